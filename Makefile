@@ -1,0 +1,56 @@
+# Every target makes the virtual environment it needs, once: a stamp in .venv stands for each extra that has
+# been installed, and is renewed when the metadata changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+METADATA := setup.cfg pyproject.toml
+
+# The NIST files, for the tests and benchmarks that read them.
+NIST_STRD_DIR ?= $(wildcard $(abspath ../shared/data/nist_strd))
+ifneq ($(NIST_STRD_DIR),)
+export NIST_STRD_DIR
+endif
+
+.PHONY: demo test test-peers lint format bench build clean help
+
+help:  ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(METADATA) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-%: $(METADATA) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@ $(VENV)/installed
+
+demo: $(VENV)/installed  ## fit the NIST problems that come with the package
+	$(BIN)/python -m rprop_ref demo
+
+test: $(VENV)/installed-test  ## run the tests that need no other implementation
+	$(BIN)/python -m pytest -m "not peers"
+
+test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others, to the bit
+	$(BIN)/python -m pytest -m peers
+
+lint: $(VENV)/installed-lint  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-lint  ## let ruff format the sources
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/installed-peers  ## measure against other implementations; writes benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+build: $(BIN)/python  ## build the wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:  ## remove the environment and everything that was built
+	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

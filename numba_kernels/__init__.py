@@ -1,0 +1,14 @@
+"""The flat-array core on the CPU: Rprop steps as Numba kernels.
+
+The modules, from the bottom up:
+
+``flat``
+    One rule on one flat array, sequential or on several threads.
+``many``
+    Many small arrays in one call of the above: gather, step, scatter. (This one needs no Numba.)
+``iterate``
+    One whole iteration of `rprop_ref.minimize`, compiled.
+
+They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._iteration`, and nothing else of
+the library. Importing this package imports NumPy at most; Numba comes with ``flat`` and ``iterate``.
+"""

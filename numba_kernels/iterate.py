@@ -1,0 +1,122 @@
+"""One whole iteration of `rprop_ref.minimize`, compiled from the text in `rprop_ref._iteration`."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba.extending import overload, register_jitable
+
+from numba_kernels import flat
+from numba_kernels._digest import DIGEST
+from rprop_ref import _iteration
+
+#: The numbers by which a compiled iteration knows the rules.
+CODES = {"rprop+": 0, "rprop-": 1, "irprop+": 2, "irprop-": 3, "irprop-go": 4}
+
+
+# The text uses array expressions in a few places. Compiled, these are loops: they need no temporary arrays,
+# stop as soon as the answer is known, and take seconds less to compile.
+@overload(_iteration.largest)
+def _largest(g):
+    def largest(g):
+        result = abs(g.dtype.type(0))
+        for value in g:
+            magnitude = abs(value)
+            if magnitude != magnitude:
+                return magnitude
+            if magnitude > result:
+                result = magnitude
+        return result
+
+    return largest
+
+
+@overload(_iteration.equal)
+def _equal(a, b):
+    def equal(a, b):
+        for i in range(a.size):
+            if a[i] != b[i]:
+                return False
+        return True
+
+    return equal
+
+
+@overload(_iteration.absorbed)
+def _absorbed(x, size):
+    def absorbed(x, size):
+        for i in range(x.size):
+            if x[i] + size[i] != x[i] or x[i] - size[i] != x[i]:
+                return False
+        return True
+
+    return absorbed
+
+
+@overload(_iteration.move)
+def _move(variant, x, g, prev, size, constants, worse):
+    def move(variant, x, g, prev, size, constants, worse):
+        c, direction = flat._unpack(constants)
+        if variant == 0:
+            for i in range(x.size):
+                x[i], prev[i], size[i] = flat._rprop_plus(x[i], direction * g[i], prev[i], size[i], worse, c)
+        elif variant == 1:
+            for i in range(x.size):
+                x[i], prev[i], size[i] = flat._rprop_minus(x[i], direction * g[i], prev[i], size[i], worse, c)
+        elif variant == 2:
+            for i in range(x.size):
+                x[i], prev[i], size[i] = flat._irprop_plus(x[i], direction * g[i], prev[i], size[i], worse, c)
+        elif variant == 3:
+            for i in range(x.size):
+                x[i], prev[i], size[i] = flat._irprop_minus(x[i], direction * g[i], prev[i], size[i], worse, c)
+        else:
+            for i in range(x.size):
+                x[i], prev[i], size[i] = flat._irprop_go(x[i], direction * g[i], prev[i], size[i], worse, c)
+
+    return move
+
+
+@overload(_iteration.copy)
+def _copy(source, target):
+    def copy(source, target):
+        for i in range(source.size):
+            target[i] = source[i]
+
+    return copy
+
+
+@overload(_iteration.retreat)
+def _retreat(x, last_x, size, eta_minus, size_min):
+    def retreat(x, last_x, size, eta_minus, size_min):
+        for i in range(x.size):
+            shrunk = size[i] * eta_minus
+            size[i] = size_min if shrunk < size_min else shrunk
+            if np.isfinite(x[i]):
+                x[i] = last_x[i] + (x[i] - last_x[i]) * eta_minus
+            else:
+                x[i] = last_x[i]
+
+    return retreat
+
+
+for _helper in (_iteration.keep_best, _iteration.go_back):
+    register_jitable(_helper)
+
+_advance = numba.njit(_iteration.advance, error_model="numpy")
+
+
+def _compile():
+    stamp = DIGEST
+
+    @numba.njit(cache=True, nogil=True, error_model="numpy")
+    def advance(vectors, scalars, constants, variant, f, g):
+        stamp  # noqa: B018
+        return _advance(vectors, scalars, constants, variant, f, g)
+
+    return advance
+
+
+#: `rprop_ref._iteration.advance`, compiled; `variant` is one of `CODES`.
+advance = _compile()
+
+__all__ = ["CODES", "advance"]

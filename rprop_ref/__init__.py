@@ -1,0 +1,35 @@
+"""Rprop for NumPy: the reference that other implementations are checked against.
+
+Importing this package imports NumPy and nothing heavier; Numba and SciPy are loaded when first needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._rprop import Rprop, rprop
+from .autograd import Parameter
+from .optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from ._minimize import minimize
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["Optimizer", "Parameter", "Rprop", "minimize", "rprop"]
+
+# Public names that live in modules which import more than NumPy, and are therefore loaded when first used.
+_LAZY = {"minimize": "_minimize"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

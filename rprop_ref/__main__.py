@@ -1,0 +1,7 @@
+"""``python -m rprop_ref``"""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

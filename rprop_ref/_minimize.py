@@ -1,0 +1,306 @@
+"""`minimize`: Rprop as a method of `scipy.optimize.minimize`, and as a function of its own."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import OptimizeResult, OptimizeWarning
+
+from . import _dtypes, backends, rules
+from . import _iteration as it
+from ._objective import Objective
+
+Array = np.ndarray[Any, Any]
+
+#: First step size of a coordinate, relative to its start; and the step size where the start is 0.
+FIRST_STEP = 0.01
+
+CALLBACK_STOPPED = 99
+
+_MESSAGES = {
+    it.CONVERGED: "Optimization terminated successfully.",
+    it.ITERATION_LIMIT: "Maximum number of iterations has been exceeded.",
+    it.PRECISION_LOSS: "Desired error not necessarily achieved due to precision loss.",
+    it.NOT_A_NUMBER: "NaN result encountered.",
+    CALLBACK_STOPPED: "`callback` raised `StopIteration`.",
+}
+
+
+def minimize(
+    fun: Callable[..., Any],
+    x0: ArrayLike,
+    args: Any = (),
+    jac: Callable[..., Any] | bool | str | None = None,
+    hess: Any = None,
+    hessp: Any = None,
+    bounds: Any = None,
+    constraints: Any = (),
+    callback: Callable[..., Any] | None = None,
+    *,
+    maxiter: int | None = None,
+    gtol: float = 1e-5,
+    tol: float | None = None,
+    lr: ArrayLike | None = None,
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[float | None, float | None] = (0.0, np.inf),
+    variant: str = "irprop-",
+    gradient: str | None = None,
+    disp: bool = False,
+    return_all: bool = False,
+    backend: str | None = None,
+    **unknown_options: Any,
+) -> OptimizeResult:
+    """Minimize a function of several variables with Rprop.
+
+    The function can be called directly, or handed to SciPy:
+    ``scipy.optimize.minimize(fun, x0, method=rprop_ref.minimize, jac=..., options=...)``.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args) -> float`` with x of shape (n,); or ``-> (float, gradient)`` if `jac` is True.
+    x0 : array_like, shape (n,)
+        The start. float32 and float16 are kept, everything else becomes float64. Not changed.
+    args : tuple, optional
+        Further arguments of `fun` and `jac`.
+    jac : callable, bool or str, optional
+        ``jac(x, *args) -> ndarray, shape (n,)``, the gradient. True if `fun` returns it too. Otherwise
+        finite differences: "2-point" (the default), "3-point" or "cs".
+    hess, hessp : ignored
+        Rprop uses no second derivatives.
+    bounds, constraints : not supported
+        Anything but None or an empty sequence is an error.
+    callback : callable, optional
+        ``callback(x)`` or ``callback(intermediate_result)``, decided by the name of the parameter as in SciPy;
+        called after each iteration, with a copy. It may raise StopIteration to end the run.
+    maxiter : int, optional
+        Largest number of iterations (steps). By default 10,000, or 200 n if that is more.
+    gtol : float, optional
+        The run ends successfully when no component of the gradient, at the best point, is larger than this.
+    tol : float, optional
+        Sets `gtol`; this is how SciPy passes its own argument `tol` on.
+    lr : float or array_like of shape (n,), optional
+        The first step size of each coordinate. By default 1% of ``|x0|``, and 0.01 where `x0` is 0.
+    etas : (float, float), optional
+        Factors by which a step size shrinks where the gradient changed its sign, and grows where it did not.
+    step_sizes : (float, float), optional
+        Smallest and largest step size. The default sets no limits, since what is small depends on the scale
+        of each variable.
+    variant : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"}, optional
+        The rule, see `rprop_ref.rules`.
+    gradient : {"2-point", "3-point", "cs"}, optional
+        The finite-difference scheme. The same as a string for `jac`, which SciPy does not pass on.
+    disp : bool, optional
+        Print a summary at the end; a failure is a warning then, as in SciPy.
+    return_all : bool, optional
+        Return the points of all iterations as ``allvecs``.
+    backend : {None, "numpy", "numba"}, optional
+        Who does the arithmetic. None begins with NumPy and loads Numba when that has taken about a second
+        (or when it is loaded already). The bits are the same.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        With ``x``, ``fun`` and ``jac`` of the best point, ``nit``, ``nfev``, ``njev``, ``message``, ``status``
+        and ``success``. ``status`` is 0 if `gtol` was met, 1 if `maxiter` was reached, 2 if steps were
+        lost in rounding, 3 if the objective or its gradient was not finite at `x0`, or near a point all the
+        way back to it, 99 if the callback raised StopIteration.
+
+        The best point is that of the lowest value; among points whose values agree to within a few units in
+        the last place, the one with the smallest gradient.
+
+    Raises
+    ------
+    ValueError
+        If `x0`, `lr`, `etas` or the shape of a gradient is not as described.
+
+    Notes
+    -----
+    Where the objective or its gradient is not finite, the run returns part of the way to the last finite
+    point, shrinks its steps, and goes on.
+
+    References
+    ----------
+    .. [1] C. Igel and M. Huesken, "Empirical evaluation of the improved Rprop learning algorithms",
+       Neurocomputing 50, 2003, pp. 105-123.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rprop_ref import minimize
+    >>> result = minimize(lambda x: np.sum((x - [3, -1]) ** 2), [1.0, 1.0], jac=lambda x: 2 * (x - [3, -1]))
+    >>> result.success, result.x.round(4)
+    (True, array([ 3., -1.]))
+    """
+    if unknown_options:
+        names = ", ".join(map(str, unknown_options))
+        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=_caller())
+    _refuse_what_is_ignored(hess, hessp, bounds, constraints)
+    if not 0.0 < etas[0] < 1.0 < etas[1]:
+        raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
+    if variant not in rules.RULES:
+        raise ValueError(f"Invalid variant: {variant!r}; it must be one of {tuple(rules.RULES)}")
+    backends.check(backend)
+
+    start = _start(x0)
+    n, dtype = start.size, start.dtype
+    objective = Objective(
+        fun, jac if gradient is None else gradient, args if isinstance(args, tuple) else (args,), dtype
+    )
+    constants = _dtypes.constants(dtype, etas, step_sizes, False)
+    vectors, scalars = _record(start, lr)
+    scalars[it.MAXITER] = max(10_000, 200 * n) if maxiter is None else maxiter
+    scalars[it.GTOL] = gtol if tol is None else tol
+
+    x, last_x = vectors[it.X], vectors[it.LAST_X]
+    report = _as_report(callback)
+    allvecs = [start.copy()]
+    status = it.GO_ON
+    advance = _Advance(backend, variant, n, dtype)
+    while status == it.GO_ON:
+        before = scalars[it.NIT]
+        f, g = objective(x)
+        status = advance(vectors, scalars, constants, f, g)
+        if scalars[it.NIT] > max(before, 0):
+            if return_all:
+                allvecs.append(last_x.copy())
+            if report is not None and report(last_x, f):
+                status = CALLBACK_STOPPED
+
+    if scalars[it.NIT] < 0:
+        best_x, best_f, best_g = start.copy(), f, g.copy()
+    else:
+        best_x, best_f, best_g = vectors[it.BEST_X].copy(), scalars[it.BEST_F], vectors[it.BEST_G].copy()
+    result = OptimizeResult(
+        message=_MESSAGES[status],
+        success=status == it.CONVERGED,
+        status=status,
+        fun=float(best_f),
+        x=best_x,
+        nit=max(int(scalars[it.NIT]), 0),
+        jac=best_g,
+        nfev=objective.nfev,
+        njev=objective.njev,
+    )
+    if return_all:
+        result.allvecs = allvecs
+    if disp:
+        _print_summary(result)
+    return result
+
+
+class _Advance:
+    """`_iteration.advance` by NumPy or Numba: by NumPy at first, until Numba is worth loading."""
+
+    def __init__(self, backend: str | None, variant: str, n: int, dtype: np.dtype[Any]) -> None:
+        self._backend = backend
+        self._variant = variant
+        self._n = n
+        self._dtype = dtype
+        self._compiled: Callable[..., int] | None = None
+
+    def __call__(self, vectors: Array, scalars: Array, constants: Array, f: float, g: Array) -> int:
+        if self._compiled is not None:
+            return self._compiled(vectors, scalars, constants, self._code, f, g)
+        if backends.resolve(self._backend, self._n, self._dtype) == "numba":
+            from numba_kernels import iterate
+
+            self._compiled, self._code = iterate.advance, iterate.CODES[self._variant]
+            return self(vectors, scalars, constants, f, g)
+        began = time.perf_counter()
+        with np.errstate(all="ignore"):
+            status = it.advance(vectors, scalars, constants, self._variant, f, g)
+        backends.spend(time.perf_counter() - began)
+        return status
+
+
+def _start(x0: ArrayLike) -> Array:
+    x = np.atleast_1d(np.asarray(x0))
+    if x.ndim != 1:
+        raise ValueError("'x0' must only have one dimension.")
+    if x.dtype.kind == "c":
+        raise ValueError("x0 must be real; minimize over the real and imaginary parts instead")
+    return x.astype(x.dtype if x.dtype in (np.float16, np.float32) else np.float64)
+
+
+def _record(start: Array, lr: ArrayLike | None) -> tuple[Array, Array]:
+    vectors = np.zeros((it.ROWS, start.size), start.dtype)
+    vectors[[it.X, it.LAST_X, it.BEST_X]] = start
+    if lr is None:
+        vectors[it.SIZE] = np.where(start == 0, FIRST_STEP, FIRST_STEP * np.abs(start))
+    else:
+        sizes = np.asarray(lr, float)
+        if not (0.0 <= sizes).all():
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if sizes.shape not in ((), start.shape):
+            raise ValueError(
+                f"lr must be a number or of the shape of x0, which is {start.shape}, but has shape {sizes.shape}"
+            )
+        vectors[it.SIZE] = sizes
+    scalars = np.full(it.ENTRIES, np.inf)
+    scalars[it.NIT] = -1
+    scalars[it.BAND] = 4 * np.finfo(start.dtype).eps
+    return vectors, scalars
+
+
+def _refuse_what_is_ignored(hess: Any, hessp: Any, bounds: Any, constraints: Any) -> None:
+    for name, value in (("hess", hess), ("hessp", hessp)):
+        if value is not None:
+            warnings.warn(
+                f"Method rprop does not use Hessian information ({name}).",
+                RuntimeWarning,
+                stacklevel=_caller(),
+            )
+    if bounds is not None:
+        raise ValueError("minimize does not support bounds; it must be None")
+    if constraints is not None and (not hasattr(constraints, "__len__") or len(constraints)):
+        raise ValueError("minimize does not support constraints; it must be empty")
+
+
+def _as_report(callback: Callable[..., Any] | None) -> Callable[[Array, float], bool] | None:
+    """The callback in SciPy's two forms as ``report(x, f) -> whether to stop``."""
+    if callback is None:
+        return None
+    try:
+        wants_result = list(inspect.signature(callback).parameters) == ["intermediate_result"]
+    except (TypeError, ValueError):  # some builtins have no signature
+        wants_result = False
+
+    def report(x: Array, f: float) -> bool:
+        try:
+            if wants_result:
+                callback(intermediate_result=OptimizeResult(x=x.copy(), fun=f))
+            else:
+                callback(x.copy())
+        except StopIteration:
+            return True
+        return False
+
+    return report
+
+
+def _caller() -> int:
+    """The stacklevel, for a warning in a helper of `minimize`, of the line that asked for the minimization."""
+    frame = inspect.currentframe()
+    level = 0
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("rprop_ref", "scipy"):
+        frame = frame.f_back
+        level += 1
+    return level
+
+
+def _print_summary(result: OptimizeResult) -> None:
+    if result.success:
+        print(result.message)
+    else:
+        warnings.warn(result.message, OptimizeWarning, stacklevel=_caller())
+    print(f"         Current function value: {result.fun:f}")
+    print(f"         Iterations: {result.nit:d}")
+    print(f"         Function evaluations: {result.nfev:d}")
+    print(f"         Gradient evaluations: {result.njev:d}")

@@ -1,0 +1,319 @@
+"""`Rprop`, the optimizer with torch.optim.Rprop's interface, and `rprop`, the same on lists of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _dtypes, backends, rules
+from ._plan import GATHER_BELOW, Plan
+from .autograd import Parameter
+from .optimizer import Group, Optimizer
+
+Array = np.ndarray[Any, Any]
+
+# torch's words; its list of devices is what it supports, none of which is the host.
+_CAPTURABLE = (
+    "If capturable=True, params and state_steps must be on supported devices: "
+    "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla']."
+)
+_DIFFERENTIABLE = "a leaf Variable that requires grad is being used in an in-place operation."
+_FOREACH = "_foreach ops don't support autograd"
+
+
+class Rprop(Optimizer):
+    """Resilient backpropagation, with the interface and the results of ``torch.optim.Rprop``.
+
+    Parameters
+    ----------
+    params : iterable
+        Of `Parameter`, of ``(name, Parameter)`` pairs, or of dicts that define groups.
+    lr : float, optional
+        The first step size, of every coordinate. It is read once, when the state of a parameter is created at
+        its first gradient; later edits have no effect on it.
+    etas : (float, float), optional
+        Factors by which a step size shrinks where the gradient changed its sign, and grows where it did not.
+    step_sizes : (float, float), optional
+        Smallest and largest step size allowed; None leaves a side open. They act on every step, the first
+        included.
+    capturable : bool, optional
+        For arrays on a GPU; with host arrays a step fails as torch's does.
+    foreach : bool, optional
+        Accepted for torch's sake. The way of stepping is chosen by size, and the numbers are the same.
+    maximize : bool, optional
+        Maximize the objective instead of minimizing it.
+    differentiable : bool, optional
+        Accepted for torch's sake; with parameters that require a gradient a step fails as torch's does.
+    variant : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"}, optional
+        The rule, see `rprop_ref.rules`; "irprop-" is torch's. "irprop+" compares losses, so its `step` needs
+        a closure or ``loss=``. The key stands in a group only if it is not the default.
+    backend : {None, "numpy", "numba"}, optional
+        Who makes the steps; None chooses by time (see `rprop_ref.backends`). The bits are the same.
+
+    Attributes
+    ----------
+    state : dict
+        For each parameter, after its first gradient: ``step`` (0-d float32 array, the number of steps),
+        ``prev`` (the stored gradient, zero after a change of sign) and ``step_size``, both of the shape and
+        dtype of the parameter.
+    backend : str or None
+
+    Raises
+    ------
+    ValueError
+        ``Invalid learning rate``, ``Invalid eta values`` and the other refusals of torch, in its words.
+
+    Notes
+    -----
+    The results are defined to the bit: they are those of torch 2.13 on the CPU, for float16, bfloat16 (arrays
+    of ml_dtypes), float32, float64, complex64 and complex128. A step that fails changes nothing.
+
+    References
+    ----------
+    .. [1] M. Riedmiller and H. Braun, "A direct adaptive method for faster backpropagation learning: the
+       RPROP algorithm", IEEE International Conference on Neural Networks, 1993, pp. 586-591.
+    .. [2] C. Igel and M. Huesken, "Empirical evaluation of the improved Rprop learning algorithms",
+       Neurocomputing 50, 2003, pp. 105-123.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50),
+        *,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        variant: str = "irprop-",
+        backend: str | None = None,
+    ) -> None:
+        if not 0.0 <= lr:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if not 0.0 < etas[0] < 1.0 < etas[1]:
+            raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
+        _check_variant(variant)
+        backends.check(backend)
+        self.backend = backend
+        self._plans: list[Plan | None] = []
+        defaults: Group = {
+            "lr": lr,
+            "etas": etas,
+            "step_sizes": step_sizes,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "capturable": capturable,
+        }
+        if variant != "irprop-":
+            defaults["variant"] = variant
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: Group) -> None:
+        if isinstance(param_group, dict) and "variant" in param_group:
+            _check_variant(param_group["variant"])
+        super().add_param_group(param_group)
+        self._plans.append(None)
+
+    def step(self, closure: Callable[[], Any] | None = None, *, loss: float | None = None) -> Any:
+        """Make one step of every parameter that has a gradient, in place.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Called once, before anything else, without arguments: it evaluates the loss anew and sets the
+            gradients.
+        loss : float, optional
+            The loss at the present parameters, for "irprop+" without a closure.
+
+        Returns
+        -------
+        object
+            What the closure returned, or None without one.
+
+        Raises
+        ------
+        ValueError
+            If "irprop+" gets no loss; if a gradient does not fit its parameter; if a parameter is read-only.
+            Neither parameters nor state have been changed then.
+        """
+        value = None if closure is None else closure()
+        work = [
+            found
+            for i, group in enumerate(self.param_groups)
+            if (found := self._prepare(i, group, value if loss is None else loss)) is not None
+        ]
+        # From here on nothing can be refused.
+        for group, created, plan, prepared, grads, new_loss in work:
+            for param, state in created:
+                self.state[param].update(state)
+            plan.run(prepared, grads, group.get("variant", "irprop-"), _is_worse(group, new_loss))
+            if new_loss is not None:
+                group["prev_loss"] = new_loss
+        return value
+
+    def _prepare(self, i: int, group: Group, loss: Any) -> tuple[Any, ...] | None:
+        """Collect, and check, all that a step of one group needs; None if it has no gradients."""
+        params: list[Array] = []
+        grads: list[Array] = []
+        prevs: list[Array] = []
+        sizes: list[Array] = []
+        counters: list[Array] = []
+        missing = []
+        state = self.state
+        for param in group["params"]:
+            grad = param._grad
+            if grad is None:
+                continue
+            params.append(param._data)
+            grads.append(grad)
+            kept = state.get(param)
+            if not kept:
+                missing.append(param)
+                continue
+            prevs.append(kept["prev"])
+            sizes.append(kept["step_size"])
+            counters.append(kept["step"])
+        if not params:
+            return None
+        _check_flags(group)
+        created: list[tuple[Parameter, dict[str, Any]]] = []
+        if missing:
+            created = _first_states(missing, group["lr"])
+            fresh = dict(created)
+            prevs, sizes, counters = [], [], []
+            for param in group["params"]:
+                if param._grad is not None:
+                    kept = fresh.get(param) or state[param]
+                    prevs.append(kept["prev"])
+                    sizes.append(kept["step_size"])
+                    counters.append(kept["step"])
+        plan = self._plans[i]
+        if plan is None or not plan.holds_for(params, prevs, sizes, counters):
+            plan = self._plans[i] = Plan(params, prevs, sizes, counters)
+        plan.check(grads)
+        prepared = plan.prepare(group["etas"], group["step_sizes"], group["maximize"], self.backend)
+        new_loss = _loss(loss) if group.get("variant") == "irprop+" else None
+        return group, created, plan, prepared, grads, new_loss
+
+
+def rprop(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    prevs: Sequence[Array],
+    step_sizes: Sequence[Array],
+    state_steps: Sequence[Array],
+    foreach: bool | None = None,
+    capturable: bool = False,
+    maximize: bool = False,
+    differentiable: bool = False,
+    has_complex: bool = False,
+    *,
+    step_size_min: float,
+    step_size_max: float,
+    etaminus: float,
+    etaplus: float,
+    variant: str = "irprop-",
+    worse: bool = False,
+    backend: str | None = None,
+) -> None:
+    """Make one Rprop step on lists of arrays, in place: the function behind `Rprop`, without groups.
+
+    Parameters
+    ----------
+    params : sequence of ndarray
+        The parameters; any shapes, layouts and supported dtypes. Changed in place.
+    grads : sequence of ndarray
+        A gradient for each, of its shape and dtype. Only read.
+    prevs, step_sizes : sequence of ndarray
+        Stored gradient (zeros before the first step) and step size (the learning rate before the first step)
+        of each, of its shape and dtype. Changed in place.
+    state_steps : sequence of ndarray
+        A 0-d array for each that counts its steps. Changed in place.
+    foreach, capturable, differentiable, has_complex : optional
+        Accepted for torch's sake; `capturable` fails on host arrays as it does there.
+    maximize : bool, optional
+        Negate the gradients first.
+    step_size_min, step_size_max, etaminus, etaplus : float
+        The constants of the rule.
+    variant : str, optional
+        The rule, see `rprop_ref.rules`.
+    worse : bool, optional
+        Whether the loss rose since the last step (fell, when maximizing). Only "irprop+" reads it.
+    backend : {None, "numpy", "numba"}, optional
+        Who makes the step.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        If an array cannot be stepped, or its gradient or state does not fit. Nothing has been changed then.
+    """
+    _check_variant(variant)
+    _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable})
+    plan = Plan(params, prevs, step_sizes, state_steps)
+    plan.check(grads)
+    prepared = plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
+    plan.run(prepared, list(grads), variant, worse)
+
+
+def _check_variant(variant: str) -> None:
+    if variant not in rules.RULES:
+        raise ValueError(f"Invalid variant: {variant!r}; it must be one of {tuple(rules.RULES)}")
+
+
+def _check_flags(group: Group) -> None:
+    if group["capturable"]:
+        raise AssertionError(_CAPTURABLE)
+    if group["differentiable"]:
+        if group["foreach"]:
+            raise AssertionError(_FOREACH)
+        if any(p.requires_grad for p in group.get("params", ())):
+            raise RuntimeError(_DIFFERENTIABLE)
+
+
+def _first_states(params: list[Parameter], lr: float) -> list[tuple[Parameter, dict[str, Any]]]:
+    """State for parameters that have none: no steps made, nothing stored, step size `lr`.
+
+    The state of small arrays is cut from common arrays, so that a step finds it gathered already.
+    """
+    from numba_kernels.many import slices
+
+    counters = slices(np.zeros(len(params), np.float32), [()] * len(params))
+    states: dict[Parameter, dict[str, Any]] = {}
+    small: dict[np.dtype[Any], list[Parameter]] = {}
+    for param, counter in zip(params, counters, strict=True):
+        states[param] = {"step": counter}
+        if param.size < GATHER_BELOW:
+            small.setdefault(param.dtype, []).append(param)
+        else:
+            states[param]["prev"] = np.zeros(param.shape, param.dtype)
+            states[param]["step_size"] = _dtypes.first_size(param.shape, param.dtype, lr)
+    for dtype, group in small.items():
+        shapes = [p.shape for p in group]
+        total = sum(p.size for p in group)
+        prevs = slices(np.zeros(total, dtype), shapes)
+        sizes = slices(_dtypes.first_size((total,), dtype, lr), shapes)
+        for param, prev, size in zip(group, prevs, sizes, strict=True):
+            states[param].update(prev=prev, step_size=size)
+    return list(states.items())
+
+
+def _loss(loss: Any) -> float:
+    if loss is None:
+        raise ValueError(
+            "variant 'irprop+' compares the loss with that of the last step: call step(closure) with a closure "
+            "that returns it, or step(loss=...)"
+        )
+    return float(loss)
+
+
+def _is_worse(group: Group, loss: float | None) -> bool:
+    """Whether the loss went the wrong way; no comparison with NaN, nor at the first step, says so."""
+    before = group.get("prev_loss")
+    if loss is None or before is None:
+        return False
+    return loss < before if group["maximize"] else loss > before

@@ -1,0 +1,109 @@
+"""Who makes the steps: NumPy or Numba. All give the same bits, so this is a question of time only."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Run = Callable[..., None]
+
+#: The names that ``backend=`` takes, beside None.
+NAMES = ("numpy", "numba")
+
+#: Loading Numba and its kernels takes about a second, so that much is spent in NumPy first.
+PATIENCE = 1.0
+
+#: What a step on one element counts for, in seconds: NumPy needs about 2e-8, and a step is seldom alone.
+#: An array of a million elements is thus worth loading Numba for at once.
+PER_ELEMENT = 1e-6
+
+_seconds_in_numpy = 0.0
+
+
+def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) -> str:
+    """Name the backend for a step; a pure function.
+
+    Host arrays are stepped by NumPy until Numba is already loaded, or this process has spent about a
+    second in NumPy steps (large arrays: at once), and then by Numba.
+
+    Parameters
+    ----------
+    work : float
+        Seconds spent in NumPy steps so far, and `PER_ELEMENT` for each element of this one.
+    dtype : numpy.dtype
+        The dtype of the parameters. Numba has no 16-bit floats on the CPU.
+    device : str
+        Where the arrays are. Only "cpu" is known so far.
+    loaded : bool or None
+        Whether Numba has been imported; None where it is not installed.
+
+    Returns
+    -------
+    {"numpy", "numba"}
+    """
+    if device != "cpu":
+        raise ValueError(f"arrays are on device {device!r}, but only 'cpu' is supported")
+    if loaded is None or dtype.itemsize == 2:
+        return "numpy"
+    return "numba" if loaded or work >= PATIENCE else "numpy"
+
+
+def check(backend: str | None) -> None:
+    """Raise if `backend` is neither None nor the name of a backend that can run here."""
+    if backend is not None and backend not in NAMES:
+        raise ValueError(
+            f"Invalid backend: {backend!r}; it must be None (the faster of the two) or one of {NAMES}"
+        )
+    if backend == "numba" and numba_loaded() is None:
+        raise ModuleNotFoundError(
+            "backend='numba' needs the package numba, which is not installed; "
+            "install it, or leave backend=None, which does without"
+        )
+
+
+def numba_loaded() -> bool | None:
+    """Whether Numba has been imported, or None where it is not installed."""
+    if "numba" in sys.modules:
+        return True
+    return False if importlib.util.find_spec("numba") else None
+
+
+def resolve(backend: str | None, elements: int, dtype: np.dtype[Any]) -> str:
+    """Name the backend for a step on so many elements of one dtype: the one asked for, or the best."""
+    check(backend)
+    if backend is None:
+        return choose(_seconds_in_numpy + PER_ELEMENT * elements, dtype, "cpu", numba_loaded())
+    if backend == "numba" and dtype.itemsize == 2:
+        raise TypeError(
+            f"backend='numba' cannot step parameters of {dtype}: Numba has no 16-bit floats on the CPU; "
+            "use backend='numpy' or None"
+        )
+    return backend
+
+
+def stepper(name: str) -> Run:
+    """The function ``run(variant, x, g, prev, size, constants, worse)`` of a backend, on flat arrays."""
+    if name == "numba":
+        from numba_kernels import flat
+
+        return flat.run
+    return _timed_numpy_step
+
+
+def _timed_numpy_step(*args: Any) -> None:
+    from . import _numpy_step
+
+    start = time.perf_counter()
+    _numpy_step.run(*args)
+    spend(time.perf_counter() - start)
+
+
+def spend(seconds: float) -> None:
+    """Note time spent in NumPy steps, by which `resolve` decides when to load Numba."""
+    global _seconds_in_numpy
+    _seconds_in_numpy += seconds

@@ -1,0 +1,47 @@
+"""When two results count as the same: `same_bits`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Array = np.ndarray[Any, Any]
+
+
+def same_bits(a: ArrayLike, b: ArrayLike, *, signed_zeros: bool = True) -> bool:
+    """Whether two arrays hold the same bits, where any NaN is the same as any other.
+
+    Parameters
+    ----------
+    a, b : array_like
+        Arrays of floats or complex numbers (real and imaginary part are looked at one by one).
+    signed_zeros : bool, optional
+        Whether +0 and -0 differ. They always do, but for one case: the stored gradient of a complex
+        parameter under ``maximize``, where torch differs from itself.
+
+    Returns
+    -------
+    bool
+        False also if the shapes or the dtypes differ.
+
+    Notes
+    -----
+    NaNs are equal because their payloads and signs differ between libraries and devices, and say nothing.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    a, b = _reals(a), _reals(b)
+    integers = np.dtype(f"u{a.dtype.itemsize}")
+    with np.errstate(invalid="ignore"):
+        same = (a.view(integers) == b.view(integers)) | ((a != a) & (b != b))
+        if not signed_zeros:
+            same |= (a == 0) & (b == 0)
+    return bool(same.all())
+
+
+def _reals(array: Array) -> Array:
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat

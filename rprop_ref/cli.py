@@ -1,0 +1,72 @@
+"""The command line: ``python -m rprop_ref demo``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from . import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status."""
+    parser = argparse.ArgumentParser(prog="rprop_ref", description="Rprop for NumPy and Numba.")
+    parser.add_argument("--version", action="version", version=f"rprop_ref {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    demo = commands.add_parser(
+        "demo",
+        help="fit NIST's regression problems and compare with certified values and L-BFGS-B",
+        description="Fit ten nonlinear-regression problems with certified solutions (NIST StRD), each from "
+        "NIST's two starting points, by Rprop and by SciPy's L-BFGS-B with the same gradients.",
+    )
+    demo.add_argument("--plot", metavar="FILE", help="draw data and fits into FILE (needs matplotlib)")
+    demo.add_argument(
+        "--maxiter", type=_positive, metavar="N", help="iterations allowed (default: 30000)", default=30_000
+    )
+    demo.set_defaults(run=_demo)
+
+    arguments = parser.parse_args(argv)
+    return int(arguments.run(arguments))
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, but is {value}")
+    return value
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from . import demo
+
+    if arguments.plot is not None:
+        from . import plot
+
+        try:
+            plot.require_matplotlib()
+        except ModuleNotFoundError as error:
+            print(f"rprop_ref: {error}", file=sys.stderr)
+            return 2
+
+    print(
+        "Nonlinear regression with certified solutions (NIST/ITL StRD). digits: correct digits of the worst "
+        "parameter,\nat most 11, which is what NIST certifies. Both methods get the same starting points and "
+        f"gradients, and up to\n{arguments.maxiter} iterations.",
+        flush=True,
+    )
+    print(f"Loading the compiled iteration took {demo.warm_up():.1f} s (compiled once, then kept on disk).\n")
+    rows = []
+
+    def collected():
+        for row in demo.runs(maxiter=arguments.maxiter):
+            rows.append(row)
+            yield row
+
+    for line in demo.table(collected()):
+        print(line, flush=True)
+    if arguments.plot is not None:
+        plot.fits(rows, arguments.plot)
+        print(f"Data and fits are drawn in {arguments.plot}")
+    return 0

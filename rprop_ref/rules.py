@@ -1,0 +1,190 @@
+"""The five Rprop update rules, each written once.
+
+This file is the arithmetic of the whole project. It imports nothing and holds no number: the choice
+``where(condition, a, b)`` is handed in, and so is every constant, already rounded to the dtype of the
+parameter. The same text therefore runs
+
+* on whole arrays, with ``numpy.where``;
+* on scalars inside compiled loops, with a three-line ``select`` (`numba_kernels`);
+* on anything else that has the operators ``* - == < > <= >= |`` and a ``where``.
+
+Every operation below is one IEEE-754 operation rounded to nearest in the parameter's dtype. That is what
+makes the result of a step defined to the bit, so neither the order nor the form of an expression here may
+be changed without changing what the project promises.
+
+Names, per coordinate and as in the papers:
+
+====================  =========================================================================
+``x``                 the parameter, w
+``g``                 the gradient of this step, dE/dw (t); already negated when maximizing
+``prev``              what the last step stored, dE/dw (t - 1), or 0 after a change of sign
+``size``              the update-value, Delta (t - 1)
+``worse``             whether the loss rose, E(t) > E(t - 1); one value for all coordinates, and
+                      read by iRprop+ only
+``constants``         ``(eta_minus, eta_plus, size_min, size_max, zero, one)``
+====================  =========================================================================
+
+A rule returns ``(x, prev, size)`` for the next step and changes nothing in place.
+
+References
+----------
+.. [1] M. Riedmiller and H. Braun, "A direct adaptive method for faster backpropagation learning: the
+   RPROP algorithm", IEEE International Conference on Neural Networks, 1993, pp. 586-591.
+.. [2] M. Riedmiller, "Rprop - Description and Implementation Details", technical report, University of
+   Karlsruhe, 1994.
+.. [3] C. Igel and M. Huesken, "Improving the Rprop learning algorithm", Second International Symposium
+   on Neural Computation (NC 2000), 2000, pp. 115-121.
+.. [4] C. Igel and M. Huesken, "Empirical evaluation of the improved Rprop learning algorithms",
+   Neurocomputing 50, 2003, pp. 105-123.
+"""
+
+
+def sign(where):
+    """Build the sign of g: -1, 0 or 1, and 0 for NaN (as in torch; `numpy.sign` would keep NaN)."""
+
+    def sign(g, zero, one):
+        return where(g > zero, one, where(g < zero, -one, zero))
+
+    return sign
+
+
+def adapt(where):
+    """Build the part that all five rules share: the next update-value.
+
+    The sign of ``product = g * prev`` tells whether the gradient kept its sign. The update-value grows by
+    ``eta_plus`` where it did and shrinks by ``eta_minus`` where it did not ([1]_ and [2]_, the adaptation
+    of the update-values Delta), and is then clamped at both ends.
+
+    Three things are torch's and not the papers'. The product is formed in the dtype, so it may underflow
+    to 0 (then the step is neutral), overflow, or be NaN (neutral too). A factor that rounded to 0 counts
+    as 1. The clamp acts at both ends on every step, the first and the neutral ones included; NaN stays
+    NaN, a NaN limit gives NaN, and where size_min > size_max the result is size_max.
+    """
+
+    def adapt(product, size, constants):
+        eta_minus, eta_plus, size_min, size_max, zero, one = constants
+        factor = where(product > zero, eta_plus, where(product < zero, eta_minus, one))
+        factor = where(factor == zero, one, factor)
+        size = size * factor
+        size = where((size >= size_min) | (size != size), size, size_min)
+        size = where((size <= size_max) | (size != size), size, size_max)
+        return factor, size
+
+    return adapt
+
+
+def rprop_plus(where, sign, adapt):
+    """Rprop+: weight-backtracking. Riedmiller & Braun 1993 [1]_; the listing "Rprop+" in [3]_ and [4]_.
+
+    On a change of sign the last move is taken back, and the memory is cleared so that the next step is
+    neutral. The last move was ``-sign(prev) * size`` with the update-value before it shrinks, so it is
+    computed again instead of being stored: the same bits, and no fourth array.
+    """
+
+    def rule(x, g, prev, size, worse, constants):
+        _, _, _, _, zero, one = constants
+        product = g * prev
+        flip = product < zero
+        _, new_size = adapt(product, size, constants)
+        moved = x - sign(g, zero, one) * new_size
+        undone = x + sign(prev, zero, one) * size
+        return where(flip, undone, moved), where(flip, zero, g), new_size
+
+    return rule
+
+
+def rprop_minus(where, sign, adapt):
+    """Rprop-: no backtracking, the memory is kept. The listing "Rprop-" in Igel & Huesken [3]_, [4]_.
+
+    On a change of sign the step is made all the same, by the update-value that has just shrunk.
+    """
+
+    def rule(x, g, prev, size, worse, constants):
+        _, _, _, _, zero, one = constants
+        _, new_size = adapt(g * prev, size, constants)
+        return x - sign(g, zero, one) * new_size, g, new_size
+
+    return rule
+
+
+def irprop_plus(where, sign, adapt):
+    """iRprop+: backtracking only where it helps. The listing "iRprop+" in Igel & Huesken [3]_, [4]_.
+
+    On a change of sign the last move is taken back if the loss rose since the last step (``worse``), and
+    otherwise the coordinate stays where it is. The memory is cleared either way.
+    """
+
+    def rule(x, g, prev, size, worse, constants):
+        _, _, _, _, zero, one = constants
+        product = g * prev
+        flip = product < zero
+        _, new_size = adapt(product, size, constants)
+        moved = x - sign(g, zero, one) * new_size
+        undone = x + sign(prev, zero, one) * size
+        return where(flip, where(worse, undone, x), moved), where(flip, zero, g), new_size
+
+    return rule
+
+
+def irprop_minus(where, sign, adapt):
+    """iRprop- as printed ("hold"), and torch's. The listing "iRprop-" in Igel & Huesken [3]_, [4]_.
+
+    On a change of sign the gradient is set to zero: the coordinate rests for one step, and the next step
+    is neutral. The test for the change of sign is torch's, a comparison of the factor with ``eta_minus``.
+    It differs from ``product < 0`` only where ``eta_minus`` rounds to 1 in the dtype (then every neutral
+    step looks like a change of sign, and the coordinate is frozen) or to 0 (then none does).
+    """
+
+    def rule(x, g, prev, size, worse, constants):
+        eta_minus, _, _, _, zero, one = constants
+        factor, new_size = adapt(g * prev, size, constants)
+        g = where(factor == eta_minus, zero, g)
+        return x - sign(g, zero, one) * new_size, g, new_size
+
+    return rule
+
+
+def irprop_go(where, sign, adapt):
+    """iRprop- as the authors of [3]_ programmed it ("go"; their code of 1999, and Shark's after it).
+
+    The memory is cleared on a change of sign as in the printed iRprop-, but the coordinate does not rest:
+    it moves by the update-value that has just shrunk. The two part at the first change of sign.
+    """
+
+    def rule(x, g, prev, size, worse, constants):
+        _, _, _, _, zero, one = constants
+        product = g * prev
+        _, new_size = adapt(product, size, constants)
+        return x - sign(g, zero, one) * new_size, where(product < zero, zero, g), new_size
+
+    return rule
+
+
+#: The rules by the names that ``variant=`` takes.
+RULES = {
+    "rprop+": rprop_plus,
+    "rprop-": rprop_minus,
+    "irprop+": irprop_plus,
+    "irprop-": irprop_minus,
+    "irprop-go": irprop_go,
+}
+
+
+def build(variant, where, compiled=lambda function: function):
+    """Put one rule together.
+
+    Parameters
+    ----------
+    variant : str
+        A key of `RULES`.
+    where : callable
+        ``where(condition, a, b)`` for whatever the rule is to run on.
+    compiled : callable, optional
+        Wraps each of the three functions a rule is made of (``numba.njit``, for instance).
+
+    Returns
+    -------
+    callable
+        ``rule(x, g, prev, size, worse, constants) -> (x, prev, size)``.
+    """
+    return compiled(RULES[variant](where, compiled(sign(where)), compiled(adapt(where))))

@@ -1,0 +1,95 @@
+"""What the comparisons to the bit run on: dtypes, special values, hyperparameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+VARIANTS = ("rprop+", "rprop-", "irprop+", "irprop-", "irprop-go")
+
+DTYPES = ("float16", "float32", "float64", "complex64", "complex128")
+
+STEPS = 100
+
+#: Hyperparameters for every dtype. What an eta rounds to depends on the dtype, see `settings`.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "lr above the limits": {"lr": 1000.0, "step_sizes": (1e-6, 50)},
+    "lr below the limits": {"lr": 0.0, "step_sizes": (0.125, 50)},
+    "min above max": {"lr": 0.1, "step_sizes": (1.0, 0.5)},
+    "infinite max": {"lr": 0.3, "step_sizes": (0.0, np.inf)},
+    "infinite steps": {"lr": np.inf, "step_sizes": (0.0, np.inf), "etas": (0.9, 1.5)},
+    "no lower limit": {"lr": 0.01, "step_sizes": (None, 1.0), "etas": (0.1, 3.0)},
+}
+
+_ETA_THAT_ROUNDS_TO_ONE = {2: 0.9999, 4: 1 - 1e-8}
+_ETA_THAT_ROUNDS_TO_ZERO = {2: 1e-9, 4: 1e-50}
+
+
+def dtype_named(name: str) -> np.dtype[Any]:
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+def real(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.zeros(0, dtype).real.dtype if dtype.kind == "c" else dtype
+
+
+def settings(dtype: np.dtype[Any]) -> dict[str, dict[str, Any]]:
+    """Hyperparameter sets by name. In float64 no eta below 1 rounds to 1, and none above 0 to 0."""
+    found = dict(_SETTINGS)
+    width = real(dtype).itemsize
+    if width in _ETA_THAT_ROUNDS_TO_ONE:
+        found["eta rounds to 1"] = {"etas": (_ETA_THAT_ROUNDS_TO_ONE[width], 1.2)}
+        found["eta rounds to 0"] = {"etas": (_ETA_THAT_ROUNDS_TO_ZERO[width], 1.2)}
+    else:
+        found["extreme etas"] = {"etas": (5e-324, 1.0000000000000002)}
+    return found
+
+
+def special_values(dtype: np.dtype[Any]) -> Array:
+    """NaN, the infinities, zeros, subnormals, the largest values, and values whose product underflows."""
+    smallest, tiny, largest = _limits(dtype)
+    root = np.sqrt(np.float64(smallest))
+    values = [np.nan, np.inf, 0.0, smallest, 3 * smallest, tiny / 2, tiny, largest, root / 2, 2 * root, 1.0]
+    with np.errstate(over="ignore"):
+        return np.array([*values, *(-v for v in values)]).astype(dtype)
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[float, float, float]:
+    if dtype.name == "bfloat16":
+        return 2.0**-133, 2.0**-126, 2.0**127 * (2 - 2.0**-7)
+    info = np.finfo(dtype)
+    return float(info.smallest_subnormal), float(info.tiny), float(info.max)
+
+
+def mixed(rng: np.random.Generator, dtype: np.dtype[Any], n: int) -> Array:
+    """Ordinary and special values in equal parts; both parts of complex numbers independently."""
+    if dtype.kind == "c":
+        part = real(dtype)
+        result = np.empty(n, dtype)
+        result.real, result.imag = mixed(rng, part, n), mixed(rng, part, n)
+        return result
+    ordinary = rng.standard_normal(n).astype(dtype)
+    special = rng.choice(special_values(dtype), n)
+    return np.where(rng.random(n) < 0.5, ordinary, special)
+
+
+def gradients(rng: np.random.Generator, dtype: np.dtype[Any], n: int, steps: int = STEPS) -> list[Array]:
+    """A gradient for each step. Some repeat the one before, so that steps grow as well as shrink."""
+    found = [mixed(rng, dtype, n)]
+    while len(found) < steps:
+        keep = rng.random(n) < 0.5
+        found.append(np.where(keep, found[-1], mixed(rng, dtype, n)))
+    return found
+
+
+def losses(rng: np.random.Generator, steps: int = STEPS) -> list[float]:
+    """Losses that rise, fall, stay, and are NaN."""
+    return [float(v) for v in rng.choice([1.0, 1.0, 2.0, 3.0, np.nan, np.inf], steps)]
