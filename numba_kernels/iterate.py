@@ -42,15 +42,15 @@ def _equal(a, b):
     return equal
 
 
-@overload(_iteration.absorbed)
-def _absorbed(x, size):
-    def absorbed(x, size):
+@overload(_iteration.at_rest)
+def _at_rest(x, g, size, xtol):
+    def at_rest(x, g, size, xtol):
         for i in range(x.size):
-            if x[i] + size[i] != x[i] or x[i] - size[i] != x[i]:
+            if not (g[i] == 0 or size[i] <= xtol * abs(x[i])):
                 return False
         return True
 
-    return absorbed
+    return at_rest
 
 
 @overload(_iteration.move)
@@ -91,10 +91,8 @@ def _retreat(x, last_x, size, eta_minus, size_min):
         for i in range(x.size):
             shrunk = size[i] * eta_minus
             size[i] = size_min if shrunk < size_min else shrunk
-            if np.isfinite(x[i]):
-                x[i] = last_x[i] + (x[i] - last_x[i]) * eta_minus
-            else:
-                x[i] = last_x[i]
+            nearer = last_x[i] + (x[i] - last_x[i]) * eta_minus
+            x[i] = nearer if np.isfinite(x[i]) and nearer != x[i] else last_x[i]
 
     return retreat
 

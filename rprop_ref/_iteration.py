@@ -30,8 +30,9 @@ BEST_F = 3  # value at BEST_X
 BEST_G_MAX = 4  # largest component of the gradient at BEST_X, in absolute value
 MAXITER = 5  # the options from here on
 GTOL = 6
-BAND = 7  # values that differ by less than this, relative to the lowest, count as equal
-ENTRIES = 8
+XTOL = 7
+BAND = 8  # values that differ by less than this, relative to the lowest, count as equal
+ENTRIES = 9
 
 # What `advance` returns: the codes of SciPy's BFGS, and one for going on.
 GO_ON = -1
@@ -56,9 +57,9 @@ def equal(a, b):
     return (a == b).all()
 
 
-def absorbed(x, size):
-    """Whether every step of this size, up or down, is lost in rounding."""
-    return ((x + size == x) & (x - size == x)).all()
+def at_rest(x, g, size, xtol):
+    """Whether no coordinate has anywhere to go: its gradient is zero, or its step is as good as none."""
+    return ((g == 0) | (size <= xtol * np.abs(x))).all()
 
 
 def copy(source, target):
@@ -70,8 +71,10 @@ def retreat(x, last_x, size, eta_minus, size_min):
     """Move x back towards last_x, and shrink the steps, both by eta_minus; in place."""
     shrunk = size * eta_minus
     size[:] = np.where(shrunk < size_min, size_min, shrunk)
-    # A coordinate that has left the range of the dtype has no way back but all of it.
-    x[:] = np.where(np.isfinite(x), last_x + (x - last_x) * eta_minus, last_x)
+    nearer = last_x + (x - last_x) * eta_minus
+    # A coordinate that has left the range of the dtype, or is so near that it cannot come nearer, goes back
+    # all the way.
+    x[:] = np.where(np.isfinite(x) & (nearer != x), nearer, last_x)
 
 
 def advance(vectors, scalars, constants, variant, f, g):
@@ -81,7 +84,7 @@ def advance(vectors, scalars, constants, variant, f, g):
     ----------
     vectors : ndarray, shape (6, n)
         See the names of its rows above. Changed in place.
-    scalars : ndarray of float64, shape (8,)
+    scalars : ndarray of float64, shape (9,)
         See the names of its entries above. Changed in place.
     constants : ndarray, shape (7,)
         As for `numba_kernels.flat.step`, in the dtype of `vectors`.
@@ -112,9 +115,13 @@ def advance(vectors, scalars, constants, variant, f, g):
         return CONVERGED
     if scalars[NIT] >= scalars[MAXITER]:
         return ITERATION_LIMIT
-    move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)
-    if equal(x, last_x) and (g_max == 0 or absorbed(x, vectors[SIZE])):
+    if g_max == 0:
+        # A stationary point that is not the best one (a maximum, a plateau): no step leads away from it.
         return PRECISION_LOSS
+    if at_rest(x, g, vectors[SIZE], scalars[XTOL]):
+        # Steps that have become this small are a result; steps that were so from the start are not.
+        return CONVERGED if scalars[NIT] > 0 else PRECISION_LOSS
+    move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)
     return GO_ON
 
 

@@ -16,9 +16,7 @@ BLOCK = 1 << 14
 _RULES = {variant: rules.build(variant, np.where) for variant in rules.RULES}
 
 
-def run(
-    variant: str, x: Array, g: Array, prev: Array, size: Array, constants: Array, worse: bool = False
-) -> None:
+def run(variant: str, x: Array, g: Array, prev: Array, size: Array, constants: Array, worse: bool = False) -> None:
     """Make one step on flat arrays, in place; the arguments are those of `numba_kernels.flat.run`.
 
     Any dtype with NumPy arithmetic will do, float16 and ml_dtypes' bfloat16 among them.
@@ -29,6 +27,4 @@ def run(
     with np.errstate(all="ignore"):
         for start in range(0, x.size, BLOCK):
             part = slice(start, start + BLOCK)
-            x[part], prev[part], size[part] = rule(
-                x[part], direction * g[part], prev[part], size[part], worse, c
-            )
+            x[part], prev[part], size[part] = rule(x[part], direction * g[part], prev[part], size[part], worse, c)

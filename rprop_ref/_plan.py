@@ -8,7 +8,7 @@ only look at the gradients.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import is_
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -28,35 +28,60 @@ class _Direct:
     """One contiguous array, stepped in place."""
 
     def __init__(self, index: int, x: Array, prev: Array, size: Array) -> None:
-        self.indices = (index,)
         self.dtype = x.dtype
         self.elements = x.size
+        self._index = index
+        self._param = x
         self._flat = (as_reals(x), as_reals(prev), as_reals(size))
+        self._is_flat = x.ndim == 1 and x.dtype.kind != "c"
+        # Whose memory this is, if that is easily told.
+        owner = x if x.base is None else x.base
+        self._owner = owner if type(owner) is np.ndarray and owner.base is None else None
+        self._g = x
 
-    def step(self, run: backends.Run, variant: str, grads: list[Array], constants: Array, worse: bool) -> None:
-        x, prev, size = self._flat
-        g = grads[self.indices[0]]
-        # A gradient that shares memory with the parameter must be read before the parameter is written.
-        flags = g.flags
-        if not (flags.c_contiguous and flags.aligned) or np.may_share_memory(g, x):
+    def load(self, grads: Sequence[Array]) -> None:
+        g = grads[self._index]
+        x = self._param
+        if not x.flags.writeable:
+            raise _read_only("a parameter", x)
+        # A gradient that shares memory with the parameter must be read before the parameter is written. One
+        # that owns its memory does so only if the parameter is a view of it.
+        apart = g.base is None and self._owner is not None and self._owner is not g
+        if not g.flags.carray and not (g.flags.c_contiguous and g.flags.aligned):
             g = g.copy()
-        if g.ndim != 1 or g.dtype is not x.dtype:
-            g = as_reals(g)
-        run(variant, x, g, prev, size, constants, worse)
+        elif not apart and np.may_share_memory(g, x):
+            g = g.copy()
+        self._g = g if self._is_flat else as_reals(g)
+
+    def step(self, run: backends.Run, variant: str, constants: Array, worse: bool) -> None:
+        x, prev, size = self._flat
+        run(variant, x, self._g, prev, size, constants, worse)
+        self._g = x  # so as not to keep the gradient alive
 
 
 class _Together:
     """Arrays of one dtype that are gathered into one: small ones, and those that are not contiguous."""
 
     def __init__(self, indices: list[int], xs: list[Array], prevs: list[Array], sizes: list[Array]) -> None:
-        self.indices = tuple(indices)
         self.dtype = xs[0].dtype
         self.elements = sum(x.size for x in xs)
+        self._indices = indices
+        self._params = xs
         self._gathered = Gathered(xs, prevs, sizes)
+        self.step = self._gathered.step
 
-    def step(self, run: backends.Run, variant: str, grads: list[Array], constants: Array, worse: bool) -> None:
-        mine = grads if len(grads) == len(self.indices) else [grads[i] for i in self.indices]
-        self._gathered.step(run, variant, mine, constants, worse)
+    def load(self, grads: Sequence[Array]) -> None:
+        if not all(map(_is_writable, self._params)):
+            raise _read_only("a parameter", next(x for x in self._params if not x.flags.writeable))
+        if len(grads) != len(self._indices):
+            grads = [grads[i] for i in self._indices]
+        self._gathered.load(grads)
+
+
+# An array, because NumPy adds two arrays in half the time that it takes for an array and a Python number.
+_ONE = np.ones(1, np.float32).reshape(())
+
+_is_writable = attrgetter("flags.writeable")
 
 
 class Plan:
@@ -73,6 +98,11 @@ class Plan:
     ------
     TypeError, ValueError, RuntimeError
         If one of them cannot be stepped. Nothing has been changed then.
+
+    Notes
+    -----
+    To make a step, call `load`, `prepare` and `run`, in this order. Only the last changes anything that is
+    not the plan's own, and whatever can be refused is refused before it.
     """
 
     def __init__(
@@ -82,38 +112,29 @@ class Plan:
         sizes: Sequence[Array],
         counters: Sequence[Array],
     ) -> None:
-        self._arrays = (list(params), list(prevs), list(sizes), list(counters))
-        self._shapes = [p.shape for p in params]
-        self._dtypes = [p.dtype for p in params]
+        params, prevs, sizes, self._counters = list(params), list(prevs), list(sizes), list(counters)
         for param, prev, size in zip(params, prevs, sizes, strict=True):
             _check_param(param)
             _check_state(param, prev, "prev")
             _check_state(param, size, "step_size")
-        self.jobs = _jobs(*self._arrays[:3])
-        self._all_counters = joined(counters) if counters else None
-        self._prepared: list[tuple[backends.Run, Array]] = []
-        self._prepared_for: tuple[Any, ...] = ()
+        self._shapes = [p.shape for p in params]
+        self._dtypes = [p.dtype for p in params]
+        self._jobs = _jobs(params, prevs, sizes)
+        self._all_counters = joined(self._counters) if self._counters else None
+        self._ready: list[tuple[Any, backends.Run, Array]] = []
+        self._ready_for: tuple[Any, ...] = ()
 
-    def holds_for(
-        self, params: list[Array], prevs: list[Array], sizes: list[Array], counters: list[Array]
-    ) -> bool:
-        """Whether these are the very arrays that the plan was made for."""
-        old_params, old_prevs, old_sizes, old_counters = self._arrays
-        return (
-            len(params) == len(old_params)
-            and all(map(is_, params, old_params))
-            and all(map(is_, prevs, old_prevs))
-            and all(map(is_, sizes, old_sizes))
-            and all(map(is_, counters, old_counters))
-        )
-
-    def check(self, grads: Sequence[Array]) -> None:
-        """Raise unless there is one gradient for each parameter, of its shape and dtype."""
-        for grad, shape, dtype, param in zip(grads, self._shapes, self._dtypes, self._arrays[0], strict=True):
-            if grad.shape != shape or (grad.dtype is not dtype and grad.dtype != dtype):
-                raise _wrong_gradient(grad, shape, dtype)
-            if not param.flags.writeable:
-                raise _read_only("a parameter", param)
+    def load(self, grads: Sequence[Array], *, fit: bool = False) -> None:
+        """Fetch the gradients, one for each parameter; `fit` says that shapes and dtypes are known to fit."""
+        if not fit:
+            for grad, shape, dtype in zip(grads, self._shapes, self._dtypes, strict=True):
+                if grad.shape != shape or grad.dtype != dtype:
+                    raise ValueError(
+                        f"a gradient has shape {grad.shape} and dtype {grad.dtype}, but its parameter has "
+                        f"{shape} and {dtype}; they must be equal"
+                    )
+        for job in self._jobs:
+            job.load(grads)
 
     def prepare(
         self,
@@ -121,39 +142,31 @@ class Plan:
         step_sizes: tuple[float | None, float | None],
         maximize: bool,
         backend: str | None,
-    ) -> list[tuple[backends.Run, Array]]:
-        """For each job the function to run and the constants to run it with; raises what can be raised."""
-        key = (etas, step_sizes, maximize, backend)
-        if len(self._prepared_for) == len(key) and all(map(is_, key, self._prepared_for)):
-            return self._prepared
-        constants = {
-            job.dtype: _dtypes.constants(job.dtype, etas, step_sizes, maximize) for job in self.jobs
-        }
-        names = [backends.resolve(backend, job.elements, job.dtype) for job in self.jobs]
-        self._prepared = [
-            (backends.stepper(name), constants[job.dtype]) for name, job in zip(names, self.jobs, strict=True)
+    ) -> None:
+        """Choose backends, and round the constants."""
+        known = self._ready_for
+        if known and etas is known[0] and step_sizes is known[1] and maximize is known[2] and backend is known[3]:
+            return
+        constants = {job.dtype: _dtypes.constants(job.dtype, etas, step_sizes, maximize) for job in self._jobs}
+        names = [backends.resolve(backend, job.elements, job.dtype) for job in self._jobs]
+        self._ready = [
+            (job.step, backends.stepper(name), constants[job.dtype])
+            for name, job in zip(names, self._jobs, strict=True)
         ]
         # What is kept must stay true: only tuples cannot be changed behind our back, and a choice of NumPy
         # is good for one step.
         lasting = type(etas) is tuple and type(step_sizes) is tuple and (backend or "numpy" not in names)
-        self._prepared_for = key if lasting else ()
-        return self._prepared
+        self._ready_for = (etas, step_sizes, maximize, backend) if lasting else ()
 
-    def run(
-        self,
-        prepared: list[tuple[backends.Run, Array]],
-        grads: list[Array],
-        variant: str,
-        worse: bool,
-    ) -> None:
-        """Make the step and count it. All checks have been made: see `check` and `prepare`."""
-        for job, (run, constants) in zip(self.jobs, prepared, strict=True):
-            job.step(run, variant, grads, constants, worse)
+    def run(self, variant: str, worse: bool) -> None:
+        """Make the step that was loaded and prepared, and count it."""
+        for step, run, constants in self._ready:
+            step(run, variant, constants, worse)
         if self._all_counters is not None:
-            self._all_counters += 1
+            np.add(self._all_counters, _ONE, self._all_counters)
         else:
-            for counter in self._arrays[3]:
-                counter += 1
+            for counter in self._counters:
+                np.add(counter, 1, out=counter)
 
 
 def _jobs(params: list[Array], prevs: list[Array], sizes: list[Array]) -> list[_Direct | _Together]:
@@ -219,11 +232,4 @@ def _read_only(name: str, array: Array) -> ValueError:
     return ValueError(
         f"{name} of shape {array.shape} is read-only, but a step changes it in place; "
         "pass a writable array (a copy is one)"
-    )
-
-
-def _wrong_gradient(grad: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> ValueError:
-    return ValueError(
-        f"a gradient has shape {grad.shape} and dtype {grad.dtype}, but its parameter has {shape} and {dtype}; "
-        "they must be equal"
     )

@@ -99,7 +99,7 @@ class Rprop(Optimizer):
         _check_variant(variant)
         backends.check(backend)
         self.backend = backend
-        self._plans: list[Plan | None] = []
+        self._plans: list[_Known | None] = []
         defaults: Group = {
             "lr": lr,
             "etas": etas,
@@ -142,63 +142,83 @@ class Rprop(Optimizer):
             Neither parameters nor state have been changed then.
         """
         value = None if closure is None else closure()
-        work = [
-            found
-            for i, group in enumerate(self.param_groups)
-            if (found := self._prepare(i, group, value if loss is None else loss)) is not None
-        ]
+        if loss is None:
+            loss = value
+        work = []
+        for i, group in enumerate(self.param_groups):
+            prepared = self._prepare(i, group, loss)
+            if prepared is not None:
+                work.append(prepared)
         # From here on nothing can be refused.
-        for group, created, plan, prepared, grads, new_loss in work:
+        for group, plan, created, new_loss in work:
             for param, state in created:
                 self.state[param].update(state)
-            plan.run(prepared, grads, group.get("variant", "irprop-"), _is_worse(group, new_loss))
+            if "variant" not in group:
+                plan.run("irprop-", False)
+                continue
+            plan.run(group["variant"], _is_worse(group, new_loss))
             if new_loss is not None:
                 group["prev_loss"] = new_loss
         return value
 
-    def _prepare(self, i: int, group: Group, loss: Any) -> tuple[Any, ...] | None:
+    def _prepare(self, i: int, group: Group, loss: Any) -> _Work | None:
         """Collect, and check, all that a step of one group needs; None if it has no gradients."""
-        params: list[Array] = []
-        grads: list[Array] = []
-        prevs: list[Array] = []
-        sizes: list[Array] = []
-        counters: list[Array] = []
-        missing = []
-        state = self.state
-        for param in group["params"]:
-            grad = param._grad
-            if grad is None:
-                continue
-            params.append(param._data)
-            grads.append(grad)
-            kept = state.get(param)
-            if not kept:
-                missing.append(param)
-                continue
-            prevs.append(kept["prev"])
-            sizes.append(kept["step_size"])
-            counters.append(kept["step"])
-        if not params:
-            return None
-        _check_flags(group)
-        created: list[tuple[Parameter, dict[str, Any]]] = []
-        if missing:
-            created = _first_states(missing, group["lr"])
+        known = self._plans[i]
+        grads = known.gradients(group["params"], self.state) if known is not None else None
+        created: list[tuple[Parameter, State]] = []
+        if known is None or grads is None:
+            active = [p for p in group["params"] if p._grad is not None]
+            if not active:
+                return None
+            missing = [p for p in dict.fromkeys(active) if not self.state.get(p)]
+            created = _first_states(missing, group["lr"]) if missing else created
             fresh = dict(created)
-            prevs, sizes, counters = [], [], []
-            for param in group["params"]:
-                if param._grad is not None:
-                    kept = fresh.get(param) or state[param]
-                    prevs.append(kept["prev"])
-                    sizes.append(kept["step_size"])
-                    counters.append(kept["step"])
-        plan = self._plans[i]
-        if plan is None or not plan.holds_for(params, prevs, sizes, counters):
-            plan = self._plans[i] = Plan(params, prevs, sizes, counters)
-        plan.check(grads)
-        prepared = plan.prepare(group["etas"], group["step_sizes"], group["maximize"], self.backend)
+            known = _Known(active, [fresh.get(p) or self.state[p] for p in active])
+            known.plan.load([p._grad for p in active])
+        else:
+            known.plan.load(grads, fit=True)
+        if group["capturable"] or group["differentiable"]:
+            _check_flags(group)
+        known.plan.prepare(group["etas"], group["step_sizes"], group["maximize"], self.backend)
+        self._plans[i] = known
         new_loss = _loss(loss) if group.get("variant") == "irprop+" else None
-        return group, created, plan, prepared, grads, new_loss
+        return group, known.plan, created, new_loss
+
+
+State = dict[str, Any]
+_Work = tuple[Group, Plan, list[tuple[Parameter, State]], float | None]
+
+
+class _Known:
+    """A plan, and the parameters and arrays that it was made for."""
+
+    def __init__(self, params: list[Parameter], states: list[State]) -> None:
+        self._entries = [
+            (p, p._data, s["prev"], s["step_size"], s["step"]) for p, s in zip(params, states, strict=True)
+        ]
+        _, *arrays = zip(*self._entries, strict=True)
+        self.plan = Plan(*arrays)
+
+    def gradients(self, params: list[Parameter], state: dict[Parameter, State]) -> list[Array] | None:
+        """The gradients of these parameters, if the plan holds for them.
+
+        It does if all arrays are the same objects, and the gradients were checked against them when they were
+        assigned.
+        """
+        if len(params) != len(self._entries):
+            return None
+        grads = []
+        for param, (same, data, prev, size, step) in zip(params, self._entries, strict=True):
+            grad = param._grad
+            kept = state.get(param)
+            if grad is None or param is not same or not kept:
+                return None
+            if param._data is not data or param._grad_fits is not data:
+                return None
+            if kept["prev"] is not prev or kept["step_size"] is not size or kept["step"] is not step:
+                return None
+            grads.append(grad)
+        return grads
 
 
 def rprop(
@@ -255,9 +275,9 @@ def rprop(
     _check_variant(variant)
     _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable})
     plan = Plan(params, prevs, step_sizes, state_steps)
-    plan.check(grads)
-    prepared = plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
-    plan.run(prepared, list(grads), variant, worse)
+    plan.load(grads)
+    plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
+    plan.run(variant, worse)
 
 
 def _check_variant(variant: str) -> None:
@@ -275,7 +295,7 @@ def _check_flags(group: Group) -> None:
             raise RuntimeError(_DIFFERENTIABLE)
 
 
-def _first_states(params: list[Parameter], lr: float) -> list[tuple[Parameter, dict[str, Any]]]:
+def _first_states(params: list[Parameter], lr: float) -> list[tuple[Parameter, State]]:
     """State for parameters that have none: no steps made, nothing stored, step size `lr`.
 
     The state of small arrays is cut from common arrays, so that a step finds it gathered already.
@@ -283,7 +303,7 @@ def _first_states(params: list[Parameter], lr: float) -> list[tuple[Parameter, d
     from numba_kernels.many import slices
 
     counters = slices(np.zeros(len(params), np.float32), [()] * len(params))
-    states: dict[Parameter, dict[str, Any]] = {}
+    states: dict[Parameter, State] = {}
     small: dict[np.dtype[Any], list[Parameter]] = {}
     for param, counter in zip(params, counters, strict=True):
         states[param] = {"step": counter}

@@ -51,7 +51,7 @@ class Parameter:
     array([ 0.9, -1.9])
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_grad_fits", "requires_grad")
 
     def __init__(self, data: ArrayLike, requires_grad: bool = True) -> None:
         array = np.asarray(data)
@@ -62,6 +62,8 @@ class Parameter:
             )
         self._data = array
         self._grad: Array | None = None
+        # The array whose shape and dtype the gradient was compared with when it was assigned.
+        self._grad_fits = array
         self.requires_grad = requires_grad
 
     @property
@@ -80,26 +82,33 @@ class Parameter:
 
     @grad.setter
     def grad(self, grad: Array | None) -> None:
-        if grad is not None:
-            if not isinstance(grad, np.ndarray):
-                # A scalar is what NumPy makes of 0-d results; for a 0-d parameter it is a fair gradient.
-                if not (isinstance(grad, np.generic) and self._data.ndim == 0):
-                    raise TypeError(
-                        f"assigned grad expected to be a Tensor or None but got grad of type "
-                        f"{type(grad).__name__}"
-                    )
-                grad = np.asarray(grad)
-            if grad.dtype != self._data.dtype:
-                raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with dtype "
-                    f"'{self._data.dtype}'. They must be equal; convert it with grad.astype(p.dtype)"
-                )
-            if grad.shape != self._data.shape:
-                raise RuntimeError(
-                    f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
-                    f"'{list(self._data.shape)}'. Please ensure that the gradient and the tensor are the same size"
-                )
+        data = self._data
+        if grad is not None and (
+            type(grad) is not np.ndarray or grad.dtype is not data.dtype or grad.shape != data.shape
+        ):
+            grad = self._checked(grad)
         self._grad = grad
+        self._grad_fits = data
+
+    def _checked(self, grad: Any) -> Array:
+        if not isinstance(grad, np.ndarray):
+            # NumPy makes scalars of 0-d results; for a 0-d parameter one is a fair gradient.
+            if not (isinstance(grad, np.generic) and self._data.ndim == 0):
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
+                )
+            grad = np.asarray(grad)
+        if grad.dtype != self._data.dtype:
+            raise RuntimeError(
+                f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with dtype "
+                f"'{self._data.dtype}'. They must be equal; convert it with grad.astype(p.dtype)"
+            )
+        if grad.shape != self._data.shape:
+            raise RuntimeError(
+                f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
+                f"'{list(self._data.shape)}'. Please ensure that the gradient and the tensor are the same size"
+            )
+        return grad
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -82,9 +82,7 @@ class Optimizer:
         added: Group = {}
         if any(isinstance(p, tuple) for p in params):
             if not all(isinstance(p, tuple) for p in params):
-                raise ValueError(
-                    "all optimizer params should be with/without names. Some param names are missing"
-                )
+                raise ValueError("all optimizer params should be with/without names. Some param names are missing")
             added["param_names"] = [p[0] for p in params]
             params = [p[1] for p in params]
         for param in params:

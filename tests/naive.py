@@ -136,27 +136,24 @@ def _coordinate(
         if variant == "rprop-":
             # No backtracking, and no forgetting either.
             return x - _sign(g) * new_size, g, new_size
-        elif variant == "irprop-go":
+        if variant == "irprop-go":
             # Move on, but let the next step be neutral.
             return x - _sign(g) * new_size, zero, new_size
-        elif variant == "rprop+" or worse:
+        if variant == "rprop+" or worse:
             # Riedmiller & Braun: take the last move back; it was -sign(prev) times the size of then.
             return x + _sign(prev) * size, zero, new_size
-        else:
-            # irprop+ (Igel & Huesken) while the loss has not risen: stay.
-            return x, zero, new_size
-    else:
-        return x - _sign(g) * new_size, g, new_size
+        # irprop+ (Igel & Huesken) while the loss has not risen: stay.
+        return x, zero, new_size
+    return x - _sign(g) * new_size, g, new_size
 
 
 def _sign(v: Scalar) -> Scalar:
     """1, -1 or +0; the sign of NaN is 0."""
     if v > type(v)(0):
         return type(v)(1)
-    elif v < type(v)(0):
+    if v < type(v)(0):
         return type(v)(-1)
-    else:
-        return type(v)(0)
+    return type(v)(0)
 
 
 def _clamp(v: Scalar, low: Scalar | None, high: Scalar | None) -> Scalar:
@@ -184,10 +181,9 @@ def _real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype of one coordinate: that of the two parts for a complex dtype."""
     if dtype == np.complex64:
         return np.dtype(np.float32)
-    elif dtype == np.complex128:
+    if dtype == np.complex128:
         return np.dtype(np.float64)
-    else:
-        return dtype
+    return dtype
 
 
 def _reals(a: Array) -> list[Scalar]:

@@ -102,9 +102,7 @@ def test_many_arrays_equal_one_by_one(dtype, rng):
 
     plain = [cases.mixed(rng, dtype, int(np.prod(s))).reshape(s) for s in shapes]
     starts = [view for array in plain for view in layouts(array.copy())]
-    grads = [
-        [cases.mixed(rng, dtype, s.size).reshape(s.shape) for s in starts] for _ in range(6)
-    ]
+    grads = [[cases.mixed(rng, dtype, s.size).reshape(s.shape) for s in starts] for _ in range(6)]
     expected = [naive.run("irprop-", s, [g[i] for g in grads]) for i, s in enumerate(starts)]
     for backend in ("numpy", "numba")[: 1 if dtype.itemsize == 2 else 2]:
         params = [Parameter(np.copy(s, order="K") if s.flags.forc else s) for s in starts]

@@ -1,0 +1,226 @@
+"""``make bench``: how fast this is, as ratios to other implementations measured in the same run.
+
+Rivals take turns, each in a process of its own; each gets the better of one and two threads. Printed are the
+lower quartile and the median: on a machine that does other things as well, the former says more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .worker import MEMORY_BYTES
+
+RESULTS = Path(__file__).with_name("results.json")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def environment(threads: int) -> dict[str, str]:
+    return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+
+
+@dataclass
+class Contender:
+    """One thing to measure, with one number of threads."""
+
+    name: str
+    arguments: Sequence[str]
+    threads: int
+    samples: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[str]]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", *self.arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(self.threads),
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise RuntimeError(f"the process for {self.name} ended: {' '.join(self.arguments)}")
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    @property
+    def quartile(self) -> float:
+        return float(np.quantile(self.samples, 0.25))
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.samples))
+
+
+def contest(contenders: Sequence[Contender], rounds: int) -> dict[str, Contender]:
+    """Measure all in turn, several times over; of each name, return the better thread count."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(c.running()) for c in contenders]
+        for _ in range(rounds):
+            for contender, process in zip(contenders, processes, strict=True):
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+                contender.samples += json.loads(process.stdout.readline())
+    best: dict[str, Contender] = {}
+    for contender in contenders:
+        if contender.name not in best or contender.quartile < best[contender.name].quartile:
+            best[contender.name] = contender
+    return best
+
+
+def at_each(threads: Sequence[int], name: str, *arguments: str) -> list[Contender]:
+    return [Contender(name, arguments, t) for t in threads]
+
+
+def fresh(programs: dict[str, str], rounds: int) -> dict[str, Contender]:
+    """Time whole Python processes."""
+    found = {name: Contender(name, [code], 1) for name, code in programs.items()}
+    for i in range(rounds + 1):
+        for contender in found.values():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", contender.arguments[0]], check=True, env=environment(1))
+            if i:  # the first round fills the file cache
+                contender.samples.append(time.perf_counter() - began)
+    return found
+
+
+ONE_STEP = (
+    "import numpy as np, rprop_ref; p = rprop_ref.Parameter(np.ones(1000)); "
+    "p.grad = p.data * 2; rprop_ref.Rprop([p]).step()"
+)
+
+
+class Bench:
+    """The table, printed as it grows."""
+
+    def __init__(self, rounds: int, threads: Sequence[int]) -> None:
+        self.rounds = rounds
+        self.threads = threads
+        self.rows: list[dict[str, Any]] = []
+
+    def row(self, what: str, ours: float, theirs: float, ratios: tuple[float, float], goal: str) -> None:
+        """`ours` and `theirs` are seconds; `ratios` by lower quartile and by median."""
+        self.rows.append(
+            {"what": what, "ours_s": ours, "theirs_s": theirs, "ratio": ratios[0], "median": ratios[1], "goal": goal}
+        )
+        print(
+            f"{what:<58}{ours * 1e6:>12.1f}{theirs * 1e6:>13.1f}{ratios[0]:>9.2f}{ratios[1]:>9.2f}   {goal}",
+            flush=True,
+        )
+
+    def speedup(self, what: str, ours: Contender, theirs: Contender, goal: str) -> None:
+        ratios = theirs.quartile / ours.quartile, theirs.median / ours.median
+        what = f"{what} ({theirs.threads} thread{'s' * (theirs.threads > 1)})"
+        self.row(what, ours.quartile, theirs.quartile, ratios, goal)
+
+    def steps(self, size: str, hows: dict[str, str], *, memory: bool = False) -> None:
+        """Our step at one size over torch's; `hows` maps a way of torch's to its goal."""
+        contenders = at_each(self.threads, "ours", "ours", size)
+        for how in hows:
+            contenders += at_each(self.threads, how, "torch", size, how)
+        if memory:
+            for kernel in MEMORY_BYTES:
+                contenders += at_each(self.threads, kernel, "memory", size, kernel)
+        best = contest(contenders, self.rounds)
+        ours = best["ours"]
+        if memory:
+            n = float(size)
+            rates = {k: (b * n / best[k].quartile, b * n / best[k].median) for k, b in MEMORY_BYTES.items()}
+            kernel = max(rates, key=lambda k: rates[k][0])
+            ratios = 28 * n / ours.quartile / rates[kernel][0], 28 * n / ours.median / rates[kernel][1]
+            what = f"{size} float32: bytes/s over a {kernel} loop's ({rates[kernel][0] / 1e9:.1f} GB/s)"
+            self.row(what, ours.quartile, best[kernel].quartile, ratios, ">= 0.90")
+        for how, goal in hows.items():
+            self.speedup(f"{size} float32: over torch {how}", ours, best[how], goal)
+
+    def minimizers(self, n: str, goal: str) -> None:
+        best = contest(
+            [
+                Contender("ours", ("minimizer", "rprop", n), 1),
+                Contender("theirs", ("minimizer", "lbfgsb", n), 1),
+                Contender("objective", ("objective", n), 1),
+            ],
+            self.rounds,
+        )
+        cost = best["objective"]
+        quartiles = [best[k].quartile - cost.quartile for k in ("ours", "theirs")]
+        medians = [best[k].median - cost.median for k in ("ours", "theirs")]
+        ratios = quartiles[0] / quartiles[1], medians[0] / medians[1]
+        self.row(f"minimize, n = {n}: an iteration over L-BFGS-B's evaluation", *quartiles, ratios, goal)
+
+    def processes(self) -> None:
+        best = fresh({"numpy": "import numpy", "ours": "import rprop_ref", "step": ONE_STEP}, 5 * self.rounds)
+        for name, what, goal in (
+            ("ours", "python -c 'import rprop_ref' over 'import numpy'", "<= 1.15"),
+            ("step", "a process with one step on 1,000 elements over the same", "<= 1.5"),
+        ):
+            ours, theirs = best[name], best["numpy"]
+            ratios = ours.quartile / theirs.quartile, ours.median / theirs.median
+            self.row(what, ours.quartile, theirs.quartile, ratios, goal)
+
+
+def machine() -> dict[str, str]:
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = f"{len(names)} x {names[0]}" if names else cpu
+    packages = ("numpy", "numba", "scipy", "torch")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": cpu,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each contender (default: 7)")
+    parser.add_argument("--only", choices=["large", "compile", "small", "minimize", "import"], help="one part only")
+    arguments = parser.parse_args()
+    threads = sorted({1, min(2, os.cpu_count() or 1)})
+    bench = Bench(arguments.rounds, threads)
+    about = machine()
+    print("  ".join(f"{k} {v}" for k, v in about.items()))
+    print(f"{'':<58}{'ours, us':>12}{'theirs, us':>13}{'ratio':>9}{'median':>9}   goal")
+
+    parts = {
+        "large": lambda: bench.steps(
+            "5e7", {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}, memory=True
+        ),
+        "compile": lambda: [bench.steps(size, {"compile": ">= 0.97"}) for size in ("1e5", "1e7")],
+        "small": lambda: [
+            bench.steps("1000x64", {"default": ">= 40", "foreach": ">= 40"}),
+            bench.steps("1000", {"default": ">= 15"}),
+        ],
+        "minimize": lambda: bench.minimizers("10", "<= 0.25"),
+        "import": bench.processes,
+    }
+    for name, part in parts.items():
+        if arguments.only in (None, name):
+            part()
+    RESULTS.write_text(json.dumps({"about": about, "rows": bench.rows}, indent=1) + "\n")
+    print(f"written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
+
+
+main()

@@ -1,0 +1,192 @@
+"""A process that sets one thing up and measures it whenever it is asked to.
+
+Each measured thing lives in a process of its own, so that thread counts can be fixed before any library is
+loaded, and so that the measurements of rivals can take turns. The process reads a line to measure once more,
+and answers with the seconds of single calls as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+#: Time for one turn, in seconds, and the fewest calls that it may consist of.
+TURN = 0.4
+FEWEST = 3
+
+#: Does the work once, and returns the seconds that count.
+Call = Callable[[], float]
+
+
+def gradients(shapes: list[tuple[int, ...]]) -> list[list[np.ndarray]]:
+    """Two sets of gradients that are used in turn: some signs change at every step, others never."""
+    rng = np.random.default_rng(1)
+    return [[rng.standard_normal(s, dtype=np.float32) for s in shapes] for _ in range(2)]
+
+
+def shapes_of(size: str) -> list[tuple[int, ...]]:
+    """ "1000x64" is a thousand arrays of 64 elements, "5e7" one array."""
+    count, _, length = size.rpartition("x")
+    return [(int(float(length)),)] * int(count or 1)
+
+
+def ours(size: str) -> Call:
+    """One step of `rprop_ref.Rprop`, as a user makes it."""
+    from rprop_ref import Parameter, Rprop
+
+    shapes = shapes_of(size)
+    params = [Parameter(np.ones(s, np.float32)) for s in shapes]
+    optimizer = Rprop(params, backend="numba")
+    return _alternating(params, gradients(shapes), optimizer.step)
+
+
+def torch_step(size: str, how: str) -> Call:
+    """One step of ``torch.optim.Rprop``: "default", "for-loop", "foreach", or "compile"."""
+    import torch
+
+    shapes = shapes_of(size)
+    params = [torch.nn.Parameter(torch.ones(s)) for s in shapes]
+    sets = [[torch.from_numpy(g) for g in group] for group in gradients(shapes)]
+    foreach = {"for-loop": False, "foreach": True}.get(how)
+    step = torch.optim.Rprop(params, foreach=foreach).step
+    if how == "compile":
+        step = torch.compile(step)
+    return _alternating(params, sets, step)
+
+
+def _alternating(params: list, sets: list[list], step: Call) -> Call:
+    """Time the step alone; assigning the gradients is the caller's part."""
+    turn = 0
+
+    def call() -> float:
+        nonlocal turn
+        turn ^= 1
+        for param, grad in zip(params, sets[turn], strict=True):
+            param.grad = grad
+        began = time.perf_counter()
+        step()
+        return time.perf_counter() - began
+
+    return call
+
+
+def memory(size: str, kernel: str) -> Call:
+    """A loop that does nothing but move memory: "scale", a = s*b, or "triad", a = b + s*c."""
+    import numba
+
+    n = int(float(size))
+    a, b, c = (np.ones(n, np.float32) for _ in range(3))
+    s = np.float32(0.5)
+
+    if kernel == "scale":
+
+        @numba.njit(parallel=True)
+        def run(a, b, c, s):
+            for i in numba.prange(a.size):
+                a[i] = s * b[i]
+
+    else:
+
+        @numba.njit(parallel=True)
+        def run(a, b, c, s):
+            for i in numba.prange(a.size):
+                a[i] = b[i] + s * c[i]
+
+    def call() -> float:
+        began = time.perf_counter()
+        run(a, b, c, s)
+        return time.perf_counter() - began
+
+    return call
+
+
+#: Bytes per element that reach memory. A store to a line that is not in the cache reads the line first.
+MEMORY_BYTES = {"scale": 12, "triad": 16}
+
+
+def minimizer(who: str, n: str) -> Call:
+    """Minimize Rosenbrock's function; seconds are those of one evaluation and what goes with it."""
+    from scipy.optimize import minimize as scipy_minimize
+
+    x0 = np.where(np.arange(int(n)) % 2, 1.0, -1.2)
+    options = {"gtol": 0.0, "ftol": 0.0, "maxiter": 2000}
+    if who == "rprop":
+        from rprop_ref import minimize
+
+        return _each(lambda: minimize(rosenbrock, x0, jac=rosenbrock_der, maxiter=2000, gtol=0, backend="numba").nfev)
+    return _each(
+        lambda: scipy_minimize(rosenbrock, x0, jac=rosenbrock_der, method="L-BFGS-B", options=options).nfev
+    )
+
+
+def objective(n: str) -> Call:
+    """The objective and gradient of `minimizer` alone."""
+    x = np.where(np.arange(int(n)) % 2, 1.0, -1.2)
+
+    def evaluate() -> int:
+        for _ in range(100):
+            rosenbrock(x)
+            rosenbrock_der(x)
+        return 100
+
+    return _each(evaluate)
+
+
+def _each(run: Callable[[], int]) -> Call:
+    """Time a run, and divide by the number of evaluations that it says it made."""
+
+    def call() -> float:
+        began = time.perf_counter()
+        evaluations = run()
+        return (time.perf_counter() - began) / evaluations
+
+    return call
+
+
+def rosenbrock(x: np.ndarray) -> float:
+    a, b = x[1:] - x[:-1] ** 2, 1.0 - x[:-1]
+    return float(100.0 * a.dot(a) + b.dot(b))
+
+
+def rosenbrock_der(x: np.ndarray) -> np.ndarray:
+    a = x[1:] - x[:-1] ** 2
+    g = np.zeros_like(x)
+    g[1:] = 200.0 * a
+    g[:-1] -= 400.0 * x[:-1] * a + 2.0 * (1.0 - x[:-1])
+    return g
+
+
+TASKS: dict[str, Callable[..., Call]] = {
+    "ours": ours,
+    "torch": torch_step,
+    "memory": memory,
+    "minimizer": minimizer,
+    "objective": objective,
+}
+
+
+def measure(call: Call) -> list[float]:
+    """The seconds that calls say they took, over one turn."""
+    found: list[float] = []
+    end = time.perf_counter() + TURN
+    while len(found) < FEWEST or time.perf_counter() < end:
+        found.append(call())
+    return found
+
+
+def main() -> None:
+    task, *arguments = sys.argv[1:]
+    call = TASKS[task](*arguments)
+    for _ in range(3):  # compile, and touch all memory
+        call()
+    print(json.dumps("ready"), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(measure(call)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

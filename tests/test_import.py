@@ -1,0 +1,65 @@
+"""What importing costs, and what works without Numba."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import rprop_ref
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import rprop_ref, numba_kernels",
+        "import numpy as np, rprop_ref as r; p = r.Parameter(np.ones(1000)); p.grad = p.data * 2; r.Rprop([p]).step()",
+    ],
+    ids=["import", "one step"],
+)
+def test_nothing_heavy_is_loaded(code):
+    loaded = python(code + "; import sys; print(*sys.modules)")
+    heavy = {"numba", "scipy", "llvmlite", "matplotlib", "torch"}
+    assert not heavy & set(loaded)
+
+
+def test_numba_is_loaded_after_a_second_of_steps():
+    seen = python(
+        "import sys, numpy as np, rprop_ref as r\n"
+        "from rprop_ref import backends\n"
+        "p = r.Parameter(np.ones(8)); p.grad = p.data * 2; o = r.Rprop([p]); o.step()\n"
+        "print('numba' in sys.modules); backends.spend(1.0); o.step(); print('numba' in sys.modules)\n"
+    )
+    assert seen == ["False", "True"]
+
+
+def test_everything_but_speed_works_without_numba():
+    seen = python(
+        "import sys, importlib.abc\n"
+        "class Hide(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'numba': raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Hide())\n"
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'numba' else find(name, *a)\n"
+        "import numpy as np, rprop_ref as r\n"
+        "from rprop_ref import backends; backends.spend(5)\n"
+        "p = r.Parameter(np.ones(3)); p.grad = p.data * 2; r.Rprop([p], lr=0.5).step(); print(p.data[0])\n"
+        "print(r.minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True).success)\n"
+        "try: r.Rprop([p], backend='numba')\n"
+        "except ModuleNotFoundError as e: print('needs the package numba' in str(e))\n"
+    )
+    assert seen == ["0.5", "True", "True"]
+
+
+def test_public_names():
+    assert set(rprop_ref.__all__) <= set(dir(rprop_ref))
+    for name in rprop_ref.__all__:
+        assert getattr(rprop_ref, name).__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        rprop_ref.nonsense  # noqa: B018

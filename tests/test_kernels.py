@@ -1,0 +1,261 @@
+"""The compiled kernels: what code they are, when they are compiled, and where they may run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import cases
+import numba
+import numpy as np
+import pytest
+from runs import engine
+
+import rprop_ref
+from numba_kernels import flat, iterate, many
+from rprop_ref import Parameter, Rprop, _dtypes
+from rprop_ref import _iteration as it
+from rprop_ref.bits import same_bits
+
+ROOT = Path(rprop_ref.__file__).parent.parent
+
+
+def arrays(n, dtype, rng):
+    x, g = rng.standard_normal((2, n)).astype(dtype)
+    return x, g, np.zeros(n, dtype), np.full(n, 0.1, dtype)
+
+
+def constants(dtype):
+    return _dtypes.constants(np.dtype(dtype), (0.5, 1.2), (1e-6, 50), False)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("kernels", ["SEQUENTIAL", "PARALLEL"])
+def test_the_code_contracts_nothing_and_widens_nothing(kernels, variant, dtype, rng):
+    """No fused multiply-add, and in float32 no operation on doubles: each would round differently."""
+    # Compiled afresh, because a kernel from the disk has no text to look at.
+    dispatcher = getattr(flat, kernels)[variant]
+    kernel = numba.njit(error_model="numpy", parallel=kernels == "PARALLEL")(dispatcher.py_func)
+    kernel(*arrays(64, dtype, rng), constants(dtype), False)
+    texts = [*kernel.inspect_asm().values(), *kernel.inspect_llvm().values()]
+    assert any("mul" in text for text in texts)
+    for text in texts:
+        assert not re.search(r"\bv?fn?m(add|sub)\w*\b|llvm\.fma|llvm\.fmuladd", text)
+        assert not re.search(r"\b(fmul|fadd|fsub|fcmp) (?:\w+ )*(fast|contract|reassoc|nnan|ninf)\b", text)
+        if dtype == "float32":
+            assert not re.search(r"\b(fmul|fadd|fsub|fcmp \w+|fpext) (?:\w+ )*double\b", text)
+            assert not re.search(r"\bv?(mul|add|sub|cmp\w*)[ps]d\b|\bv?cvtss2sd\b", text)
+
+
+def test_no_flag_that_changes_arithmetic_is_set_anywhere():
+    for folder in ("rprop_ref", "numba_kernels"):
+        for file in (ROOT / folder).rglob("*.py"):
+            assert "fastmath=" not in file.read_text(), file
+
+
+def test_steps_on_the_same_kind_of_array_compile_nothing_new(rng):
+    for kernels in (flat.SEQUENTIAL, flat.PARALLEL):
+        run = kernels["irprop-"]
+        for n in (10, 1000):
+            run(*arrays(n, "f4", rng), constants("f4"), False)
+        before = len(run.signatures)
+        for n in (0, 1, 77, 5000):
+            run(*arrays(n, "f4", rng), constants("f4"), True)
+        assert len(run.signatures) == before
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda a: a.__setitem__(0, a[0].astype("f2")),
+        lambda a: a.__setitem__(1, a[1].astype("f8")),
+        lambda a: a.__setitem__(2, a[2][:5]),
+        lambda a: a.__setitem__(3, np.zeros(20, "f4")[::2]),
+        lambda a: a.__setitem__(1, np.zeros(20, "f4")[::2]),
+        lambda a: a.__setitem__(0, a[0].reshape(2, 5)),
+        lambda a: a[0].setflags(write=False),
+    ],
+    ids=["half", "mixed dtypes", "length", "strided state", "strided gradient", "2-d", "read-only"],
+)
+def test_arrays_that_do_not_fit_are_refused_before_anything_is_written(spoil, rng):
+    given = list(arrays(10, "f4", rng))
+    spoil(given)
+    before = [a.copy() for a in given]
+    with pytest.raises(TypeError):
+        flat.step("irprop-", *given, constants("f4"))
+    for array, old in zip(given, before, strict=True):
+        assert same_bits(array, old)
+
+
+def test_the_checked_form_steps(rng):
+    x, g, prev, size = arrays(10, "f4", rng)
+    expected = x - np.sign(g) * np.float32(0.1)
+    g.flags.writeable = False
+    for parallel in (None, False, True):
+        y = x.copy()
+        flat.step("irprop-", y, g, prev.copy(), size.copy(), constants("f4"), parallel=parallel)
+        assert same_bits(y, expected)
+
+
+class TestGathering:
+    def test_slices_are_recognised_as_joined(self):
+        base = np.arange(20.0)
+        parts = many.slices(base, [(2,), (), (3, 4), (0,), (5,)])
+        assert [p.shape for p in parts] == [(2,), (), (3, 4), (0,), (5,)]
+        assert many.joined(parts) is not None
+        assert same_bits(many.joined(parts), base)
+        assert same_bits(many.joined(parts[1:3]), base[2:15])
+
+    @pytest.mark.parametrize(
+        "arrays",
+        [
+            [np.zeros(2), np.zeros(2)],
+            many.slices(np.zeros(6), [(2,), (2,), (2,)])[::-1],
+            many.slices(np.zeros(6), [(2,), (2,), (2,)])[::2],
+            [np.zeros(6)[::2]],
+            [np.zeros((2, 3))[0]],
+        ],
+        ids=["apart", "wrong order", "a gap", "strided", "from a 2-d array"],
+    )
+    def test_others_are_not(self, arrays):
+        assert many.joined(arrays) is None
+
+
+def test_two_python_threads_may_step_at_once(rng):
+    """One enters the parallel kernel, the other takes the sequential one; the bits do not tell."""
+    starts = [rng.standard_normal(5000) for _ in range(2)]
+    grads = rng.standard_normal((50, 5000))
+    results = [None, None]
+
+    def work(i):
+        p = Parameter(starts[i].copy())
+        o = Rprop([p], backend="numba")
+        for g in grads:
+            p.grad = g
+            o.step()
+        results[i] = p.data
+
+    with engine("parallel, 2 threads"):
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    both = list(results)
+    for i in range(2):
+        with engine("sequential"):
+            work(i)
+        assert same_bits(results[i], both[i])
+
+
+def _step_in_child(queue):
+    with engine("parallel, 2 threads"):
+        p = Parameter(np.zeros(1000))
+        p.grad = np.ones(1000)
+        Rprop([p], lr=0.5, backend="numba").step()
+    queue.put(p.data[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_forked_child_may_step_after_its_parent_used_threads(rng):
+    with engine("parallel, 2 threads"):
+        flat.run("irprop-", *arrays(1000, "f8", rng), constants("f8"))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    # Python 3.12 warns about any fork of a process with threads, which is what is tried here.
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = context.Process(target=_step_in_child, args=(queue,))
+        child.start()
+    assert queue.get(timeout=60) == -0.5
+    child.join(60)
+    assert child.exitcode == 0
+
+
+_PROBE = """
+import numpy as np
+from rprop_ref import Parameter, Rprop, minimize
+from numba_kernels import flat, iterate
+p = Parameter(np.zeros(1)); p.grad = np.ones(1)
+o = Rprop([p], lr=1.0, backend="numba")
+o.step(); o.step()
+r = minimize(lambda x: (float(x @ x), 2 * x), [1.0], jac=True, maxiter=2, lr=0.125, etas=(0.5, 1.2), backend="numba")
+hits = [sum(k.stats.cache_hits.values()) for k in (flat.SEQUENTIAL["irprop-"], iterate.advance)]
+misses = [sum(k.stats.cache_misses.values()) for k in (flat.SEQUENTIAL["irprop-"], iterate.advance)]
+print(p.data[0], r.x[0], *hits, *misses)
+"""
+
+
+def test_an_edit_of_any_source_takes_effect_in_the_next_process(tmp_path):
+    """The cache on disk is used when nothing changed, and not when a rule or the iteration did."""
+    for folder in ("rprop_ref", "numba_kernels"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"PYTHONPATH": str(tmp_path)}
+
+    def probe():
+        done = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [float(v) for v in done.stdout.split()]
+
+    assert probe() == [-2.2, 1 - 0.125 - 0.15, 0, 0, 1, 1]
+    assert probe() == [-2.2, 1 - 0.125 - 0.15, 1, 1, 0, 0]
+
+    rules = tmp_path / "rprop_ref" / "rules.py"
+    text = rules.read_text()
+    assert text.count("size = size * factor") == 1
+    rules.write_text(text.replace("size = size * factor", "size = size * factor * factor"))
+    assert probe() == [-1 - 1.44, 1 - 0.125 - 0.18, 0, 0, 1, 1]
+    assert probe() == [-1 - 1.44, 1 - 0.125 - 0.18, 1, 1, 0, 0]
+
+    iteration = tmp_path / "rprop_ref" / "_iteration.py"
+    text = iteration.read_text()
+    move = "    move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)\n"
+    assert text.count(move) == 1
+    iteration.write_text(text.replace(move, move + move))
+    assert probe()[1] == pytest.approx(1 - 0.125 - 0.18 - 0.2592 - 0.373248)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_the_compiled_iteration_equals_its_text(variant, dtype, rng):
+    """With values and gradients of every kind, not finite ones included."""
+    dtype = np.dtype(dtype)
+    n = 7
+    limits = _dtypes.constants(dtype, (0.5, 1.2), (1e-3, 10.0), False)
+    ends = set()
+    for _ in range(30):
+        vectors = np.zeros((it.ROWS, n), dtype)
+        vectors[it.X] = vectors[it.LAST_X] = rng.standard_normal(n)
+        vectors[it.SIZE] = rng.choice([1e-30, 0.01, 1.0], 1 if rng.random() < 0.3 else n)
+        scalars = np.full(it.ENTRIES, np.inf)
+        scalars[[it.NIT, it.MAXITER, it.GTOL, it.XTOL, it.BAND]] = -1, 25, rng.choice([0.0, 1.0]), 1e-9, 1e-7
+        copies = vectors.copy(), scalars.copy()
+        for t in range(60):
+            f = float(rng.choice([1.0, 1.0 + 1e-9, 2.0, 0.5, np.inf, np.nan], p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05]))
+            special = rng.random(n) < 0.02 * (t > 0)
+            g = np.where(special, cases.mixed(rng, dtype, n), rng.standard_normal(n).astype(dtype))
+            g = g * dtype.type(rng.random() < 0.97)
+            with np.errstate(all="ignore"):
+                expected = it.advance(*copies, limits, variant, f, g)
+            assert iterate.advance(vectors, scalars, limits, iterate.CODES[variant], f, g) == expected
+            assert same_bits(vectors, copies[0])
+            assert same_bits(scalars, copies[1])
+            if expected != it.GO_ON:
+                ends.add(expected)
+                break
+    assert {it.CONVERGED, it.ITERATION_LIMIT, it.NOT_A_NUMBER} <= ends
