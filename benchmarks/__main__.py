@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -26,6 +26,7 @@ import numpy as np
 from .worker import MEMORY_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
+PARTS = ("large", "compile", "small", "minimize", "import")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -120,7 +121,14 @@ class Bench:
     def row(self, what: str, ours: float, theirs: float, ratios: tuple[float, float], goal: str) -> None:
         """`ours` and `theirs` are seconds; `ratios` by lower quartile and by median."""
         self.rows.append(
-            {"what": what, "ours_s": ours, "theirs_s": theirs, "ratio": ratios[0], "median": ratios[1], "goal": goal}
+            {
+                "what": what,
+                "ours_s": ours,
+                "theirs_s": theirs,
+                "ratio": ratios[0],
+                "median": ratios[1],
+                "goal": goal,
+            }
         )
         print(
             f"{what:<58}{ours * 1e6:>12.1f}{theirs * 1e6:>13.1f}{ratios[0]:>9.2f}{ratios[1]:>9.2f}   {goal}",
@@ -162,10 +170,10 @@ class Bench:
             self.rounds,
         )
         cost = best["objective"]
-        quartiles = [best[k].quartile - cost.quartile for k in ("ours", "theirs")]
-        medians = [best[k].median - cost.median for k in ("ours", "theirs")]
-        ratios = quartiles[0] / quartiles[1], medians[0] / medians[1]
-        self.row(f"minimize, n = {n}: an iteration over L-BFGS-B's evaluation", *quartiles, ratios, goal)
+        ours, theirs = (best[k].quartile - cost.quartile for k in ("ours", "theirs"))
+        our_median, their_median = (best[k].median - cost.median for k in ("ours", "theirs"))
+        what = f"minimize, n = {n}: an iteration over L-BFGS-B's evaluation"
+        self.row(what, ours, theirs, (ours / theirs, our_median / their_median), goal)
 
     def processes(self) -> None:
         best = fresh({"numpy": "import numpy", "ours": "import rprop_ref", "step": ONE_STEP}, 5 * self.rounds)
@@ -182,7 +190,9 @@ def machine() -> dict[str, str]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         cpu = f"{len(names)} x {names[0]}" if names else cpu
     packages = ("numpy", "numba", "scipy", "torch")
     return {
@@ -196,7 +206,7 @@ def machine() -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contender (default: 7)")
-    parser.add_argument("--only", choices=["large", "compile", "small", "minimize", "import"], help="one part only")
+    parser.add_argument("--only", choices=PARTS, help="one part only")
     arguments = parser.parse_args()
     threads = sorted({1, min(2, os.cpu_count() or 1)})
     bench = Bench(arguments.rounds, threads)
@@ -204,15 +214,19 @@ def main() -> None:
     print("  ".join(f"{k} {v}" for k, v in about.items()))
     print(f"{'':<58}{'ours, us':>12}{'theirs, us':>13}{'ratio':>9}{'median':>9}   goal")
 
-    parts = {
-        "large": lambda: bench.steps(
-            "5e7", {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}, memory=True
-        ),
-        "compile": lambda: [bench.steps(size, {"compile": ">= 0.97"}) for size in ("1e5", "1e7")],
-        "small": lambda: [
-            bench.steps("1000x64", {"default": ">= 40", "foreach": ">= 40"}),
-            bench.steps("1000", {"default": ">= 15"}),
-        ],
+    def compiled() -> None:
+        for size in ("1e5", "1e7"):
+            bench.steps(size, {"compile": ">= 0.97"})
+
+    def small() -> None:
+        bench.steps("1000x64", {"default": ">= 40", "foreach": ">= 40"})
+        bench.steps("1000", {"default": ">= 15"})
+
+    large = {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}
+    parts: dict[str, Callable[[], None]] = {
+        "large": lambda: bench.steps("5e7", large, memory=True),
+        "compile": compiled,
+        "small": small,
         "minimize": lambda: bench.minimizers("10", "<= 0.25"),
         "import": bench.processes,
     }

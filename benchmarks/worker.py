@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -85,14 +86,14 @@ def memory(size: str, kernel: str) -> Call:
     if kernel == "scale":
 
         @numba.njit(parallel=True)
-        def run(a, b, c, s):
+        def run(a: Any, b: Any, c: Any, s: Any) -> None:
             for i in numba.prange(a.size):
                 a[i] = s * b[i]
 
     else:
 
         @numba.njit(parallel=True)
-        def run(a, b, c, s):
+        def run(a: Any, b: Any, c: Any, s: Any) -> None:
             for i in numba.prange(a.size):
                 a[i] = b[i] + s * c[i]
 
@@ -117,7 +118,9 @@ def minimizer(who: str, n: str) -> Call:
     if who == "rprop":
         from rprop_ref import minimize
 
-        return _each(lambda: minimize(rosenbrock, x0, jac=rosenbrock_der, maxiter=2000, gtol=0, backend="numba").nfev)
+        return _each(
+            lambda: minimize(rosenbrock, x0, jac=rosenbrock_der, maxiter=2000, gtol=0, backend="numba").nfev
+        )
     return _each(
         lambda: scipy_minimize(rosenbrock, x0, jac=rosenbrock_der, method="L-BFGS-B", options=options).nfev
     )

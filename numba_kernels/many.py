@@ -86,6 +86,8 @@ class Gathered:
         self._prev, self._prev_to_copy = self._buffer(prevs)
         self._size, self._size_to_copy = self._buffer(sizes)
         self._flat = [as_reals(a) for a in (self._x, self._g, self._prev, self._size)]
+        #: Whatever else than our own buffers a step writes to.
+        self.written = [*params, *(a for a, _ in self._prev_to_copy), *(a for a, _ in self._size_to_copy)]
         # NumPy joins arrays along an axis in half the time that it takes to flatten and join them.
         tails = {shape[1:] for shape in shapes}
         joinable = all(shapes) and len(tails) == 1 and 0 not in (tail := tails.pop())

@@ -215,6 +215,7 @@ class _Advance:
         self._n = n
         self._dtype = dtype
         self._compiled: Callable[..., int] | None = None
+        self._code = -1
 
     def __call__(self, vectors: Array, scalars: Array, constants: Array, f: float, g: Array) -> int:
         if self._compiled is not None:
@@ -226,7 +227,7 @@ class _Advance:
             return self(vectors, scalars, constants, f, g)
         began = time.perf_counter()
         with np.errstate(all="ignore"):
-            status = it.advance(vectors, scalars, constants, self._variant, f, g)
+            status: int = it.advance(vectors, scalars, constants, self._variant, f, g)
         backends.spend(time.perf_counter() - began)
         return status
 

@@ -22,8 +22,7 @@ def run(variant: str, x: Array, g: Array, prev: Array, size: Array, constants: A
     Any dtype with NumPy arithmetic will do, float16 and ml_dtypes' bfloat16 among them.
     """
     rule = _RULES[variant]
-    *c, direction = constants
-    c = tuple(c)
+    c, direction = tuple(constants[:6]), constants[6]
     with np.errstate(all="ignore"):
         for start in range(0, x.size, BLOCK):
             part = slice(start, start + BLOCK)

@@ -108,12 +108,12 @@ class Objective:
             return f, approx_derivative(self._value, x, method=self._scheme, f0=np.array([f], x.dtype))
 
     def _as_gradient(self, g: Any, x: Array) -> Array:
-        g = np.array(g, self._dtype, order="C", ndmin=1)
-        if g.shape != x.shape:
+        gradient: Array = np.array(g, self._dtype, order="C", ndmin=1)
+        if gradient.shape != x.shape:
             raise ValueError(
-                f"The gradient must have the shape of x0, which is {x.shape}, but has shape {g.shape}."
+                f"The gradient must have the shape of x0, which is {x.shape}, but has shape {gradient.shape}."
             )
-        return g
+        return gradient
 
 
 def _as_float(f: Any, *, keep_complex: bool = False) -> Any:

@@ -32,6 +32,7 @@ class _Direct:
         self.elements = x.size
         self._index = index
         self._param = x
+        self._written = (x, prev, size)
         self._flat = (as_reals(x), as_reals(prev), as_reals(size))
         self._is_flat = x.ndim == 1 and x.dtype.kind != "c"
         # Whose memory this is, if that is easily told.
@@ -42,14 +43,13 @@ class _Direct:
     def load(self, grads: Sequence[Array]) -> None:
         g = grads[self._index]
         x = self._param
-        if not x.flags.writeable:
-            raise _read_only("a parameter", x)
+        _check_writable(self._written)
         # A gradient that shares memory with the parameter must be read before the parameter is written. One
         # that owns its memory does so only if the parameter is a view of it.
         apart = g.base is None and self._owner is not None and self._owner is not g
-        if not g.flags.carray and not (g.flags.c_contiguous and g.flags.aligned):
-            g = g.copy()
-        elif not apart and np.may_share_memory(g, x):
+        flags = g.flags
+        usable = flags.c_contiguous and flags.aligned
+        if not usable or (not apart and np.may_share_memory(g, x)):
             g = g.copy()
         self._g = g if self._is_flat else as_reals(g)
 
@@ -66,13 +66,11 @@ class _Together:
         self.dtype = xs[0].dtype
         self.elements = sum(x.size for x in xs)
         self._indices = indices
-        self._params = xs
         self._gathered = Gathered(xs, prevs, sizes)
         self.step = self._gathered.step
 
     def load(self, grads: Sequence[Array]) -> None:
-        if not all(map(_is_writable, self._params)):
-            raise _read_only("a parameter", next(x for x in self._params if not x.flags.writeable))
+        _check_writable(self._gathered.written)
         if len(grads) != len(self._indices):
             grads = [grads[i] for i in self._indices]
         self._gathered.load(grads)
@@ -209,8 +207,6 @@ def _check_param(param: Array) -> None:
             f"a parameter has dtype {param.dtype}; parameters can be float16, bfloat16, float32, float64, "
             "complex64 or complex128, in native byte order"
         )
-    if not param.flags.writeable:
-        raise _read_only("a parameter", param)
     if param.size and any(s == 0 and n > 1 for s, n in zip(param.strides, param.shape, strict=True)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory "
@@ -224,12 +220,12 @@ def _check_state(param: Array, state: Array, name: str) -> None:
             f"{name} has shape {state.shape} and dtype {state.dtype}, but its parameter has "
             f"{param.shape} and {param.dtype}; they must be equal"
         )
-    if not state.flags.writeable:
-        raise _read_only(name, state)
 
 
-def _read_only(name: str, array: Array) -> ValueError:
-    return ValueError(
-        f"{name} of shape {array.shape} is read-only, but a step changes it in place; "
-        "pass a writable array (a copy is one)"
-    )
+def _check_writable(arrays: Sequence[Array]) -> None:
+    if not all(map(_is_writable, arrays)):
+        array = next(a for a in arrays if not a.flags.writeable)
+        raise ValueError(
+            f"a parameter or its state, of shape {array.shape}, is read-only, but a step changes it in place; "
+            "pass a writable array (a copy is one)"
+        )

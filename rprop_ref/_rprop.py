@@ -99,7 +99,8 @@ class Rprop(Optimizer):
         _check_variant(variant)
         backends.check(backend)
         self.backend = backend
-        self._plans: list[_Known | None] = []
+        # By the id of the group; a plan found under the id of a group that is gone does not hold for another.
+        self._plans: dict[int, _Known] = {}
         defaults: Group = {
             "lr": lr,
             "etas": etas,
@@ -117,7 +118,6 @@ class Rprop(Optimizer):
         if isinstance(param_group, dict) and "variant" in param_group:
             _check_variant(param_group["variant"])
         super().add_param_group(param_group)
-        self._plans.append(None)
 
     def step(self, closure: Callable[[], Any] | None = None, *, loss: float | None = None) -> Any:
         """Make one step of every parameter that has a gradient, in place.
@@ -144,49 +144,44 @@ class Rprop(Optimizer):
         value = None if closure is None else closure()
         if loss is None:
             loss = value
-        work = []
-        for i, group in enumerate(self.param_groups):
-            prepared = self._prepare(i, group, loss)
-            if prepared is not None:
-                work.append(prepared)
+        work = [found for group in self.param_groups if (found := self._prepare(group, loss)) is not None]
         # From here on nothing can be refused.
-        for group, plan, created, new_loss in work:
+        for group, plan, created, variant, new_loss in work:
             for param, state in created:
                 self.state[param].update(state)
-            if "variant" not in group:
-                plan.run("irprop-", False)
-                continue
-            plan.run(group["variant"], _is_worse(group, new_loss))
-            if new_loss is not None:
+            if new_loss is None:
+                plan.run(variant, False)
+            else:
+                plan.run(variant, _is_worse(group, new_loss))
                 group["prev_loss"] = new_loss
         return value
 
-    def _prepare(self, i: int, group: Group, loss: Any) -> _Work | None:
+    def _prepare(self, group: Group, loss: Any) -> _Work | None:
         """Collect, and check, all that a step of one group needs; None if it has no gradients."""
-        known = self._plans[i]
-        grads = known.gradients(group["params"], self.state) if known is not None else None
+        known = self._plans.get(id(group))
         created: list[tuple[Parameter, State]] = []
-        if known is None or grads is None:
+        if known is not None and (grads := known.gradients(group["params"], self.state)) is not None:
+            known.plan.load(grads, fit=True)
+        else:
             active = [p for p in group["params"] if p._grad is not None]
             if not active:
                 return None
-            missing = [p for p in dict.fromkeys(active) if not self.state.get(p)]
-            created = _first_states(missing, group["lr"]) if missing else created
+            created = _first_states([p for p in dict.fromkeys(active) if not self.state.get(p)], group["lr"])
             fresh = dict(created)
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active])
             known.plan.load([p._grad for p in active])
-        else:
-            known.plan.load(grads, fit=True)
+            self._plans[id(group)] = known
         if group["capturable"] or group["differentiable"]:
             _check_flags(group)
+        variant = group.get("variant", "irprop-")
+        _check_variant(variant)
         known.plan.prepare(group["etas"], group["step_sizes"], group["maximize"], self.backend)
-        self._plans[i] = known
-        new_loss = _loss(loss) if group.get("variant") == "irprop+" else None
-        return group, known.plan, created, new_loss
+        new_loss = _loss(loss) if variant == "irprop+" else None
+        return group, known.plan, created, variant, new_loss
 
 
 State = dict[str, Any]
-_Work = tuple[Group, Plan, list[tuple[Parameter, State]], float | None]
+_Work = tuple[Group, Plan, list[tuple[Parameter, State]], str, float | None]
 
 
 class _Known:
@@ -205,20 +200,23 @@ class _Known:
         It does if all arrays are the same objects, and the gradients were checked against them when they were
         assigned.
         """
-        if len(params) != len(self._entries):
-            return None
         grads = []
-        for param, (same, data, prev, size, step) in zip(params, self._entries, strict=True):
+        entries = iter(self._entries)
+        for param in params:
             grad = param._grad
+            if grad is None:
+                continue
+            same, data, prev, size, step = next(entries, _NOTHING)
             kept = state.get(param)
-            if grad is None or param is not same or not kept:
-                return None
-            if param._data is not data or param._grad_fits is not data:
+            if param is not same or param._data is not data or param._grad_fits is not data or not kept:
                 return None
             if kept["prev"] is not prev or kept["step_size"] is not size or kept["step"] is not step:
                 return None
             grads.append(grad)
-        return grads
+        return grads if len(grads) == len(self._entries) else None
+
+
+_NOTHING = (None, None, None, None, None)
 
 
 def rprop(
@@ -302,6 +300,8 @@ def _first_states(params: list[Parameter], lr: float) -> list[tuple[Parameter, S
     """
     from numba_kernels.many import slices
 
+    if not params:
+        return []
     counters = slices(np.zeros(len(params), np.float32), [()] * len(params))
     states: dict[Parameter, State] = {}
     small: dict[np.dtype[Any], list[Parameter]] = {}
@@ -331,9 +331,9 @@ def _loss(loss: Any) -> float:
     return float(loss)
 
 
-def _is_worse(group: Group, loss: float | None) -> bool:
+def _is_worse(group: Group, loss: float) -> bool:
     """Whether the loss went the wrong way; no comparison with NaN, nor at the first step, says so."""
-    before = group.get("prev_loss")
-    if loss is None or before is None:
+    before: float | None = group.get("prev_loss")
+    if before is None:
         return False
     return loss < before if group["maximize"] else loss > before

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from . import _dtypes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Array = np.ndarray[Any, Any]
 
@@ -91,13 +93,12 @@ class Parameter:
         self._grad_fits = data
 
     def _checked(self, grad: Any) -> Array:
-        if not isinstance(grad, np.ndarray):
-            # NumPy makes scalars of 0-d results; for a 0-d parameter one is a fair gradient.
-            if not (isinstance(grad, np.generic) and self._data.ndim == 0):
-                raise TypeError(
-                    f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
-                )
-            grad = np.asarray(grad)
+        # NumPy makes scalars of 0-d results, so that for a 0-d parameter one is a fair gradient.
+        if not isinstance(grad, np.ndarray) and not (isinstance(grad, np.generic) and self._data.ndim == 0):
+            raise TypeError(
+                f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
+            )
+        grad = np.asarray(grad)
         if grad.dtype != self._data.dtype:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with dtype "
@@ -108,7 +109,8 @@ class Parameter:
                 f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
                 f"'{list(self._data.shape)}'. Please ensure that the gradient and the tensor are the same size"
             )
-        return grad
+        array: Array = grad
+        return array
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -57,14 +57,8 @@ def _demo(arguments: argparse.Namespace) -> int:
         flush=True,
     )
     print(f"Loading the compiled iteration took {demo.warm_up():.1f} s (compiled once, then kept on disk).\n")
-    rows = []
-
-    def collected():
-        for row in demo.runs(maxiter=arguments.maxiter):
-            rows.append(row)
-            yield row
-
-    for line in demo.table(collected()):
+    rows: list[demo.Row] = []
+    for line in demo.table(demo.runs(maxiter=arguments.maxiter), rows):
         print(line, flush=True)
     if arguments.plot is not None:
         plot.fits(rows, arguments.plot)

@@ -90,14 +90,16 @@ _HEAD = f"{'':17}|{'Rprop (rprop_ref.minimize)':^33}|{'L-BFGS-B (SciPy)':^33}"
 _COLUMNS = f"{'problem':<10}{'start':>6} |" + f"{'iter':>7}{'eval':>8}{'seconds':>9}{'digits':>8} |" * 2
 
 
-def table(rows: Iterator[Row]) -> Iterator[str]:
-    """The lines of the table, each as soon as its run has ended, and the score."""
+def table(rows: Iterator[Row], seen: list[Row] | None = None) -> Iterator[str]:
+    """The lines of the table, each as soon as its run has ended, and the score; rows are appended to `seen`."""
     yield _HEAD
     yield _COLUMNS.removesuffix(" |")
     yield "-" * (len(_COLUMNS) - 2)
     solved = {"rprop": 0, "lbfgsb": 0}
     total = 0
     for row in rows:
+        if seen is not None:
+            seen.append(row)
         total += 1
         line = f"{row.problem.name:<10}{row.start:>6} |"
         for name in solved:

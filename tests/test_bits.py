@@ -39,10 +39,10 @@ def test_same_bits_tells_what_it_should():
 
 
 @pytest.mark.parametrize("maximize", [False, True], ids=["min", "max"])
-@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("dtype", [*cases.DTYPES, pytest.param("bfloat16", marks=pytest.mark.peers)])
 @pytest.mark.parametrize("variant", cases.VARIANTS)
 def test_every_backend_equals_the_oracle(variant, dtype, maximize, rng):
-    dtype = np.dtype(dtype)
+    dtype = cases.dtype_named(dtype)
     for name, setting in cases.settings(dtype).items():
         x0 = cases.mixed(rng, dtype, N)
         grads = cases.gradients(rng, dtype, N)

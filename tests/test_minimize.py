@@ -141,7 +141,7 @@ class TestAgainstOthers:
             lambda x: float(np.cos(14.5 * x[0] - 0.3) + (x[0] + 0.2) * x[0]),
             [1.0],
             niter=10,
-            rng=1,
+            seed=1,
             minimizer_kwargs={
                 "method": minimize,
                 "jac": lambda x: -14.5 * np.sin(14.5 * x - 0.3) + 2 * x + 0.2,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from rprop_ref import Optimizer, Parameter, Rprop, backends, rprop
+from rprop_ref import Optimizer, Parameter, Rprop, _rprop, backends, rprop
 from rprop_ref.bits import same_bits
 
 BACKENDS = ("numpy", "numba")
@@ -297,6 +297,53 @@ class TestStep:
             assert g[0] == 0
 
 
+class TestPlans:
+    """What a step remembers of the last one must never show."""
+
+    def test_groups_appended_removed_and_reordered_by_hand(self):
+        params = [with_grad([0.0]) for _ in range(3)]
+        o = Rprop([{"params": [p]} for p in params[:2]], lr=1.0)
+        o.step()
+        o.param_groups.append({**o.param_groups[0], "params": [params[2]]})
+        o.param_groups.reverse()
+        o.step()
+        del o.param_groups[1]
+        o.step()
+        np.testing.assert_allclose([p.data[0] for p in params], [-3.64, -2.2, -2.2])
+
+    def test_gradients_that_come_and_go(self, rng):
+        params = [Parameter(np.zeros(3)) for _ in range(4)]
+        alone = [Parameter(np.zeros(3)) for _ in range(4)]
+        o, singles = Rprop(params), [Rprop([p]) for p in alone]
+        for _ in range(60):
+            for p, q in zip(params, alone, strict=True):
+                p.grad = q.grad = rng.standard_normal(3) if rng.random() < 0.5 else None
+            o.step()
+            for single in singles:
+                single.step()
+        for p, q in zip(params, alone, strict=True):
+            assert same_bits(p.data, q.data)
+
+    def test_a_frozen_parameter_does_not_make_every_step_look_at_all_arrays(self, monkeypatch):
+        params = [with_grad([0.0]), Parameter(np.zeros(1)), with_grad([0.0])]
+        o = Rprop(params)
+        o.step()
+        monkeypatch.setattr(_rprop, "_Known", None)
+        o.step()
+
+    def test_an_array_that_was_replaced_and_put_back(self):
+        p, q = with_grad([0.0, 0.0]), with_grad([0.0, 0.0])
+        o = Rprop([p, q], lr=1.0)
+        o.step()
+        first = p.data
+        p.data = np.zeros(3)
+        p.grad = np.ones(3)
+        p.data = first
+        with pytest.raises(ValueError, match=r"a gradient has shape \(3,\)"):
+            o.step()
+        np.testing.assert_array_equal([*p.data, *q.data], -1.0)
+
+
 class TestSharedMemory:
     @pytest.mark.parametrize("backend", BACKENDS)
     def test_parameters_that_share_memory_are_stepped_in_order(self, backend):
@@ -349,7 +396,28 @@ class TestFailures:
         def spoil(o, p):
             p.data.flags.writeable = False
 
-        self.check(spoil, ValueError, "a parameter of shape .* is read-only", backend)
+        self.check(spoil, ValueError, r"of shape \(2,\), is read-only", backend)
+
+    @pytest.mark.parametrize("name", ["prev", "step_size"])
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_read_only_state(self, backend, name):
+        def spoil(o, p):
+            o.state[p][name] = o.state[p][name].copy()
+            o.state[p][name].flags.writeable = False
+
+        self.check(spoil, ValueError, "is read-only", backend)
+
+    def test_a_variant_that_was_spoiled_in_the_group(self):
+        def spoil(o, p):
+            o.param_groups[1]["variant"] = "x"
+
+        self.check(spoil, ValueError, "Invalid variant: 'x'")
+
+    def test_irprop_plus_in_a_later_group_without_a_loss(self):
+        def spoil(o, p):
+            o.param_groups[1]["variant"] = "irprop+"
+
+        self.check(spoil, ValueError, "compares the loss")
 
     def test_a_read_only_parameter_at_the_first_step(self):
         data = np.ones(2)
