@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._rprop import Rprop, rprop
 from .autograd import Parameter
+from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from .optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Optimizer", "Parameter", "Rprop", "minimize", "rprop"]
+__all__ = [
+    "Optimizer",
+    "Parameter",
+    "Rprop",
+    "minimize",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+    "rprop",
+]
 
 # Public names that live in modules which import more than NumPy, and are therefore loaded when first used.
 _LAZY = {"minimize": "_minimize"}

@@ -31,8 +31,7 @@ class _Direct:
         self.dtype = x.dtype
         self.elements = x.size
         self._index = index
-        self._param = x
-        self._written = (x, prev, size)
+        self._arrays = (x, prev, size)
         self._flat = (as_reals(x), as_reals(prev), as_reals(size))
         self._is_flat = x.ndim == 1 and x.dtype.kind != "c"
         # Whose memory this is, if that is easily told.
@@ -42,8 +41,9 @@ class _Direct:
 
     def load(self, grads: Sequence[Array]) -> None:
         g = grads[self._index]
-        x = self._param
-        _check_writable(self._written)
+        x, prev, size = self._arrays
+        if not (x.flags.writeable and prev.flags.writeable and size.flags.writeable):
+            raise _read_only((x, prev, size))
         # A gradient that shares memory with the parameter must be read before the parameter is written. One
         # that owns its memory does so only if the parameter is a view of it.
         apart = g.base is None and self._owner is not None and self._owner is not g
@@ -70,7 +70,8 @@ class _Together:
         self.step = self._gathered.step
 
     def load(self, grads: Sequence[Array]) -> None:
-        _check_writable(self._gathered.written)
+        if not all(map(_is_writable, self._gathered.written)):
+            raise _read_only(self._gathered.written)
         if len(grads) != len(self._indices):
             grads = [grads[i] for i in self._indices]
         self._gathered.load(grads)
@@ -222,10 +223,9 @@ def _check_state(param: Array, state: Array, name: str) -> None:
         )
 
 
-def _check_writable(arrays: Sequence[Array]) -> None:
-    if not all(map(_is_writable, arrays)):
-        array = next(a for a in arrays if not a.flags.writeable)
-        raise ValueError(
-            f"a parameter or its state, of shape {array.shape}, is read-only, but a step changes it in place; "
-            "pass a writable array (a copy is one)"
-        )
+def _read_only(arrays: Sequence[Array]) -> ValueError:
+    array = next(a for a in arrays if not a.flags.writeable)
+    return ValueError(
+        f"a parameter or its state, of shape {array.shape}, is read-only, but a step changes it in place; "
+        "pass a writable array (a copy is one)"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,23 @@ class Rprop(Optimizer):
             _check_variant(param_group["variant"])
         super().add_param_group(param_group)
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__.setdefault("backend", None)
+        self._plans = {}
+
+    def _complete(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
+        for group in groups:
+            group.setdefault("foreach", None)
+            # As in torch, not taken from the defaults of this optimizer.
+            for flag in ("maximize", "differentiable", "capturable"):
+                group.setdefault(flag, False)
+            _check_variant(group.get("variant", "irprop-"))
+            for param in group["params"]:
+                kept = state.get(param)
+                if kept and not isinstance(kept["step"], np.ndarray):
+                    kept["step"] = np.array(float(kept["step"]), np.float32)
+
     def step(self, closure: Callable[[], Any] | None = None, *, loss: float | None = None) -> Any:
         """Make one step of every parameter that has a gradient, in place.
 
@@ -173,8 +190,10 @@ class Rprop(Optimizer):
             self._plans[id(group)] = known
         if group["capturable"] or group["differentiable"]:
             _check_flags(group)
-        variant = group.get("variant", "irprop-")
-        _check_variant(variant)
+        variant = "irprop-"
+        if "variant" in group:
+            variant = group["variant"]
+            _check_variant(variant)
         known.plan.prepare(group["etas"], group["step_sizes"], group["maximize"], self.backend)
         new_loss = _loss(loss) if variant == "irprop+" else None
         return group, known.plan, created, variant, new_loss

@@ -1,15 +1,30 @@
-"""`Optimizer`: parameter groups, their state, gradients set to zero. It knows no arithmetic."""
+"""`Optimizer`: parameter groups, their state, hooks, state dicts. It knows no arithmetic."""
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from . import hooks
 from .autograd import Parameter
+from .hooks import Hook, RemovableHandle
 
 Group = dict[str, Any]
+
+# The attributes that hold hooks, under torch's names. They are not pickled.
+_HOOKS = (
+    "_optimizer_step_pre_hooks",
+    "_optimizer_step_post_hooks",
+    "_optimizer_state_dict_pre_hooks",
+    "_optimizer_state_dict_post_hooks",
+    "_optimizer_load_state_dict_pre_hooks",
+    "_optimizer_load_state_dict_post_hooks",
+)
 
 #: Stands in the defaults for an option that every group must give itself.
 required = object()
@@ -41,7 +56,20 @@ class Optimizer:
         With the words of torch where it refuses the same thing.
     """
 
+    _optimizer_step_pre_hooks: hooks.Hooks
+    _optimizer_step_post_hooks: hooks.Hooks
+    _optimizer_state_dict_pre_hooks: hooks.Hooks
+    _optimizer_state_dict_post_hooks: hooks.Hooks
+    _optimizer_load_state_dict_pre_hooks: hooks.Hooks
+    _optimizer_load_state_dict_post_hooks: hooks.Hooks
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = hooks.with_step_hooks(cls.step)  # type: ignore[method-assign]
+
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
+        self._forget_hooks()
         if isinstance(params, Parameter):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
@@ -115,6 +143,195 @@ class Optimizer:
         param_group["params"] = params
         param_group.update(added)
         self.param_groups.append(param_group)
+
+    # ---------------------------------------------------------------------------------------------------
+    # Hooks
+
+    def _forget_hooks(self) -> None:
+        for name in _HOOKS:
+            setattr(self, name, OrderedDict())
+
+    def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Run a hook before each step.
+
+        Parameters
+        ----------
+        hook : callable
+            ``hook(optimizer, args, kwargs)``, with ``args[0]`` the optimizer. It returns None, or a tuple
+            ``(new_args, new_kwargs)`` of what the step is to be called with instead.
+
+        Returns
+        -------
+        RemovableHandle
+            Its ``remove()`` takes the hook away again.
+        """
+        return hooks.register(self._optimizer_step_pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Run ``hook(optimizer, args, kwargs)`` after each step; returns a `RemovableHandle`."""
+        return hooks.register(self._optimizer_step_post_hooks, hook)
+
+    def register_state_dict_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Run ``hook(optimizer)`` before `state_dict` collects anything; returns a `RemovableHandle`.
+
+        With `prepend` it runs before all hooks that are registered already.
+        """
+        return hooks.register(self._optimizer_state_dict_pre_hooks, hook, prepend=prepend)
+
+    def register_state_dict_post_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Run ``hook(optimizer, state_dict)`` on what `state_dict` returns; returns a `RemovableHandle`.
+
+        The hook may change the dict in place, or return another object, which then takes its place. With
+        `prepend` it runs before all hooks that are registered already.
+        """
+        return hooks.register(self._optimizer_state_dict_post_hooks, hook, prepend=prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Run ``hook(optimizer, state_dict)`` before `load_state_dict` looks at it; returns a `RemovableHandle`.
+
+        The dict is a shallow copy of the one that was passed. The hook may change it in place, or return
+        another, which is loaded then. With `prepend` it runs before all hooks that are registered already.
+        """
+        return hooks.register(self._optimizer_load_state_dict_pre_hooks, hook, prepend=prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Run ``hook(optimizer)`` after `load_state_dict` has succeeded; returns a `RemovableHandle`.
+
+        With `prepend` it runs before all hooks that are registered already.
+        """
+        return hooks.register(self._optimizer_load_state_dict_post_hooks, hook, prepend=prepend)
+
+    # ---------------------------------------------------------------------------------------------------
+    # State dicts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state and the options as a dict of plain objects, without the parameters.
+
+        Returns
+        -------
+        dict
+            ``"state"``: for each parameter that has made a step, under its number, its state. ``"param_groups"``:
+            the groups, with the numbers of the parameters in place of the parameters. Parameters are numbered
+            0, 1, 2, ... through all groups.
+
+            The arrays and the values are the live ones, not copies: later steps change them. Copy the dict
+            (``copy.deepcopy``) to keep a moment.
+        """
+        for hook in tuple(self._optimizer_state_dict_pre_hooks.values()):
+            hook(self)
+        numbers: dict[Parameter, int] = {}
+        groups = []
+        count = 0
+        for group in self.param_groups:
+            members = group["params"]
+            # As in torch, a parameter that is listed twice goes under the last of its numbers.
+            fresh = {p: count + i for i, p in enumerate(members) if p not in numbers}
+            numbers.update(fresh)
+            count += len(members)
+            packed = {key: value for key, value in group.items() if key != "params"}
+            groups.append({**packed, "params": [numbers[p] for p in members]})
+        state = {numbers[key] if isinstance(key, Parameter) else key: value for key, value in self.state.items()}
+        found: Any = {"state": state, "param_groups": groups}
+        for hook in tuple(self._optimizer_state_dict_post_hooks.values()):
+            replaced = hook(self, found)
+            found = found if replaced is None else replaced
+        return found  # type: ignore[no-any-return]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over the state and the options from a dict that `state_dict` returned.
+
+        Parameters are matched by position, not by name. The arrays are copied, so that no other optimizer is
+        changed by later steps of this one; all but ``step`` are converted to the dtype of the parameter.
+        ``param_names`` in the dict replace those of the groups, which stay if the dict has none.
+
+        Parameters
+        ----------
+        state_dict : dict
+            From an optimizer with as many groups, of as many parameters each. Not changed.
+
+        Warns
+        -----
+        UserWarning
+            If complex state is loaded for a real parameter.
+
+        Raises
+        ------
+        ValueError
+            If the number of groups, or of parameters in one, is different.
+        KeyError
+            If an entry is missing. Nothing has been changed in either case.
+
+        Notes
+        -----
+        Build learning rate schedulers before you load: a scheduler sets the rates when it is built.
+        """
+        given: Any = state_dict.copy()  # type: ignore[attr-defined]
+        for hook in tuple(self._optimizer_load_state_dict_pre_hooks.values()):
+            replaced = hook(self, given)
+            given = given if replaced is None else replaced
+
+        saved_groups = copy.deepcopy(given["param_groups"])
+        if len(saved_groups) != len(self.param_groups):
+            raise ValueError("loaded state dict has a different number of parameter groups")
+        pairs = list(zip(self.param_groups, saved_groups, strict=True))
+        if any(len(group["params"]) != len(saved["params"]) for group, saved in pairs):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+            )
+        members: dict[Any, tuple[Parameter, Group]] = {}
+        for group, saved in pairs:
+            for number, param in zip(saved["params"], group["params"], strict=True):
+                members[number] = (param, saved)
+        state: defaultdict[Any, Any] = defaultdict(dict)
+        for key, value in given["state"].items():
+            if key in members:
+                param, saved = members[key]
+                state[param] = self._loaded(value, param, saved, None)
+            else:
+                state[key] = value
+        for group, saved in pairs:
+            saved["params"] = group["params"]
+            if "param_names" in group:
+                saved.setdefault("param_names", group["param_names"])
+        self.__setstate__({"state": state, "param_groups": saved_groups})
+        for hook in tuple(self._optimizer_load_state_dict_post_hooks.values()):
+            hook(self)
+
+    @classmethod
+    def _loaded(cls, value: Any, param: Parameter, group: Group, key: Any) -> Any:
+        """A copy of some saved state, in the dtype of the parameter it is for."""
+        if isinstance(value, np.ndarray):
+            if key == "step":
+                return value.astype(np.float32) if group.get("capturable") else value.copy()
+            if param.dtype.kind == "c" or value.dtype == param.dtype:
+                return value.copy()
+            if value.dtype.kind == "c":
+                warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=4)
+                value = value.real
+            with np.errstate(over="ignore"):
+                return value.astype(param.dtype)
+        if isinstance(value, dict):
+            return {k: cls._loaded(v, param, group, k) for k, v in value.items()}
+        if isinstance(value, (list, tuple, set)):
+            return type(value)(cls._loaded(v, param, group, None) for v in value)
+        return copy.deepcopy(value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        if "param_groups" in state:
+            self._complete(state["param_groups"], state.get("state", {}))
+        self.__dict__.update(state)
+        if _HOOKS[0] not in self.__dict__:
+            self._forget_hooks()
+        self.defaults.setdefault("differentiable", False)
+
+    def _complete(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
+        """Add to groups and state what older versions did not save, before they are taken over."""
+
+    # ---------------------------------------------------------------------------------------------------
+    # Gradients and steps
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters.

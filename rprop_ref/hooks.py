@@ -1,0 +1,115 @@
+"""Hooks: functions that run before or after something, and the handles that remove them."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+Hook = Callable[..., Any]
+Hooks = OrderedDict[int, Hook]
+
+
+class RemovableHandle:
+    """What a registration returns: removes the hook again.
+
+    It is a context manager too, which removes the hook at the end of the block. It does not keep the
+    optimizer alive, and removing twice, or after the optimizer is gone, does nothing.
+
+    Attributes
+    ----------
+    id : int
+        The key of the hook in the optimizer's ordered dict of hooks; no two handles of a process share one.
+    """
+
+    next_id = 0
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = weakref.ref(hooks)
+        self.id = RemovableHandle.next_id
+        RemovableHandle.next_id += 1
+
+    def remove(self) -> None:
+        """Remove the hook, if it is still there."""
+        hooks = self._hooks()
+        if hooks is not None:
+            hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+def register(hooks: Hooks, hook: Hook, *, prepend: bool = False) -> RemovableHandle:
+    """Add a hook at the end, or at the beginning, and return its handle."""
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    if prepend:
+        hooks.move_to_end(handle.id, last=False)
+    return handle
+
+
+_every_step_pre: Hooks = OrderedDict()
+_every_step_post: Hooks = OrderedDict()
+
+
+def register_optimizer_step_pre_hook(hook: Hook) -> RemovableHandle:
+    """Run a hook before every step of every optimizer, ahead of the optimizer's own hooks.
+
+    Parameters
+    ----------
+    hook : callable
+        ``hook(optimizer, args, kwargs) -> None or (new_args, new_kwargs)``, see
+        `Optimizer.register_step_pre_hook`.
+
+    Returns
+    -------
+    RemovableHandle
+    """
+    return register(_every_step_pre, hook)
+
+
+def register_optimizer_step_post_hook(hook: Hook) -> RemovableHandle:
+    """Run a hook after every step of every optimizer, behind the optimizer's own hooks.
+
+    Parameters
+    ----------
+    hook : callable
+        ``hook(optimizer, args, kwargs) -> None``.
+
+    Returns
+    -------
+    RemovableHandle
+    """
+    return register(_every_step_post, hook)
+
+
+def with_step_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap the ``step`` of an optimizer class so that it runs the hooks."""
+
+    @functools.wraps(step)
+    def hooked_step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
+        if not (before or after or _every_step_pre or _every_step_post):
+            return step(self, *args, **kwargs)
+        all_args: tuple[Any, ...] = (self, *args)
+        for hook in (*_every_step_pre.values(), *before.values()):
+            replaced = hook(self, all_args, kwargs)
+            if replaced is None:
+                continue
+            if not (isinstance(replaced, tuple) and len(replaced) == 2):
+                raise RuntimeError(
+                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}."
+                )
+            all_args, kwargs = replaced
+        value = step(*all_args, **kwargs)
+        for hook in (*after.values(), *_every_step_post.values()):
+            hook(self, all_args, kwargs)
+        return value
+
+    hooked_step.hooked = True  # type: ignore[attr-defined]
+    return hooked_step
