@@ -14,6 +14,7 @@ from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pr
 from .optimizer import Optimizer
 
 if TYPE_CHECKING:
+    from . import lr_scheduler
     from ._minimize import minimize
 
 __version__ = "0.1.0.dev0"
@@ -22,20 +23,21 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Rprop",
+    "lr_scheduler",
     "minimize",
     "register_optimizer_step_post_hook",
     "register_optimizer_step_pre_hook",
     "rprop",
 ]
 
-# Public names that live in modules which import more than NumPy, and are therefore loaded when first used.
-_LAZY = {"minimize": "_minimize"}
+# Public names that are loaded when first used: the first because it imports SciPy, the second to save time.
+_LAZY = {"minimize": "_minimize", "lr_scheduler": "lr_scheduler"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
-        globals()[name] = value
+        module = importlib.import_module(f".{_LAZY[name]}", __name__)
+        value = globals()[name] = module if _LAZY[name] == name else getattr(module, name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
