@@ -131,7 +131,7 @@ class Bench:
             }
         )
         print(
-            f"{what:<58}{ours * 1e6:>12.1f}{theirs * 1e6:>13.1f}{ratios[0]:>9.2f}{ratios[1]:>9.2f}   {goal}",
+            f"{what:<60}{ours * 1e6:>12.1f}{theirs * 1e6:>13.1f}{ratios[0]:>9.2f}{ratios[1]:>9.2f}   {goal}",
             flush=True,
         )
 
@@ -212,7 +212,7 @@ def main() -> None:
     bench = Bench(arguments.rounds, threads)
     about = machine()
     print("  ".join(f"{k} {v}" for k, v in about.items()))
-    print(f"{'':<58}{'ours, us':>12}{'theirs, us':>13}{'ratio':>9}{'median':>9}   goal")
+    print(f"{'':<60}{'ours, us':>12}{'theirs, us':>13}{'ratio':>9}{'median':>9}   goal")
 
     def compiled() -> None:
         for size in ("1e5", "1e7"):

@@ -76,7 +76,11 @@ def _alternating(params: list, sets: list[list], step: Call) -> Call:
 
 
 def memory(size: str, kernel: str) -> Call:
-    """A loop that does nothing but move memory: "scale", a = s*b, or "triad", a = b + s*c."""
+    """A loop that does nothing but move memory: "scale", a = s*b, or "triad", a = b + s*c.
+
+    (Not a = b: compilers make a call of memcpy of that, which goes around the cache, and then there is no
+    telling how many bytes were moved.)
+    """
     import numba
 
     n = int(float(size))

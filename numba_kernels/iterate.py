@@ -43,10 +43,10 @@ def _equal(a, b):
 
 
 @overload(_iteration.at_rest)
-def _at_rest(x, g, size, xtol):
-    def at_rest(x, g, size, xtol):
+def _at_rest(x, g, size, xtol, floor):
+    def at_rest(x, g, size, xtol, floor):
         for i in range(x.size):
-            if not (g[i] == 0 or size[i] <= xtol * abs(x[i])):
+            if not (g[i] == 0 or size[i] <= xtol * abs(x[i]) or size[i] <= floor):
                 return False
         return True
 

@@ -39,7 +39,7 @@ def joined(arrays: Sequence[Array]) -> Array | None:
     `slices` makes such arrays. State that is kept so needs no gathering and no scattering.
     """
     base = arrays[0].base
-    if base is None or base.ndim != 1 or not base.flags.carray:
+    if not isinstance(base, np.ndarray) or base.ndim != 1 or not base.flags.carray:
         return None
     first = following = None
     for array in arrays:

@@ -31,8 +31,9 @@ BEST_G_MAX = 4  # largest component of the gradient at BEST_X, in absolute value
 MAXITER = 5  # the options from here on
 GTOL = 6
 XTOL = 7
-BAND = 8  # values that differ by less than this, relative to the lowest, count as equal
-ENTRIES = 9
+FLOOR = 8  # a step size that is no larger than this counts as none
+BAND = 9  # values that differ by less than this, relative to the lowest, count as equal
+ENTRIES = 10
 
 # What `advance` returns: the codes of SciPy's BFGS, and one for going on.
 GO_ON = -1
@@ -57,9 +58,9 @@ def equal(a, b):
     return (a == b).all()
 
 
-def at_rest(x, g, size, xtol):
+def at_rest(x, g, size, xtol, floor):
     """Whether no coordinate has anywhere to go: its gradient is zero, or its step is as good as none."""
-    return ((g == 0) | (size <= xtol * np.abs(x))).all()
+    return ((g == 0) | (size <= xtol * np.abs(x)) | (size <= floor)).all()
 
 
 def copy(source, target):
@@ -84,7 +85,7 @@ def advance(vectors, scalars, constants, variant, f, g):
     ----------
     vectors : ndarray, shape (6, n)
         See the names of its rows above. Changed in place.
-    scalars : ndarray of float64, shape (9,)
+    scalars : ndarray of float64, shape (10,)
         See the names of its entries above. Changed in place.
     constants : ndarray, shape (7,)
         As for `numba_kernels.flat.step`, in the dtype of `vectors`.
@@ -118,7 +119,7 @@ def advance(vectors, scalars, constants, variant, f, g):
     if g_max == 0:
         # A stationary point that is not the best one (a maximum, a plateau): no step leads away from it.
         return PRECISION_LOSS
-    if at_rest(x, g, vectors[SIZE], scalars[XTOL]):
+    if at_rest(x, g, vectors[SIZE], scalars[XTOL], scalars[FLOOR]):
         # Steps that have become this small are a result; steps that were so from the start are not.
         return CONVERGED if scalars[NIT] > 0 else PRECISION_LOSS
     move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)

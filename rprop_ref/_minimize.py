@@ -21,6 +21,9 @@ Array = np.ndarray[Any, Any]
 #: First step size of a coordinate, relative to its start; and the step size where the start is 0.
 FIRST_STEP = 0.01
 
+#: Default of `gtol` by the finite-difference scheme; None stands for exact gradients.
+GTOL = {None: 1e-10, "cs": 1e-10, "3-point": 1e-7, "2-point": 1e-5}
+
 CALLBACK_STOPPED = 99
 
 _MESSAGES = {
@@ -44,7 +47,7 @@ def minimize(
     callback: Callable[..., Any] | None = None,
     *,
     maxiter: int | None = None,
-    gtol: float = 1e-10,
+    gtol: float | None = None,
     xtol: float | None = None,
     tol: float | None = None,
     lr: ArrayLike | None = None,
@@ -84,12 +87,13 @@ def minimize(
         Largest number of iterations (steps). By default 10,000, or 200 n if that is more.
     gtol : float, optional
         The run ends successfully when no component of the gradient, at the best point, is larger than this.
-        It is absolute, and small by default: whether a gradient is small depends on the scale of the problem.
+        By default 1e-10, since whether a gradient is small depends on the scale of the problem; for finite
+        differences, which are not exact to that, 1e-5 ("2-point") or 1e-7 ("3-point").
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size has become at most this times
         ``|x|``, or the gradient is zero. By default 4 units in the last place: there is nothing more to gain.
     tol : float, optional
-        Sets `gtol`; this is how SciPy passes its own argument `tol` on.
+        The `gtol` if that is not given; this is how SciPy passes its own argument `tol` on.
     lr : float or array_like of shape (n,), optional
         The first step size of each coordinate. By default 1% of ``|x0|``, and 0.01 where `x0` is 0.
     etas : (float, float), optional
@@ -165,7 +169,7 @@ def minimize(
     constants = _dtypes.constants(dtype, etas, step_sizes, False)
     vectors, scalars = _record(start, lr)
     scalars[it.MAXITER] = max(10_000, 200 * n) if maxiter is None else maxiter
-    scalars[it.GTOL] = gtol if tol is None else tol
+    scalars[it.GTOL] = next(t for t in (gtol, tol, GTOL[objective.scheme]) if t is not None)
     if xtol is not None:
         scalars[it.XTOL] = xtol
 
@@ -257,8 +261,11 @@ def _record(start: Array, lr: ArrayLike | None) -> tuple[Array, Array]:
         vectors[it.SIZE] = sizes
     scalars = np.full(it.ENTRIES, np.inf)
     scalars[it.NIT] = -1
-    scalars[it.XTOL] = 4 * np.finfo(start.dtype).eps
-    scalars[it.BAND] = 8 * np.finfo(start.dtype).eps
+    eps = float(np.finfo(start.dtype).eps)
+    scalars[it.XTOL] = 4 * eps
+    scalars[it.BAND] = 8 * eps
+    # Near a coordinate of 0 no step is small relative to it, but one is small relative to where it came from.
+    scalars[it.FLOOR] = eps**2 * float(np.max(vectors[it.SIZE], initial=0))
     return vectors, scalars
 
 
@@ -270,10 +277,9 @@ def _refuse_what_is_ignored(hess: Any, hessp: Any, bounds: Any, constraints: Any
                 RuntimeWarning,
                 stacklevel=_caller(),
             )
-    if bounds is not None:
-        raise ValueError("minimize does not support bounds; it must be None")
-    if constraints is not None and (not hasattr(constraints, "__len__") or len(constraints)):
-        raise ValueError("minimize does not support constraints; it must be empty")
+    for name, value in (("bounds", bounds), ("constraints", constraints)):
+        if value is not None and not (hasattr(value, "__len__") and len(value) == 0):
+            raise ValueError(f"minimize does not support {name}; it must be None or empty")
 
 
 def _as_report(callback: Callable[..., Any] | None) -> Callable[[Array, float], bool] | None:

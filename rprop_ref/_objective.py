@@ -31,6 +31,8 @@ class Objective:
     ----------
     nfev, njev : int
         Calls of the user's functions so far, those for finite differences included in `nfev`.
+    scheme : str or None
+        The finite-difference scheme, None if the gradient is the user's.
 
     Notes
     -----
@@ -49,13 +51,14 @@ class Objective:
         self._fun = fun
         self._args = args
         self._dtype = dtype
+        self.scheme: str | None = None
         if callable(jac):
             self._jac = jac
             self._evaluate = self._with_jac
         elif jac is True:
             self._evaluate = self._with_both
         elif jac is None or jac is False or jac in SCHEMES:
-            self._scheme = jac or "2-point"
+            self.scheme = jac or "2-point"
             self._evaluate = self._with_differences
         else:
             raise ValueError(
@@ -93,7 +96,7 @@ class Objective:
 
     def _value(self, x: Array) -> Any:
         self.nfev += 1
-        return _as_float(self._fun(x.copy(), *self._args), keep_complex=self._scheme == "cs")
+        return _as_float(self._fun(x.copy(), *self._args), keep_complex=self.scheme == "cs")
 
     def _with_differences(self, x: Array) -> tuple[Any, Any]:
         # Not public, but the same code has served all of SciPy's own methods since 0.17.
@@ -105,7 +108,7 @@ class Objective:
             return f, np.full_like(x, np.nan)
         self.njev += 1
         with np.errstate(all="ignore"):
-            return f, approx_derivative(self._value, x, method=self._scheme, f0=np.array([f], x.dtype))
+            return f, approx_derivative(self._value, x, method=self.scheme, f0=np.array([f], x.dtype))
 
     def _as_gradient(self, g: Any, x: Array) -> Array:
         gradient: Array = np.array(g, self._dtype, order="C", ndmin=1)

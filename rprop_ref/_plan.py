@@ -27,16 +27,14 @@ GATHER_BELOW = 1 << 11
 class _Direct:
     """One contiguous array, stepped in place."""
 
-    def __init__(self, index: int, x: Array, prev: Array, size: Array) -> None:
+    def __init__(self, index: int, x: Array, prev: Array, size: Array, owners: _Owners) -> None:
         self.dtype = x.dtype
         self.elements = x.size
         self._index = index
         self._arrays = (x, prev, size)
         self._flat = (as_reals(x), as_reals(prev), as_reals(size))
-        self._is_flat = x.ndim == 1 and x.dtype.kind != "c"
-        # Whose memory this is, if that is easily told.
-        owner = x if x.base is None else x.base
-        self._owner = owner if type(owner) is np.ndarray and owner.base is None else None
+        self._is_real = x.dtype.kind != "c"
+        self._owners = owners
         self._g = x
 
     def load(self, grads: Sequence[Array]) -> None:
@@ -44,14 +42,13 @@ class _Direct:
         x, prev, size = self._arrays
         if not (x.flags.writeable and prev.flags.writeable and size.flags.writeable):
             raise _read_only((x, prev, size))
-        # A gradient that shares memory with the parameter must be read before the parameter is written. One
-        # that owns its memory does so only if the parameter is a view of it.
-        apart = g.base is None and self._owner is not None and self._owner is not g
         flags = g.flags
-        usable = flags.c_contiguous and flags.aligned
-        if not usable or (not apart and np.may_share_memory(g, x)):
+        # All gradients are read before any parameter is written, also those that share memory with one.
+        if not (flags.c_contiguous and flags.aligned) or self._owners.may_share(g):
             g = g.copy()
-        self._g = g if self._is_flat else as_reals(g)
+        self._g = g if g.ndim == 1 and self._is_real else as_reals(g)
+        if self._g.size != self._flat[0].size:
+            raise ValueError(f"a gradient has {g.size} elements, but its parameter has {x.size}")
 
     def step(self, run: backends.Run, variant: str, constants: Array, worse: bool) -> None:
         x, prev, size = self._flat
@@ -75,6 +72,27 @@ class _Together:
         if len(grads) != len(self._indices):
             grads = [grads[i] for i in self._indices]
         self._gathered.load(grads)
+
+
+class _Owners:
+    """The memory of some parameters, for telling quickly whether a gradient shares it."""
+
+    def __init__(self, params: Sequence[Array]) -> None:
+        self._params = params
+        owners = list(map(_owner, params))
+        self._ids = None if any(o is None for o in owners) else set(map(id, owners))
+
+    def may_share(self, g: Array) -> bool:
+        owner = _owner(g)
+        if owner is not None and self._ids is not None and id(owner) not in self._ids:
+            return False
+        return any(np.may_share_memory(g, p) for p in self._params)
+
+
+def _owner(array: Array) -> Array | None:
+    """The array that owns the memory, if it is an array that does."""
+    owner = array if array.base is None else array.base
+    return owner if type(owner) is np.ndarray and owner.base is None else None
 
 
 # An array, because NumPy adds two arrays in half the time that it takes for an array and a Python number.
@@ -112,12 +130,20 @@ class Plan:
         counters: Sequence[Array],
     ) -> None:
         params, prevs, sizes, self._counters = list(params), list(prevs), list(sizes), list(counters)
+        lengths = [len(arrays) for arrays in (params, prevs, sizes, self._counters)]
+        if len(set(lengths)) != 1:
+            raise ValueError(
+                "there must be one prev, one step_size and one step for each parameter, but there are "
+                f"{lengths[0]} parameters and {lengths[1]}, {lengths[2]} and {lengths[3]} of these"
+            )
         for param, prev, size in zip(params, prevs, sizes, strict=True):
             _check_param(param)
             _check_state(param, prev, "prev")
             _check_state(param, size, "step_size")
         self._shapes = [p.shape for p in params]
         self._dtypes = [p.dtype for p in params]
+        for counter in self._counters:
+            _check_counter(counter)
         self._jobs = _jobs(params, prevs, sizes)
         self._all_counters = joined(self._counters) if self._counters else None
         self._ready: list[tuple[Any, backends.Run, Array]] = []
@@ -126,6 +152,8 @@ class Plan:
     def load(self, grads: Sequence[Array], *, fit: bool = False) -> None:
         """Fetch the gradients, one for each parameter; `fit` says that shapes and dtypes are known to fit."""
         if not fit:
+            if len(grads) != len(self._shapes):
+                raise ValueError(f"there are {len(grads)} gradients for {len(self._shapes)} parameters")
             for grad, shape, dtype in zip(grads, self._shapes, self._dtypes, strict=True):
                 if grad.shape != shape or grad.dtype != dtype:
                     raise ValueError(
@@ -171,12 +199,13 @@ class Plan:
 def _jobs(params: list[Array], prevs: list[Array], sizes: list[Array]) -> list[_Direct | _Together]:
     """Sort the parameters into jobs; those that share memory with another keep their order."""
     entangled = _sharing_memory(params, prevs, sizes)
+    owners = _Owners(params)
     together: dict[np.dtype[Any], list[int]] = {}
     jobs: list[_Direct | _Together] = []
     for i, (x, prev, size) in enumerate(zip(params, prevs, sizes, strict=True)):
         in_place = x.flags.carray and prev.flags.carray and size.flags.carray
         if in_place and (x.size >= GATHER_BELOW or i in entangled or len(params) == 1):
-            jobs.append(_Direct(i, x, prev, size))
+            jobs.append(_Direct(i, x, prev, size, owners))
         elif i in entangled:
             jobs.append(_Together([i], [x], [prev], [size]))
         else:
@@ -200,6 +229,13 @@ def _sharing_memory(*lists: list[Array]) -> set[int]:
         if high > reach:
             reach, owner = high, i
     return found
+
+
+def _check_counter(counter: Any) -> None:
+    if not isinstance(counter, np.ndarray) or counter.size != 1 or counter.dtype.kind not in "fiu":
+        raise TypeError(f"step must be an array of one number, but is {counter!r}")
+    if not counter.flags.writeable:
+        raise _read_only([counter])
 
 
 def _check_param(param: Array) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from . import _dtypes, backends, rules
 from ._plan import GATHER_BELOW, Plan
 from .autograd import Parameter
+from .interop import as_array
 from .optimizer import Group, Optimizer
 
 Array = np.ndarray[Any, Any]
@@ -187,6 +188,7 @@ class Rprop(Optimizer):
             fresh = dict(created)
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active])
             known.plan.load([p._grad for p in active])
+            self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
         if group["capturable"] or group["differentiable"]:
             _check_flags(group)
@@ -260,6 +262,9 @@ def rprop(
 ) -> None:
     """Make one Rprop step on lists of arrays, in place: the function behind `Rprop`, without groups.
 
+    Arrays of other libraries are taken as well, without a copy, if they are in the memory of the host and have
+    DLPack or the buffer protocol (torch tensors, for instance); see `rprop_ref.interop.as_array`.
+
     Parameters
     ----------
     params : sequence of ndarray
@@ -291,8 +296,8 @@ def rprop(
     """
     _check_variant(variant)
     _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable})
-    plan = Plan(params, prevs, step_sizes, state_steps)
-    plan.load(grads)
+    plan = Plan(*(list(map(as_array, arrays)) for arrays in (params, prevs, step_sizes, state_steps)))
+    plan.load(list(map(as_array, grads)))
     plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
     plan.run(variant, worse)
 

@@ -60,7 +60,7 @@ class Parameter:
         if not _dtypes.is_supported(array.dtype):
             raise RuntimeError(
                 "Only Tensors of floating point and complex dtype can require gradients; "
-                f"got dtype {array.dtype}, so convert the data, for instance with data.astype(float)"
+                f"got dtype {array.dtype}; convert the data, for instance with numpy.asarray(data, float)"
             )
         self._data = array
         self._grad: Array | None = None

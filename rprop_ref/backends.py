@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import time
@@ -56,9 +57,7 @@ def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) 
 def check(backend: str | None) -> None:
     """Raise if `backend` is neither None nor the name of a backend that can run here."""
     if backend is not None and backend not in NAMES:
-        raise ValueError(
-            f"Invalid backend: {backend!r}; it must be None (the faster of the two) or one of {NAMES}"
-        )
+        raise ValueError(f"Invalid backend: {backend!r}; it must be None (choose by time) or one of {NAMES}")
     if backend == "numba" and numba_loaded() is None:
         raise ModuleNotFoundError(
             "backend='numba' needs the package numba, which is not installed; "
@@ -68,9 +67,12 @@ def check(backend: str | None) -> None:
 
 def numba_loaded() -> bool | None:
     """Whether Numba has been imported, or None where it is not installed."""
-    if "numba" in sys.modules:
-        return True
-    return False if importlib.util.find_spec("numba") else None
+    return True if "numba" in sys.modules else False if _is_installed("numba") else None
+
+
+@functools.cache
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def resolve(backend: str | None, elements: int, dtype: np.dtype[Any]) -> str:

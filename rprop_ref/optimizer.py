@@ -343,12 +343,17 @@ class Optimizer:
             in place, in the arrays that were given, and a step sees a gradient of zero (which clears the
             memory of the sign).
         """
-        for group in self.param_groups:
-            for param in group["params"]:
-                if set_to_none:
-                    param._grad = None
-                elif param._grad is not None:
-                    param._grad.fill(0)
+        params = [p for group in self.param_groups for p in group["params"] if p._grad is not None]
+        if set_to_none:
+            for param in params:
+                param._grad = None
+            return
+        if not all(p._grad.flags.writeable for p in params):
+            raise ValueError(
+                "a gradient is read-only and cannot be filled with zeros; use zero_grad(set_to_none=True)"
+            )
+        for param in params:
+            param._grad.fill(0)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one step; each optimizer has its own."""

@@ -7,7 +7,7 @@ import os
 # One thread in the libraries below NumPy, and two at most in Numba, so that the tests do not disturb each
 # other on a small machine. Both read these when they are imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+os.environ["NUMBA_NUM_THREADS"] = "2"
 
 import numpy as np
 import pytest

@@ -40,6 +40,25 @@ def test_without_matplotlib_the_error_names_the_extra(capsys, monkeypatch):
     assert captured.out == ""
 
 
+def test_every_problem_has_its_picture():
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
+    figure = plot.fits_figure(list(demo.runs(maxiter=20)))
+    shown = [ax.get_title() for ax in figure.axes if ax.axison]
+    assert shown == [p.name for p in PROBLEMS]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [("x.xyz", "its ending must be one of"), ("nowhere/x.png", "there is no folder nowhere")]
+)
+def test_a_file_that_cannot_be_written_is_refused_at_once(file, text, capsys):
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
+    assert cli.main(["demo", "--plot", file]) == 2
+    captured = capsys.readouterr()
+    assert text in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+
+
 def test_plot(tmp_path):
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
     file = tmp_path / "fits.png"

@@ -44,6 +44,19 @@ def test_the_code_contracts_nothing_and_widens_nothing(kernels, variant, dtype, 
     dispatcher = getattr(flat, kernels)[variant]
     kernel = numba.njit(error_model="numpy", parallel=kernels == "PARALLEL")(dispatcher.py_func)
     kernel(*arrays(64, dtype, rng), constants(dtype), False)
+    check_code(kernel, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_compiled_iteration_contracts_nothing(dtype):
+    kernel = numba.njit(error_model="numpy")(iterate.advance.py_func)
+    vectors, scalars = np.ones((it.ROWS, 5), dtype), np.ones(it.ENTRIES)
+    kernel(vectors, scalars, constants(dtype), 3, 1.0, vectors[0])
+    # Tolerances and values are doubles whatever the dtype, so only contraction is looked for.
+    check_code(kernel, "float64")
+
+
+def check_code(kernel, dtype):
     texts = [*kernel.inspect_asm().values(), *kernel.inspect_llvm().values()]
     assert any("mul" in text for text in texts)
     for text in texts:
@@ -243,7 +256,8 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, rng):
         vectors[it.X] = vectors[it.LAST_X] = rng.standard_normal(n)
         vectors[it.SIZE] = rng.choice([1e-30, 0.01, 1.0], 1 if rng.random() < 0.3 else n)
         scalars = np.full(it.ENTRIES, np.inf)
-        scalars[[it.NIT, it.MAXITER, it.GTOL, it.XTOL, it.BAND]] = -1, 25, rng.choice([0.0, 1.0]), 1e-9, 1e-7
+        scalars[[it.NIT, it.MAXITER, it.XTOL, it.FLOOR, it.BAND]] = -1, 25, 1e-9, 1e-30, 1e-7
+        scalars[it.GTOL] = rng.choice([0.0, 1.0])
         copies = vectors.copy(), scalars.copy()
         for t in range(60):
             f = float(rng.choice([1.0, 1.0 + 1e-9, 2.0, 0.5, np.inf, np.nan], p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05]))

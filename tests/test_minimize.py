@@ -8,7 +8,6 @@ import numpy as np
 import problems
 import pytest
 import scipy.optimize
-from runs import engine
 from scipy.optimize import OptimizeResult, OptimizeWarning, basinhopping
 
 from rprop_ref import Parameter, Rprop, backends, minimize
@@ -31,8 +30,7 @@ class TestMinima:
     @pytest.mark.parametrize("name", problems.PROBLEMS)
     def test_known_minima_are_found(self, name, variant):
         fun, jac, x0, solution = problems.PROBLEMS[name]
-        etas = (0.5, 1.2) if variant in ("rprop+", "irprop-go") else (0.8, 1.1)
-        r = minimize(fun, x0, jac=jac, variant=variant, etas=etas, backend="numba", maxiter=200_000)
+        r = minimize(fun, x0, jac=jac, variant=variant, backend="numba", maxiter=200_000)
         assert r.success, r
         np.testing.assert_allclose(r.x, solution, rtol=1e-6)
 
@@ -52,8 +50,9 @@ class TestMinima:
             calls.append(x)
             return ((x - 1) ** 2).sum()
 
-        r = minimize(fun, [3.0, -2.0], jac=scheme, gtol=1e-6)
-        np.testing.assert_allclose(r.x, 1, atol=1e-6)
+        r = minimize(fun, [3.0, -2.0], jac=scheme)
+        assert r.success, r
+        np.testing.assert_allclose(r.x, 1, atol=1e-5)
         assert r.nfev == len(calls)
         per_gradient = {"3-point": 4, "cs": 2}.get(scheme, 2)
         assert r.nfev == r.njev * (1 + per_gradient)
@@ -118,23 +117,20 @@ class TestAgainstOthers:
         assert backends._seconds_in_numpy < 1.02, "the run should have left NumPy"
         assert same_bits(found.x, expected.x)
 
-    def test_more_elements_than_a_parallel_kernel_wants(self):
+    def test_a_hundred_thousand_variables(self):
         n = 100_000
         target = np.linspace(-1, 1, n)
-        results = []
-        for how in ("numpy", "sequential", "parallel, 2 threads"):
-            with engine(how) as backend:
-                results.append(
-                    minimize(
-                        lambda x: (float(np.max((x - target) ** 2)), 2 * (x - target)),
-                        np.ones(n),
-                        jac=True,
-                        maxiter=20,
-                        backend=backend,
-                    )
-                )
-        for r in results[1:]:
-            assert same_bits(r.x, results[0].x)
+        a, b = (
+            minimize(
+                lambda x: (float(np.max((x - target) ** 2)), 2 * (x - target)),
+                np.ones(n),
+                jac=True,
+                maxiter=20,
+                backend=backend,
+            )
+            for backend in ("numpy", "numba")
+        )
+        assert same_bits(a.x, b.x)
 
     def test_as_the_local_minimizer_of_basinhopping(self):
         r = basinhopping(
@@ -169,6 +165,20 @@ class TestResult:
             for r in both_ways(problems.sphere, [3.0], jac=problems.sphere_der, maxiter=limit):
                 assert (r.status, r.success, r.nit, r.nfev) == (1, False, limit, limit + 1)
                 assert r.message == "Maximum number of iterations has been exceeded."
+
+    @pytest.mark.parametrize("jac", [None, "3-point", "cs", lambda x: 2 * x])
+    @pytest.mark.parametrize("x0", [[1.0], [1.0, 2.0], [0.0, 3.0]])
+    def test_a_minimum_at_zero_ends(self, x0, jac):
+        r = minimize(lambda x: (x * x).sum(), x0, jac=jac)
+        assert r.success, r
+        np.testing.assert_allclose(r.x, 0, atol=1e-5)
+        r = minimize(lambda x: (x * x).sum(), x0, jac=lambda x: 2 * x, gtol=0)
+        assert r.success, r
+        np.testing.assert_allclose(r.x, 0, atol=1e-25)
+
+    def test_gtol_goes_before_tol(self):
+        r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, tol=0.5, gtol=1e-8)
+        assert abs(r.jac[0]) <= 1e-8
 
     def test_tol_sets_gtol(self):
         for r in both_ways(problems.sphere, [3.0], jac=problems.sphere_der, tol=0.5):
@@ -453,5 +463,16 @@ class TestArguments:
 
 def test_the_names_of_the_record_cover_it():
     assert sorted([it.X, it.PREV, it.SIZE, it.LAST_X, it.BEST_X, it.BEST_G]) == list(range(it.ROWS))
-    names = [it.NIT, it.LAST_F, it.LOWEST_F, it.BEST_F, it.BEST_G_MAX, it.MAXITER, it.GTOL, it.XTOL, it.BAND]
+    names = [
+        it.NIT,
+        it.LAST_F,
+        it.LOWEST_F,
+        it.BEST_F,
+        it.BEST_G_MAX,
+        it.MAXITER,
+        it.GTOL,
+        it.XTOL,
+        it.FLOOR,
+        it.BAND,
+    ]
     assert sorted(names) == list(range(it.ENTRIES))

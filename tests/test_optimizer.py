@@ -209,6 +209,13 @@ class TestStep:
         o.step()
         assert o.state[p]["prev"][0] == 0
 
+    def test_zero_grad_checks_before_it_writes(self):
+        p, q = with_grad([1.0]), with_grad([2.0])
+        q.grad.flags.writeable = False
+        with pytest.raises(ValueError, match=r"use zero_grad\(set_to_none=True\)"):
+            Rprop([p, q]).zero_grad(False)
+        assert p.grad[0] == 1
+
     def test_options_in_a_list_can_be_edited_in_place(self):
         p = with_grad([0.0])
         o = Rprop([p], lr=1.0, etas=[0.5, 2.0])
@@ -374,6 +381,13 @@ class TestSharedMemory:
         Rprop([p], lr=1.0, backend=backend).step()
         np.testing.assert_array_equal(base, expected)
 
+    @pytest.mark.parametrize("n", [3, 5000])
+    def test_gradients_that_are_other_parameters_are_read_before_any_is_written(self, n):
+        p, q = Parameter(np.full(n, 2.0)), Parameter(np.full(n, -3.0))
+        p.grad, q.grad = q.data, p.data[:]
+        Rprop([p, q], lr=4.0).step()
+        assert (p.data[0], q.data[0]) == (6.0, -7.0)
+
 
 class TestFailures:
     """A step that is refused changes nothing, not even in the groups before the one that is wrong."""
@@ -444,6 +458,31 @@ class TestFailures:
 
             self.check(spoil, ValueError, "step_size has shape .* they must be equal")
 
+    @pytest.mark.parametrize("step", [np.float32(5), 5, None, np.zeros(2), np.array("a")])
+    def test_a_counter_that_is_none(self, step):
+        good, bad = with_grad([1.0, 2.0]), with_grad([3.0, 4.0])
+        for params in ([bad], [good, bad]):
+            o = Rprop(params)
+            o.step()
+            before = [p.data.copy() for p in params]
+            o.state[bad]["step"] = step
+            with pytest.raises(TypeError, match="step must be an array of one number"):
+                o.step()
+            assert all(same_bits(p.data, b) for p, b in zip(params, before, strict=True))
+
+    @pytest.mark.parametrize("n", [6, 6000])
+    @pytest.mark.parametrize("backend", BACKENDS)
+    def test_a_gradient_that_was_resized_in_place(self, backend, n):
+        p, q = (Parameter(np.ones(n)) for _ in "ab")
+        o = Rprop([p, q], backend=backend, lr=1.0)
+        p.grad, q.grad = np.ones(n), np.ones(n)
+        o.step()
+        q.grad.resize((3,), refcheck=False)
+        with pytest.raises(ValueError):
+            o.step()
+        np.testing.assert_array_equal(p.data, 0.0)
+        np.testing.assert_array_equal(q.data, 0.0)
+
     def test_a_parameter_that_repeats_one_element(self):
         def spoil(o, p):
             p.data = as_strided(np.ones(1), (2,), (0,))
@@ -476,6 +515,10 @@ class TestFailures:
             rprop(arrays[0], arrays[1], [np.ones(3)], arrays[3], counter, **numbers)
         with pytest.raises(ValueError, match="Invalid variant"):
             rprop(*arrays, counter, **numbers, variant="x")
+        with pytest.raises(ValueError, match="there are 1 parameters and 1, 1 and 0 of these"):
+            rprop(*arrays, [], **numbers)
+        with pytest.raises(ValueError, match="there are 2 gradients for 1 parameters"):
+            rprop(arrays[0], arrays[1] * 2, *arrays[2:], counter, **numbers)
         assert counter[0] == 0
 
 

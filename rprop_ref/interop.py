@@ -1,0 +1,142 @@
+"""Arrays and state dicts of other libraries.
+
+Nothing here imports another library: a torch tensor, for instance, is recognised by its DLPack interface, and
+torch is imported only by the function whose purpose is to make tensors.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def as_array(value: Any) -> Array:
+    """View an array of any library as a NumPy array, without copying it.
+
+    Parameters
+    ----------
+    value : ndarray, or anything in the memory of the host with DLPack or the buffer protocol
+        For instance a torch tensor on the CPU, or an ``array.array``.
+
+    Returns
+    -------
+    ndarray
+        It shares the memory of `value`.
+
+    Raises
+    ------
+    TypeError
+        If `value` offers no such view: a torch tensor that requires a gradient (pass ``tensor.detach()``) or is
+        bfloat16 (NumPy has no such dtype: pass ``tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)``), an
+        array on a GPU, a list.
+    """
+    if isinstance(value, np.ndarray):
+        return value
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if hasattr(value, "__dlpack__"):
+        try:
+            return np.from_dlpack(value)
+        except Exception as error:
+            raise TypeError(
+                f"cannot view a {kind} as a NumPy array: {error}. Of torch tensors, those that require a gradient "
+                "can be passed as tensor.detach(), and bfloat16 ones as "
+                "tensor.detach().view(torch.int16).numpy().view(ml_dtypes.bfloat16)"
+            ) from error
+    try:
+        return np.asarray(memoryview(value))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"cannot view a {kind} as a NumPy array: it has neither DLPack nor the buffer protocol; "
+            "pass numpy arrays"
+        ) from None
+
+
+def state_dict_from_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """Turn a state dict of ``torch.optim.Rprop`` into one that `Rprop.load_state_dict` takes.
+
+    Parameters
+    ----------
+    state_dict : dict
+        What ``state_dict()`` of the torch optimizer returned. bfloat16 state needs the package ml_dtypes.
+
+    Returns
+    -------
+    dict
+        The same structure, with copies of all tensors as arrays, and one-element tensors in the options (such as
+        a learning rate) as numbers.
+    """
+    return {
+        "state": _mapped(state_dict["state"], _copy_of_tensor),
+        "param_groups": _mapped(state_dict["param_groups"], lambda tensor: tensor.item()),
+    }
+
+
+def state_dict_to_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """Turn a state dict of `Rprop` into one that ``torch.optim.Rprop.load_state_dict`` takes.
+
+    Parameters
+    ----------
+    state_dict : dict
+        What `Rprop.state_dict` returned.
+
+    Returns
+    -------
+    dict
+        The same structure, with copies of all arrays as tensors.
+
+    Raises
+    ------
+    ValueError
+        If a group has another rule than torch's, "irprop-".
+    """
+    for group in state_dict["param_groups"]:
+        if "variant" in group:
+            raise ValueError(
+                f"torch has no rule but 'irprop-', and a group has variant {group['variant']!r}; "
+                "its state means something else there"
+            )
+    import torch
+
+    def tensor(array: Array) -> Any:
+        array = np.array(array)
+        if array.dtype.name == "bfloat16":
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
+
+    return {
+        "state": _mapped(state_dict["state"], tensor),
+        "param_groups": _mapped(state_dict["param_groups"], tensor),
+    }
+
+
+def _is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor))
+
+
+def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
+    """A copy of nested dicts, lists and tuples with a function applied to the arrays and tensors in them."""
+    if _is_tensor(value):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: _mapped(entry, function) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_mapped(entry, function) for entry in value)
+    return value
+
+
+def _copy_of_tensor(tensor: Any) -> Array:
+    if isinstance(tensor, np.ndarray):
+        return tensor.copy()
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":
+        import ml_dtypes
+        import torch
+
+        return np.array(tensor.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
+    return np.array(tensor.numpy())
