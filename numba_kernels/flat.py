@@ -168,6 +168,8 @@ def step(
             f"x, g, prev, size and constants must be of one dtype, but are {x.dtype}, {g.dtype}, "
             f"{prev.dtype}, {size.dtype} and {constants.dtype}"
         )
+    if constants.shape != (7,):
+        raise TypeError(f"constants must be of shape (7,), but are of shape {constants.shape}")
     if not (x.shape == g.shape == prev.shape == size.shape == (x.size,)):
         raise TypeError(
             f"x, g, prev and size must be one-dimensional and of one length, but their shapes are "

@@ -53,6 +53,18 @@ def _at_rest(x, g, size, xtol, floor):
     return at_rest
 
 
+@overload(_iteration.near)
+def _near(x, y, xtol, floor):
+    def near(x, y, xtol, floor):
+        for i in range(x.size):
+            distance = abs(x[i] - y[i])
+            if not (distance <= xtol * abs(x[i]) or distance <= floor):
+                return False
+        return True
+
+    return near
+
+
 @overload(_iteration.move)
 def _move(variant, x, g, prev, size, constants, worse):
     def move(variant, x, g, prev, size, constants, worse):
@@ -85,16 +97,16 @@ def _copy(source, target):
     return copy
 
 
-@overload(_iteration.retreat)
-def _retreat(x, last_x, size, eta_minus, size_min):
-    def retreat(x, last_x, size, eta_minus, size_min):
+@overload(_iteration.halve)
+def _halve(x, last_x, size, half, size_min):
+    def halve(x, last_x, size, half, size_min):
         for i in range(x.size):
-            shrunk = size[i] * eta_minus
-            size[i] = size_min if shrunk < size_min else shrunk
-            nearer = last_x[i] + (x[i] - last_x[i]) * eta_minus
+            smaller = size[i] * half
+            size[i] = size_min if smaller < size_min else smaller
+            nearer = last_x[i] + (x[i] - last_x[i]) * half
             x[i] = nearer if np.isfinite(x[i]) and nearer != x[i] else last_x[i]
 
-    return retreat
+    return halve
 
 
 for _helper in (_iteration.keep_best, _iteration.go_back):

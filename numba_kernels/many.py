@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 def as_reals(array: Array) -> Array:
     """View a contiguous array as a flat one of reals: each complex number becomes two."""
-    flat = array.reshape(-1)
+    flat = np.asarray(array).reshape(-1)  # a matrix stays two-dimensional when it is flattened
     return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
 
 
@@ -76,7 +76,9 @@ class Gathered:
     """
 
     def __init__(self, params: Sequence[Array], prevs: Sequence[Array], sizes: Sequence[Array]) -> None:
-        self._params = list(params)
+        # Views of our own: an array that is given another shape in place keeps the old one here, and
+        # subclasses of ndarray, which assign in ways of their own, become plain arrays.
+        self._params = [p.view(np.ndarray) for p in params]
         shapes = [p.shape for p in params]
         dtype = params[0].dtype
         total = sum(p.size for p in params)
@@ -87,7 +89,7 @@ class Gathered:
         self._size, self._size_to_copy = self._buffer(sizes)
         self._flat = [as_reals(a) for a in (self._x, self._g, self._prev, self._size)]
         #: Whatever else than our own buffers a step writes to.
-        self.written = [*params, *(a for a, _ in self._prev_to_copy), *(a for a, _ in self._size_to_copy)]
+        self.written = [*params, *(prevs if self._prev_to_copy else ()), *(sizes if self._size_to_copy else ())]
         # NumPy joins arrays along an axis in half the time that it takes to flatten and join them.
         tails = {shape[1:] for shape in shapes}
         joinable = all(shapes) and len(tails) == 1 and 0 not in (tail := tails.pop())
@@ -100,7 +102,8 @@ class Gathered:
         if flat is not None:
             return flat, []
         flat = np.empty(sum(a.size for a in arrays), arrays[0].dtype)
-        return flat, list(zip(arrays, slices(flat, [a.shape for a in arrays]), strict=True))
+        views = [a.view(np.ndarray) for a in arrays]
+        return flat, list(zip(views, slices(flat, [a.shape for a in arrays]), strict=True))
 
     def load(self, grads: Sequence[Array]) -> None:
         """Read the gradients: one for each parameter, of its shape and dtype.

@@ -58,10 +58,11 @@ def rounded(value: float, dtype: np.dtype[Any], *, may_overflow: bool = False) -
         If a finite number is beyond the range of the dtype.
     """
     value = float(value)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         narrow = np.float64(value) if dtype == np.float64 else np.float32(value)
         result = dtype.type(narrow)
-    if np.isfinite(value) and not np.isfinite(result) and not (may_overflow and dtype.itemsize == 2):
+    allowed = narrow if may_overflow else result
+    if np.isfinite(value) and not np.isfinite(allowed):
         raise _overflow(dtype)
     return result
 

@@ -33,7 +33,15 @@ GTOL = 6
 XTOL = 7
 FLOOR = 8  # a step size that is no larger than this counts as none
 BAND = 9  # values that differ by less than this, relative to the lowest, count as equal
-ENTRIES = 10
+WENT_BACK = 10  # NIT when the run last had to go back
+ENTRIES = 11
+
+# How many steps must have been made since the run went back before small steps count as convergence: going back
+# makes steps small as well.
+CALM = 50
+
+# How far from the point of rest the best point may be, in tolerances.
+NEAR = 1000
 
 # What `advance` returns: the codes of SciPy's BFGS, and one for going on.
 GO_ON = -1
@@ -63,16 +71,22 @@ def at_rest(x, g, size, xtol, floor):
     return ((g == 0) | (size <= xtol * np.abs(x)) | (size <= floor)).all()
 
 
+def near(x, y, xtol, floor):
+    """Whether two points are the same but for this much."""
+    distance = np.abs(x - y)
+    return ((distance <= xtol * np.abs(x)) | (distance <= floor)).all()
+
+
 def copy(source, target):
     """Copy one array into another."""
     target[:] = source
 
 
-def retreat(x, last_x, size, eta_minus, size_min):
-    """Move x back towards last_x, and shrink the steps, both by eta_minus; in place."""
-    shrunk = size * eta_minus
-    size[:] = np.where(shrunk < size_min, size_min, shrunk)
-    nearer = last_x + (x - last_x) * eta_minus
+def halve(x, last_x, size, half, size_min):
+    """Move x half of the way back to last_x, and halve the steps; in place."""
+    smaller = size * half
+    size[:] = np.where(smaller < size_min, size_min, smaller)
+    nearer = last_x + (x - last_x) * half
     # A coordinate that has left the range of the dtype, or is so near that it cannot come nearer, goes back
     # all the way.
     x[:] = np.where(np.isfinite(x) & (nearer != x), nearer, last_x)
@@ -85,7 +99,7 @@ def advance(vectors, scalars, constants, variant, f, g):
     ----------
     vectors : ndarray, shape (6, n)
         See the names of its rows above. Changed in place.
-    scalars : ndarray of float64, shape (10,)
+    scalars : ndarray of float64, shape (11,)
         See the names of its entries above. Changed in place.
     constants : ndarray, shape (7,)
         As for `numba_kernels.flat.step`, in the dtype of `vectors`.
@@ -119,10 +133,14 @@ def advance(vectors, scalars, constants, variant, f, g):
     if g_max == 0:
         # A stationary point that is not the best one (a maximum, a plateau): no step leads away from it.
         return PRECISION_LOSS
-    if at_rest(x, g, vectors[SIZE], scalars[XTOL], scalars[FLOOR]):
-        # Steps that have become this small are a result; steps that were so from the start are not.
-        return CONVERGED if scalars[NIT] > 0 else PRECISION_LOSS
+    if scalars[NIT] > 0 and at_rest(x, g, vectors[SIZE], scalars[XTOL], scalars[FLOOR]):
+        # The best point was met on the way to rest, or else the run has come to rest somewhere else.
+        found = near(x, vectors[BEST_X], NEAR * scalars[XTOL], NEAR * scalars[FLOOR])
+        return CONVERGED if found and scalars[NIT] - scalars[WENT_BACK] >= CALM else PRECISION_LOSS
     move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)
+    if scalars[NIT] == 0 and equal(x, last_x):
+        # Nothing keeps a first step from being made but its size.
+        return PRECISION_LOSS
     return GO_ON
 
 
@@ -132,9 +150,8 @@ def keep_best(vectors, scalars, f, g, g_max):
     The best point has the lowest value; but among points whose values agree within rounding errors, the
     value says nothing any more and the gradient still does, so there the smallest gradient decides.
     """
-    lowest = min(f, scalars[LOWEST_F])
-    scalars[LOWEST_F] = lowest
-    limit = lowest + scalars[BAND] * abs(lowest)
+    scalars[LOWEST_F] = min(f, scalars[LOWEST_F])
+    limit = scalars[LOWEST_F] + scalars[BAND] * abs(scalars[LOWEST_F])
     if f <= limit and (scalars[BEST_F] > limit or g_max < scalars[BEST_G_MAX]):
         scalars[BEST_F] = f
         scalars[BEST_G_MAX] = g_max
@@ -146,5 +163,7 @@ def go_back(vectors, scalars, constants):
     """Return towards the last finite point, since the objective is not finite here; shrink the steps."""
     if scalars[NIT] < 0:
         return NOT_A_NUMBER
-    retreat(vectors[X], vectors[LAST_X], vectors[SIZE], constants[0], constants[2])
+    scalars[WENT_BACK] = scalars[NIT]
+    one = constants[5]
+    halve(vectors[X], vectors[LAST_X], vectors[SIZE], one / (one + one), constants[2])
     return NOT_A_NUMBER if equal(vectors[X], vectors[LAST_X]) else GO_ON

@@ -14,6 +14,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from . import _dtypes, backends, rules
 from . import _iteration as it
+from ._caller import stacklevel
 from ._objective import Objective
 
 Array = np.ndarray[Any, Any]
@@ -121,7 +122,7 @@ def minimize(
         With ``x``, ``fun`` and ``jac`` of the best point, ``nit``, ``nfev``, ``njev``, ``message``, ``status``
         and ``success``. ``status`` is 0 if `gtol` or `xtol` was met; 1 if `maxiter` was reached; 2 if no
         step could be made though neither was met; 3 if the objective or its gradient was not finite at `x0`,
-        or on the way back to the last finite point; 99 if the callback raised StopIteration.
+        or everywhere near the last finite point; 99 if the callback raised StopIteration.
 
         The best point is that of the lowest value; among points whose values agree to within a few units in
         the last place, the one with the smallest gradient.
@@ -151,14 +152,14 @@ def minimize(
     """
     if unknown_options:
         names = ", ".join(map(str, unknown_options))
-        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=_caller())
+        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=stacklevel())
     _refuse_what_is_ignored(hess, hessp, bounds, constraints)
     if not 0.0 < etas[0] < 1.0 < etas[1]:
         raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
     if variant not in rules.RULES:
         raise ValueError(f"Invalid variant: {variant!r}; it must be one of {tuple(rules.RULES)}")
-    if maxiter is not None and maxiter < 0:
-        raise ValueError(f"maxiter must be at least 0, but is {maxiter}")
+    if maxiter is not None and not (maxiter >= 0 and maxiter == np.floor(maxiter)):
+        raise ValueError(f"maxiter must be a whole number, at least 0, but is {maxiter}")
     backends.check(backend)
 
     start = _start(x0)
@@ -240,29 +241,36 @@ def _start(x0: ArrayLike) -> Array:
     x = np.atleast_1d(np.asarray(x0))
     if x.ndim != 1:
         raise ValueError("'x0' must only have one dimension.")
-    if x.dtype.kind == "c":
-        raise ValueError("x0 must be real; minimize over the real and imaginary parts instead")
+    if x.dtype.kind not in "fiubO":
+        raise ValueError(f"x0 must hold real numbers, but has dtype {x.dtype}")
     return x.astype(x.dtype if x.dtype in (np.float16, np.float32) else np.float64)
 
 
 def _record(start: Array, lr: ArrayLike | None) -> tuple[Array, Array]:
     vectors = np.zeros((it.ROWS, start.size), start.dtype)
     vectors[[it.X, it.LAST_X, it.BEST_X]] = start
-    if lr is None:
-        vectors[it.SIZE] = np.where(start == 0, FIRST_STEP, FIRST_STEP * np.abs(start))
-    else:
-        sizes = np.asarray(lr, float)
-        if not (sizes >= 0.0).all():
-            raise ValueError(f"Invalid learning rate: {lr}")
-        if sizes.shape not in ((), start.shape):
-            raise ValueError(
-                f"lr must be a number or of the shape of x0, which is {start.shape}, but has shape {sizes.shape}"
-            )
+    with np.errstate(all="ignore"):
+        if lr is None:
+            sizes = FIRST_STEP * np.abs(start)
+            # Below the normal numbers a step can be too coarse to grow by a factor.
+            sizes = np.where(sizes < np.finfo(start.dtype).tiny, start.dtype.type(FIRST_STEP), sizes)
+        else:
+            sizes = np.asarray(lr, float)
+            if not (0.0 <= sizes).all():
+                raise ValueError(f"Invalid learning rate: {lr}")
+            if sizes.shape not in ((), start.shape):
+                raise ValueError(
+                    f"lr must be a number or of the shape of x0, which is {start.shape}, "
+                    f"but has shape {sizes.shape}"
+                )
         vectors[it.SIZE] = sizes
+        resting = it.at_rest(start, np.ones_like(start), vectors[it.SIZE], 4 * np.finfo(start.dtype).eps, 0.0)
     scalars = np.full(it.ENTRIES, np.inf)
     scalars[it.NIT] = -1
+    scalars[it.WENT_BACK] = -np.inf
     eps = float(np.finfo(start.dtype).eps)
-    scalars[it.XTOL] = 4 * eps
+    # First steps that are as small as the tolerance would meet it at once, and mean nothing.
+    scalars[it.XTOL] = 0.0 if resting else 4 * eps
     scalars[it.BAND] = 8 * eps
     # Near a coordinate of 0 no step is small relative to it, but one is small relative to where it came from.
     scalars[it.FLOOR] = eps**2 * float(np.max(vectors[it.SIZE], initial=0))
@@ -275,7 +283,7 @@ def _refuse_what_is_ignored(hess: Any, hessp: Any, bounds: Any, constraints: Any
             warnings.warn(
                 f"Method rprop does not use Hessian information ({name}).",
                 RuntimeWarning,
-                stacklevel=_caller(),
+                stacklevel=stacklevel(),
             )
     for name, value in (("bounds", bounds), ("constraints", constraints)):
         if value is not None and not (hasattr(value, "__len__") and len(value) == 0):
@@ -304,21 +312,11 @@ def _as_report(callback: Callable[..., Any] | None) -> Callable[[Array, float], 
     return report
 
 
-def _caller() -> int:
-    """The stacklevel, for a warning in a helper of `minimize`, of the line that asked for the minimization."""
-    frame = inspect.currentframe()
-    level = 0
-    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("rprop_ref", "scipy"):
-        frame = frame.f_back
-        level += 1
-    return level
-
-
 def _print_summary(result: OptimizeResult) -> None:
     if result.success:
         print(result.message)
     else:
-        warnings.warn(result.message, OptimizeWarning, stacklevel=_caller())
+        warnings.warn(result.message, OptimizeWarning, stacklevel=stacklevel())
     print(f"         Current function value: {result.fun:f}")
     print(f"         Iterations: {result.nit:d}")
     print(f"         Function evaluations: {result.nfev:d}")

@@ -42,7 +42,7 @@ class Objective:
     def __init__(
         self,
         fun: Callable[..., Any],
-        jac: Callable[..., Any] | bool | str | None,
+        jac: Callable[..., Any] | bool | np.bool | str | None,
         args: tuple[Any, ...],
         dtype: np.dtype[Any],
     ) -> None:
@@ -52,6 +52,10 @@ class Objective:
         self._args = args
         self._dtype = dtype
         self.scheme: str | None = None
+        # What the user wants to hear of floating-point errors, for calls from within SciPy's differences.
+        self._errors = np.geterr()
+        if isinstance(jac, np.bool_):
+            jac = bool(jac)
         if callable(jac):
             self._jac = jac
             self._evaluate = self._with_jac
@@ -96,7 +100,9 @@ class Objective:
 
     def _value(self, x: Array) -> Any:
         self.nfev += 1
-        return _as_float(self._fun(x.copy(), *self._args), keep_complex=self.scheme == "cs")
+        with np.errstate(**self._errors):
+            f = self._fun(x.copy(), *self._args)
+        return _as_float(f, keep_complex=self.scheme == "cs")
 
     def _with_differences(self, x: Array) -> tuple[Any, Any]:
         # Not public, but the same code has served all of SciPy's own methods since 0.17.
@@ -108,10 +114,11 @@ class Objective:
             return f, np.full_like(x, np.nan)
         self.njev += 1
         with np.errstate(all="ignore"):
-            return f, approx_derivative(self._value, x, method=self.scheme, f0=np.array([f], x.dtype))
+            return f, approx_derivative(self._value, x, method=self.scheme, f0=np.array([f]))
 
     def _as_gradient(self, g: Any, x: Array) -> Array:
-        gradient: Array = np.array(g, self._dtype, order="C", ndmin=1)
+        with np.errstate(all="ignore"):
+            gradient: Array = np.array(g, self._dtype, order="C", ndmin=1)
         if gradient.shape != x.shape:
             raise ValueError(
                 f"The gradient must have the shape of x0, which is {x.shape}, but has shape {gradient.shape}."

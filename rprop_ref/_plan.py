@@ -110,6 +110,8 @@ class Plan:
         Parameters, stored gradients and step sizes, one of each per parameter, of one shape and dtype.
     counters : sequence of ndarray
         The 0-d arrays that count the steps of each parameter.
+    memory : sequence of ndarray, optional
+        All parameters that are stepped at the same time, those of this plan among them.
 
     Raises
     ------
@@ -128,6 +130,7 @@ class Plan:
         prevs: Sequence[Array],
         sizes: Sequence[Array],
         counters: Sequence[Array],
+        memory: Sequence[Array] | None = None,
     ) -> None:
         params, prevs, sizes, self._counters = list(params), list(prevs), list(sizes), list(counters)
         lengths = [len(arrays) for arrays in (params, prevs, sizes, self._counters)]
@@ -144,7 +147,7 @@ class Plan:
         self._dtypes = [p.dtype for p in params]
         for counter in self._counters:
             _check_counter(counter)
-        self._jobs = _jobs(params, prevs, sizes)
+        self._jobs = _jobs(params, prevs, sizes, _Owners(params if memory is None else memory))
         self._all_counters = joined(self._counters) if self._counters else None
         self._ready: list[tuple[Any, backends.Run, Array]] = []
         self._ready_for: tuple[Any, ...] = ()
@@ -180,9 +183,9 @@ class Plan:
             (job.step, backends.stepper(name), constants[job.dtype])
             for name, job in zip(names, self._jobs, strict=True)
         ]
-        # What is kept must stay true: only tuples cannot be changed behind our back, and a choice of NumPy
-        # is good for one step.
-        lasting = type(etas) is tuple and type(step_sizes) is tuple and (backend or "numpy" not in names)
+        # What is kept must stay true: only tuples of numbers cannot be changed behind our back, and a choice
+        # of NumPy is good for one step.
+        lasting = _is_constant(etas) and _is_constant(step_sizes) and (backend or "numpy" not in names)
         self._ready_for = (etas, step_sizes, maximize, backend) if lasting else ()
 
     def run(self, variant: str, worse: bool) -> None:
@@ -196,10 +199,11 @@ class Plan:
                 np.add(counter, 1, out=counter)
 
 
-def _jobs(params: list[Array], prevs: list[Array], sizes: list[Array]) -> list[_Direct | _Together]:
+def _jobs(
+    params: list[Array], prevs: list[Array], sizes: list[Array], owners: _Owners
+) -> list[_Direct | _Together]:
     """Sort the parameters into jobs; those that share memory with another keep their order."""
     entangled = _sharing_memory(params, prevs, sizes)
-    owners = _Owners(params)
     together: dict[np.dtype[Any], list[int]] = {}
     jobs: list[_Direct | _Together] = []
     for i, (x, prev, size) in enumerate(zip(params, prevs, sizes, strict=True)):
@@ -231,9 +235,31 @@ def _sharing_memory(*lists: list[Array]) -> set[int]:
     return found
 
 
+def _is_constant(values: Any) -> bool:
+    return type(values) is tuple and all(type(v) in (float, int, type(None)) for v in values)
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Whether two elements share memory, as in windows made with as_strided."""
+    reach = 0
+    for stride, n in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if stride < reach + array.itemsize:
+            # Strange, but it need not overlap: look at every address.
+            offsets = np.zeros((), np.intp)
+            for s, m in zip(array.strides, array.shape, strict=True):
+                offsets = np.add.outer(offsets, s * np.arange(m))
+            gaps = np.diff(np.sort(offsets, axis=None))
+            return bool((gaps < array.itemsize).any())
+        reach += stride * (n - 1)
+    return False
+
+
 def _check_counter(counter: Any) -> None:
     if not isinstance(counter, np.ndarray) or counter.size != 1 or counter.dtype.kind not in "fiu":
-        raise TypeError(f"step must be an array of one number, but is {counter!r}")
+        raise RuntimeError(
+            "API has changed, `state_steps` argument must contain a list of singleton tensors; "
+            f"a step is {counter!r}, but must be an array of one number"
+        )
     if not counter.flags.writeable:
         raise _read_only([counter])
 
@@ -244,7 +270,7 @@ def _check_param(param: Array) -> None:
             f"a parameter has dtype {param.dtype}; parameters can be float16, bfloat16, float32, float64, "
             "complex64 or complex128, in native byte order"
         )
-    if param.size and any(s == 0 and n > 1 for s, n in zip(param.strides, param.shape, strict=True)):
+    if param.size and not param.flags.c_contiguous and _overlaps_itself(param):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory "
             "location. Please clone() the tensor before performing the operation."

@@ -162,58 +162,63 @@ class Rprop(Optimizer):
         value = None if closure is None else closure()
         if loss is None:
             loss = value
-        work = [found for group in self.param_groups if (found := self._prepare(group, loss)) is not None]
+        fresh: dict[Parameter, State] = {}
+        work = [found for group in self.param_groups if (found := self._prepare(group, loss, fresh)) is not None]
         # From here on nothing can be refused.
-        for group, plan, created, variant, new_loss in work:
-            for param, state in created:
-                self.state[param].update(state)
-            if new_loss is None:
-                plan.run(variant, False)
-            else:
-                plan.run(variant, _is_worse(group, new_loss))
+        for param, state in fresh.items():
+            self.state[param].update(state)
+        for group, plan, variant, worse, new_loss in work:
+            plan.run(variant, worse)
+            if new_loss is not None:
                 group["prev_loss"] = new_loss
         return value
 
-    def _prepare(self, group: Group, loss: Any) -> _Work | None:
-        """Collect, and check, all that a step of one group needs; None if it has no gradients."""
+    def _prepare(self, group: Group, loss: Any, fresh: dict[Parameter, State]) -> _Work | None:
+        """Collect, and check, all that a step of one group needs; None if it has no gradients.
+
+        State that has to be created is added to `fresh`.
+        """
         known = self._plans.get(id(group))
-        created: list[tuple[Parameter, State]] = []
         if known is not None and (grads := known.gradients(group["params"], self.state)) is not None:
             known.plan.load(grads, fit=True)
         else:
             active = [p for p in group["params"] if p._grad is not None]
             if not active:
                 return None
-            created = _first_states([p for p in dict.fromkeys(active) if not self.state.get(p)], group["lr"])
-            fresh = dict(created)
-            known = _Known(active, [fresh.get(p) or self.state[p] for p in active])
+            missing = [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
+            fresh.update(_first_states(missing, group["lr"]))
+            memory = [p._data for g in self.param_groups for p in g["params"]]
+            known = _Known(active, [fresh.get(p) or self.state[p] for p in active], memory)
             known.plan.load([p._grad for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
-        if group["capturable"] or group["differentiable"]:
-            _check_flags(group)
+        if group["capturable"] or group["differentiable"] or self.defaults["differentiable"]:
+            # As in torch, it is the constructor that decides about leaves.
+            _check_flags(group, self.defaults["differentiable"])
         variant = "irprop-"
         if "variant" in group:
             variant = group["variant"]
             _check_variant(variant)
         known.plan.prepare(group["etas"], group["step_sizes"], group["maximize"], self.backend)
-        new_loss = _loss(loss) if variant == "irprop+" else None
-        return group, known.plan, created, variant, new_loss
+        if variant != "irprop+":
+            return group, known.plan, variant, False, None
+        new_loss = _loss(loss)
+        return group, known.plan, variant, _is_worse(group, new_loss), new_loss
 
 
 State = dict[str, Any]
-_Work = tuple[Group, Plan, list[tuple[Parameter, State]], str, float | None]
+_Work = tuple[Group, Plan, str, bool, float | None]
 
 
 class _Known:
     """A plan, and the parameters and arrays that it was made for."""
 
-    def __init__(self, params: list[Parameter], states: list[State]) -> None:
+    def __init__(self, params: list[Parameter], states: list[State], memory: list[Array]) -> None:
         self._entries = [
             (p, p._data, s["prev"], s["step_size"], s["step"]) for p, s in zip(params, states, strict=True)
         ]
-        _, *arrays = zip(*self._entries, strict=True)
-        self.plan = Plan(*arrays)
+        _, data, prevs, sizes, counters = zip(*self._entries, strict=True)
+        self.plan = Plan(data, prevs, sizes, counters, memory)
 
     def gradients(self, params: list[Parameter], state: dict[Parameter, State]) -> list[Array] | None:
         """The gradients of these parameters, if the plan holds for them.
@@ -295,8 +300,10 @@ def rprop(
         If an array cannot be stepped, or its gradient or state does not fit. Nothing has been changed then.
     """
     _check_variant(variant)
-    _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable})
-    plan = Plan(*(list(map(as_array, arrays)) for arrays in (params, prevs, step_sizes, state_steps)))
+    _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable}, False)
+    counters = [as_array(s) if hasattr(s, "__dlpack__") else s for s in state_steps]
+    arrays = [list(map(as_array, given)) for given in (params, prevs, step_sizes)]
+    plan = Plan(arrays[0], arrays[1], arrays[2], counters)
     plan.load(list(map(as_array, grads)))
     plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
     plan.run(variant, worse)
@@ -307,17 +314,16 @@ def _check_variant(variant: str) -> None:
         raise ValueError(f"Invalid variant: {variant!r}; it must be one of {tuple(rules.RULES)}")
 
 
-def _check_flags(group: Group) -> None:
+def _check_flags(group: Group, through_steps: bool) -> None:
     if group["capturable"]:
         raise AssertionError(_CAPTURABLE)
-    if group["differentiable"]:
-        if group["foreach"]:
-            raise AssertionError(_FOREACH)
-        if any(p.requires_grad for p in group.get("params", ())):
-            raise RuntimeError(_DIFFERENTIABLE)
+    if group["differentiable"] and group["foreach"]:
+        raise AssertionError(_FOREACH)
+    if through_steps and any(p.requires_grad for p in group["params"]):
+        raise RuntimeError(_DIFFERENTIABLE)
 
 
-def _first_states(params: list[Parameter], lr: float) -> list[tuple[Parameter, State]]:
+def _first_states(params: list[Parameter], lr: float) -> dict[Parameter, State]:
     """State for parameters that have none: no steps made, nothing stored, step size `lr`.
 
     The state of small arrays is cut from common arrays, so that a step finds it gathered already.
@@ -325,7 +331,7 @@ def _first_states(params: list[Parameter], lr: float) -> list[tuple[Parameter, S
     from numba_kernels.many import slices
 
     if not params:
-        return []
+        return {}
     counters = slices(np.zeros(len(params), np.float32), [()] * len(params))
     states: dict[Parameter, State] = {}
     small: dict[np.dtype[Any], list[Parameter]] = {}
@@ -343,7 +349,7 @@ def _first_states(params: list[Parameter], lr: float) -> list[tuple[Parameter, S
         sizes = slices(_dtypes.first_size((total,), dtype, lr), shapes)
         for param, prev, size in zip(group, prevs, sizes, strict=True):
             states[param].update(prev=prev, step_size=size)
-    return list(states.items())
+    return states
 
 
 def _loss(loss: Any) -> float:

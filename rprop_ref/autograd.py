@@ -76,7 +76,7 @@ class Parameter:
     def data(self, array: Array) -> None:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"data must be a numpy.ndarray, but got {type(array).__name__}")
-        self._data = array
+        self._data = np.asarray(array)
 
     @property
     def grad(self) -> Array | None:

@@ -26,7 +26,7 @@ def as_array(value: Any) -> Array:
     Returns
     -------
     ndarray
-        It shares the memory of `value`.
+        It shares the memory of `value`. Of subclasses (matrix, masked array) it is the plain array.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def as_array(value: Any) -> Array:
         array on a GPU, a list.
     """
     if isinstance(value, np.ndarray):
-        return value
+        return np.asarray(value)
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "__dlpack__"):
         try:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import hooks
+from ._caller import stacklevel
 from .autograd import Parameter
 from .hooks import Hook, RemovableHandle
 
@@ -129,7 +130,7 @@ class Optimizer:
             warnings.warn(
                 "optimizer contains a parameter group with duplicate parameters; in future, this will cause an "
                 "error; see github.com/pytorch/pytorch/issues/40967 for more information",
-                stacklevel=3,
+                stacklevel=stacklevel(),
             )
         taken = {p for g in self.param_groups for p in g["params"]}
         if not taken.isdisjoint(params):
@@ -306,7 +307,9 @@ class Optimizer:
             if param.dtype.kind == "c" or value.dtype == param.dtype:
                 return value.copy()
             if value.dtype.kind == "c":
-                warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=4)
+                warnings.warn(
+                    "Casting complex values to real discards the imaginary part", stacklevel=stacklevel()
+                )
                 value = value.real
             with np.errstate(over="ignore"):
                 return value.astype(param.dtype)

@@ -258,6 +258,7 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, rng):
         scalars = np.full(it.ENTRIES, np.inf)
         scalars[[it.NIT, it.MAXITER, it.XTOL, it.FLOOR, it.BAND]] = -1, 25, 1e-9, 1e-30, 1e-7
         scalars[it.GTOL] = rng.choice([0.0, 1.0])
+        scalars[it.WENT_BACK] = -np.inf
         copies = vectors.copy(), scalars.copy()
         for t in range(60):
             f = float(rng.choice([1.0, 1.0 + 1e-9, 2.0, 0.5, np.inf, np.nan], p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05]))

@@ -176,6 +176,45 @@ class TestResult:
         assert r.success, r
         np.testing.assert_allclose(r.x, 0, atol=1e-25)
 
+    def test_coming_to_rest_away_from_the_best_point_is_no_success(self):
+        """The third point happens to be in a narrow well; the run passes it and converges elsewhere."""
+        c, w = 2.4 - 0.1 - 0.11 - 2e-3, 1e-3
+
+        def well(x):
+            return 1000 * np.exp(-(((x[0] - c) / w) ** 2))
+
+        r = minimize(
+            lambda x: float((x[0] ** 2 - 2) ** 2 / 4 - well(x)),
+            [2.4],
+            jac=lambda x: np.array([x[0] * (x[0] ** 2 - 2) + well(x) * 2 * (x[0] - c) / w**2]),
+            lr=0.1,
+        )
+        assert (r.status, r.success) == (2, False)
+        assert r.x[0] == pytest.approx(2.19)
+
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_the_edge_of_the_domain_is_no_success(self, sign):
+        """Downhill, or uphill by a gradient with the wrong sign, the way leads out of the unit box."""
+
+        def fun(x):
+            return -sign * float(x @ x) if (np.abs(x) <= 1).all() else np.nan
+
+        r = minimize(fun, [0.3, 0.5], jac=lambda x: -2 * x)
+        assert not r.success
+
+    @pytest.mark.parametrize(
+        "x0",
+        [np.array([2e-5, 2.0], "f2"), np.array([5e-324, 3.0]), np.array([2e-321]), np.array([1e-44, 2], "f4")],
+    )
+    def test_starts_so_small_that_a_share_of_them_is_no_step(self, x0):
+        r = minimize(lambda x: float(((x.astype(float) - 1) ** 2).sum()), x0, jac=lambda x: 2 * (x - 1))
+        assert r.success, r
+        np.testing.assert_allclose(r.x, 1, rtol=max(1e-9, 2 * np.finfo(x0.dtype).eps))
+
+    def test_a_loose_xtol(self):
+        r = minimize(problems.sphere, [3.0, 4.0], jac=problems.sphere_der, xtol=0.05)
+        assert r.success
+
     def test_gtol_goes_before_tol(self):
         r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, tol=0.5, gtol=1e-8)
         assert abs(r.jac[0]) <= 1e-8
@@ -260,6 +299,12 @@ class TestNotFinite:
         x0 = np.array([2.0])
         r = minimize(lambda x: 5.0 if x[0] == 2.0 else np.nan, x0, jac=lambda x: np.ones(1))
         assert (r.status, r.success, r.fun, r.x[0], r.jac[0], r.nit) == (3, False, 5.0, 2.0, 1.0, 0)
+
+    @pytest.mark.parametrize("etas", [(0.8, 1.1), (0.9999, 1.1)])
+    def test_going_back_is_bounded(self, etas):
+        r = minimize(lambda x: 0.0 if x[0] == 0 else np.nan, [0.0], jac=lambda x: np.ones(1), etas=etas, maxiter=1)
+        assert (r.status, r.success) == (3, False)
+        assert r.nfev < 1200
 
     def test_coordinates_that_overflow_come_back(self):
         r = minimize(lambda x: float(-x[0]), [1.0], jac=lambda x: -np.ones(1), etas=(0.5, 1e30), maxiter=2000)
@@ -366,6 +411,29 @@ class TestArguments:
             r = minimize(problems.sphere, [3.0, 2.0], jac=lambda x, form=form: form(problems.sphere_der(x)))
             np.testing.assert_allclose(r.x, expected, rtol=1e-6)
 
+    def test_nothing_of_the_librarys_own_arithmetic_warns(self):
+        with np.errstate(all="raise"):
+            minimize(problems.sphere, np.float16([3.0]), jac=problems.sphere_der, lr=1e6, maxiter=3)
+            minimize(problems.sphere, np.float32([3.0]), jac=lambda x: np.array([1e300]), maxiter=3)
+            minimize(problems.sphere, [1e-310], jac=problems.sphere_der, maxiter=3)
+
+    @pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+    def test_the_users_errstate_holds_in_finite_differences(self, scheme):
+        seen = []
+
+        def fun(x):
+            seen.append(np.geterr()["divide"])
+            return problems.sphere(x)
+
+        with np.errstate(divide="raise"):
+            minimize(fun, [3.0], jac=scheme, maxiter=2)
+        assert set(seen) == {"raise"}
+
+    def test_finite_differences_in_single_precision(self):
+        """The objective is of double precision, and its differences are taken so."""
+        r = minimize(lambda x: 1e4 + float(np.sum((x.astype(float) - 1) ** 2)), np.float32([0.9, 3.0]))
+        np.testing.assert_allclose(r.x, 1, atol=2e-3)
+
     def test_objectives_that_return_arrays_of_one_element(self):
         for form in (np.array, lambda v: np.array([v]), np.float32, lambda v: np.array([[v]])):
             r = minimize(lambda x, form=form: form(problems.sphere(x)), [3.0], jac=problems.sphere_der)
@@ -409,7 +477,9 @@ class TestArguments:
             ({"gradient": "x"}, ValueError, "Invalid jac: 'x'"),
             ({"bounds": [(0, 1), (0, 1)]}, ValueError, "does not support bounds"),
             ({"constraints": {"type": "eq", "fun": sum}}, ValueError, "does not support constraints"),
-            ({"maxiter": -1}, ValueError, "maxiter must be at least 0, but is -1"),
+            ({"maxiter": np.nan}, ValueError, "maxiter must be a whole number, at least 0, but is nan"),
+            ({"maxiter": 2.5}, ValueError, "maxiter must be a whole number"),
+            ({"maxiter": -1}, ValueError, "maxiter must be a whole number, at least 0, but is -1"),
             (
                 {"jac": lambda x: np.ones(3)},
                 ValueError,
@@ -431,8 +501,9 @@ class TestArguments:
     def test_starts_that_are_no_vectors(self):
         with pytest.raises(ValueError, match="'x0' must only have one dimension"):
             minimize(problems.sphere, np.ones((2, 2)), jac=problems.sphere_der)
-        with pytest.raises(ValueError, match="x0 must be real"):
-            minimize(problems.sphere, [1j], jac=problems.sphere_der)
+        for bad in ([1j], ["3"], np.array(["2020-01-01"], "datetime64[D]")):
+            with pytest.raises(ValueError, match="x0 must hold real numbers"):
+                minimize(problems.sphere, bad, jac=problems.sphere_der)
 
     def test_no_variables(self):
         r = minimize(lambda x: 4.0, np.zeros(0), jac=lambda x: np.zeros(0))
@@ -474,5 +545,6 @@ def test_the_names_of_the_record_cover_it():
         it.XTOL,
         it.FLOOR,
         it.BAND,
+        it.WENT_BACK,
     ]
     assert sorted(names) == list(range(it.ENTRIES))
