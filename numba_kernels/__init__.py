@@ -9,6 +9,11 @@ The modules, from the bottom up:
 ``iterate``
     One whole iteration of `rprop_ref.minimize`, compiled.
 
+``_cache``
+    What ties compiled code on disk to its sources.
+``_processes``
+    Whether threads may be used.
+
 They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._iteration`, and nothing else of
 the library. Importing this package imports NumPy at most; Numba comes with ``flat`` and ``iterate``.
 """

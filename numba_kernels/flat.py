@@ -7,7 +7,6 @@ threads, since no element depends on another.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,8 @@ import numba
 import numpy as np
 from numba import prange
 
-from numba_kernels._digest import DIGEST
+from numba_kernels import _processes
+from numba_kernels._cache import DIGEST, kernel
 from rprop_ref import rules
 
 #: From this many elements on, a step runs on all of Numba's threads. Two threads were faster from about
@@ -55,37 +55,36 @@ def _unpack(constants):
 def _compile(parallel: bool) -> dict[str, Callable[..., None]]:
     # The flags stand in the stamp because they, too, are missing from the key of Numba's cache.
     stamp = f"{DIGEST} parallel={parallel}"
-    kernel = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=parallel)
 
-    @kernel
+    @kernel(parallel=parallel)
     def rprop_plus(x, g, prev, size, constants, worse):
         stamp  # noqa: B018
         c, direction = _unpack(constants)
         for i in prange(x.size):
             x[i], prev[i], size[i] = _rprop_plus(x[i], direction * g[i], prev[i], size[i], worse, c)
 
-    @kernel
+    @kernel(parallel=parallel)
     def rprop_minus(x, g, prev, size, constants, worse):
         stamp  # noqa: B018
         c, direction = _unpack(constants)
         for i in prange(x.size):
             x[i], prev[i], size[i] = _rprop_minus(x[i], direction * g[i], prev[i], size[i], worse, c)
 
-    @kernel
+    @kernel(parallel=parallel)
     def irprop_plus(x, g, prev, size, constants, worse):
         stamp  # noqa: B018
         c, direction = _unpack(constants)
         for i in prange(x.size):
             x[i], prev[i], size[i] = _irprop_plus(x[i], direction * g[i], prev[i], size[i], worse, c)
 
-    @kernel
+    @kernel(parallel=parallel)
     def irprop_minus(x, g, prev, size, constants, worse):
         stamp  # noqa: B018
         c, direction = _unpack(constants)
         for i in prange(x.size):
             x[i], prev[i], size[i] = _irprop_minus(x[i], direction * g[i], prev[i], size[i], worse, c)
 
-    @kernel
+    @kernel(parallel=parallel)
     def irprop_go(x, g, prev, size, constants, worse):
         stamp  # noqa: B018
         c, direction = _unpack(constants)
@@ -105,21 +104,19 @@ def _compile(parallel: bool) -> dict[str, Callable[..., None]]:
 SEQUENTIAL = _compile(parallel=False)
 PARALLEL = _compile(parallel=True)
 
-# Two things must not happen. A process that was forked after OpenMP threads had started may not enter a
-# parallel kernel (it is killed); and of Numba's threading layers, workqueue aborts the process when two
-# Python threads enter parallel kernels at once. In both cases the sequential kernel gives the same bits.
+# Two Python threads may not enter parallel kernels at once if Numba's threading layer is workqueue, which ends
+# the process then. The sequential kernel gives the same bits.
 _one_at_a_time = threading.Lock()
-_may_use_threads = True
 
 
-def _after_fork_in_child() -> None:
-    global _one_at_a_time, _may_use_threads
-    _one_at_a_time = threading.Lock()
-    _may_use_threads = False
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+def _may_use_threads() -> bool:
+    if _processes.forked:
+        return False
+    try:
+        layer = numba.threading_layer()  # type: ignore[attr-defined]
+    except ValueError:  # no parallel kernel has run yet, neither ours nor anyone's
+        return True
+    return layer != "workqueue" or threading.active_count() == 1
 
 
 def step(
@@ -200,7 +197,7 @@ def run(
     """
     if parallel is None:
         parallel = x.size >= PARALLEL_FROM
-    if parallel and _may_use_threads and _one_at_a_time.acquire(blocking=False):
+    if parallel and _may_use_threads() and _one_at_a_time.acquire(blocking=False):
         try:
             PARALLEL[variant](x, g, prev, size, constants, worse)
         finally:

@@ -7,7 +7,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from numba_kernels import flat
-from numba_kernels._digest import DIGEST
+from numba_kernels._cache import DIGEST, kernel
 from rprop_ref import _iteration
 
 #: The numbers by which a compiled iteration knows the rules.
@@ -118,7 +118,7 @@ _advance = numba.njit(_iteration.advance, error_model="numpy")
 def _compile():
     stamp = DIGEST
 
-    @numba.njit(cache=True, nogil=True, error_model="numpy")
+    @kernel()
     def advance(vectors, scalars, constants, variant, f, g):
         stamp  # noqa: B018
         return _advance(vectors, scalars, constants, variant, f, g)

@@ -46,9 +46,9 @@ class _Direct:
         # All gradients are read before any parameter is written, also those that share memory with one.
         if not (flags.c_contiguous and flags.aligned) or self._owners.may_share(g):
             g = g.copy()
+        if g.size != self.elements:
+            raise ValueError(f"a gradient has {g.size} elements, but its parameter has {self.elements}")
         self._g = g if g.ndim == 1 and self._is_real else as_reals(g)
-        if self._g.size != self._flat[0].size:
-            raise ValueError(f"a gradient has {g.size} elements, but its parameter has {x.size}")
 
     def step(self, run: backends.Run, variant: str, constants: Array, worse: bool) -> None:
         x, prev, size = self._flat
@@ -83,7 +83,7 @@ class _Owners:
         self._ids = None if any(o is None for o in owners) else set(map(id, owners))
 
     def may_share(self, g: Array) -> bool:
-        owner = _owner(g)
+        owner = g if g.base is None else _owner(g)
         if owner is not None and self._ids is not None and id(owner) not in self._ids:
             return False
         return any(np.may_share_memory(g, p) for p in self._params)

@@ -163,7 +163,11 @@ class Rprop(Optimizer):
         if loss is None:
             loss = value
         fresh: dict[Parameter, State] = {}
-        work = [found for group in self.param_groups if (found := self._prepare(group, loss, fresh)) is not None]
+        work = []
+        for group in self.param_groups:
+            prepared = self._prepare(group, loss, fresh)
+            if prepared is not None:
+                work.append(prepared)
         # From here on nothing can be refused.
         for param, state in fresh.items():
             self.state[param].update(state)
@@ -192,9 +196,9 @@ class Rprop(Optimizer):
             known.plan.load([p._grad for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
-        if group["capturable"] or group["differentiable"] or self.defaults["differentiable"]:
-            # As in torch, it is the constructor that decides about leaves.
-            _check_flags(group, self.defaults["differentiable"])
+        through_steps = self.defaults["differentiable"]  # as in torch, the constructor decides
+        if through_steps or group["capturable"] or group["differentiable"]:
+            _check_flags(group, through_steps)
         variant = "irprop-"
         if "variant" in group:
             variant = group["variant"]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+# Imported before any fork, so that it is noticed (see there).
+from numba_kernels import _processes  # noqa: F401
 
 Run = Callable[..., None]
 
@@ -78,6 +82,8 @@ def _is_installed(package: str) -> bool:
 def resolve(backend: str | None, elements: int, dtype: np.dtype[Any]) -> str:
     """Name the backend for a step on so many elements of one dtype: the one asked for, or the best."""
     check(backend)
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "numpy"  # Numba would run the kernels as Python loops
     if backend is None:
         return choose(_seconds_in_numpy + PER_ELEMENT * elements, dtype, "cpu", numba_loaded())
     if backend == "numba" and dtype.itemsize == 2:

@@ -94,15 +94,16 @@ def test_steps_on_the_same_kind_of_array_compile_nothing_new(rng):
         lambda a: a.__setitem__(1, np.zeros(20, "f4")[::2]),
         lambda a: a.__setitem__(0, a[0].reshape(2, 5)),
         lambda a: a[0].setflags(write=False),
+        lambda a: a.append(constants("f4")[:6]),
     ],
-    ids=["half", "mixed dtypes", "length", "strided state", "strided gradient", "2-d", "read-only"],
+    ids=["half", "mixed dtypes", "length", "strided state", "strided gradient", "2-d", "read-only", "constants"],
 )
 def test_arrays_that_do_not_fit_are_refused_before_anything_is_written(spoil, rng):
     given = list(arrays(10, "f4", rng))
     spoil(given)
     before = [a.copy() for a in given]
     with pytest.raises(TypeError):
-        flat.step("irprop-", *given, constants("f4"))
+        flat.step("irprop-", *(given if len(given) == 5 else [*given, constants("f4")]))
     for array, old in zip(given, before, strict=True):
         assert same_bits(array, old)
 
@@ -192,6 +193,75 @@ def test_a_forked_child_may_step_after_its_parent_used_threads(rng):
     assert queue.get(timeout=60) == -0.5
     child.join(60)
     assert child.exitcode == 0
+
+
+_CHILD_OF_A_USER_OF_OPENMP = """
+import multiprocessing, numba, numpy as np
+@numba.njit(parallel=True)
+def user(x):
+    for i in numba.prange(x.size):
+        x[i] += 1
+def child():
+    from rprop_ref import Parameter, Rprop
+    p = Parameter(np.ones(200_000)); p.grad = np.ones(200_000)
+    Rprop([p], lr=0.5, backend="numba").step()
+    print(p.data[0], flush=True)
+user(np.ones(100_000))
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start(); process.join()
+print(process.exitcode)
+"""
+
+
+def python(code, **variables):
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2", **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_forked_child_may_step_after_a_user_of_openmp():
+    assert python(_CHILD_OF_A_USER_OF_OPENMP) == ["0.5", "0"]
+
+
+def test_with_workqueue_other_threads_mean_no_threads(monkeypatch):
+    monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
+    assert flat._may_use_threads() == (threading.active_count() == 1)
+    with_company = threading.Event()
+    company = threading.Thread(target=with_company.wait)
+    company.start()
+    try:
+        assert not flat._may_use_threads()
+        monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
+        assert flat._may_use_threads()
+    finally:
+        with_company.set()
+        company.join()
+
+
+_ONE_OF_EACH = """
+import numpy as np, rprop_ref as r, warnings
+warnings.simplefilter("error")
+p = r.Parameter(np.ones(2_000_000)); p.grad = np.ones(2_000_000); o = r.Rprop([p], lr=0.5); o.step()
+print(p.data[0], r.minimize(lambda x: (float(x @ x), 2 * x), np.ones(3), jac=True, backend=None).success)
+"""
+
+
+def test_without_compilation_numpy_does_the_work():
+    assert python("import numba" + _ONE_OF_EACH, NUMBA_DISABLE_JIT="1") == ["0.5", "True"]
+
+
+def test_without_a_place_for_the_cache_kernels_are_compiled_all_the_same():
+    hide = (
+        "from numba.core import caching\n"
+        "class Nowhere(caching.FunctionCache):\n"
+        "    def __init__(self, f): raise RuntimeError('no locator available')\n"
+        "import numba.core.dispatcher as d; d.FunctionCache = Nowhere\n"
+    )
+    assert python(hide + _ONE_OF_EACH) == ["0.5", "True"]
 
 
 _PROBE = """

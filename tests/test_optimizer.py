@@ -304,6 +304,26 @@ class TestStep:
             assert g[0] == 0
 
 
+class TestSubclasses:
+    """Subclasses of ndarray have arithmetic of their own; a step is made on the plain array."""
+
+    @pytest.mark.parametrize("n", [3, 5000])
+    @pytest.mark.parametrize("backend", BACKENDS)
+    @pytest.mark.filterwarnings("ignore:the matrix subclass")
+    def test_matrices_and_masked_arrays(self, backend, n):
+        for make in (lambda a: np.matrix(a), lambda a: np.ma.masked_less(a[None], 2.0)):
+            x = make(np.ones(n))
+            p = Parameter(np.ones((1, n)))
+            p.data = x
+            p.grad = np.ones((1, n))
+            Rprop([p], lr=0.5, backend=backend).step()
+            np.testing.assert_array_equal(np.asarray(x), 0.5)
+            numbers = {"step_size_min": 0, "step_size_max": 1, "etaminus": 0.5, "etaplus": 1.2}
+            state = [np.zeros((1, n))], [make(np.full(n, 0.25))], [np.zeros((), "f4")]
+            rprop([x], [make(np.ones(n))], *state, **numbers, backend=backend)
+            np.testing.assert_array_equal(np.asarray(x), 0.25)
+
+
 class TestPlans:
     """What a step remembers of the last one must never show."""
 
@@ -338,6 +358,47 @@ class TestPlans:
         monkeypatch.setattr(_rprop, "_Known", None)
         o.step()
 
+    @pytest.mark.parametrize("n", [1, 3, 3000])
+    def test_copies_of_copies_step_their_own_arrays(self, n):
+        """New groups may get the addresses of old ones, under which plans are kept."""
+        o = Rprop([Parameter(np.ones(n))])
+        for _ in range(100):
+            o = copy.deepcopy(o)
+            (p,) = o.param_groups[0]["params"]
+            before = p.data.copy()
+            p.grad = np.ones(n)
+            o.step()
+            assert not np.any(before == p.data)
+        assert len(o._plans) == 1
+
+    def test_groups_that_are_gone_are_forgotten(self):
+        o = Rprop([with_grad([0.0])])
+        for _ in range(20):
+            o.add_param_group({"params": [with_grad([0.0])]})
+            o.step()
+            del o.param_groups[1]
+        o.param_groups[0]["params"].append(with_grad([0.0]))
+        o.step()
+        assert len(o._plans) == 1
+
+    def test_options_that_can_change_in_place_are_read_at_every_step(self):
+        eta = np.array(0.5)
+        p = with_grad([0.0])
+        o = Rprop([p], etas=(eta, 1.2), lr=1.0, backend="numpy")
+        o.step()
+        eta[()] = 0.1
+        p.grad = -p.grad
+        o.step()
+        assert o.state[p]["step_size"][0] == 0.1
+
+    def test_a_parameter_appended_by_hand_to_a_second_group(self):
+        p, q = with_grad([0.0]), with_grad([0.0])
+        o = Rprop([{"params": [p]}, {"params": [q]}], lr=1.0)
+        o.param_groups[1]["params"].append(p)
+        o.step()
+        assert o.state[p]["step"] == 2
+        assert p.data[0] == -2.2
+
     def test_an_array_that_was_replaced_and_put_back(self):
         p, q = with_grad([0.0, 0.0]), with_grad([0.0, 0.0])
         o = Rprop([p, q], lr=1.0)
@@ -364,8 +425,9 @@ class TestSharedMemory:
     @pytest.mark.parametrize("backend", BACKENDS)
     def test_a_duplicate_is_stepped_twice_with_torchs_warning(self, backend):
         p = with_grad([1.0])
-        with pytest.warns(UserWarning, match="duplicate parameters"):
+        with pytest.warns(UserWarning, match="duplicate parameters") as caught:
             o = Rprop([p, p], backend=backend)
+        assert [w.filename for w in caught] == [__file__]
         o.step()
         assert p.data[0] == 0.978
         assert o.state[p]["step"] == 2
@@ -498,6 +560,39 @@ class TestFailures:
                 o.step()
             assert p.data[0] == 1
             assert not o.state
+
+    def test_a_learning_rate_beyond_half_precision_is_infinite_and_beyond_single_refused(self):
+        p = Parameter(np.ones(1, "f2"))
+        p.grad = np.ones(1, "f2")
+        Rprop([p], lr=1e5).step()
+        assert p.data[0] == -49
+        with pytest.raises(RuntimeError, match="value cannot be converted to type c10::Half without overflow"):
+            Rprop([p], lr=1e39).step()
+
+    def test_a_loss_before_that_is_no_number(self):
+        def spoil(o, p):
+            o.param_groups[1].update(variant="irprop+", prev_loss="a")
+
+        good, bad = with_grad([1.0]), with_grad([1.0])
+        o = Rprop([{"params": [good]}, {"params": [bad]}])
+        spoil(o, bad)
+        with pytest.raises(TypeError):
+            o.step(loss=1.0)
+        assert good.data[0] == 1.0
+
+    def test_windows_that_overlap(self):
+        def spoil(o, p):
+            p.data = as_strided(np.zeros(4), (3, 2), (8, 8))
+
+        self.check(spoil, (RuntimeError, ValueError), ".")
+        p = Parameter(as_strided(np.zeros(4), (3, 2), (8, 8)))
+        p.grad = np.ones((3, 2))
+        with pytest.raises(RuntimeError, match="refers to a single memory location"):
+            Rprop([p]).step()
+        q = Parameter(as_strided(np.zeros(12), (3, 2), (8, 40)))
+        q.grad = np.ones((3, 2))
+        Rprop([q], lr=1.0).step()
+        np.testing.assert_array_equal(q.data, -1)
 
     def test_half_precision_with_numba(self):
         p = Parameter(np.ones(1, "f2"))

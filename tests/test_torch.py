@@ -138,6 +138,8 @@ def test_many_parameters_with_missing_gradients(torch, foreach, rng):
         lambda m, p: m.Rprop([p], capturable=True).step(),
         lambda m, p: m.Rprop([p], differentiable=True).step(),
         lambda m, p: m.Rprop([p], differentiable=True, foreach=True).step(),
+        lambda m, p: m.Rprop([{"params": [p], "differentiable": True}]).step(),
+        lambda m, p: m.Rprop([{"params": [p], "differentiable": False}], differentiable=True).step(),
         lambda m, p: m.Rprop([p], step_sizes=(None, None)).step(),
         lambda m, p: m.Rprop([p], step_sizes=(0, 1e39)).step(),
         lambda m, p: m.Rprop([p], lr=1e39).step(),

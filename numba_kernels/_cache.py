@@ -7,8 +7,14 @@ contents of all files that can end up in it; after an edit of any of them the ke
 found on disk from then on.
 """
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numba
 
 from rprop_ref import _iteration, rules
 
@@ -16,3 +22,17 @@ _SOURCES = (Path(rules.__file__), Path(_iteration.__file__), *sorted(Path(__file
 
 #: SHA-256 of the sources, as 64 hexadecimal digits.
 DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()
+
+
+def kernel(**flags: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The decorator of the kernels: ``numba.njit``, cached on disk where there is a place to write to."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        options = {"nogil": True, "error_model": "numpy", **flags}
+        try:
+            compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # no folder for the cache: compiled in every process, then
+            compiled = numba.njit(**options)(function)
+        return compiled
+
+    return decorate
