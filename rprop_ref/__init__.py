@@ -1,6 +1,7 @@
 """Rprop for NumPy: the reference that other implementations are checked against.
 
-Importing this package imports NumPy and nothing heavier; Numba and SciPy are loaded when first needed.
+Importing this package costs next to nothing: each public name is loaded when it is first used, NumPy with most of
+them, SciPy with `minimize`, Numba when there is work for it.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._rprop import Rprop, rprop
-from .autograd import Parameter
-from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
-from .optimizer import Optimizer
+# Imported before any fork, so that it is noticed (see there).
+from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
-    from . import lr_scheduler
+    from . import interop, lr_scheduler
     from ._minimize import minimize
+    from ._rprop import Rprop, rprop
+    from .autograd import Parameter
+    from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+    from .optimizer import Optimizer
 
 __version__ = "0.1.0.dev0"
 
@@ -23,6 +26,7 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Rprop",
+    "interop",
     "lr_scheduler",
     "minimize",
     "register_optimizer_step_post_hook",
@@ -30,16 +34,26 @@ __all__ = [
     "rprop",
 ]
 
-# Public names that are loaded when first used: the first because it imports SciPy, the second to save time.
-_LAZY = {"minimize": "_minimize", "lr_scheduler": "lr_scheduler"}
+# The module of each public name; of a public module, itself.
+_MODULES = {
+    "Optimizer": "optimizer",
+    "Parameter": "autograd",
+    "Rprop": "_rprop",
+    "interop": "interop",
+    "lr_scheduler": "lr_scheduler",
+    "minimize": "_minimize",
+    "register_optimizer_step_post_hook": "hooks",
+    "register_optimizer_step_pre_hook": "hooks",
+    "rprop": "_rprop",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        module = importlib.import_module(f".{_LAZY[name]}", __name__)
-        value = globals()[name] = module if _LAZY[name] == name else getattr(module, name)
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f".{_MODULES[name]}", __name__)
+    value = globals()[name] = module if _MODULES[name] == name else getattr(module, name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -12,9 +12,6 @@ from typing import Any
 
 import numpy as np
 
-# Imported before any fork, so that it is noticed (see there).
-from numba_kernels import _processes  # noqa: F401
-
 Run = Callable[..., None]
 
 #: The names that ``backend=`` takes, beside None.
