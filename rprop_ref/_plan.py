@@ -148,7 +148,8 @@ class Plan:
         for counter in self._counters:
             _check_counter(counter)
         self._jobs = _jobs(params, prevs, sizes, _Owners(params if memory is None else memory))
-        self._all_counters = joined(self._counters) if self._counters else None
+        ours = bool(self._counters) and all(c.dtype == np.float32 for c in self._counters)
+        self._all_counters = joined(self._counters) if ours else None
         self._ready: list[tuple[Any, backends.Run, Array]] = []
         self._ready_for: tuple[Any, ...] = ()
 

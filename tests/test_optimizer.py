@@ -264,6 +264,17 @@ class TestStep:
         o.step()
         assert o.state[p]["step"] == 2.0**24
 
+    @pytest.mark.parametrize("dtype", ["f8", "i8", "u1", "f2"])
+    def test_counters_of_other_dtypes_count_too(self, dtype):
+        p, q = with_grad([0.0]), with_grad([0.0])
+        o = Rprop([p, q])
+        o.step()
+        counts = np.ones(2, dtype)
+        for i, param in enumerate((p, q)):
+            o.state[param]["step"] = counts[i : i + 1].reshape(())
+        o.step()
+        np.testing.assert_array_equal(counts, 2)
+
     def test_irprop_plus_wants_a_loss_and_says_so(self):
         p = with_grad([1.0])
         o = Rprop([p], variant="irprop+")
