@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from . import _dtypes, backends, rules
+from . import _dtypes, backends
 from . import _iteration as it
 from ._caller import stacklevel
+from ._checks import check_etas, check_variant
 from ._objective import Objective
 
 Array = np.ndarray[Any, Any]
@@ -154,10 +155,8 @@ def minimize(
         names = ", ".join(map(str, unknown_options))
         warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=stacklevel())
     _refuse_what_is_ignored(hess, hessp, bounds, constraints)
-    if not 0.0 < etas[0] < 1.0 < etas[1]:
-        raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
-    if variant not in rules.RULES:
-        raise ValueError(f"Invalid variant: {variant!r}; it must be one of {tuple(rules.RULES)}")
+    check_etas(etas)
+    check_variant(variant)
     if maxiter is not None and not (maxiter >= 0 and maxiter == np.floor(maxiter)):
         raise ValueError(f"maxiter must be a whole number, at least 0, but is {maxiter}")
     backends.check(backend)

@@ -96,7 +96,7 @@ def _owner(array: Array) -> Array | None:
 
 
 # An array, because NumPy adds two arrays in half the time that it takes for an array and a Python number.
-_ONE = np.ones(1, np.float32).reshape(())
+_ONE = np.ones((), np.float32)
 
 _is_writable = attrgetter("flags.writeable")
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from . import _dtypes, backends, rules
+from numba_kernels.many import slices
+
+from . import _dtypes, backends
+from ._checks import check_etas, check_variant
 from ._plan import GATHER_BELOW, Plan
 from .autograd import Parameter
 from .interop import as_array
@@ -95,9 +98,8 @@ class Rprop(Optimizer):
     ) -> None:
         if not 0.0 <= lr:
             raise ValueError(f"Invalid learning rate: {lr}")
-        if not 0.0 < etas[0] < 1.0 < etas[1]:
-            raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
-        _check_variant(variant)
+        check_etas(etas)
+        check_variant(variant)
         backends.check(backend)
         self.backend = backend
         # By the id of the group; a plan found under the id of a group that is gone does not hold for another.
@@ -117,7 +119,7 @@ class Rprop(Optimizer):
 
     def add_param_group(self, param_group: Group) -> None:
         if isinstance(param_group, dict) and "variant" in param_group:
-            _check_variant(param_group["variant"])
+            check_variant(param_group["variant"])
         super().add_param_group(param_group)
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -131,7 +133,7 @@ class Rprop(Optimizer):
             # As in torch, not taken from the defaults of this optimizer.
             for flag in ("maximize", "differentiable", "capturable"):
                 group.setdefault(flag, False)
-            _check_variant(group.get("variant", "irprop-"))
+            check_variant(group.get("variant", "irprop-"))
             for param in group["params"]:
                 kept = state.get(param)
                 if kept and not isinstance(kept["step"], np.ndarray):
@@ -202,7 +204,7 @@ class Rprop(Optimizer):
         variant = "irprop-"
         if "variant" in group:
             variant = group["variant"]
-            _check_variant(variant)
+            check_variant(variant)
         known.plan.prepare(group["etas"], group["step_sizes"], group["maximize"], self.backend)
         if variant != "irprop+":
             return group, known.plan, variant, False, None
@@ -303,7 +305,7 @@ def rprop(
     TypeError, ValueError, RuntimeError
         If an array cannot be stepped, or its gradient or state does not fit. Nothing has been changed then.
     """
-    _check_variant(variant)
+    check_variant(variant)
     _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable}, False)
     counters = [as_array(s) if hasattr(s, "__dlpack__") else s for s in state_steps]
     arrays = [list(map(as_array, given)) for given in (params, prevs, step_sizes)]
@@ -311,11 +313,6 @@ def rprop(
     plan.load(list(map(as_array, grads)))
     plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
     plan.run(variant, worse)
-
-
-def _check_variant(variant: str) -> None:
-    if variant not in rules.RULES:
-        raise ValueError(f"Invalid variant: {variant!r}; it must be one of {tuple(rules.RULES)}")
 
 
 def _check_flags(group: Group, through_steps: bool) -> None:
@@ -332,8 +329,6 @@ def _first_states(params: list[Parameter], lr: float) -> dict[Parameter, State]:
 
     The state of small arrays is cut from common arrays, so that a step finds it gathered already.
     """
-    from numba_kernels.many import slices
-
     if not params:
         return {}
     counters = slices(np.zeros(len(params), np.float32), [()] * len(params))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-Array = np.ndarray[Any, Any]
+from numba_kernels.many import as_reals
 
 
 def same_bits(a: ArrayLike, b: ArrayLike, *, signed_zeros: bool = True) -> bool:
@@ -33,15 +31,10 @@ def same_bits(a: ArrayLike, b: ArrayLike, *, signed_zeros: bool = True) -> bool:
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    a, b = _reals(a), _reals(b)
+    a, b = as_reals(np.ascontiguousarray(a)), as_reals(np.ascontiguousarray(b))
     integers = np.dtype(f"u{a.dtype.itemsize}")
     with np.errstate(invalid="ignore"):
         same = (a.view(integers) == b.view(integers)) | ((a != a) & (b != b))
         if not signed_zeros:
             same |= (a == 0) & (b == 0)
     return bool(same.all())
-
-
-def _reals(array: Array) -> Array:
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
