@@ -11,7 +11,9 @@ ifneq ($(NIST_STRD_DIR),)
 export NIST_STRD_DIR
 endif
 
-.PHONY: demo test test-peers lint format bench build clean help
+PROGRAMS ?= 10000
+
+.PHONY: demo test test-peers fuzz lint format bench build clean help
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +37,9 @@ test: $(VENV)/installed-test  ## run the tests that need no other implementation
 
 test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others, to the bit
 	$(BIN)/python -m pytest -m peers
+
+fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## random programs side by side with torch: 10,000, or PROGRAMS=n
+	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py
 
 lint: $(VENV)/installed-lint  ## ruff and mypy
 	$(BIN)/ruff check .

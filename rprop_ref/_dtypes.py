@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,10 @@ def real(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind == "c":
         return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
     return dtype
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number, np.bool_)) or getattr(value, "size", 0) == 1
 
 
 def _overflow(dtype: np.dtype[Any]) -> RuntimeError:
@@ -95,25 +100,69 @@ def constants(
     ------
     RuntimeError
         If a value does not fit into the dtype, or if both bounds are None (torch's errors).
+    TypeError
+        If a value is no number.
     """
-    eta_minus, eta_plus = etas
-    size_min, size_max = step_sizes
-    if size_min is None and size_max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     dtype = real(dtype)
-    values = [
-        rounded(eta_minus, dtype, may_overflow=True),
-        rounded(eta_plus, dtype, may_overflow=True),
-        rounded(-np.inf if size_min is None else size_min, dtype),
-        rounded(np.inf if size_max is None else size_max, dtype),
-        rounded(0.0, dtype),
-        rounded(1.0, dtype),
-        rounded(-1.0 if maximize else 1.0, dtype),
-    ]
-    return np.array(values, dtype)
+    # What is wrong with several values is refused in the order in which torch comes to them.
+    eta_minus, eta_plus = etas
+    plus, minus = _eta(eta_plus, dtype), _eta(eta_minus, dtype)
+    smallest, largest = _bounds(step_sizes, dtype)
+    zero, one, direction = dtype.type(0), dtype.type(1), dtype.type(-1 if maximize else 1)
+    return np.array([minus, plus, smallest, largest, zero, one, direction], dtype)
+
+
+def _eta(eta: float, dtype: np.dtype[Any]) -> Any:
+    if not _is_number(eta):
+        raise TypeError(f"can't assign a {_typename(eta)} to a rprop_ref.Parameter; etas must be numbers")
+    return rounded(eta, dtype, may_overflow=True)
+
+
+def _bounds(step_sizes: tuple[float | None, float | None], dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    smallest, largest = step_sizes
+    if not all(bound is None or _is_number(bound) for bound in step_sizes):
+        raise TypeError(
+            "clamp_() received an invalid combination of arguments - got "
+            f"({_typename(smallest)}, {_typename(largest)}); step_sizes must be numbers or None"
+        )
+    if smallest is None and largest is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    return rounded(-np.inf if smallest is None else smallest, dtype), rounded(
+        np.inf if largest is None else largest, dtype
+    )
 
 
 def first_size(shape: tuple[int, ...], dtype: np.dtype[Any], lr: float) -> Array:
-    """The step sizes of a parameter that has made no step: `lr` everywhere, lr + lr*1j if complex."""
-    size = rounded(lr, real(dtype), may_overflow=True)
-    return np.full(shape, complex(size, size) if dtype.kind == "c" else size, dtype)
+    """The step sizes of a parameter that has made no step: `lr` everywhere, lr + lr*1j if complex.
+
+    Raises
+    ------
+    TypeError, RuntimeError
+        If `lr` is no number, or does not fit into the dtype.
+    """
+    part = real(dtype)
+    if dtype.kind == "c":
+        size = complex(lr, lr)
+        try:
+            value = complex(
+                rounded(size.real, part, may_overflow=True), rounded(size.imag, part, may_overflow=True)
+            )
+        except RuntimeError:
+            raise _overflow(dtype) from None
+        return np.full(shape, value, dtype)
+    if not isinstance(lr, (int, float, complex, np.number, np.bool_)):
+        raise TypeError(f"full_like(): argument 'fill_value' (position 2) must be Number, not {_typename(lr)}")
+    if dtype.itemsize == 2 and math.prod(shape) == 1:
+        # torch fills a single 16-bit element by way of double: nothing that is real is too large.
+        if lr.imag != 0:
+            raise _overflow(np.dtype(np.float64))
+        with np.errstate(over="ignore"):
+            return np.full(shape, np.float32(lr.real), dtype)
+    if lr.imag != 0:
+        raise _overflow(dtype)
+    return np.full(shape, rounded(lr.real, part, may_overflow=True), dtype)
+
+
+def _typename(value: Any) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

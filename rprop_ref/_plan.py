@@ -178,7 +178,8 @@ class Plan:
         known = self._ready_for
         if known and etas is known[0] and step_sizes is known[1] and maximize is known[2] and backend is known[3]:
             return
-        constants = {job.dtype: _dtypes.constants(job.dtype, etas, step_sizes, maximize) for job in self._jobs}
+        # In the order of the parameters, so that what does not fit is refused for the first of them, as in torch.
+        constants = {d: _dtypes.constants(d, etas, step_sizes, maximize) for d in dict.fromkeys(self._dtypes)}
         names = [backends.resolve(backend, job.elements, job.dtype) for job in self._jobs]
         self._ready = [
             (job.step, backends.stepper(name), constants[job.dtype])

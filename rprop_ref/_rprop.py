@@ -23,7 +23,6 @@ _CAPTURABLE = (
     "If capturable=True, params and state_steps must be on supported devices: "
     "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla']."
 )
-_DIFFERENTIABLE = "a leaf Variable that requires grad is being used in an in-place operation."
 _FOREACH = "_foreach ops don't support autograd"
 
 
@@ -184,6 +183,8 @@ class Rprop(Optimizer):
 
         State that has to be created is added to `fresh`.
         """
+        _eta_minus, _eta_plus = etas = group["etas"]
+        _size_min, _size_max = step_sizes = group["step_sizes"]
         known = self._plans.get(id(group))
         if known is not None and (grads := known.gradients(group["params"], self.state)) is not None:
             known.plan.load(grads, fit=True)
@@ -198,14 +199,15 @@ class Rprop(Optimizer):
             known.plan.load([p._grad for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
-        through_steps = self.defaults["differentiable"]  # as in torch, the constructor decides
-        if through_steps or group["capturable"] or group["differentiable"]:
-            _check_flags(group, through_steps)
+        if group["capturable"] or group["differentiable"]:
+            _check_flags(group)
         variant = "irprop-"
         if "variant" in group:
             variant = group["variant"]
             check_variant(variant)
-        known.plan.prepare(group["etas"], group["step_sizes"], group["maximize"], self.backend)
+        if self.defaults["differentiable"]:  # as in torch, the constructor decides
+            _check_leaves([p for p in group["params"] if p._grad is not None], etas, step_sizes)
+        known.plan.prepare(etas, step_sizes, group["maximize"], self.backend)
         if variant != "irprop+":
             return group, known.plan, variant, False, None
         new_loss = _loss(loss)
@@ -306,7 +308,7 @@ def rprop(
         If an array cannot be stepped, or its gradient or state does not fit. Nothing has been changed then.
     """
     check_variant(variant)
-    _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable}, False)
+    _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable})
     counters = [as_array(s) if hasattr(s, "__dlpack__") else s for s in state_steps]
     arrays = [list(map(as_array, given)) for given in (params, prevs, step_sizes)]
     plan = Plan(arrays[0], arrays[1], arrays[2], counters)
@@ -315,13 +317,20 @@ def rprop(
     plan.run(variant, worse)
 
 
-def _check_flags(group: Group, through_steps: bool) -> None:
-    if group["capturable"]:
-        raise AssertionError(_CAPTURABLE)
+def _check_flags(group: Group) -> None:
     if group["differentiable"] and group["foreach"]:
         raise AssertionError(_FOREACH)
-    if through_steps and any(p.requires_grad for p in group["params"]):
-        raise RuntimeError(_DIFFERENTIABLE)
+    if group["capturable"]:
+        raise AssertionError(_CAPTURABLE)
+
+
+def _check_leaves(params: list[Parameter], etas: Any, step_sizes: Any) -> None:
+    """Refuse, in torch's order, what a step refuses that is to be differentiated through."""
+    for param in params:
+        _dtypes.constants(param.dtype, etas, step_sizes, False)
+        if param.requires_grad:
+            what = "a view of a leaf" if param.dtype.kind == "c" else "a leaf"
+            raise RuntimeError(f"{what} Variable that requires grad is being used in an in-place operation.")
 
 
 def _first_states(params: list[Parameter], lr: float) -> dict[Parameter, State]:

@@ -128,6 +128,14 @@ class Parameter:
     def size(self) -> int:
         return self._data.size
 
+    # As in torch, a copy has the values and no gradient.
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        copied = memo[id(self)] = type(self)(self._data.copy(), self.requires_grad)
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._data, self.requires_grad)
+
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         raise RuntimeError(
             "a Parameter is not turned into an array silently; write p.data for its values, "

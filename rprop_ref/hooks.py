@@ -106,7 +106,7 @@ def with_step_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
                     f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}."
                 )
             all_args, kwargs = replaced
-        value = step(*all_args, **kwargs)
+        value = step(all_args[0], *all_args[1:], **kwargs)  # no arguments at all are an IndexError, as in torch
         for hook in (*after.values(), *_every_step_post.values()):
             hook(self, all_args, kwargs)
         return value

@@ -72,7 +72,7 @@ def state_dict_from_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
     """
     return {
         "state": _mapped(state_dict["state"], _copy_of_tensor),
-        "param_groups": _mapped(state_dict["param_groups"], lambda tensor: tensor.item()),
+        "param_groups": _mapped(state_dict["param_groups"], _option),
     }
 
 
@@ -110,7 +110,7 @@ def state_dict_to_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
 
     return {
         "state": _mapped(state_dict["state"], tensor),
-        "param_groups": _mapped(state_dict["param_groups"], tensor),
+        "param_groups": _mapped(state_dict["param_groups"], _option),
     }
 
 
@@ -140,3 +140,8 @@ def _copy_of_tensor(tensor: Any) -> Array:
 
         return np.array(tensor.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
     return np.array(tensor.numpy())
+
+
+def _option(tensor: Any) -> Any:
+    array = _copy_of_tensor(tensor)
+    return array if isinstance(tensor, np.ndarray) or array.size != 1 else array.item()

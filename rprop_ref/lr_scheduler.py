@@ -136,12 +136,17 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch, or to the one given, and set the rates."""
-        self._step_count += 1
-        if self._step_count == 2:
+        if self._step_count == 1:
             self._check_order()
         if epoch is not None:
             warnings.warn(_EPOCH_DEPRECATED, UserWarning, stacklevel=2)
-        self._set_rates(epoch)
+        before = self._step_count, self.last_epoch
+        self._step_count += 1
+        try:
+            self._set_rates(epoch)
+        except BaseException:
+            self._step_count, self.last_epoch = before
+            raise
 
     def _check_order(self) -> None:
         step = self.optimizer.step
@@ -158,7 +163,8 @@ class LRScheduler:
             self.last_epoch = epoch
             closed_form = getattr(self, "_get_closed_form_lr", None)
             rates = closed_form() if closed_form is not None else self._called_within_step()
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=False):
+        # A list, so that a wrong number of rates is refused before any is set.
+        for group, rate in list(zip(self.optimizer.param_groups, rates, strict=True)):
             group["lr"] = rate
         self._last_lr = _rates(self.optimizer)
 
@@ -242,8 +248,8 @@ class LambdaLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         self._present()
-        groups = zip(self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True)
-        return [base * factor(self.last_epoch) for _, base, factor in groups]
+        pairs = zip(self.lr_lambdas, self.base_lrs, strict=True)
+        return [base * factor(self.last_epoch) for factor, base in pairs]
 
 
 class StepLR(LRScheduler):
@@ -414,13 +420,13 @@ class CosineAnnealingLR(LRScheduler):
         if self._step_count == 1 and epoch > 0:
             return [
                 self.eta_min + (base - self.eta_min) * (1 + math.cos(epoch * math.pi / period)) / 2
-                for base in self.base_lrs
+                for base, _ in zip(self.base_lrs, rates, strict=True)
             ]
         if (epoch - 1 - period) % (2 * period) == 0:
             # At the bottom the quotient below is 0 / 0.
             return [
                 rate + (base - self.eta_min) * (1 - math.cos(math.pi / period)) / 2
-                for base, rate in zip(self.base_lrs, rates, strict=False)
+                for base, rate in zip(self.base_lrs, rates, strict=True)
             ]
         ratio = (1 + math.cos(math.pi * epoch / period)) / (1 + math.cos(math.pi * (epoch - 1) / period))
         return [ratio * (rate - self.eta_min) + self.eta_min for rate in rates]
@@ -682,6 +688,7 @@ class ReduceLROnPlateau(LRScheduler):
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, smallest in zip(groups, self.min_lrs, strict=True):
-            rate = max(group["lr"] * self.factor, smallest)
-            if group["lr"] - rate > self.eps:
+            old = float(group["lr"])
+            rate = max(old * self.factor, smallest)
+            if old - rate > self.eps:
                 group["lr"] = rate

@@ -107,13 +107,14 @@ class Optimizer:
                 "optimizer parameters need to be organized in ordered collections, but the ordering of tensors "
                 "in sets will change between runs. Please use a list instead."
             )
-        params = list(params)
+        members = list(params)
+        params = [p[1] if isinstance(p, tuple) else p for p in members]
+        names = [p[0] for p in members if isinstance(p, tuple)]
         added: Group = {}
-        if any(isinstance(p, tuple) for p in params):
-            if not all(isinstance(p, tuple) for p in params):
+        if names:
+            if len(names) != len(params):
                 raise ValueError("all optimizer params should be with/without names. Some param names are missing")
-            added["param_names"] = [p[0] for p in params]
-            params = [p[1] for p in params]
+            added["param_names"] = names
         for param in params:
             if not isinstance(param, Parameter):
                 kind = type(param)
@@ -132,15 +133,15 @@ class Optimizer:
                 "error; see github.com/pytorch/pytorch/issues/40967 for more information",
                 stacklevel=stacklevel(),
             )
-        taken = {p for g in self.param_groups for p in g["params"]}
-        if not taken.isdisjoint(params):
-            raise ValueError("some parameters appear in more than one parameter group")
-        if self.param_groups and ("param_names" in group) != ("param_names" in self.param_groups[0]):
+        if any(("param_names" in group) != ("param_names" in other) for other in self.param_groups):
             which = "with names" if "param_names" in group else "without names"
             raise ValueError(
                 "all optimizer param groups should be with/without names. "
                 f"cannot add param group {which} to the optimizer"
             )
+        taken = {p for g in self.param_groups for p in g["params"]}
+        if not taken.isdisjoint(params):
+            raise ValueError("some parameters appear in more than one parameter group")
         param_group["params"] = params
         param_group.update(added)
         self.param_groups.append(param_group)
@@ -231,7 +232,11 @@ class Optimizer:
             count += len(members)
             packed = {key: value for key, value in group.items() if key != "params"}
             groups.append({**packed, "params": [numbers[p] for p in members]})
-        state = {numbers[key] if isinstance(key, Parameter) else key: value for key, value in self.state.items()}
+        state = {}
+        for key, value in self.state.items():
+            if isinstance(key, Parameter) and key not in numbers:
+                raise KeyError(id(key))  # as torch says it: the parameter belongs to no group
+            state[numbers[key] if isinstance(key, Parameter) else key] = value
         found: Any = {"state": state, "param_groups": groups}
         for hook in tuple(self._optimizer_state_dict_post_hooks.values()):
             replaced = hook(self, found)

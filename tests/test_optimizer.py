@@ -573,12 +573,18 @@ class TestFailures:
             assert not o.state
 
     def test_a_learning_rate_beyond_half_precision_is_infinite_and_beyond_single_refused(self):
-        p = Parameter(np.ones(1, "f2"))
-        p.grad = np.ones(1, "f2")
+        p = Parameter(np.ones(2, "f2"))
+        p.grad = np.ones(2, "f2")
         Rprop([p], lr=1e5).step()
         assert p.data[0] == -49
         with pytest.raises(RuntimeError, match="value cannot be converted to type c10::Half without overflow"):
             Rprop([p], lr=1e39).step()
+
+    def test_a_single_half_takes_any_learning_rate(self):
+        p = Parameter(np.ones(1, "f2"))
+        p.grad = np.ones(1, "f2")
+        Rprop([p], lr=1e39).step()
+        assert p.data[0] == -49
 
     def test_a_loss_before_that_is_no_number(self):
         def spoil(o, p):

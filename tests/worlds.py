@@ -1,0 +1,270 @@
+"""The same calls made in two worlds, ours and torch's, and everything compared after each.
+
+A `World` has the modules of one library and the objects that a program has made so far. A call is a function of a
+world; `Worlds.call` makes it in both and compares what it returned, warned or raised, and then everything there is:
+parameters, gradients, state and groups of all optimizers, and what the hooks have seen.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import cases
+import numpy as np
+
+import rprop_ref
+from rprop_ref import interop
+from rprop_ref.bits import same_bits
+
+Array = np.ndarray[Any, Any]
+
+#: What cannot be the same in the texts of two libraries, and what both become: names of classes, addresses, and
+#: the lists of overloads with which torch's generated functions refuse an argument.
+SUBSTITUTIONS = [
+    (r" at 0x[0-9a-f]+", " at ADDRESS"),
+    (r"torch\.(cuda\.)?\w*Tensor|rprop_ref\.Parameter", "PARAMETER"),
+    (r"(an invalid combination of arguments - got \([^)]*\)).*", r"\1"),
+    (r"(can't assign a \w+ to a PARAMETER).*", r"\1"),
+    (r"^\d{9,}$", "ADDRESS"),
+    (r"<class '(torch\.nn\.parameter|rprop_ref\.autograd)\.Parameter'>", "<class PARAMETER>"),
+]
+
+
+class World:
+    """The objects of a program in one library."""
+
+    def __init__(self) -> None:
+        self.params: list[Any] = []
+        self.optimizers: list[Any] = []
+        self.schedulers: list[Any] = []
+        self.saved: list[Any] = []
+        self.handles: list[Any] = []
+        self.log: list[Any] = []
+
+    def close(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def plain(self, value: Any) -> Any:
+        """The value with arrays in place of tensors, and numbers in place of parameters."""
+        numbers = {id(p): i for i, p in enumerate(self.params)}
+
+        def plain(value: Any) -> Any:
+            if id(value) in numbers:
+                return f"parameter {numbers[id(value)]}"
+            if isinstance(value, dict):
+                return {plain(k): plain(v) for k, v in value.items()}
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(plain, value))
+            return f"function {value.__name__}" if callable(value) else self.array_of(value)
+
+        return plain(value)
+
+    def picture(self) -> dict[str, Any]:
+        """Everything that a user can see."""
+        return {
+            "params": [self.array_of(self.data(p)) for p in self.params],
+            "grads": [self.array_of(p.grad) for p in self.params],
+            "state": [self.plain(o.state) for o in self.optimizers],
+            "defaults": [self.plain(o.defaults) for o in self.optimizers],
+            "groups": [self.plain(o.param_groups) for o in self.optimizers],
+            "repr": [repr(o) for o in self.optimizers],
+            "rates": [self.plain(s.get_last_lr()) for s in self.schedulers],
+            "schedules": [self.plain(s.state_dict()) for s in self.schedulers],
+            "log": list(self.log),
+        }
+
+    # What the two libraries do differently.
+    optim: Any
+    lr_scheduler: Any
+    before_each: Callable[..., Any]
+    after_each: Callable[..., Any]
+
+    def array_of(self, value: Any) -> Any:
+        return value
+
+    def of_array(self, array: Array) -> Any:
+        raise NotImplementedError
+
+    def data(self, param: Any) -> Any:
+        return param.data
+
+    def parameter(self, array: Array, requires_grad: bool) -> Any:
+        raise NotImplementedError
+
+    def from_the_other(self, state_dict: Any) -> Any:
+        raise NotImplementedError
+
+
+class Ours(World):
+    optim = rprop_ref
+    lr_scheduler = rprop_ref.lr_scheduler
+    before_each = staticmethod(rprop_ref.register_optimizer_step_pre_hook)
+    after_each = staticmethod(rprop_ref.register_optimizer_step_post_hook)
+
+    def of_array(self, array: Array) -> Array:
+        return array
+
+    def parameter(self, array: Array, requires_grad: bool) -> Any:
+        return rprop_ref.Parameter(array, requires_grad)
+
+    def from_the_other(self, state_dict: Any) -> Any:
+        return interop.state_dict_from_torch(state_dict)
+
+
+class Torchs(World):
+    def __init__(self) -> None:
+        super().__init__()
+        import torch
+        from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+        self.torch = torch
+        self.optim = torch.optim
+        self.lr_scheduler = torch.optim.lr_scheduler
+        self.before_each = register_optimizer_step_pre_hook
+        self.after_each = register_optimizer_step_post_hook
+
+    def array_of(self, value: Any) -> Any:
+        if not isinstance(value, self.torch.Tensor):
+            return value
+        value = value.detach()
+        if value.dtype == self.torch.bfloat16:
+            return value.view(self.torch.int16).numpy().view(cases.dtype_named("bfloat16"))
+        return value.numpy()
+
+    def of_array(self, array: Array) -> Any:
+        """A tensor that shares the memory and the layout of the array."""
+        if array.dtype.name == "bfloat16":
+            return self.torch.from_numpy(array.view(np.int16)).view(self.torch.bfloat16)
+        return self.torch.from_numpy(array)
+
+    def parameter(self, array: Array, requires_grad: bool) -> Any:
+        return self.torch.nn.Parameter(self.of_array(array), requires_grad)
+
+    def from_the_other(self, state_dict: Any) -> Any:
+        return interop.state_dict_to_torch(state_dict)
+
+
+class MismatchError(AssertionError):
+    """The two libraries have not done the same."""
+
+
+class Worlds:
+    """Both worlds, in which every call is made."""
+
+    calls = 0  # of all programs
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = Ours(), Torchs()
+
+    def close(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+    def call(self, act: Callable[[World], Any]) -> bool:
+        """Make a call in both worlds and compare everything; whether it succeeded.
+
+        Where a call was refused and has changed no parameter and no state of ours, but perhaps some of torch's
+        (docs/torch.md), these are set to ours, so that the program can go on.
+        """
+        Worlds.calls += 1
+        before = self._steppable()
+        objects = [(t.param_groups, list(t.param_groups), t.state) for t in self.theirs.optimizers]
+        mine, theirs = (outcome(act, world) for world in (self.ours, self.theirs))
+        difference = _difference("error and warnings", repr(mine[:2]), repr(theirs[:2]))
+        difference = difference or _difference("value", mine[2], theirs[2])
+        if difference:
+            raise MismatchError(difference)
+        refused = mine[0] is not None
+        difference = self._difference()
+        if difference and refused and not _difference("", self._steppable(), before):
+            self._repair(objects)
+            difference = self._difference()
+        if difference:
+            raise MismatchError(difference)
+        return not refused
+
+    def _difference(self) -> str | None:
+        return _difference("", self.ours.picture(), self.theirs.picture())
+
+    def _steppable(self) -> Any:
+        picture = self.ours.picture()
+        return copy.deepcopy((picture["params"], picture["state"]))
+
+    def _repair(self, objects: list[tuple[Any, Any, Any]]) -> None:
+        """Set torch's world to ours, in the objects that it had before the call."""
+        ours, theirs = self.ours, self.theirs
+        with theirs.torch.no_grad():
+            for p, q in zip(ours.params, theirs.params, strict=True):
+                q.copy_(theirs.of_array(p.data.copy()))
+        for s, t in zip(ours.schedulers, theirs.schedulers, strict=True):
+            _set_counters(t, s)
+        twins = {id(p): q for p, q in zip(ours.params, theirs.params, strict=True)}
+
+        def twin(value: Any) -> Any:
+            return twins.get(id(value), value)
+
+        for o, t, (groups, members, state) in zip(ours.optimizers, theirs.optimizers, objects, strict=True):
+            t.param_groups, t.state = groups, state
+            groups[:] = members
+            for group, other in zip(o.param_groups, members, strict=True):
+                other.clear()
+                other.update({k: list(map(twin, v)) if k == "params" else v for k, v in group.items()})
+            state.clear()
+            for p, entry in o.state.items():
+                state[twin(p)] = {
+                    k: theirs.of_array(np.array(v)) if isinstance(v, np.ndarray) else v for k, v in entry.items()
+                }
+
+
+def _set_counters(scheduler: Any, like: Any) -> None:
+    counters = {k: v for k, v in like.__dict__.items() if k in ("last_epoch", "_step_count")}
+    scheduler.__dict__.update(counters)
+    for part, other in zip(getattr(scheduler, "_schedulers", ()), getattr(like, "_schedulers", ()), strict=True):
+        _set_counters(part, other)
+
+
+def outcome(act: Callable[[World], Any], world: World) -> Any:
+    """What came of a call: type and text of the exception, texts of the warnings, value."""
+    error, value = None, None
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            value = world.plain(act(world))
+        except MismatchError:
+            raise
+        except Exception as raised:
+            error = (type(raised).__name__, substituted(str(raised)))
+    return error, [substituted(str(w.message)) for w in warned], value
+
+
+def substituted(text: str) -> str:
+    for pattern, replacement in SUBSTITUTIONS:
+        text = re.sub(pattern, replacement, text, flags=re.DOTALL)
+    return text
+
+
+def _difference(where: str, a: Any, b: Any) -> str | None:
+    """The first difference between two pictures, ours and torch's; None if there is none."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        # Zeros in the memory of complex parameters: docs/torch.md.
+        if same_bits(a, b, signed_zeros=not (where.endswith("'prev'") and a.dtype.kind == "c")):
+            return None
+    elif isinstance(a, dict) and isinstance(b, dict) and list(a) == list(b):
+        return next((d for k in a if (d := _difference(f"{where} {k!r}", a[k], b[k]))), None)
+    elif type(a) is type(b) and isinstance(a, (list, tuple)) and len(a) == len(b):
+        pairs = enumerate(zip(a, b, strict=True))
+        return next((d for i, (x, y) in pairs if (d := _difference(f"{where} {i}", x, y))), None)
+    elif repr(a) == repr(b):
+        return None
+    return f"{where}:\n  ours  {_shown(a)}\n  torch {_shown(b)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value!r} {value.dtype} {value.tobytes().hex()[:200]}"
+    return f"{type(value).__name__} {value!r}"
