@@ -123,6 +123,10 @@ class Programs(RuleBasedStateMachine):
     def pick(self, number, objects):
         return number % len(getattr(self.worlds.ours, objects))
 
+    def room(self, objects, limit):
+        """Whether there is room for more: few objects, so that many calls meet the same ones."""
+        return len(getattr(self.worlds.ours, objects)) < limit
+
     def has(self, objects):
         return bool(getattr(self.worlds.ours, objects))
 
@@ -136,6 +140,7 @@ class Programs(RuleBasedStateMachine):
             self.new_parameter(name, (3,), "contiguous", seed, True)
         self.call(lambda w: w.optimizers.append(w.optim.Rprop(w.params[:2])))
 
+    @precondition(lambda self: self.room("params", 8))
     @rule(
         name=st.sampled_from(DTYPES),
         shape=st.sampled_from(SHAPES),
@@ -148,7 +153,16 @@ class Programs(RuleBasedStateMachine):
         self.kinds.append((dtype, shape))
         self.call(lambda w: w.params.append(w.parameter(values(seed, dtype, shape, layout), requires_grad)))
 
-    def _set_gradients(self, w, params, seed):
+    @precondition(lambda self: self.room("params", 8))
+    @rule(number=numbers)
+    def new_parameter_in_the_memory_of_another(self, number):
+        i = self.pick(number, "params")
+        self.kinds.append(self.kinds[i])
+        self.call(lambda w: w.params.append(type(w.params[i])(w.params[i].data)))
+
+    def _set_gradients(self, w, o, seed):
+        """Set all gradients of an optimizer."""
+        params = [p for g in w.optimizers[o].param_groups for p in g["params"]]
         for i, p in enumerate(w.params):
             if any(p is q for q in params):
                 p.grad = w.of_array(values(seed + i, *self.kinds[i]))
@@ -162,9 +176,7 @@ class Programs(RuleBasedStateMachine):
     @rule(number=numbers, seed=seeds)
     def set_all_gradients(self, number, seed):
         o = self.pick(number, "optimizers")
-        self.call(
-            lambda w: self._set_gradients(w, [p for g in w.optimizers[o].param_groups for p in g["params"]], seed)
-        )
+        self.call(lambda w: self._set_gradients(w, o, seed))
 
     @rule(number=numbers)
     def drop_gradient(self, number):
@@ -211,6 +223,7 @@ class Programs(RuleBasedStateMachine):
     def _members(self, indices):
         return [i % len(self.kinds) for i in indices]
 
+    @precondition(lambda self: self.room("optimizers", 4))
     @rule(
         indices=lasting(numbers),
         form=st.sampled_from(["list", "tuple", "generator", "names", "some names", "dict", "junk", "one"]),
@@ -265,6 +278,7 @@ class Programs(RuleBasedStateMachine):
             options["param_names"] = ["a", "b"]
         return {**options, "params": params} if form != "none" else options
 
+    @precondition(lambda self: self.room("optimizers", 4))
     @rule(groups=st.lists(GROUP, min_size=1, max_size=3), options=lasting(OPTIONS))
     def new_optimizer_of_groups(self, groups, options):
         options = {k: v for k, v in options if k not in ("note", "foreach")}
@@ -291,6 +305,26 @@ class Programs(RuleBasedStateMachine):
     def edit_default(self, number, key):
         o = self.pick(number, "optimizers")
         self.call(lambda w: w.optimizers[o].defaults.update({key: GOOD[key][-1]}))
+
+    @rule(number=numbers, group=numbers, value=st.sampled_from([0.25, 1.5]), end=st.booleans())
+    def edit_option_in_place(self, number, group, value, end):
+        o = self.pick(number, "optimizers")
+
+        def act(w):
+            g = w.optimizers[o].param_groups[group % len(w.optimizers[o].param_groups)]
+            for key in ("etas", "step_sizes"):
+                if isinstance(g.get(key), list):
+                    g[key][end] = value
+
+        self.call(act)
+
+    @rule(number=numbers, seeds=st.lists(st.integers(0, 3), min_size=1, max_size=5))
+    def train(self, number, seeds):
+        """Steps with gradients that repeat themselves now and then."""
+        o = self.pick(number, "optimizers")
+        for seed in seeds:
+            self.call(lambda w, seed=seed: self._set_gradients(w, o, seed))
+            self.call(lambda w: w.optimizers[o].step())
 
     @rule(number=numbers, times=st.integers(1, 4))
     def step(self, number, times):
@@ -319,7 +353,7 @@ class Programs(RuleBasedStateMachine):
         self.call(act)
 
     def _closure(self, w, o, seed):
-        self._set_gradients(w, [p for g in w.optimizers[o].param_groups for p in g["params"]], seed)
+        self._set_gradients(w, o, seed)
         w.log.append("closure")
         return seed / 7
 
@@ -328,7 +362,7 @@ class Programs(RuleBasedStateMachine):
         o = self.pick(number, "optimizers")
         self.call(lambda w: w.optimizers[o].zero_grad(*how))
 
-    @rule(number=numbers, parameter=numbers, what=st.sampled_from(["delete", "touch", "size"]))
+    @rule(number=numbers, parameter=numbers, what=st.sampled_from(["delete", "touch", "size", "new"]))
     def reach_into_state(self, number, parameter, what):
         o, i = self.pick(number, "optimizers"), self.pick(parameter, "params")
 
@@ -338,8 +372,11 @@ class Programs(RuleBasedStateMachine):
                 state.pop(p, None)
             elif what == "touch":
                 state[p]  # makes an empty entry
-            elif state.get(p):
+            elif what == "size" and state.get(p):
                 state[p]["step_size"][...] = 0.25
+            elif what == "new" and state.get(p):
+                state[p]["step_size"] = copy.deepcopy(state[p]["step_size"])
+                state[p]["step_size"][...] = 0.5
 
         self.call(act)
 
@@ -359,10 +396,29 @@ class Programs(RuleBasedStateMachine):
     @precondition(lambda self: self.has("saved"))
     @rule(saved=numbers, number=numbers, across=st.booleans())
     def load(self, saved, number, across):
-        s, o = self.pick(saved, "saved"), self.pick(number, "optimizers")
+        self._load(self.pick(saved, "saved"), self.pick(number, "optimizers"), across)
+
+    @rule(number=numbers, across=st.booleans(), names=st.booleans())
+    def save_and_load(self, number, across, names):
+        o = self.pick(number, "optimizers")
+
+        def act(w):
+            w.saved.append(copy.deepcopy(w.optimizers[o].state_dict()))
+            if not names:
+                for group in w.saved[-1]["param_groups"]:
+                    group.pop("param_names", None)
+
+        if self.call(act):
+            self._load(-1, o, across)
+
+    def _load(self, s, o, across):
         if not self._can_take(s, o):
             return
-        mine, theirs = (copy.deepcopy(w.saved[s]) for w in (self.worlds.ours, self.worlds.theirs))
+        # The state is copied because torch would go on sharing it with the dict (docs/torch.md).
+        mine, theirs = (
+            {k: copy.deepcopy(v) if k == "state" else v for k, v in d.items()} if isinstance(d, dict) else d
+            for d in (self.worlds.ours.saved[s], self.worlds.theirs.saved[s])
+        )
         if across:
             try:
                 mine, theirs = self.worlds.ours.from_the_other(theirs), self.worlds.theirs.from_the_other(mine)
@@ -389,7 +445,7 @@ class Programs(RuleBasedStateMachine):
         saved=numbers,
         how=st.sampled_from(
             ["flags", "etas", "step", "prev", "empty entry", "number", "extra", "groups", "more", "fewer", "label"]
-            + ["no state", "no groups", "names"]
+            + ["no state", "no groups", "names", "wide step", "capturable"]
         ),
     )
     def mutilate(self, saved, how):
@@ -410,6 +466,10 @@ class Programs(RuleBasedStateMachine):
                 state[first] = {}
             elif how == "number" and first is not None and "step" in state[first]:
                 state[first]["step"] = 7
+            elif how == "wide step" and first is not None and not isinstance(state[first].get("step", 7), int):
+                state[first]["step"] = w.of_array(np.array(3.0))
+            elif how == "capturable":
+                groups[0]["capturable"] = True
             elif how == "extra":
                 d["extra"] = 1
                 groups[0]["extra"] = 2
@@ -430,6 +490,7 @@ class Programs(RuleBasedStateMachine):
 
         self.call(act)
 
+    @precondition(lambda self: self.room("optimizers", 4) and self.room("params", 8))
     @rule(number=numbers, how=st.sampled_from(["pickle", "deepcopy", "copy"]))
     def copy_optimizer(self, number, how):
         """A copy with parameters of its own joins the program."""
