@@ -26,7 +26,7 @@ CALLS_PER_PROGRAM = 40
 
 nan, inf = float("nan"), float("inf")
 
-# Options, good ones more often than bad ones. Bad ones are refused when the optimizer is built, or accepted in a
+# Options (copied wherever they are used: lists among them are edited), good ones more often than bad ones. Bad ones are refused when the optimizer is built, or accepted in a
 # group and refused, or used, by a step.
 GOOD = {
     "lr": [0.01, 0.1, 1, 0, 100.0, 1e-9, inf, True, np.float64(0.3), np.float32(0.1)],
@@ -113,6 +113,7 @@ class Programs(RuleBasedStateMachine):
         Programs.count += 1
         self.worlds = Worlds()
         self.kinds = []  # dtype and shape of each parameter
+        self.shared = False  # whether some share memory
 
     def teardown(self):
         self.worlds.close()
@@ -133,12 +134,25 @@ class Programs(RuleBasedStateMachine):
     # ---------------------------------------------------------------------------------------------------
     # Parameters and gradients
 
-    @initialize(seed=seeds)
-    def begin(self, seed):
-        """Two parameters and an optimizer, so that every program has something to work on."""
-        for name in ("float32", "float64"):
+    @initialize(
+        seed=seeds,
+        names=st.booleans(),
+        shared=st.booleans(),
+        options=st.sampled_from([{}, {"etas": [0.4, 1.3], "maximize": True}, {"foreach": True}]),
+        backend=st.sampled_from([None, "numba"]),
+    )
+    def begin(self, seed, names, shared, options, backend):
+        """A few parameters and an optimizer, so that every program has something to work on."""
+        self.worlds.backend = backend
+        for name in ("float32", "float32" if options.get("foreach") else "float64"):
             self.new_parameter(name, (3,), "contiguous", seed, True)
-        self.call(lambda w: w.optimizers.append(w.optim.Rprop(w.params[:2])))
+        if shared:
+            self.new_parameter_in_the_memory_of_another(0)
+
+        def params(w):
+            return [(f"p{i}", p) for i, p in enumerate(w.params)] if names else w.params[:]
+
+        self.call(lambda w: w.optimizers.append(w.optim.Rprop(params(w), **copy.deepcopy(options))))
 
     @precondition(lambda self: self.room("params", 8))
     @rule(
@@ -157,6 +171,7 @@ class Programs(RuleBasedStateMachine):
     @rule(number=numbers)
     def new_parameter_in_the_memory_of_another(self, number):
         i = self.pick(number, "params")
+        self.shared = True
         self.kinds.append(self.kinds[i])
         self.call(lambda w: w.params.append(type(w.params[i])(w.params[i].data)))
 
@@ -223,6 +238,13 @@ class Programs(RuleBasedStateMachine):
     def _members(self, indices):
         return [i % len(self.kinds) for i in indices]
 
+    def _foreach_is_defined(self, members):
+        """Whether torch's foreach does what its loop does, and refuses in the order of the parameters.
+
+        A parameter that is listed twice gets other numbers (docs/torch.md); dtypes are taken in no known order.
+        """
+        return len(set(members)) == len(members) and len({self.kinds[i][0] for i in members}) < 2
+
     @precondition(lambda self: self.room("optimizers", 4))
     @rule(
         indices=lasting(numbers),
@@ -233,8 +255,8 @@ class Programs(RuleBasedStateMachine):
         members = self._members(indices)
         options = dict(options)
         options.pop("note", None)
-        if len(set(members)) < len(members):
-            options.pop("foreach", None)  # docs/torch.md: numbers of a parameter that is listed twice
+        if not self._foreach_is_defined(members):
+            options.pop("foreach", None)
 
         def params(w):
             chosen = [w.params[i] for i in members]
@@ -249,7 +271,7 @@ class Programs(RuleBasedStateMachine):
                 "one": chosen[0] if chosen else None,
             }[form]
 
-        self.call(lambda w: w.optimizers.append(w.optim.Rprop(params(w), **options)))
+        self.call(lambda w: w.optimizers.append(w.optim.Rprop(params(w), **copy.deepcopy(options))))
 
     GROUP = st.tuples(
         lasting(numbers),
@@ -262,7 +284,7 @@ class Programs(RuleBasedStateMachine):
         members = self._members(indices)
         chosen = [w.params[i] for i in members]
         options = dict(options)
-        if len(set(members)) < len(members):
+        if not self._foreach_is_defined(members):
             options["foreach"] = None
         params = {
             "list": chosen,
@@ -276,13 +298,21 @@ class Programs(RuleBasedStateMachine):
         }[form]
         if form == "param_names":
             options["param_names"] = ["a", "b"]
-        return {**options, "params": params} if form != "none" else options
+        return {**copy.deepcopy(options), "params": params} if form != "none" else options
 
     @precondition(lambda self: self.room("optimizers", 4))
     @rule(groups=st.lists(GROUP, min_size=1, max_size=3), options=lasting(OPTIONS))
     def new_optimizer_of_groups(self, groups, options):
         options = {k: v for k, v in options if k not in ("note", "foreach")}
-        self.call(lambda w: w.optimizers.append(w.optim.Rprop([self._group(w, g) for g in groups], **options)))
+        self.call(
+            lambda w: w.optimizers.append(
+                w.optim.Rprop([self._group(w, g) for g in groups], **copy.deepcopy(options))
+            )
+        )
+
+    def _indices(self, group):
+        """The numbers of our parameters in a group."""
+        return [i for p in group["params"] for i, q in enumerate(self.worlds.ours.params) if p is q]
 
     @rule(number=numbers, group=GROUP)
     def add_group(self, number, group):
@@ -295,11 +325,11 @@ class Programs(RuleBasedStateMachine):
         groups = self.worlds.ours.optimizers[o].param_groups
         name, value = option
         g = group % len(groups)
-        if name == "foreach" and len(set(groups[g]["params"])) < len(groups[g]["params"]):
+        if name == "foreach" and not self._foreach_is_defined(self._indices(groups[g])):
             return
         if name == "lr" and self.has("schedulers") and not isinstance(value, float):
             return
-        self.call(lambda w: w.optimizers[o].param_groups[g].update({name: value}))
+        self.call(lambda w: w.optimizers[o].param_groups[g].update({name: copy.deepcopy(value)}))
 
     @rule(number=numbers, key=st.sampled_from(["lr", "etas", "step_sizes", "maximize"]))
     def edit_default(self, number, key):
@@ -432,6 +462,8 @@ class Programs(RuleBasedStateMachine):
         if not isinstance(saved, dict) or not {"state", "param_groups"} <= set(saved):
             return True
         for group, other in zip(saved["param_groups"], optimizer.param_groups):
+            if group.get("foreach") and not self._foreach_is_defined(self._indices(other)):
+                return False
             for number, param in zip(group["params"], other["params"]):
                 for key, value in saved["state"].get(number, {}).items():
                     if key == "step" or not isinstance(value, np.ndarray):
@@ -495,6 +527,8 @@ class Programs(RuleBasedStateMachine):
     def copy_optimizer(self, number, how):
         """A copy with parameters of its own joins the program."""
         o = self.pick(number, "optimizers")
+        if how == "pickle" and self.shared:
+            how = "deepcopy"  # docs/torch.md: memory that is shared
 
         def act(w):
             old = w.optimizers[o]

@@ -75,6 +75,7 @@ class World:
             "repr": [repr(o) for o in self.optimizers],
             "rates": [self.plain(s.get_last_lr()) for s in self.schedulers],
             "schedules": [self.plain(s.state_dict()) for s in self.schedulers],
+            "saved": self.plain(self.saved),
             "log": list(self.log),
         }
 
@@ -160,6 +161,7 @@ class Worlds:
 
     def __init__(self) -> None:
         self.ours, self.theirs = Ours(), Torchs()
+        self.backend: str | None = None  # of our optimizers
 
     def close(self) -> None:
         self.ours.close()
@@ -172,6 +174,9 @@ class Worlds:
         (docs/torch.md), these are set to ours, so that the program can go on.
         """
         Worlds.calls += 1
+        for o in self.ours.optimizers:
+            halves = any(p.dtype.itemsize == 2 for g in o.param_groups for p in g["params"])
+            o.backend = None if halves else self.backend
         before = self._steppable()
         objects = [(t.param_groups, list(t.param_groups), t.state) for t in self.theirs.optimizers]
         mine, theirs = (outcome(act, world) for world in (self.ours, self.theirs))
@@ -212,8 +217,11 @@ class Worlds:
             t.param_groups, t.state = groups, state
             groups[:] = members
             for group, other in zip(o.param_groups, members, strict=True):
+                kept = dict(other)
                 other.clear()
-                other.update({k: list(map(twin, v)) if k == "params" else v for k, v in group.items()})
+                for k, v in group.items():
+                    same = k in kept and repr(kept[k]) == repr(v)
+                    other[k] = list(map(twin, v)) if k == "params" else kept[k] if same else copy.deepcopy(v)
             state.clear()
             for p, entry in o.state.items():
                 state[twin(p)] = {
