@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._minimize import minimize
     from ._rprop import Rprop, rprop
     from .autograd import Parameter
+    from .checkpoint import load_checkpoint, save_checkpoint
     from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
     from .optimizer import Optimizer
 
@@ -27,11 +28,13 @@ __all__ = [
     "Parameter",
     "Rprop",
     "interop",
+    "load_checkpoint",
     "lr_scheduler",
     "minimize",
     "register_optimizer_step_post_hook",
     "register_optimizer_step_pre_hook",
     "rprop",
+    "save_checkpoint",
 ]
 
 # The module of each public name; of a public module, itself.
@@ -40,11 +43,13 @@ _MODULES = {
     "Parameter": "autograd",
     "Rprop": "_rprop",
     "interop": "interop",
+    "load_checkpoint": "checkpoint",
     "lr_scheduler": "lr_scheduler",
     "minimize": "_minimize",
     "register_optimizer_step_post_hook": "hooks",
     "register_optimizer_step_pre_hook": "hooks",
     "rprop": "_rprop",
+    "save_checkpoint": "checkpoint",
 }
 
 

@@ -331,6 +331,18 @@ class Programs(RuleBasedStateMachine):
             return
         self.call(lambda w: w.optimizers[o].param_groups[g].update({name: copy.deepcopy(value)}))
 
+    @rule(
+        number=numbers,
+        group=numbers,
+        name=st.sampled_from(["maximize", "etas", "step_sizes"]),
+        value=numbers,
+        seed=seeds,
+    )
+    def edit_between_steps(self, number, group, name, value, seed):
+        self.train(number, [seed % 4, seed % 4])
+        self.edit_option(number, group, (name, GOOD[name][value % len(GOOD[name])]))
+        self.train(number, [seed % 4, seed % 4])
+
     @rule(number=numbers, key=st.sampled_from(["lr", "etas", "step_sizes", "maximize"]))
     def edit_default(self, number, key):
         o = self.pick(number, "optimizers")

@@ -1,0 +1,258 @@
+"""Plain values and arrays, nested as one likes, in one npz file that is safe to read.
+
+The file is a zip archive without compression. ``manifest.json`` holds the values, with the names of the arrays
+in place of the arrays, and a digest of everything; each array is a member ``NAME.npy``. So `numpy.load` reads
+the arrays of such a file, too. Nothing in it is ever unpickled, extracted or run, and reading takes no more
+memory than a small multiple of the size of the file, whatever sizes the file declares.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Path = str | os.PathLike[str]
+
+_MANIFEST = "manifest.json"
+# Kinds of numpy dtypes that are numbers.
+_NUMBERS = "biufc"
+# More characters than the header of any array of numbers has.
+_HEADER = 2000
+
+
+def write(path: Path, kind: str, version: int, tree: Any) -> None:
+    """Write a file; it appears under its name at once and whole, or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file that exists is replaced. The same values give the same bytes.
+    kind, version : str, int
+        What the file is, for `read` to check.
+    tree : object
+        None, bool, int, float, complex, str, NumPy numbers and arrays of numbers (bfloat16 included), and
+        lists, tuples and dicts of these.
+
+    Raises
+    ------
+    TypeError
+        If there is anything else in `tree`. Nothing has been written then.
+    OSError
+        If the file cannot be written. One that existed is still there then.
+    """
+    arrays: dict[str, Array] = {}
+    encoded = _encode(tree, arrays, ())
+    stored = {name: _as_stored(array) for name, array in arrays.items()}
+    manifest: dict[str, Any] = {
+        "kind": kind,
+        "version": version,
+        "arrays": {name: [array.dtype.name, list(array.shape)] for name, array in arrays.items()},
+        "tree": encoded,
+    }
+    manifest["sha256"] = _digest(manifest, stored)
+    with _replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        _add(archive, _MANIFEST, json.dumps(manifest, allow_nan=False).encode())
+        for name, array in stored.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, array, allow_pickle=False)
+            _add(archive, f"{name}.npy", buffer.getbuffer())
+
+
+def read(path: Path, kind: str, version: int) -> Any:
+    """Read what `write` has written.
+
+    Parameters
+    ----------
+    path : str or path-like
+    kind, version : str, int
+        What the file must be, and the latest version that is understood.
+
+    Returns
+    -------
+    object
+        What was written, to the bit, with new arrays that can be written to.
+
+    Raises
+    ------
+    ValueError
+        If the file is not of this kind, is of a later version, is damaged, or holds anything that `write` does
+        not write.
+    OSError
+        If there is no such file, or it cannot be read.
+    """
+    shown = os.fspath(path)
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{shown!r} is not a regular file")
+        try:
+            manifest, arrays = _contents(file, status.st_size, kind, version)
+            return _decode(manifest["tree"], arrays)
+        except _RefusedError as error:
+            raise ValueError(f"{shown!r} {error}") from None
+        except Exception as error:
+            # A damaged or hostile archive can make its readers raise almost anything.
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{shown!r} is damaged, or is no rprop_ref {kind} ({reason})") from error
+
+
+class _RefusedError(Exception):
+    """What is wrong with a file, to be said after its name."""
+
+
+def _contents(file: IO[bytes], size: int, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The manifest and the arrays of a file that is what it should be."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        # Without compression, and no longer than the file in all: so nothing unpacks to more than there is.
+        if any(m.compress_type != zipfile.ZIP_STORED for m in members) or sum(m.file_size for m in members) > size:
+            raise _RefusedError(f"is no rprop_ref {kind}: its members are compressed, or longer than the file")
+        names = [m.filename for m in members]
+        if names.count(_MANIFEST) != 1:
+            raise _RefusedError(f"is no rprop_ref {kind}: it has no {_MANIFEST}")
+        manifest = json.loads(archive.read(_MANIFEST))
+        if manifest["kind"] != kind:
+            raise _RefusedError(f"is a rprop_ref {manifest['kind']}, not a {kind}")
+        if manifest["version"] not in range(1, version + 1):
+            raise _RefusedError(
+                f"has version {manifest['version']} of the format, but only versions up to {version} are known; "
+                "a later rprop_ref may read it"
+            )
+        declared = manifest["arrays"]
+        if sorted(names) != sorted([_MANIFEST, *(f"{name}.npy" for name in declared)]):
+            raise _RefusedError("is damaged: its members are not those that its manifest lists")
+        stored = {name: _parse_npy(archive.read(f"{name}.npy")) for name in declared}
+    if _digest(manifest, stored) != manifest["sha256"]:
+        raise _RefusedError("is damaged: its content does not have the digest that it was saved with")
+    return manifest, {name: _from_stored(stored[name], *declared[name]) for name in declared}
+
+
+def _digest(manifest: dict[str, Any], stored: dict[str, Array]) -> str:
+    covered = {key: value for key, value in manifest.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(covered, sort_keys=True, allow_nan=False).encode())
+    for name in manifest["arrays"]:
+        digest.update(f"{name} {stored[name].dtype.str} {stored[name].shape} ".encode())
+        digest.update(stored[name].tobytes())
+    return digest.hexdigest()
+
+
+def _parse_npy(content: bytes) -> Array:
+    """The array in a npy file, of which the header is believed only if the length agrees.
+
+    (`numpy.load` would allocate what the header declares.)
+    """
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream, _HEADER)
+    elif version == (2, 0):
+        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream, _HEADER)
+    else:
+        raise _RefusedError(f"is damaged: npy version {version}")
+    start = stream.tell()
+    if fortran_order or dtype.kind not in _NUMBERS or math.prod(shape) * dtype.itemsize != len(content) - start:
+        raise _RefusedError(f"is damaged: a member declares {shape} of {dtype} and is {len(content)} bytes long")
+    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+
+def _as_stored(array: Array) -> Array:
+    """The array as npy can hold it: the bits of a dtype that is not NumPy's own as unsigned integers."""
+    array = np.asarray(array, order="C")
+    return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind not in _NUMBERS else array
+
+
+def _from_stored(stored: Array, name: str, shape: list[int]) -> Array:
+    if name == "bfloat16":
+        import ml_dtypes
+
+        stored = stored.view(ml_dtypes.bfloat16)
+    if stored.dtype.name != name or list(stored.shape) != shape:
+        raise _RefusedError(f"is damaged: {name} {shape} is stored as {stored.dtype} {list(stored.shape)}")
+    return stored.copy()
+
+
+def _encode(value: Any, arrays: dict[str, Array], path: tuple[str, ...]) -> Any:
+    """The value as JSON has it; arrays go to `arrays`, each under a name made of its path."""
+    kind = type(value)
+    if value is None or kind in (bool, int, str):
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if kind is complex:
+        return {"complex": [_encode(value.real, arrays, path), _encode(value.imag, arrays, path)]}
+    if isinstance(value, (np.ndarray, np.generic)) and (
+        value.dtype.kind in _NUMBERS or value.dtype.name == "bfloat16"
+    ):
+        name = re.sub(r"[^\w.]", "_", ".".join(path), flags=re.ASCII) or "value"
+        while name in arrays:
+            name += "_"
+        arrays[name] = np.asarray(value)
+        return {"array" if isinstance(value, np.ndarray) else "scalar": name}
+    if kind in (list, tuple):
+        entries = [_encode(entry, arrays, (*path, str(i))) for i, entry in enumerate(value)]
+        return entries if kind is list else {"tuple": entries}
+    if isinstance(value, dict):
+        pairs = [
+            [_encode(k, arrays, (*path, "key")), _encode(v, arrays, (*path, str(k)))] for k, v in value.items()
+        ]
+        return {"dict": pairs}
+    raise TypeError(
+        f"cannot save {'.'.join(path) or 'this'}: it is {value!r} of type {kind.__name__}; numbers, strings, "
+        "None, arrays of numbers, and lists, tuples and dicts of these can be saved"
+    )
+
+
+def _decode(value: Any, arrays: dict[str, Array]) -> Any:
+    if isinstance(value, list):
+        return [_decode(entry, arrays) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    ((tag, content),) = value.items()
+    if tag == "float":
+        return float(content)
+    if tag == "complex":
+        real, imag = (_decode(part, arrays) for part in content)
+        return complex(real, imag)
+    if tag == "array":
+        return arrays[content]
+    if tag == "scalar":
+        return arrays[content][()]
+    if tag == "tuple":
+        return tuple(_decode(entry, arrays) for entry in content)
+    if tag == "dict":
+        return {_decode(key, arrays): _decode(entry, arrays) for key, entry in content}
+    raise _RefusedError(f"is damaged: it has a value of unknown kind {tag!r}")
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: Any) -> None:
+    # With a fixed date, so that the same values give the same file.
+    archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file beside `path` that takes its place when all has been written."""
+    target = os.path.realpath(path)
+    temporary = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise

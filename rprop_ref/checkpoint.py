@@ -1,0 +1,171 @@
+"""Checkpoints: an optimizer, its parameters and its schedule in one file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import _npz
+from .lr_scheduler import LRScheduler
+from .optimizer import Optimizer
+
+_KIND, _VERSION = "checkpoint", 1
+
+
+def save_checkpoint(
+    path: _npz.Path, optimizer: Optimizer, scheduler: LRScheduler | None = None, *, extra: Any = None
+) -> None:
+    """Save parameters, optimizer and scheduler, so that `load_checkpoint` continues with the same bits.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, by custom with the ending ``.npz``. One that exists is replaced, at once and only when the new
+        one is complete on disk: a crash leaves the old one or the new one.
+    optimizer : Optimizer
+        Its parameters are saved as well.
+    scheduler : LRScheduler, optional
+        A scheduler of the optimizer.
+    extra : object, optional
+        Anything else to keep, such as the number of the epoch: numbers, strings, None, arrays of numbers, and
+        lists, tuples and dicts of these. `load_checkpoint` returns it.
+
+    Raises
+    ------
+    TypeError
+        If an option of a group, the scheduler or `extra` holds something else. Nothing has been written then.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    The file is a npz archive (`numpy.load` reads its arrays) with a manifest in JSON: version of the format,
+    names, dtypes and shapes of the arrays, the options, and a SHA-256 digest of all of it. It contains no pickle.
+
+    Examples
+    --------
+    >>> import numpy as np, os, tempfile
+    >>> from rprop_ref import Parameter, Rprop, load_checkpoint, save_checkpoint
+    >>> def step(p, optimizer):
+    ...     p.grad = 2 * p.data
+    ...     optimizer.step()
+    >>> p = Parameter(np.array([1.0, -2.0]))
+    >>> optimizer = Rprop([p], lr=0.1)
+    >>> step(p, optimizer)
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+    >>> save_checkpoint(path, optimizer, extra={"epoch": 1})
+    >>> q = Parameter(np.zeros(2))
+    >>> other = Rprop([q])
+    >>> load_checkpoint(path, other)
+    {'epoch': 1}
+    >>> step(p, optimizer), step(q, other)
+    (None, None)
+    >>> p.data, q.data
+    (array([ 0.78, -1.78]), array([ 0.78, -1.78]))
+    """
+    params = [p.data for group in optimizer.param_groups for p in group["params"]]
+    tree = {
+        "param": params,
+        "optimizer": optimizer.state_dict(),
+        "scheduler": None if scheduler is None else [type(scheduler).__name__, scheduler.state_dict()],
+        "extra": extra,
+    }
+    _npz.write(path, _KIND, _VERSION, tree)
+
+
+def load_checkpoint(path: _npz.Path, optimizer: Optimizer, scheduler: LRScheduler | None = None) -> Any:
+    """Load what `save_checkpoint` saved into an optimizer, its parameters and a scheduler.
+
+    Build the optimizer, with parameters of the same shapes and dtypes in the same order, and the scheduler first.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file from `save_checkpoint`. It need not be trusted: nothing in it is run.
+    optimizer : Optimizer
+        Its state and options are replaced, and its parameters are written in place.
+    scheduler : LRScheduler, optional
+        Must be given if, and only if, one was saved, and be of the same class.
+
+    Returns
+    -------
+    object
+        The `extra` that was saved.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, no checkpoint, of a later version, or does not fit the optimizer. Neither the
+        optimizer nor a parameter nor the scheduler has been changed then.
+    OSError
+        If the file cannot be read.
+    """
+    tree = _npz.read(path, _KIND, _VERSION)
+    try:
+        saved, values, schedule = tree["optimizer"], tree["param"], tree["scheduler"]
+        _check_params(optimizer, values)
+        _check_state(saved, values)
+        _check_scheduler(scheduler, schedule)
+        # The optimizer refuses before it changes anything; from there on nothing is refused.
+        optimizer.load_state_dict(saved)
+    except _MisfitError as error:
+        raise ValueError(f"cannot load {path!r}: {error}") from None
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        # The digest was right, so that somebody wrote this file with care, but not save_checkpoint.
+        raise ValueError(f"cannot load {path!r}: {type(error).__name__}: {error}") from error
+    for param, value in zip(_params(optimizer), values, strict=True):
+        param.data[...] = value
+    if scheduler is not None:
+        scheduler.load_state_dict(schedule[1])
+    return tree["extra"]
+
+
+class _MisfitError(Exception):
+    """Why a checkpoint does not fit."""
+
+
+def _params(optimizer: Optimizer) -> list[Any]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _check_params(optimizer: Optimizer, values: list[Any]) -> None:
+    params = _params(optimizer)
+    if len(values) != len(params):
+        raise _MisfitError(f"it has {len(values)} parameters, but the optimizer has {len(params)}")
+    for i, (param, value) in enumerate(zip(params, values, strict=True)):
+        if not isinstance(value, np.ndarray) or value.shape != param.shape or value.dtype != param.dtype:
+            found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+            raise _MisfitError(f"its parameter {i} is {found}, but the optimizer's is {param.dtype} {param.shape}")
+        if not param.data.flags.writeable:
+            raise _MisfitError(f"parameter {i} of the optimizer is read-only")
+
+
+def _check_state(saved: dict[str, Any], values: list[Any]) -> None:
+    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    if len(numbers) != len(values):
+        raise _MisfitError(f"it has {len(values)} parameters, but its groups list {len(numbers)}")
+    for number, value in zip(numbers, values, strict=True):
+        for key, entry in saved["state"].get(number, {}).items():
+            if isinstance(entry, np.ndarray) and entry.shape != (() if key == "step" else value.shape):
+                raise _MisfitError(f"its {key} of parameter {number} has shape {entry.shape}, not {value.shape}")
+
+
+def _check_scheduler(scheduler: LRScheduler | None, saved: Any) -> None:
+    given = None if scheduler is None else type(scheduler).__name__
+    expected = None if saved is None else saved[0]
+    if given != expected:
+        raise _MisfitError(f"it was saved with scheduler {expected}, but is to be loaded into {given}")
+    if scheduler is not None and not _same_form(scheduler.state_dict(), saved[1]):
+        raise _MisfitError(f"it was saved with a {given} that was built otherwise")
+
+
+def _same_form(state: dict[str, Any], saved: dict[str, Any]) -> bool:
+    """Whether a scheduler with this state can take over the saved one; some are made of others."""
+    parts, saved_parts = state.get("_schedulers", []), saved.get("_schedulers", [])
+    return (
+        state.keys() == saved.keys()
+        and len(state.get("lr_lambdas", [])) == len(saved.get("lr_lambdas", []))
+        and len(parts) == len(saved_parts)
+        and all(map(_same_form, parts, saved_parts))
+    )
