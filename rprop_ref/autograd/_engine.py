@@ -121,6 +121,8 @@ def run(
                 vjp, k, like = rule.vjps[i], i, args[i]
                 _check_unchanged(node, k)
                 out = vjp(g, ans, *values, **kwargs) if kwargs else vjp(g, ans, *values)  # type: ignore[misc]
+            if not rule.ours and not isinstance(out, (np.ndarray, Traced)):
+                out = np.asarray(out)
             if out.shape != like.shape:
                 out = _reshaped(out, like.shape, rule)
             if out.dtype is not like.dtype and out.dtype != like.dtype:

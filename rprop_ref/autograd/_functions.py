@@ -70,7 +70,11 @@ def grad(
     if grad_outputs is None:
         seeds = [None] * len(outs)
     else:
-        seeds = [grad_outputs] if isinstance(outputs, Tensor) and not isinstance(grad_outputs, (list, tuple)) else list(grad_outputs)
+        seeds = (
+            [grad_outputs]
+            if isinstance(outputs, Tensor) and not isinstance(grad_outputs, (list, tuple))
+            else list(grad_outputs)
+        )
     if len(seeds) != len(outs):
         raise RuntimeError(f"got {len(outs)} tensors and {len(seeds)} gradients")
     if not all(tensor.requires_grad for tensor in ins):
@@ -87,7 +91,7 @@ def grad(
                 f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
                 "allow_unused=True if this is the desired behavior."
             )
-    return tuple(np.asarray(g) if isinstance(g, np.generic) else g for g in found)
+    return tuple(found)
 
 
 def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
@@ -297,6 +301,8 @@ def _check(
     values, outs = _outputs(fn, arrays)
     outs = [o for o in outs if o.requires_grad]
     if not outs:
+        if what == "gradient":
+            raise AssertionError("no output depends on the inputs by recorded operations")
         return
     cotangents = [_random(rng, o.data) for o in outs]
     variables = [v for v in values if isinstance(v, Tensor)]

@@ -138,10 +138,13 @@ def _einsum_vjp(g, i, operands, subscripts):
     """The same product with `g` in place of operand i, summed to its axes."""
     inputs, output, unused = _subscripts(subscripts, operands)
     shape, mine = np.shape(operands[i]), inputs[i]
-    others = [(s, conj(np.asarray(o) if np.isscalar(o) else o)) for j, (s, o) in enumerate(zip(inputs, operands, strict=True)) if j != i]
+    others = [
+        (s, conj(np.asarray(o) if np.isscalar(o) else o))
+        for j, (s, o) in enumerate(zip(inputs, operands, strict=True))
+        if j != i
+    ]
     sources = [(output, g), *others]
-    # An axis of one element stands for all; what multiplies it is then summed by not being in the result.
-    target, missing = "", []
+    target = ""
     for letter, n in zip(mine, shape, strict=True):
         if letter in target:
             # A diagonal: the second axis gets a letter of its own, and a matrix that ties it to the first.
@@ -151,12 +154,14 @@ def _einsum_vjp(g, i, operands, subscripts):
         else:
             target += letter
     known = set("".join(s for s, _ in sources))
+    # What one element stands for many of is summed, by not being in the result.
     single = {c for c, n in zip(target, shape, strict=True) if n == 1}
     available = "".join(c for c in target if c in known and c not in single)
-    missing = [n if c not in known else 1 for c, n in zip(target, shape, strict=True)]
     result = np.einsum(",".join(s for s, _ in sources) + "->" + available, *(o for _, o in sources))
-    result = np.reshape(result, [n if c in available else 1 for c, n in zip(target, shape, strict=True)])
-    return result * np.ones(missing, g.dtype) if math.prod(missing) != 1 else result
+    lengths = dict(zip(available, result.shape, strict=True))
+    result = np.reshape(result, [lengths.get(c, 1) for c in target])
+    # Summed over in the product, or one element in all others: the gradient is the same along these axes.
+    return result if result.shape == shape else result * np.ones(shape, g.dtype)
 
 
 @composite(np.einsum)
@@ -219,7 +224,7 @@ def _sign_of_det(g, ans, a):
         return np.zeros(a.shape, a.dtype)
     # The sign turns by the imaginary part of trace(inv(a) da).
     turn = -np.imag(conj(g) * ans)
-    return (1j * turn)[..., None, None] * transposed(np.linalg.inv(a))
+    return (turn * 1j)[..., None, None] * transposed(np.linalg.inv(a))
 
 
 @primitive(_sign_of_det)

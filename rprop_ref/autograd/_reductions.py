@@ -146,7 +146,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
         if ord == -np.inf:
             return np.min(np.abs(x), axis=axes, keepdims=keepdims)
         if ord == 0:
-            return np.sum(np.where(x == 0, 0.0, np.ones_like(x.data.real)), axis=axes, keepdims=keepdims)
+            return np.sum(np.sign(np.abs(x)), axis=axes, keepdims=keepdims)
         if isinstance(ord, str):
             raise ValueError(f"Invalid norm order '{ord}' for vectors")
         return np.sum(np.abs(x) ** ord, axis=axes, keepdims=keepdims) ** (1 / ord)

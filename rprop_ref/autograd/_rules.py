@@ -135,8 +135,9 @@ def dispatching(fun: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(fun)
     def call(*args: Any, **kwargs: Any) -> Any:
         for arg in (*args, *kwargs.values()):
-            if isinstance(arg, Traced):
-                return arg.__array_function__(call, (type(arg),), args, kwargs)  # type: ignore[attr-defined]
+            for value in arg if isinstance(arg, (tuple, list)) else (arg,):
+                if isinstance(value, Traced):
+                    return value.__array_function__(call, (type(value),), args, kwargs)  # type: ignore[attr-defined]
         return fun(*args, **kwargs)
 
     return call

@@ -316,7 +316,7 @@ PLAIN.update(
     [
         *(np.shape, np.ndim, np.size, np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.lexsort),
         *(np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.any, np.all, np.searchsorted, np.digitize),
-        *(np.result_type, np.can_cast, np.min_scalar_type, np.shares_memory, np.may_share_memory, np.array2string),
+        *(np.result_type, np.min_scalar_type, np.shares_memory, np.may_share_memory, np.array2string),
         *(np.array_repr, np.array_str, np.argpartition),
     ]
 )

@@ -75,7 +75,9 @@ BINARY = {
         lambda g, _ans, delta, r: g * np.clip(r, -delta, delta),
     ),
     sc.pseudo_huber: (
-        lambda g, _ans, delta, r: g * (2 * delta * (np.sqrt(1 + (r / delta) ** 2) - 1) - r * r / (delta * np.sqrt(1 + (r / delta) ** 2))),
+        lambda g, _ans, delta, r: (
+            g * (2 * delta * (np.sqrt(1 + (r / delta) ** 2) - 1) - r * r / (delta * np.sqrt(1 + (r / delta) ** 2)))
+        ),
         lambda g, _ans, delta, r: g * r / np.sqrt(1 + (r / delta) ** 2),
     ),
     sc.gammainc: (None, lambda g, _ans, a, x: g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),

@@ -85,8 +85,8 @@ class Tensor(Traced):
 
     Notes
     -----
-    The meaning of the methods is torch's. A 0-d Tensor converts to a number (`float` warns, as in torch, for a leaf
-    that requires a gradient); ``np.asarray`` is refused if gradients would be lost.
+    The meaning of the methods is torch's. A 0-d Tensor converts to a number (`float` warns, as in torch, if it
+    requires a gradient); ``np.asarray`` is refused if gradients would be lost.
 
     Examples
     --------
@@ -1003,7 +1003,12 @@ def run_backward(
         found = _engine.run(seeds, retain=retain, wrap=_from_node if create_graph else None, wanted=targets)
     finally:
         mode.enabled = before
-    return [] if targets is None else [found.get(t) for t in targets]
+    if targets is None:
+        return []
+    gradients = [found.get(t) for t in targets]
+    if create_graph:
+        return [g if g is None or isinstance(g, Tensor) else Tensor(g) for g in gradients]
+    return [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
 
 
 # -----------------------------------------------------------------------------------------------------------
