@@ -188,6 +188,8 @@ def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any,
                         seen.add(parent)
                         stack.append(parent)
     useful = wanted & seen
+    if len(useful) < len(wanted) and any(type(node) is Node and node.args is None for node in seen):
+        raise RuntimeError(SECOND_TIME)
     stack = list(useful)
     while stack:
         for child in children.get(stack.pop(), ()):

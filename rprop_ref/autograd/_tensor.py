@@ -796,7 +796,9 @@ def _binary(rule: Rule, a: Any, b: Any) -> Any:
         tracked = a._requires_grad
     else:
         if not isinstance(a, _NUMBERS):
-            return NotImplemented
+            if not isinstance(a, (list, tuple)):
+                return NotImplemented
+            a = np.asarray(a)
         x = a
         tracked = False
     if isinstance(b, Tensor):
