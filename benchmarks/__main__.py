@@ -26,7 +26,7 @@ import numpy as np
 from .worker import MEMORY_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("large", "compile", "small", "minimize", "import")
+PARTS = ("large", "compile", "small", "minimize", "network", "import")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -175,6 +175,14 @@ class Bench:
         what = f"minimize, n = {n}: an iteration over L-BFGS-B's evaluation"
         self.row(what, ours, theirs, (ours / theirs, our_median / their_median), goal)
 
+    def networks(self, sizes: str, goal: str) -> None:
+        contenders = at_each(self.threads, "ours", "network", "ours", sizes)
+        best = contest(contenders + at_each(self.threads, "torch", "network", "torch", sizes), self.rounds)
+        ours, theirs = best["ours"], best["torch"]
+        what = f"network {sizes}, a training step over torch's"
+        ratios = ours.quartile / theirs.quartile, ours.median / theirs.median
+        self.row(what, ours.quartile, theirs.quartile, ratios, goal)
+
     def processes(self) -> None:
         best = fresh({"numpy": "import numpy", "ours": "import rprop_ref", "step": ONE_STEP}, 5 * self.rounds)
         for name, what, goal in (
@@ -222,12 +230,17 @@ def main() -> None:
         bench.steps("1000x64", {"default": ">= 40", "foreach": ">= 40"})
         bench.steps("1000", {"default": ">= 15"})
 
+    def networks() -> None:
+        bench.networks("4-64-64-3", "<= 1.0")
+        bench.networks("4-16-3", "<= 0.7")
+
     large = {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}
     parts: dict[str, Callable[[], None]] = {
         "large": lambda: bench.steps("5e7", large, memory=True),
         "compile": compiled,
         "small": small,
         "minimize": lambda: bench.minimizers("10", "<= 0.25"),
+        "network": networks,
         "import": bench.processes,
     }
     for name, part in parts.items():

@@ -109,7 +109,8 @@ def elementwise_cases():
         yield fun, "rows", fun, [first(3, 2), second(2)]
         yield fun, "outer", fun, [first(3, 1), second(2)]
         yield fun, "0d", fun, [first(), second(2)]
-        yield fun, "constant on the left", lambda y, fun=fun, x=first(2): fun(x, y), [second(3, 2)]
+        constant = first(2)
+        yield fun, "constant on the left", lambda y, fun=fun, x=constant: fun(x, y), [second(3, 2)]
         if takes_complex:
             c, d = first(3) + 0.3j * first(3), second(2, 3) - 0.2j * second(2, 3)
             yield fun, "complex", fun, [c, d]

@@ -254,7 +254,10 @@ class TestProtocols:
             "import numpy as np, rprop_ref as r, sys; x = r.Parameter(np.ones(2));"
             "np.sum(np.exp(x)).backward(); print({'scipy', 'numba'} & set(sys.modules))"
         )
-        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+        assert (
+            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+            == "set()"
+        )
 
     def test_out_is_written_if_nothing_is_lost(self):
         x, out = leaf(1.0, 2.0), np.zeros(2)
@@ -272,7 +275,9 @@ class TestProtocols:
         a = rng.standard_normal((3, 4)) * 5
         for axis in (None, 0, (0, 1)):
             for keepdims in (False, True):
-                np.testing.assert_allclose(autograd.logsumexp(a, axis, keepdims), sc.logsumexp(a, axis, keepdims=keepdims))
+                np.testing.assert_allclose(
+                    autograd.logsumexp(a, axis, keepdims), sc.logsumexp(a, axis, keepdims=keepdims)
+                )
             np.testing.assert_allclose(autograd.softmax(a, axis), sc.softmax(a, axis))
         x = leaf(1000.0, -1000.0, 1000.0)
         autograd.logsumexp(x).backward()
@@ -331,7 +336,10 @@ class TestBackward:
         ("call", "text"),
         [
             (lambda x: (x * 2).backward(), "grad can be implicitly created only for scalar outputs"),
-            (lambda x: x.detach().backward(), "element 0 of tensors does not require grad and does not have a grad_fn"),
+            (
+                lambda x: x.detach().backward(),
+                "element 0 of tensors does not require grad and does not have a grad_fn",
+            ),
             (lambda x: (x * 2).backward(np.ones(3)), r"Mismatch in shape: grad_output\[0\] has a shape of \(3,\)"),
             (lambda x: (x[0] * 2j).backward(), "only for real scalar outputs but got complex128"),
             (lambda x: x.detach().retain_grad(), "can't retain_grad on Tensor that has requires_grad=False"),
@@ -510,12 +518,32 @@ class TestGrad:
     @pytest.mark.parametrize(
         ("call", "error", "text"),
         [
-            (lambda x, y: autograd.grad(x.sum(), y), RuntimeError, "The differentiated Tensor at index 0 appears to not"),
-            (lambda x, y: autograd.grad(y.detach()[0], x), RuntimeError, "element 0 of tensors does not require grad"),
-            (lambda x, y: autograd.grad(x.sum(), y.detach()), RuntimeError, "One of the differentiated Tensors does not"),
-            (lambda x, y: autograd.grad(x * 2, x), RuntimeError, "grad can be implicitly created only for scalar outputs"),
+            (
+                lambda x, y: autograd.grad(x.sum(), y),
+                RuntimeError,
+                "The differentiated Tensor at index 0 appears to not",
+            ),
+            (
+                lambda x, y: autograd.grad(y.detach()[0], x),
+                RuntimeError,
+                "element 0 of tensors does not require grad",
+            ),
+            (
+                lambda x, y: autograd.grad(x.sum(), y.detach()),
+                RuntimeError,
+                "One of the differentiated Tensors does not",
+            ),
+            (
+                lambda x, y: autograd.grad(x * 2, x),
+                RuntimeError,
+                "grad can be implicitly created only for scalar outputs",
+            ),
             (lambda x, y: autograd.grad([x.sum()], [x], []), RuntimeError, "got 1 tensors and 0 gradients"),
-            (lambda x, y: autograd.grad(x.sum(), []), RuntimeError, "`inputs` argument to `grad\\(\\)` cannot be empty"),
+            (
+                lambda x, y: autograd.grad(x.sum(), []),
+                RuntimeError,
+                "`inputs` argument to `grad\\(\\)` cannot be empty",
+            ),
             (lambda x, y: autograd.grad(x.sum(), [x.data]), TypeError, "inputs of grad\\(\\) must be Tensors"),
         ],
     )
@@ -616,7 +644,10 @@ class TestInPlace:
         h = x * 2
         loss = np.sum(use(h))
         h += 1
-        with pytest.raises(RuntimeError, match=rf"{INPLACE}: \[float64 \[2\]\], which is output 0 of .*, is at version 1; expected version 0"):
+        with pytest.raises(
+            RuntimeError,
+            match=rf"{INPLACE}: \[float64 \[2\]\], which is output 0 of .*, is at version 1; expected version 0",
+        ):
             loss.backward()
         assert x.grad is None
 
@@ -808,7 +839,9 @@ class TestRegister:
         with pytest.raises(TypeError, match="must be callable"):
             autograd.register_vjp("exp", lambda g, ans, x: g)
         f = autograd.register_vjp(lambda x: x * 2, lambda g, ans, x: np.ones(5))
-        with pytest.raises(RuntimeError, match=r"returned a gradient of shape \(5,\) for an argument of shape \(2,\)"):
+        with pytest.raises(
+            RuntimeError, match=r"returned a gradient of shape \(5,\) for an argument of shape \(2,\)"
+        ):
             f(leaf(1.0, 2.0)).sum().backward()
         number = autograd.register_vjp(lambda x: x * 2, lambda g, ans, x: 2.0)
         x = leaf(1.0)
@@ -828,7 +861,9 @@ class TestRegister:
 class TestGradcheck:
     def test_both_numbers_are_in_the_text(self):
         wrong = autograd.register_vjp(lambda x: x * 2, lambda g, ans, x: g * 3)
-        with pytest.raises(AssertionError, match=r"the gradient with respect to element \(0,\) of input 0 is -?[\d.]+"):
+        with pytest.raises(
+            AssertionError, match=r"the gradient with respect to element \(0,\) of input 0 is -?[\d.]+"
+        ):
             autograd.gradcheck(wrong, [np.array([1.0, 2.0])])
 
     def test_second_order(self):

@@ -1,7 +1,7 @@
 """Gradients of NumPy code: reverse-mode automatic differentiation with torch's meaning and NumPy's functions.
 
-`Tensor` is an array that records what is computed with it; ``backward()`` goes back through the record. Rules are data,
-one table for each family of functions; the rest is a page each:
+`Tensor` is an array that records what is computed with it; ``backward()`` goes back through the record. Rules are
+data, one table for each family of functions; the rest is a page each:
 
     _mode       whether operations are recorded
     _rules      the table of rules, and what they have in common

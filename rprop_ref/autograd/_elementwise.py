@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def swapped(rule):
     return lambda g, ans, x, y: rule(g, ans, y, x)
 
 
-UNARY = {
+UNARY: dict[Any, Any] = {
     np.negative: lambda g, _ans, _x: -g,
     np.positive: lambda g, _ans, _x: g,
     np.absolute: absolute,
@@ -102,7 +103,7 @@ UNARY = {
     np.rint: zero,
 }
 
-BINARY = {
+BINARY: dict[Any, Any] = {
     np.add: (lambda g, _ans, _x, _y: g, lambda g, _ans, _x, _y: g),
     np.subtract: (lambda g, _ans, _x, _y: g, lambda g, _ans, _x, _y: -g),
     np.multiply: (lambda g, _ans, _x, y: g * conj(y), lambda g, _ans, x, _y: g * conj(x)),
@@ -136,8 +137,8 @@ BINARY = {
 
 for _fun, _vjp in UNARY.items():
     add(_fun, _vjp)
-for _fun, _vjps in BINARY.items():
-    add(_fun, *_vjps, broadcasts=True)
+for _ufunc, _vjps in BINARY.items():
+    add(_ufunc, *_vjps, broadcasts=True)
 
 # The operator ** is faster than the function for the usual powers.
 power = operator.pow

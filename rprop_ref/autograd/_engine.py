@@ -1,9 +1,9 @@
 """The graph, and the backward pass through it.
 
-A `Node` is one operation: its rule, the arrays it was called with, and its parents, the nodes (or leaf Tensors) that
-its arguments came from. Links go to older objects only, so that nothing here is a reference cycle. The pass is a
-loop, not a recursion, and works through graphs of any depth; gradients and saved arrays are let go as soon as they
-have been used.
+A `Node` is one operation: its rule, the arrays it was called with, and its parents, the nodes (or leaf Tensors)
+that its arguments came from. Links go to older objects only, so that nothing here is a reference cycle. The pass
+is a loop, not a recursion, and works through graphs of any depth; gradients and saved arrays are let go as soon
+as they have been used.
 """
 
 from __future__ import annotations
@@ -116,11 +116,11 @@ def run(
             if rule.joint:
                 vjp, k, like = rule.vjps[0], 0, args[0][i]
                 _check_unchanged(node, k)
-                out = vjp(g, ans, i, *values, **kwargs)  # type: ignore[misc]
+                out = vjp(g, ans, i, *values, **kwargs)
             else:
                 vjp, k, like = rule.vjps[i], i, args[i]
                 _check_unchanged(node, k)
-                out = vjp(g, ans, *values, **kwargs) if kwargs else vjp(g, ans, *values)  # type: ignore[misc]
+                out = vjp(g, ans, *values, **kwargs) if kwargs else vjp(g, ans, *values)
             if not rule.ours and not isinstance(out, (np.ndarray, Traced)):
                 out = np.asarray(out)
             if out.shape != like.shape:

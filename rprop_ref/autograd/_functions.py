@@ -1,4 +1,4 @@
-"""What is built on Tensors and the engine: derivatives of functions, checks of gradients, and two functions that NumPy lacks."""
+"""What is built on Tensors and the engine: derivatives of functions, their check, logsumexp and softmax."""
 
 from __future__ import annotations
 
@@ -144,8 +144,8 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
             value = fun(*args_list, **kwargs)
         if not isinstance(value, Tensor) or not value.requires_grad:
             raise TypeError(
-                f"{NO_GRADIENT}: the function returned a {type(value).__name__} that does not depend on its argument by "
-                "recorded operations; float(), item(), tolist() and .data leave the tape"
+                f"{NO_GRADIENT}: the function returned a {type(value).__name__} that does not depend on its argument "
+                "by recorded operations; float(), item(), tolist() and .data leave the tape"
             )
         found = grad(value, variables, allow_unused=True)
         # As a copy where the gradient could be an array of the caller's.
@@ -256,8 +256,8 @@ def gradcheck(
     >>> autograd.gradcheck(lambda x: np.sin(x) * x, np.array([0.5, 2.0]))
     True
     """
-    arrays = [inputs] if isinstance(inputs, (np.ndarray, Tensor)) else list(inputs)
-    arrays = [a.data if isinstance(a, Tensor) else np.asarray(a) for a in arrays]
+    given = [inputs] if isinstance(inputs, (np.ndarray, Tensor)) else list(inputs)
+    arrays: list[Array] = [a.data if isinstance(a, Tensor) else np.asarray(a) for a in given]
     rng = np.random.default_rng(seed)
     _check(fn, arrays, eps, atol, rtol, rng, "gradient")
     if second_order:
@@ -281,7 +281,7 @@ def _as_list(found: Any) -> list[Any]:
 
 
 def _random(rng: np.random.Generator, like: Array) -> Array:
-    found = rng.standard_normal(like.shape)
+    found: Any = rng.standard_normal(like.shape)
     if like.dtype.kind == "c":
         found = found + 1j * rng.standard_normal(like.shape)
     return np.asarray(found, like.dtype)
@@ -317,12 +317,12 @@ def _check(
     for i, g in zip(wrt, found, strict=True):
         analytical = np.zeros_like(arrays[i]) if g is None else g
         for index in np.ndindex(arrays[i].shape):
-            for direction in (1.0, 1.0j) if arrays[i].dtype.kind == "c" else (1.0,):
+            for direction in (1.0 + 0j, 1.0j) if arrays[i].dtype.kind == "c" else (1.0 + 0j,):
                 ends = []
                 for sign in (1, -1):
                     moved = list(arrays)
                     moved[i] = arrays[i].copy()
-                    moved[i][index] += sign * eps * direction
+                    moved[i][index] += sign * eps * (direction if arrays[i].dtype.kind == "c" else 1.0)
                     ends.append(projected(moved))
                 numerical = (ends[0] - ends[1]) / (2 * eps)
                 ours = float(np.real(np.conj(direction) * analytical[index]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
@@ -101,7 +102,7 @@ def sort(g, _ans, x, axis=-1):
     return np.take_along_axis(g, back, axis)
 
 
-REDUCTIONS = {
+REDUCTIONS: dict[Any, Any] = {
     np.sum: lambda g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False: expanded(g, _x, axis, keepdims),
     np.mean: lambda g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False: expanded(
         g / number(_x, axis), _x, axis, keepdims
@@ -121,15 +122,15 @@ for _fun, _vjp in REDUCTIONS.items():
     add(_fun, _vjp)
 
 
-@primitive(lambda g, ans, x, axis, keepdims: _norm_vjp(g, ans, x, axis, keepdims))
-def norm2(x, axis, keepdims):
-    """The square root of the sum of squares, with a gradient of 0 at 0."""
-    return np.sqrt(np.add.reduce(np.real(x * np.conjugate(x)), axis=axis, keepdims=keepdims))
-
-
 def _norm_vjp(g, ans, x, axis, keepdims):
     flat = ans == 0
     return kept(np.where(flat, 0, g / np.where(flat, 1, ans)), x.ndim, axis, keepdims) * x
+
+
+@primitive(_norm_vjp)
+def norm2(x, axis, keepdims):
+    """The square root of the sum of squares, with a gradient of 0 at 0."""
+    return np.sqrt(np.add.reduce(np.real(x * np.conjugate(x)), axis=axis, keepdims=keepdims))
 
 
 @composite(np.linalg.norm)

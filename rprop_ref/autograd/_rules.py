@@ -8,13 +8,13 @@ which takes the gradient `g` of the loss with respect to `ans` to that with resp
 with the arguments exactly as the function was, keywords included. Two conventions save much code:
 
 * Rules are written with NumPy functions and operators. A backward pass that is to be differentiated itself
-  (``create_graph=True``) calls the same rules with Tensors in place of arrays, so second derivatives need no rules.
+  (``create_graph=True``) calls the same rules with Tensors in place of arrays, so second derivatives need none.
 * A name that begins with an underscore says that the rule does not look at those values (shape and dtype it may
   ask for). All others must not be changed in place before the backward pass, and that is checked.
 
 Gradients are torch's, dL/d(real) + dL/d(imag) * 1j, so for a function with complex derivative f' a rule is
-``g * conj(f')``. The engine sums a gradient over broadcast axes, casts it to the dtype of the argument, and takes the
-real part for a real argument; rules need not.
+``g * conj(f')``. The engine sums a gradient over broadcast axes, casts it to the dtype of the argument, and takes
+the real part for a real argument; rules need not.
 """
 
 from __future__ import annotations

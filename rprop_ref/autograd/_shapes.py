@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
@@ -146,7 +147,7 @@ def _pad_of(x, pad_width, mode="constant", constant_values=0):
 pad = primitive(_pad)(_pad_of)
 composite(np.pad)(pad)
 
-SHAPES = {
+SHAPES: dict[Any, Any] = {
     np.reshape: lambda g, _ans, _x, shape, order="C": np.reshape(g, _x.shape, order),
     np.ravel: lambda g, _ans, _x, order="C": np.reshape(g, _x.shape, order),
     np.transpose: lambda g, _ans, _x, axes=None: np.transpose(g, _inverse(axes, _x.ndim)),
@@ -161,8 +162,8 @@ SHAPES = {
     np.flipud: lambda g, _ans, _x: np.flipud(g),
     np.rot90: lambda g, _ans, _x, k=1, axes=(0, 1): np.rot90(g, -k, axes),
 }
-ELEMENTS = {
-    np.tile: lambda g, _ans, _A, reps: _tile(g, None, _A, reps),
+ELEMENTS: dict[Any, Any] = {
+    np.tile: lambda g, _ans, _x, reps: _tile(g, None, _x, reps),
     np.repeat: lambda g, _ans, _x, repeats, axis=None: _repeat(g, None, _x, repeats, axis),
     np.roll: lambda g, _ans, _x, shift, axis=None: np.roll(g, _negated(shift), axis),
     np.trace: lambda g, _ans, _x, offset=0, axis1=0, axis2=1: _trace(g, None, _x, offset, axis1, axis2),
@@ -228,8 +229,8 @@ def atleast_2d(*arys):
 @composite(np.atleast_3d)
 def atleast_3d(*arys):
     found = []
-    for a in arys:
-        a = atleast_2d(a) if np.ndim(a) != 1 else np.reshape(a, (1, -1, 1))
+    for ary in arys:
+        a = atleast_2d(ary) if np.ndim(ary) != 1 else np.reshape(ary, (1, -1, 1))
         found.append(np.reshape(a, (*np.shape(a), 1)) if np.ndim(a) == 2 else a)
     return found[0] if len(found) == 1 else tuple(found)
 

@@ -1,6 +1,8 @@
-"""Rules of the functions of scipy.special. Loaded when one of them is met, so that SciPy is loaded by its users only."""
+"""Rules of the functions of scipy.special. Loaded when one of them is met: only its users load SciPy."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import scipy.special as sc
@@ -25,7 +27,7 @@ def _over(x, y):
     return x / np.where((x == 0) & (y == 0), 1, y)
 
 
-UNARY = {
+UNARY: dict[Any, Any] = {
     sc.expit: lambda g, ans, _x: g * ans * (1 - ans),
     sc.logit: lambda g, _ans, x: g / (x * (1 - x)),
     sc.log_expit: lambda g, _ans, x: g * sc.expit(-x),
@@ -57,7 +59,7 @@ UNARY = {
     sc.cbrt: lambda g, ans, _x: g / (3 * ans * ans),
 }
 
-BINARY = {
+BINARY: dict[Any, Any] = {
     sc.xlogy: (lambda g, _ans, x, y: g * sc.xlogy(x != 0, y), lambda g, _ans, x, y: g * _over(x, y)),
     sc.xlog1py: (lambda g, _ans, x, y: g * sc.xlog1py(x != 0, y), lambda g, _ans, x, y: g * _over(x, 1 + y)),
     sc.rel_entr: (lambda g, _ans, x, y: g * (np.log(x / y) + 1), lambda g, _ans, x, y: -g * x / y),

@@ -32,22 +32,25 @@ TABLES = (_elementwise, _shapes, _reductions, _linalg)
 
 Array = np.ndarray[Any, Any]
 
+# NumPy with functions that take Tensors, which its types do not say.
+_np: Any = np
+
 _NO_KEYWORDS: dict[str, Any] = {}
 _NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 LEAF_VIEW_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_IN_PLACE = (
-    "a view of a Tensor is being changed in place while operations are recorded, which would leave the Tensor it is a "
-    "view of without a gradient for it; write to that Tensor instead, t[index] = value, or change a copy"
+    "a view of a Tensor is being changed in place while operations are recorded, which would leave the Tensor it "
+    "is a view of without a gradient for it; write to that Tensor instead, t[index] = value, or change a copy"
 )
 STALE_VIEW = (
-    "this Tensor is a view of one that has been changed in place since the view was taken, so its record of where its "
-    "values come from is not true any more; take the view again after the change"
+    "this Tensor is a view of one that has been changed in place since the view was taken, so its record of where "
+    "its values come from is not true any more; take the view again after the change"
 )
 NOT_A_LEAF = (
-    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph "
-    "that doesn't require differentiation use var_no_grad = var.detach()."
+    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+    "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
 )
 NO_GRADIENT = "element 0 of tensors does not require grad and does not have a grad_fn"
 
@@ -273,7 +276,8 @@ class Tensor(Traced):
 
     def clone(self) -> Tensor:
         """A copy that gradients flow through."""
-        return _apply(_COPY, (self,))
+        found: Tensor = _apply(_COPY, (self,))
+        return found
 
     copy = clone
 
@@ -385,10 +389,10 @@ class Tensor(Traced):
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         if self._requires_grad:
             raise RuntimeError(
-                f"a {type(self).__name__} that requires grad is not turned into an array silently: its values would "
-                "leave the tape, and gradients would not flow through them. Write p.data for the values, which share "
-                "its memory (or p.detach()), np.stack([a, b]) instead of np.array([a, b]), and a Tensor, for instance "
-                "np.zeros_like(p), for an array to write results into"
+                f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
+                "would leave the tape, and gradients would not flow through them. Write p.data for the values, "
+                "which share its memory (or p.detach()), np.stack([a, b]) instead of np.array([a, b]), and a Tensor, "
+                "for instance np.zeros_like(p), for an array to write results into"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
@@ -545,11 +549,13 @@ class Tensor(Traced):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._data.shape
+        shape: tuple[int, ...] = self._data.shape
+        return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
 
     @property
     def ndim(self) -> int:
@@ -561,23 +567,23 @@ class Tensor(Traced):
 
     @property
     def T(self) -> Any:  # noqa: N802
-        return np.transpose(self)  # type: ignore[call-overload]
+        return _np.transpose(self)
 
     @property
     def mT(self) -> Any:  # noqa: N802
-        return np.swapaxes(self, -1, -2)  # type: ignore[call-overload]
+        return _np.swapaxes(self, -1, -2)
 
     @property
     def real(self) -> Any:
-        return np.real(self)  # type: ignore[call-overload]
+        return _np.real(self)
 
     @property
     def imag(self) -> Any:
-        return np.imag(self)  # type: ignore[call-overload]
+        return _np.imag(self)
 
     @property
     def flat(self) -> Any:
-        return iter(np.ravel(self))  # type: ignore[call-overload]
+        return iter(_np.ravel(self))
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """A Tensor of another dtype; gradients flow if it is floating point or complex."""
@@ -590,17 +596,17 @@ class Tensor(Traced):
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """As the method of arrays."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order)  # type: ignore[call-overload]
+        return _np.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> Any:
         """As the method of arrays."""
         if not axes or axes[0] is None:
-            return np.transpose(self)  # type: ignore[call-overload]
-        return np.transpose(self, axes[0] if np.iterable(axes[0]) else axes)  # type: ignore[call-overload]
+            return _np.transpose(self)
+        return _np.transpose(self, axes[0] if np.iterable(axes[0]) else axes)
 
     def flatten(self, order: str = "C") -> Any:
         """As the method of arrays."""
-        return np.ravel(self, order).copy()  # type: ignore[call-overload]
+        return _np.ravel(self, order).copy()
 
     # ---------------------------------------------------------------------------------------------------
     # Copies
@@ -720,9 +726,9 @@ def _node_of(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Arr
     """Record an operation."""
     operands = args[0] if rule.joint else args[: len(rule.vjps)]
     vjps = rule.vjps
-    arrays = []
-    parents = []
-    versions = []
+    arrays: list[Any] = []
+    parents: list[Any] = []
+    versions: list[int] = []
     for i, arg in enumerate(operands):
         if isinstance(arg, Tensor):
             arrays.append(arg._data)
@@ -751,10 +757,10 @@ def _apply(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any] = _NO_KEYWO
         if isinstance(arg, Tensor):
             tracked = tracked or arg._requires_grad
             arrays.append(arg._data)
+        elif type(arg) is list and i < len(rule.vjps) and rule.broadcasts:
+            arrays.append(np.asarray(arg))
+            args = (*args[:i], arrays[-1], *args[i + 1 :])
         else:
-            if type(arg) is list and i < len(rule.vjps) and rule.broadcasts:
-                arg = np.asarray(arg)
-                args = (*args[:i], arg, *args[i + 1 :])
             arrays.append(arg)
     ans = rule.fun(*arrays, **kwargs)
     if type(ans) is not np.ndarray:
@@ -848,8 +854,8 @@ def _any_tracked(x: Any) -> bool:
 def _no_rule(func: Any, what: str | None = None) -> TypeError:
     name = what or _rules.name_of(func)
     return TypeError(
-        f"{name} has no rule for its gradient; add one with rprop_ref.autograd.register_vjp({name}, ...), write it "
-        "with functions that have one, or give it values that need no gradient (t.detach() or t.data)"
+        f"{name} has no rule for its gradient; add one with rprop_ref.autograd.register_vjp({name}, ...), write "
+        "it with functions that have one, or give it values that need no gradient (t.detach() or t.data)"
     )
 
 
@@ -895,8 +901,8 @@ def _apply_out(rule: Rule, inputs: tuple[Any, ...], out: tuple[Any, ...]) -> Any
         return target._write(rule, inputs, lambda *arrays: rule.fun(*arrays, out=target._data))
     if mode.enabled and _any_tracked(inputs):
         raise RuntimeError(
-            f"{rule.name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
-            "arguments requires grad. Make `out` a Tensor"
+            f"{rule.name}(): functions with out=... arguments don't support automatic differentiation, but one of "
+            "the arguments requires grad. Make `out` a Tensor"
         )
     return rule.fun(*_values(inputs), out=target)
 
@@ -923,7 +929,7 @@ def _positional(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     names = rule.keywords
     if names is None:
         vjp = next(v for v in rule.vjps if v is not None)
-        code = vjp.__code__  # type: ignore[attr-defined]
+        code = vjp.__code__
         first = 3 if rule.joint else 2
         names = rule.keywords = {
             name.lstrip("_"): i
@@ -988,8 +994,8 @@ def run_backward(
             seed = gradient if isinstance(gradient, Tensor) else np.asarray(gradient)
             if seed.shape != data.shape:
                 raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{i}] has a shape of {seed.shape} and output[{i}] has a shape of "
-                    f"{data.shape}."
+                    f"Mismatch in shape: grad_output[{i}] has a shape of {seed.shape} and output[{i}] has a shape "
+                    f"of {data.shape}."
                 )
             if seed.dtype != data.dtype:
                 seed = seed.astype(data.dtype)
@@ -1024,7 +1030,7 @@ _GETITEM, _SETITEM = RULES[_shapes.getitem], RULES[_shapes.setitem]
 _COPY, _ASTYPE = RULES[np.copy], RULES[_shapes.astype]
 
 #: What methods of ufuncs are in terms of functions.
-_METHODS = {
+_METHODS: dict[Any, Any] = {
     (np.add, "reduce"): np.sum,
     (np.add, "accumulate"): np.cumsum,
     (np.multiply, "reduce"): np.prod,
@@ -1044,9 +1050,24 @@ def _method(function: Any) -> Any:
 
 
 for _name in (
-    "all any argmax argmin argsort clip cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat searchsorted "
-    "squeeze std sum swapaxes take trace var round"
-).split():
+    *(
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "argsort",
+        "clip",
+        "cumprod",
+        "cumsum",
+        "diagonal",
+        "dot",
+        "max",
+        "mean",
+        "min",
+    ),
+    *("nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take"),
+    *("trace", "var"),
+):
     setattr(Tensor, _name, _method(getattr(np, _name)))
 setattr(Tensor, "conj", _method(np.conjugate))  # noqa: B010
 setattr(Tensor, "conjugate", _method(np.conjugate))  # noqa: B010
