@@ -7,6 +7,7 @@ and answers with the seconds of single calls as JSON.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -168,12 +169,12 @@ def rosenbrock_der(x: np.ndarray) -> np.ndarray:
 
 
 def network(who: str, sizes: str) -> Call:
-    """A step of training a network of tanh units on 150 points of 3 classes: forward, backward, and Rprop's step."""
+    """A step of training a network of tanh units on 150 points: forward, backward, and Rprop's step."""
     widths = [int(n) for n in sizes.split("-")]
     rng = np.random.default_rng(0)
     points, classes = rng.standard_normal((150, widths[0])), rng.integers(0, widths[-1], 150)
     starts = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in itertools.pairwise(widths):
         starts += [rng.standard_normal((before, after)) / before**0.5, np.zeros(after)]
     step = (_our_network if who == "ours" else _torch_network)(starts, points, classes)
 
@@ -217,7 +218,7 @@ def _torch_network(starts: list[np.ndarray], points: np.ndarray, classes: np.nda
         h = inputs
         for i in range(0, len(params) - 2, 2):
             h = torch.tanh(h @ params[i] + params[i + 1])
-        loss = torch.nn.functional.cross_entropy(h @ params[-2] + params[-1], targets)
+        loss: Any = torch.nn.functional.cross_entropy(h @ params[-2] + params[-1], targets)
         loss.backward()
         optimizer.step()
 

@@ -221,6 +221,8 @@ class TestProtocols:
             (lambda: np.sum(x, where=np.array([True, False])), "numpy.sum with where="),
             (lambda: np.add(x, 1, where=np.array([True, False])), "numpy.add with where="),
             (lambda: np.add.at(x, [0], 1.0), "numpy.add.at"),
+            (lambda: np.sum(x, out=np.zeros(())), "numpy.sum with out="),
+            (lambda: np.mean(x, axis=0, out=np.zeros(())), "numpy.mean with out="),
             (lambda: np.linalg.norm(np.ones((2, 2)) * x, "nuc"), "numpy.linalg.norm"),
         ):
             with pytest.raises(TypeError, match=name.replace(".", r"\.")) as caught:
@@ -707,6 +709,25 @@ class TestInPlace:
         assert (d * 2).data.tolist() == [4.0, 6.0, 8.0]
         with pytest.raises(RuntimeError, match=INPLACE):
             loss.backward()
+
+    def test_the_past_of_a_changed_value_is_not_used(self):
+        x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+        h = x * 1
+        h *= w  # the gradient of w needs the old h
+        out = h + 0
+        del h
+        with pytest.raises(RuntimeError, match=INPLACE):
+            out.sum().backward()
+
+    def test_a_detached_value_does_not_keep_the_record(self):
+        x = leaf(1.0, 2.0)
+        y = np.exp(x)
+        seen = weakref.ref(y)
+        d = y.detach()
+        del y
+        assert seen() is None
+        d += 1
+        assert (d * 2).requires_grad is False
 
     def test_overwriting_with_constants_ends_the_gradient(self):
         x = leaf(1.0, 2.0)

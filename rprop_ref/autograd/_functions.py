@@ -144,8 +144,8 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
             value = fun(*args_list, **kwargs)
         if not isinstance(value, Tensor) or not value.requires_grad:
             raise TypeError(
-                f"{NO_GRADIENT}: the function returned a {type(value).__name__} that does not depend on its argument "
-                "by recorded operations; float(), item(), tolist() and .data leave the tape"
+                f"{NO_GRADIENT}: the function returned a {type(value).__name__} that does not depend on its "
+                "argument by recorded operations; float(), item(), tolist() and .data leave the tape"
             )
         found = grad(value, variables, allow_unused=True)
         # As a copy where the gradient could be an array of the caller's.

@@ -131,7 +131,7 @@ def _subscripts(subscripts, operands):
 
 @primitive(lambda g, _ans, i, operands, subscripts: _einsum_vjp(g, i, operands, subscripts), joint=True)
 def _einsum(operands, subscripts):
-    return np.einsum(subscripts, *operands)
+    return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
 
 
 def _einsum_vjp(g, i, operands, subscripts):
@@ -157,7 +157,9 @@ def _einsum_vjp(g, i, operands, subscripts):
     # What one element stands for many of is summed, by not being in the result.
     single = {c for c, n in zip(target, shape, strict=True) if n == 1}
     available = "".join(c for c in target if c in known and c not in single)
-    result = np.einsum(",".join(s for s, _ in sources) + "->" + available, *(o for _, o in sources))
+    result = np.einsum(
+        ",".join(s for s, _ in sources) + "->" + available, *(o for _, o in sources), optimize=len(sources) > 2
+    )
     lengths = dict(zip(available, result.shape, strict=True))
     result = np.reshape(result, [lengths.get(c, 1) for c in target])
     # Summed over in the product, or one element in all others: the gradient is the same along these axes.

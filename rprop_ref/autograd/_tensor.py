@@ -112,8 +112,9 @@ class Tensor(Traced):
     _grad_fits: Any
     # Where the values come from; None for a leaf.
     _node: Node | None
-    # The Tensor that owns the memory, if this is a view.
-    _base: Tensor | None
+    # A weak reference to the Tensor that owns the memory, if this is a view. Weak, so that t.detach() does not
+    # keep the record of t alive; the owner lives as long as anything that was recorded with it.
+    _base: weakref.ref[Tensor] | None
     # How often the memory has been written to; of a view, how often it had been when the view was taken.
     _version: int
 
@@ -262,8 +263,7 @@ class Tensor(Traced):
     def detach(self) -> Tensor:
         """A Tensor with the same memory that is not recorded."""
         out = _new(self._data, None)
-        out._base = self if self._base is None else self._base
-        out._version = out._base._version
+        _share(out, self)
         return out
 
     def detach_(self) -> Tensor:
@@ -286,10 +286,15 @@ class Tensor(Traced):
 
     def _current(self) -> int:
         """How often the memory has been written to until now."""
-        return self._version if self._base is None else self._base._version
+        return self._owner()._version
+
+    def _owner(self) -> Tensor:
+        """The Tensor whose memory this is; this one, if it is no view or the other one is gone."""
+        owner = None if self._base is None else self._base()
+        return self if owner is None else owner
 
     def _written(self) -> None:
-        owner = self if self._base is None else self._base
+        owner = self._owner()
         owner._version += 1
         if owner is not self:
             self._version = owner._version
@@ -301,20 +306,17 @@ class Tensor(Traced):
         """Refuse writes that cannot be recorded truthfully."""
         if not mode.enabled:
             return
-        base = self._base
         if self._requires_grad and self._node is None:
             raise RuntimeError(LEAF_IN_PLACE)
-        if base is not None and (recorded or self._requires_grad or base._requires_grad):
-            if self._requires_grad and base._requires_grad and base._node is None:
-                raise RuntimeError(LEAF_VIEW_IN_PLACE)
-            if recorded or self._requires_grad:
-                raise RuntimeError(VIEW_IN_PLACE)
+        owner = self._owner()
+        if owner is not self and (recorded or self._requires_grad):
+            of_leaf = self._requires_grad and owner._requires_grad and owner._node is None
+            raise RuntimeError(LEAF_VIEW_IN_PLACE if of_leaf else VIEW_IN_PLACE)
 
     def _past(self) -> Tensor:
         """What this is now, for the record of an operation that changes it: the same memory, the same history."""
         past = _new(self._data, self._node)
         past._requires_grad = self._requires_grad
-        past._base = self if self._base is None else self._base
         past._version = self._version
         return past
 
@@ -335,6 +337,7 @@ class Tensor(Traced):
         node = _node_of(rule, args, _NO_KEYWORDS, self._data)
         compute(*[a._data if isinstance(a, Tensor) else a for a in args])
         self._written()
+        past._version += 1  # its memory is overwritten: whatever needs the old values must not find them
         self._node = node
         self._requires_grad = True
         return self
@@ -390,8 +393,8 @@ class Tensor(Traced):
         if self._requires_grad:
             raise RuntimeError(
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
-                "would leave the tape, and gradients would not flow through them. Write p.data for the values, "
-                "which share its memory (or p.detach()), np.stack([a, b]) instead of np.array([a, b]), and a Tensor, "
+                "would leave the tape, and gradients would not flow through them. Write p.data for the values (or "
+                "p.detach()), which share its memory, np.stack([a, b]) instead of np.array([a, b]), and a Tensor, "
                 "for instance np.zeros_like(p), for an array to write results into"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
@@ -712,13 +715,13 @@ def _new(data: Array, node: Node | None) -> Tensor:
 
 
 def _stale(tensor: Tensor) -> bool:
-    base = tensor._base
-    if base is None or base._version == tensor._version:
+    version = tensor._current()
+    if version == tensor._version:
         return False
     if tensor._requires_grad and tensor._node is not None:
         return True
     # A detached view sees the new values; there is no record that could be wrong.
-    tensor._version = base._version
+    tensor._version = version
     return False
 
 
@@ -791,8 +794,13 @@ def _mark_view(out: Tensor, source: Any) -> None:
     base, x = out._data.base, source._data
     if base is None or not (base is x or base is x.base or out._data is x):
         return
-    out._base = source if source._base is None else source._base
-    out._version = out._base._version
+    _share(out, source)
+
+
+def _share(view: Tensor, source: Tensor) -> None:
+    owner = source._owner()
+    view._base = weakref.ref(owner)
+    view._version = owner._version
 
 
 def _binary(rule: Rule, a: Any, b: Any) -> Any:
@@ -942,7 +950,7 @@ def _positional(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     absent = {"out": None, "dtype": None, "initial": np._NoValue, "where": np._NoValue, "mean": np._NoValue}
     kept = {}
     for name, value in kwargs.items():
-        if name in names:
+        if name in names and not (name == "out" and value is not None):
             kept[name] = value
         elif not (name in absent and value is absent[name]) and not (name == "copy" and value is None):
             raise _no_rule(rule.fun, f"{rule.name} with {name}=")
