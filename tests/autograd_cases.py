@@ -10,7 +10,7 @@ import numpy as np
 import scipy.special as sc
 
 from rprop_ref.autograd import _linalg, _reductions, _shapes, _special
-from rprop_ref.autograd._elementwise import _clip, power
+from rprop_ref.autograd._elementwise import _clip, _where, power
 
 _rng = np.random.default_rng(5)
 
@@ -124,7 +124,7 @@ def elementwise_cases():
     yield power, "**array", lambda x, y: x**y, [positive(3), real(2, 3)]
     yield power, "number**", lambda y: 2.0**y, [real(3)]
     yield np.ldexp, "integers", lambda x: np.ldexp(x, np.array([1, -2, 0])), [real(3)]
-    yield np.where, "arrays", lambda x, y: np.where(np.array([True, False, True]), x, y), [real(2, 3), real(3)]
+    yield _where, "arrays", lambda x, y: np.where(np.array([True, False, True]), x, y), [real(2, 3), real(3)]
     yield np.where, "condition", lambda x: np.where(x > 0, x**2, 0.5 * x), [real(5)]
     yield np.where, "complex", lambda x, y: np.where(np.array([True, False, True]), x, y), [cplx(3), real(3)]
     yield np.clip, "numbers", lambda x: np.clip(x, -1, 1), [real(6)]
@@ -132,6 +132,7 @@ def elementwise_cases():
     yield np.clip, "keywords", lambda x: np.clip(x, a_min=-0.5, a_max=0.5), [real(6)]
     yield np.clip, "method", lambda x: x.clip(-0.5), [real(6)]
     yield _clip, "arrays", np.clip, [real(6), real(6) / 8 - 1, real(6) / 8 + 1]
+    yield np.select, "two", lambda x: np.select([x > 1, x > 0], [x**2, x**3], 2.0), [real(6)]
     for kind, fun in (("gammainc", sc.gammainc), ("gammaincc", sc.gammaincc)):
         yield fun, kind, lambda x, fun=fun: fun(1.7, x), [positive(3)]
     yield sc.jv, "order", lambda x: sc.jv(1.5, x), [positive(3)]
@@ -182,6 +183,17 @@ def shape_cases():
     yield np.take_along_axis, "axis", lambda x: np.take_along_axis(x, np.array([[0, 0], [2, 1]]), 1), [x]
     yield np.pad, "number", lambda x: np.pad(x, 1), [x]
     yield _shapes.pad, "widths", lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=3.0), [x]
+    yield np.full_like, "value", lambda v, x: np.full_like(x, v) * 2, [real(), x]
+    yield np.delete, "axis", lambda x: np.delete(x, 1, axis=1), [x]
+    yield np.delete, "flat", lambda x: np.delete(x, [0, 2]), [x]
+    yield np.meshgrid, "xy", lambda x, y: list(np.meshgrid(x, y)), [real(2), real(3)]
+    yield np.meshgrid, "ij", lambda x, y: list(np.meshgrid(x, y, indexing="ij")), [real(2), real(3)]
+    yield np.linspace, "numbers", lambda a, b: np.linspace(a, b, 4), [real(), real()]
+    yield np.linspace, "arrays", lambda a, b: np.linspace(a, b, 4, endpoint=False), [real(2), real(2)]
+    yield np.matrix_transpose, "stack", np.matrix_transpose, [real(2, 2, 3)]
+    yield np.linalg.matrix_transpose, "stack", np.linalg.matrix_transpose, [real(2, 2, 3)]
+    yield np.linalg.diagonal, "stack", lambda x: np.linalg.diagonal(x, offset=1), [real(2, 2, 3)]
+    yield np.linalg.trace, "stack", np.linalg.trace, [real(2, 3, 3)]
     yield np.concatenate, "axis", lambda x, y: np.concatenate([x, y], axis=1), [x, c]
     yield np.concatenate, "flat", lambda x, y: np.concatenate((x, y), axis=None), [x, real(2)]
     yield np.concatenate, "constant", lambda x: np.concatenate([np.ones(2), x, [1.0]]), [real(3)]
@@ -274,6 +286,10 @@ def reduction_cases():
     for ord in (None, "fro", 1, -1, np.inf, -np.inf):
         yield np.linalg.norm, f"matrix {ord}", lambda x, ord=ord: np.linalg.norm(x, ord), [x[0]]
         yield np.linalg.norm, f"stack {ord}", lambda x, ord=ord: np.linalg.norm(x, ord, axis=(1, 2)), [x]
+        yield np.linalg.matrix_norm, str(ord), lambda x, ord=ord: np.linalg.matrix_norm(x, ord=ord or "fro"), [x]
+    yield np.linalg.vector_norm, "all", np.linalg.vector_norm, [x]
+    yield np.linalg.vector_norm, "3", lambda x: np.linalg.vector_norm(x, axis=1, ord=3), [x]
+    yield np.polyval, "both", np.polyval, [real(3), real(2)]
     yield _reductions.norm2, "complex", np.linalg.norm, [c]
     for way in ways:
         yield (
@@ -312,6 +328,14 @@ def linalg_cases():
     yield np.inner, "matrices", np.inner, [real(2, 3), real(2, 3)]
     yield np.inner, "numbers", np.inner, [real(), real(2)]
     yield np.vecdot, "complex", np.vecdot, [cplx(2, 3), cplx(3)]
+    for fun in (np.linalg.matmul, np.linalg.tensordot):
+        yield fun, "matrices", fun, [real(2, 2, 2)[0], real(2, 2)]
+    yield np.linalg.outer, "vectors", np.linalg.outer, [real(2), real(3)]
+    yield np.linalg.cross, "vectors", np.linalg.cross, [real(3), real(3)]
+    yield np.linalg.vecdot, "axis", lambda x, y: np.linalg.vecdot(x, y, axis=0), [cplx(3, 2), cplx(3, 2)]
+    if hasattr(np, "matvec"):
+        yield np.matvec, "stack", np.matvec, [cplx(2, 2, 3), cplx(3)]
+        yield np.vecmat, "stack", np.vecmat, [cplx(2), cplx(2, 2, 3)]
     yield np.kron, "matrices", np.kron, [real(2, 2), real(1, 3)]
     yield np.kron, "vector", np.kron, [real(2), real(2, 2)]
     for axes in (0, 1, 2, (-1, 0), ([1], [0]), ([0, 1], [1, 0])):

@@ -231,6 +231,18 @@ class TestProtocols:
                 assert "autograd.register_vjp" in str(caught.value)
                 assert "t.detach()" in str(caught.value)
 
+    def test_where_with_one_argument_is_nonzero(self):
+        (found,) = np.where(leaf(0.0, 2.0))
+        assert type(found) is np.ndarray
+        assert found.tolist() == [1]
+
+    def test_pythons_functions(self):
+        x = leaf(1.0, 3.5)
+        assert sum(x).requires_grad
+        assert max(x).item() == 3.5
+        assert [v.tolist() for v in divmod(x, 2)] == [[0.0, 1.0], [1.0, 1.5]]
+        assert round(x[1]).item() == 4.0
+
     def test_without_gradients_every_function_works(self):
         x = leaf(1.0, 2.0)
         np.testing.assert_array_equal(np.unwrap(x.detach()), np.unwrap(x.data))

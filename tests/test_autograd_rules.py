@@ -79,7 +79,9 @@ def test_plain_functions_do_not_return_tensors(fun):
     raise AssertionError(f"no call of {fun} worked")
 
 
-@pytest.mark.parametrize("fun", sorted(BUFFERS, key=lambda f: f.__name__), ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "fun", sorted({*BUFFERS, np.full_like}, key=lambda f: f.__name__), ids=lambda f: f.__name__
+)
 def test_buffers_take_values_that_require_gradients(fun):
     x = Tensor(np.array([2.0, 3.0]), requires_grad=True)
     out = fun(x, 1.0) if fun is np.full_like else fun(x)

@@ -154,16 +154,32 @@ add(np.round, lambda g, _ans, _x, decimals=0: np.zeros_like(g))
 add(np.around, lambda g, _ans, _x, decimals=0: np.zeros_like(g))
 add(np.fix, lambda g, _ans, _x: np.zeros_like(g))
 add(
-    np.where,
+    np.nan_to_num,
+    lambda g, _ans, x, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
+)
+
+
+@primitive(
     None,
     lambda g, _ans, condition, _x, _y: np.where(condition, g, 0),
     lambda g, _ans, condition, _x, _y: np.where(condition, 0, g),
     broadcasts=True,
 )
-add(
-    np.nan_to_num,
-    lambda g, _ans, x, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
-)
+def _where(condition, x, y):
+    return np.where(condition, x, y)
+
+
+@composite(np.where)
+def where(condition, *values):
+    return _where(condition, *values) if values else np.nonzero(condition)
+
+
+@composite(np.select)
+def select(condlist, choicelist, default=0):
+    found = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        found = np.where(condition, choice, found)
+    return found
 
 
 @primitive(

@@ -33,9 +33,28 @@ def _matmul_y(g, _ans, x, _y):
 add(np.matmul, _matmul_x, _matmul_y, broadcasts=True)
 
 
-@composite(np.vecdot)
-def vecdot(x1, x2):
-    return np.sum(conj(x1) * x2, axis=-1)
+@composite(np.linalg.matmul)
+def matmul(x1, x2):
+    return x1 @ x2
+
+
+@composite(np.vecdot, np.linalg.vecdot)
+def vecdot(x1, x2, *, axis=-1):
+    return np.sum(conj(x1) * x2, axis=axis)
+
+
+def matvec(x1, x2):
+    return (x1 @ x2[..., None])[..., 0]
+
+
+def vecmat(x1, x2):
+    return (conj(x1)[..., None, :] @ x2)[..., 0, :]
+
+
+# Of NumPy 2.2 and later.
+for _fun in (matvec, vecmat):
+    if hasattr(np, _fun.__name__):
+        composite(getattr(np, _fun.__name__))(_fun)
 
 
 @composite(np.dot)
@@ -59,7 +78,7 @@ def vdot(a, b):
     return np.ravel(conj(a)) @ np.ravel(b)
 
 
-@composite(np.outer)
+@composite(np.outer, np.linalg.outer)
 def outer(a, b):
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
@@ -74,7 +93,7 @@ def kron(a, b):
     return np.reshape(left * right, [m * n for m, n in zip(first, second, strict=True)])
 
 
-@composite(np.tensordot)
+@composite(np.tensordot, np.linalg.tensordot)
 def tensordot(a, b, axes=2):
     if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
         n = int(axes)
@@ -95,7 +114,7 @@ def tensordot(a, b, axes=2):
     return np.reshape(left @ right, rows + columns)
 
 
-@composite(np.cross)
+@composite(np.cross, np.linalg.cross)
 def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     if axis is not None:
         axisa = axisb = axisc = axis

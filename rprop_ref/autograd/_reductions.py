@@ -162,6 +162,31 @@ def norm(x, ord=None, axis=None, keepdims=False):
     raise TypeError(f"numpy.linalg.norm with ord={ord!r} over {len(axes)} axes has no rule for its gradient")
 
 
+@composite(np.linalg.vector_norm)
+def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
+    axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
+    if ord == 2:
+        return norm2(x, axes, keepdims)
+    if len(axes) > 1:
+        raise TypeError(
+            f"numpy.linalg.vector_norm with ord={ord!r} over {len(axes)} axes has no rule for its gradient"
+        )
+    return norm(x, ord, axes[0], keepdims)
+
+
+@composite(np.linalg.matrix_norm)
+def matrix_norm(x, /, *, keepdims=False, ord="fro"):
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+@composite(np.polyval)
+def polyval(p, x):
+    found = 0 * x
+    for coefficient in p:
+        found = found * x + coefficient
+    return found
+
+
 @composite(np.diff)
 def diff(a, n=1, axis=-1):
     for _ in range(n):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ._rules import BUFFERS, PLAIN, add, composite, primitive, unbroadcast
+from ._rules import BUFFERS, PLAIN, add, composite, is_constant, primitive, unbroadcast
 
 
 def _is_basic(index):
@@ -307,6 +307,42 @@ def dsplit(ary, indices_or_sections):
     return split(ary, indices_or_sections, 2)
 
 
+@composite(np.delete)
+def delete(arr, obj, axis=None):
+    n = arr.size if axis is None else arr.shape[axis]
+    return np.take(arr, np.delete(np.arange(n), obj), axis=axis)
+
+
+@composite(np.meshgrid)
+def meshgrid(*xi, indexing="xy"):
+    n = len(xi)
+    grids = [np.reshape(x, (1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(xi)]
+    grids = broadcast_arrays(*grids)
+    return tuple(np.swapaxes(g, 0, 1) if indexing == "xy" and n > 1 else g for g in grids)
+
+
+@composite(np.linspace)
+def linspace(start, stop, num=50, endpoint=True):
+    steps = np.arange(num) / builtins.max(num - 1 if endpoint else num, 1)
+    steps = np.reshape(steps, (-1,) + (1,) * builtins.max(np.ndim(start), np.ndim(stop)))
+    return start * (1 - steps) + stop * steps
+
+
+@composite(np.matrix_transpose, np.linalg.matrix_transpose)
+def matrix_transpose(x):
+    return np.swapaxes(x, -1, -2)
+
+
+@composite(np.linalg.diagonal)
+def matrix_diagonal(x, /, *, offset=0):
+    return np.diagonal(x, offset, -2, -1)
+
+
+@composite(np.linalg.trace)
+def matrix_trace(x, /, *, offset=0):
+    return np.trace(x, offset, -2, -1)
+
+
 @composite(np.rollaxis)
 def rollaxis(a, axis, start=0):
     axis = normalize_axis_index(axis, a.ndim)
@@ -321,4 +357,13 @@ PLAIN.update(
         *(np.array_repr, np.array_str, np.argpartition),
     ]
 )
-BUFFERS.update([np.zeros_like, np.ones_like, np.full_like, np.empty_like])
+BUFFERS.update([np.zeros_like, np.ones_like, np.empty_like])
+
+
+@composite(np.full_like)
+def full_like(a, fill_value, dtype=None):
+    if not is_constant(fill_value):
+        return np.broadcast_to(fill_value, np.shape(a)).astype(dtype or a.dtype)
+    out = np.empty_like(a, dtype=dtype)
+    out[...] = fill_value
+    return out

@@ -450,6 +450,12 @@ class Tensor(Traced):
     def __rfloordiv__(self, other: Any) -> Any:
         return np.floor_divide(other, self)
 
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return _np.round(self, ndigits or 0)
+
     def __neg__(self) -> Any:
         return _apply(_NEGATIVE, (self,))
 
