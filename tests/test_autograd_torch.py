@@ -368,3 +368,81 @@ def test_bfloat16(torch):
     assert x.grad.dtype == ml_dtypes.bfloat16
     np.testing.assert_allclose(x.grad.astype("f4"), t.grad.float().numpy(), rtol=0.02)
     Rprop([x]).step()
+
+
+def program(rng):
+    """A random program on values that change in place: a list of steps, each a name and numbers."""
+    steps, count = [], 2
+    for _ in range(int(rng.integers(3, 12))):
+        kind = rng.choice(
+            ["mul", "add", "tanh", "square", "slice", "flip", "iadd", "imul", "set", "detach", "quiet", "out"],
+            p=[0.14, 0.1, 0.12, 0.1, 0.12, 0.04, 0.1, 0.08, 0.08, 0.03, 0.06, 0.03],
+        )
+        steps.append((str(kind), *(int(i) for i in rng.integers(0, count, 2))))
+        count += kind not in ("iadd", "imul", "set", "quiet")
+    return steps
+
+
+def execute(steps, m):
+    """The gradients of the sum of all values, and those values, or the error."""
+    leaves = [m.leaf(1.5, -0.5, 0.25), m.leaf(0.5, 2.0, -1.0)]
+    values = list(leaves)
+    try:
+        for kind, i, j in steps:
+            a, b = values[i], values[j]
+            if kind == "mul":
+                values.append(a * b[: len(a)] if len(b) > len(a) else a[: len(b)] * b)
+            elif kind == "add":
+                values.append(a + b if len(a) == len(b) else a + 1)
+            elif kind == "tanh":
+                values.append(m.tanh(a))
+            elif kind == "square":
+                values.append(a**2)
+            elif kind == "slice":
+                values.append(a[:2])
+            elif kind == "flip":
+                values.append(a.flip(0) if m.torch else np.flip(a).copy())
+            elif kind == "detach":
+                values.append(a.detach())
+            elif kind == "out":
+                values.append(a * 1)
+                values[-1] *= 2
+            elif kind == "quiet":
+                with m.no_grad():
+                    a *= 0.5
+            elif kind == "set":
+                a[0] = b[1]
+            elif len(a) == len(b):
+                if kind == "iadd":
+                    a += b
+                else:
+                    a *= b
+        total = 0
+        for v in values:
+            total = total + (v * v).sum()
+        total.backward()
+    except RuntimeError as error:
+        return str(error)
+    return [np.zeros(3) if p.grad is None else np.asarray(p.grad) for p in leaves], [v.tolist() for v in values]
+
+
+def test_programs_that_change_values_in_place(torch, rng):
+    """The gradients are torch's, or the program is refused: what torch refuses always, and changes of views."""
+    outcomes = {"same": 0, "both refuse": 0, "we refuse": 0}
+    for _ in range(1000):
+        steps = program(rng)
+        theirs, ours = execute(steps, Both(torch)), execute(steps, Both())
+        if isinstance(ours, str):
+            if isinstance(theirs, str):
+                outcomes["both refuse"] += 1
+            else:
+                outcomes["we refuse"] += 1
+                assert "view" in ours, (steps, ours)
+        elif isinstance(theirs, str):
+            # h *= h: torch keeps a copy of one operand only.
+            assert any(kind == "imul" and i == j for kind, i, j in steps), (steps, theirs)
+        else:
+            outcomes["same"] += 1
+            for mine, other in zip(ours[0] + ours[1], theirs[0] + theirs[1]):
+                np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-12, err_msg=str(steps))
+    assert all(n > 10 for n in outcomes.values()), outcomes

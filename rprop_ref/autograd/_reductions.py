@@ -61,9 +61,9 @@ def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
     return kept(g, x.ndim, axis, keepdims) * conj(np.transpose(others, np.argsort(order)))
 
 
-def cumsum(g, _ans, x_, axis=None, dtype=None):
+def cumsum(g, _ans, _x, axis=None, dtype=None):
     if axis is None:
-        return np.reshape(np.flip(np.cumsum(np.flip(g))), x_.shape)
+        return np.reshape(np.flip(np.cumsum(np.flip(g))), _x.shape)
     return np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
 
 

@@ -32,7 +32,7 @@ def getitem(x, index):
     return x[index]
 
 
-add(getitem, lambda g, _ans, x_, index: scatter(g, index, x_.shape), view=True)
+add(getitem, lambda g, _ans, _x, index: scatter(g, index, _x.shape), view=True)
 
 
 def _last(index, shape):
@@ -55,7 +55,7 @@ def _set_values(g, value_shape, index):
 
 @primitive(
     lambda g, _ans, _x, _value, index: setitem(g, np.zeros((), g.dtype), index),
-    lambda g, _ans, _x, value_, index: _set_values(g, np.shape(value_), index),
+    lambda g, _ans, _x, _value, index: _set_values(g, np.shape(_value), index),
 )
 def setitem(x, value, index):
     """A copy of `x` with other values at an index."""
@@ -133,9 +133,9 @@ def _take_along_axis(g, _ans, x, indices, axis=-1):
     return scatter(g, tuple(grid), x.shape)
 
 
-def _pad(g, _ans, x, pad_width, mode="constant", constant_values=0):
-    widths = np.broadcast_to(pad_width, (x.ndim, 2))
-    return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))]
+def _pad(g, _ans, _x, pad_width, mode="constant", constant_values=0):
+    widths = np.broadcast_to(pad_width, (_x.ndim, 2))
+    return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, _x.shape, strict=True))]
 
 
 def _pad_of(x, pad_width, mode="constant", constant_values=0):

@@ -333,11 +333,13 @@ class Tensor(Traced):
                 self._requires_grad = False
             return self
         past = self._past()
+        if _looks_at(rule, args, self):
+            # As in torch: a copy, so that the change itself does not take away what its gradient needs.
+            past._data = self._data.copy()
         args = tuple(past if a is self else a for a in args)
         node = _node_of(rule, args, _NO_KEYWORDS, self._data)
         compute(*[a._data if isinstance(a, Tensor) else a for a in args])
         self._written()
-        past._version += 1  # its memory is overwritten: whatever needs the old values must not find them
         self._node = node
         self._requires_grad = True
         return self
@@ -718,6 +720,18 @@ def _new(data: Array, node: Node | None) -> Tensor:
     out._grad = out._base = None
     out._version = 0
     return out
+
+
+def _looks_at(rule: Rule, args: tuple[Any, ...], tensor: Tensor) -> bool:
+    """Whether gradients that will be wanted need the values of one of the arguments."""
+    places = [j for j, arg in enumerate(args) if arg is tensor]
+    return any(
+        vjp is not None
+        and isinstance(arg, Tensor)
+        and arg._requires_grad
+        and (needs is None or any(j in needs for j in places))
+        for vjp, needs, arg in zip(rule.vjps, rule.needs, args, strict=False)
+    )
 
 
 def _stale(tensor: Tensor) -> bool:
