@@ -20,7 +20,6 @@ the real part for a real argument; rules need not.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -72,12 +71,16 @@ class Rule:
         self.keywords: dict[str, int] | None = None
 
 
+# The flag in code objects of functions that take *args (inspect has it under a name, but takes long to load).
+_VARARGS = 4
+
+
 def _read(vjp: Vjp | None, skip: int) -> list[bool] | None:
     """For `ans` and each argument, whether the rule ignores its values; None if that cannot be told."""
     if vjp is None:
         return [True]
     code = getattr(vjp, "__code__", None)
-    if code is None or code.co_flags & inspect.CO_VARARGS:
+    if code is None or code.co_flags & _VARARGS:
         return None
     names = code.co_varnames[: code.co_argcount]
     return [name.startswith("_") for name in (names[1], *names[2 + skip :])]
