@@ -26,7 +26,7 @@ import numpy as np
 from .worker import MEMORY_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("large", "compile", "small", "minimize", "import")
+PARTS = ("large", "compile", "small", "minimize", "network", "import")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -160,6 +160,21 @@ class Bench:
         for how, goal in hows.items():
             self.speedup(f"{size} float32: over torch {how}", ours, best[how], goal)
 
+    def groups(self, size: str) -> None:
+        """Many small parameters in groups of ten, with hooks, over torch's default; and what a hook costs."""
+        contenders = at_each(self.threads, "default", "torch", size, "default")
+        for hooks in ("0", "1"):
+            contenders += at_each(self.threads, hooks, "hooked", size, hooks)
+        best = contest(contenders, self.rounds)
+        self.speedup(
+            f"{size} float32, groups of 10, hooks: over torch default", best["1"], best["default"], ">= 25"
+        )
+        with_hooks, without = best["1"], best["0"]
+        ratios = with_hooks.quartile / without.quartile, with_hooks.median / without.median
+        self.row(
+            "a step with two hooks over one without", with_hooks.quartile, without.quartile, ratios, "<= 1.02"
+        )
+
     def minimizers(self, n: str, goal: str) -> None:
         best = contest(
             [
@@ -174,6 +189,14 @@ class Bench:
         our_median, their_median = (best[k].median - cost.median for k in ("ours", "theirs"))
         what = f"minimize, n = {n}: an iteration over L-BFGS-B's evaluation"
         self.row(what, ours, theirs, (ours / theirs, our_median / their_median), goal)
+
+    def networks(self, sizes: str, goal: str) -> None:
+        contenders = at_each(self.threads, "ours", "network", "ours", sizes)
+        best = contest(contenders + at_each(self.threads, "torch", "network", "torch", sizes), self.rounds)
+        ours, theirs = best["ours"], best["torch"]
+        what = f"network {sizes}, a training step over torch's"
+        ratios = ours.quartile / theirs.quartile, ours.median / theirs.median
+        self.row(what, ours.quartile, theirs.quartile, ratios, goal)
 
     def processes(self) -> None:
         best = fresh({"numpy": "import numpy", "ours": "import rprop_ref", "step": ONE_STEP}, 5 * self.rounds)
@@ -221,6 +244,11 @@ def main() -> None:
     def small() -> None:
         bench.steps("1000x64", {"default": ">= 40", "foreach": ">= 40"})
         bench.steps("1000", {"default": ">= 15"})
+        bench.groups("1000x64")
+
+    def networks() -> None:
+        bench.networks("4-64-64-3", "<= 1.0")
+        bench.networks("4-16-3", "<= 0.7")
 
     large = {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}
     parts: dict[str, Callable[[], None]] = {
@@ -228,6 +256,7 @@ def main() -> None:
         "compile": compiled,
         "small": small,
         "minimize": lambda: bench.minimizers("10", "<= 0.25"),
+        "network": networks,
         "import": bench.processes,
     }
     for name, part in parts.items():

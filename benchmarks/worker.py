@@ -7,6 +7,7 @@ and answers with the seconds of single calls as JSON.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -42,6 +43,20 @@ def ours(size: str) -> Call:
     shapes = shapes_of(size)
     params = [Parameter(np.ones(s, np.float32)) for s in shapes]
     optimizer = Rprop(params, backend="numba")
+    return _alternating(params, gradients(shapes), optimizer.step)
+
+
+def hooked(size: str, hooks: str) -> Call:
+    """The same in groups of ten, with so many hooks of each kind that do nothing."""
+    from rprop_ref import Parameter, Rprop
+
+    shapes = shapes_of(size)
+    params = [Parameter(np.ones(s, np.float32)) for s in shapes]
+    groups = [{"params": params[i : i + 10]} for i in range(0, len(params), 10)]
+    optimizer = Rprop(groups, backend="numba")
+    for _ in range(int(hooks)):
+        optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: None)
+        optimizer.register_step_post_hook(lambda optimizer, args, kwargs: None)
     return _alternating(params, gradients(shapes), optimizer.step)
 
 
@@ -167,12 +182,71 @@ def rosenbrock_der(x: np.ndarray) -> np.ndarray:
     return g
 
 
+def network(who: str, sizes: str) -> Call:
+    """A step of training a network of tanh units on 150 points: forward, backward, and Rprop's step."""
+    widths = [int(n) for n in sizes.split("-")]
+    rng = np.random.default_rng(0)
+    points, classes = rng.standard_normal((150, widths[0])), rng.integers(0, widths[-1], 150)
+    starts = []
+    for before, after in itertools.pairwise(widths):
+        starts += [rng.standard_normal((before, after)) / before**0.5, np.zeros(after)]
+    step = (_our_network if who == "ours" else _torch_network)(starts, points, classes)
+
+    def call() -> float:
+        began = time.perf_counter()
+        step()
+        return time.perf_counter() - began
+
+    return call
+
+
+def _our_network(starts: list[np.ndarray], points: np.ndarray, classes: np.ndarray) -> Callable[[], None]:
+    from rprop_ref import Parameter, Rprop, autograd
+
+    params: list[Any] = [Parameter(s) for s in starts]
+    optimizer = Rprop(params)
+    rows = np.arange(len(classes))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        h: Any = points
+        for i in range(0, len(params) - 2, 2):
+            h = np.tanh(h @ params[i] + params[i + 1])
+        z = h @ params[-2] + params[-1]
+        loss: Any = np.mean(autograd.logsumexp(z, axis=1) - z[rows, classes])
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def _torch_network(starts: list[np.ndarray], points: np.ndarray, classes: np.ndarray) -> Callable[[], None]:
+    import torch
+
+    params = [torch.nn.Parameter(torch.from_numpy(s)) for s in starts]
+    optimizer = torch.optim.Rprop(params)
+    inputs, targets = torch.from_numpy(points), torch.from_numpy(classes)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        h = inputs
+        for i in range(0, len(params) - 2, 2):
+            h = torch.tanh(h @ params[i] + params[i + 1])
+        loss: Any = torch.nn.functional.cross_entropy(h @ params[-2] + params[-1], targets)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
 TASKS: dict[str, Callable[..., Call]] = {
     "ours": ours,
+    "hooked": hooked,
     "torch": torch_step,
     "memory": memory,
     "minimizer": minimizer,
     "objective": objective,
+    "network": network,
 }
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
-    from . import interop, lr_scheduler
+    from . import autograd, interop, lr_scheduler
     from ._minimize import minimize
     from ._rprop import Rprop, rprop
-    from .autograd import Parameter
+    from .autograd import Parameter, Tensor, enable_grad, no_grad
     from .checkpoint import load_checkpoint, save_checkpoint
     from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
     from .optimizer import Optimizer
@@ -27,10 +27,14 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Rprop",
+    "Tensor",
+    "autograd",
+    "enable_grad",
     "interop",
     "load_checkpoint",
     "lr_scheduler",
     "minimize",
+    "no_grad",
     "register_optimizer_step_post_hook",
     "register_optimizer_step_pre_hook",
     "rprop",
@@ -42,10 +46,14 @@ _MODULES = {
     "Optimizer": "optimizer",
     "Parameter": "autograd",
     "Rprop": "_rprop",
+    "Tensor": "autograd",
+    "autograd": "autograd",
+    "enable_grad": "autograd",
     "interop": "interop",
     "load_checkpoint": "checkpoint",
     "lr_scheduler": "lr_scheduler",
     "minimize": "_minimize",
+    "no_grad": "autograd",
     "register_optimizer_step_post_hook": "hooks",
     "register_optimizer_step_pre_hook": "hooks",
     "rprop": "_rprop",

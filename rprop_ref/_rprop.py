@@ -12,7 +12,7 @@ from numba_kernels.many import slices
 from . import _dtypes, backends
 from ._checks import check_etas, check_variant
 from ._plan import GATHER_BELOW, Plan
-from .autograd import Parameter
+from .autograd import Tensor, enable_grad
 from .interop import as_array
 from .optimizer import Group, Optimizer
 
@@ -145,7 +145,7 @@ class Rprop(Optimizer):
         ----------
         closure : callable, optional
             Called once, before anything else, without arguments: it evaluates the loss anew and sets the
-            gradients.
+            gradients. Operations in it are recorded, also inside `no_grad`.
         loss : float, optional
             The loss at the present parameters, for "irprop+" without a closure.
 
@@ -160,10 +160,13 @@ class Rprop(Optimizer):
             If "irprop+" gets no loss; if a gradient does not fit its parameter; if a parameter is read-only.
             Neither parameters nor state have been changed then.
         """
-        value = None if closure is None else closure()
+        value = None
+        if closure is not None:
+            with enable_grad():
+                value = closure()
         if loss is None:
             loss = value
-        fresh: dict[Parameter, State] = {}
+        fresh: dict[Tensor, State] = {}
         work = []
         for group in self.param_groups:
             prepared = self._prepare(group, loss, fresh)
@@ -172,13 +175,14 @@ class Rprop(Optimizer):
         # From here on nothing can be refused.
         for param, state in fresh.items():
             self.state[param].update(state)
-        for group, plan, variant, worse, new_loss in work:
-            plan.run(variant, worse)
+        for group, known, variant, worse, new_loss in work:
+            known.plan.run(variant, worse)
+            known.mark_written()
             if new_loss is not None:
                 group["prev_loss"] = new_loss
         return value
 
-    def _prepare(self, group: Group, loss: Any, fresh: dict[Parameter, State]) -> _Work | None:
+    def _prepare(self, group: Group, loss: Any, fresh: dict[Tensor, State]) -> _Work | None:
         """Collect, and check, all that a step of one group needs; None if it has no gradients.
 
         State that has to be created is added to `fresh`.
@@ -196,7 +200,7 @@ class Rprop(Optimizer):
             fresh.update(_first_states(missing, group["lr"]))
             memory = [p._data for g in self.param_groups for p in g["params"]]
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active], memory)
-            known.plan.load([p._grad for p in active])
+            known.plan.load([p._grad.data if isinstance(p._grad, Tensor) else p._grad for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
         if group["capturable"] or group["differentiable"]:
@@ -209,26 +213,27 @@ class Rprop(Optimizer):
             _check_leaves([p for p in group["params"] if p._grad is not None], etas, step_sizes)
         known.plan.prepare(etas, step_sizes, group["maximize"], self.backend)
         if variant != "irprop+":
-            return group, known.plan, variant, False, None
+            return group, known, variant, False, None
         new_loss = _loss(loss)
-        return group, known.plan, variant, _is_worse(group, new_loss), new_loss
+        return group, known, variant, _is_worse(group, new_loss), new_loss
 
 
 State = dict[str, Any]
-_Work = tuple[Group, Plan, str, bool, float | None]
 
 
 class _Known:
     """A plan, and the parameters and arrays that it was made for."""
 
-    def __init__(self, params: list[Parameter], states: list[State], memory: list[Array]) -> None:
+    def __init__(self, params: list[Tensor], states: list[State], memory: list[Array]) -> None:
         self._entries = [
             (p, p._data, s["prev"], s["step_size"], s["step"]) for p, s in zip(params, states, strict=True)
         ]
         _, data, prevs, sizes, counters = zip(*self._entries, strict=True)
         self.plan = Plan(data, prevs, sizes, counters, memory)
+        self._owners = [p for p in params if p._base is None and p._node is None]
+        self._others = [p for p in params if not (p._base is None and p._node is None)]
 
-    def gradients(self, params: list[Parameter], state: dict[Parameter, State]) -> list[Array] | None:
+    def gradients(self, params: list[Tensor], state: dict[Tensor, State]) -> list[Array] | None:
         """The gradients of these parameters, if the plan holds for them.
 
         It does if all arrays are the same objects, and the gradients were checked against them when they were
@@ -249,7 +254,15 @@ class _Known:
             grads.append(grad)
         return grads if len(grads) == len(self._entries) else None
 
+    def mark_written(self) -> None:
+        """Let the Tensors know that their memory was changed, for what was recorded with them before."""
+        for param in self._owners:
+            param._version += 1
+        for param in self._others:
+            param._written()
 
+
+_Work = tuple[Group, _Known, str, bool, float | None]
 _NOTHING = (None, None, None, None, None)
 
 
@@ -324,7 +337,7 @@ def _check_flags(group: Group) -> None:
         raise AssertionError(_CAPTURABLE)
 
 
-def _check_leaves(params: list[Parameter], etas: Any, step_sizes: Any) -> None:
+def _check_leaves(params: list[Tensor], etas: Any, step_sizes: Any) -> None:
     """Refuse, in torch's order, what a step refuses that is to be differentiated through."""
     for param in params:
         _dtypes.constants(param.dtype, etas, step_sizes, False)
@@ -333,7 +346,7 @@ def _check_leaves(params: list[Parameter], etas: Any, step_sizes: Any) -> None:
             raise RuntimeError(f"{what} Variable that requires grad is being used in an in-place operation.")
 
 
-def _first_states(params: list[Parameter], lr: float) -> dict[Parameter, State]:
+def _first_states(params: list[Tensor], lr: float) -> dict[Tensor, State]:
     """State for parameters that have none: no steps made, nothing stored, step size `lr`.
 
     The state of small arrays is cut from common arrays, so that a step finds it gathered already.
@@ -341,8 +354,8 @@ def _first_states(params: list[Parameter], lr: float) -> dict[Parameter, State]:
     if not params:
         return {}
     counters = slices(np.zeros(len(params), np.float32), [()] * len(params))
-    states: dict[Parameter, State] = {}
-    small: dict[np.dtype[Any], list[Parameter]] = {}
+    states: dict[Tensor, State] = {}
+    small: dict[np.dtype[Any], list[Tensor]] = {}
     for param, counter in zip(params, counters, strict=True):
         states[param] = {"step": counter}
         if param.size < GATHER_BELOW:
@@ -366,7 +379,7 @@ def _loss(loss: Any) -> float:
             "variant 'irprop+' compares the loss with that of the last step: call step(closure) with a closure "
             "that returns it, or step(loss=...)"
         )
-    return float(loss)
+    return float(loss.item() if isinstance(loss, Tensor) else loss)
 
 
 def _is_worse(group: Group, loss: float) -> bool:

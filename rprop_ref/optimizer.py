@@ -12,7 +12,7 @@ import numpy as np
 
 from . import hooks
 from ._caller import stacklevel
-from .autograd import Parameter
+from .autograd import Tensor
 from .hooks import Hook, RemovableHandle
 
 Group = dict[str, Any]
@@ -37,9 +37,9 @@ class Optimizer:
     Parameters
     ----------
     params : iterable
-        Of `Parameter`, of ``(name, Parameter)`` pairs, or of dicts: each dict is one group, holds its
-        parameters under ``"params"``, and overrides the defaults by the other keys. The dicts themselves
-        become the groups.
+        Of `Parameter` (or other `Tensor` that are leaves), of ``(name, Parameter)`` pairs, or of dicts: each dict
+        is one group, holds its parameters under ``"params"``, and overrides the defaults by the other keys. The
+        dicts themselves become the groups.
     defaults : dict
         The options of a group that does not give them.
 
@@ -71,13 +71,13 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
         self._forget_hooks()
-        if isinstance(params, Parameter):
+        if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
                 f"{type(params).__module__.split('.')[0]}.{type(params).__name__}"
             )
         self.defaults = defaults
-        self.state: defaultdict[Parameter, dict[str, Any]] = defaultdict(dict)
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[Group] = []
         groups = list(params)
         if not groups:
@@ -100,7 +100,7 @@ class Optimizer:
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         params = param_group["params"]
-        if isinstance(params, Parameter):
+        if isinstance(params, Tensor):
             params = [params]
         elif isinstance(params, set):
             raise TypeError(
@@ -116,10 +116,12 @@ class Optimizer:
                 raise ValueError("all optimizer params should be with/without names. Some param names are missing")
             added["param_names"] = names
         for param in params:
-            if not isinstance(param, Parameter):
+            if not isinstance(param, Tensor):
                 kind = type(param)
                 name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {name}")
+            if not (param.is_leaf or param.retains_grad or self.defaults.get("differentiable")):
+                raise ValueError("can't optimize a non-leaf Tensor")
         group = {**param_group, **added, "params": params}
         for name, default in self.defaults.items():
             if default is required and name not in group:
@@ -221,7 +223,7 @@ class Optimizer:
         """
         for hook in tuple(self._optimizer_state_dict_pre_hooks.values()):
             hook(self)
-        numbers: dict[Parameter, int] = {}
+        numbers: dict[Tensor, int] = {}
         groups = []
         count = 0
         for group in self.param_groups:
@@ -234,9 +236,9 @@ class Optimizer:
             groups.append({**packed, "params": [numbers[p] for p in members]})
         state = {}
         for key, value in self.state.items():
-            if isinstance(key, Parameter) and key not in numbers:
+            if isinstance(key, Tensor) and key not in numbers:
                 raise KeyError(id(key))  # as torch says it: the parameter belongs to no group
-            state[numbers[key] if isinstance(key, Parameter) else key] = value
+            state[numbers[key] if isinstance(key, Tensor) else key] = value
         found: Any = {"state": state, "param_groups": groups}
         for hook in tuple(self._optimizer_state_dict_post_hooks.values()):
             replaced = hook(self, found)
@@ -284,7 +286,7 @@ class Optimizer:
             raise ValueError(
                 "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
             )
-        members: dict[Any, tuple[Parameter, Group]] = {}
+        members: dict[Any, tuple[Tensor, Group]] = {}
         for group, saved in pairs:
             for number, param in zip(saved["params"], group["params"], strict=True):
                 members[number] = (param, saved)
@@ -304,7 +306,7 @@ class Optimizer:
             hook(self)
 
     @classmethod
-    def _loaded(cls, value: Any, param: Parameter, group: Group, key: Any) -> Any:
+    def _loaded(cls, value: Any, param: Tensor, group: Group, key: Any) -> Any:
         """A copy of some saved state, in the dtype of the parameter it is for."""
         if isinstance(value, np.ndarray):
             if key == "step":
@@ -356,6 +358,10 @@ class Optimizer:
             for param in params:
                 param._grad = None
             return
+        for param in params:
+            if isinstance(param._grad, Tensor):  # with a graph, which ends here
+                param._grad._written()
+                param.grad = param._grad.data
         if not all(p._grad.flags.writeable for p in params):
             raise ValueError(
                 "a gradient is read-only and cannot be filled with zeros; use zero_grad(set_to_none=True)"

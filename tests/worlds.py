@@ -30,7 +30,7 @@ SUBSTITUTIONS = [
     (r"(an invalid combination of arguments - got \([^)]*\)).*", r"\1"),
     (r"(can't assign a \w+ to a PARAMETER).*", r"\1"),
     (r"^\d{9,}$", "ADDRESS"),
-    (r"<class '(torch\.nn\.parameter|rprop_ref\.autograd)\.Parameter'>", "<class PARAMETER>"),
+    (r"<class '(torch\.nn\.parameter|rprop_ref\.autograd[._a-z]*)\.Parameter'>", "<class PARAMETER>"),
 ]
 
 

@@ -1,0 +1,219 @@
+"""Rules of the elementwise functions. See `_rules` for how a rule is written."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from ._rules import PLAIN, RULES, Rule, add, composite, conj, primitive
+
+LN2, LN10 = float(np.log(2)), float(np.log(10))
+
+
+def zero(g, _ans, _x, *_others):
+    """Of a function that is constant but for jumps; torch's convention."""
+    return np.zeros_like(g)
+
+
+def power_x(g, _ans, x, y):
+    if np.ndim(y) == 0 and not hasattr(y, "requires_grad"):
+        return g * conj(y * x ** (y - 1)) if y != 0 else np.zeros_like(g)
+    # 0 to the power of -1 must not be met where y is 0.
+    return g * conj(np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - 1)))
+
+
+def power_y(g, ans, x, _y):
+    zeros = x == 0
+    return g * conj(np.where(zeros, 0, ans * np.log(np.where(zeros, 1, x))))
+
+
+def absolute(g, ans, x):
+    if x.dtype.kind != "c":
+        return g * np.sign(x)
+    return g * (x / np.where(ans == 0, 1, ans))
+
+
+def sign(g, ans, x):
+    if x.dtype.kind != "c":
+        return np.zeros_like(g)
+    # ds = (dx - s Re(conj(s) dx)) / |x|, and 0 at 0.
+    size = np.abs(x)
+    return np.where(size == 0, 0, (g - ans * np.real(conj(g) * ans)) / np.where(size == 0, 1, size))
+
+
+def angle(g, _ans, x):
+    if x.dtype.kind != "c":
+        return np.zeros_like(g)
+    return g * 1j * x / np.where(x == 0, 1, np.real(x * np.conjugate(x)))
+
+
+def larger(g, _ans, x, y):
+    # Ties are shared, and NaN takes the gradient, as in torch.
+    return np.where(x == y, g / 2, np.where(x < y, 0, g))
+
+
+def smaller(g, _ans, x, y):
+    return np.where(x == y, g / 2, np.where(x > y, 0, g))
+
+
+def swapped(rule):
+    """The rule of the second argument of a symmetric function."""
+    return lambda g, ans, x, y: rule(g, ans, y, x)
+
+
+UNARY: dict[Any, Any] = {
+    np.negative: lambda g, _ans, _x: -g,
+    np.positive: lambda g, _ans, _x: g,
+    np.absolute: absolute,
+    np.fabs: lambda g, _ans, x: g * np.sign(x),
+    np.sign: sign,
+    np.conjugate: lambda g, _ans, _x: conj(g),
+    np.square: lambda g, _ans, x: g * conj(2 * x),
+    np.sqrt: lambda g, ans, _x: g / conj(2 * ans),
+    np.cbrt: lambda g, ans, _x: g / (3 * ans * ans),
+    np.reciprocal: lambda g, ans, _x: -g * conj(ans * ans),
+    np.exp: lambda g, ans, _x: g * conj(ans),
+    np.exp2: lambda g, ans, _x: g * conj(ans) * LN2,
+    np.expm1: lambda g, ans, _x: g * conj(ans + 1),
+    np.log: lambda g, _ans, x: g / conj(x),
+    np.log2: lambda g, _ans, x: g / conj(x * LN2),
+    np.log10: lambda g, _ans, x: g / conj(x * LN10),
+    np.log1p: lambda g, _ans, x: g / conj(x + 1),
+    np.sin: lambda g, _ans, x: g * conj(np.cos(x)),
+    np.cos: lambda g, _ans, x: -g * conj(np.sin(x)),
+    np.tan: lambda g, ans, _x: g * conj(1 + ans * ans),
+    np.arcsin: lambda g, _ans, x: g / conj(np.sqrt(1 - x * x)),
+    np.arccos: lambda g, _ans, x: -g / conj(np.sqrt(1 - x * x)),
+    np.arctan: lambda g, _ans, x: g / conj(1 + x * x),
+    np.sinh: lambda g, _ans, x: g * conj(np.cosh(x)),
+    np.cosh: lambda g, _ans, x: g * conj(np.sinh(x)),
+    np.tanh: lambda g, ans, _x: g * conj(1 - ans * ans),
+    np.arcsinh: lambda g, _ans, x: g / conj(np.sqrt(x * x + 1)),
+    np.arccosh: lambda g, _ans, x: g / conj(np.sqrt(x - 1) * np.sqrt(x + 1)),
+    np.arctanh: lambda g, _ans, x: g / conj(1 - x * x),
+    np.deg2rad: lambda g, _ans, _x: g * (np.pi / 180),
+    np.radians: lambda g, _ans, _x: g * (np.pi / 180),
+    np.rad2deg: lambda g, _ans, _x: g * (180 / np.pi),
+    np.degrees: lambda g, _ans, _x: g * (180 / np.pi),
+    np.floor: zero,
+    np.ceil: zero,
+    np.trunc: zero,
+    np.rint: zero,
+}
+
+BINARY: dict[Any, Any] = {
+    np.add: (lambda g, _ans, _x, _y: g, lambda g, _ans, _x, _y: g),
+    np.subtract: (lambda g, _ans, _x, _y: g, lambda g, _ans, _x, _y: -g),
+    np.multiply: (lambda g, _ans, _x, y: g * conj(y), lambda g, _ans, x, _y: g * conj(x)),
+    np.divide: (lambda g, _ans, _x, y: g / conj(y), lambda g, ans, _x, y: -g * conj(ans / y)),
+    np.power: (power_x, power_y),
+    np.float_power: (power_x, power_y),
+    np.maximum: (larger, swapped(larger)),
+    np.minimum: (smaller, swapped(smaller)),
+    np.fmax: (
+        lambda g, _ans, x, y: np.where((x >= y) | np.isnan(y), g, 0),
+        lambda g, _ans, x, y: np.where((x >= y) | np.isnan(y), 0, g),
+    ),
+    np.fmin: (
+        lambda g, _ans, x, y: np.where((x <= y) | np.isnan(y), g, 0),
+        lambda g, _ans, x, y: np.where((x <= y) | np.isnan(y), 0, g),
+    ),
+    np.arctan2: (
+        lambda g, _ans, y, x: g * (x / (x * x + y * y)),
+        lambda g, _ans, y, x: -g * (y / (x * x + y * y)),
+    ),
+    np.hypot: (lambda g, ans, x, _y: g * (x / ans), lambda g, ans, _x, y: g * (y / ans)),
+    np.logaddexp: (lambda g, ans, x, _y: g * np.exp(x - ans), lambda g, ans, _x, y: g * np.exp(y - ans)),
+    np.logaddexp2: (lambda g, ans, x, _y: g * np.exp2(x - ans), lambda g, ans, _x, y: g * np.exp2(y - ans)),
+    np.remainder: (lambda g, _ans, _x, _y: g, lambda g, _ans, x, y: -g * np.floor(x / y)),
+    np.fmod: (lambda g, _ans, _x, _y: g, lambda g, _ans, x, y: -g * np.trunc(x / y)),
+    np.copysign: (lambda g, ans, x, _y: g * (np.sign(ans) * np.sign(x)), zero),
+    np.ldexp: (lambda g, _ans, _x, n: np.ldexp(g, n), None),
+    np.heaviside: (zero, lambda g, _ans, x, _y: np.where(x == 0, g, 0)),
+    np.floor_divide: (zero, zero),
+}
+
+for _fun, _vjp in UNARY.items():
+    add(_fun, _vjp)
+for _ufunc, _vjps in BINARY.items():
+    add(_ufunc, *_vjps, broadcasts=True)
+
+# The operator ** is faster than the function for the usual powers.
+power = operator.pow
+RULES[power] = Rule(power, (power_x, power_y), broadcasts=True)
+RULES[power].name = "numpy.power"
+
+# Not ufuncs.
+add(np.real, lambda g, _ans, x: g)
+add(np.imag, lambda g, _ans, x: g * 1j if x.dtype.kind == "c" else np.zeros_like(g))
+add(np.angle, angle)
+add(np.copy, lambda g, _ans, _x: g)
+add(np.round, lambda g, _ans, _x, decimals=0: np.zeros_like(g))
+add(np.around, lambda g, _ans, _x, decimals=0: np.zeros_like(g))
+add(np.fix, lambda g, _ans, _x: np.zeros_like(g))
+add(
+    np.nan_to_num,
+    lambda g, _ans, x, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
+)
+
+
+@primitive(
+    None,
+    lambda g, _ans, condition, _x, _y: np.where(condition, g, 0),
+    lambda g, _ans, condition, _x, _y: np.where(condition, 0, g),
+    broadcasts=True,
+)
+def _where(condition, x, y):
+    return np.where(condition, x, y)
+
+
+@composite(np.where)
+def where(condition, *values):
+    return _where(condition, *values) if values else np.nonzero(condition)
+
+
+@composite(np.select)
+def select(condlist, choicelist, default=0):
+    found = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        found = np.where(condition, choice, found)
+    return found
+
+
+@primitive(
+    lambda g, _ans, x, low, high: np.where((x >= low) & (x <= high), g, 0),
+    lambda g, _ans, x, low, high: np.where((x < low) & (low < high), g, 0),
+    lambda g, _ans, x, low, high: np.where((x > high) | (high <= low), g, 0),
+    broadcasts=True,
+)
+def _clip(x, low, high):
+    return np.clip(x, low, high)
+
+
+@composite(np.clip)
+def clip(a, a_min=None, a_max=None, *, min=None, max=None):
+    low = min if a_min is None else a_min
+    high = max if a_max is None else a_max
+    return _clip(a, -np.inf if low is None else low, np.inf if high is None else high)
+
+
+@composite(np.sinc)
+def sinc(x):
+    y = np.pi * x
+    small = np.abs(y) < 1e-3
+    # The Taylor series has the derivatives that the quotient loses near 0.
+    z = np.where(small, y, 0)
+    return np.where(small, 1 - z**2 / 6 + z**4 / 120, np.sin(y) / np.where(small, 1, y))
+
+
+PLAIN.update(
+    [
+        *(np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal),
+        *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
+        *(np.isnan, np.isfinite, np.isinf, np.signbit, np.spacing, np.nextafter, np.frexp),
+        *(np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isreal, np.iscomplex, np.isrealobj),
+        *(np.iscomplexobj, np.isposinf, np.isneginf),
+    ]
+)

@@ -1,0 +1,254 @@
+"""The graph, and the backward pass through it.
+
+A `Node` is one operation: its rule, the arrays it was called with, and its parents, the nodes (or leaf Tensors)
+that its arguments came from. Links go to older objects only, so that nothing here is a reference cycle. The pass
+is a loop, not a recursion, and works through graphs of any depth; gradients and saved arrays are let go as soon
+as they have been used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._rules import Rule, Traced, unbroadcast
+
+SECOND_TIME = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "saved tensors after calling backward."
+)
+
+
+class Node:
+    """One recorded operation; see the module."""
+
+    __slots__ = ("ans", "args", "inputs", "keep", "kwargs", "parents", "rule", "versions", "writes")
+
+    def __init__(
+        self,
+        rule: Rule,
+        args: Any,
+        kwargs: dict[str, Any],
+        inputs: Any,
+        parents: tuple[Any, ...],
+        versions: tuple[int, ...],
+        ans: Any,
+    ) -> None:
+        self.rule = rule
+        # As the function got them: arrays and constants. None once they have been freed.
+        self.args = args
+        self.kwargs = kwargs
+        # The same with Tensors in place of their arrays, for passes that are recorded themselves.
+        self.inputs = inputs
+        self.parents = parents
+        # How often each argument had been changed in place when it was used.
+        self.versions = versions
+        self.ans = ans
+        # How often the memory of the result has been written to since.
+        self.writes = 0
+        # A weak reference to the Tensor that wants to know its gradient (retain_grad).
+        self.keep: Any = None
+
+
+Wrap = Callable[[Any, Node], Any]
+
+
+def run(
+    seeds: Sequence[tuple[Any, Any]],
+    *,
+    retain: bool,
+    wrap: Wrap | None = None,
+    wanted: Sequence[Any] | None = None,
+) -> dict[Any, Any]:
+    """Take gradients from the outputs back.
+
+    Parameters
+    ----------
+    seeds : sequence of (Node or leaf, gradient)
+        Where to begin.
+    retain : bool
+        Keep what was saved, for another pass.
+    wrap : callable, optional
+        Makes a Tensor of a result and its node. If given, gradients are Tensors and the pass is recorded.
+    wanted : sequence of Node or leaf, optional
+        Stop there, and return their gradients; no leaf accumulates anything then.
+
+    Returns
+    -------
+    dict
+        The gradients of those in `wanted` that the outputs depend on.
+    """
+    counts = _reachable(seeds) if wanted is None else _leading_to(seeds, set(wanted))
+    grads: dict[Any, Any] = {}
+    # The targets whose gradient is an array that belongs to this pass, so that it can be added to.
+    owned: set[Any] = set()
+    found: dict[Any, Any] = {}
+    leaves: list[tuple[Any, Any, bool]] = []
+    for target, seed in seeds:
+        if target in counts:
+            grads[target] = grads[target] + seed if target in grads else seed
+    ready = [target for target in grads if not counts[target]]
+    stops = None if wanted is None else set(wanted)
+    while ready:
+        node = ready.pop()
+        g = grads.pop(node)
+        if stops is not None and node in stops:
+            found[node] = g
+        if type(node) is not Node:
+            leaves.append((node, g, node in owned))
+            continue
+        if node.keep is not None and (tensor := node.keep()) is not None and tensor._node is node:
+            leaves.append((tensor, g, False))
+        rule = node.rule
+        args, kwargs, ans = node.args, node.kwargs, node.ans
+        if wrap is None:
+            values = args
+        else:
+            values = node.inputs
+            ans = wrap(ans, node)
+        for i, parent in enumerate(node.parents):
+            if parent is None or parent not in counts:
+                continue
+            if rule.joint:
+                vjp, k, like = rule.vjps[0], 0, args[0][i]
+                _check_unchanged(node, k)
+                out = vjp(g, ans, i, *values, **kwargs)
+            else:
+                vjp, k, like = rule.vjps[i], i, args[i]
+                _check_unchanged(node, k)
+                out = vjp(g, ans, *values, **kwargs) if kwargs else vjp(g, ans, *values)
+            if not rule.ours and not isinstance(out, (np.ndarray, Traced)):
+                out = np.asarray(out)
+            if out.shape != like.shape:
+                out = _reshaped(out, like.shape, rule)
+            if out.dtype is not like.dtype and out.dtype != like.dtype:
+                out = _cast(out, like.dtype)
+            before = grads.get(parent)
+            if before is None:
+                grads[parent] = out
+                if out is not g and rule.ours and wrap is None and type(out) is np.ndarray and out.base is None:
+                    owned.add(parent)
+            elif parent in owned:
+                np.add(before, out, out=before)
+            else:
+                grads[parent] = before + out
+                if wrap is None and type(before) is np.ndarray and before.ndim:
+                    owned.add(parent)
+            counts[parent] -= 1
+            if not counts[parent]:
+                ready.append(parent)
+        if not retain:
+            node.args = node.inputs = node.ans = None
+            node.parents = ()
+    if stops is None:
+        for leaf, g, mine in leaves:
+            leaf._accumulate(g, mine)
+    else:
+        for tensor, g, mine in leaves:
+            if tensor._node is not None and tensor._node not in stops:
+                tensor._accumulate(g, mine)
+    return found
+
+
+def _reachable(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
+    """Everything the outputs depend on, and from how many places each of these is reached."""
+    counts: dict[Any, int] = {target: 0 for target, _ in seeds}
+    stack = list(counts)
+    while stack:
+        node = stack.pop()
+        if type(node) is Node:
+            if node.args is None:
+                raise RuntimeError(SECOND_TIME)
+            for parent in node.parents:
+                if parent is not None:
+                    if parent in counts:
+                        counts[parent] += 1
+                    else:
+                        counts[parent] = 1
+                        stack.append(parent)
+    return counts
+
+
+def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any, int]:
+    """The same, of what lies between the outputs and `wanted` only: nothing else need be computed."""
+    children: dict[Any, list[Node]] = {}
+    seen = {target for target, _ in seeds}
+    stack = list(seen)
+    while stack:
+        node = stack.pop()
+        if type(node) is Node:
+            for parent in node.parents:
+                if parent is not None:
+                    children.setdefault(parent, []).append(node)
+                    if parent not in seen:
+                        seen.add(parent)
+                        stack.append(parent)
+    useful = wanted & seen
+    if len(useful) < len(wanted) and any(type(node) is Node and node.args is None for node in seen):
+        raise RuntimeError(SECOND_TIME)
+    stack = list(useful)
+    while stack:
+        for child in children.get(stack.pop(), ()):
+            if child not in useful:
+                useful.add(child)
+                stack.append(child)
+    counts = dict.fromkeys(useful, 0)
+    for node in useful:
+        for parent in node.parents if type(node) is Node else ():
+            if parent in counts:
+                if node.args is None:
+                    raise RuntimeError(SECOND_TIME)
+                counts[parent] += 1
+    return counts
+
+
+def _check_unchanged(node: Node, k: int) -> None:
+    """Refuse to use a value that the rule looks at, if it is not any more what it was."""
+    rule = node.rule
+    if node.writes and rule.needs_ans[k]:
+        raise _changed(node.ans, node.writes, 0, rule.name)
+    versions = node.versions
+    if rule.joint:
+        for tensor, version in zip(node.inputs[0], versions, strict=True):
+            if isinstance(tensor, Traced) and tensor._current() != version:  # type: ignore[attr-defined]
+                raise _changed_input(tensor, version)
+        return
+    needs = rule.needs[k]
+    for j in range(len(versions)) if needs is None else needs:
+        if j < len(versions):
+            tensor = node.inputs[j]
+            if isinstance(tensor, Traced) and tensor._current() != versions[j]:  # type: ignore[attr-defined]
+                raise _changed_input(tensor, versions[j])
+
+
+def _changed_input(tensor: Any, version: int) -> RuntimeError:
+    origin = tensor._node
+    return _changed(tensor._data, tensor._current(), version, origin.rule.name if origin else None)
+
+
+def _changed(array: Any, now: int, then: int, origin: str | None) -> RuntimeError:
+    where = f", which is output 0 of {origin}," if origin else ""
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[{array.dtype} {list(array.shape)}]{where} is at version {now}; expected version {then} instead. "
+        "Hint: change a copy (t.copy()) in place, or write t = t + x for t += x"
+    )
+
+
+def _reshaped(out: Any, shape: tuple[int, ...], rule: Rule) -> Any:
+    summed = unbroadcast(out, shape) if rule.broadcasts else out
+    if summed.shape != shape:
+        raise RuntimeError(
+            f"the rule of {rule.name} returned a gradient of shape {out.shape} for an argument of shape {shape}"
+        )
+    return summed
+
+
+def _cast(g: Any, dtype: Any) -> Any:
+    if g.dtype.kind == "c" and dtype.kind != "c":
+        g = np.real(g)
+    return g if g.dtype == dtype else g.astype(dtype)

@@ -1,0 +1,290 @@
+"""Rules of products of matrices, einsum, and linear algebra."""
+
+from __future__ import annotations
+
+import math
+import string
+
+import numpy as np
+
+from ._rules import add, composite, conj, primitive, transposed
+
+# ---- products
+
+
+def _matmul_x(g, _ans, _x, y):
+    if y.ndim == 1:
+        return (g[..., None] if _x.ndim > 1 else g) * conj(y)
+    if _x.ndim == 1:
+        return (conj(y) @ g[..., None])[..., 0]
+    return g @ transposed(y)
+
+
+def _matmul_y(g, _ans, x, _y):
+    if x.ndim == 1:
+        if _y.ndim == 1:
+            return g * conj(x)
+        return conj(x)[:, None] * g[..., None, :]
+    if _y.ndim == 1:
+        return (transposed(x) @ g[..., None])[..., 0]
+    return transposed(x) @ g
+
+
+add(np.matmul, _matmul_x, _matmul_y, broadcasts=True)
+
+
+@composite(np.linalg.matmul)
+def matmul(x1, x2):
+    return x1 @ x2
+
+
+@composite(np.vecdot, np.linalg.vecdot)
+def vecdot(x1, x2, *, axis=-1):
+    return np.sum(conj(x1) * x2, axis=axis)
+
+
+def matvec(x1, x2):
+    return (x1 @ x2[..., None])[..., 0]
+
+
+def vecmat(x1, x2):
+    return (conj(x1)[..., None, :] @ x2)[..., 0, :]
+
+
+# Of NumPy 2.2 and later.
+for _fun in (matvec, vecmat):
+    if hasattr(np, _fun.__name__):
+        composite(getattr(np, _fun.__name__))(_fun)
+
+
+@composite(np.dot)
+def dot(a, b):
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return a * b
+    if np.ndim(a) <= 2 and np.ndim(b) <= 2:
+        return a @ b
+    return np.tensordot(a, b, (-1, -2 if np.ndim(b) > 1 else -1))
+
+
+@composite(np.inner)
+def inner(a, b):
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return a * b
+    return np.tensordot(a, b, (-1, -1))
+
+
+@composite(np.vdot)
+def vdot(a, b):
+    return np.ravel(conj(a)) @ np.ravel(b)
+
+
+@composite(np.outer, np.linalg.outer)
+def outer(a, b):
+    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+
+
+@composite(np.kron)
+def kron(a, b):
+    ndim = max(np.ndim(a), np.ndim(b))
+    first = (1,) * (ndim - np.ndim(a)) + np.shape(a)
+    second = (1,) * (ndim - np.ndim(b)) + np.shape(b)
+    left = np.reshape(a, [n for m in first for n in (m, 1)])
+    right = np.reshape(b, [n for m in second for n in (1, m)])
+    return np.reshape(left * right, [m * n for m, n in zip(first, second, strict=True)])
+
+
+@composite(np.tensordot, np.linalg.tensordot)
+def tensordot(a, b, axes=2):
+    if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
+        n = int(axes)
+        axes_a, axes_b = list(range(np.ndim(a) - n, np.ndim(a))), list(range(n))
+    else:
+        axes_a, axes_b = ([i] if np.ndim(i) == 0 else list(i) for i in axes)
+    shape_a, shape_b = np.shape(a), np.shape(b)
+    axes_a, axes_b = [i % len(shape_a) for i in axes_a], [i % len(shape_b) for i in axes_b]
+    if [shape_a[i] for i in axes_a] != [shape_b[i] for i in axes_b]:
+        raise ValueError("shape-mismatch for sum")
+    free_a = [i for i in range(len(shape_a)) if i not in axes_a]
+    free_b = [i for i in range(len(shape_b)) if i not in axes_b]
+    rows = tuple(shape_a[i] for i in free_a)
+    columns = tuple(shape_b[i] for i in free_b)
+    n = math.prod(shape_a[i] for i in axes_a)
+    left = np.reshape(np.transpose(a, free_a + axes_a), (math.prod(rows), n))
+    right = np.reshape(np.transpose(b, axes_b + free_b), (n, math.prod(columns)))
+    return np.reshape(left @ right, rows + columns)
+
+
+@composite(np.cross, np.linalg.cross)
+def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(a, axisa, 0), np.moveaxis(b, axisb, 0)
+    if a.shape[0] != 3 or b.shape[0] != 3:
+        raise ValueError("Both input arrays must be (arrays of) 3-dimensional vectors")
+    parts = [a[i] * b[j] - a[j] * b[i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    return np.moveaxis(np.stack(parts, 0), 0, axisc)
+
+
+# ---- einsum
+
+
+def _subscripts(subscripts, operands):
+    """Inputs and output with a letter for each axis, the ellipsis included."""
+    subscripts = subscripts.replace(" ", "")
+    left, arrow, right = subscripts.partition("->")
+    unused = [c for c in string.ascii_letters if c not in subscripts]
+    inputs, longest = [], 0
+    for subs, operand in zip(left.split(","), operands, strict=True):
+        hidden = np.ndim(operand) - (len(subs) - 3)
+        if "..." in subs:
+            longest = max(longest, hidden)
+        inputs.append((subs, hidden))
+    dots = unused[:longest]
+    full = [subs.replace("...", "".join(dots[longest - hidden :])) for subs, hidden in inputs]
+    if not arrow:
+        letters = "".join(full)
+        once = sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots)
+        return full, "".join(dots) + "".join(once), unused[longest:]
+    return full, right.replace("...", "".join(dots)), unused[longest:]
+
+
+@primitive(lambda g, _ans, i, operands, subscripts: _einsum_vjp(g, i, operands, subscripts), joint=True)
+def _einsum(operands, subscripts):
+    return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+
+
+def _einsum_vjp(g, i, operands, subscripts):
+    """The same product with `g` in place of operand i, summed to its axes."""
+    inputs, output, unused = _subscripts(subscripts, operands)
+    shape, mine = np.shape(operands[i]), inputs[i]
+    others = [
+        (s, conj(np.asarray(o) if np.isscalar(o) else o))
+        for j, (s, o) in enumerate(zip(inputs, operands, strict=True))
+        if j != i
+    ]
+    sources = [(output, g), *others]
+    target = ""
+    for letter, n in zip(mine, shape, strict=True):
+        if letter in target:
+            # A diagonal: the second axis gets a letter of its own, and a matrix that ties it to the first.
+            twin = unused.pop()
+            sources.append((letter + twin, np.eye(n, dtype=g.dtype)))
+            target += twin
+        else:
+            target += letter
+    known = set("".join(s for s, _ in sources))
+    # What one element stands for many of is summed, by not being in the result.
+    single = {c for c, n in zip(target, shape, strict=True) if n == 1}
+    available = "".join(c for c in target if c in known and c not in single)
+    result = np.einsum(
+        ",".join(s for s, _ in sources) + "->" + available, *(o for _, o in sources), optimize=len(sources) > 2
+    )
+    lengths = dict(zip(available, result.shape, strict=True))
+    result = np.reshape(result, [lengths.get(c, 1) for c in target])
+    # Summed over in the product, or one element in all others: the gradient is the same along these axes.
+    return result if result.shape == shape else result * np.ones(shape, g.dtype)
+
+
+@composite(np.einsum)
+def einsum(*operands, optimize=False, **kwargs):
+    if not operands or not isinstance(operands[0], str):
+        raise TypeError("numpy.einsum has a rule for subscripts in a string only, einsum('ij,j->i', a, b)")
+    if kwargs:
+        raise TypeError(f"numpy.einsum with {', '.join(kwargs)} has no rule for its gradient")
+    return _einsum(operands[1:], operands[0])
+
+
+# ---- linear algebra
+
+
+def _solve_b(g, a):
+    return np.linalg.solve(transposed(a), g)
+
+
+def _solve_a(g, ans, a, _b):
+    gb = _solve_b(g, a)
+    if _b.ndim == 1:
+        return -gb[..., :, None] * conj(ans)[..., None, :]
+    return -gb @ transposed(ans)
+
+
+add(np.linalg.solve, _solve_a, lambda g, _ans, a, _b: _solve_b(g, a), broadcasts=True)
+
+
+def _inv(g, ans, _a):
+    turned = transposed(ans)
+    return -turned @ g @ turned
+
+
+def _det(g, ans, a):
+    return (g * conj(ans))[..., None, None] * transposed(np.linalg.inv(a))
+
+
+def _phi(x):
+    """The lower triangle, with half the (real) diagonal."""
+    lower = np.tril(x, -1)
+    diagonal = np.real(np.diagonal(x, 0, -2, -1)) / 2
+    return lower + diagonal[..., None, :] * np.eye(x.shape[-1])
+
+
+def _cholesky(g, ans, _a):
+    # Symmetric, as in torch, although only one triangle is read.
+    upper = transposed(ans)
+    inverse = np.linalg.inv(upper)
+    s = inverse @ _phi(upper @ g) @ transposed(inverse)
+    return (s + transposed(s)) / 2
+
+
+add(np.linalg.inv, _inv)
+add(np.linalg.det, _det)
+add(np.linalg.cholesky, _cholesky)
+
+
+def _sign_of_det(g, ans, a):
+    if a.dtype.kind != "c":
+        return np.zeros(a.shape, a.dtype)
+    # The sign turns by the imaginary part of trace(inv(a) da).
+    turn = -np.imag(conj(g) * ans)
+    return (turn * 1j)[..., None, None] * transposed(np.linalg.inv(a))
+
+
+@primitive(_sign_of_det)
+def _det_sign(a):
+    return np.linalg.slogdet(a)[0]
+
+
+@primitive(lambda g, _ans, a: g[..., None, None] * transposed(np.linalg.inv(a)))
+def _det_log(a):
+    return np.linalg.slogdet(a)[1]
+
+
+_SLOGDET = type(np.linalg.slogdet(np.eye(1)))
+
+
+@composite(np.linalg.slogdet)
+def slogdet(a):
+    return _SLOGDET(_det_sign(a), _det_log(a))
+
+
+@composite(np.linalg.matrix_power)
+def matrix_power(a, n):
+    if n < 0:
+        a, n = np.linalg.inv(a), -n
+    found = None
+    while n:
+        if n & 1:
+            found = a if found is None else found @ a
+        n >>= 1
+        if n:
+            a = a @ a
+    if found is None:
+        return a * 0 + np.eye(a.shape[-1], dtype=a.dtype)
+    return found
+
+
+@composite(np.linalg.multi_dot)
+def multi_dot(arrays):
+    found = arrays[0]
+    for array in arrays[1:]:
+        found = found @ array
+    return found

@@ -1,0 +1,105 @@
+"""Whether operations are recorded: a switch that each thread has for itself."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread are recorded for a backward pass.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from rprop_ref import autograd
+    >>> with autograd.no_grad():
+    ...     autograd.is_grad_enabled()
+    False
+    """
+    return mode.enabled
+
+
+class _SetMode:
+    """Set the switch for a block, or for each call of a function; the old value comes back after it."""
+
+    _enabled: bool
+
+    def __init__(self) -> None:
+        # A stack, so that one object can be entered again inside its own block.
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.enabled)
+        mode.enabled = self._enabled
+
+    def __exit__(self, *exception: object) -> None:
+        mode.enabled = self._before.pop()
+
+    def __call__(self, function: Function) -> Function:
+        kind = type(self)
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with kind():
+                return function(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+    def __new__(cls, function: Function | None = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        self.__init__()  # type: ignore[misc]
+        return self(function)
+
+
+class no_grad(_SetMode):  # noqa: N801
+    """Record nothing: a context manager, and a decorator with or without parentheses.
+
+    The results of operations do not require gradients, and values that require one may be changed in place.
+    Only this thread is affected.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rprop_ref import Parameter, no_grad
+    >>> w = Parameter(np.ones(2))
+    >>> with no_grad():
+    ...     w -= 0.5
+    >>> w
+    Parameter([0.5, 0.5], dtype=float64)
+    """
+
+    _enabled = False
+
+
+class enable_grad(_SetMode):  # noqa: N801
+    """Record again, inside a `no_grad`: a context manager, and a decorator with or without parentheses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rprop_ref import Parameter, enable_grad, no_grad
+    >>> w = Parameter(np.ones(2))
+    >>> with no_grad():
+    ...     with enable_grad():
+    ...         (w * 2).requires_grad
+    True
+    """
+
+    _enabled = True

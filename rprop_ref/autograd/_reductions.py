@@ -1,0 +1,268 @@
+"""Rules of sums, means, extremes, sorting, and the like."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from ._rules import add, composite, conj, is_constant, primitive
+
+
+def kept(ans, ndim, axis, keepdims):
+    """A result of a reduction, with the axes of length one that it would have with ``keepdims=True``."""
+    if keepdims or ans.ndim == ndim:
+        return ans
+    if axis is None:
+        return np.reshape(ans, (1,) * ndim)
+    axes = normalize_axis_tuple(axis, ndim)
+    lengths = iter(ans.shape)
+    return np.reshape(ans, tuple(1 if i in axes else next(lengths) for i in range(ndim)))
+
+
+def expanded(g, x, axis, keepdims):
+    """A gradient of a reduction, at every element that went into it."""
+    if not is_constant(g):
+        return np.broadcast_to(kept(g, x.ndim, axis, keepdims), x.shape)
+    out = np.empty(x.shape, g.dtype)
+    out[...] = g if axis is None else kept(g, x.ndim, axis, keepdims)
+    return out
+
+
+def number(x, axis):
+    """How many elements go into each result."""
+    if axis is None:
+        return x.size
+    return math.prod(x.shape[i] for i in normalize_axis_tuple(axis, x.ndim))
+
+
+def extreme(g, ans, x, axis=None, _out=None, keepdims=False):
+    # Ties share the gradient, as in torch's amax.
+    best = kept(ans, x.ndim, axis, keepdims)
+    here = (x == best) | (np.isnan(x) & np.isnan(best))
+    share = np.add.reduce(here, axis=axis if axis is None else normalize_axis_tuple(axis, x.ndim), keepdims=True)
+    return np.where(here, kept(g, x.ndim, axis, keepdims) / share.astype(g.dtype), 0)
+
+
+def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
+    """The products of the others, from those before and those after: right for zeros as well."""
+    axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
+    if not axes:
+        return g
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    order = (*rest, *axes)
+    rows = np.reshape(np.transpose(x, order), (*(x.shape[i] for i in rest), -1))
+    ones = np.ones((*rows.shape[:-1], 1), x.dtype)
+    before = np.cumprod(np.concatenate([ones, rows[..., :-1]], -1), axis=-1)
+    after = np.flip(np.cumprod(np.concatenate([ones, np.flip(rows, -1)[..., :-1]], -1), axis=-1), -1)
+    others = np.reshape(before * after, tuple(x.shape[i] for i in order))
+    return kept(g, x.ndim, axis, keepdims) * conj(np.transpose(others, np.argsort(order)))
+
+
+def cumsum(g, _ans, _x, axis=None, dtype=None):
+    if axis is None:
+        return np.reshape(np.flip(np.cumsum(np.flip(g))), _x.shape)
+    return np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
+
+
+def cumprod(g, _ans, x, axis=None, dtype=None):
+    """From the derivative of each product with respect to each factor: O(n * n), and right for zeros."""
+    if axis is None:
+        return np.reshape(cumprod(g, None, np.ravel(x), 0), x.shape)
+    rows, g = np.moveaxis(x, axis, -1), np.moveaxis(g, axis, -1)
+    n = rows.shape[-1]
+    parts = []
+    for k in range(n):
+        without = np.concatenate([rows[..., :k], np.ones((*rows.shape[:-1], 1), x.dtype), rows[..., k + 1 :]], -1)
+        parts.append(np.sum(g[..., k:] * conj(np.cumprod(without, axis=-1)[..., k:]), axis=-1))
+    return np.moveaxis(np.stack(parts, -1), -1, axis)
+
+
+def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+    n = number(x, axis) - (ddof if correction is None else correction)
+    g = kept(g, x.ndim, axis, keepdims)
+    return g * (x - np.mean(x, axis=axis, keepdims=True)) * (2 / n)
+
+
+def deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+    n = number(x, axis) - (ddof if correction is None else correction)
+    flat = ans == 0
+    # 0 where all elements are equal, as in torch.
+    g = kept(np.where(flat, 0, g / np.where(flat, 1, ans)), x.ndim, axis, keepdims)
+    return g * (x - np.mean(x, axis=axis, keepdims=True)) * (1 / n)
+
+
+def sort(g, _ans, x, axis=-1):
+    if axis is None:
+        return np.reshape(sort(g, None, np.ravel(x), 0), x.shape)
+    values = x if isinstance(x, np.ndarray) else x.data
+    back = np.argsort(np.argsort(values, axis=axis, kind="stable"), axis=axis)
+    return np.take_along_axis(g, back, axis)
+
+
+REDUCTIONS: dict[Any, Any] = {
+    np.sum: lambda g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False: expanded(g, _x, axis, keepdims),
+    np.mean: lambda g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False: expanded(
+        g / number(_x, axis), _x, axis, keepdims
+    ),
+    np.prod: prod,
+    np.max: extreme,
+    np.min: extreme,
+    np.amax: extreme,
+    np.amin: extreme,
+    np.var: variance,
+    np.std: deviation,
+    np.cumsum: cumsum,
+    np.cumprod: cumprod,
+    np.sort: sort,
+}
+for _fun, _vjp in REDUCTIONS.items():
+    add(_fun, _vjp)
+
+
+def _norm_vjp(g, ans, x, axis, keepdims):
+    flat = ans == 0
+    return kept(np.where(flat, 0, g / np.where(flat, 1, ans)), x.ndim, axis, keepdims) * x
+
+
+@primitive(_norm_vjp)
+def norm2(x, axis, keepdims):
+    """The square root of the sum of squares, with a gradient of 0 at 0."""
+    return np.sqrt(np.add.reduce(np.real(x * np.conjugate(x)), axis=axis, keepdims=keepdims))
+
+
+@composite(np.linalg.norm)
+def norm(x, ord=None, axis=None, keepdims=False):
+    ndim = x.ndim
+    if axis is None and (ord is None or (ord == 2 and ndim == 1) or (ord == "fro" and ndim == 2)):
+        return norm2(x, tuple(range(ndim)), keepdims)
+    axes = normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)
+    if len(axes) == 1:
+        if ord is None or ord == 2:
+            return norm2(x, axes, keepdims)
+        if ord == np.inf:
+            return np.max(np.abs(x), axis=axes, keepdims=keepdims)
+        if ord == -np.inf:
+            return np.min(np.abs(x), axis=axes, keepdims=keepdims)
+        if ord == 0:
+            return np.sum(np.sign(np.abs(x)), axis=axes, keepdims=keepdims)
+        if isinstance(ord, str):
+            raise ValueError(f"Invalid norm order '{ord}' for vectors")
+        return np.sum(np.abs(x) ** ord, axis=axes, keepdims=keepdims) ** (1 / ord)
+    if len(axes) == 2:
+        if ord in (None, "fro"):
+            return norm2(x, axes, keepdims)
+        if ord in (1, -1, np.inf, -np.inf):
+            inner, outer = axes if abs(ord) == 1 else axes[::-1]
+            sums = np.sum(np.abs(x), axis=inner, keepdims=True)
+            found = (np.max if ord > 0 else np.min)(sums, axis=outer, keepdims=True)
+            return found if keepdims else np.squeeze(found, axes)
+    raise TypeError(f"numpy.linalg.norm with ord={ord!r} over {len(axes)} axes has no rule for its gradient")
+
+
+@composite(np.linalg.vector_norm)
+def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
+    axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
+    if ord == 2:
+        return norm2(x, axes, keepdims)
+    if len(axes) > 1:
+        raise TypeError(
+            f"numpy.linalg.vector_norm with ord={ord!r} over {len(axes)} axes has no rule for its gradient"
+        )
+    return norm(x, ord, axes[0], keepdims)
+
+
+@composite(np.linalg.matrix_norm)
+def matrix_norm(x, /, *, keepdims=False, ord="fro"):
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+@composite(np.polyval)
+def polyval(p, x):
+    found = 0 * x
+    for coefficient in p:
+        found = found * x + coefficient
+    return found
+
+
+@composite(np.diff)
+def diff(a, n=1, axis=-1):
+    for _ in range(n):
+        before = (slice(None),) * normalize_axis_index(axis, a.ndim)
+        a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
+    return a
+
+
+@composite(np.ptp)
+def ptp(a, axis=None, keepdims=False):
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+@composite(np.average)
+def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
+    if weights is None or returned:
+        if returned:
+            raise TypeError("numpy.average with returned=True has no rule for its gradient")
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    if np.shape(weights) != np.shape(a):
+        shape = [1] * np.ndim(a)
+        shape[axis] = -1
+        weights = np.reshape(weights, shape)
+    total = np.sum(weights * np.ones(np.shape(a)), axis=axis, keepdims=keepdims)
+    return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+
+
+@composite(np.median)
+def median(a, axis=None, *, keepdims=False):
+    ndim = a.ndim
+    rows = np.ravel(a) if axis is None else np.moveaxis(a, axis, -1)
+    n = rows.shape[-1]
+    rows = np.sort(rows, axis=-1)
+    found = (rows[..., (n - 1) // 2] + rows[..., n // 2]) / 2
+    return kept(found, ndim, axis, False) if keepdims else found
+
+
+@composite(np.nansum)
+def nansum(a, axis=None, *, keepdims=False):
+    return np.sum(np.where(np.isnan(a), 0, a), axis=axis, keepdims=keepdims)
+
+
+@composite(np.nanmean)
+def nanmean(a, axis=None, *, keepdims=False):
+    return nansum(a, axis, keepdims=keepdims) / np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
+
+
+@composite(np.trapezoid)
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    before = (slice(None),) * normalize_axis_index(axis, np.ndim(y))
+    if x is not None:
+        dx = np.diff(x, axis=0 if np.ndim(x) == 1 else axis)
+        if np.ndim(x) == 1:
+            dx = np.reshape(dx, (-1,) + (1,) * (np.ndim(y) - len(before) - 1))
+    return np.sum(dx * (y[(*before, slice(1, None))] + y[(*before, slice(None, -1))]) / 2, axis=axis)
+
+
+# ---- of our own
+
+
+def _logsumexp_vjp(g, ans, x, axis, keepdims):
+    return kept(g, x.ndim, axis, keepdims) * conj(np.exp(x - kept(ans, x.ndim, axis, keepdims)))
+
+
+@primitive(_logsumexp_vjp)
+def _logsumexp(x, axis, keepdims):
+    top = np.maximum.reduce(x.real, axis=axis, keepdims=True)
+    if not np.isfinite(top).all():
+        top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        found = np.log(np.add.reduce(np.exp(x - top), axis=axis, keepdims=True))
+    found = found + top
+    return found if keepdims else np.squeeze(found, axis)
+
+
+@primitive(lambda g, ans, _x, axis: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)))
+def _softmax(x, axis):
+    exps = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    return exps / np.add.reduce(exps, axis=axis, keepdims=True)

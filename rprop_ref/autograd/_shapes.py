@@ -1,0 +1,369 @@
+"""Rules of the functions that move elements about: shapes, indexing, joining and splitting."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from ._rules import BUFFERS, PLAIN, add, composite, is_constant, primitive, unbroadcast
+
+
+def _is_basic(index):
+    """Whether an index makes a view, so that no element is taken twice."""
+    items = index if type(index) is tuple else (index,)
+    return all(i is None or i is Ellipsis or isinstance(i, (int, slice, np.integer)) for i in items)
+
+
+@primitive(lambda g, _ans, _x, index, shape: g[index])
+def scatter(x, index, shape):
+    """Zeros, to which `x` is added at an index; elements that are indexed twice get both."""
+    out = np.zeros(shape, x.dtype)
+    if _is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):
+        out[index] = x
+    else:
+        np.add.at(out, index, x)
+    return out
+
+
+def getitem(x, index):
+    return x[index]
+
+
+add(getitem, lambda g, _ans, _x, index: scatter(g, index, _x.shape), view=True)
+
+
+def _last(index, shape):
+    """A number for each element of `x[index]`, and for each element of `x` the number that it keeps."""
+    taken = np.empty(shape, bool)[index]
+    numbers = np.arange(taken.size).reshape(taken.shape)
+    kept = np.full(shape, -1)
+    kept[index] = numbers
+    return kept, numbers
+
+
+def _set_values(g, value_shape, index):
+    taken = g[index]
+    if not _is_basic(index):
+        # Of values written to the same place only the last one stays.
+        kept, numbers = _last(index, g.shape)
+        taken = np.where(kept[index] == numbers, taken, 0)
+    return unbroadcast(taken, value_shape)
+
+
+@primitive(
+    lambda g, _ans, _x, _value, index: setitem(g, np.zeros((), g.dtype), index),
+    lambda g, _ans, _x, _value, index: _set_values(g, np.shape(_value), index),
+)
+def setitem(x, value, index):
+    """A copy of `x` with other values at an index."""
+    out = np.array(x)
+    out[index] = value
+    return out
+
+
+@primitive(lambda g, _ans, _x, _dtype: g)
+def astype(x, dtype):
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        x = x.real
+    return x.astype(dtype)
+
+
+def _inverse(axes, ndim):
+    return None if axes is None else np.argsort([a % ndim for a in axes])
+
+
+def _repeat(g, _ans, x, repeats, axis=None):
+    if axis is None:
+        return np.reshape(_repeat(g, None, np.reshape(x, -1), repeats, 0), x.shape)
+    axis = normalize_axis_index(axis, x.ndim)
+    counts = np.broadcast_to(repeats, x.shape[axis])
+    owner = np.repeat(np.arange(x.shape[axis]), counts)
+    return scatter(g, (slice(None),) * axis + (owner,), x.shape)
+
+
+def _tile(g, _ans, x, reps):
+    reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
+    shape = (1,) * (len(reps) - x.ndim) + x.shape
+    reps = (1,) * (x.ndim - len(reps)) + reps
+    pairs = [n for pair in zip(reps, shape, strict=True) for n in pair]
+    return np.reshape(np.sum(np.reshape(g, pairs), axis=tuple(range(0, len(pairs), 2))), x.shape)
+
+
+def _negated(shift):
+    return -shift if np.ndim(shift) == 0 else tuple(-s for s in shift)
+
+
+def _diagonal(g, _ans, x, offset=0, axis1=0, axis2=1):
+    rows, columns = x.shape[axis1], x.shape[axis2]
+    n = g.shape[-1]
+    i, j = np.arange(n) + builtins.max(-offset, 0), np.arange(n) + builtins.max(offset, 0)
+    rest = tuple(np.delete(x.shape, [axis1 % x.ndim, axis2 % x.ndim]))
+    # Indices put first move those axes to the front.
+    out = scatter(np.moveaxis(g, -1, 0), (i, j), (rows, columns, *rest))
+    return np.moveaxis(out, (0, 1), (axis1, axis2))
+
+
+def _trace(g, _ans, x, offset=0, axis1=0, axis2=1):
+    n = np.empty(x.shape, bool).diagonal(offset, axis1, axis2).shape[-1]
+    return _diagonal(np.broadcast_to(g[..., None], (*g.shape, n)), None, x, offset, axis1, axis2)
+
+
+def _take(g, _ans, x, indices, axis=None, _out=None, mode="raise"):
+    if axis is None:
+        n = x.size
+        return np.reshape(scatter(g, (_wrapped(indices, n, mode),), (n,)), x.shape)
+    axis = normalize_axis_index(axis, x.ndim)
+    return scatter(g, (slice(None),) * axis + (_wrapped(indices, x.shape[axis], mode),), x.shape)
+
+
+def _wrapped(indices, n, mode):
+    indices = np.asarray(indices)
+    return indices % n if mode == "wrap" else np.clip(indices, 0, n - 1) if mode == "clip" else indices
+
+
+def _take_along_axis(g, _ans, x, indices, axis=-1):
+    if axis is None:
+        return np.reshape(scatter(g, (indices,), (x.size,)), x.shape)
+    axis = normalize_axis_index(axis, x.ndim)
+    grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
+    grid[axis] = indices
+    return scatter(g, tuple(grid), x.shape)
+
+
+def _pad(g, _ans, _x, pad_width, mode="constant", constant_values=0):
+    widths = np.broadcast_to(pad_width, (_x.ndim, 2))
+    return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, _x.shape, strict=True))]
+
+
+def _pad_of(x, pad_width, mode="constant", constant_values=0):
+    if mode != "constant":
+        raise TypeError(f"numpy.pad has a rule for mode='constant' only, not {mode!r}")
+    return np.pad(x, pad_width, constant_values=constant_values)
+
+
+pad = primitive(_pad)(_pad_of)
+composite(np.pad)(pad)
+
+SHAPES: dict[Any, Any] = {
+    np.reshape: lambda g, _ans, _x, shape, order="C": np.reshape(g, _x.shape, order),
+    np.ravel: lambda g, _ans, _x, order="C": np.reshape(g, _x.shape, order),
+    np.transpose: lambda g, _ans, _x, axes=None: np.transpose(g, _inverse(axes, _x.ndim)),
+    np.swapaxes: lambda g, _ans, _x, axis1, axis2: np.swapaxes(g, axis1, axis2),
+    np.moveaxis: lambda g, _ans, _x, source, destination: np.moveaxis(g, destination, source),
+    np.squeeze: lambda g, _ans, _x, axis=None: np.reshape(g, _x.shape),
+    np.expand_dims: lambda g, _ans, _x, axis: np.reshape(g, _x.shape),
+    np.broadcast_to: lambda g, _ans, _x, shape: unbroadcast(g, _x.shape),
+    np.diagonal: lambda g, _ans, _x, offset=0, axis1=0, axis2=1: _diagonal(g, None, _x, offset, axis1, axis2),
+    np.flip: lambda g, _ans, _x, axis=None: np.flip(g, axis),
+    np.fliplr: lambda g, _ans, _x: np.fliplr(g),
+    np.flipud: lambda g, _ans, _x: np.flipud(g),
+    np.rot90: lambda g, _ans, _x, k=1, axes=(0, 1): np.rot90(g, -k, axes),
+}
+ELEMENTS: dict[Any, Any] = {
+    np.tile: lambda g, _ans, _x, reps: _tile(g, None, _x, reps),
+    np.repeat: lambda g, _ans, _x, repeats, axis=None: _repeat(g, None, _x, repeats, axis),
+    np.roll: lambda g, _ans, _x, shift, axis=None: np.roll(g, _negated(shift), axis),
+    np.trace: lambda g, _ans, _x, offset=0, axis1=0, axis2=1: _trace(g, None, _x, offset, axis1, axis2),
+    np.tril: lambda g, _ans, _x, k=0: np.tril(g, k),
+    np.triu: lambda g, _ans, _x, k=0: np.triu(g, k),
+    np.take: lambda g, _ans, _x, indices, axis=None, _out=None, mode="raise": _take(
+        g, None, _x, indices, axis, None, mode
+    ),
+    np.take_along_axis: lambda g, _ans, _x, indices, axis=-1: _take_along_axis(g, None, _x, indices, axis),
+}
+for _fun, _vjp in SHAPES.items():
+    add(_fun, _vjp, view=True)
+for _fun, _vjp in ELEMENTS.items():
+    add(_fun, _vjp)
+
+
+@composite(np.diag)
+def diag(v, k=0):
+    if v.ndim == 2:
+        return np.diagonal(v, k)
+    n = v.shape[0] + abs(k)
+    i = np.arange(v.shape[0])
+    return scatter(v, (i + builtins.max(-k, 0), i + builtins.max(k, 0)), (n, n))
+
+
+@composite(np.diagflat)
+def diagflat(v, k=0):
+    return diag(np.ravel(v), k)
+
+
+# ---- joining
+
+
+def _concatenate(g, _ans, i, _arrays, axis=0):
+    if axis is None:
+        start = sum(a.size for a in _arrays[:i])
+        return np.reshape(g[start : start + _arrays[i].size], _arrays[i].shape)
+    axis = axis % _arrays[i].ndim
+    start = sum(a.shape[axis] for a in _arrays[:i])
+    return g[(slice(None),) * axis + (slice(start, start + _arrays[i].shape[axis]),)]
+
+
+def _stack(g, _ans, i, _arrays, axis=0):
+    return g[(slice(None),) * (axis % g.ndim) + (i,)]
+
+
+add(np.concatenate, _concatenate, joint=True)
+add(np.stack, _stack, joint=True)
+
+
+@composite(np.atleast_1d)
+def atleast_1d(*arys):
+    found = tuple(np.reshape(a, (1,)) if np.ndim(a) == 0 else a for a in arys)
+    return found[0] if len(found) == 1 else found
+
+
+@composite(np.atleast_2d)
+def atleast_2d(*arys):
+    found = tuple(np.reshape(a, (1,) * (2 - np.ndim(a)) + np.shape(a)) if np.ndim(a) < 2 else a for a in arys)
+    return found[0] if len(found) == 1 else found
+
+
+@composite(np.atleast_3d)
+def atleast_3d(*arys):
+    found = []
+    for ary in arys:
+        a = atleast_2d(ary) if np.ndim(ary) != 1 else np.reshape(ary, (1, -1, 1))
+        found.append(np.reshape(a, (*np.shape(a), 1)) if np.ndim(a) == 2 else a)
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+@composite(np.vstack)
+def vstack(tup):
+    return np.concatenate([atleast_2d(a) for a in tup], 0)
+
+
+@composite(np.hstack)
+def hstack(tup):
+    arrays = [atleast_1d(a) for a in tup]
+    return np.concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
+
+
+@composite(np.dstack)
+def dstack(tup):
+    return np.concatenate([atleast_3d(a) for a in tup], 2)
+
+
+@composite(np.column_stack)
+def column_stack(tup):
+    return np.concatenate([a if np.ndim(a) >= 2 else np.reshape(a, (-1, 1)) for a in tup], 1)
+
+
+@composite(np.append)
+def append(arr, values, axis=None):
+    if axis is None:
+        return np.concatenate([np.ravel(arr), np.ravel(values)])
+    return np.concatenate([arr, values], axis)
+
+
+@composite(np.broadcast_arrays)
+def broadcast_arrays(*args):
+    shape = np.broadcast_shapes(*(np.shape(a) for a in args))
+    return tuple(np.broadcast_to(a, shape) for a in args)
+
+
+# ---- splitting
+
+
+@composite(np.array_split)
+def array_split(ary, indices_or_sections, axis=0):
+    n = ary.shape[axis]
+    if np.ndim(indices_or_sections) == 0:
+        each, extra = divmod(n, int(indices_or_sections))
+        sizes = [each + 1] * extra + [each] * (int(indices_or_sections) - extra)
+        stops = np.cumsum(sizes)[:-1].tolist()
+    else:
+        stops = [int(i) for i in indices_or_sections]
+    before = (slice(None),) * (axis % ary.ndim)
+    return [ary[(*before, slice(a, b))] for a, b in zip([0, *stops], [*stops, None], strict=True)]
+
+
+@composite(np.split)
+def split(ary, indices_or_sections, axis=0):
+    if np.ndim(indices_or_sections) == 0 and ary.shape[axis] % indices_or_sections:
+        raise ValueError("array split does not result in an equal division")
+    return array_split(ary, indices_or_sections, axis)
+
+
+@composite(np.vsplit)
+def vsplit(ary, indices_or_sections):
+    return split(ary, indices_or_sections, 0)
+
+
+@composite(np.hsplit)
+def hsplit(ary, indices_or_sections):
+    return split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1)
+
+
+@composite(np.dsplit)
+def dsplit(ary, indices_or_sections):
+    return split(ary, indices_or_sections, 2)
+
+
+@composite(np.delete)
+def delete(arr, obj, axis=None):
+    n = arr.size if axis is None else arr.shape[axis]
+    return np.take(arr, np.delete(np.arange(n), obj), axis=axis)
+
+
+@composite(np.meshgrid)
+def meshgrid(*xi, indexing="xy"):
+    n = len(xi)
+    grids = [np.reshape(x, (1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(xi)]
+    grids = broadcast_arrays(*grids)
+    return tuple(np.swapaxes(g, 0, 1) if indexing == "xy" and n > 1 else g for g in grids)
+
+
+@composite(np.linspace)
+def linspace(start, stop, num=50, endpoint=True):
+    steps = np.arange(num) / builtins.max(num - 1 if endpoint else num, 1)
+    steps = np.reshape(steps, (-1,) + (1,) * builtins.max(np.ndim(start), np.ndim(stop)))
+    return start * (1 - steps) + stop * steps
+
+
+@composite(np.matrix_transpose, np.linalg.matrix_transpose)
+def matrix_transpose(x):
+    return np.swapaxes(x, -1, -2)
+
+
+@composite(np.linalg.diagonal)
+def matrix_diagonal(x, /, *, offset=0):
+    return np.diagonal(x, offset, -2, -1)
+
+
+@composite(np.linalg.trace)
+def matrix_trace(x, /, *, offset=0):
+    return np.trace(x, offset, -2, -1)
+
+
+@composite(np.rollaxis)
+def rollaxis(a, axis, start=0):
+    axis = normalize_axis_index(axis, a.ndim)
+    return np.moveaxis(a, axis, start - 1 if axis < start else start)
+
+
+PLAIN.update(
+    [
+        *(np.shape, np.ndim, np.size, np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.lexsort),
+        *(np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.any, np.all, np.searchsorted, np.digitize),
+        *(np.result_type, np.min_scalar_type, np.shares_memory, np.may_share_memory, np.array2string),
+        *(np.array_repr, np.array_str, np.argpartition),
+    ]
+)
+BUFFERS.update([np.zeros_like, np.ones_like, np.empty_like])
+
+
+@composite(np.full_like)
+def full_like(a, fill_value, dtype=None):
+    if not is_constant(fill_value):
+        return np.broadcast_to(fill_value, np.shape(a)).astype(dtype or a.dtype)
+    out = np.empty_like(a, dtype=dtype)
+    out[...] = fill_value
+    return out

@@ -1,0 +1,401 @@
+"""Calls of every function that has a rule, for the tests of gradients.
+
+Each case is a function that is written for arrays, and the arrays to call it with. Values keep away from kinks and
+poles, so that finite differences make sense.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.special as sc
+
+from rprop_ref.autograd import _linalg, _reductions, _shapes, _special
+from rprop_ref.autograd._elementwise import _clip, _where, power
+
+_rng = np.random.default_rng(5)
+
+
+def real(*shape, low=-2.0, high=2.0):
+    """Values that are all different, at random between two bounds, and 0 is not among them."""
+    n = int(np.prod(shape))
+    grid = np.linspace(low, high, n + 2)[1:-1]
+    return _rng.permutation(grid + _rng.uniform(0.01, 0.06, n)).reshape(shape)
+
+
+def positive(*shape):
+    return real(*shape, low=0.3, high=2.2)
+
+
+def inside(*shape):
+    return real(*shape, low=-0.9, high=0.9)
+
+
+def cplx(*shape):
+    return real(*shape) + 1j * real(*shape)
+
+
+def spd(n, dtype=float):
+    a = real(n, n) if dtype is float else cplx(n, n)
+    return a @ a.conj().T + n * np.eye(n)
+
+
+#: The domain of each function of one variable, and whether it takes complex numbers.
+UNARY = {
+    **dict.fromkeys(
+        [
+            np.negative,
+            np.positive,
+            np.conjugate,
+            np.square,
+            np.exp,
+            np.exp2,
+            np.expm1,
+            np.sin,
+            np.cos,
+            np.tan,
+            np.sinh,
+        ]
+        + [np.cosh, np.tanh, np.arctan, np.arcsinh, np.absolute, np.sign, np.real, np.imag, np.angle, np.copy],
+        (real, True),
+    ),
+    **dict.fromkeys([np.sqrt, np.reciprocal, np.log, np.log2, np.log10, np.log1p], (positive, True)),
+    **dict.fromkeys([np.arcsin, np.arccos, np.arctanh], (inside, True)),
+    np.arccosh: (lambda *s: real(*s, low=1.2, high=3.0), True),
+    **dict.fromkeys(
+        [np.fabs, np.deg2rad, np.radians, np.rad2deg, np.degrees, np.nan_to_num, np.sinc], (real, False)
+    ),
+    **dict.fromkeys([np.floor, np.ceil, np.trunc, np.rint, np.round, np.around, np.fix], (real, False)),
+    np.cbrt: (positive, False),
+}
+SPECIAL_UNARY = {
+    **dict.fromkeys(
+        [sc.expit, sc.log_expit, sc.erf, sc.erfc, sc.erfcx, sc.ndtr, sc.log_ndtr, sc.j0, sc.i0, sc.i0e, sc.exp2]
+        + [sc.exp10, sc.expm1, sc.j1, sc.i1, sc.i1e],
+        real,
+    ),
+    **dict.fromkeys([sc.gammaln, sc.gamma, sc.rgamma, sc.psi, sc.entr, sc.y0, sc.y1, sc.log1p, sc.cbrt], positive),
+    **dict.fromkeys([sc.logit, sc.ndtri], lambda *s: real(*s, low=0.1, high=0.9)),
+    sc.erfinv: inside,
+    sc.erfcinv: lambda *s: real(*s, low=0.2, high=1.8),
+}
+BINARY = {
+    **dict.fromkeys([np.add, np.subtract, np.multiply], (real, real, True)),
+    np.divide: (real, positive, True),
+    **dict.fromkeys([np.power, np.float_power], (positive, real, True)),
+    **dict.fromkeys(
+        [np.maximum, np.minimum, np.fmax, np.fmin, np.arctan2, np.hypot, np.logaddexp, np.logaddexp2]
+        + [np.copysign, np.heaviside],
+        (real, real, False),
+    ),
+    **dict.fromkeys([np.remainder, np.fmod, np.floor_divide], (real, lambda *s: real(*s, low=5, high=6), False)),
+}
+SPECIAL_BINARY = {
+    **dict.fromkeys([sc.xlogy, sc.xlog1py], (real, positive)),
+    **dict.fromkeys([sc.rel_entr, sc.kl_div, sc.betaln, sc.beta], (positive, positive)),
+    **dict.fromkeys([sc.huber, sc.pseudo_huber], (positive, real)),
+}
+
+
+def elementwise_cases():
+    for fun, (domain, takes_complex) in UNARY.items():
+        yield fun, "3x2", fun, [domain(3, 2)]
+        yield fun, "0d", fun, [domain()]
+        if takes_complex:
+            yield fun, "complex", fun, [domain(2, 2) + 0.4j * domain(2, 2)]
+    for fun, domain in SPECIAL_UNARY.items():
+        yield fun, "3x2", fun, [domain(3, 2)]
+    for fun, (first, second, takes_complex) in BINARY.items():
+        yield fun, "same shape", fun, [first(3, 2), second(3, 2)]
+        yield fun, "rows", fun, [first(3, 2), second(2)]
+        yield fun, "outer", fun, [first(3, 1), second(2)]
+        yield fun, "0d", fun, [first(), second(2)]
+        constant = first(2)
+        yield fun, "constant on the left", lambda y, fun=fun, x=constant: fun(x, y), [second(3, 2)]
+        if takes_complex:
+            c, d = first(3) + 0.3j * first(3), second(2, 3) - 0.2j * second(2, 3)
+            yield fun, "complex", fun, [c, d]
+            yield fun, "real and complex", fun, [first(3), d]
+            yield fun, "complex and real", fun, [c, second(3)]
+    for fun, (first, second) in SPECIAL_BINARY.items():
+        yield fun, "same shape", fun, [first(3, 2), second(3, 2)]
+        yield fun, "rows", fun, [first(3, 2), second(2)]
+    for n in (0, 1, 2, 3, -1, 0.5, 2.5):
+        yield power, f"**{n}", lambda x, n=n: x**n, [positive(3)]
+    yield power, "**array", lambda x, y: x**y, [positive(3), real(2, 3)]
+    yield power, "number**", lambda y: 2.0**y, [real(3)]
+    yield np.ldexp, "integers", lambda x: np.ldexp(x, np.array([1, -2, 0])), [real(3)]
+    yield _where, "arrays", lambda x, y: np.where(np.array([True, False, True]), x, y), [real(2, 3), real(3)]
+    yield np.where, "condition", lambda x: np.where(x > 0, x**2, 0.5 * x), [real(5)]
+    yield np.where, "complex", lambda x, y: np.where(np.array([True, False, True]), x, y), [cplx(3), real(3)]
+    yield np.clip, "numbers", lambda x: np.clip(x, -1, 1), [real(6)]
+    yield np.clip, "one side", lambda x: np.clip(x, None, 0.5), [real(6)]
+    yield np.clip, "keywords", lambda x: np.clip(x, a_min=-0.5, a_max=0.5), [real(6)]
+    yield np.clip, "method", lambda x: x.clip(-0.5), [real(6)]
+    yield _clip, "arrays", np.clip, [real(6), real(6) / 8 - 1, real(6) / 8 + 1]
+    yield np.select, "two", lambda x: np.select([x > 1, x > 0], [x**2, x**3], 2.0), [real(6)]
+    for kind, fun in (("gammainc", sc.gammainc), ("gammaincc", sc.gammaincc)):
+        yield fun, kind, lambda x, fun=fun: fun(1.7, x), [positive(3)]
+    yield sc.jv, "order", lambda x: sc.jv(1.5, x), [positive(3)]
+    yield sc.iv, "order", lambda x: sc.iv(0.5, x), [positive(3)]
+    yield _special.polygamma, "order", lambda x: _special.polygamma(1, x), [positive(3)]
+
+
+def shape_cases():
+    x, c = real(2, 3), cplx(2, 3)
+    yield np.reshape, "numbers", lambda x: np.reshape(x, (3, -1)), [x]
+    yield np.reshape, "fortran", lambda x: np.reshape(x, (3, 2), order="F"), [x]
+    yield np.reshape, "method", lambda x: x.reshape(3, 2) * x.reshape((3, 2)), [c]
+    yield np.ravel, "default", np.ravel, [x]
+    yield np.ravel, "method", lambda x: x.ravel() * x.flatten(), [x]
+    yield np.transpose, "default", np.transpose, [c]
+    yield np.transpose, "axes", lambda x: np.transpose(x, (1, 2, 0)), [real(2, 3, 2)]
+    yield np.transpose, "methods", lambda x: x.T @ x.transpose(0, 1), [x]
+    yield np.swapaxes, "negative", lambda x: np.swapaxes(x, 0, -1), [real(2, 1, 3)]
+    yield np.moveaxis, "one", lambda x: np.moveaxis(x, 0, -1), [real(2, 1, 3)]
+    yield np.moveaxis, "two", lambda x: np.moveaxis(x, (0, 1), (2, 0)), [real(2, 1, 3)]
+    yield np.rollaxis, "default", lambda x: np.rollaxis(x, 2, 1), [real(2, 1, 3)]
+    yield np.squeeze, "all", np.squeeze, [real(2, 1, 1)]
+    yield np.squeeze, "axis", lambda x: np.squeeze(x, axis=1), [real(2, 1, 1)]
+    yield np.expand_dims, "axis", lambda x: np.expand_dims(x, (0, 2)), [x]
+    yield np.broadcast_to, "new axis", lambda x: np.broadcast_to(x, (2, 2, 3)), [real(2, 1)]
+    yield np.broadcast_arrays, "two", lambda x, y: list(np.broadcast_arrays(x, y)), [real(2, 1), real(3)]
+    yield np.diagonal, "offset", lambda x: np.diagonal(x, 1), [real(3, 4)]
+    yield np.diagonal, "stack", lambda x: np.diagonal(x, -1, 1, 2), [real(2, 3, 2)]
+    yield np.diag, "of a matrix", lambda x: np.diag(x, 1), [real(3, 4)]
+    yield np.diag, "of a vector", lambda x: np.diag(x, -1), [real(3)]
+    yield np.diagflat, "matrix", np.diagflat, [real(2, 2)]
+    for fun in (np.flip, np.fliplr, np.flipud, np.rot90):
+        yield fun, "default", fun, [x]
+    yield np.flip, "axis", lambda x: np.flip(x, 1), [c]
+    yield np.rot90, "k", lambda x: np.rot90(x, 3), [x]
+    yield np.tile, "number", lambda x: np.tile(x, 2), [x]
+    yield np.tile, "tuple", lambda x: np.tile(x, (2, 1, 2)), [c]
+    yield np.repeat, "number", lambda x: np.repeat(x, 2), [x]
+    yield np.repeat, "axis", lambda x: np.repeat(x, [1, 0, 3], axis=1), [x]
+    yield np.roll, "flat", lambda x: np.roll(x, 1), [x]
+    yield np.roll, "axes", lambda x: np.roll(x, (1, 2), axis=(0, 1)), [x]
+    yield np.trace, "default", np.trace, [c]
+    yield np.trace, "stack", lambda x: np.trace(x, 1, 1, 2), [real(2, 3, 3)]
+    yield np.tril, "k", lambda x: np.tril(x, -1), [real(3, 3)]
+    yield np.triu, "default", np.triu, [cplx(3, 3)]
+    yield np.take, "flat", lambda x: np.take(x, [0, 4, 4]), [x]
+    yield np.take, "axis", lambda x: x.take(np.array([[2, 0], [2, 1]]), axis=1), [x]
+    yield np.take_along_axis, "axis", lambda x: np.take_along_axis(x, np.array([[0, 0], [2, 1]]), 1), [x]
+    yield np.pad, "number", lambda x: np.pad(x, 1), [x]
+    yield _shapes.pad, "widths", lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=3.0), [x]
+    yield np.full_like, "value", lambda v, x: np.full_like(x, v) * 2, [real(), x]
+    yield np.delete, "axis", lambda x: np.delete(x, 1, axis=1), [x]
+    yield np.delete, "flat", lambda x: np.delete(x, [0, 2]), [x]
+    yield np.meshgrid, "xy", lambda x, y: list(np.meshgrid(x, y)), [real(2), real(3)]
+    yield np.meshgrid, "ij", lambda x, y: list(np.meshgrid(x, y, indexing="ij")), [real(2), real(3)]
+    yield np.linspace, "numbers", lambda a, b: np.linspace(a, b, 4), [real(), real()]
+    yield np.linspace, "arrays", lambda a, b: np.linspace(a, b, 4, endpoint=False), [real(2), real(2)]
+    yield np.matrix_transpose, "stack", np.matrix_transpose, [real(2, 2, 3)]
+    yield np.linalg.matrix_transpose, "stack", np.linalg.matrix_transpose, [real(2, 2, 3)]
+    yield np.linalg.diagonal, "stack", lambda x: np.linalg.diagonal(x, offset=1), [real(2, 2, 3)]
+    yield np.linalg.trace, "stack", np.linalg.trace, [real(2, 3, 3)]
+    yield np.concatenate, "axis", lambda x, y: np.concatenate([x, y], axis=1), [x, c]
+    yield np.concatenate, "flat", lambda x, y: np.concatenate((x, y), axis=None), [x, real(2)]
+    yield np.concatenate, "constant", lambda x: np.concatenate([np.ones(2), x, [1.0]]), [real(3)]
+    yield np.stack, "axis", lambda x, y: np.stack([x, y], axis=-1), [x, real(2, 3)]
+    yield np.stack, "numbers", lambda x: np.stack([x[0], 2.0, x[0] * x[1]]), [real(2)]
+    for fun in (np.vstack, np.hstack, np.dstack, np.column_stack):
+        yield fun, "vectors", lambda x, y, fun=fun: fun([x, y]), [real(3), real(3)]
+        yield fun, "matrices", lambda x, y, fun=fun: fun([x, y]), [real(2, 3), real(2, 3)]
+    yield np.append, "flat", lambda x: np.append(x, 1.0), [x]
+    yield np.append, "axis", lambda x, y: np.append(x, y, axis=0), [x, x + 1]
+    for fun in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+        for shape in ((), (3,), (2, 3)):
+            yield fun, f"{len(shape)}d", fun, [real(*shape)]
+    yield np.atleast_1d, "several", lambda x, y: list(np.atleast_1d(x, y)), [real(), real(2)]
+    yield np.split, "number", lambda x: np.split(x, 3, axis=1), [x]
+    yield np.array_split, "unequal", lambda x: np.array_split(x, 2, axis=1), [x]
+    yield np.array_split, "indices", lambda x: np.array_split(x, [1], axis=-1), [x]
+    for fun in (np.vsplit, np.hsplit, np.dsplit):
+        yield fun, "number", lambda x, fun=fun: fun(x, 2), [real(2, 2, 2)]
+    indices = {
+        "number": 1,
+        "negative": (0, -1),
+        "slice": slice(None, None, -2),
+        "mixed": (slice(1), None, Ellipsis, 2),
+        "integers": np.array([0, 1, 1, 0, 1]),
+        "pairs": ([0, 1, 1], [2, 0, 0]),
+        "rows": (np.arange(2), slice(1, 3)),
+        "mask": real(2, 3) > 0,
+        "mask of rows": np.array([False, True]),
+        "list": [1, 1],
+    }
+    for name, index in indices.items():
+        yield _shapes.getitem, name, lambda x, index=index: x[index], [x]
+        yield _shapes.scatter, name, lambda x, index=index: x[index] ** 3, [x]
+        value = real(*x[index].shape)
+
+        def assign(x, v, index=index):
+            y = x * 1
+            y[index] = v**2
+            return y * y
+
+        yield _shapes.setitem, name, assign, [x, value]
+        yield _shapes.setitem, f"{name}, one value", assign, [x, np.array(0.7)]
+    yield _shapes.getitem, "complex", lambda x: x[:, 1], [c]
+    yield _shapes.astype, "complex", lambda x: x.astype(complex) ** 2, [x]
+    yield _shapes.astype, "real", lambda x: (x**2).astype(float), [c]
+
+
+def reduction_cases():
+    x, c = real(2, 3, 2), cplx(2, 3)
+    ways = [{}, {"axis": 1}, {"axis": (0, -1)}, {"axis": 1, "keepdims": True}, {"keepdims": True}]
+    for fun in (np.sum, np.mean, np.prod, np.max, np.min, np.amax, np.amin, np.var, np.std, np.ptp):
+        for way in ways:
+            if fun is np.ptp and way.get("axis") == (0, -1):
+                continue
+            yield fun, str(way), lambda x, fun=fun, way=way: fun(x, **way), [x]
+    for fun in (np.sum, np.mean, np.prod, np.var, np.std):
+        yield fun, "complex", fun, [c]
+    yield np.prod, "zeros", lambda x: np.prod(x, axis=1), [np.array([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]])]
+    yield np.sum, "positional", lambda x: np.sum(x, 1, None, None, True), [x]
+    yield np.sum, "of a ufunc", lambda x: np.add.reduce(x) + np.add.reduce(x, axis=0), [x]
+    yield np.sum, "method", lambda x: x.sum(0) + x.mean(axis=0), [x]
+    yield np.var, "ddof", lambda x: np.var(x, axis=0, ddof=1), [real(4)]
+    yield np.std, "correction", lambda x: np.std(x, correction=1), [real(4)]
+    for fun in (np.cumsum, np.cumprod):
+        yield fun, "flat", fun, [x]
+        yield fun, "axis", lambda x, fun=fun: fun(x, axis=1), [x]
+        yield fun, "complex", lambda x, fun=fun: fun(x, axis=-1), [c]
+    yield np.sort, "last", np.sort, [x]
+    yield np.sort, "flat", lambda x: np.sort(x, axis=None), [x]
+    yield np.sort, "first", lambda x: np.sort(x, 0), [real(4, 2)]
+    for shape in ((5,), (4,)):
+        yield np.median, str(shape), np.median, [real(*shape)]
+    yield np.median, "axis", lambda x: np.median(x, axis=1, keepdims=True), [x]
+    yield np.diff, "twice", lambda x: np.diff(x, 2, axis=1), [real(2, 4)]
+    yield np.average, "plain", np.average, [x]
+    yield np.average, "weights", lambda x, w: np.average(x, axis=1, weights=w), [x, positive(3)]
+    yield np.nansum, "axis", lambda x: np.nansum(np.where(x > 1, np.nan, x), axis=0), [x]
+    yield np.nanmean, "all", lambda x: np.nanmean(np.where(x > 1, np.nan, x)), [x]
+    yield np.trapezoid, "dx", lambda y: np.trapezoid(y, dx=0.5), [real(2, 4)]
+    yield np.trapezoid, "x", lambda y, x: np.trapezoid(y, x), [real(2, 4), np.sort(real(4))]
+    for ord in (None, 1, 2, 3, 0.5, np.inf, -np.inf, 0):
+        yield np.linalg.norm, f"vector {ord}", lambda x, ord=ord: np.linalg.norm(x, ord), [real(4)]
+        yield (
+            np.linalg.norm,
+            f"axis {ord}",
+            lambda x, ord=ord: np.linalg.norm(x, ord, axis=0, keepdims=True),
+            [x[0]],
+        )
+    for ord in (None, "fro", 1, -1, np.inf, -np.inf):
+        yield np.linalg.norm, f"matrix {ord}", lambda x, ord=ord: np.linalg.norm(x, ord), [x[0]]
+        yield np.linalg.norm, f"stack {ord}", lambda x, ord=ord: np.linalg.norm(x, ord, axis=(1, 2)), [x]
+        yield np.linalg.matrix_norm, str(ord), lambda x, ord=ord: np.linalg.matrix_norm(x, ord=ord or "fro"), [x]
+    yield np.linalg.vector_norm, "all", np.linalg.vector_norm, [x]
+    yield np.linalg.vector_norm, "3", lambda x: np.linalg.vector_norm(x, axis=1, ord=3), [x]
+    yield np.polyval, "both", np.polyval, [real(3), real(2)]
+    yield _reductions.norm2, "complex", np.linalg.norm, [c]
+    for way in ways:
+        yield (
+            _reductions._logsumexp,
+            str(way),
+            lambda x, way=way: _reductions._logsumexp(x, way.get("axis"), way.get("keepdims", False)),
+            [x],
+        )
+    for axis in (None, 1, (0, 2)):
+        yield _reductions._softmax, str(axis), lambda x, axis=axis: _reductions._softmax(x, axis), [x]
+
+
+def linalg_cases():
+    shapes = {
+        "matrices": ((2, 3), (3, 2)),
+        "vectors": ((3,), (3,)),
+        "matrix vector": ((2, 3), (3,)),
+        "vector matrix": ((3,), (3, 2)),
+    }
+    stacks = {
+        "stacks": ((2, 1, 2, 3), (3, 3, 2)),
+        "stack matrix": ((2, 2, 3), (3, 2)),
+        "matrix stack": ((2, 3), (2, 3, 2)),
+        "stack vector": ((2, 2, 3), (3,)),
+        "vector stack": ((3,), (2, 3, 2)),
+    }
+    for name, (s, t) in {**shapes, **stacks}.items():
+        yield np.matmul, name, lambda x, y: x @ y, [real(*s), real(*t)]
+        yield np.matmul, f"complex {name}", np.matmul, [cplx(*s), cplx(*t)]
+        yield np.dot, name, np.dot, [real(*s[-3:]), real(*t)]
+    yield np.dot, "number", np.dot, [real(), real(3)]
+    yield np.dot, "method", lambda x, y: x.dot(y), [real(3), real(3)]
+    for fun in (np.inner, np.outer, np.vdot):
+        yield fun, "vectors", fun, [real(3), real(3)]
+        yield fun, "complex", fun, [cplx(3), cplx(3)]
+    yield np.inner, "matrices", np.inner, [real(2, 3), real(2, 3)]
+    yield np.inner, "numbers", np.inner, [real(), real(2)]
+    yield np.vecdot, "complex", np.vecdot, [cplx(2, 3), cplx(3)]
+    for fun in (np.linalg.matmul, np.linalg.tensordot):
+        yield fun, "matrices", fun, [real(2, 2, 2)[0], real(2, 2)]
+    yield np.linalg.outer, "vectors", np.linalg.outer, [real(2), real(3)]
+    yield np.linalg.cross, "vectors", np.linalg.cross, [real(3), real(3)]
+    yield np.linalg.vecdot, "axis", lambda x, y: np.linalg.vecdot(x, y, axis=0), [cplx(3, 2), cplx(3, 2)]
+    if hasattr(np, "matvec"):
+        yield np.matvec, "stack", np.matvec, [cplx(2, 2, 3), cplx(3)]
+        yield np.vecmat, "stack", np.vecmat, [cplx(2), cplx(2, 2, 3)]
+    yield np.kron, "matrices", np.kron, [real(2, 2), real(1, 3)]
+    yield np.kron, "vector", np.kron, [real(2), real(2, 2)]
+    for axes in (0, 1, 2, (-1, 0), ([1], [0]), ([0, 1], [1, 0])):
+        yield np.tensordot, str(axes), lambda x, y, axes=axes: np.tensordot(x, y, axes), [real(2, 2), real(2, 2)]
+    yield np.cross, "stack", np.cross, [real(2, 3), real(3)]
+    for subscripts, *operands in (
+        ("ij,jk->ik", (2, 3), (3, 2)),
+        ("ij,jk", (2, 3), (3, 2)),
+        ("i,i", (3,), (3,)),
+        ("ij->", (2, 3)),
+        ("ij->j", (2, 3)),
+        ("ii->i", (3, 3)),
+        ("ii", (3, 3)),
+        ("iij,j->i", (2, 2, 3), (3,)),
+        ("...ij,...jk->...ik", (2, 2, 3), (3, 2)),
+        ("i...,i->...", (2, 3), (2,)),
+        ("...,...", (2, 3), (3,)),
+        ("ij,j,kj->ik", (2, 3), (3,), (2, 3)),
+        ("i,j", (2,), (3,)),
+        ("ij,ij->i", (2, 1), (2, 3)),
+        ("ji", (2, 3)),
+    ):
+        yield (
+            _linalg._einsum,
+            subscripts,
+            lambda *a, subscripts=subscripts: np.einsum(subscripts, *a),
+            [real(*s) for s in operands],
+        )
+    yield np.einsum, "optimize", lambda a, b: np.einsum("ij,jk", a, b, optimize=True), [real(2, 2), real(2, 2)]
+    yield _linalg._einsum, "complex", lambda a, b: np.einsum("ij,jk->ki", a, b), [cplx(2, 3), cplx(3, 2)]
+    for name, make in (("real", spd), ("complex", lambda n: spd(n, complex))):
+        field = real if name == "real" else cplx
+        a = make(3) + 0.5 * field(3, 3)
+        yield np.linalg.solve, f"{name} vector", np.linalg.solve, [a, field(3)]
+        yield np.linalg.solve, f"{name} matrix", np.linalg.solve, [a, field(3, 2)]
+        yield np.linalg.solve, f"{name} stack", np.linalg.solve, [np.stack([a, a.T]), field(3, 1)]
+        yield np.linalg.inv, name, np.linalg.inv, [a]
+        yield np.linalg.det, name, np.linalg.det, [a / 3]
+        yield np.linalg.det, f"{name} stack", np.linalg.det, [np.stack([a / 3, a.T / 4])]
+        yield _linalg._det_log, name, lambda a: np.linalg.slogdet(a).logabsdet, [a]
+        yield _linalg._det_sign, name, lambda a: np.linalg.slogdet(a)[0], [a]
+        yield np.linalg.slogdet, name, lambda a: list(np.linalg.slogdet(a)), [a]
+        yield (
+            np.linalg.cholesky,
+            name,
+            lambda b: np.linalg.cholesky(b @ np.conj(np.swapaxes(b, -1, -2)) + 2 * np.eye(b.shape[-1])),
+            [field(2, 3, 3) / 2],
+        )
+    for n in (0, 1, 3, -2):
+        yield np.linalg.matrix_power, str(n), lambda a, n=n: np.linalg.matrix_power(a, n), [spd(2) / 2]
+    yield (
+        np.linalg.multi_dot,
+        "three",
+        lambda a, b, c: np.linalg.multi_dot([a, b, c]),
+        [
+            real(2, 3),
+            real(3, 2),
+            real(2, 2),
+        ],
+    )
+
+
+ALL = [*elementwise_cases(), *shape_cases(), *reduction_cases(), *linalg_cases()]
