@@ -46,18 +46,47 @@ def ours(size: str) -> Call:
     return _alternating(params, gradients(shapes), optimizer.step)
 
 
-def hooked(size: str, hooks: str) -> Call:
-    """The same in groups of ten, with so many hooks of each kind that do nothing."""
+def grouped(size: str) -> Call:
+    """The same in groups of ten, with a hook before and one after each step."""
+    shapes = shapes_of(size)
+    params, optimizer = _groups_of_ten(shapes)
+    _add_hooks(optimizer)
+    return _alternating(params, gradients(shapes), optimizer.step)
+
+
+def hooks(size: str) -> Call:
+    """What these two hooks cost: steps that have nothing to do, with them and without them in turn."""
+    _, optimizer = _groups_of_ten(shapes_of(size))
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        for _ in range(10):
+            optimizer.step()
+        return (time.perf_counter() - began) / 10
+
+    def call() -> float:
+        without = seconds()
+        handles = _add_hooks(optimizer)
+        found = seconds() - without
+        for handle in handles:
+            handle.remove()
+        return found
+
+    return call
+
+
+def _groups_of_ten(shapes: list[tuple[int, ...]]) -> tuple[list, Any]:
     from rprop_ref import Parameter, Rprop
 
-    shapes = shapes_of(size)
     params = [Parameter(np.ones(s, np.float32)) for s in shapes]
-    groups = [{"params": params[i : i + 10]} for i in range(0, len(params), 10)]
-    optimizer = Rprop(groups, backend="numba")
-    for _ in range(int(hooks)):
-        optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: None)
-        optimizer.register_step_post_hook(lambda optimizer, args, kwargs: None)
-    return _alternating(params, gradients(shapes), optimizer.step)
+    return params, Rprop([{"params": params[i : i + 10]} for i in range(0, len(params), 10)], backend="numba")
+
+
+def _add_hooks(optimizer: Any) -> list:
+    return [
+        register(lambda optimizer, args, kwargs: None)
+        for register in (optimizer.register_step_pre_hook, optimizer.register_step_post_hook)
+    ]
 
 
 def torch_step(size: str, how: str) -> Call:
@@ -241,7 +270,8 @@ def _torch_network(starts: list[np.ndarray], points: np.ndarray, classes: np.nda
 
 TASKS: dict[str, Callable[..., Call]] = {
     "ours": ours,
-    "hooked": hooked,
+    "grouped": grouped,
+    "hooks": hooks,
     "torch": torch_step,
     "memory": memory,
     "minimizer": minimizer,
