@@ -62,7 +62,7 @@ def rounded(value: float, dtype: np.dtype[Any], *, may_overflow: bool = False) -
     RuntimeError
         If a finite number is beyond the range of the dtype.
     """
-    value = float(value)
+    value = float(value.item() if hasattr(value, "item") else value)
     with np.errstate(all="ignore"):
         narrow = np.float64(value) if dtype == np.float64 else np.float32(value)
         result = dtype.type(narrow)
@@ -164,5 +164,8 @@ def first_size(shape: tuple[int, ...], dtype: np.dtype[Any], lr: float) -> Array
 
 
 def _typename(value: Any) -> str:
+    """The name of its type, as messages of torch have it."""
     kind = type(value)
+    if kind.__module__.startswith("rprop_ref.autograd"):
+        return kind.__name__
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

@@ -33,7 +33,7 @@ class Rprop(Optimizer):
     ----------
     params : iterable
         Of `Parameter`, of ``(name, Parameter)`` pairs, or of dicts that define groups.
-    lr : float, optional
+    lr : float or Tensor of one element, optional
         The first step size, of every coordinate. It is read once, when the state of a parameter is created at
         its first gradient; later edits have no effect on it.
     etas : (float, float), optional
@@ -48,7 +48,8 @@ class Rprop(Optimizer):
     maximize : bool, optional
         Maximize the objective instead of minimizing it.
     differentiable : bool, optional
-        Accepted for torch's sake; with parameters that require a gradient a step fails as torch's does.
+        Record the steps, so that gradients flow through them; see Notes. With a parameter that is a leaf and
+        requires a gradient a step fails as torch's does.
     variant : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"}, optional
         The rule, see `rprop_ref.rules`; "irprop-" is torch's. "irprop+" compares losses, so its `step` needs
         a closure or ``loss=``. The key stands in a group only if it is not the default.
@@ -70,6 +71,23 @@ class Rprop(Optimizer):
 
     Notes
     -----
+    **Differentiating through steps.** With ``differentiable=True``, which also ``lr``, ``etas`` and ``step_sizes``
+    as Tensors need to be of use, each step is recorded by `rprop_ref.autograd`; the numbers are the same. Optimize
+    values that are no leaves (``p = w.clone()``) or that require no gradient, set ``p.grad``, step as often as you
+    like, and call ``backward`` on a loss at the end. Gradients then flow to ``w``, to gradients that carry a graph
+    themselves (from ``autograd.grad(..., create_graph=True)``), to ``lr``, ``etas`` and ``step_sizes``.
+
+    A step is ``x - sign(g) * size``. What is differentiated is the path that was taken: every size is `lr`, or one
+    of the limits, times a product of etas, and x is the start minus a sum of such sizes with the signs that the
+    gradients had. The signs, and which branch each coordinate takes, are piecewise constant: their derivative is
+    zero, also exactly at a switch. After three steps with gradients of one sign, for instance, from `x` with sizes
+    inside their limits, the value is ``x - lr * (1 + eta_plus + eta_plus**2)``, so that d/dlr is
+    ``-(1 + eta_plus + eta_plus**2)`` and d/deta_plus is ``-lr * (1 + 2 * eta_plus)``. Only at a flip of
+    "rprop+" and "irprop+" is a move taken back, and its derivative with it.
+
+    A recorded step gives the parameter, and its state, new memory, because what was recorded before goes on using
+    the old one: ``p.data`` is another array after it.
+
     The results are defined to the bit: they are those of torch 2.13 on the CPU, for float16, bfloat16 (arrays
     of ml_dtypes), float32, float64, complex64 and complex128. A step that fails changes nothing.
 
@@ -84,7 +102,7 @@ class Rprop(Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-2,
+        lr: float | Tensor = 1e-2,
         etas: tuple[float, float] = (0.5, 1.2),
         step_sizes: tuple[float, float] = (1e-6, 50),
         *,
@@ -95,6 +113,8 @@ class Rprop(Optimizer):
         variant: str = "irprop-",
         backend: str | None = None,
     ) -> None:
+        if isinstance(lr, Tensor) and lr.size != 1:
+            raise ValueError("Tensor lr must be 1-element")
         if not 0.0 <= lr:
             raise ValueError(f"Invalid learning rate: {lr}")
         check_etas(etas)
@@ -166,6 +186,10 @@ class Rprop(Optimizer):
                 value = closure()
         if loss is None:
             loss = value
+        if self.defaults["differentiable"]:  # as in torch, the constructor decides
+            with enable_grad():
+                self._step_recorded(loss)
+            return value
         fresh: dict[Tensor, State] = {}
         work = []
         for group in self.param_groups:
@@ -197,25 +221,73 @@ class Rprop(Optimizer):
             if not active:
                 return None
             missing = [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
-            fresh.update(_first_states(missing, group["lr"]))
+            lr = group["lr"]
+            # A Tensor that requires a gradient is refused as in torch, unless the step is recorded.
+            fixed = isinstance(lr, Tensor) and not lr.requires_grad
+            fresh.update(_first_states(missing, lr.item() if fixed else lr))
             memory = [p._data for g in self.param_groups for p in g["params"]]
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active], memory)
-            known.plan.load([p._grad.data if isinstance(p._grad, Tensor) else p._grad for p in active])
+            known.plan.load([_values(p._grad) for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
         if group["capturable"] or group["differentiable"]:
             _check_flags(group)
-        variant = "irprop-"
-        if "variant" in group:
-            variant = group["variant"]
-            check_variant(variant)
-        if self.defaults["differentiable"]:  # as in torch, the constructor decides
-            _check_leaves([p for p in group["params"] if p._grad is not None], etas, step_sizes)
+        variant = _variant(group)
         known.plan.prepare(etas, step_sizes, group["maximize"], self.backend)
         if variant != "irprop+":
             return group, known, variant, False, None
         new_loss = _loss(loss)
         return group, known, variant, _is_worse(group, new_loss), new_loss
+
+    def _step_recorded(self, loss: Any) -> None:
+        """Make a step that gradients flow through; see the Notes of the class."""
+        from . import _differentiable
+
+        fresh: dict[Tensor, State] = {}
+        steps: list[_differentiable.Step] = []
+        losses: list[tuple[Group, float]] = []
+        for group in self.param_groups:
+            etas, step_sizes = tuple(group["etas"]), tuple(group["step_sizes"])
+            (_, _), (_, _) = etas, step_sizes
+            active = [p for p in group["params"] if p._grad is not None]
+            if not active:
+                continue
+            lr = group["lr"]
+            missing = [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
+            fresh.update(_first_states(missing, _number(lr)))
+            if isinstance(lr, Tensor):
+                for param in missing:
+                    fresh[param]["step_size"] = _differentiable.first_size(param, lr)
+            _check_flags(group)
+            _check_leaves(active, etas, step_sizes)
+            states = [fresh.get(p) or self.state[p] for p in active]
+            # A plan refuses what cannot be stepped.
+            arrays = [[_values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
+            Plan([p._data for p in active], *arrays).load([_values(p._grad) for p in active])
+            variant, worse = _variant(group), False
+            if variant == "irprop+":
+                losses.append((group, _loss(loss)))
+                worse = _is_worse(*losses[-1])
+            latest: dict[Tensor, _differentiable.Step] = {}
+            for param, state in zip(active, states, strict=True):
+                latest[param] = _differentiable.Step(
+                    param,
+                    state,
+                    latest.get(param),
+                    etas=etas,
+                    step_sizes=step_sizes,
+                    maximize=group["maximize"],
+                    variant=variant,
+                    worse=worse,
+                )
+                steps.append(latest[param])
+        # From here on nothing can be refused.
+        for param, state in fresh.items():
+            self.state[param] = state
+        for step in steps:
+            step.commit()
+        for group, new_loss in losses:
+            group["prev_loss"] = new_loss
 
 
 State = dict[str, Any]
@@ -330,6 +402,22 @@ def rprop(
     plan.run(variant, worse)
 
 
+def _variant(group: Group) -> str:
+    if "variant" not in group:
+        return "irprop-"
+    variant: str = group["variant"]
+    check_variant(variant)
+    return variant
+
+
+def _values(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, Tensor) else value
+
+
 def _check_flags(group: Group) -> None:
     if group["differentiable"] and group["foreach"]:
         raise AssertionError(_FOREACH)
@@ -341,7 +429,7 @@ def _check_leaves(params: list[Tensor], etas: Any, step_sizes: Any) -> None:
     """Refuse, in torch's order, what a step refuses that is to be differentiated through."""
     for param in params:
         _dtypes.constants(param.dtype, etas, step_sizes, False)
-        if param.requires_grad:
+        if param.requires_grad and param.is_leaf:
             what = "a view of a leaf" if param.dtype.kind == "c" else "a leaf"
             raise RuntimeError(f"{what} Variable that requires grad is being used in an in-place operation.")
 
@@ -353,6 +441,9 @@ def _first_states(params: list[Tensor], lr: float) -> dict[Tensor, State]:
     """
     if not params:
         return {}
+    # In the order of the parameters, so that an lr is refused for the first that it does not fit, as in torch.
+    for dtype, alone in dict.fromkeys((p.dtype, p.size == 1) for p in params):
+        _dtypes.first_size((1,) if alone else (0,), dtype, lr)
     counters = slices(np.zeros(len(params), np.float32), [()] * len(params))
     states: dict[Tensor, State] = {}
     small: dict[np.dtype[Any], list[Tensor]] = {}

@@ -308,6 +308,8 @@ class Optimizer:
     @classmethod
     def _loaded(cls, value: Any, param: Tensor, group: Group, key: Any) -> Any:
         """A copy of some saved state, in the dtype of the parameter it is for."""
+        if isinstance(value, Tensor):
+            value = value.data
         if isinstance(value, np.ndarray):
             if key == "step":
                 return value.astype(np.float32) if group.get("capturable") else value.copy()

@@ -108,7 +108,7 @@ def run(
         if wrap is None:
             values = args
         else:
-            values = node.inputs
+            values = _as_recorded(node, wrap)
             ans = wrap(ans, node)
         for i, parent in enumerate(node.parents):
             if parent is None or parent not in counts:
@@ -152,6 +152,21 @@ def run(
             if tensor._node is not None and tensor._node not in stops:
                 tensor._accumulate(g, mine)
     return found
+
+
+def _as_recorded(node: Node, wrap: Wrap) -> Any:
+    """The arguments of an operation, with Tensors that have become others since (by a step) as they were."""
+    inputs = node.inputs[0] if node.rule.joint else node.inputs
+    arrays = node.args[0] if node.rule.joint else node.args
+    values = [
+        value if not isinstance(value, Traced) or value._data is array  # type: ignore[attr-defined]
+        else wrap(array, parent) if type(parent) is Node
+        else array
+        for value, array, parent in zip(inputs, arrays, node.parents, strict=False)
+    ]  # fmt: skip
+    if node.rule.joint:
+        return (tuple(values), *node.inputs[1:])
+    return (*values, *inputs[len(values) :])
 
 
 def _reachable(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:

@@ -302,6 +302,17 @@ class Tensor(Traced):
             if tensor._node is not None:
                 tensor._node.writes += 1
 
+    def _become(self, other: Tensor) -> None:
+        """Take over the values and the history of another Tensor, with its memory.
+
+        The memory that this had is not written to: what was recorded with it stays true.
+        """
+        keep = None if self._node is None else self._node.keep
+        self._data, self._node, self._base = other._data, other._node, None
+        self._requires_grad = True
+        if keep is not None and self._node is not None:
+            self._node.keep = keep
+
     def _before_write(self, recorded: bool) -> None:
         """Refuse writes that cannot be recorded truthfully."""
         if not mode.enabled:
