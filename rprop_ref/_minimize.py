@@ -76,8 +76,9 @@ def minimize(
     args : tuple, optional
         Further arguments of `fun` and `jac`.
     jac : callable, bool or str, optional
-        ``jac(x, *args) -> ndarray, shape (n,)``, the gradient. True if `fun` returns it too. Otherwise
-        finite differences: "2-point" (the default), "3-point" or "cs".
+        ``jac(x, *args) -> ndarray, shape (n,)``, the gradient. True if `fun` returns it too. "autograd" if it
+        is to be derived from `fun`, which must then compute with NumPy's functions (see `rprop_ref.autograd`).
+        Otherwise finite differences: "2-point" (the default), "3-point" or "cs".
     hess, hessp : ignored
         Rprop uses no second derivatives.
     bounds, constraints : not supported
@@ -107,8 +108,8 @@ def minimize(
         of each variable.
     variant : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"}, optional
         The rule, see `rprop_ref.rules`.
-    gradient : {"2-point", "3-point", "cs"}, optional
-        The finite-difference scheme. The same as a string for `jac`, which SciPy does not pass on.
+    gradient : {"autograd", "2-point", "3-point", "cs"}, optional
+        The same as a string for `jac`, which SciPy does not pass on to methods of others.
     disp : bool, optional
         Print a summary at the end; a failure is a warning then, as in SciPy.
     return_all : bool, optional
@@ -132,6 +133,8 @@ def minimize(
     ------
     ValueError
         If `x0`, `lr`, `etas` or the shape of a gradient is not as described.
+    TypeError, RuntimeError
+        With "autograd", if `fun` calls what has no rule, or returns what was not computed by recorded operations.
 
     Notes
     -----
@@ -150,6 +153,8 @@ def minimize(
     >>> result = minimize(lambda x: np.sum((x - [3, -1]) ** 2), [1.0, 1.0], jac=lambda x: 2 * (x - [3, -1]))
     >>> result.success, result.x.round(4)
     (True, array([ 3., -1.]))
+    >>> minimize(lambda x: np.sum((x - [3, -1]) ** 2), [1.0, 1.0], jac="autograd").x.round(4)
+    array([ 3., -1.])
     """
     if unknown_options:
         names = ", ".join(map(str, unknown_options))

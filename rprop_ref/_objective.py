@@ -21,7 +21,7 @@ class Objective:
     fun : callable
         ``fun(x, *args) -> float``, or ``-> (float, gradient)`` if `jac` is True.
     jac : callable, bool, str or None
-        ``jac(x, *args) -> array_like, shape (n,)``; True if `fun` returns both; the name of a
+        ``jac(x, *args) -> array_like, shape (n,)``; True if `fun` returns both; "autograd"; the name of a
         finite-difference scheme; or None for "2-point".
     args : tuple
     dtype : numpy.dtype
@@ -32,7 +32,7 @@ class Objective:
     nfev, njev : int
         Calls of the user's functions so far, those for finite differences included in `nfev`.
     scheme : str or None
-        The finite-difference scheme, None if the gradient is the user's.
+        The finite-difference scheme, None if the gradient is exact.
 
     Notes
     -----
@@ -61,13 +61,18 @@ class Objective:
             self._evaluate = self._with_jac
         elif jac is True:
             self._evaluate = self._with_both
+        elif jac == "autograd":
+            from .autograd import value_and_grad
+
+            self._fun = value_and_grad(fun)
+            self._evaluate = self._with_both
         elif jac is None or jac is False or jac in SCHEMES:
             self.scheme = jac or "2-point"
             self._evaluate = self._with_differences
         else:
             raise ValueError(
                 f"Invalid jac: {jac!r}; it must be a callable, True (fun returns the gradient too), "
-                f"None, or one of {SCHEMES}"
+                f"'autograd', None, or one of {SCHEMES}"
             )
 
     def __call__(self, x: Array) -> tuple[float, Array]:

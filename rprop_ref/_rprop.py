@@ -247,8 +247,8 @@ class Rprop(Optimizer):
         steps: list[_differentiable.Step] = []
         losses: list[tuple[Group, float]] = []
         for group in self.param_groups:
-            etas, step_sizes = tuple(group["etas"]), tuple(group["step_sizes"])
-            (_, _), (_, _) = etas, step_sizes
+            _eta_minus, _eta_plus = etas = group["etas"]
+            _size_min, _size_max = step_sizes = group["step_sizes"]
             active = [p for p in group["params"] if p._grad is not None]
             if not active:
                 continue

@@ -569,6 +569,14 @@ class TestGrad:
         x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
         assert autograd.grad(x.sum(), [y], allow_unused=True) == (None,)
 
+    def test_what_lies_behind_the_inputs_is_not_freed(self):
+        w = leaf(3.0)
+        p = w * 2
+        for _ in range(2):
+            assert autograd.grad(p * p, p)[0] == 12
+        (p * p).backward()
+        assert w.grad == 24
+
 
 class TestValueAndGrad:
     def test_arrays_in_arrays_out(self):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rprop_ref
-from rprop_ref import _minimize
+from rprop_ref import _minimize, checkpoint
 from rprop_ref.autograd import _functions, _mode, _rules, _tensor
 
 ROOT = Path(rprop_ref.__file__).parent.parent
@@ -32,7 +32,9 @@ def test_every_example_is_in_their_readme():
         assert f"`{file.name}`" in text
 
 
-@pytest.mark.parametrize("module", [_minimize, _functions, _mode, _rules, _tensor], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [_minimize, checkpoint, _functions, _mode, _rules, _tensor], ids=lambda m: m.__name__
+)
 def test_docstrings(module):
     tried = doctest.testmod(module)
     assert tried.attempted > 0

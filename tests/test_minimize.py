@@ -262,6 +262,47 @@ class TestResult:
             minimize(problems.sphere, [3.0], jac=problems.sphere_der, maxiter=2, disp=True)
 
 
+class TestAutograd:
+    @staticmethod
+    def fun(x, a=1.0):
+        """Rosenbrock's function, as one writes it for arrays."""
+        return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + a * (1 - x[:-1]) ** 2)
+
+    def test_the_three_ways_to_ask_for_it_agree(self):
+        x0 = np.array([-1.2, 1.0])
+        direct = minimize(self.fun, x0, jac="autograd")
+        option = minimize(self.fun, x0, gradient="autograd")
+        scipys = scipy.optimize.minimize(self.fun, x0, method=minimize, options={"gradient": "autograd"})
+        given = minimize(scipy.optimize.rosen, x0, jac=scipy.optimize.rosen_der)
+        assert direct.success
+        np.testing.assert_allclose(direct.x, 1, atol=1e-8)
+        for other in (option, scipys):
+            assert same_bits(direct.x, other.x)
+            assert (direct.nfev, direct.njev, direct.nit) == (other.nfev, other.njev, other.nit)
+        assert direct.nfev == direct.njev == direct.nit + 1
+        np.testing.assert_allclose(direct.x, given.x, atol=1e-10)
+
+    def test_a_first_gradient_is_exact_and_the_value_the_functions(self):
+        x0 = np.array([-1.2, 1.0, 0.5])
+        result = minimize(self.fun, x0, jac="autograd", maxiter=0)
+        np.testing.assert_allclose(result.jac, scipy.optimize.rosen_der(x0), rtol=1e-13)
+        assert result.fun == self.fun(x0)
+
+    def test_arguments_and_float32(self):
+        result = minimize(self.fun, np.array([-1.2, 1.0], "f4"), args=(2.0,), jac="autograd", maxiter=5)
+        assert result.x.dtype == result.jac.dtype == np.float32
+
+    def test_an_objective_that_leaves_the_tape_says_so(self):
+        for fun, error, words in (
+            (lambda x: float(np.sum(x.data**2)), TypeError, "leave the tape"),
+            (lambda x: np.sum(np.asarray(x) ** 2), RuntimeError, "would leave the tape"),
+            (lambda x: np.sum(np.linalg.svd(x[:, None])[1]), TypeError, "numpy.linalg.svd.*register_vjp"),
+            (lambda x: 3.0, TypeError, "does not depend on its argument by recorded operations"),
+        ):
+            with pytest.raises(error, match=words):
+                minimize(fun, [1.0, 2.0], jac="autograd")
+
+
 class TestNotFinite:
     @pytest.mark.parametrize("f", [np.nan, np.inf, -np.inf])
     def test_at_the_start(self, f):

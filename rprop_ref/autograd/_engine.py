@@ -98,6 +98,8 @@ def run(
         g = grads.pop(node)
         if stops is not None and node in stops:
             found[node] = g
+            if type(node) is Node and not any(parent in counts for parent in node.parents):
+                continue  # what lies behind it is not passed, and so not freed either
         if type(node) is not Node:
             leaves.append((node, g, node in owned))
             continue
