@@ -115,6 +115,9 @@ def constants(
 def _eta(eta: float, dtype: np.dtype[Any]) -> Any:
     if not _is_number(eta):
         raise TypeError(f"can't assign a {_typename(eta)} to a rprop_ref.Parameter; etas must be numbers")
+    if dtype.itemsize == 2:  # torch reaches these by way of double: too large is infinite
+        with np.errstate(over="ignore"):
+            return dtype.type(np.float32(eta.item() if hasattr(eta, "item") else eta))
     return rounded(eta, dtype, may_overflow=True)
 
 

@@ -2,13 +2,14 @@
 
 The file is a zip archive without compression. ``manifest.json`` holds the values, with the names of the arrays
 in place of the arrays, and a digest of everything; each array is a member ``NAME.npy``. So `numpy.load` reads
-the arrays of such a file, too. Nothing in it is ever unpickled, extracted or run, and reading takes no more
-memory than a small multiple of the size of the file, whatever sizes the file declares.
+the arrays of such a file, too. Nothing in it is ever unpickled, extracted or run, and reading takes memory in
+proportion to the size of the file, whatever sizes the file declares.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -93,19 +94,26 @@ def read(path: Path, kind: str, version: int) -> Any:
         If there is no such file, or it cannot be read.
     """
     shown = os.fspath(path)
+    _check_regular(path)  # before it is opened: a pipe would wait for a writer
     with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{shown!r} is not a regular file")
         try:
-            manifest, arrays = _contents(file, status.st_size, kind, version)
+            manifest, arrays = _contents(file, os.fstat(file.fileno()).st_size, kind, version)
             return _decode(manifest["tree"], arrays)
         except _RefusedError as error:
             raise ValueError(f"{shown!r} {error}") from None
         except Exception as error:
-            # A damaged or hostile archive can make its readers raise almost anything.
+            # A damaged or hostile archive can make its readers raise almost anything, and seek where nothing is.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"{shown!r} is damaged, or is no rprop_ref {kind} ({reason})") from error
+
+
+def _check_regular(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise ValueError(f"{os.fspath(path)!r} is not a regular file")
 
 
 class _RefusedError(Exception):
@@ -117,7 +125,12 @@ def _contents(file: IO[bytes], size: int, kind: str, version: int) -> tuple[dict
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         # Without compression, and no longer than the file in all: so nothing unpacks to more than there is.
-        if any(m.compress_type != zipfile.ZIP_STORED for m in members) or sum(m.file_size for m in members) > size:
+        sizes = [m.file_size for m in members]
+        if (
+            sizes != [m.compress_size for m in members]
+            or sum(sizes) > size
+            or any(m.compress_type for m in members)
+        ):
             raise _RefusedError(f"is no rprop_ref {kind}: its members are compressed, or longer than the file")
         names = [m.filename for m in members]
         if names.count(_MANIFEST) != 1:
@@ -192,9 +205,7 @@ def _encode(value: Any, arrays: dict[str, Array], path: tuple[str, ...]) -> Any:
         return value if math.isfinite(value) else {"float": repr(value)}
     if kind is complex:
         return {"complex": [_encode(value.real, arrays, path), _encode(value.imag, arrays, path)]}
-    if isinstance(value, (np.ndarray, np.generic)) and (
-        value.dtype.kind in _NUMBERS or value.dtype.name == "bfloat16"
-    ):
+    if isinstance(value, (np.ndarray, np.generic)) and _is_number(value.dtype):
         name = re.sub(r"[^\w.]", "_", ".".join(path), flags=re.ASCII) or "value"
         while name in arrays:
             name += "_"
@@ -236,6 +247,11 @@ def _decode(value: Any, arrays: dict[str, Array]) -> Any:
     raise _RefusedError(f"is damaged: it has a value of unknown kind {tag!r}")
 
 
+def _is_number(dtype: np.dtype[Any]) -> bool:
+    # Other packages call their dtypes floats, too, but npy does not know them.
+    return (dtype.kind in _NUMBERS and dtype.type.__module__ == "numpy") or dtype.name == "bfloat16"
+
+
 def _add(archive: zipfile.ZipFile, name: str, content: Any) -> None:
     # With a fixed date, so that the same values give the same file.
     archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
@@ -244,10 +260,13 @@ def _add(archive: zipfile.ZipFile, name: str, content: Any) -> None:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """A new file beside `path` that takes its place when all has been written."""
-    target = os.path.realpath(path)
-    temporary = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    _check_regular(path)
+    target = os.fsdecode(os.path.realpath(path))
+    temporary = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
+            if os.path.exists(target):
+                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -192,8 +192,11 @@ class Rprop(Optimizer):
             return value
         fresh: dict[Tensor, State] = {}
         work = []
+        seen: set[int] = set()
         for group in self.param_groups:
-            prepared = self._prepare(group, loss, fresh)
+            # A group that is listed twice is stepped twice, which takes a plan each.
+            prepared = self._prepare(dict(group) if id(group) in seen else group, loss, fresh)
+            seen.add(id(group))
             if prepared is not None:
                 work.append(prepared)
         # From here on nothing can be refused.
@@ -394,12 +397,19 @@ def rprop(
     """
     check_variant(variant)
     _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable})
-    counters = [as_array(s) if hasattr(s, "__dlpack__") else s for s in state_steps]
+    counters = [_counter(s) for s in state_steps]
     arrays = [list(map(as_array, given)) for given in (params, prevs, step_sizes)]
     plan = Plan(arrays[0], arrays[1], arrays[2], counters)
     plan.load(list(map(as_array, grads)))
     plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
     plan.run(variant, worse)
+
+
+def _counter(value: Any) -> Any:
+    try:
+        return as_array(value)
+    except TypeError:
+        return value  # refused in torch's words when the plan is made
 
 
 def _variant(group: Group) -> str:

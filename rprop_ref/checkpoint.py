@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -107,18 +110,44 @@ def load_checkpoint(path: _npz.Path, optimizer: Optimizer, scheduler: LRSchedule
         _check_params(optimizer, values)
         _check_state(saved, values)
         _check_scheduler(scheduler, schedule)
-        # The optimizer refuses before it changes anything; from there on nothing is refused.
-        optimizer.load_state_dict(saved)
+        with _restored_on_failure(optimizer, scheduler):
+            if scheduler is not None:
+                scheduler.load_state_dict(schedule[1])
+            optimizer.load_state_dict(saved)
     except _MisfitError as error:
-        raise ValueError(f"cannot load {path!r}: {error}") from None
+        raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from None
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         # The digest was right, so that somebody wrote this file with care, but not save_checkpoint.
-        raise ValueError(f"cannot load {path!r}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"cannot load {os.fspath(path)!r}: {type(error).__name__}: {error}") from error
     for param, value in zip(_params(optimizer), values, strict=True):
         param.data[...] = value
-    if scheduler is not None:
-        scheduler.load_state_dict(schedule[1])
     return tree["extra"]
+
+
+@contextlib.contextmanager
+def _restored_on_failure(optimizer: Optimizer, scheduler: Any) -> Iterator[None]:
+    """Put optimizer and scheduler back if loading fails half-way, in a hook for instance."""
+    # Loading replaces state and groups by new objects.
+    before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
+    parts = [(part, dict(part.__dict__)) for part in _parts(scheduler)]
+    try:
+        yield
+    except BaseException:
+        optimizer.__setstate__(before)
+        for part, values in parts:
+            part.__dict__.clear()
+            part.__dict__.update(values)
+        raise
+
+
+def _parts(scheduler: Any) -> Iterator[Any]:
+    """A scheduler, those that it is made of, and callable objects that they hold: all that loading changes."""
+    if scheduler is None:
+        return
+    yield scheduler
+    yield from (f for f in getattr(scheduler, "lr_lambdas", ()) if hasattr(f, "__dict__"))
+    for part in getattr(scheduler, "_schedulers", ()):
+        yield from _parts(part)
 
 
 class _MisfitError(Exception):

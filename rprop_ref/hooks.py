@@ -96,6 +96,9 @@ def with_step_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
         before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
         if not (before or after or _every_step_pre or _every_step_post):
             return step(self, *args, **kwargs)
+        running = self.__dict__.get("_step_with_hooks")
+        if running is not None and running is not step:
+            return step(self, *args, **kwargs)  # super().step() of a class that runs them itself
         all_args: tuple[Any, ...] = (self, *args)
         for hook in (*_every_step_pre.values(), *before.values()):
             replaced = hook(self, all_args, kwargs)
@@ -106,7 +109,11 @@ def with_step_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
                     f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}."
                 )
             all_args, kwargs = replaced
-        value = step(all_args[0], *all_args[1:], **kwargs)  # no arguments at all are an IndexError, as in torch
+        self._step_with_hooks = step
+        try:
+            value = step(all_args[0], *all_args[1:], **kwargs)  # no arguments: an IndexError, as in torch
+        finally:
+            self._step_with_hooks = running
         for hook in (*after.values(), *_every_step_post.values()):
             hook(self, all_args, kwargs)
         return value

@@ -39,6 +39,9 @@ def as_array(value: Any) -> Array:
         return np.asarray(value)
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "__dlpack__"):
+        if getattr(value, "is_neg", bool)():
+            # torch exports it without a word, and without the sign.
+            raise TypeError(f"cannot view a {kind} whose negative bit is set; pass tensor.resolve_neg()")
         try:
             return np.from_dlpack(value)
         except Exception as error:

@@ -15,9 +15,11 @@ import math
 import types
 import warnings
 import weakref
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .autograd import Tensor, no_grad
 from .optimizer import Optimizer
 
 __all__ = [
@@ -58,7 +60,20 @@ def _checked(optimizer: Any) -> Optimizer:
 
 
 def _rates(optimizer: Optimizer) -> list[float]:
-    return [group["lr"] for group in optimizer.param_groups]
+    return [_rate(group["lr"]) for group in optimizer.param_groups]
+
+
+def _rate(value: Any) -> Any:
+    return value.item() if isinstance(value, Tensor) else value
+
+
+def _set_rate(group: dict[str, Any], rate: float) -> None:
+    """Set a rate; one that is a Tensor is changed in place, as in torch."""
+    if isinstance(group["lr"], Tensor):
+        with no_grad():
+            group["lr"][...] = rate
+    else:
+        group["lr"] = rate
 
 
 class LRScheduler:
@@ -95,7 +110,7 @@ class LRScheduler:
         self.optimizer = _checked(optimizer)
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group.setdefault("initial_lr", group["lr"])
+                group.setdefault("initial_lr", _rate(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with "
@@ -165,7 +180,7 @@ class LRScheduler:
             rates = closed_form() if closed_form is not None else self._called_within_step()
         # A list, so that a wrong number of rates is refused before any is set.
         for group, rate in list(zip(self.optimizer.param_groups, rates, strict=True)):
-            group["lr"] = rate
+            _set_rate(group, rate)
         self._last_lr = _rates(self.optimizer)
 
     def _called_within_step(self) -> list[float]:
@@ -349,7 +364,7 @@ class LinearLR(LRScheduler):
         rates = self._present()
         if self.last_epoch == 0:
             return [rate * self.start_factor for rate in rates]
-        if self.last_epoch > self.total_iters:
+        if self._is_initial or self.last_epoch > self.total_iters:
             return rates
         rise = self.end_factor - self.start_factor
         factor = 1.0 + rise / (self.total_iters * self.start_factor + (self.last_epoch - 1) * rise)
@@ -440,7 +455,7 @@ class _Several(LRScheduler):
     """What `SequentialLR` and `ChainedScheduler` share: schedulers of one optimizer."""
 
     _not_saved = ("optimizer", "_schedulers")
-    _schedulers: list[LRScheduler]
+    _schedulers: Sequence[LRScheduler]
 
     def state_dict(self) -> dict[str, Any]:
         found = super().state_dict()
@@ -500,22 +515,23 @@ class SequentialLR(_Several):
                 f"milestone points, but got number of schedulers {len(schedulers)} and the number of milestones "
                 f"to be equal to {len(milestones)}"
             )
-        self._schedulers = list(schedulers)
-        self._milestones = list(milestones)
+        # The lists themselves, as in torch: edits of the caller act.
+        self._schedulers, self._milestones = schedulers, milestones
         self.last_epoch = last_epoch + 1
         self.optimizer = optimizer
-        # Building the schedulers has stepped each of them once. Undo that for all, and begin the first again.
+        # Building the schedulers has stepped each of them once. Undo that for all, and begin one of them again.
         for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"]
+            _set_rate(group, group["initial_lr"])
         for scheduler in self._schedulers:
             _undo_step(scheduler)
-        self._schedulers[0]._initial_step()
-        self._last_lr = self._schedulers[0].get_last_lr()
+        first = self._schedulers[bisect_right(self._milestones, 0)]
+        first._initial_step()
+        self._last_lr = first.get_last_lr()
 
     def step(self) -> None:  # type: ignore[override]
         """Go to the next epoch."""
         self.last_epoch += 1
-        i = sum(1 for milestone in self._milestones if milestone <= self.last_epoch)
+        i = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[i]
         if i > 0 and self._milestones[i - 1] == self.last_epoch:
             _begin(scheduler)
@@ -691,4 +707,4 @@ class ReduceLROnPlateau(LRScheduler):
             old = float(group["lr"])
             rate = max(old * self.factor, smallest)
             if old - rate > self.eps:
-                group["lr"] = rate
+                _set_rate(group, rate)

@@ -66,10 +66,16 @@ class Optimizer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "step" in cls.__dict__:
+        cls._wrap_step()
+
+    @classmethod
+    def _wrap_step(cls) -> None:
+        """Let the step of the class run the hooks, wherever the class has it from."""
+        if cls.step is not Optimizer.step and not hasattr(cls.step, "hooked"):
             cls.step = hooks.with_step_hooks(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
+        self._wrap_step()  # it may have been assigned after the class was made
         self._forget_hooks()
         if isinstance(params, Tensor):
             raise TypeError(
@@ -312,7 +318,8 @@ class Optimizer:
             value = value.data
         if isinstance(value, np.ndarray):
             if key == "step":
-                return value.astype(np.float32) if group.get("capturable") else value.copy()
+                fixed = group.get("capturable") or group.get("fused")
+                return value.astype(np.float32) if fixed else value.copy()
             if param.dtype.kind == "c" or value.dtype == param.dtype:
                 return value.copy()
             if value.dtype.kind == "c":
@@ -376,6 +383,8 @@ class Optimizer:
         raise NotImplementedError
 
     def __repr__(self) -> str:
+        if not self.param_groups:
+            return f"{type(self).__name__} ()"
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
             lines += ["", f"Parameter Group {i}"] if i else [f"Parameter Group {i}"]

@@ -190,6 +190,29 @@ class TestSavingThatFails:
         assert path.read_bytes() == before
         assert os.listdir(tmp_path) == ["a.npz"]
 
+    def test_a_file_keeps_its_permissions(self, tmp_path):
+        path = tmp_path / "a.npz"
+        path.touch()
+        path.chmod(0o600)
+        save_checkpoint(os.fsencode(path), Rprop([Parameter(np.ones(1))]))
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_a_pipe_is_neither_replaced_nor_waited_for(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        for call in (save_checkpoint, load_checkpoint):
+            with pytest.raises(ValueError, match="is not a regular file"):
+                call(tmp_path / "pipe", Rprop([Parameter(np.ones(1))]))
+        assert not (tmp_path / "pipe").is_file()
+
+    @pytest.mark.peers
+    def test_dtypes_that_npy_does_not_know(self, tmp_path):
+        import ml_dtypes
+
+        with pytest.raises(TypeError, match="cannot save extra"):
+            save_checkpoint(
+                tmp_path / "a", Rprop([Parameter(np.ones(1))]), extra=np.ones(2, ml_dtypes.float8_e5m2)
+            )
+
     def test_no_such_folder(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             save_checkpoint(tmp_path / "none" / "a.npz", Rprop([Parameter(np.ones(1))]))
@@ -290,6 +313,45 @@ class TestWhatDoesNotFit:
         self.refused(saved, make(rng)[0], "cannot load ")
 
 
+class Callable:
+    """A factor with a value that is saved."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, epoch):
+        return self.value**epoch
+
+
+class TestFailuresHalfWay:
+    def test_a_scheduler_that_refuses_its_state(self, tmp_path, rng):
+        optimizer, _ = make(rng)
+        scheduler = lr_scheduler.LambdaLR(optimizer, Callable(0.5))
+        path = tmp_path / "a.npz"
+        save_checkpoint(path, optimizer, scheduler)
+        tree = _npz.read(path, "checkpoint", 1)
+        tree["scheduler"][1]["lr_lambdas"] = [{"value": 0.1}, 3]
+        _npz.write(path, "checkpoint", 1, tree)
+        other, _ = make(np.random.default_rng(5), steps=1)
+        factors = [Callable(0.7), Callable(0.7)]
+        again = lr_scheduler.LambdaLR(other, factors)
+        before = contents(other, again)
+        with pytest.raises(ValueError, match="cannot load"):
+            load_checkpoint(path, other, again)
+        assert contents(other, again) == before
+        assert factors[0].value == 0.7
+
+    def test_a_hook_that_raises(self, tmp_path, rng):
+        optimizer, _ = make(rng)
+        save_checkpoint(tmp_path / "a.npz", optimizer)
+        other, _ = make(np.random.default_rng(5), steps=1)
+        other.register_load_state_dict_post_hook(lambda o: 1 / 0)
+        before = contents(other)
+        with pytest.raises(ZeroDivisionError):
+            load_checkpoint(tmp_path / "a.npz", other)
+        assert contents(other) == before
+
+
 class Bomb:
     """Says so if it is unpickled."""
 
@@ -387,8 +449,10 @@ def bomb_of_zeros(rng, content):
 def declared_too_large(rng, content):
     """Sizes in the central directory that are not those of the members."""
     where = content.rindex(b"PK\x01\x02", 0, content.rindex(b"PK\x05\x06"))
-    size = int(rng.choice([2**31, 2**32 - 2, len(content) + 1, 10**9])).to_bytes(4, "little")
-    return content[: where + 20] + size * 2 + content[where + 28 :]
+    size = int(rng.choice([2**30, 2**31, 2**32 - 2, len(content) + 1, 10**9])).to_bytes(4, "little")
+    old = content[where + 20 : where + 28]
+    sizes = [size * 2, size + old[4:], old[:4] + size][rng.integers(3)]  # packed, unpacked
+    return content[: where + 20] + sizes + content[where + 28 :]
 
 
 def path_tricks(rng, content):

@@ -225,3 +225,31 @@ class TestStateDictHooks:
         second.load_state_dict(first.state_dict())
         for name, p in zip("ba", second.param_groups[0]["params"], strict=True):
             assert second.state[p]["prev"].tolist() == ([1.0] if name == "a" else [2.0, 2.0])
+
+
+class TestSubclasses:
+    @pytest.mark.parametrize("kind", ["super", "mixin", "assigned"])
+    def test_hooks_run_once_wherever_step_comes_from(self, kind):
+        class Super(Rprop):
+            def step(self, closure=None):
+                return super().step(closure)
+
+        class Step:
+            def step(self, closure=None):
+                return 3
+
+        class Mixin(Step, Optimizer):
+            pass
+
+        class Assigned(Optimizer):
+            pass
+
+        Assigned.step = Step.step
+        p = Parameter(np.ones(1))
+        p.grad = np.ones(1)
+        o = Super([p]) if kind == "super" else {"mixin": Mixin, "assigned": Assigned}[kind]([p], {})
+        seen = []
+        o.register_step_pre_hook(lambda *_: seen.append("before"))
+        o.register_step_post_hook(lambda *_: seen.append("after"))
+        o.step()
+        assert seen == ["before", "after"]

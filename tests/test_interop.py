@@ -65,6 +65,12 @@ class TestTorch:
         rprop([x.T], [torch.ones(3, 4)], [torch.zeros(3, 4)], [torch.ones(3, 4)], [torch.zeros(())], **NUMBERS)
         assert torch.equal(x, -torch.ones(4, 3))
 
+    def test_a_negative_bit_is_refused(self, torch):
+        negative = torch.complex(torch.zeros(3), torch.ones(3)).conj().imag
+        with pytest.raises(TypeError, match=r"negative bit is set; pass tensor.resolve_neg\(\)"):
+            interop.as_array(negative)
+        np.testing.assert_array_equal(interop.as_array(negative.resolve_neg()), -np.ones(3))
+
     def test_tensors_that_cannot_be_viewed(self, torch):
         for tensor in (
             torch.ones(2, requires_grad=True),

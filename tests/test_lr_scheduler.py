@@ -41,6 +41,10 @@ def the_pages_schedule(module, o):
 
 
 SCHEDULES = {
+    "a milestone at once": lambda m, o: m.SequentialLR(o, [m.ConstantLR(o, 0.5, 3), m.ExponentialLR(o, 0.9)], [0]),
+    "milestones out of order": lambda m, o: m.SequentialLR(
+        o, [m.ConstantLR(o, 0.5, 3), m.ExponentialLR(o, 0.9), m.ExponentialLR(o, 0.1)], [4, 2]
+    ),
     "lambda": lambda m, o: m.LambdaLR(o, lambda e: 0.9**e),
     "lambdas": lambda m, o: m.LambdaLR(o, [lambda e: 0.9**e, lambda e: 1 / (e + 1)]),
     "step": lambda m, o: m.StepLR(o, 3, 0.3),
@@ -311,6 +315,46 @@ class TestAgainstTorch:
         for p in params:
             p.grad = theirs.ones(1)
         return optimizer(*lrs), theirs.optim.Rprop([{"params": [p], "lr": lr} for p, lr in zip(params, lrs)])
+
+    @pytest.mark.parametrize("last_epoch", [0, 1, 4, 9])
+    @pytest.mark.parametrize(
+        "build",
+        [
+            lambda m, o, e: m.LambdaLR(o, lambda t: 0.9**t, last_epoch=e),
+            lambda m, o, e: m.StepLR(o, 3, 0.3, last_epoch=e),
+            lambda m, o, e: m.ConstantLR(o, 0.3, 5, last_epoch=e),
+            lambda m, o, e: m.LinearLR(o, 0.1, 0.7, 7, last_epoch=e),
+            lambda m, o, e: m.ExponentialLR(o, 0.9, last_epoch=e),
+            lambda m, o, e: m.CosineAnnealingLR(o, 5, 0.001, last_epoch=e),
+        ],
+    )
+    def test_resumed_by_last_epoch(self, theirs, build, last_epoch):
+        mine, other = self.pair(theirs, 0.3, 1.7)
+        for o in (mine, other):
+            for group in o.param_groups:
+                group["initial_lr"] = group["lr"]
+        a = build(ours, mine, last_epoch)
+        b = build(theirs.optim.lr_scheduler, other, last_epoch)
+        for _ in range(12):
+            assert a.get_last_lr() == b.get_last_lr()
+            assert a.state_dict() == b.state_dict()
+            for o, s in ((mine, a), (other, b)):
+                o.step()
+                s.step()
+
+    def test_a_tensor_is_changed_in_place(self, theirs):
+        lrs = [rprop_ref.Tensor(np.array(0.5)), theirs.tensor(0.5, dtype=theirs.float64)]
+        p = theirs.nn.Parameter(theirs.ones(1))
+        for o, module, lr in (
+            (Rprop([Parameter(np.ones(1))], lr=lrs[0]), ours, lrs[0]),
+            (theirs.optim.Rprop([p], lr=lrs[1]), theirs.optim.lr_scheduler, lrs[1]),
+        ):
+            scheduler = module.StepLR(o, 1, 0.5)
+            o.step()
+            scheduler.step()
+            assert o.param_groups[0]["lr"] is lr
+            assert lr.item() == 0.25
+            assert o.param_groups[0]["initial_lr"] == 0.5
 
     # Schedules made of schedules step them when they are built, and both libraries warn about that.
     @pytest.mark.filterwarnings("ignore:Detected call of")

@@ -580,6 +580,16 @@ class TestFailures:
         with pytest.raises(RuntimeError, match="value cannot be converted to type c10::Half without overflow"):
             Rprop([p], lr=1e39).step()
 
+    def test_a_group_listed_twice_is_stepped_twice(self):
+        p = Parameter(np.ones(3000))
+        p.grad = np.ones(3000)
+        o = Rprop([p], lr=0.1)
+        o.param_groups.append(o.param_groups[0])
+        for _ in range(2):
+            o.step()
+        assert o.state[p]["prev"][0] == 1
+        assert p.data[0] == 1 - 0.1 - 0.1 * 1.2 - 0.1 * 1.2 * 1.2 - 0.1 * 1.2 * 1.2 * 1.2
+
     def test_a_single_half_takes_any_learning_rate(self):
         p = Parameter(np.ones(1, "f2"))
         p.grad = np.ones(1, "f2")

@@ -513,7 +513,10 @@ class Programs(RuleBasedStateMachine):
             elif how == "wide step" and first is not None and not isinstance(state[first].get("step", 7), int):
                 state[first]["step"] = w.of_array(np.array(3.0))
             elif how == "capturable":
-                groups[0]["capturable"] = True
+                groups[0][["capturable", "fused"][len(w.saved) % 2]] = True
+                for entry in state.values():
+                    if isinstance(entry, dict) and not isinstance(entry.get("step", 7), int):
+                        entry["step"] = w.of_array(np.array(3.0))
             elif how == "extra":
                 d["extra"] = 1
                 groups[0]["extra"] = 2

@@ -162,6 +162,7 @@ class Worlds:
     def __init__(self) -> None:
         self.ours, self.theirs = Ours(), Torchs()
         self.backend: str | None = None  # of our optimizers
+        self.maximized = False  # whether any has been told to
 
     def close(self) -> None:
         self.ours.close()
@@ -177,7 +178,7 @@ class Worlds:
         for o in self.ours.optimizers:
             halves = any(p.dtype.itemsize == 2 for g in o.param_groups for p in g["params"])
             o.backend = None if halves else self.backend
-        before = self._steppable()
+        before = self._ours()
         objects = [(t.param_groups, list(t.param_groups), t.state) for t in self.theirs.optimizers]
         mine, theirs = (outcome(act, world) for world in (self.ours, self.theirs))
         difference = _difference("error and warnings", repr(mine[:2]), repr(theirs[:2]))
@@ -185,8 +186,9 @@ class Worlds:
         if difference:
             raise MismatchError(difference)
         refused = mine[0] is not None
+        self.maximized |= any(g.get("maximize") for o in self.ours.optimizers for g in o.param_groups)
         difference = self._difference()
-        if difference and refused and not _difference("", self._steppable(), before):
+        if difference and refused and not _difference("", self._ours(), before):
             self._repair(objects)
             difference = self._difference()
         if difference:
@@ -194,11 +196,12 @@ class Worlds:
         return not refused
 
     def _difference(self) -> str | None:
-        return _difference("", self.ours.picture(), self.theirs.picture())
+        return _difference("", self.ours.picture(), self.theirs.picture(), signed_zeros=not self.maximized)
 
-    def _steppable(self) -> Any:
+    def _ours(self) -> Any:
+        """What a refused call must leave alone: all but what closures and hooks of the programs change."""
         picture = self.ours.picture()
-        return copy.deepcopy((picture["params"], picture["state"]))
+        return copy.deepcopy({key: value for key, value in picture.items() if key not in ("grads", "log")})
 
     def _repair(self, objects: list[tuple[Any, Any, Any]]) -> None:
         """Set torch's world to ours, in the objects that it had before the call."""
@@ -256,17 +259,24 @@ def substituted(text: str) -> str:
     return text
 
 
-def _difference(where: str, a: Any, b: Any) -> str | None:
-    """The first difference between two pictures, ours and torch's; None if there is none."""
+def _difference(where: str, a: Any, b: Any, *, signed_zeros: bool = True) -> str | None:
+    """The first difference between two pictures, ours and torch's; None if there is none.
+
+    Without `signed_zeros`, those in the memory of complex parameters are let pass (docs/torch.md).
+    """
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        # Zeros in the memory of complex parameters: docs/torch.md.
-        if same_bits(a, b, signed_zeros=not (where.endswith("'prev'") and a.dtype.kind == "c")):
+        lenient = not signed_zeros and where.endswith("'prev'") and a.dtype.kind == "c"
+        if same_bits(a, b, signed_zeros=not lenient):
             return None
     elif isinstance(a, dict) and isinstance(b, dict) and list(a) == list(b):
-        return next((d for k in a if (d := _difference(f"{where} {k!r}", a[k], b[k]))), None)
+        return next(
+            (d for k in a if (d := _difference(f"{where} {k!r}", a[k], b[k], signed_zeros=signed_zeros))), None
+        )
     elif type(a) is type(b) and isinstance(a, (list, tuple)) and len(a) == len(b):
         pairs = enumerate(zip(a, b, strict=True))
-        return next((d for i, (x, y) in pairs if (d := _difference(f"{where} {i}", x, y))), None)
+        return next(
+            (d for i, (x, y) in pairs if (d := _difference(f"{where} {i}", x, y, signed_zeros=signed_zeros))), None
+        )
     elif repr(a) == repr(b):
         return None
     return f"{where}:\n  ours  {_shown(a)}\n  torch {_shown(b)}"
