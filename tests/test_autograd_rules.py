@@ -7,7 +7,7 @@ import pytest
 from autograd_cases import ALL
 
 from rprop_ref import Tensor, autograd
-from rprop_ref.autograd import _shapes, _special  # noqa: F401 - so that the rules of the latter are in the table
+from rprop_ref.autograd import _shapes, _special
 from rprop_ref.autograd._rules import BUFFERS, COMPOSITES, PLAIN, RULES
 
 OURS = set(RULES) | set(COMPOSITES)

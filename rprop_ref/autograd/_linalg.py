@@ -310,6 +310,6 @@ def matrix_power(a, n):
 @composite(np.linalg.multi_dot)
 def multi_dot(arrays):
     found = arrays[0]
-    for array in arrays[1:]:
-        found = found @ array
+    for factor in arrays[1:]:
+        found = found @ factor
     return found
