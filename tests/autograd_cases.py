@@ -132,6 +132,8 @@ def elementwise_cases():
     yield np.clip, "keywords", lambda x: np.clip(x, a_min=-0.5, a_max=0.5), [real(6)]
     yield np.clip, "method", lambda x: x.clip(-0.5), [real(6)]
     yield _clip, "arrays", np.clip, [real(6), real(6) / 8 - 1, real(6) / 8 + 1]
+    for name, call in (("angle", lambda x: np.angle(x, True)), ("copy", lambda x: np.copy(x, "C"))):
+        yield getattr(np, name), "positional", call, [cplx(3)]
     yield np.select, "two", lambda x: np.select([x > 1, x > 0], [x**2, x**3], 2.0), [real(6)]
     for kind, fun in (("gammainc", sc.gammainc), ("gammaincc", sc.gammaincc)):
         yield fun, kind, lambda x, fun=fun: fun(1.7, x), [positive(3)]
@@ -140,12 +142,31 @@ def elementwise_cases():
     yield _special.polygamma, "order", lambda x: _special.polygamma(1, x), [positive(3)]
 
 
+#: Views of an array of 2 x 3 x 2 whose elements lie in memory in other orders.
+LAYOUTS = {
+    "C": lambda x: x,
+    "Fortran": lambda x: x.T,
+    "neither": lambda x: np.swapaxes(x, 0, 1),
+    "backwards": lambda x: np.flip(x, 1),
+    "turned and backwards": lambda x: np.flip(np.moveaxis(x, 0, -1), 0),
+}
+
+
 def shape_cases():
     x, c = real(2, 3), cplx(2, 3)
     yield np.reshape, "numbers", lambda x: np.reshape(x, (3, -1)), [x]
     yield np.reshape, "fortran", lambda x: np.reshape(x, (3, 2), order="F"), [x]
+    yield np.reshape, "order A", lambda x: np.reshape(x, (3, 2), order="A") * np.arange(6).reshape(3, 2), [x]
     yield np.reshape, "method", lambda x: x.reshape(3, 2) * x.reshape((3, 2)), [c]
     yield np.ravel, "default", np.ravel, [x]
+    for name, make in LAYOUTS.items():
+        for order in "AK":
+            yield (
+                np.ravel,
+                f"{name}, {order}",
+                lambda x, make=make, order=order: np.ravel(make(x), order=order) * np.arange(12),
+                [real(2, 3, 2)],
+            )
     yield np.ravel, "method", lambda x: x.ravel() * x.flatten(), [x]
     yield np.transpose, "default", np.transpose, [c]
     yield np.transpose, "axes", lambda x: np.transpose(x, (1, 2, 0)), [real(2, 3, 2)]
@@ -181,6 +202,7 @@ def shape_cases():
     yield np.take, "flat", lambda x: np.take(x, [0, 4, 4]), [x]
     yield np.take, "axis", lambda x: x.take(np.array([[2, 0], [2, 1]]), axis=1), [x]
     yield np.take_along_axis, "axis", lambda x: np.take_along_axis(x, np.array([[0, 0], [2, 1]]), 1), [x]
+    yield np.take_along_axis, "one row", lambda x: np.take_along_axis(x, np.array([[1, 1, 0, 2]]), 1), [x]
     yield np.pad, "number", lambda x: np.pad(x, 1), [x]
     yield _shapes.pad, "widths", lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=3.0), [x]
     yield np.full_like, "value", lambda v, x: np.full_like(x, v) * 2, [real(), x]
@@ -189,12 +211,14 @@ def shape_cases():
     yield np.meshgrid, "xy", lambda x, y: list(np.meshgrid(x, y)), [real(2), real(3)]
     yield np.meshgrid, "ij", lambda x, y: list(np.meshgrid(x, y, indexing="ij")), [real(2), real(3)]
     yield np.linspace, "numbers", lambda a, b: np.linspace(a, b, 4), [real(), real()]
+    yield np.linspace, "number and array", lambda b: np.linspace(1, b, 3), [real(2)]
     yield np.linspace, "arrays", lambda a, b: np.linspace(a, b, 4, endpoint=False), [real(2), real(2)]
     yield np.matrix_transpose, "stack", np.matrix_transpose, [real(2, 2, 3)]
     yield np.linalg.matrix_transpose, "stack", np.linalg.matrix_transpose, [real(2, 2, 3)]
     yield np.linalg.diagonal, "stack", lambda x: np.linalg.diagonal(x, offset=1), [real(2, 2, 3)]
     yield np.linalg.trace, "stack", np.linalg.trace, [real(2, 3, 3)]
     yield np.concatenate, "axis", lambda x, y: np.concatenate([x, y], axis=1), [x, c]
+    yield _shapes._concatenate, "three", lambda x, y: np.concatenate([x, y, x * y], -1), [x, real(2, 3)]
     yield np.concatenate, "flat", lambda x, y: np.concatenate((x, y), axis=None), [x, real(2)]
     yield np.concatenate, "constant", lambda x: np.concatenate([np.ones(2), x, [1.0]]), [real(3)]
     yield np.stack, "axis", lambda x, y: np.stack([x, y], axis=-1), [x, real(2, 3)]
@@ -262,7 +286,14 @@ def reduction_cases():
         yield fun, "flat", fun, [x]
         yield fun, "axis", lambda x, fun=fun: fun(x, axis=1), [x]
         yield fun, "complex", lambda x, fun=fun: fun(x, axis=-1), [c]
+    yield np.cumprod, "zeros", lambda x: np.cumprod(x, axis=1), [np.array([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]])]
+    yield np.cumprod, "positional", lambda x: np.cumprod(x, 1, None, None), [x]
+    yield np.cumsum, "positional", lambda x: np.cumsum(x, 1, None, None), [x]
+    for fun in (np.prod, np.sum, np.cumprod, np.cumsum):
+        yield fun, "empty", fun, [np.zeros((0, 2))]
+        yield fun, "empty axis", lambda x, fun=fun: fun(x, axis=0), [np.zeros((0, 2))]
     yield np.sort, "last", np.sort, [x]
+    yield np.sort, "positional", lambda x: np.sort(x, -1, "stable"), [x]
     yield np.sort, "flat", lambda x: np.sort(x, axis=None), [x]
     yield np.sort, "first", lambda x: np.sort(x, 0), [real(4, 2)]
     for shape in ((5,), (4,)):
@@ -270,9 +301,12 @@ def reduction_cases():
     yield np.median, "axis", lambda x: np.median(x, axis=1, keepdims=True), [x]
     yield np.diff, "twice", lambda x: np.diff(x, 2, axis=1), [real(2, 4)]
     yield np.average, "plain", np.average, [x]
+    yield np.average, "constant weights", lambda x: np.average(x, axis=1, weights=[1, 2, 3]), [x]
     yield np.average, "weights", lambda x, w: np.average(x, axis=1, weights=w), [x, positive(3)]
     yield np.nansum, "axis", lambda x: np.nansum(np.where(x > 1, np.nan, x), axis=0), [x]
     yield np.nanmean, "all", lambda x: np.nanmean(np.where(x > 1, np.nan, x)), [x]
+    yield np.trapezoid, "list", lambda x: np.trapezoid([1.0, 2.0, 4.0], x), [np.sort(real(3))]
+    yield np.trapezoid, "x is a list", lambda y: np.trapezoid(y, [1.0, 2.0, 4.0]), [real(3)]
     yield np.trapezoid, "dx", lambda y: np.trapezoid(y, dx=0.5), [real(2, 4)]
     yield np.trapezoid, "x", lambda y, x: np.trapezoid(y, x), [real(2, 4), np.sort(real(4))]
     for ord in (None, 1, 2, 3, 0.5, np.inf, -np.inf, 0):
@@ -287,8 +321,10 @@ def reduction_cases():
         yield np.linalg.norm, f"matrix {ord}", lambda x, ord=ord: np.linalg.norm(x, ord), [x[0]]
         yield np.linalg.norm, f"stack {ord}", lambda x, ord=ord: np.linalg.norm(x, ord, axis=(1, 2)), [x]
         yield np.linalg.matrix_norm, str(ord), lambda x, ord=ord: np.linalg.matrix_norm(x, ord=ord or "fro"), [x]
+    yield _reductions.normp, "complex", lambda x: np.linalg.norm(x, 3), [c[0]]
     yield np.linalg.vector_norm, "all", np.linalg.vector_norm, [x]
     yield np.linalg.vector_norm, "3", lambda x: np.linalg.vector_norm(x, axis=1, ord=3), [x]
+    yield np.polyval, "list", lambda p: np.polyval(p, [1.0, 2.0]), [real(3)]
     yield np.polyval, "both", np.polyval, [real(3), real(2)]
     yield _reductions.norm2, "complex", np.linalg.norm, [c]
     for way in ways:
@@ -325,6 +361,7 @@ def linalg_cases():
     for fun in (np.inner, np.outer, np.vdot):
         yield fun, "vectors", fun, [real(3), real(3)]
         yield fun, "complex", fun, [cplx(3), cplx(3)]
+    yield np.vdot, "list", lambda x: np.vdot([1.0, 2.0, 3.0], x) + np.vdot(x, (1.0, 2.0, 3.0)), [real(3)]
     yield np.inner, "matrices", np.inner, [real(2, 3), real(2, 3)]
     yield np.inner, "numbers", np.inner, [real(), real(2)]
     yield np.vecdot, "complex", np.vecdot, [cplx(2, 3), cplx(3)]
@@ -372,8 +409,12 @@ def linalg_cases():
         yield np.linalg.solve, f"{name} vector", np.linalg.solve, [a, field(3)]
         yield np.linalg.solve, f"{name} matrix", np.linalg.solve, [a, field(3, 2)]
         yield np.linalg.solve, f"{name} stack", np.linalg.solve, [np.stack([a, a.T]), field(3, 1)]
+        yield np.linalg.solve, f"{name} stack vector", np.linalg.solve, [np.stack([a, a.T]), field(3)]
+        yield np.linalg.solve, f"{name} stacks", np.linalg.solve, [np.stack([a, a.T]), field(2, 3, 2)]
         yield np.linalg.inv, name, np.linalg.inv, [a]
         yield np.linalg.det, name, np.linalg.det, [a / 3]
+        yield np.linalg.det, f"{name} singular", np.linalg.det, [a * [[1, 1, 0]]]
+        yield np.linalg.det, f"{name} singular stack", np.linalg.det, [np.stack([a * [[1, 1, 0]], a])]
         yield np.linalg.det, f"{name} stack", np.linalg.det, [np.stack([a / 3, a.T / 4])]
         yield _linalg._det_log, name, lambda a: np.linalg.slogdet(a).logabsdet, [a]
         yield _linalg._det_sign, name, lambda a: np.linalg.slogdet(a)[0], [a]

@@ -7,7 +7,7 @@ import pytest
 from autograd_cases import ALL
 
 from rprop_ref import Tensor, autograd
-from rprop_ref.autograd import _shapes, _special  # noqa: F401 - so that the rules of the latter are in the table
+from rprop_ref.autograd import _shapes, _special
 from rprop_ref.autograd._rules import BUFFERS, COMPOSITES, PLAIN, RULES
 
 OURS = set(RULES) | set(COMPOSITES)
@@ -45,15 +45,16 @@ def test_gradients(case):
         assert autograd.gradcheck(call, arrays)
 
 
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
 @pytest.mark.parametrize("case", ALL, ids=name_of)
 def test_precision_stays(case):
     """Results and gradients of float32 values are float32."""
     _, _, call, arrays = case
     narrow = [a.astype(np.complex64 if a.dtype.kind == "c" else np.float32) for a in arrays]
-    expected = call(*(Tensor(a) for a in narrow))
+    expected = call(*narrow)
     tensors = [Tensor(a, requires_grad=True) for a in narrow]
     outs = call(*tensors)
-    expected, outs = (x if isinstance(x, list) else [x] for x in (expected, outs))
+    expected, outs = (x if isinstance(x, (list, tuple)) else [x] for x in (expected, outs))
     assert [o.dtype for o in outs] == [e.dtype for e in expected]
     with np.errstate(all="ignore"):
         for out in outs:
@@ -91,3 +92,105 @@ def test_buffers_take_values_that_require_gradients(fun):
     out[1] = 5.0
     np.sum(out * x).backward()
     assert x.grad.tolist() == [12.0, 5.0]
+
+
+def gradient(fun, *arrays):
+    """Of the sum of a function, for each argument."""
+    tensors = [Tensor(np.asarray(a), requires_grad=True) for a in arrays]
+    with np.errstate(all="ignore"):
+        np.sum(fun(*tensors)).backward()
+    return [t.grad for t in tensors]
+
+
+def test_solve_with_a_stack_and_a_vector():
+    """NumPy would take the gradient, a stack of vectors, for one matrix."""
+    a = np.stack([np.eye(2) * 2, np.eye(2) * 3])
+    weights = np.array([[1.0, 0.0], [0.0, 0.0]])
+    (found,) = gradient(lambda b: np.linalg.solve(a, b) * weights, [1.0, 2.0])
+    np.testing.assert_allclose(found, [0.5, 0.0], rtol=1e-15)
+
+
+@pytest.mark.parametrize("order", "AK")
+def test_order_of_fortran_data(order):
+    x = Tensor(np.asfortranarray(np.arange(6.0).reshape(2, 3)), requires_grad=True)
+    for flat in (np.ravel(x, order=order), np.reshape(x, -1, order="A")):
+        x.grad = None
+        weights = np.arange(6.0) ** 2
+        np.sum(flat * weights).backward()
+        np.testing.assert_array_equal(x.grad, weights.reshape(2, 3, order="F"))
+
+
+def test_clip_of_integers_stays_integer():
+    x = Tensor(np.array([1, 5, 9]))
+    assert np.clip(x, 2, None).data.tolist() == [2, 5, 9]
+    assert np.clip(x, 2, None).dtype == np.clip(x, None, 7).dtype == x.dtype
+
+
+def test_median_of_nan_is_nan():
+    x = Tensor(np.array([[1.0, np.nan, 3.0], [4.0, 6.0, 5.0]]), requires_grad=True)
+    found = np.median(x, axis=1)
+    np.testing.assert_array_equal(found.data, [np.nan, 5.0])
+    np.sum(found).backward()
+    assert x.grad.tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_dtypes_of_composites(dtype):
+    x = np.array([1.0, 2.0, 3.0], dtype)
+    calls = [
+        lambda x: np.linspace(x[0], x[1], 4),
+        lambda x: np.average(x, weights=np.ones(3, dtype)),
+        lambda x: np.nanmean(np.where(x > 2, np.nan, x)),
+        np.median,
+    ]
+    for call in calls:
+        found, expected = call(Tensor(x, requires_grad=True)), call(x)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found.data, expected)
+
+
+def test_mean_of_many_in_half_precision():
+    x = np.zeros(100_000, np.float16)
+    assert gradient(np.mean, x)[0][0] == np.float16(1e-5) > 0
+
+
+def test_sums_over_broadcast_axes_in_half_precision():
+    for dtype in (np.float16, pytest.importorskip("ml_dtypes", reason="for bfloat16").bfloat16):
+        (found,) = gradient(lambda x: np.broadcast_to(x, (4096, 2)) * 1, np.ones(2, dtype))
+        assert found.dtype == dtype
+        assert found.astype(float).tolist() == [4096, 4096]
+
+
+@pytest.mark.filterwarnings("ignore:Degrees of freedom")
+def test_variance_without_degrees_of_freedom():
+    assert np.isnan(gradient(lambda x: np.var(x, ddof=1), [3.0])[0]).all()
+    assert np.isnan(gradient(lambda x: np.std(x, ddof=1), [3.0])[0]).all()
+    assert np.isinf(gradient(lambda x: np.var(x, ddof=3), [3.0, 5.0])[0]).all()
+
+
+def test_second_derivative_of_a_singular_determinant():
+    x = Tensor(np.array([[1.0, 2.0], [2.0, 4.0]]), requires_grad=True)
+    (first,) = autograd.grad(np.linalg.det(x), x, create_graph=True)
+    np.testing.assert_allclose(first.data, [[4, -2], [-2, 1]], rtol=1e-14)
+    np.sum(first * np.array([[1.0, 0.0], [0.0, 0.0]])).backward()
+    assert x.grad.tolist() == [[0, 0], [0, 1]]
+
+
+def test_values_with_more_axes_than_their_place():
+    x = Tensor(np.ones((1, 1, 3)), requires_grad=True)
+    y = Tensor(np.zeros(3), requires_grad=True) * 2
+    y[:] = x
+    np.sum(y * np.array([1.0, 2.0, 3.0])).backward()
+    assert x.grad.tolist() == [[[1, 2, 3]]]
+
+
+def test_cumprod_that_loses_digits():
+    """A product that underflows cannot be divided by its factors."""
+    x = np.array([1e-200, 1e-200, 3.0])
+    (found,) = gradient(lambda x: np.cumprod(x) * np.array([0.0, 0.0, 1e200]), x)
+    np.testing.assert_allclose(found, [3.0, 3.0, 0.0], rtol=1e-14)
+
+
+def test_bessel_functions_at_zero():
+    for fun in (_special.sc.j1, _special.sc.i1, _special.sc.i1e):
+        assert gradient(fun, [0.0])[0].tolist() == [0.5]

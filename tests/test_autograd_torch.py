@@ -189,6 +189,38 @@ def test_conventions_at_kinks(torch, name):
         np.testing.assert_array_equal(x.grad, t.grad.numpy(), err_msg=str(values))
 
 
+NAN, INF = float("nan"), float("inf")
+POINTS = {
+    "clip": (np.clip, lambda t, *a: t.clip(*a), [(1, 1, 1), (1, 1, 2), (2, 1, 2), (0, 1, 1), (2, 1, 1), (1, 2, 1), (3, 2, 1), (NAN, 0, 1)]),
+    "xlogy": (sc.xlogy, lambda t, *a: t.special.xlogy(*a), [(0, 2), (0, -1), (0, INF), (0, NAN), (2, 3), (2, 0)]),
+    "xlog1py": (sc.xlog1py, lambda t, *a: t.special.xlog1py(*a), [(0, 2), (0, 0), (0, -2), (0, INF), (2, 3), (2, -1)]),
+    "arctan2": (np.arctan2, lambda t, *a: t.arctan2(*a), [(0, 0), (-0.0, -0.0), (0, 1)]),
+    "logaddexp": (np.logaddexp, lambda t, *a: t.logaddexp(*a), [(INF, 1), (1, INF), (INF, INF), (-INF, 1), (-INF, -INF), (INF, -INF), (1, 2)]),
+    "logaddexp2": (np.logaddexp2, lambda t, *a: t.logaddexp2(*a), [(INF, 1), (1, INF), (INF, INF), (-INF, 1), (1, 2)]),
+    "power": (np.power, lambda t, *a: t.pow(*a), [(0, -1), (0, -0.5), (0, 0), (0, 1), (0, NAN), (2, -1)]),
+    "i1": (sc.i1, lambda t, x: t.special.i1(x), [(0,), (1,)]),
+    "i1e": (sc.i1e, lambda t, x: t.special.i1e(x), [(0,), (1,), (-1,)]),
+    "median": (lambda *a: np.median(np.stack(a)), lambda t, *a: t.median(t.stack(a)), [(1, NAN, 2), (1, 3, 2)]),
+    **{
+        f"norm {p}": (lambda *a, p=p: np.linalg.norm(np.stack(a), p), lambda t, *a, p=p: t.linalg.norm(t.stack(a), p), [(0, 0), (0, 2), (-1, 2)])
+        for p in (1, 1.5, 2, 3, 4, 0.5, -1)
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_conventions_at_points(torch, name):
+    ours, theirs, points = POINTS[name]
+    for values in points:
+        xs = [Tensor(np.array(float(v)), requires_grad=True) for v in values]
+        ts = [torch.tensor(float(v), dtype=torch.float64, requires_grad=True) for v in values]
+        with np.errstate(all="ignore"):
+            ours(*xs).backward()
+        theirs(torch, *ts).backward()
+        for x, t in zip(xs, ts):
+            np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=1e-14, err_msg=str(values))
+
+
 class Both:
     """What a mistake needs of each library."""
 

@@ -24,8 +24,9 @@ def power_x(g, _ans, x, y):
     return g * conj(np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - 1)))
 
 
-def power_y(g, ans, x, _y):
-    zeros = x == 0
+def power_y(g, ans, x, y):
+    # As in torch: 0 to the power of y does not depend on y, unless y is negative.
+    zeros = (x == 0) & (np.real(y) >= 0)
     return g * conj(np.where(zeros, 0, ans * np.log(np.where(zeros, 1, x))))
 
 
@@ -43,9 +44,11 @@ def sign(g, ans, x):
     return np.where(size == 0, 0, (g - ans * np.real(conj(g) * ans)) / np.where(size == 0, 1, size))
 
 
-def angle(g, _ans, x):
+def angle(g, _ans, x, deg=False):
     if x.dtype.kind != "c":
         return np.zeros_like(g)
+    if deg:
+        g = g * (180 / np.pi)
     return g * 1j * x / np.where(x == 0, 1, np.real(x * np.conjugate(x)))
 
 
@@ -61,6 +64,23 @@ def smaller(g, _ans, x, y):
 def swapped(rule):
     """The rule of the second argument of a symmetric function."""
     return lambda g, ans, x, y: rule(g, ans, y, x)
+
+
+def arctan2_y(g, _ans, y, x):
+    size = x * x + y * y
+    # 0 at the origin, as in torch.
+    return g * (x / np.where(size == 0, 1, size))
+
+
+def logaddexp(exp):
+    """The rule of the first argument, for this base."""
+
+    def rule(g, ans, x, y):
+        # An infinite x has all of the gradient as long as y is not infinite as well: no inf - inf there.
+        alone = (x == ans) & (x != y)
+        return g * exp(np.where(alone, 0, x) - np.where(alone, 0, ans))
+
+    return rule
 
 
 UNARY: dict[Any, Any] = {
@@ -121,12 +141,12 @@ BINARY: dict[Any, Any] = {
         lambda g, _ans, x, y: np.where((x <= y) | np.isnan(y), 0, g),
     ),
     np.arctan2: (
-        lambda g, _ans, y, x: g * (x / (x * x + y * y)),
-        lambda g, _ans, y, x: -g * (y / (x * x + y * y)),
+        arctan2_y,
+        lambda g, ans, y, x: arctan2_y(-g, ans, x, y),
     ),
     np.hypot: (lambda g, ans, x, _y: g * (x / ans), lambda g, ans, _x, y: g * (y / ans)),
-    np.logaddexp: (lambda g, ans, x, _y: g * np.exp(x - ans), lambda g, ans, _x, y: g * np.exp(y - ans)),
-    np.logaddexp2: (lambda g, ans, x, _y: g * np.exp2(x - ans), lambda g, ans, _x, y: g * np.exp2(y - ans)),
+    np.logaddexp: (logaddexp(np.exp), swapped(logaddexp(np.exp))),
+    np.logaddexp2: (logaddexp(np.exp2), swapped(logaddexp(np.exp2))),
     np.remainder: (lambda g, _ans, _x, _y: g, lambda g, _ans, x, y: -g * np.floor(x / y)),
     np.fmod: (lambda g, _ans, _x, _y: g, lambda g, _ans, x, y: -g * np.trunc(x / y)),
     np.copysign: (lambda g, ans, x, _y: g * (np.sign(ans) * np.sign(x)), zero),
@@ -149,10 +169,10 @@ RULES[power].name = "numpy.power"
 add(np.real, lambda g, _ans, x: g)
 add(np.imag, lambda g, _ans, x: g * 1j if x.dtype.kind == "c" else np.zeros_like(g))
 add(np.angle, angle)
-add(np.copy, lambda g, _ans, _x: g)
-add(np.round, lambda g, _ans, _x, decimals=0: np.zeros_like(g))
-add(np.around, lambda g, _ans, _x, decimals=0: np.zeros_like(g))
-add(np.fix, lambda g, _ans, _x: np.zeros_like(g))
+add(np.copy, lambda g, _ans, _x, order="K", subok=False: g)
+add(np.round, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
+add(np.around, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
+add(np.fix, lambda g, _ans, _x, _out=None: np.zeros_like(g))
 add(
     np.nan_to_num,
     lambda g, _ans, x, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
@@ -182,10 +202,16 @@ def select(condlist, choicelist, default=0):
     return found
 
 
+def _inside(g, _ans, x, low, high):
+    # A bound that is None is not replaced by an infinity, which would turn integers into floats.
+    here = True if low is None else x >= low
+    return np.where(here if high is None else here & (x <= high), g, 0)
+
+
 @primitive(
-    lambda g, _ans, x, low, high: np.where((x >= low) & (x <= high), g, 0),
-    lambda g, _ans, x, low, high: np.where((x < low) & (low < high), g, 0),
-    lambda g, _ans, x, low, high: np.where((x > high) | (high <= low), g, 0),
+    _inside,
+    lambda g, _ans, x, low, high: np.where(x < low if high is None else (x < low) & (low < high), g, 0),
+    lambda g, _ans, x, low, high: np.where(x > high if low is None else (x > high) | (high < low), g, 0),
     broadcasts=True,
 )
 def _clip(x, low, high):
@@ -196,7 +222,7 @@ def _clip(x, low, high):
 def clip(a, a_min=None, a_max=None, *, min=None, max=None):
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
-    return _clip(a, -np.inf if low is None else low, np.inf if high is None else high)
+    return _clip(a, low, high)
 
 
 @composite(np.sinc)

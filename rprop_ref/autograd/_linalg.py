@@ -7,7 +7,7 @@ import string
 
 import numpy as np
 
-from ._rules import add, composite, conj, primitive, transposed
+from ._rules import add, array, composite, conj, is_constant, primitive, transposed
 
 # ---- products
 
@@ -75,6 +75,7 @@ def inner(a, b):
 
 @composite(np.vdot)
 def vdot(a, b):
+    a, b = array(a), array(b)
     return np.ravel(conj(a)) @ np.ravel(b)
 
 
@@ -197,18 +198,21 @@ def einsum(*operands, optimize=False, **kwargs):
 # ---- linear algebra
 
 
-def _solve_b(g, a):
+def _solve_b(g, a, _b):
+    if _b.ndim == 1:
+        # With a stack of matrices `g` is a stack of vectors, which NumPy would take for a matrix.
+        return np.linalg.solve(transposed(a), g[..., None])[..., 0]
     return np.linalg.solve(transposed(a), g)
 
 
 def _solve_a(g, ans, a, _b):
-    gb = _solve_b(g, a)
+    gb = _solve_b(g, a, _b)
     if _b.ndim == 1:
         return -gb[..., :, None] * conj(ans)[..., None, :]
     return -gb @ transposed(ans)
 
 
-add(np.linalg.solve, _solve_a, lambda g, _ans, a, _b: _solve_b(g, a), broadcasts=True)
+add(np.linalg.solve, _solve_a, lambda g, _ans, a, _b: _solve_b(g, a, _b), broadcasts=True)
 
 
 def _inv(g, ans, _a):
@@ -216,8 +220,29 @@ def _inv(g, ans, _a):
     return -turned @ g @ turned
 
 
+def _adjugate(a):
+    """The inverse times the determinant, which singular matrices have as well."""
+    n = a.shape[-1]
+    if is_constant(a):
+        u, sizes, vh = np.linalg.svd(a)
+        others = [np.prod(np.delete(sizes, i, -1), axis=-1) for i in range(n)]
+        turn = np.linalg.det(u) * np.linalg.det(vh)
+        return (turn[..., None, None] * transposed(vh) * np.stack(others, -1)[..., None, :]) @ transposed(u)
+    # Slow, but made of functions with rules.
+    places = [[i for i in range(n) if i != k] for k in range(n)]
+    minors = [
+        (-1) ** (i + j) * np.linalg.det(a[..., np.array(places[j], int)[:, None], np.array(places[i], int)])
+        for i in range(n)
+        for j in range(n)
+    ]
+    return np.reshape(np.stack(minors, -1), a.shape)
+
+
 def _det(g, ans, a):
-    return (g * conj(ans))[..., None, None] * transposed(np.linalg.inv(a))
+    try:
+        return (g * conj(ans))[..., None, None] * transposed(np.linalg.inv(a))
+    except np.linalg.LinAlgError:
+        return g[..., None, None] * transposed(_adjugate(a))
 
 
 def _phi(x):
@@ -285,6 +310,6 @@ def matrix_power(a, n):
 @composite(np.linalg.multi_dot)
 def multi_dot(arrays):
     found = arrays[0]
-    for array in arrays[1:]:
-        found = found @ array
+    for factor in arrays[1:]:
+        found = found @ factor
     return found

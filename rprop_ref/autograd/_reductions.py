@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ._rules import add, composite, conj, is_constant, primitive
+from ._rules import add, array, composite, conj, is_constant, primitive
 
 
 def kept(ans, ndim, axis, keepdims):
@@ -46,8 +46,17 @@ def extreme(g, ans, x, axis=None, _out=None, keepdims=False):
     return np.where(here, kept(g, x.ndim, axis, keepdims) / share.astype(g.dtype), 0)
 
 
+def mean(g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False):
+    n = number(_x, axis)
+    # In 16 bits a large n is infinite, or not exact.
+    share = g / n if g.dtype.itemsize > 2 else (g.astype(np.float32) / n).astype(g.dtype)
+    return expanded(share, _x, axis, keepdims)
+
+
 def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
     """The products of the others, from those before and those after: right for zeros as well."""
+    if not x.size:
+        return expanded(g, x, axis, keepdims)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
     if not axes:
         return g
@@ -61,16 +70,25 @@ def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
     return kept(g, x.ndim, axis, keepdims) * conj(np.transpose(others, np.argsort(order)))
 
 
-def cumsum(g, _ans, _x, axis=None, dtype=None):
+def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
     if axis is None:
         return np.reshape(np.flip(np.cumsum(np.flip(g))), _x.shape)
     return np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
 
 
-def cumprod(g, _ans, x, axis=None, dtype=None):
-    """From the derivative of each product with respect to each factor: O(n * n), and right for zeros."""
+def cumprod(g, ans, x, axis=None, dtype=None, _out=None):
+    """The products over each factor, unless that is a division of 0 or infinity.
+
+    Then, from the derivative of each product with respect to each factor: O(n * n), and right for zeros.
+    """
     if axis is None:
-        return np.reshape(cumprod(g, None, np.ravel(x), 0), x.shape)
+        return np.reshape(cumprod(g, ans, np.ravel(x), 0), x.shape)
+    if not x.size:
+        return g
+    sizes = np.abs(ans if isinstance(ans, np.ndarray) else ans.data)
+    # No product of values that are not 0 either, if it has lost digits to underflow.
+    if sizes.dtype.kind == "f" and np.all((sizes >= np.finfo(sizes.dtype).tiny) & np.isfinite(sizes)):
+        return np.flip(np.cumsum(np.flip(g * conj(ans), axis), axis=axis), axis) / conj(x)
     rows, g = np.moveaxis(x, axis, -1), np.moveaxis(g, axis, -1)
     n = rows.shape[-1]
     parts = []
@@ -80,10 +98,17 @@ def cumprod(g, _ans, x, axis=None, dtype=None):
     return np.moveaxis(np.stack(parts, -1), -1, axis)
 
 
+def deviations(x, axis, n, factor):
+    """From the mean, times a factor, over the degrees of freedom."""
+    from_mean = x - np.mean(x, axis=axis, keepdims=True)
+    # torch's convention where nothing is left of them; NumPy warns of it.
+    return from_mean * (factor / n) if n > 0 else np.where(from_mean == 0, np.nan, np.inf)
+
+
 def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
     n = number(x, axis) - (ddof if correction is None else correction)
     g = kept(g, x.ndim, axis, keepdims)
-    return g * (x - np.mean(x, axis=axis, keepdims=True)) * (2 / n)
+    return g * deviations(x, axis, n, 2)
 
 
 def deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
@@ -91,10 +116,10 @@ def deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=Fals
     flat = ans == 0
     # 0 where all elements are equal, as in torch.
     g = kept(np.where(flat, 0, g / np.where(flat, 1, ans)), x.ndim, axis, keepdims)
-    return g * (x - np.mean(x, axis=axis, keepdims=True)) * (1 / n)
+    return g * deviations(x, axis, n, 1)
 
 
-def sort(g, _ans, x, axis=-1):
+def sort(g, _ans, x, axis=-1, kind=None, order=None, *, stable=None):
     if axis is None:
         return np.reshape(sort(g, None, np.ravel(x), 0), x.shape)
     values = x if isinstance(x, np.ndarray) else x.data
@@ -104,9 +129,7 @@ def sort(g, _ans, x, axis=-1):
 
 REDUCTIONS: dict[Any, Any] = {
     np.sum: lambda g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False: expanded(g, _x, axis, keepdims),
-    np.mean: lambda g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False: expanded(
-        g / number(_x, axis), _x, axis, keepdims
-    ),
+    np.mean: mean,
     np.prod: prod,
     np.max: extreme,
     np.min: extreme,
@@ -133,6 +156,20 @@ def norm2(x, axis, keepdims):
     return np.sqrt(np.add.reduce(np.real(x * np.conjugate(x)), axis=axis, keepdims=keepdims))
 
 
+def _normp_vjp(g, ans, x, ord, axis, keepdims):
+    size = np.abs(x)
+    zeros, flat = size == 0, ans == 0
+    powers = np.where(zeros, 0, np.where(zeros, 1, size) ** (ord - 1))
+    # 0 at 0 for every order, as in torch.
+    scale = np.where(flat, 0, g / np.where(flat, 1, ans) ** (ord - 1))
+    return kept(scale, x.ndim, axis, keepdims) * (np.sign(x) * powers)
+
+
+@primitive(_normp_vjp)
+def normp(x, ord, axis, keepdims):
+    return np.linalg.norm(x, ord, axis, keepdims)
+
+
 @composite(np.linalg.norm)
 def norm(x, ord=None, axis=None, keepdims=False):
     ndim = x.ndim
@@ -150,7 +187,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
             return np.sum(np.sign(np.abs(x)), axis=axes, keepdims=keepdims)
         if isinstance(ord, str):
             raise ValueError(f"Invalid norm order '{ord}' for vectors")
-        return np.sum(np.abs(x) ** ord, axis=axes, keepdims=keepdims) ** (1 / ord)
+        return normp(x, ord, axes, keepdims)
     if len(axes) == 2:
         if ord in (None, "fro"):
             return norm2(x, axes, keepdims)
@@ -181,6 +218,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
 
 @composite(np.polyval)
 def polyval(p, x):
+    x = array(x)
     found = 0 * x
     for coefficient in p:
         found = found * x + coefficient
@@ -206,11 +244,12 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
         if returned:
             raise TypeError("numpy.average with returned=True has no rule for its gradient")
         return np.mean(a, axis=axis, keepdims=keepdims)
+    a, weights = array(a), array(weights)
     if np.shape(weights) != np.shape(a):
         shape = [1] * np.ndim(a)
         shape[axis] = -1
         weights = np.reshape(weights, shape)
-    total = np.sum(weights * np.ones(np.shape(a)), axis=axis, keepdims=keepdims)
+    total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
     return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
 
 
@@ -220,7 +259,11 @@ def median(a, axis=None, *, keepdims=False):
     rows = np.ravel(a) if axis is None else np.moveaxis(a, axis, -1)
     n = rows.shape[-1]
     rows = np.sort(rows, axis=-1)
-    found = (rows[..., (n - 1) // 2] + rows[..., n // 2]) / 2
+    found = np.mean(rows[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
+    if n:
+        # NaN is sorted to the end; it is the median then, and takes the gradient, as in torch.
+        last = rows[..., -1]
+        found = np.where(np.isnan(last), last, found)
     return kept(found, ndim, axis, False) if keepdims else found
 
 
@@ -231,13 +274,17 @@ def nansum(a, axis=None, *, keepdims=False):
 
 @composite(np.nanmean)
 def nanmean(a, axis=None, *, keepdims=False):
-    return nansum(a, axis, keepdims=keepdims) / np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
+    found = nansum(a, axis, keepdims=keepdims) / np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
+    # The division by integers makes float64 of lower precision.
+    return found if a.dtype.kind in "iub" else found.astype(a.dtype)
 
 
 @composite(np.trapezoid)
 def trapezoid(y, x=None, dx=1.0, axis=-1):
+    y = array(y)
     before = (slice(None),) * normalize_axis_index(axis, np.ndim(y))
     if x is not None:
+        x = array(x)
         dx = np.diff(x, axis=0 if np.ndim(x) == 1 else axis)
         if np.ndim(x) == 1:
             dx = np.reshape(dx, (-1,) + (1,) * (np.ndim(y) - len(before) - 1))

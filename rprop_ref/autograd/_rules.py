@@ -222,6 +222,9 @@ def transposed(x: Any) -> Any:
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum over the axes along which an array of this shape was broadcast."""
+    if g.dtype.itemsize == 2 and g.shape != shape:
+        # A sum in 8 or 11 bits stops growing after a few hundred or thousand terms.
+        return unbroadcast(g.astype(np.float32), shape).astype(g.dtype)
     extra = g.ndim - len(shape)
     if extra > 0:
         g = np.add.reduce(g, axis=0 if extra == 1 else tuple(range(extra)))
@@ -230,6 +233,11 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
         if axes:
             g = np.add.reduce(g, axis=axes, keepdims=True)
     return g
+
+
+def array(x: Any) -> Any:
+    """Of lists, tuples and numbers."""
+    return x if isinstance(x, (Traced, np.ndarray)) else np.asarray(x)
 
 
 def is_constant(*values: Any) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ._rules import BUFFERS, PLAIN, add, composite, is_constant, primitive, unbroadcast
+from ._rules import BUFFERS, PLAIN, RULES, add, array, composite, is_constant, primitive, unbroadcast
 
 
 def _is_basic(index):
@@ -50,7 +51,9 @@ def _set_values(g, value_shape, index):
         # Of values written to the same place only the last one stays.
         kept, numbers = _last(index, g.shape)
         taken = np.where(kept[index] == numbers, taken, 0)
-    return unbroadcast(taken, value_shape)
+    # NumPy lets a value have more axes than its place, if they are of length one.
+    extra = builtins.max(len(value_shape) - np.ndim(taken), 0)
+    return np.reshape(unbroadcast(taken, value_shape[extra:]), value_shape)
 
 
 @primitive(
@@ -69,6 +72,21 @@ def astype(x, dtype):
     if x.dtype.kind == "c" and dtype.kind != "c":
         x = x.real
     return x.astype(dtype)
+
+
+def _unravelled(g, x, order):
+    """The inverse of a reshape of `x` in this order."""
+    if order in ("C", "F"):
+        return np.reshape(g, x.shape, order)
+    flags = (x if isinstance(x, np.ndarray) else x.data).flags
+    if flags.c_contiguous or flags.f_contiguous or order in ("A", "a"):
+        return np.reshape(g, x.shape, "F" if flags.fnc else "C")
+    if order not in ("K", "k"):
+        return np.reshape(g, x.shape, order)
+    # As the axes lie in memory: those with the largest steps first.
+    steps = (x if isinstance(x, np.ndarray) else x.data).strides
+    axes = sorted(range(x.ndim), key=lambda i: -abs(steps[i]))
+    return np.transpose(np.reshape(g, [x.shape[i] for i in axes]), _inverse(axes, x.ndim))
 
 
 def _inverse(axes, ndim):
@@ -128,7 +146,7 @@ def _take_along_axis(g, _ans, x, indices, axis=-1):
     if axis is None:
         return np.reshape(scatter(g, (indices,), (x.size,)), x.shape)
     axis = normalize_axis_index(axis, x.ndim)
-    grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
+    grid = list(np.ogrid[tuple(slice(n) for n in x.shape)])
     grid[axis] = indices
     return scatter(g, tuple(grid), x.shape)
 
@@ -148,14 +166,14 @@ pad = primitive(_pad)(_pad_of)
 composite(np.pad)(pad)
 
 SHAPES: dict[Any, Any] = {
-    np.reshape: lambda g, _ans, _x, shape, order="C": np.reshape(g, _x.shape, order),
-    np.ravel: lambda g, _ans, _x, order="C": np.reshape(g, _x.shape, order),
+    np.reshape: lambda g, _ans, _x, shape, order="C": _unravelled(g, _x, order),
+    np.ravel: lambda g, _ans, _x, order="C": _unravelled(g, _x, order),
     np.transpose: lambda g, _ans, _x, axes=None: np.transpose(g, _inverse(axes, _x.ndim)),
     np.swapaxes: lambda g, _ans, _x, axis1, axis2: np.swapaxes(g, axis1, axis2),
     np.moveaxis: lambda g, _ans, _x, source, destination: np.moveaxis(g, destination, source),
     np.squeeze: lambda g, _ans, _x, axis=None: np.reshape(g, _x.shape),
     np.expand_dims: lambda g, _ans, _x, axis: np.reshape(g, _x.shape),
-    np.broadcast_to: lambda g, _ans, _x, shape: unbroadcast(g, _x.shape),
+    np.broadcast_to: lambda g, _ans, _x, shape, subok=False: unbroadcast(g, _x.shape),
     np.diagonal: lambda g, _ans, _x, offset=0, axis1=0, axis2=1: _diagonal(g, None, _x, offset, axis1, axis2),
     np.flip: lambda g, _ans, _x, axis=None: np.flip(g, axis),
     np.fliplr: lambda g, _ans, _x: np.fliplr(g),
@@ -197,20 +215,34 @@ def diagflat(v, k=0):
 # ---- joining
 
 
-def _concatenate(g, _ans, i, _arrays, axis=0):
+def _part(g, _ans, i, _arrays, axis, starts):
     if axis is None:
-        start = sum(a.size for a in _arrays[:i])
-        return np.reshape(g[start : start + _arrays[i].size], _arrays[i].shape)
-    axis = axis % _arrays[i].ndim
-    start = sum(a.shape[axis] for a in _arrays[:i])
-    return g[(slice(None),) * axis + (slice(start, start + _arrays[i].shape[axis]),)]
+        return np.reshape(g[starts[i] : starts[i + 1]], _arrays[i].shape)
+    return g[(slice(None),) * (axis % g.ndim) + (slice(starts[i], starts[i + 1]),)]
+
+
+@primitive(_part, joint=True)
+def _concatenate(arrays, axis, starts):
+    return np.concatenate(arrays, axis)
+
+
+RULES[_concatenate].name = "numpy.concatenate"
+
+
+@composite(np.concatenate)
+def concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
+    if out is not None or dtype is not None or casting != "same_kind":
+        raise TypeError("numpy.concatenate with out=, dtype= or casting= has no rule for its gradient")
+    arrays = tuple(map(array, arrays))
+    # Where each begins is found here, once: each rule by itself would add up all sizes before its own.
+    sizes = [a.size if axis is None else a.shape[axis] if a.ndim else 0 for a in arrays]
+    return _concatenate(arrays, axis, (0, *itertools.accumulate(sizes)))
 
 
 def _stack(g, _ans, i, _arrays, axis=0):
     return g[(slice(None),) * (axis % g.ndim) + (i,)]
 
 
-add(np.concatenate, _concatenate, joint=True)
 add(np.stack, _stack, joint=True)
 
 
@@ -323,9 +355,13 @@ def meshgrid(*xi, indexing="xy"):
 
 @composite(np.linspace)
 def linspace(start, stop, num=50, endpoint=True):
-    steps = np.arange(num) / builtins.max(num - 1 if endpoint else num, 1)
-    steps = np.reshape(steps, (-1,) + (1,) * builtins.max(np.ndim(start), np.ndim(stop)))
-    return start * (1 - steps) + stop * steps
+    # Numbers stay numbers, which take the precision of the other.
+    start, stop = (array(end) if isinstance(end, (list, tuple)) else end for end in (start, stop))
+    shape = (-1,) + (1,) * builtins.max(np.ndim(start), np.ndim(stop))
+    places = np.reshape(np.arange(num).astype(np.result_type(start, stop, float(num))), shape)
+    found = places * ((stop - start) / builtins.max(num - 1 if endpoint else num, 1)) + start
+    # As in NumPy the last is exact.
+    return np.where(places == num - 1, stop, found) if endpoint and num > 1 else found
 
 
 @composite(np.matrix_transpose, np.linalg.matrix_transpose)

@@ -23,8 +23,19 @@ def normal_ratio(ans, x):
 
 
 def _over(x, y):
-    # The derivative of xlogy and xlog1py by y; 0 / 0 is 0 as in torch.
+    # The derivative of xlogy and xlog1py by y. At x = 0 they are 0 for every y, so that 0 / 0 is 0 (torch: NaN).
     return x / np.where((x == 0) & (y == 0), 1, y)
+
+
+def _log(g, x, y, log, end):
+    # The derivative by x is log(y), also at x = 0, as in torch; but 0 there if y is out of its domain.
+    none = (x == 0) & (y <= end)
+    return np.where(none, 0, g * log(np.where(none, 1, y)))
+
+
+def _ratio(ans, x):
+    """Of a Bessel function of order one and x: 1/2 at 0."""
+    return np.where(x == 0, 0.5, ans / np.where(x == 0, 1, x))
 
 
 UNARY: dict[Any, Any] = {
@@ -45,13 +56,13 @@ UNARY: dict[Any, Any] = {
     sc.psi: lambda g, _ans, x: g * polygamma(1, x),
     sc.entr: lambda g, _ans, x: -g * (np.log(x) + 1),
     sc.j0: lambda g, _ans, x: -g * sc.j1(x),
-    sc.j1: lambda g, ans, x: g * (sc.j0(x) - ans / x),
+    sc.j1: lambda g, ans, x: g * (sc.j0(x) - _ratio(ans, x)),
     sc.y0: lambda g, _ans, x: -g * sc.y1(x),
     sc.y1: lambda g, ans, x: g * (sc.y0(x) - ans / x),
     sc.i0: lambda g, _ans, x: g * sc.i1(x),
-    sc.i1: lambda g, ans, x: g * (sc.i0(x) - ans / x),
+    sc.i1: lambda g, ans, x: g * (sc.i0(x) - _ratio(ans, x)),
     sc.i0e: lambda g, ans, x: g * (sc.i1e(x) - np.sign(x) * ans),
-    sc.i1e: lambda g, ans, x: g * (sc.i0e(x) - ans * (np.sign(x) + 1 / x)),
+    sc.i1e: lambda g, ans, x: g * (sc.i0e(x) - np.sign(x) * ans - _ratio(ans, x)),
     sc.exp2: lambda g, ans, _x: g * ans * float(np.log(2)),
     sc.exp10: lambda g, ans, _x: g * ans * float(np.log(10)),
     sc.expm1: lambda g, ans, _x: g * (ans + 1),
@@ -60,8 +71,8 @@ UNARY: dict[Any, Any] = {
 }
 
 BINARY: dict[Any, Any] = {
-    sc.xlogy: (lambda g, _ans, x, y: g * sc.xlogy(x != 0, y), lambda g, _ans, x, y: g * _over(x, y)),
-    sc.xlog1py: (lambda g, _ans, x, y: g * sc.xlog1py(x != 0, y), lambda g, _ans, x, y: g * _over(x, 1 + y)),
+    sc.xlogy: (lambda g, _ans, x, y: _log(g, x, y, np.log, 0), lambda g, _ans, x, y: g * _over(x, y)),
+    sc.xlog1py: (lambda g, _ans, x, y: _log(g, x, y, np.log1p, -1), lambda g, _ans, x, y: g * _over(x, 1 + y)),
     sc.rel_entr: (lambda g, _ans, x, y: g * (np.log(x / y) + 1), lambda g, _ans, x, y: -g * x / y),
     sc.kl_div: (lambda g, _ans, x, y: g * np.log(x / y), lambda g, _ans, x, y: g * (1 - x / y)),
     sc.betaln: (
