@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _npz
-from .lr_scheduler import LRScheduler
+from .lr_scheduler import LRScheduler, parts
 from .optimizer import Optimizer
 
 _KIND, _VERSION = "checkpoint", 1
@@ -125,29 +125,26 @@ def load_checkpoint(path: _npz.Path, optimizer: Optimizer, scheduler: LRSchedule
 
 
 @contextlib.contextmanager
-def _restored_on_failure(optimizer: Optimizer, scheduler: Any) -> Iterator[None]:
+def _restored_on_failure(optimizer: Optimizer, scheduler: LRScheduler | None) -> Iterator[None]:
     """Put optimizer and scheduler back if loading fails half-way, in a hook for instance."""
     # Loading replaces state and groups by new objects.
     before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
-    parts = [(part, dict(part.__dict__)) for part in _parts(scheduler)]
+    states = [(part, dict(part.__dict__)) for part in _parts(scheduler)]
     try:
         yield
     except BaseException:
         optimizer.__setstate__(before)
-        for part, values in parts:
+        for part, state in states:
             part.__dict__.clear()
-            part.__dict__.update(values)
+            part.__dict__.update(state)
         raise
 
 
-def _parts(scheduler: Any) -> Iterator[Any]:
+def _parts(scheduler: LRScheduler | None) -> Iterator[Any]:
     """A scheduler, those that it is made of, and callable objects that they hold: all that loading changes."""
-    if scheduler is None:
-        return
-    yield scheduler
-    yield from (f for f in getattr(scheduler, "lr_lambdas", ()) if hasattr(f, "__dict__"))
-    for part in getattr(scheduler, "_schedulers", ()):
-        yield from _parts(part)
+    for part in () if scheduler is None else parts(scheduler):
+        yield part
+        yield from (f for f in getattr(part, "lr_lambdas", ()) if hasattr(f, "__dict__"))
 
 
 class _MisfitError(Exception):

@@ -11,12 +11,13 @@ The sequences of rates are those of torch 2.13 to the bit.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import types
 import warnings
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .autograd import Tensor, no_grad
@@ -530,14 +531,15 @@ class SequentialLR(_Several):
 
     def step(self) -> None:  # type: ignore[override]
         """Go to the next epoch."""
-        self.last_epoch += 1
-        i = bisect_right(self._milestones, self.last_epoch)
-        scheduler = self._schedulers[i]
-        if i > 0 and self._milestones[i - 1] == self.last_epoch:
-            _begin(scheduler)
-        else:
-            scheduler.step()
-        self._last_lr = scheduler.get_last_lr()
+        with _undone_on_failure(self):
+            self.last_epoch += 1
+            i = bisect_right(self._milestones, self.last_epoch)
+            scheduler = self._schedulers[i]
+            if i > 0 and self._milestones[i - 1] == self.last_epoch:
+                _begin(scheduler)
+            else:
+                scheduler.step()
+            self._last_lr = scheduler.get_last_lr()
 
 
 class ChainedScheduler(_Several):
@@ -566,9 +568,32 @@ class ChainedScheduler(_Several):
 
     def step(self) -> None:  # type: ignore[override]
         """Go to the next epoch in all of them."""
-        for scheduler in self._schedulers:
-            scheduler.step()
-        self._last_lr = _rates(self._schedulers[-1].optimizer)
+        with _undone_on_failure(self):
+            for scheduler in self._schedulers:
+                scheduler.step()
+            self._last_lr = _rates(self._schedulers[-1].optimizer)
+
+
+def parts(scheduler: LRScheduler) -> Iterator[LRScheduler]:
+    """The scheduler, and those that it is made of."""
+    yield scheduler
+    for part in getattr(scheduler, "_schedulers", ()):
+        yield from parts(part)
+
+
+@contextlib.contextmanager
+def _undone_on_failure(scheduler: LRScheduler) -> Iterator[None]:
+    """Put rates and counters back if one of several schedulers refuses after others have made their step."""
+    states = [(part, dict(part.__dict__)) for part in parts(scheduler)]
+    rates = [(group, _rate(group["lr"])) for group in scheduler.optimizer.param_groups]
+    try:
+        yield
+    except BaseException:
+        for part, state in states:
+            part.__dict__.update(state)
+        for group, rate in rates:
+            _set_rate(group, rate)
+        raise
 
 
 def _undo_step(scheduler: LRScheduler) -> None:
