@@ -22,7 +22,7 @@ from .. import _dtypes
 from . import _elementwise, _engine, _linalg, _reductions, _rules, _shapes
 from ._engine import Node
 from ._mode import mode
-from ._rules import BUFFERS, COMPOSITES, PLAIN, RULES, Rule, Traced
+from ._rules import BUFFERS, COMPOSITES, NO_RULE, PLAIN, RULES, Rule, Traced, arguments_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -52,7 +52,17 @@ NOT_A_LEAF = (
     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
     "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
 )
+LEAVES_TAPE = (
+    "a value that requires a gradient is converted to a number, or written into a plain array, inside value_and_grad; "
+    "it would leave the tape, and its gradient would be lost. Write np.sin(x) for math.sin(x), leave out float(), "
+    "int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for the array that results are written "
+    "into (or np.stack(list)), and x.detach() where no gradient is wanted"
+)
 NO_GRADIENT = "element 0 of tensors does not require grad and does not have a grad_fn"
+
+
+class LeavesTapeError(TypeError):
+    """What `value_and_grad` raises for a conversion to a number; NumPy may have made a ValueError of it."""
 
 
 class Tensor(Traced):
@@ -343,6 +353,11 @@ class Tensor(Traced):
                 self._node = None
                 self._requires_grad = False
             return self
+        if not _dtypes.is_supported(self._data.dtype):
+            raise RuntimeError(
+                f"a value that requires a gradient is written into a Tensor of dtype {self._data.dtype}, which cannot "
+                "keep one; make it of floating point, for instance np.zeros_like(t, dtype=float)"
+            )
         past = self._past()
         if _looks_at(rule, args, self):
             # As in torch: a copy, so that the change itself does not take away what its gradient needs.
@@ -351,6 +366,9 @@ class Tensor(Traced):
         node = _node_of(rule, args, _NO_KEYWORDS, self._data)
         compute(*[a._data if isinstance(a, Tensor) else a for a in args])
         self._written()
+        if self._node is not None and self._node.keep is not None:
+            # As in torch, the gradient that is kept is that of the new value.
+            node.keep, self._node.keep = self._node.keep, None
         self._node = node
         self._requires_grad = True
         return self
@@ -406,9 +424,9 @@ class Tensor(Traced):
         if self._requires_grad:
             raise RuntimeError(
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
-                "would leave the tape, and gradients would not flow through them. Write p.data for the values (or "
-                "p.detach()), which share its memory, np.stack([a, b]) instead of np.array([a, b]), and a Tensor, "
-                "for instance np.zeros_like(p), for an array to write results into"
+                "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead of "
+                "np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to write results into, "
+                "a = a + p for a += p, and p.data or p.detach() only if no gradient is wanted"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
@@ -522,15 +540,25 @@ class Tensor(Traced):
         """The value as a Python number, outside of all recording; there must be one element."""
         if self._data.size != 1:
             raise RuntimeError(f"a Tensor with {self._data.size} elements cannot be converted to Scalar")
+        if mode.strict:
+            self._stay()
         return self._data.item()
 
     def tolist(self) -> Any:
         """The values as (nested lists of) Python numbers, outside of all recording."""
+        if mode.strict:
+            self._stay()
         return self._data.tolist()
+
+    def _stay(self) -> None:
+        if self._requires_grad and mode.enabled:
+            raise LeavesTapeError(LEAVES_TAPE)
 
     def _scalar(self) -> Any:
         if self._data.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
+        if mode.strict:
+            self._stay()
         if self._requires_grad:
             warnings.warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
@@ -771,18 +799,43 @@ def _node_of(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Arr
             if arg._base is not None and _stale(arg):
                 raise RuntimeError(STALE_VIEW)
             versions.append(arg._version)
-            if arg._requires_grad and vjps[0 if rule.joint else i] is not None:
+            if arg._requires_grad and (vjp := vjps[0 if rule.joint else i]) is not None:
+                if vjp is NO_RULE:
+                    raise _no_rule(rule.fun, f"argument {i} of {rule.name}")
                 parents.append(arg if arg._node is None else arg._node)
                 continue
         else:
+            if type(arg) is np.ndarray and not rule.joint and vjps[i] is None:
+                # A mask, which callers fill anew; other arrays would cost too much.
+                arg = arg.copy()
+                args = (*args[:i], arg, *args[i + 1 :])
             arrays.append(arg)
             versions.append(0)
         parents.append(None)
+    count = 1 if rule.joint else len(operands)
+    if len(args) > count:
+        args = (*args[:count], *[_settled(rule, j, args[j]) for j in range(count, len(args))])
     if rule.joint:
         values: Any = (tuple(arrays), *args[1:])
     else:
         values = (*arrays, *args[len(operands) :]) if len(args) > len(operands) else arrays
     return Node(rule, values, kwargs, args, tuple(parents), tuple(versions), ans)
+
+
+def _settled(rule: Rule, place: int, value: Any) -> Any:
+    """An argument that there is no rule for, such as an axis or an index, as it is now."""
+    kind = type(value)
+    if kind is int or value is None or kind is str:
+        return value
+    if kind is np.ndarray:
+        return value.copy()
+    if kind is tuple or kind is list:
+        return kind([_settled(rule, place, v) for v in value])
+    if isinstance(value, Tensor):
+        if value._requires_grad:
+            raise _no_rule(rule.fun, f"argument {place} of {rule.name}")
+        return value._data.copy()
+    return value
 
 
 def _apply(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any] = _NO_KEYWORDS) -> Any:
@@ -793,9 +846,13 @@ def _apply(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any] = _NO_KEYWO
         if isinstance(arg, Tensor):
             tracked = tracked or arg._requires_grad
             arrays.append(arg._data)
-        elif type(arg) is list and i < len(rule.vjps) and rule.broadcasts:
-            arrays.append(np.asarray(arg))
-            args = (*args[:i], arrays[-1], *args[i + 1 :])
+        elif (type(arg) is list or type(arg) is tuple) and i < len(rule.vjps):
+            arg = _np.stack(arg) if any(isinstance(v, Tensor) for v in arg) else np.asarray(arg)
+            args = (*args[:i], arg, *args[i + 1 :])
+            if isinstance(arg, Tensor):
+                tracked = tracked or arg._requires_grad
+                arg = arg._data
+            arrays.append(arg)
         else:
             arrays.append(arg)
     ans = rule.fun(*arrays, **kwargs)
@@ -825,9 +882,8 @@ def _mark_view(out: Tensor, source: Any) -> None:
     NumPy gives all views of an array the same owner as their ``base``.
     """
     base, x = out._data.base, source._data
-    if base is None or not (base is x or base is x.base or out._data is x):
-        return
-    _share(out, source)
+    if out._data is x or (base is not None and (base is x or base is x.base)):
+        _share(out, source)
 
 
 def _share(view: Tensor, source: Tensor) -> None:
@@ -908,7 +964,7 @@ def _ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, A
     if method in ("reduce", "accumulate"):
         function = _METHODS.get((ufunc, method))
         if function is not None and out is None:
-            if method == "reduce" and len(inputs) == 1 and "axis" not in kwargs:
+            if len(inputs) == 1 and "axis" not in kwargs:
                 kwargs["axis"] = 0
             return function(*inputs, **kwargs)
     elif method == "__call__":
@@ -919,14 +975,17 @@ def _ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, A
             return _apply(rule, inputs) if out is None else _apply_out(rule, inputs, out)
     tracked = mode.enabled and _any_tracked((inputs, out or ()))
     if not tracked or ufunc in PLAIN:
+        targets = [t for t in (inputs[:1] if method == "at" else out or ()) if isinstance(t, Tensor)]
+        for t in targets:
+            t._before_write(False)
         if out is not None:
             kwargs["out"] = _values(out)
-        found = getattr(ufunc, method)(*_values(inputs), **kwargs)
-        for t in out or ():
-            if isinstance(t, Tensor):
-                t._written()
-                return t
-        return found
+        found = getattr(ufunc, method)(*_values(inputs), **{k: _values(v) for k, v in kwargs.items()})
+        for t in targets:
+            _overwritten(t)
+        if out is None or not targets:
+            return found
+        return out[0] if len(out) == 1 else tuple(t if t is not None else f for t, f in zip(out, found, strict=True))
     name = _rules.name_of(ufunc)
     if method != "__call__":
         name = f"{name}.{method}"
@@ -948,6 +1007,36 @@ def _apply_out(rule: Rule, inputs: tuple[Any, ...], out: tuple[Any, ...]) -> Any
     return rule.fun(*_values(inputs), out=target)
 
 
+def _overwritten(t: Tensor) -> None:
+    """Constants were written by a function without a rule; gradients end here."""
+    t._written()
+    if mode.enabled and t._node is not None:
+        t._node = None
+        t._requires_grad = False
+
+
+# Functions that change their first argument, and what it is called.
+_WRITERS: dict[Any, str] = {
+    np.copyto: "dst",
+    np.put: "a",
+    np.putmask: "a",
+    np.place: "arr",
+    np.put_along_axis: "arr",
+    np.fill_diagonal: "a",
+}
+
+
+def _writer(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A function that changes its first argument; not recorded, but the change is counted."""
+    if mode.enabled and _any_tracked((args, kwargs)):
+        raise TypeError(f"{_rules.name_of(func)} has no rule for its gradient; write t[index] = value, which has one")
+    target = args[0] if args else kwargs.get(_WRITERS[func])
+    found = func(*_values(args), **{k: _values(v) for k, v in kwargs.items()})
+    if isinstance(target, Tensor):
+        target._written()
+    return found
+
+
 def _function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A function of NumPy that is not a ufunc."""
     composite = COMPOSITES.get(func)
@@ -958,6 +1047,8 @@ def _function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if kwargs:
             args, kwargs = _positional(rule, args, kwargs)
         return _apply_joint(rule, args, kwargs) if rule.joint else _apply(rule, args, kwargs)
+    if func in _WRITERS:
+        return _writer(func, args, kwargs)
     if func in BUFFERS:
         return _new(func(*_values(args), **{k: _values(v) for k, v in kwargs.items()}), None)
     if func in PLAIN or not (mode.enabled and _any_tracked((args, kwargs))):
@@ -969,13 +1060,9 @@ def _positional(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     """Check the keywords, and move those that are Tensors, or stand for arguments with rules, to their places."""
     names = rule.keywords
     if names is None:
-        vjp = next(v for v in rule.vjps if v is not None)
-        code = vjp.__code__
-        first = 3 if rule.joint else 2
-        names = rule.keywords = {
-            name.lstrip("_"): i
-            for i, name in enumerate(code.co_varnames[first : code.co_argcount + code.co_kwonlyargcount])
-        }
+        names = rule.keywords = arguments_of(rule)
+        if names is None:
+            return args, {name: _keyword(rule, name, value) for name, value in kwargs.items()}
     # NumPy's names of the first argument vary.
     for alias in ("a", "x", "m", "arr", "array", "ary"):
         if alias in kwargs and not args and alias not in names:
@@ -992,7 +1079,13 @@ def _positional(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         if following is None or following not in kept:
             break
         args = (*args, kept.pop(following))
-    return args, kept
+    return args, {name: _keyword(rule, name, value) for name, value in kept.items()}
+
+
+def _keyword(rule: Rule, name: str, value: Any) -> Any:
+    if mode.enabled and _any_tracked(value):
+        raise _no_rule(rule.fun, f"the argument {name} of {rule.name}")
+    return _values(value)
 
 
 def _load_special(ufunc: Any) -> None:
