@@ -717,7 +717,7 @@ class TestInPlace:
         h = x * 1
         view = h[:2]
         with pytest.raises(RuntimeError, match="write to that Tensor instead"):
-            view += 1
+            view[1:] += 1  # a view of a view
         square = view * view
         h[0] = 5.0
         with pytest.raises(RuntimeError, match="take the view again"):
@@ -1252,3 +1252,50 @@ class TestNothingIsLostSilently:
     def test_differentiable_functions_without_rules(self, fun):
         with pytest.raises(TypeError, match="no rule"):
             fun(leaf(1.0))
+
+
+class TestAccumulation:
+    @pytest.mark.parametrize("index", [0, slice(1, None), (slice(None), 1), (Ellipsis, slice(0, 1)), -1])
+    def test_rows_of_a_buffer(self, index):
+        x, w = leaf([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+        out, expected = np.zeros_like(x), np.zeros((2, 2))
+        for _ in range(3):
+            out[index] += x[index]
+            out[index] *= x[index]
+            expected[index] += x.data[index]
+            expected[index] *= x.data[index]
+        assert out.data.tolist() == expected.tolist()
+        np.sum(out * w).backward()
+
+        def parts(x):
+            total = np.zeros_like(x[index])
+            for _ in range(3):
+                total = (total + x[index]) * x[index]
+            return np.sum(total * w[index])
+
+        assert x.grad.tolist() == autograd.value_and_grad(parts)(x.data)[1].tolist()
+
+    def test_a_view_that_is_kept(self):
+        x = leaf([[1.0, 2.0], [3.0, 4.0]])
+        y = x * 1.0
+        row = y[0]
+        row += x[1] * 2
+        np.sum(row * row).backward(retain_graph=True)
+        assert x.grad.tolist() == [[14.0, 20.0], [28.0, 40.0]]
+        x.grad = None
+        np.sum(y).backward()
+        assert x.grad.tolist() == [[1.0, 1.0], [3.0, 3.0]]
+
+    def test_what_is_refused(self):
+        x = leaf([[1.0, 2.0], [3.0, 4.0]])
+        with pytest.raises(RuntimeError, match="view of a leaf"):
+            x[0] += 1
+        out = np.zeros_like(x)
+        row = out[0]
+        out[1] = x[0]
+        with pytest.raises(RuntimeError, match="view"):
+            row += x[0]
+        with pytest.raises(RuntimeError, match=r"t\[index\] = t\[index\] \+ value"):
+            out[0][1:] += x[0, 1:]
+        with pytest.raises(ValueError, match="non-broadcastable"):
+            out[0] += x

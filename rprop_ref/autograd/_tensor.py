@@ -42,7 +42,8 @@ LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place
 LEAF_VIEW_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_IN_PLACE = (
     "a view of a Tensor is being changed in place while operations are recorded, which would leave the Tensor it "
-    "is a view of without a gradient for it; write to that Tensor instead, t[index] = value, or change a copy"
+    "is a view of without a gradient for it; write to that Tensor instead, t[index] = t[index] + value (or "
+    "t[index] += value), or change a copy"
 )
 STALE_VIEW = (
     "this Tensor is a view of one that has been changed in place since the view was taken, so its record of where "
@@ -101,6 +102,9 @@ class Tensor(Traced):
     The meaning of the methods is torch's. A 0-d Tensor converts to a number (`float` warns, as in torch, if it
     requires a gradient); ``np.asarray`` is refused if gradients would be lost.
 
+    Plain arrays that are operands are kept as they are: fill a buffer anew only after the backward pass, or pass a
+    copy. Indices and masks are copied.
+
     Examples
     --------
     >>> import numpy as np
@@ -112,7 +116,17 @@ class Tensor(Traced):
     array([ 0.909297, -0.756802, -0.279415])
     """
 
-    __slots__ = ("__weakref__", "_base", "_data", "_grad", "_grad_fits", "_node", "_requires_grad", "_version")
+    __slots__ = (
+        "__weakref__",
+        "_base",
+        "_data",
+        "_grad",
+        "_grad_fits",
+        "_node",
+        "_requires_grad",
+        "_taken",
+        "_version",
+    )
 
     # The values; a plain array.
     _data: Array
@@ -127,6 +141,8 @@ class Tensor(Traced):
     _base: weakref.ref[Tensor] | None
     # How often the memory has been written to; of a view, how often it had been when the view was taken.
     _version: int
+    # The index that this was taken with, if by t[index]; otherwise not set, which costs nothing.
+    _taken: Any
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
@@ -376,7 +392,46 @@ class Tensor(Traced):
     def _augment(self, fun: Any, other: Any) -> Any:
         if not isinstance(other, (Tensor, *_NUMBERS)):
             other = np.asarray(other)
+        if self._base is not None and mode.enabled and hasattr(self, "_taken"):
+            owner = self._owner()
+            if owner is not self and (self._requires_grad or _any_tracked(other)):
+                return self._augment_in(owner, fun, other)
         return self._write(RULES[fun], (self, other), lambda x, y: fun(x, y, out=self._data))
+
+    def _augment_in(self, owner: Tensor, fun: Any, other: Any) -> Tensor:
+        """Change a view, t[index] += other: recorded as a change of its owner, of which it is a view again then."""
+        if owner._requires_grad != self._requires_grad or owner._node is None and owner._requires_grad:
+            self._before_write(True)
+        if self._version != owner._version:
+            raise RuntimeError(STALE_VIEW)
+        past = self._past()
+        # A copy, so that the change itself does not take away what its gradient needs.
+        past._data = self._data.copy()
+        found = fun(past, other)
+        if found.shape != self.shape:
+            raise ValueError(
+                f"non-broadcastable output operand with shape {self.shape} doesn't match the broadcast shape "
+                f"{found.shape}"
+            )
+        if not np.can_cast(found.dtype, self.dtype, "same_kind"):
+            raise TypeError(f"Cannot cast {fun.__name__} output from {found.dtype!r} to {self.dtype!r}")
+        owner[self._taken] = found
+        fresh = owner[self._taken]
+        self._node, self._requires_grad, self._version = fresh._node, fresh._requires_grad, fresh._version
+        return self
+
+    def _is_there(self, index: Any, value: Any) -> bool:
+        """Whether a value is what t[index] is already: Python ends t[index] += v with t[index] = the result."""
+        return (
+            isinstance(value, Tensor)
+            and value._base is not None
+            and value._owner() is self
+            and value._version == self._version
+            and value._requires_grad == self._requires_grad
+            and hasattr(value, "_taken")
+            and _shapes._is_basic(index)
+            and bool(index == value._taken)
+        )
 
     def __iadd__(self, other: Any) -> Any:
         return self._augment(np.add, other)
@@ -397,6 +452,8 @@ class Tensor(Traced):
         if mode.enabled and self._requires_grad and self._node is None:
             raise RuntimeError(LEAF_VIEW_IN_PLACE)
         index = _plain_index(index)
+        if self._is_there(index, value):
+            return
         if not isinstance(value, (Tensor, *_NUMBERS)):
             value = np.asarray(value)
 
@@ -518,7 +575,11 @@ class Tensor(Traced):
     __hash__ = object.__hash__
 
     def __getitem__(self, index: Any) -> Any:
-        return _apply(_GETITEM, (self, _plain_index(index)))
+        index = _plain_index(index)
+        found = _apply(_GETITEM, (self, index))
+        if found._base is not None and found._base() is self:
+            found._taken = index
+        return found
 
     def __iter__(self) -> Iterator[Any]:
         if self._data.ndim == 0:
@@ -985,7 +1046,9 @@ def _ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, A
             _overwritten(t)
         if out is None or not targets:
             return found
-        return out[0] if len(out) == 1 else tuple(t if t is not None else f for t, f in zip(out, found, strict=True))
+        return (
+            out[0] if len(out) == 1 else tuple(t if t is not None else f for t, f in zip(out, found, strict=True))
+        )
     name = _rules.name_of(ufunc)
     if method != "__call__":
         name = f"{name}.{method}"
@@ -1029,7 +1092,9 @@ _WRITERS: dict[Any, str] = {
 def _writer(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A function that changes its first argument; not recorded, but the change is counted."""
     if mode.enabled and _any_tracked((args, kwargs)):
-        raise TypeError(f"{_rules.name_of(func)} has no rule for its gradient; write t[index] = value, which has one")
+        raise TypeError(
+            f"{_rules.name_of(func)} has no rule for its gradient; write t[index] = value, which has one"
+        )
     target = args[0] if args else kwargs.get(_WRITERS[func])
     found = func(*_values(args), **{k: _values(v) for k, v in kwargs.items()})
     if isinstance(target, Tensor):
