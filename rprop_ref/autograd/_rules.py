@@ -83,7 +83,7 @@ class _NoRule:
 
 NO_RULE = _NoRule()
 
-# Flags in code objects of functions that take *args and **kwargs (inspect has names for them, but takes long to load).
+# Flags in code objects of functions that take *args and **kwargs (inspect names them, but takes long to load).
 _VARARGS = 4
 _VARKEYWORDS = 8
 

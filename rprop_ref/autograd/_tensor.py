@@ -54,10 +54,10 @@ NOT_A_LEAF = (
     "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
 )
 LEAVES_TAPE = (
-    "a value that requires a gradient is converted to a number, or written into a plain array, inside value_and_grad; "
-    "it would leave the tape, and its gradient would be lost. Write np.sin(x) for math.sin(x), leave out float(), "
-    "int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for the array that results are written "
-    "into (or np.stack(list)), and x.detach() where no gradient is wanted"
+    "a value that requires a gradient is converted to a number, or written into a plain array, inside "
+    "value_and_grad; it would leave the tape, and its gradient would be lost. Write np.sin(x) for math.sin(x), leave out float(), "
+    "int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for the array that results are "
+    "written into (or np.stack(list)), and x.detach() where no gradient is wanted"
 )
 NO_GRADIENT = "element 0 of tensors does not require grad and does not have a grad_fn"
 
@@ -371,8 +371,8 @@ class Tensor(Traced):
             return self
         if not _dtypes.is_supported(self._data.dtype):
             raise RuntimeError(
-                f"a value that requires a gradient is written into a Tensor of dtype {self._data.dtype}, which cannot "
-                "keep one; make it of floating point, for instance np.zeros_like(t, dtype=float)"
+                f"a value that requires a gradient is written into a Tensor of dtype {self._data.dtype}, which "
+                "cannot keep one; make it of floating point, for instance np.zeros_like(t, dtype=float)"
             )
         past = self._past()
         if _looks_at(rule, args, self):
@@ -399,8 +399,8 @@ class Tensor(Traced):
         return self._write(RULES[fun], (self, other), lambda x, y: fun(x, y, out=self._data))
 
     def _augment_in(self, owner: Tensor, fun: Any, other: Any) -> Tensor:
-        """Change a view, t[index] += other: recorded as a change of its owner, of which it is a view again then."""
-        if owner._requires_grad != self._requires_grad or owner._node is None and owner._requires_grad:
+        """Change a view, t[index] += other: recorded as a change of its owner, whose view it is again then."""
+        if owner._requires_grad != self._requires_grad or (owner._node is None and owner._requires_grad):
             self._before_write(True)
         if self._version != owner._version:
             raise RuntimeError(STALE_VIEW)
@@ -429,7 +429,7 @@ class Tensor(Traced):
             and value._version == self._version
             and value._requires_grad == self._requires_grad
             and hasattr(value, "_taken")
-            and _shapes._is_basic(index)
+            and _shapes._is_basic(index)  # type: ignore[no-untyped-call]
             and bool(index == value._taken)
         )
 
@@ -481,8 +481,8 @@ class Tensor(Traced):
         if self._requires_grad:
             raise RuntimeError(
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
-                "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead of "
-                "np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to write results into, "
+                "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead "
+                "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to write results into, "
                 "a = a + p for a += p, and p.data or p.detach() only if no gradient is wanted"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
@@ -868,9 +868,8 @@ def _node_of(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Arr
         else:
             if type(arg) is np.ndarray and not rule.joint and vjps[i] is None:
                 # A mask, which callers fill anew; other arrays would cost too much.
-                arg = arg.copy()
-                args = (*args[:i], arg, *args[i + 1 :])
-            arrays.append(arg)
+                args = (*args[:i], arg.copy(), *args[i + 1 :])
+            arrays.append(operands[i] if rule.joint else args[i])
             versions.append(0)
         parents.append(None)
     count = 1 if rule.joint else len(operands)
@@ -908,12 +907,10 @@ def _apply(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any] = _NO_KEYWO
             tracked = tracked or arg._requires_grad
             arrays.append(arg._data)
         elif (type(arg) is list or type(arg) is tuple) and i < len(rule.vjps):
-            arg = _np.stack(arg) if any(isinstance(v, Tensor) for v in arg) else np.asarray(arg)
-            args = (*args[:i], arg, *args[i + 1 :])
-            if isinstance(arg, Tensor):
-                tracked = tracked or arg._requires_grad
-                arg = arg._data
-            arrays.append(arg)
+            joined = _np.stack(arg) if any(isinstance(v, Tensor) for v in arg) else np.asarray(arg)
+            args = (*args[:i], joined, *args[i + 1 :])
+            tracked = tracked or _any_tracked(joined)
+            arrays.append(_values(joined))
         else:
             arrays.append(arg)
     ans = rule.fun(*arrays, **kwargs)
