@@ -55,7 +55,8 @@ NOT_A_LEAF = (
 )
 LEAVES_TAPE = (
     "a value that requires a gradient is converted to a number, or written into a plain array, inside "
-    "value_and_grad; it would leave the tape, and its gradient would be lost. Write np.sin(x) for math.sin(x), leave out float(), "
+    "value_and_grad; it would leave the tape, and its gradient would be lost. Write np.sin(x) for "
+    "math.sin(x), leave out float(), "
     "int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for the array that results are "
     "written into (or np.stack(list)), and x.detach() where no gradient is wanted"
 )
@@ -482,7 +483,8 @@ class Tensor(Traced):
             raise RuntimeError(
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
                 "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead "
-                "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to write results into, "
+                "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to "
+                "write results into, "
                 "a = a + p for a += p, and p.data or p.detach() only if no gradient is wanted"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
