@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import math
 import pickle
@@ -716,7 +717,7 @@ class TestInPlace:
         h = x * 1
         view = h[:2]
         with pytest.raises(RuntimeError, match="write to that Tensor instead"):
-            view += 1
+            view[1:] += 1  # a view of a view
         square = view * view
         h[0] = 5.0
         with pytest.raises(RuntimeError, match="take the view again"):
@@ -1052,3 +1053,249 @@ class TestOptimizers:
             assert x._grad_fits is x._data
             o.step()
         assert o._plans[id(o.param_groups[0])].gradients([x], o.state) is not None
+
+
+def _into_an_array(x):
+    found = np.zeros(3)
+    for i in range(3):
+        found[i] = x[i] ** 2
+    return np.sum(found) + x[0]
+
+
+class TestNothingIsLostSilently:
+    @pytest.mark.parametrize(
+        "fun",
+        [
+            lambda x: np.sum(x) * math.sin(x[0]),
+            lambda x: np.sum(x) * float(x[0]),
+            lambda x: np.sum(x) * int(x[0]),
+            lambda x: np.sum(x) * x[0].item(),
+            lambda x: np.sum(x * x.tolist()),
+            _into_an_array,
+        ],
+    )
+    def test_numbers_inside_value_and_grad(self, fun):
+        for call in (autograd.value_and_grad(fun), lambda x: minimize(fun, x, jac="autograd")):
+            with pytest.raises(TypeError, match=r"Write np\.sin\(x\) for math\.sin\(x\).*np\.zeros_like\(x\)"):
+                call(np.ones(3))
+        assert math.sin(leaf(0.0).detach()) == 0.0
+        with pytest.warns(UserWarning, match="Converting a tensor"):
+            float(leaf(0.0))
+
+    def test_what_wants_no_gradient_becomes_a_number(self):
+        def fun(x):
+            with no_grad():
+                assert float(x[0]) == x.detach()[0].item() == 1.0
+            return np.sum(x) if x[0] > 0 else x[0]
+
+        assert autograd.value_and_grad(fun)(np.ones(2))[1].tolist() == [1.0, 1.0]
+
+    @pytest.mark.parametrize("fun", [sc.gammainc, sc.gammaincc, sc.jv, sc.iv])
+    def test_no_rule_for_one_argument(self, fun):
+        with pytest.raises(TypeError, match=rf"argument 0 of \S*{fun.__name__} has no rule"):
+            fun(leaf(1.5), 2.0)
+        x = leaf(2.0)
+        fun(1.5, x).backward()
+        assert x.grad is not None
+
+    def test_fewer_rules_than_arguments(self):
+        f = autograd.register_vjp(lambda x, y: x * y, lambda g, ans, x, y: g * y)
+        with pytest.raises(TypeError, match="argument 1 of .* has no rule"):
+            f(leaf(1.0), leaf(2.0))
+        with pytest.raises(TypeError, match="the argument y of .* has no rule"):
+            f(leaf(1.0), y=leaf(2.0))
+
+    @pytest.mark.parametrize("ufunc", [np.add, np.multiply])
+    def test_accumulate_goes_along_axis_0(self, ufunc):
+        x = leaf([[1.0, 2.0], [3.0, 4.0]])
+        assert ufunc.accumulate(x).data.tolist() == ufunc.accumulate(x.data).tolist()
+        assert ufunc.accumulate(x, axis=1).data.tolist() == ufunc.accumulate(x.data, axis=1).tolist()
+
+    @pytest.mark.parametrize("view", [np.squeeze, np.real, lambda x: x.real])
+    def test_results_that_are_the_array_itself_are_views(self, view):
+        x = leaf([1.0, 2.0])
+        y = view(x)
+        with pytest.raises(RuntimeError, match="view of a leaf"):
+            y *= 2
+        z = leaf([1.0 + 1j], dtype=complex)
+        with pytest.raises(RuntimeError, match="view of a leaf"):
+            z.imag[...] = 2
+        assert x.data.tolist() == [1.0, 2.0]
+
+    @pytest.mark.parametrize("subscripts", ["ij->ji", "ii->i", "ij->ij"])
+    def test_einsum_of_one_operand_is_a_copy(self, subscripts):
+        x = leaf(np.ones((2, 2)))
+        y = np.einsum(subscripts, x)
+        y *= 2
+        assert x.data.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda t: np.add.at(t, [0], 1.0),
+            lambda t: np.copyto(t, 5.0),
+            lambda t: np.put(t, [0], 5.0),
+            lambda t: np.putmask(t, [True, False], 5.0),
+            lambda t: np.place(t, [True, False], [5.0]),
+            lambda t: np.put_along_axis(t, np.array([0]), 5.0, 0),
+            lambda t: np.fill_diagonal(t.reshape(2, 1), 5.0),
+            lambda t: np.copyto(dst=t, src=5.0),
+        ],
+    )
+    def test_every_write_is_counted(self, write):
+        for detach in (True, False):
+            x = leaf(1.0, 2.0)
+            y = np.sum(x * x)
+            with no_grad():
+                write(x.detach() if detach else x)
+            with pytest.raises(RuntimeError, match=INPLACE):
+                y.backward()
+        with pytest.raises((RuntimeError, TypeError)):
+            write(leaf(1.0, 2.0))
+
+    def test_methods_as_rules(self):
+        class Rule:
+            def first(self, g, _ans, _x, y):
+                return g * y
+
+            def second(self, g, _ans, x, _y=1.0):
+                return g * x
+
+        f = autograd.register_vjp(lambda x, y=1.0: x * y, Rule().first, Rule().second)
+        x, y = leaf(3.0), leaf(4.0)
+        out = f(x, y=y)
+        with no_grad():
+            y *= 2
+        with pytest.raises(RuntimeError, match=INPLACE):
+            out.backward()
+        out = f(x, y)
+        out.backward()
+        assert (x.grad, y.grad) == (8.0, 3.0)
+
+    def test_rules_with_any_keywords(self):
+        def scaled(x, factor=1.0):
+            return x * factor
+
+        f = autograd.register_vjp(scaled, lambda g, ans, x, **kw: g * kw["factor"])
+        x = leaf(3.0)
+        f(x, factor=2.0).backward()
+        f(x, factor=Tensor(2.0)).backward()
+        assert x.grad == 4.0
+        f = autograd.register_vjp(scaled, functools.partial(lambda k, g, ans, x, factor: k * g * factor, 1.0))
+        f(x, factor=3.0).backward()
+        assert x.grad == 7.0
+        with pytest.raises(TypeError, match="argument factor"):
+            f(x, factor=leaf(2.0))
+
+    def test_indices_and_masks_are_copied(self):
+        x, i, mask = leaf(1.0, 2.0), np.array([0]), np.array([True, False])
+        y = np.sum(x[i]) + np.sum(x[mask]) + np.sum(np.take(x, i)) + np.sum(np.where(mask, x, 0))
+        i[:] = 1
+        mask[:] = [False, True]
+        y.backward()
+        assert x.grad.tolist() == [4.0, 0.0]
+
+    @pytest.mark.parametrize("kind", [tuple, list])
+    def test_sequences_are_operands(self, kind):
+        x = leaf(1.0, 2.0)
+        np.sum(np.multiply(x, kind((3.0, 4.0)))).backward()
+        assert x.grad.tolist() == [3.0, 4.0]
+        a = leaf(np.eye(2))
+        np.sum(np.linalg.solve(a, kind((1.0, 2.0)))).backward()
+        assert a.grad.tolist() == [[-1.0, -2.0], [-1.0, -2.0]]
+        x = leaf(1.0, 2.0)
+        np.sum(np.matmul(kind((3.0, 4.0)), x)).backward()
+        np.multiply(kind((x[0], x[1])), x).sum().backward()
+        assert x.grad.tolist() == [5.0, 8.0]
+
+    def test_no_grad_on_a_generator(self):
+        @no_grad()
+        def states():
+            found = yield autograd.is_grad_enabled()
+            yield found
+            try:
+                yield autograd.is_grad_enabled()
+            except ValueError:
+                yield "caught"
+
+        g = states()
+        assert next(g) is False
+        assert autograd.is_grad_enabled()
+        assert g.send(3) == 3
+        assert next(g) is False
+        assert g.throw(ValueError()) == "caught"
+        assert list(g) == []
+
+    def test_kept_gradients_move_with_changes_in_place(self):
+        x = leaf(1.0, 1.0)
+        y = x * 2
+        y.retain_grad()
+        y *= 3
+        np.sum(y * y).backward()
+        assert y.grad.tolist() == [12.0, 12.0]
+        assert x.grad.tolist() == [72.0, 72.0]
+
+    def test_a_leaf_that_wants_no_gradient_any_more(self):
+        x = leaf(1.0)
+        y = x * x
+        x.requires_grad = False
+        y.backward()
+        assert x.grad is None
+
+    def test_integers_keep_no_gradients(self):
+        buffer = Tensor(np.zeros(2, int))
+        with pytest.raises(RuntimeError, match="of dtype int64, which cannot"):
+            buffer[0] = leaf(1.5)
+        assert buffer.data.tolist() == [0, 0]
+
+    @pytest.mark.parametrize("fun", [np.frexp, lambda x: np.nextafter(x, 2.0)])
+    def test_differentiable_functions_without_rules(self, fun):
+        with pytest.raises(TypeError, match="no rule"):
+            fun(leaf(1.0))
+
+
+class TestAccumulation:
+    @pytest.mark.parametrize("index", [0, slice(1, None), (slice(None), 1), (Ellipsis, slice(0, 1)), -1])
+    def test_rows_of_a_buffer(self, index):
+        x, w = leaf([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+        out, expected = np.zeros_like(x), np.zeros((2, 2))
+        for _ in range(3):
+            out[index] += x[index]
+            out[index] *= x[index]
+            expected[index] += x.data[index]
+            expected[index] *= x.data[index]
+        assert out.data.tolist() == expected.tolist()
+        np.sum(out * w).backward()
+
+        def parts(x):
+            total = np.zeros_like(x[index])
+            for _ in range(3):
+                total = (total + x[index]) * x[index]
+            return np.sum(total * w[index])
+
+        assert x.grad.tolist() == autograd.value_and_grad(parts)(x.data)[1].tolist()
+
+    def test_a_view_that_is_kept(self):
+        x = leaf([[1.0, 2.0], [3.0, 4.0]])
+        y = x * 1.0
+        row = y[0]
+        row += x[1] * 2
+        np.sum(row * row).backward(retain_graph=True)
+        assert x.grad.tolist() == [[14.0, 20.0], [28.0, 40.0]]
+        x.grad = None
+        np.sum(y).backward()
+        assert x.grad.tolist() == [[1.0, 1.0], [3.0, 3.0]]
+
+    def test_what_is_refused(self):
+        x = leaf([[1.0, 2.0], [3.0, 4.0]])
+        with pytest.raises(RuntimeError, match="view of a leaf"):
+            x[0] += 1
+        out = np.zeros_like(x)
+        row = out[0]
+        out[1] = x[0]
+        with pytest.raises(RuntimeError, match="view"):
+            row += x[0]
+        with pytest.raises(RuntimeError, match=r"t\[index\] = t\[index\] \+ value"):
+            out[0][1:] += x[0, 1:]
+        with pytest.raises(ValueError, match="non-broadcastable"):
+            out[0] += x

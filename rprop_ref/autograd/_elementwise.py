@@ -166,8 +166,8 @@ RULES[power] = Rule(power, (power_x, power_y), broadcasts=True)
 RULES[power].name = "numpy.power"
 
 # Not ufuncs.
-add(np.real, lambda g, _ans, x: g)
-add(np.imag, lambda g, _ans, x: g * 1j if x.dtype.kind == "c" else np.zeros_like(g))
+add(np.real, lambda g, _ans, x: g, view=True)
+add(np.imag, lambda g, _ans, x: g * 1j if x.dtype.kind == "c" else np.zeros_like(g), view=True)
 add(np.angle, angle)
 add(np.copy, lambda g, _ans, _x, order="K", subok=False: g)
 add(np.round, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
@@ -238,7 +238,7 @@ PLAIN.update(
     [
         *(np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal),
         *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
-        *(np.isnan, np.isfinite, np.isinf, np.signbit, np.spacing, np.nextafter, np.frexp),
+        *(np.isnan, np.isfinite, np.isinf, np.signbit, np.spacing),
         *(np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isreal, np.iscomplex, np.isrealobj),
         *(np.iscomplexobj, np.isposinf, np.isneginf),
     ]

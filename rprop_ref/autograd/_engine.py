@@ -107,6 +107,9 @@ def run(
             leaves.append((tensor, g, False))
         rule = node.rule
         args, kwargs, ans = node.args, node.kwargs, node.ans
+        if rule.joint:
+            # Once for all operands: each of them may be looked at for each of the others.
+            _check_unchanged(node, 0)
         if wrap is None:
             values = args
         else:
@@ -116,8 +119,7 @@ def run(
             if parent is None or parent not in counts:
                 continue
             if rule.joint:
-                vjp, k, like = rule.vjps[0], 0, args[0][i]
-                _check_unchanged(node, k)
+                vjp, like = rule.vjps[0], args[0][i]
                 out = vjp(g, ans, i, *values, **kwargs)
             else:
                 vjp, k, like = rule.vjps[i], i, args[i]
@@ -148,7 +150,9 @@ def run(
             node.parents = ()
     if stops is None:
         for leaf, g, mine in leaves:
-            leaf._accumulate(g, mine)
+            # As in torch, one that wants no gradient any more gets none.
+            if leaf._requires_grad:
+                leaf._accumulate(g, mine)
     else:
         for tensor, g, mine in leaves:
             if tensor._node is not None and tensor._node not in stops:

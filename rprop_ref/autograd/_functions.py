@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import _reductions
-from ._mode import enable_grad
-from ._tensor import NO_GRADIENT, Tensor, run_backward
+from ._mode import enable_grad, mode
+from ._tensor import NO_GRADIENT, LeavesTapeError, Tensor, run_backward
 
 Array = np.ndarray[Any, Any]
 
@@ -114,7 +114,8 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     Raises
     ------
     TypeError
-        If the value did not come from the arguments by recorded operations: converted by ``float``, say.
+        If the value did not come from the arguments by recorded operations, or one on the way is converted to a
+        number (``float``, ``math.sin``, ``item``) or written into a plain array, which would lose its gradient.
 
     Examples
     --------
@@ -140,8 +141,17 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
                 array = array.astype(float)
             args_list[i] = Tensor(array, requires_grad=True)
             variables.append(args_list[i])
-        with enable_grad():
-            value = fun(*args_list, **kwargs)
+        before, mode.strict = mode.strict, True
+        try:
+            with enable_grad():
+                value = fun(*args_list, **kwargs)
+        except ValueError as error:
+            # NumPy says "setting an array element with a sequence" of a Tensor that refuses to become a number.
+            if isinstance(error.__cause__, LeavesTapeError):
+                raise error.__cause__.with_traceback(error.__traceback__) from None
+            raise
+        finally:
+            mode.strict = before
         if not isinstance(value, Tensor) or not value.requires_grad:
             raise TypeError(
                 f"{NO_GRADIENT}: the function returned a {type(value).__name__} that does not depend on its "

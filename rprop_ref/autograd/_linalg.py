@@ -151,7 +151,9 @@ def _subscripts(subscripts, operands):
 
 @primitive(lambda g, _ans, i, operands, subscripts: _einsum_vjp(g, i, operands, subscripts), joint=True)
 def _einsum(operands, subscripts):
-    return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+    found = np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+    # Of one operand NumPy gives a view, which could be written through.
+    return found.copy() if len(operands) == 1 else found
 
 
 def _einsum_vjp(g, i, operands, subscripts):

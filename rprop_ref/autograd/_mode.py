@@ -12,6 +12,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 class _Mode(threading.local):
     enabled = True
+    # Whether a value that leaves the tape is an error: inside value_and_grad, where its gradient would be lost.
+    strict = False
 
 
 mode = _Mode()
@@ -34,6 +36,36 @@ def is_grad_enabled() -> bool:
     return mode.enabled
 
 
+# The flag in code objects of generator functions (inspect has it under a name, but takes long to load).
+_GENERATOR = 32
+
+
+def _in_generator(function: Callable[..., Any], kind: type[_SetMode]) -> Callable[..., Any]:
+    """As in torch: the switch is set while the generator runs, not while it waits."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with kind():
+            generator = function(*args, **kwargs)
+            step, given = generator.send, None
+        while True:
+            try:
+                with kind():
+                    found = step(given)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                given, step = (yield found), generator.send
+            except GeneratorExit:
+                with kind():
+                    generator.close()
+                raise
+            except BaseException as error:
+                given, step = error, generator.throw
+
+    return call
+
+
 class _SetMode:
     """Set the switch for a block, or for each call of a function; the old value comes back after it."""
 
@@ -52,6 +84,8 @@ class _SetMode:
 
     def __call__(self, function: Function) -> Function:
         kind = type(self)
+        if (code := getattr(function, "__code__", None)) is not None and code.co_flags & _GENERATOR:
+            return _in_generator(function, kind)  # type: ignore[return-value]
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:

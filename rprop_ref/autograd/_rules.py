@@ -9,6 +9,8 @@ with the arguments exactly as the function was, keywords included. Two conventio
 
 * Rules are written with NumPy functions and operators. A backward pass that is to be differentiated itself
   (``create_graph=True``) calls the same rules with Tensors in place of arrays, so second derivatives need none.
+* An array among the arguments that is not a Tensor is kept as it is, neither copied nor checked for changes
+  (only indices and masks are copied): a buffer that is filled anew before the backward pass must be a copy.
 * A name that begins with an underscore says that the rule does not look at those values (shape and dtype it may
   ask for). All others must not be changed in place before the backward pass, and that is checked.
 
@@ -20,6 +22,7 @@ the real part for a real argument; rules need not.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -71,8 +74,18 @@ class Rule:
         self.keywords: dict[str, int] | None = None
 
 
-# The flag in code objects of functions that take *args (inspect has it under a name, but takes long to load).
+class _NoRule:
+    """In place of a vjp: there is a derivative, but no rule for it. None says that no gradient flows."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("there is no rule for this gradient")
+
+
+NO_RULE = _NoRule()
+
+# Flags in code objects of functions that take *args and **kwargs (inspect names them, but takes long to load).
 _VARARGS = 4
+_VARKEYWORDS = 8
 
 
 def _read(vjp: Vjp | None, skip: int) -> list[bool] | None:
@@ -82,8 +95,26 @@ def _read(vjp: Vjp | None, skip: int) -> list[bool] | None:
     code = getattr(vjp, "__code__", None)
     if code is None or code.co_flags & _VARARGS:
         return None
-    names = code.co_varnames[: code.co_argcount]
+    # Methods have `self` before what they are called with.
+    names = code.co_varnames[_bound(vjp) : code.co_argcount]
+    if len(names) < 2:
+        return None
     return [name.startswith("_") for name in (names[1], *names[2 + skip :])]
+
+
+def _bound(vjp: Vjp) -> int:
+    return 1 if hasattr(vjp, "__self__") else 0
+
+
+def arguments_of(rule: Rule) -> dict[str, int] | None:
+    """The names of the arguments of a function, from its first rule, and their places; None: it takes any."""
+    vjp = next(v for v in rule.vjps if v is not None and v is not NO_RULE)
+    first = 3 if rule.joint else 2
+    code = getattr(vjp, "__code__", None)
+    if code is None or code.co_flags & _VARKEYWORDS:
+        return None
+    names = code.co_varnames[_bound(vjp) + first : code.co_argcount + code.co_kwonlyargcount]
+    return {name.lstrip("_"): i for i, name in enumerate(names)}
 
 
 #: Functions whose gradients there are rules for.
@@ -102,7 +133,10 @@ BUFFERS: set[Any] = set()
 def name_of(fun: Any) -> str:
     name: str = getattr(fun, "__name__", None) or repr(fun)
     if isinstance(fun, np.ufunc):
-        return f"numpy.{name}" if getattr(np, name, None) is fun else name
+        if getattr(np, name, None) is fun:
+            return f"numpy.{name}"
+        special = sys.modules.get("scipy.special")
+        return f"scipy.special.{name}" if getattr(special, name, None) is fun else name
     module = getattr(fun, "__module__", None)
     return f"{module}.{name}" if module and not module.startswith("rprop_ref.") else name
 
@@ -157,7 +191,8 @@ def register_vjp(fun: Any, *vjps: Vjp | None) -> Any:
     *vjps : callable or None
         For each positional argument, in their order, ``vjp(g, ans, *args, **kwargs)``: takes the gradient `g` of
         the loss with respect to ``ans = fun(*args, **kwargs)`` to the gradient with respect to that argument.
-        None where no gradient flows. Write it with NumPy functions and operators, and second derivatives follow
+        None where no gradient flows; one for which there is no vjp at all, at the end, is refused if it requires
+        a gradient. Write it with NumPy functions and operators, and second derivatives follow
         from it.  Name an argument with a leading underscore if its values are not used, only its shape: then
         it may be changed in place before the backward pass. Gradients are summed over broadcast axes for you.
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from ._rules import add, primitive
+from ._rules import NO_RULE, add, primitive
 
 ROOT_PI = float(np.sqrt(np.pi))
 
 
-@primitive(None, lambda g, _ans, n, x: g * polygamma(n + 1, x))
+@primitive(NO_RULE, lambda g, _ans, n, x: g * polygamma(n + 1, x))
 def polygamma(n, x):
     return sc.polygamma(n, x)
 
@@ -93,10 +93,10 @@ BINARY: dict[Any, Any] = {
         ),
         lambda g, _ans, delta, r: g * r / np.sqrt(1 + (r / delta) ** 2),
     ),
-    sc.gammainc: (None, lambda g, _ans, a, x: g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
-    sc.gammaincc: (None, lambda g, _ans, a, x: -g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
-    sc.jv: (None, lambda g, _ans, v, x: g * (sc.jv(v - 1, x) - sc.jv(v + 1, x)) / 2),
-    sc.iv: (None, lambda g, _ans, v, x: g * (sc.iv(v - 1, x) + sc.iv(v + 1, x)) / 2),
+    sc.gammainc: (NO_RULE, lambda g, _ans, a, x: g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
+    sc.gammaincc: (NO_RULE, lambda g, _ans, a, x: -g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
+    sc.jv: (NO_RULE, lambda g, _ans, v, x: g * (sc.jv(v - 1, x) - sc.jv(v + 1, x)) / 2),
+    sc.iv: (NO_RULE, lambda g, _ans, v, x: g * (sc.iv(v - 1, x) + sc.iv(v + 1, x)) / 2),
 }
 
 for _fun, _vjp in UNARY.items():

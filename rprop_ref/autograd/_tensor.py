@@ -22,7 +22,7 @@ from .. import _dtypes
 from . import _elementwise, _engine, _linalg, _reductions, _rules, _shapes
 from ._engine import Node
 from ._mode import mode
-from ._rules import BUFFERS, COMPOSITES, PLAIN, RULES, Rule, Traced
+from ._rules import BUFFERS, COMPOSITES, NO_RULE, PLAIN, RULES, Rule, Traced, arguments_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -42,7 +42,8 @@ LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place
 LEAF_VIEW_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_IN_PLACE = (
     "a view of a Tensor is being changed in place while operations are recorded, which would leave the Tensor it "
-    "is a view of without a gradient for it; write to that Tensor instead, t[index] = value, or change a copy"
+    "is a view of without a gradient for it; write to that Tensor instead, t[index] = t[index] + value (or "
+    "t[index] += value), or change a copy"
 )
 STALE_VIEW = (
     "this Tensor is a view of one that has been changed in place since the view was taken, so its record of where "
@@ -52,7 +53,18 @@ NOT_A_LEAF = (
     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
     "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
 )
+LEAVES_TAPE = (
+    "a value that requires a gradient is converted to a number, or written into a plain array, inside "
+    "value_and_grad; it would leave the tape, and its gradient would be lost. Write np.sin(x) for "
+    "math.sin(x), leave out float(), "
+    "int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for the array that results are "
+    "written into (or np.stack(list)), and x.detach() where no gradient is wanted"
+)
 NO_GRADIENT = "element 0 of tensors does not require grad and does not have a grad_fn"
+
+
+class LeavesTapeError(TypeError):
+    """What `value_and_grad` raises for a conversion to a number; NumPy may have made a ValueError of it."""
 
 
 class Tensor(Traced):
@@ -91,6 +103,9 @@ class Tensor(Traced):
     The meaning of the methods is torch's. A 0-d Tensor converts to a number (`float` warns, as in torch, if it
     requires a gradient); ``np.asarray`` is refused if gradients would be lost.
 
+    Plain arrays that are operands are kept as they are: fill a buffer anew only after the backward pass, or pass a
+    copy. Indices and masks are copied.
+
     Examples
     --------
     >>> import numpy as np
@@ -102,7 +117,17 @@ class Tensor(Traced):
     array([ 0.909297, -0.756802, -0.279415])
     """
 
-    __slots__ = ("__weakref__", "_base", "_data", "_grad", "_grad_fits", "_node", "_requires_grad", "_version")
+    __slots__ = (
+        "__weakref__",
+        "_base",
+        "_data",
+        "_grad",
+        "_grad_fits",
+        "_node",
+        "_requires_grad",
+        "_taken",
+        "_version",
+    )
 
     # The values; a plain array.
     _data: Array
@@ -117,6 +142,8 @@ class Tensor(Traced):
     _base: weakref.ref[Tensor] | None
     # How often the memory has been written to; of a view, how often it had been when the view was taken.
     _version: int
+    # The index that this was taken with, if by t[index]; otherwise not set, which costs nothing.
+    _taken: Any
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
@@ -343,6 +370,11 @@ class Tensor(Traced):
                 self._node = None
                 self._requires_grad = False
             return self
+        if not _dtypes.is_supported(self._data.dtype):
+            raise RuntimeError(
+                f"a value that requires a gradient is written into a Tensor of dtype {self._data.dtype}, which "
+                "cannot keep one; make it of floating point, for instance np.zeros_like(t, dtype=float)"
+            )
         past = self._past()
         if _looks_at(rule, args, self):
             # As in torch: a copy, so that the change itself does not take away what its gradient needs.
@@ -351,6 +383,9 @@ class Tensor(Traced):
         node = _node_of(rule, args, _NO_KEYWORDS, self._data)
         compute(*[a._data if isinstance(a, Tensor) else a for a in args])
         self._written()
+        if self._node is not None and self._node.keep is not None:
+            # As in torch, the gradient that is kept is that of the new value.
+            node.keep, self._node.keep = self._node.keep, None
         self._node = node
         self._requires_grad = True
         return self
@@ -358,7 +393,46 @@ class Tensor(Traced):
     def _augment(self, fun: Any, other: Any) -> Any:
         if not isinstance(other, (Tensor, *_NUMBERS)):
             other = np.asarray(other)
+        if self._base is not None and mode.enabled and hasattr(self, "_taken"):
+            owner = self._owner()
+            if owner is not self and (self._requires_grad or _any_tracked(other)):
+                return self._augment_in(owner, fun, other)
         return self._write(RULES[fun], (self, other), lambda x, y: fun(x, y, out=self._data))
+
+    def _augment_in(self, owner: Tensor, fun: Any, other: Any) -> Tensor:
+        """Change a view, t[index] += other: recorded as a change of its owner, whose view it is again then."""
+        if owner._requires_grad != self._requires_grad or (owner._node is None and owner._requires_grad):
+            self._before_write(True)
+        if self._version != owner._version:
+            raise RuntimeError(STALE_VIEW)
+        past = self._past()
+        # A copy, so that the change itself does not take away what its gradient needs.
+        past._data = self._data.copy()
+        found = fun(past, other)
+        if found.shape != self.shape:
+            raise ValueError(
+                f"non-broadcastable output operand with shape {self.shape} doesn't match the broadcast shape "
+                f"{found.shape}"
+            )
+        if not np.can_cast(found.dtype, self.dtype, "same_kind"):
+            raise TypeError(f"Cannot cast {fun.__name__} output from {found.dtype!r} to {self.dtype!r}")
+        owner[self._taken] = found
+        fresh = owner[self._taken]
+        self._node, self._requires_grad, self._version = fresh._node, fresh._requires_grad, fresh._version
+        return self
+
+    def _is_there(self, index: Any, value: Any) -> bool:
+        """Whether a value is what t[index] is already: Python ends t[index] += v with t[index] = the result."""
+        return (
+            isinstance(value, Tensor)
+            and value._base is not None
+            and value._owner() is self
+            and value._version == self._version
+            and value._requires_grad == self._requires_grad
+            and hasattr(value, "_taken")
+            and _shapes._is_basic(index)  # type: ignore[no-untyped-call]
+            and bool(index == value._taken)
+        )
 
     def __iadd__(self, other: Any) -> Any:
         return self._augment(np.add, other)
@@ -379,6 +453,8 @@ class Tensor(Traced):
         if mode.enabled and self._requires_grad and self._node is None:
             raise RuntimeError(LEAF_VIEW_IN_PLACE)
         index = _plain_index(index)
+        if self._is_there(index, value):
+            return
         if not isinstance(value, (Tensor, *_NUMBERS)):
             value = np.asarray(value)
 
@@ -406,9 +482,10 @@ class Tensor(Traced):
         if self._requires_grad:
             raise RuntimeError(
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
-                "would leave the tape, and gradients would not flow through them. Write p.data for the values (or "
-                "p.detach()), which share its memory, np.stack([a, b]) instead of np.array([a, b]), and a Tensor, "
-                "for instance np.zeros_like(p), for an array to write results into"
+                "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead "
+                "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to "
+                "write results into, "
+                "a = a + p for a += p, and p.data or p.detach() only if no gradient is wanted"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
@@ -500,7 +577,11 @@ class Tensor(Traced):
     __hash__ = object.__hash__
 
     def __getitem__(self, index: Any) -> Any:
-        return _apply(_GETITEM, (self, _plain_index(index)))
+        index = _plain_index(index)
+        found = _apply(_GETITEM, (self, index))
+        if found._base is not None and found._base() is self:
+            found._taken = index
+        return found
 
     def __iter__(self) -> Iterator[Any]:
         if self._data.ndim == 0:
@@ -522,15 +603,25 @@ class Tensor(Traced):
         """The value as a Python number, outside of all recording; there must be one element."""
         if self._data.size != 1:
             raise RuntimeError(f"a Tensor with {self._data.size} elements cannot be converted to Scalar")
+        if mode.strict:
+            self._stay()
         return self._data.item()
 
     def tolist(self) -> Any:
         """The values as (nested lists of) Python numbers, outside of all recording."""
+        if mode.strict:
+            self._stay()
         return self._data.tolist()
+
+    def _stay(self) -> None:
+        if self._requires_grad and mode.enabled:
+            raise LeavesTapeError(LEAVES_TAPE)
 
     def _scalar(self) -> Any:
         if self._data.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
+        if mode.strict:
+            self._stay()
         if self._requires_grad:
             warnings.warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
@@ -771,18 +862,42 @@ def _node_of(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Arr
             if arg._base is not None and _stale(arg):
                 raise RuntimeError(STALE_VIEW)
             versions.append(arg._version)
-            if arg._requires_grad and vjps[0 if rule.joint else i] is not None:
+            if arg._requires_grad and (vjp := vjps[0 if rule.joint else i]) is not None:
+                if vjp is NO_RULE:
+                    raise _no_rule(rule.fun, f"argument {i} of {rule.name}")
                 parents.append(arg if arg._node is None else arg._node)
                 continue
         else:
-            arrays.append(arg)
+            if type(arg) is np.ndarray and not rule.joint and vjps[i] is None:
+                # A mask, which callers fill anew; other arrays would cost too much.
+                args = (*args[:i], arg.copy(), *args[i + 1 :])
+            arrays.append(operands[i] if rule.joint else args[i])
             versions.append(0)
         parents.append(None)
+    count = 1 if rule.joint else len(operands)
+    if len(args) > count:
+        args = (*args[:count], *[_settled(rule, j, args[j]) for j in range(count, len(args))])
     if rule.joint:
         values: Any = (tuple(arrays), *args[1:])
     else:
         values = (*arrays, *args[len(operands) :]) if len(args) > len(operands) else arrays
     return Node(rule, values, kwargs, args, tuple(parents), tuple(versions), ans)
+
+
+def _settled(rule: Rule, place: int, value: Any) -> Any:
+    """An argument that there is no rule for, such as an axis or an index, as it is now."""
+    kind = type(value)
+    if kind is int or value is None or kind is str:
+        return value
+    if kind is np.ndarray:
+        return value.copy()
+    if kind is tuple or kind is list:
+        return kind([_settled(rule, place, v) for v in value])
+    if isinstance(value, Tensor):
+        if value._requires_grad:
+            raise _no_rule(rule.fun, f"argument {place} of {rule.name}")
+        return value._data.copy()
+    return value
 
 
 def _apply(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any] = _NO_KEYWORDS) -> Any:
@@ -793,9 +908,11 @@ def _apply(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any] = _NO_KEYWO
         if isinstance(arg, Tensor):
             tracked = tracked or arg._requires_grad
             arrays.append(arg._data)
-        elif type(arg) is list and i < len(rule.vjps) and rule.broadcasts:
-            arrays.append(np.asarray(arg))
-            args = (*args[:i], arrays[-1], *args[i + 1 :])
+        elif (type(arg) is list or type(arg) is tuple) and i < len(rule.vjps):
+            joined = _np.stack(arg) if any(isinstance(v, Tensor) for v in arg) else np.asarray(arg)
+            args = (*args[:i], joined, *args[i + 1 :])
+            tracked = tracked or _any_tracked(joined)
+            arrays.append(_values(joined))
         else:
             arrays.append(arg)
     ans = rule.fun(*arrays, **kwargs)
@@ -825,9 +942,8 @@ def _mark_view(out: Tensor, source: Any) -> None:
     NumPy gives all views of an array the same owner as their ``base``.
     """
     base, x = out._data.base, source._data
-    if base is None or not (base is x or base is x.base or out._data is x):
-        return
-    _share(out, source)
+    if out._data is x or (base is not None and (base is x or base is x.base)):
+        _share(out, source)
 
 
 def _share(view: Tensor, source: Tensor) -> None:
@@ -908,7 +1024,7 @@ def _ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, A
     if method in ("reduce", "accumulate"):
         function = _METHODS.get((ufunc, method))
         if function is not None and out is None:
-            if method == "reduce" and len(inputs) == 1 and "axis" not in kwargs:
+            if len(inputs) == 1 and "axis" not in kwargs:
                 kwargs["axis"] = 0
             return function(*inputs, **kwargs)
     elif method == "__call__":
@@ -919,14 +1035,19 @@ def _ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, A
             return _apply(rule, inputs) if out is None else _apply_out(rule, inputs, out)
     tracked = mode.enabled and _any_tracked((inputs, out or ()))
     if not tracked or ufunc in PLAIN:
+        targets = [t for t in (inputs[:1] if method == "at" else out or ()) if isinstance(t, Tensor)]
+        for t in targets:
+            t._before_write(False)
         if out is not None:
             kwargs["out"] = _values(out)
-        found = getattr(ufunc, method)(*_values(inputs), **kwargs)
-        for t in out or ():
-            if isinstance(t, Tensor):
-                t._written()
-                return t
-        return found
+        found = getattr(ufunc, method)(*_values(inputs), **{k: _values(v) for k, v in kwargs.items()})
+        for t in targets:
+            _overwritten(t)
+        if out is None or not targets:
+            return found
+        return (
+            out[0] if len(out) == 1 else tuple(t if t is not None else f for t, f in zip(out, found, strict=True))
+        )
     name = _rules.name_of(ufunc)
     if method != "__call__":
         name = f"{name}.{method}"
@@ -948,6 +1069,38 @@ def _apply_out(rule: Rule, inputs: tuple[Any, ...], out: tuple[Any, ...]) -> Any
     return rule.fun(*_values(inputs), out=target)
 
 
+def _overwritten(t: Tensor) -> None:
+    """Constants were written by a function without a rule; gradients end here."""
+    t._written()
+    if mode.enabled and t._node is not None:
+        t._node = None
+        t._requires_grad = False
+
+
+# Functions that change their first argument, and what it is called.
+_WRITERS: dict[Any, str] = {
+    np.copyto: "dst",
+    np.put: "a",
+    np.putmask: "a",
+    np.place: "arr",
+    np.put_along_axis: "arr",
+    np.fill_diagonal: "a",
+}
+
+
+def _writer(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A function that changes its first argument; not recorded, but the change is counted."""
+    if mode.enabled and _any_tracked((args, kwargs)):
+        raise TypeError(
+            f"{_rules.name_of(func)} has no rule for its gradient; write t[index] = value, which has one"
+        )
+    target = args[0] if args else kwargs.get(_WRITERS[func])
+    found = func(*_values(args), **{k: _values(v) for k, v in kwargs.items()})
+    if isinstance(target, Tensor):
+        target._written()
+    return found
+
+
 def _function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A function of NumPy that is not a ufunc."""
     composite = COMPOSITES.get(func)
@@ -958,6 +1111,8 @@ def _function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if kwargs:
             args, kwargs = _positional(rule, args, kwargs)
         return _apply_joint(rule, args, kwargs) if rule.joint else _apply(rule, args, kwargs)
+    if func in _WRITERS:
+        return _writer(func, args, kwargs)
     if func in BUFFERS:
         return _new(func(*_values(args), **{k: _values(v) for k, v in kwargs.items()}), None)
     if func in PLAIN or not (mode.enabled and _any_tracked((args, kwargs))):
@@ -969,13 +1124,9 @@ def _positional(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     """Check the keywords, and move those that are Tensors, or stand for arguments with rules, to their places."""
     names = rule.keywords
     if names is None:
-        vjp = next(v for v in rule.vjps if v is not None)
-        code = vjp.__code__
-        first = 3 if rule.joint else 2
-        names = rule.keywords = {
-            name.lstrip("_"): i
-            for i, name in enumerate(code.co_varnames[first : code.co_argcount + code.co_kwonlyargcount])
-        }
+        names = rule.keywords = arguments_of(rule)
+        if names is None:
+            return args, {name: _keyword(rule, name, value) for name, value in kwargs.items()}
     # NumPy's names of the first argument vary.
     for alias in ("a", "x", "m", "arr", "array", "ary"):
         if alias in kwargs and not args and alias not in names:
@@ -992,7 +1143,13 @@ def _positional(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         if following is None or following not in kept:
             break
         args = (*args, kept.pop(following))
-    return args, kept
+    return args, {name: _keyword(rule, name, value) for name, value in kept.items()}
+
+
+def _keyword(rule: Rule, name: str, value: Any) -> Any:
+    if mode.enabled and _any_tracked(value):
+        raise _no_rule(rule.fun, f"the argument {name} of {rule.name}")
+    return _values(value)
 
 
 def _load_special(ufunc: Any) -> None:
