@@ -127,6 +127,22 @@ class TestSequences:
         assert [g["lr"] for g in o.param_groups] == [0.5, 4.0]
         assert scheduler.get_last_lr() == [0.5, 4.0]
 
+    @pytest.mark.parametrize("make", [
+        lambda o, part: ours.SequentialLR(o, [ours.StepLR(o, 1), part], [1]),
+        lambda o, part: ours.ChainedScheduler([ours.StepLR(o, 1), part]),
+    ])  # fmt: skip
+    def test_a_refused_step_of_several_leaves_all_as_they_were(self, make):
+        o = optimizer(1.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scheduler = make(o, ours.LambdaLR(o, lambda e: 0.5**e))
+        o.step()
+        o.add_param_group({"params": [Parameter(np.ones(1))], "lr": 8.0})
+        before = copy.deepcopy(scheduler.state_dict()), [g["lr"] for g in o.param_groups]
+        with pytest.raises(ValueError, match="shorter"):
+            scheduler.step()
+        assert (scheduler.state_dict(), [g["lr"] for g in o.param_groups]) == before
+
     def test_resuming(self):
         o = optimizer(1.0)
         whole = sequence(o, ours.ExponentialLR(o, 0.5), 8)
