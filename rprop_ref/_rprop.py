@@ -261,11 +261,11 @@ class Rprop(Optimizer):
             if isinstance(lr, Tensor):
                 for param in missing:
                     fresh[param]["step_size"] = _differentiable.first_size(param, lr)
+            states = [fresh.get(p) or self.state[p] for p in active]
+            arrays = [[_values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
             _check_flags(group)
             _check_leaves(active, etas, step_sizes)
-            states = [fresh.get(p) or self.state[p] for p in active]
             # A plan refuses what cannot be stepped.
-            arrays = [[_values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
             Plan([p._data for p in active], *arrays).load([_values(p._grad) for p in active])
             variant, worse = _variant(group), False
             if variant == "irprop+":
