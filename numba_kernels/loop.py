@@ -11,11 +11,11 @@ from rprop_ref import _iteration as it
 RAISED = -3
 
 
-def _compile():  # type: ignore[no-untyped-def]
+def _compile():
     stamp = DIGEST
 
     @kernel()
-    def run(address, data, raised, sign, vectors, scalars, constants, variant, turns, x, g):  # type: ignore[no-untyped-def]
+    def run(address, data, raised, sign, vectors, scalars, constants, variant, turns, x, g):
         stamp  # noqa: B018
         status = it.GO_ON
         if scalars[it.MOVED] != 0 and it.equal(vectors[it.X], vectors[it.LAST_X]):

@@ -16,17 +16,17 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 Array = np.ndarray[Any, Any]
 
 
 @intrinsic
-def call(typingctx, address, n, x, g, data):  # type: ignore[no-untyped-def]
+def call(typingctx, address, n, x, g, data):
     """Call the C function at an address; everything is an integer, pointers as well."""
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         pointer, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
         function = ir.FunctionType(ir.DoubleType(), [integer, pointer, pointer, pointer])
         address, n, *pointers = arguments
@@ -39,21 +39,21 @@ def call(typingctx, address, n, x, g, data):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _words(typingctx, address):  # type: ignore[no-untyped-def]
+def _words(typingctx, address):
     """An address as a pointer to 64-bit integers."""
     kind = types.CPointer(types.int64)
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], context.get_value_type(kind))
 
     return kind(types.intp), codegen
 
 
 @intrinsic
-def _store(typingctx, value, address):  # type: ignore[no-untyped-def]
+def _store(typingctx, value, address):
     """Write a value to memory as Numba represents it, with arrays that are borrowed."""
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[1], context.get_data_type(value).as_pointer())
         context.pack_value(builder, value, _borrowed(context, builder, value, arguments[0]), pointer)
         return context.get_dummy_value()
@@ -61,11 +61,11 @@ def _store(typingctx, value, address):  # type: ignore[no-untyped-def]
     return types.void(value, types.intp), codegen
 
 
-def _borrowed(context, builder, kind, value):  # type: ignore[no-untyped-def]
+def _borrowed(context, builder, kind, value):
     """The value without what counts references to its arrays, as that does not outlive the call that packs it."""
     if isinstance(kind, types.BaseTuple):
         parts = [
-            _borrowed(context, builder, part, builder.extract_value(value, i)) for i, part in enumerate(kind)
+            _borrowed(context, builder, part, builder.extract_value(value, i)) for i, part in enumerate(kind.types)
         ]
         return context.make_tuple(builder, kind, parts)
     if isinstance(kind, types.Array):
@@ -77,11 +77,11 @@ def _borrowed(context, builder, kind, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _load(typingctx, address, kind):  # type: ignore[no-untyped-def]
+def _load(typingctx, address, kind):
     """Read a value that `_store` has written; `kind` is its type."""
     value = kind.instance_type
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], context.get_data_type(value).as_pointer())
         return context.unpack_value(builder, value, pointer)
 
@@ -89,22 +89,22 @@ def _load(typingctx, address, kind):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _size(typingctx, value):  # type: ignore[no-untyped-def]
+def _size(typingctx, value):
     """How many bytes `_store` writes."""
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         return ir.Constant(ir.IntType(64), context.get_abi_sizeof(context.get_data_type(value)))
 
     return types.intp(value), codegen
 
 
 @numba.njit
-def _size_of(value):  # type: ignore[no-untyped-def]
+def _size_of(value):
     return _size(value)
 
 
 @numba.njit
-def _write(value, address):  # type: ignore[no-untyped-def]
+def _write(value, address):
     _store(value, address)
 
 
@@ -144,16 +144,19 @@ def kind_of(shape: tuple[int, ...], args: tuple[Any, ...]) -> Any:
 
 
 def _is_plain(kind: Any) -> bool:
-    if isinstance(kind, types.BaseTuple):
-        return all(map(_is_plain, kind))
-    return isinstance(kind, (types.Array, types.Number, types.Boolean, types.NoneType))
+    parts = getattr(kind, "types", None)  # of a tuple, named or not
+    return (
+        all(map(_is_plain, parts))
+        if parts is not None
+        else isinstance(kind, (types.Array, types.Number, types.Boolean, types.NoneType))
+    )
 
 
 def writing(fun: Any, kind: Any, dtype: Any) -> Any:
     """The C function for a jitted ``fun(x, g, *args) -> f`` that writes the gradient into g."""
 
     @numba.njit(error_model="numpy")
-    def evaluate(x, g, args):  # type: ignore[no-untyped-def]
+    def evaluate(x, g, args):
         return fun(x, g, *args)
 
     return _c_function(evaluate, kind, dtype)
@@ -163,7 +166,7 @@ def returning(fun: Any, kind: Any, dtype: Any) -> Any:
     """The C function for a jitted ``fun(x, *args) -> (f, g)``."""
 
     @numba.njit(error_model="numpy")
-    def evaluate(x, g, args):  # type: ignore[no-untyped-def]
+    def evaluate(x, g, args):
         f, gradient = fun(x, *args)
         _take(gradient, g)
         return f
@@ -175,7 +178,7 @@ def pair(fun: Any, jac: Any, kind: Any, dtype: Any) -> Any:
     """The C function for a jitted ``fun(x, *args) -> f`` and a jitted ``jac(x, *args) -> g``."""
 
     @numba.njit(error_model="numpy")
-    def evaluate(x, g, args):  # type: ignore[no-untyped-def]
+    def evaluate(x, g, args):
         # Each gets a copy of x, as it does elsewhere.
         kept = x.copy()
         f = fun(x, *args)
@@ -186,7 +189,7 @@ def pair(fun: Any, jac: Any, kind: Any, dtype: Any) -> Any:
 
 
 @numba.njit(error_model="numpy")
-def _take(gradient, g):  # type: ignore[no-untyped-def]
+def _take(gradient, g):
     if gradient.shape != g.shape:
         raise ValueError("the gradient does not have the shape of x0")
     g[...] = gradient
@@ -197,11 +200,11 @@ def _c_function(evaluate: Callable[..., Any], kind: Any, dtype: Any) -> Any:
     pointer = types.CPointer(real)
 
     @numba.cfunc(types.float64(types.intc, pointer, pointer, types.intp), error_model="numpy")
-    def c_function(n, x, g, data):  # type: ignore[no-untyped-def]
-        block = numba.carray(_words(data), (2,))
+    def c_function(n, x, g, data):
+        block = carray(_words(data), (2,))
         try:
             shape, args = _load(block[1], kind)
-            return evaluate(numba.carray(x, shape), numba.carray(g, shape), args)
+            return evaluate(carray(x, shape), carray(g, shape), args)
         except Exception:
             block[0] = 1
             return np.nan

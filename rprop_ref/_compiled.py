@@ -1,8 +1,8 @@
 """Objectives in machine code: what the user gives, turned into one C function that a compiled loop can call.
 
-The function is ``double evaluate(int n, T *x, T *g, void *data)`` with T the dtype of the parameters: it returns the
-value at x, and writes the gradient to g, which is full of zeros when it is called. A driver needs of it two integers
-and a flag::
+The function is ``double evaluate(int n, T *x, T *g, void *data)`` with T the dtype of the parameters: it returns
+the value at x, and writes the gradient to g, which is full of zeros when it is called. A driver needs of it two
+integers and a flag::
 
     compiled = recognize(fun, jac, args, shape, dtype)     # None if the loop must be Python's
     address, data, raised = compiled.bind()                # once for each run, or each thread
@@ -10,9 +10,9 @@ and a flag::
     if status == numba_kernels.loop.RAISED:                # the same as raised[0] != 0
         compiled.explain(x)                                # raises what the objective raised
 
-`numba_kernels.loop.run` releases the interpreter's lock, and touches nothing but its arguments. So runs may go on side
-by side in threads, if each has a `bind` of its own; and any other compiled loop can call the same function through
-`numba_kernels.objective.call`.
+`numba_kernels.loop.run` releases the interpreter's lock, and touches nothing but its arguments. So runs may go on
+side by side in threads, if each has a `bind` of its own; and any other compiled loop can call the same function
+through `numba_kernels.objective.call`.
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ class Compiled:
 class _CFunction(Compiled):
     """A C function of the user's."""
 
-    def __init__(
-        self, address: int, data: int, shape: tuple[int, ...], dtype: np.dtype[Any], *keep: Any
-    ) -> None:
+    def __init__(self, address: int, data: int, shape: tuple[int, ...], dtype: np.dtype[Any], *keep: Any) -> None:
         if dtype != np.float64:
             raise TypeError(
                 f"an objective that is a C function takes doubles, but x0 has dtype {dtype}; "
@@ -148,8 +146,8 @@ def recognize(
           nothing, or one array whose address becomes `data`;
         * a `scipy.LowLevelCallable` of that signature, which brings its own `data`.
     args : tuple
-        Further arguments of jitted functions: arrays, numbers, None, and tuples of them. They are read from memory,
-        so other data of the same types need no compilation. Arrays that are not contiguous are copied.
+        Further arguments of jitted functions: arrays, numbers, None, and tuples of them. They are read from
+        memory, so other data of the same types need no compilation. Arrays that are not contiguous are copied.
     shape, dtype
         Of x. C functions take doubles and see x as flat, jitted functions in its shape.
 
@@ -247,20 +245,17 @@ def _from_low_level(
     found = str(fun.signature).replace(" ", "")
     if found.replace("void*", "double*") != "double(int,double*,double*,double*)":
         raise TypeError(_complaint("a LowLevelCallable", str(fun.signature)))
-    python = ctypes.pythonapi
     capsule = ctypes.py_object(tuple.__getitem__(fun, 0))
-    pointers = []
-    for name, arguments in (
-        ("PyCapsule_GetName", (capsule,)),
-        ("PyCapsule_GetPointer", (capsule, ctypes.c_void_p)),
-        ("PyCapsule_GetContext", (capsule,)),
-    ):
-        function = getattr(python, name)
-        function.restype = ctypes.c_void_p
-        if len(arguments) == 2:
-            arguments = (capsule, ctypes.c_void_p(pointers[0]))
-        pointers.append(function(*arguments) or 0)
-    return _CFunction(pointers[1], pointers[2], shape, dtype, fun)
+    name = _capsule("Name", capsule)
+    function = _capsule("Pointer", capsule, ctypes.c_void_p(name))
+    return _CFunction(function, _capsule("Context", capsule), shape, dtype, fun)
+
+
+def _capsule(what: str, *arguments: Any) -> int:
+    """One of the three pointers in a capsule, which is what a LowLevelCallable is made of."""
+    function = getattr(ctypes.pythonapi, f"PyCapsule_Get{what}")
+    function.restype = ctypes.c_void_p
+    return function(*arguments) or 0
 
 
 def _from_cfunc(
@@ -269,7 +264,7 @@ def _from_cfunc(
     import numba
 
     _check_alone("a numba.cfunc", jac)
-    doubles = numba.types.CPointer(numba.types.float64)
+    doubles: Any = numba.types.CPointer(numba.types.float64)
     kind = fun._sig
     pointer = kind.args[-1] if kind.args else None
     if (
@@ -283,7 +278,8 @@ def _from_cfunc(
     data = args[0]
     if len(args) != 1 or not (isinstance(data, np.ndarray) and data.flags.carray):
         raise TypeError(
-            "the args of an objective that is a numba.cfunc can only be one contiguous array, which it gets as data"
+            "the args of an objective that is a numba.cfunc can only be one contiguous array, which it gets as "
+            "data"
         )
     return _CFunction(fun.address, data.ctypes.data, shape, dtype, fun, data)
 

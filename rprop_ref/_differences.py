@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import multiprocessing
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,7 +31,7 @@ class Differences:
 
     def __init__(self, scheme: str, box: tuple[Array, Array] | None = None) -> None:
         self._scheme = scheme
-        self._box = (-np.inf, np.inf) if box is None else box
+        self._box = (np.array(-np.inf), np.array(np.inf)) if box is None else box
         self._free = None if box is None or (box[0] < box[1]).all() else box[0] < box[1]
 
     def __call__(self, evaluate: Map, value: Callable[[Array], Any], x: Array, f: float) -> Array:
@@ -69,9 +74,7 @@ class Differences:
 
         with np.errstate(all="ignore"):
             if self._free is None:
-                found: Array = approx_derivative(
-                    value, x, method=self._scheme, f0=np.array([f]), bounds=self._box
-                )
+                found: Array = approx_derivative(value, x, method=self._scheme, f0=np.array([f]), bounds=self._box)
                 return found
             gradient = np.zeros(x.size)
             gradient[self._free] = approx_derivative(
@@ -82,3 +85,44 @@ class Differences:
                 bounds=tuple(b[self._free] for b in self._box),
             )
             return gradient
+
+
+@contextmanager
+def mapping(workers: Any) -> Iterator[Map]:
+    """What evaluates points, for as long as the context lasts: `map`, processes, or what the user gave.
+
+    Parameters
+    ----------
+    workers : int or callable
+        A number of processes, -1 for one per processor, or ``workers(function, points)``.
+
+    Notes
+    -----
+    Processes are spawned, not forked: a fork of a process in which OpenMP has started threads ends, or waits for
+    ever.
+    """
+    if isinstance(workers, bool) or not (isinstance(workers, int) or callable(workers)):
+        raise TypeError(f"workers must be a number of processes or a callable like map, but is {workers!r}")
+    if not isinstance(workers, int):
+        yield workers
+        return
+    if workers < -1 or workers == 0:
+        raise ValueError(f"workers must be at least 1, or -1 for one per processor, but is {workers}")
+    number = (os.cpu_count() or 1) if workers == -1 else workers
+    if number == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn")) as pool:
+
+        def evaluate(value: Callable[[Array], Any], points: Iterable[Array]) -> Iterable[Any]:
+            try:
+                pickle.dumps(value)
+            except Exception as error:
+                raise TypeError(
+                    f"the objective cannot be sent to other processes ({type(error).__name__}: {error}). Define "
+                    f"it at "
+                    "the top level of a module, or give workers=executor.map of a ThreadPoolExecutor"
+                ) from error
+            return pool.map(value, points)
+
+        yield evaluate

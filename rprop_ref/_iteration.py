@@ -214,9 +214,7 @@ def proceed(vectors, scalars, constants, variant):
     if bounded:
         lower, upper, before = vectors[LOWER], vectors[UPPER], vectors[BEFORE]
         undo = undoes(variant, worse)
-        move_within(
-            variant, x, g, vectors[PREV], vectors[SIZE], constants, worse, lower, upper, before, undo
-        )
+        move_within(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse, lower, upper, before, undo)
         copy(vectors[LAST_X], before)
     else:
         move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)
