@@ -35,8 +35,9 @@ MOST_VARIABLES = 32
 #: When so few runs are left they are finished one by one.
 FEW = 4
 
-# Where things are in a block. Vectors: variable by variable, row by row (those of the record without bounds), lane by
-# lane. Since the distance between two rows is a constant, the compiler sees that lanes do not touch each other.
+# Where things are in a block. Vectors: variable by variable, row by row (those of the record without bounds), lane
+# by lane. As the distance between two rows is a constant, the compiler sees that lanes do not touch each other.
+# Loops over the lanes go over all of them, used or not: with a constant end they become vector instructions.
 # Scalars: those of the record, and these, lane by lane.
 _F = it.ENTRIES * LANES  # what the objective returned; its gradient is in the row LAST_G
 _GOES = _F + LANES  # 1 if some coordinate has somewhere to go
@@ -73,6 +74,9 @@ _KEPT = np.array(
 F, NIT, NFEV, STATUS = range(4)
 RESULTS = 4
 
+#: `STATUS` of a run whose objective raised an exception; otherwise it is what `_iteration.advance` returned.
+RAISED = loop.RAISED
+
 # Entries of the array by which threads talk.
 STOP, DONE = range(2)
 
@@ -94,9 +98,7 @@ def _look(v, s, n):
             largest = s[it.LAST_G_MAX * LANES + lane]
             s[it.LAST_G_MAX * LANES + lane] = a if (a > largest) | (a != a) else largest
             rest = (
-                (g == zero)
-                | (size <= s[it.XTOL * LANES + lane] * abs(x))
-                | (size <= s[it.FLOOR * LANES + lane])
+                (g == zero) | (size <= s[it.XTOL * LANES + lane] * abs(x)) | (size <= s[it.FLOOR * LANES + lane])
             )
             s[_GOES + lane] = s[_GOES + lane] if rest else 1.0
 
@@ -104,7 +106,12 @@ def _look(v, s, n):
 @numba.njit
 def _decide(s, options, lanes):
     """Find the events, and take the values of the other lanes in; whether there are events."""
-    gtol, f_target, maxiter, maxfev = options[it.GTOL], options[it.F_TARGET], options[it.MAXITER], options[it.MAXFEV]
+    gtol, f_target, maxiter, maxfev = (
+        options[it.GTOL],
+        options[it.F_TARGET],
+        options[it.MAXITER],
+        options[it.MAXFEV],
+    )
     patience, band = options[it.PATIENCE], options[it.BAND]
     # Without a tolerance nothing happens at the end of a window.
     window = options[it.WINDOW] if options[it.FTOL] >= 0 else np.inf
@@ -155,7 +162,7 @@ def _decide(s, options, lanes):
     return any_event
 
 
-def _stepper(rule):  # type: ignore[no-untyped-def]
+def _stepper(rule):
     @numba.njit
     def step(v, s, constants, n):
         """Keep the best points, and make a step in all lanes; in those with events it means nothing."""
@@ -248,7 +255,7 @@ def _report(i, vectors, scalars, status, x, g, table):
     for j in range(vectors.shape[1]):
         x[i, j] = vectors[it.BEST_X if found else it.LAST_X, j]
         g[i, j] = vectors[it.BEST_G if found else it.LAST_G, j]
-        if status == loop.RAISED:
+        if status == RAISED:
             x[i, j] = vectors[it.X, j]
     table[i, F] = scalars[it.BEST_F] if found else scalars[it.LAST_F]
     table[i, NIT] = scalars[it.NIT]
@@ -295,19 +302,33 @@ def _alone(function, raised, sign, constants, variant, vectors, scalars, x, g, c
     status = it.GO_ON
     while status < 0 and control[STOP] == 0:
         status = loop.run(address, data, raised, sign, vectors, scalars, constants, variant, 1, x, g)
-        if status == loop.RAISED:
+        if status == RAISED:
             raised[0] = 0
             break
     return status
 
 
-def _compile():  # type: ignore[no-untyped-def]
+def _compile():
     stamp = f"{DIGEST} lanes={LANES}"
 
     @kernel()
     def run(
-        function, block, raised, sign, box, starts, sizes, least, template, constants, variant, x, g, table, control
-    ):  # type: ignore[no-untyped-def]
+        function,
+        block,
+        raised,
+        sign,
+        box,
+        starts,
+        sizes,
+        least,
+        template,
+        constants,
+        variant,
+        x,
+        g,
+        table,
+        control,
+    ):
         stamp  # noqa: B018
         m, n = starts.shape
         rows = it.BOUNDED_ROWS if box.size > 0 else it.ROWS
@@ -337,25 +358,25 @@ def _compile():  # type: ignore[no-untyped-def]
             else:
                 _evaluate(function, raised, sign, v, s, n, lanes, point, gradient)
             _look(v, s, n)
-            if not _decide(s, template, lanes):
-                _step(variant, v, s, constants, n)
-                continue
-            for lane in range(lanes):
+            events = _decide(s, template, lanes)
+            for lane in range(lanes if events else 0):
                 if s[_EVENT + lane] != 0:
                     _take(v, s, lane, vectors[lane], scalars[lane])
-                    status[lane] = loop.RAISED
+                    status[lane] = RAISED
                     if s[_FAULT + lane] == 0:
                         it.copy(vectors[lane, it.LAST_G], gradient)
                         f = s[_F + lane]
                         status[lane] = _advance(vectors[lane], scalars[lane], constants, variant, f, gradient)
             _step(variant, v, s, constants, n)
+            if not events:
+                continue
             # From the last one on, since the last lane takes the place of one that is done with.
             for lane in range(lanes - 1, -1, -1):
                 if s[_EVENT + lane] == 0:
                     continue
                 s[_FAULT + lane] = 0
                 s[_STAYED + lane] = 1.0 if status[lane] == it.STAYED else 0.0
-                if status[lane] >= 0 or status[lane] == loop.RAISED:
+                if status[lane] >= 0 or status[lane] == RAISED:
                     _report(int(s[_START + lane]), vectors[lane], scalars[lane], status[lane], x, g, table)
                     control[DONE] += 1
                     if following < m:
@@ -370,18 +391,15 @@ def _compile():  # type: ignore[no-untyped-def]
                         s[_STAYED + lane] = s[_STAYED + lanes]
                 _put(v, s, lane, vectors[lane], scalars[lane])
 
-        for lane in range(lanes):
-            _take(v, s, lane, vectors[0], scalars[0])
-            scalars[0, it.MOVED] = scalars[0, it.NIT] >= 0
-            ended = _alone(
-                function, raised, sign, constants, variant, vectors[0], scalars[0], point, gradient, control
-            )
-            if control[STOP] != 0:
-                return
-            _report(int(s[_START + lane]), vectors[0], scalars[0], ended, x, g, table)
-            control[DONE] += 1
-        for i in range(following, m):
-            _begin(vectors[0], scalars[0], template, box, starts[i], sizes[i], least[i])
+        # Those that are left in the block, and those that never were in it.
+        for k in range(lanes + m - following):
+            i = following + k - lanes
+            if k < lanes:
+                i = int(s[_START + k])
+                _take(v, s, k, vectors[0], scalars[0])
+                scalars[0, it.MOVED] = scalars[0, it.NIT] >= 0
+            else:
+                _begin(vectors[0], scalars[0], template, box, starts[i], sizes[i], least[i])
             ended = _alone(
                 function, raised, sign, constants, variant, vectors[0], scalars[0], point, gradient, control
             )
@@ -413,23 +431,23 @@ def _compile():  # type: ignore[no-untyped-def]
 #: constants, variant
 #:     As for `numba_kernels.iterate.advance`.
 #: x, g, table : ndarray, shapes (m, n), (m, n) and (m, RESULTS)
-#:     Where results are written: points, gradients, and the columns `F`, `NIT`, `NFEV` and `STATUS`; of a run whose
+#:     Where results are written: points, gradients, and the columns `F`, `NIT`, `NFEV` and `STATUS`. If the
 #:     objective raised an exception, x is where it did.
 #: control : ndarray of int64, shape (2,)
-#:     When `STOP` is set to something else than 0 by another thread, this returns within an iteration. `DONE` counts
+#:     When another thread sets `STOP` to something else than 0, this returns within an iteration. `DONE` counts
 #:     the runs that have ended.
 run = _compile()
 
 
 @intrinsic
-def _on_stack(typingctx, dtype, count):  # type: ignore[no-untyped-def]
-    """An array of constant length in the frame of the function: the compiler can keep its elements in registers."""
+def _on_stack(typingctx, dtype, count):
+    """An array of constant length in the frame of the function: its elements may live in registers."""
     if not isinstance(count, types.IntegerLiteral):
         return None
     kind = types.Array(dtype.dtype, 1, "C")
     n = count.literal_value
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         element = context.get_data_type(kind.dtype)
         integer = context.get_value_type(types.intp)
         with builder.goto_entry_block():
@@ -469,9 +487,9 @@ def side_by_side(fun: Any, kind: Any, n: int, dtype: Any) -> Any:
 
     Notes
     -----
-    Plain arithmetic means: nothing but operations that IEEE 754 defines to the bit, on the way to a result that no
-    exception prevents. Compiled for one n such a function has the results that it has for any n. Of calls of
-    ``pow`` and the like that cannot be said: knowing n the compiler may evaluate them, or put others in their place.
+    Plain arithmetic means: nothing but operations that IEEE 754 defines to the bit, on the way to a result that
+    no exception prevents. Compiled for one n such a function has the results that it has for any n. That cannot
+    be said of calls of ``pow`` and the like: knowing n, the compiler may evaluate them, or take others instead.
     """
     shape, args = kind.types
     if len(shape) != 1 or len(args) > 3 or not 1 <= n <= MOST_VARIABLES:
@@ -494,29 +512,29 @@ def _side_by_side(fun: Any, options: dict[str, Any], kind: Any, n: int, real: An
     if count == 0:
 
         @numba.njit(inline="always", **options)
-        def value(x, g, args):  # type: ignore[no-untyped-def]
+        def value(x, g, args):
             return fun(x, g)
 
     elif count == 1:
 
         @numba.njit(inline="always", **options)
-        def value(x, g, args):  # type: ignore[no-untyped-def]
+        def value(x, g, args):
             return fun(x, g, args[0])
 
     elif count == 2:
 
         @numba.njit(inline="always", **options)
-        def value(x, g, args):  # type: ignore[no-untyped-def]
+        def value(x, g, args):
             return fun(x, g, args[0], args[1])
 
     else:
 
         @numba.njit(inline="always", **options)
-        def value(x, g, args):  # type: ignore[no-untyped-def]
+        def value(x, g, args):
             return fun(x, g, args[0], args[1], args[2])
 
     @numba.njit(**options)
-    def evaluate(v, f, args, lanes):  # type: ignore[no-untyped-def]
+    def evaluate(v, f, args, lanes):
         x, g = _on_stack(real, n), _on_stack(real, n)
         for lane in range(lanes):
             for j in range(n):
@@ -529,7 +547,7 @@ def _side_by_side(fun: Any, options: dict[str, Any], kind: Any, n: int, real: An
     doubles = types.CPointer(types.float64)
 
     @numba.cfunc(types.float64(types.intc, types.CPointer(real), doubles, types.intp))
-    def c_function(lanes, block, f, data):  # type: ignore[no-untyped-def]
+    def c_function(lanes, block, f, data):
         _, args = objective._load(objective._words(data)[1], kind)
         evaluate(numba.carray(block, (n * it.ROWS * LANES,)), numba.carray(f, (LANES,)), args, lanes)
         return 0.0
@@ -566,4 +584,4 @@ def _is_plain_arithmetic(fun: Any, arguments: tuple[Any, ...]) -> bool:
     return True
 
 
-__all__ = ["DONE", "F", "LANES", "NFEV", "NIT", "RESULTS", "STATUS", "STOP", "run", "side_by_side"]
+__all__ = ["DONE", "LANES", "NFEV", "NIT", "RESULTS", "STATUS", "STOP", "F", "run", "side_by_side"]

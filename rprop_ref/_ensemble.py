@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import inspect
-import itertools
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from . import _minimize, _workers
+from . import _minimize, _rows, _workers, backends
 from ._caller import stacklevel
+from ._compiled import recognize
+from ._progress import Starts
+from ._rows import Rows
+from ._side_by_side import SideBySide
+from ._state import RunState
 
 Array = np.ndarray[Any, Any]
-
-#: Status of a start whose objective raised an exception.
-RAISED = 100
 
 #: Options of `minimize` that say something about one run.
 _OF_ONE_RUN = ("hess", "hessp", "return_all", "warm_start", "checkpoint", "checkpoint_every", "resume")
@@ -35,7 +37,7 @@ _NOT_RUN = "`callback` raised `StopIteration` before this start was run."
 
 
 def minimize_many(
-    fun: Callable[..., Any],
+    fun: Any,
     x0s: ArrayLike,
     args: Any = (),
     jac: Callable[..., Any] | bool | str | None = None,
@@ -60,11 +62,13 @@ def minimize_many(
         or what they gave is left out.
     workers : int, executor, Client or map-like callable, optional
         Where a Python objective is run. A number of processes; 1, the default, is this one, and -1 is one for each
-        processor. Or an executor of `concurrent.futures` (threads, for an objective that releases the
-        interpreter's lock). Or a ``dask.distributed.Client``: then a worker that is lost costs time and no result.
-        Or a callable that is used like `map`. What goes to another process has to be picklable.
+        processor. (An objective in machine code, see `minimize`, runs in so many threads of this process instead;
+        by default in as many as Numba uses, ``numba.set_num_threads``.) Or an executor of `concurrent.futures`; of
+        threads, if the objective releases the interpreter's lock. Or a ``dask.distributed.Client``: then a worker
+        that is lost costs time and no result. Or a callable that is used like `map`. What goes to another process
+        has to be picklable.
     **options
-        Of `minimize`; the same for all starts.
+        Of `minimize`; the same for all starts. `progress` shows how many have ended, `disp` prints a summary.
 
     Returns
     -------
@@ -87,6 +91,10 @@ def minimize_many(
     A start at which the objective raises an exception has status 100, the exception in its ``message``, `x0` as
     ``x``, NaN as ``fun`` and ``jac``, and counts of 0. The others finish.
 
+    Runs in machine code go side by side, several in each vector instruction; with bounds, more than 32 variables
+    or `maxtime`, one by one. For thousands of starts an objective of plain arithmetic is compiled once more, for
+    its number of variables, which takes half a second. Ctrl-C ends all runs within an iteration.
+
     Other processes are spawned and not forked. So a script that uses them needs ``if __name__ == "__main__":``,
     and parallel code that has run in this process does no harm there.
 
@@ -104,14 +112,21 @@ def minimize_many(
     """
     points = _points(x0s)
     options = _known(options)
+    show = options.pop("progress", False)
     disp = options.pop("disp", False)
     _workers.check(workers)
-    _try_options(points[0], jac, bounds, options)
-    task = _Task(fun, args if isinstance(args, tuple) else (args,), jac, bounds, options)
-    work = [points[piece] for piece in _workers.pieces(len(points))]
-    with _workers.mapped(task, work, workers) as results:
-        rows = _collected(itertools.chain.from_iterable(results), points, callback)
-    result = _assembled(rows, points, bool(options.get("maximize", False)))
+    state = _try_options(points[0], jac, bounds, options)
+    task = _Task(fun, args if isinstance(args, tuple) else (args,), jac, bounds, options, len(points))
+    runs = task.in_machine_code(points[0], state) if isinstance(workers, int) else None
+    with contextlib.ExitStack() as stack:
+        shown = stack.enter_context(Starts(len(points), state.maximize)) if show else None
+        if runs is not None:
+            results = stack.enter_context(_workers.in_threads(runs, points, workers, shown))
+        else:
+            work = [points[piece] for piece in _workers.pieces(len(points))]
+            results = stack.enter_context(_workers.mapped(task, work, workers))
+        rows = _collected(results, points, callback, shown)
+    result = _assembled(rows, state.maximize)
     if disp:
         _print_summary(result)
     return result
@@ -121,37 +136,42 @@ def minimize_many(
 class _Task:
     """What a worker does with a piece of the starts."""
 
-    fun: Callable[..., Any]
+    fun: Any
     args: tuple[Any, ...]
     jac: Any
     bounds: Any
     options: dict[str, Any]
+    m: int
 
-    def __call__(self, points: Array) -> list[OptimizeResult]:
-        return [self._run(x0) for x0 in points]
+    def __call__(self, points: Array) -> Rows:
+        runs = self.in_machine_code(points[0])
+        if runs is not None:
+            return runs(points)
+        rows: list[Rows] = []
+        for x0 in points:
+            try:
+                result = _minimize.minimize(
+                    self.fun, x0, args=self.args, jac=self.jac, bounds=self.bounds, **self.options
+                )
+                rows.append(_rows.of_results([result]))
+            except Exception as error:
+                message = f"{type(error).__name__}: {error}"
+                rows.append(_rows.without_result(x0[None], _rows.RAISED, [message]))
+        return _rows.joined(rows)
 
-    def _run(self, x0: Array) -> OptimizeResult:
-        try:
-            return _minimize.minimize(
-                self.fun, x0, args=self.args, jac=self.jac, bounds=self.bounds, **self.options
-            )
-        except Exception as error:
-            return _row(x0, RAISED, f"{type(error).__name__}: {error}")
-
-
-def _row(x0: Array, status: int, message: str) -> OptimizeResult:
-    """The row of a start that has no result."""
-    return OptimizeResult(
-        message=message,
-        success=False,
-        status=status,
-        fun=np.nan,
-        x=x0.copy(),
-        nit=0,
-        jac=np.full_like(x0, np.nan),
-        nfev=0,
-        njev=0,
-    )
+    def in_machine_code(self, x0: Array, state: RunState | None = None) -> SideBySide | None:
+        """The same as machine code, if the objective is that; `state` is of any run with these options."""
+        gradient = self.options.get("gradient")
+        jac = self.jac if gradient is None else gradient
+        compiled = recognize(self.fun, jac, self.args, x0.shape, x0.dtype)
+        # The clock is looked at by those who make one run at a time.
+        if compiled is None or self.options.get("maxtime") is not None:
+            return None
+        if backends.resolve(self.options.get("backend"), x0.size, x0.dtype) != "numba":
+            return None
+        if state is None:
+            state = _try_options(x0, self.jac, self.bounds, self.options)
+        return SideBySide(compiled, state, self.options.get("lr"), self.options.get("xtol"), self.m)
 
 
 def _points(x0s: ArrayLike) -> Array:
@@ -179,43 +199,61 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if k in _OPTIONS and k not in _OF_ONE_RUN}
 
 
-def _try_options(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> None:
-    """Let `minimize` refuse what it refuses before anything is run, since later it would be a failed start."""
+def _try_options(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> RunState:
+    """Let `minimize` refuse what it refuses before anything is run, since later it would be a failed start.
+
+    Returns the state of a run with these options.
+    """
     jac = jac if isinstance(jac, str) else np.zeros_like
-    _minimize.minimize(lambda x: np.sum(0.0 * x), x0, jac=jac, bounds=bounds, **options)
+    result = _minimize.minimize(lambda x: np.sum(0.0 * x), x0, jac=jac, bounds=bounds, **options)
+    state: RunState = result.state
+    return state
 
 
 def _collected(
-    results: Iterable[OptimizeResult], points: Array, callback: Callable[[OptimizeResult], Any] | None
-) -> list[OptimizeResult]:
-    rows: list[OptimizeResult] = []
-    for row in results:
-        rows.append(row)
-        if callback is not None:
+    results: Iterable[Rows],
+    points: Array,
+    callback: Callable[[OptimizeResult], Any] | None,
+    shown: Starts | None,
+) -> Rows:
+    parts: list[Rows] = []
+    done = 0
+    for part in results:
+        parts.append(part)
+        if shown is not None:
+            shown(done + len(part), part.fun)
+        if callback is None:
+            done += len(part)
+            continue
+        for i in range(len(part)):
+            row = part.row(i)
+            row.index = done + i
             try:
-                callback(OptimizeResult(row, index=len(rows) - 1))
+                callback(row)
             except StopIteration:
-                stopped = points[len(rows) :]
-                rows += [_row(x0, _minimize.CALLBACK_STOPPED, _NOT_RUN) for x0 in stopped]
-                break
-    return rows
+                left = points[done + i + 1 :]
+                parts[-1] = part.first(i + 1)
+                parts.append(_rows.without_result(left, _minimize.CALLBACK_STOPPED, [_NOT_RUN] * len(left)))
+                return _rows.joined(parts)
+        done += len(part)
+    return _rows.joined(parts)
 
 
-def _assembled(rows: list[OptimizeResult], points: Array, maximized: bool) -> OptimizeResult:
-    result = OptimizeResult(
-        message=[row.message for row in rows],
-        success=np.array([row.success for row in rows]),
-        status=np.array([row.status for row in rows]),
-        fun=np.array([row.fun for row in rows]),
-        x=np.array([row.x for row in rows]).reshape(points.shape),
-        nit=np.array([row.nit for row in rows]),
-        jac=np.array([row.jac for row in rows]).reshape(points.shape),
-        nfev=np.array([row.nfev for row in rows]),
-        njev=np.array([row.njev for row in rows]),
+def _assembled(rows: Rows, maximized: bool) -> OptimizeResult:
+    i = _best(rows.fun, maximized)
+    return OptimizeResult(
+        message=rows.message,
+        success=rows.success,
+        status=rows.status,
+        fun=rows.fun,
+        x=rows.x,
+        nit=rows.nit,
+        jac=rows.jac,
+        nfev=rows.nfev,
+        njev=rows.njev,
+        maximize=maximized,
+        best=OptimizeResult(rows.row(i), index=i),
     )
-    i = _best(result.fun, maximized)
-    result.best = OptimizeResult(rows[i], index=i)
-    return result
 
 
 def _best(values: Array, maximized: bool) -> int:

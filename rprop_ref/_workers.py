@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 #: Work is cut into about so many pieces. A piece is what is lost when a worker is, and what the last worker may
 #: be busy with when the others have nothing left to do.
@@ -19,6 +21,10 @@ PIECES = 32
 #: No piece has more starts than this, so that results come in, and progress is seen.
 LARGEST_PIECE = 64
 
+#: The same for runs in machine code, which are best at home among many.
+LARGEST_PIECE_OF_MACHINE_CODE = 4096
+
+Array = np.ndarray[Any, Any]
 Task = Callable[[Any], Any]
 
 
@@ -91,6 +97,38 @@ def mapped(task: Task, work: Sequence[Any], workers: Any) -> Iterator[Iterable[A
 
 
 @contextmanager
+def in_threads(runs: Any, points: Array, workers: int, shown: Any) -> Iterator[Iterable[Any]]:
+    """The results of ``runs(points, control)`` in pieces, by threads of this process.
+
+    Threads of Python, not of OpenMP: a process in which they have run may be forked. Every now and then `shown`,
+    unless it is None, is called with the number of runs that have ended. Leaving the context ends all of them.
+    """
+    import numba
+
+    number = numba.get_num_threads() if workers == 1 else count(workers)
+    m = len(points)
+    size = (
+        min(LARGEST_PIECE_OF_MACHINE_CODE, -(-m // (4 * number))) if number > 1 else LARGEST_PIECE_OF_MACHINE_CODE
+    )
+    cut = [points[i : i + size] for i in range(0, m, size)]
+    controls = np.zeros((len(cut), 2), np.int64)
+    executor = ThreadPoolExecutor(min(number, len(cut)))
+    futures = [executor.submit(runs, piece, control) for piece, control in zip(cut, controls, strict=True)]
+
+    def results() -> Iterator[Any]:
+        for future in futures:
+            while shown is not None and not wait([future], timeout=0.1).done:
+                shown(int(controls[:, 1].sum()))
+            yield future.result()
+
+    try:
+        yield results()
+    finally:
+        controls[:, 0] = 1
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
 def _submitted(executor: Executor, task: Task, work: Sequence[Any]) -> Iterator[Iterable[Any]]:
     futures: list[Future[Any]] = [executor.submit(task, item) for item in work]
     try:
@@ -104,8 +142,8 @@ def _submitted(executor: Executor, task: Task, work: Sequence[Any]) -> Iterator[
 def _on_cluster(client: Any, task: Task, work: Sequence[Any]) -> Iterator[Iterable[Any]]:
     if client.asynchronous:
         raise TypeError("workers is an asynchronous Client; minimize_many needs one made with asynchronous=False")
-    # Sent once for all pieces; and not as scattered data but as a result, since what the cluster has computed it can
-    # compute again when the worker that holds it is lost. Not pure: nothing is taken from an earlier call.
+    # Sent once for all pieces; and not as scattered data but as a result, since what the cluster has computed it
+    # can compute again when the worker that holds it is lost. Not pure: nothing is taken from an earlier call.
     sent = client.submit(_same, task, pure=False)
     futures = [client.submit(_call, sent, item, pure=False) for item in work]
     try:

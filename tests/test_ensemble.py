@@ -61,7 +61,7 @@ def check_rows(result, expected):
     for i, row in enumerate(expected):
         for name in FIELDS:
             assert same_bits(np.asarray(result[name][i], float), np.asarray(row[name], float)), (i, name)
-        assert result.message[i] == row.message
+        assert result["message"][i] == row["message"]
 
 
 class TestRows:
