@@ -179,6 +179,11 @@ def recognize(
     args = tuple(_plain(a) for a in args)
     if numba.extending.is_jitted(jac):
         return _Jitted("pair", (fun, jac), args, shape, dtype)
+    if isinstance(jac, str) and jac == "autograd":
+        raise TypeError(
+            "jac='autograd' differentiates NumPy code, and cannot look into a function that Numba has compiled; "
+            "give the function as it was before numba.njit (its attribute py_func)"
+        )
     if jac is not None and jac is not True:
         return None
     if _writes(fun, len(args)):

@@ -17,7 +17,7 @@ RUN: dict[str, Any] = {
     "variant": "irprop+",
     "gtol": -1,
     "xtol": -1,
-    "maxiter": 4000,
+    "maxiter": 1500,
     "checkpoint_every": 15,
 }
 

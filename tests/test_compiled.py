@@ -442,6 +442,7 @@ class TestRefusals:
             ({"fun": writing, "args": ("a",)}, r"args\[0\] is 'a' of type str"),
             ({"fun": writing, "args": (object(),)}, r"args\[0\] is <object"),
             ({"fun": writing, "args": (None,)}, "Numba cannot compile the objective writing for these arguments"),
+            ({"fun": value, "jac": "autograd"}, "cannot look into a function that Numba has compiled; give"),
             ({"fun": c_function, "jac": gradient}, "a numba.cfunc writes its own gradient, so jac must be None"),
             ({"fun": c_function, "args": (1.0,)}, "can only be one contiguous array"),
             ({"fun": c_function, "x0": np.float32(X0)}, "takes doubles, but x0 has dtype float32"),

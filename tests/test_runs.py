@@ -300,7 +300,7 @@ class TestCheckpoints:
         with child:
             assert child.stdout is not None
             assert child.stdout.readline()
-            time.sleep(2.5 * moment)
+            time.sleep(1.2 * moment)
             child.kill()
         whole = minimize(killed.fun, **killed.RUN)
         if path.exists():
