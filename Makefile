@@ -12,6 +12,7 @@ export NIST_STRD_DIR
 endif
 
 PROGRAMS ?= 10000
+KILLS ?= 100
 
 .PHONY: demo test test-peers fuzz lint format bench build clean help
 
@@ -38,8 +39,9 @@ test: $(VENV)/installed-test  ## run the tests that need no other implementation
 test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others, to the bit
 	$(BIN)/python -m pytest -m peers
 
-fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## random programs side by side with torch: 10,000, or PROGRAMS=n
+fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## PROGRAMS=10000 random ones beside torch; KILLS=100 runs killed and resumed
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py
+	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/test_runs.py
 
 lint: $(VENV)/installed-lint  ## ruff and mypy
 	$(BIN)/ruff check .

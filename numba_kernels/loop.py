@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba_kernels._cache import DIGEST, kernel
 from numba_kernels.iterate import _advance
-from numba_kernels.objective import call
+from numba_kernels.objective import borrow, call
 from rprop_ref import _iteration as it
 
 #: What `run` returns if the objective raised an exception; otherwise it returns what `_iteration.advance` does.
@@ -17,6 +17,10 @@ def _compile():
     @kernel()
     def run(address, data, raised, sign, vectors, scalars, constants, variant, turns, x, g):
         stamp  # noqa: B018
+        vectors = borrow(vectors)
+        scalars = borrow(scalars)
+        constants = borrow(constants)
+        g = borrow(g)
         status = it.GO_ON
         if scalars[it.MOVED] != 0 and it.equal(vectors[it.X], vectors[it.LAST_X]):
             status = it.STAYED

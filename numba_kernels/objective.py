@@ -77,6 +77,16 @@ def _borrowed(context, builder, kind, value):
 
 
 @intrinsic
+def borrow(typingctx, array):
+    """The same array without what counts references to it: each view taken of it is cheaper then."""
+
+    def codegen(context, builder, signature, arguments):
+        return _borrowed(context, builder, array, arguments[0])
+
+    return array(array), codegen
+
+
+@intrinsic
 def _load(typingctx, address, kind):
     """Read a value that `_store` has written; `kind` is its type."""
     value = kind.instance_type

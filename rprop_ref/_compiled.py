@@ -28,6 +28,10 @@ from scipy import LowLevelCallable
 
 Array = np.ndarray[Any, Any]
 
+#: What the second parameter of a jitted objective is called that writes its gradient there. It is looked at only
+#: if there are parameters with defaults, and so both ways to call the objective would be possible.
+GRADIENT_NAMES = ("g", "grad", "gradient")
+
 _SIGNATURE = "double (int n, double *x, double *g, void *data)"
 
 
@@ -189,10 +193,15 @@ def recognize(
     args = tuple(_plain(a) for a in args)
     if numba.extending.is_jitted(jac):
         return _Jitted("pair", (fun, jac), args, shape, dtype)
+    if isinstance(jac, str) and jac == "autograd":
+        raise TypeError(
+            "jac='autograd' differentiates NumPy code, and cannot look into a function that Numba has compiled; "
+            "give the function as it was before numba.njit (its attribute py_func)"
+        )
     if jac is not None and jac is not True:
         return None
-    if not _takes(fun, 1 + len(args)):
-        return _Jitted("writing", (fun,), args, shape, dtype) if _takes(fun, 2 + len(args)) else None
+    if _writes(fun, len(args)):
+        return _Jitted("writing", (fun,), args, shape, dtype)
     if jac is True or _returns_two(fun, args, shape, dtype):
         return _Jitted("returning", (fun,), args, shape, dtype)
     return None
@@ -205,21 +214,29 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _takes(fun: Any, count: int) -> bool:
-    try:
-        inspect.signature(fun.py_func).bind(*range(count))
-    except TypeError:
-        return False
-    return True
+def _writes(fun: Any, extra: int) -> bool:
+    """Whether a jitted function takes a place for the gradient between x and so many further arguments."""
+    signature = inspect.signature(fun.py_func)
+    fits = []
+    for count in (1 + extra, 2 + extra):
+        try:
+            signature.bind(*range(count))
+            fits.append(True)
+        except TypeError:
+            fits.append(False)
+    # Where defaults leave it open, the name tells.
+    return fits == [False, True] or (all(fits) and list(signature.parameters)[1] in GRADIENT_NAMES)
 
 
-def _returns_two(fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: Any) -> bool:
+def _returns_two(fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     import numba
 
-    types = tuple(numba.typeof(value) for value in (np.empty((1,) * len(shape), dtype), *args))
+    from numba_kernels import objective
+
+    types = (numba.typeof(np.empty((1,) * len(shape), dtype)), *objective.kind_of(shape, args)[1])
     with _Refusals(fun):
-        fun.compile(types)
-    return isinstance(fun.overloads[types].signature.return_type, numba.types.BaseTuple)
+        signature = numba.typeof(fun).get_call_type(fun.typingctx, types, {})
+    return isinstance(signature.return_type, numba.types.BaseTuple)
 
 
 @functools.lru_cache(maxsize=128)

@@ -97,8 +97,11 @@ def driver(
 ) -> PythonDriver | CompiledDriver:
     """The fastest driver that there is for an objective."""
     vectors = state.vectors
-    if compiled is not None and backends.resolve(backend, vectors.shape[1], vectors.dtype) == "numba":
-        return CompiledDriver(compiled, state)
+    if compiled is not None:
+        # Who brings machine code wants speed: Numba is loaded at once.
+        wanted = "numba" if backend is None and backends.numba_loaded() is not None else backend
+        if backends.resolve(wanted, vectors.shape[1], vectors.dtype) == "numba":
+            return CompiledDriver(compiled, state)
     return PythonDriver(objective, state, backend)
 
 

@@ -231,6 +231,8 @@ def verdict(vectors, scalars, x, g):
     if scalars[BEST_G_MAX] <= scalars[GTOL] or scalars[BEST_F] <= scalars[F_TARGET]:
         return CONVERGED
     calm = nit - scalars[WENT_BACK] >= CALM
+    if nit == 0:
+        scalars[MARK_F] = scalars[LOWEST_F]
     if nit - scalars[MARK_NIT] >= scalars[WINDOW]:
         before, lowest = scalars[MARK_F], scalars[LOWEST_F]
         if calm and before - lowest <= scalars[FTOL] * max(abs(before), abs(lowest), 1.0):

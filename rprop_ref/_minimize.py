@@ -316,6 +316,7 @@ def minimize(
             f_target=f_target,
             patience=patience,
         )
+        status = proceed(state)
         drive = driver(objective, compiled, state, backend)
         watchers: list[Callable[[], bool]] = []
         allvecs = [state.shaped(it.LAST_X)]
@@ -326,7 +327,7 @@ def minimize(
         show = (
             stack.enter_context(Progress(int(state.scalars[it.MAXITER]) - state.counts[0])) if progress else None
         )
-        status = _run(drive, state, watchers, seconds, show, checkpoint, every)
+        status = _run(drive, state, status, watchers, seconds, show, checkpoint, every)
 
     result = _result(state, status)
     if return_all:
@@ -339,23 +340,25 @@ def minimize(
 def _run(
     drive: Callable[[int], int],
     state: RunState,
+    status: int,
     watchers: list[Callable[[], bool]],
     maxtime: float,
     show: Progress | None,
     checkpoint: _npz.Path | None,
     every: int,
 ) -> int:
-    """Drive in slices to the end of the run, and do between them what is to be done; return the status."""
+    """Drive in slices to the end of the run, unless `status` says that it has ended; return the status then.
+
+    Between slices comes what is not the driver's to do.
+    """
     began = now = time.perf_counter()
-    nit = state.scalars[it.NIT]
-    saved = max(nit, 0)
+    nit = saved = state.nit
     turns = 1
-    status = proceed(state)
     while status < 0:
         before, then = nit, now
-        status = drive(min(turns, saved + every - max(nit, 0)) if checkpoint is not None else turns)
-        nit = state.scalars[it.NIT]
-        if nit > max(before, 0):
+        status = drive(turns if checkpoint is None else min(turns, saved + every - nit))
+        nit = state.nit
+        if nit > before:
             for watch in watchers:
                 if watch():
                     status = CALLBACK_STOPPED
@@ -366,7 +369,7 @@ def _run(
             status = TIME_LIMIT
         if show is not None:
             show(state)
-        if checkpoint is not None and nit - saved >= every and status < 0:
+        if checkpoint is not None and status < 0 and nit - saved >= every:
             state.save(checkpoint)
             saved = nit
     if checkpoint is not None:
