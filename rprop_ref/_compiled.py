@@ -209,7 +209,7 @@ def recognize(
 
 def _plain(value: Any) -> Any:
     """An array as machine code for contiguous, writable ones can read it: else there would be code for each."""
-    if isinstance(value, np.ndarray) and not value.flags.carray:
+    if isinstance(value, np.ndarray) and not (value.flags.carray and value.dtype.isnative):
         return np.array(value, value.dtype.newbyteorder("="), order="C")
     return value
 
