@@ -13,6 +13,8 @@ from . import _dtypes, backends
 from ._checks import check_etas, check_variant
 from ._plan import GATHER_BELOW, Plan
 from .autograd import Tensor, enable_grad
+from .autograd._inplace import count_write
+from .autograd._traced import values
 from .interop import as_array
 from .optimizer import Group, Optimizer
 
@@ -230,7 +232,7 @@ class Rprop(Optimizer):
             fresh.update(_first_states(missing, lr.item() if fixed else lr))
             memory = [p._data for g in self.param_groups for p in g["params"]]
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active], memory)
-            known.plan.load([_values(p._grad) for p in active])
+            known.plan.load([values(p._grad) for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
         if group["capturable"] or group["differentiable"]:
@@ -262,11 +264,11 @@ class Rprop(Optimizer):
                 for param in missing:
                     fresh[param]["step_size"] = _differentiable.first_size(param, lr)
             states = [fresh.get(p) or self.state[p] for p in active]
-            arrays = [[_values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
+            arrays = [[values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
             _check_flags(group)
             _check_leaves(active, etas, step_sizes)
             # A plan refuses what cannot be stepped.
-            Plan([p._data for p in active], *arrays).load([_values(p._grad) for p in active])
+            Plan([p._data for p in active], *arrays).load([values(p._grad) for p in active])
             variant, worse = _variant(group), False
             if variant == "irprop+":
                 losses.append((group, _loss(loss)))
@@ -334,7 +336,7 @@ class _Known:
         for param in self._owners:
             param._version += 1
         for param in self._others:
-            param._written()
+            count_write(param)
 
 
 _Work = tuple[Group, _Known, str, bool, float | None]
@@ -418,10 +420,6 @@ def _variant(group: Group) -> str:
     variant: str = group["variant"]
     check_variant(variant)
     return variant
-
-
-def _values(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
 
 
 def _number(value: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from . import hooks
 from ._caller import stacklevel
 from .autograd import Tensor
+from .autograd._inplace import count_write
 from .hooks import Hook, RemovableHandle
 
 Group = dict[str, Any]
@@ -369,7 +370,7 @@ class Optimizer:
             return
         for param in params:
             if isinstance(param._grad, Tensor):  # with a graph, which ends here
-                param._grad._written()
+                count_write(param._grad)
                 param.grad = param._grad.data
         if not all(p._grad.flags.writeable for p in params):
             raise ValueError(

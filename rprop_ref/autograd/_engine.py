@@ -1,19 +1,20 @@
-"""The graph, and the backward pass through it.
+"""The backward pass through what was recorded.
 
-A `Node` is one operation: its rule, the arrays it was called with, and its parents, the nodes (or leaf Tensors)
-that its arguments came from. Links go to older objects only, so that nothing here is a reference cycle. The pass
-is a loop, not a recursion, and works through graphs of any depth; gradients and saved arrays are let go as soon
+It is a loop, not a recursion, and works through graphs of any depth; gradients and saved arrays are let go as soon
 as they have been used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._rules import Rule, Traced, unbroadcast
+from ._mode import mode
+from ._record import Node
+from ._rules import Rule, unbroadcast
+from ._traced import Traced, new
 
 SECOND_TIME = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
@@ -23,45 +24,64 @@ SECOND_TIME = (
 )
 
 
-class Node:
-    """One recorded operation; see the module."""
-
-    __slots__ = ("ans", "args", "inputs", "keep", "kwargs", "parents", "rule", "versions", "writes")
-
-    def __init__(
-        self,
-        rule: Rule,
-        args: Any,
-        kwargs: dict[str, Any],
-        inputs: Any,
-        parents: tuple[Any, ...],
-        versions: tuple[int, ...],
-        ans: Any,
-    ) -> None:
-        self.rule = rule
-        # As the function got them: arrays and constants. None once they have been freed.
-        self.args = args
-        self.kwargs = kwargs
-        # The same with Tensors in place of their arrays, for passes that are recorded themselves.
-        self.inputs = inputs
-        self.parents = parents
-        # How often each argument had been changed in place when it was used.
-        self.versions = versions
-        self.ans = ans
-        # How often the memory of the result has been written to since.
-        self.writes = 0
-        # A weak reference to the Tensor that wants to know its gradient (retain_grad).
-        self.keep: Any = None
+NO_GRADIENT = "element 0 of tensors does not require grad and does not have a grad_fn"
 
 
-Wrap = Callable[[Any, Node], Any]
+def backward(
+    outputs: Sequence[tuple[Traced, Any]],
+    *,
+    retain: bool,
+    create_graph: bool,
+    wanted: Sequence[Traced] | None = None,
+) -> list[Any]:
+    """Check the gradients to begin with, and start the pass; returns the gradients of `wanted`."""
+    seeds = [
+        (output if output._node is None else output._node, _seed(i, output, gradient, create_graph))
+        for i, (output, gradient) in enumerate(outputs)
+    ]
+    targets = None if wanted is None else [t if t._node is None else t._node for t in wanted]
+    before = mode.enabled
+    mode.enabled = create_graph
+    try:
+        found = _run(seeds, retain=retain, create_graph=create_graph, wanted=targets)
+    finally:
+        mode.enabled = before
+    gradients = [found.get(t) for t in targets or ()]
+    if create_graph:
+        return [g if g is None or isinstance(g, Traced) else new(np.asarray(g), None) for g in gradients]
+    return [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
 
 
-def run(
+def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
+    """The gradient that the pass begins with, at the output number `i`."""
+    if not output._requires_grad:
+        raise RuntimeError(NO_GRADIENT.replace("element 0", f"element {i}"))
+    data = output._data
+    if gradient is None:
+        if data.size != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        if data.dtype.kind == "c":
+            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {data.dtype}")
+        seed: Any = np.ones(data.shape, data.dtype)
+    else:
+        seed = gradient if isinstance(gradient, Traced) else np.asarray(gradient)
+        if seed.shape != data.shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{i}] has a shape of {seed.shape} and output[{i}] has a shape of "
+                f"{data.shape}."
+            )
+        if seed.dtype != data.dtype:
+            seed = seed.astype(data.dtype)
+    if create_graph:
+        return seed if isinstance(seed, Traced) else new(seed, None)
+    return seed._data if isinstance(seed, Traced) else seed
+
+
+def _run(
     seeds: Sequence[tuple[Any, Any]],
     *,
     retain: bool,
-    wrap: Wrap | None = None,
+    create_graph: bool,
     wanted: Sequence[Any] | None = None,
 ) -> dict[Any, Any]:
     """Take gradients from the outputs back.
@@ -72,8 +92,8 @@ def run(
         Where to begin.
     retain : bool
         Keep what was saved, for another pass.
-    wrap : callable, optional
-        Makes a Tensor of a result and its node. If given, gradients are Tensors and the pass is recorded.
+    create_graph : bool
+        Gradients are Tensors, and the pass is recorded.
     wanted : sequence of Node or leaf, optional
         Stop there, and return their gradients; no leaf accumulates anything then.
 
@@ -106,15 +126,15 @@ def run(
         if node.keep is not None and (tensor := node.keep()) is not None and tensor._node is node:
             leaves.append((tensor, g, False))
         rule = node.rule
+        ours = rule.ours and not create_graph
         args, kwargs, ans = node.args, node.kwargs, node.ans
         if rule.joint:
             # Once for all operands: each of them may be looked at for each of the others.
             _check_unchanged(node, 0)
-        if wrap is None:
-            values = args
+        if create_graph:
+            values, ans = _as_recorded(node), new(ans, node)
         else:
-            values = _as_recorded(node, wrap)
-            ans = wrap(ans, node)
+            values = args
         for i, parent in enumerate(node.parents):
             if parent is None or parent not in counts:
                 continue
@@ -134,13 +154,13 @@ def run(
             before = grads.get(parent)
             if before is None:
                 grads[parent] = out
-                if out is not g and rule.ours and wrap is None and type(out) is np.ndarray and out.base is None:
+                if ours and out is not g and type(out) is np.ndarray and out.base is None:
                     owned.add(parent)
             elif parent in owned:
                 np.add(before, out, out=before)
             else:
                 grads[parent] = before + out
-                if wrap is None and type(before) is np.ndarray and before.ndim:
+                if not create_graph and type(before) is np.ndarray and before.ndim:
                     owned.add(parent)
             counts[parent] -= 1
             if not counts[parent]:
@@ -160,13 +180,13 @@ def run(
     return found
 
 
-def _as_recorded(node: Node, wrap: Wrap) -> Any:
+def _as_recorded(node: Node) -> Any:
     """The arguments of an operation, with Tensors that have become others since (by a step) as they were."""
     inputs = node.inputs[0] if node.rule.joint else node.inputs
     arrays = node.args[0] if node.rule.joint else node.args
     values = [
-        value if not isinstance(value, Traced) or value._data is array  # type: ignore[attr-defined]
-        else wrap(array, parent) if type(parent) is Node
+        value if not isinstance(value, Traced) or value._data is array
+        else new(array, parent) if type(parent) is Node
         else array
         for value, array, parent in zip(inputs, arrays, node.parents, strict=False)
     ]  # fmt: skip
@@ -235,14 +255,14 @@ def _check_unchanged(node: Node, k: int) -> None:
     versions = node.versions
     if rule.joint:
         for tensor, version in zip(node.inputs[0], versions, strict=True):
-            if isinstance(tensor, Traced) and tensor._current() != version:  # type: ignore[attr-defined]
+            if isinstance(tensor, Traced) and tensor._current() != version:
                 raise _changed_input(tensor, version)
         return
     needs = rule.needs[k]
     for j in range(len(versions)) if needs is None else needs:
         if j < len(versions):
             tensor = node.inputs[j]
-            if isinstance(tensor, Traced) and tensor._current() != versions[j]:  # type: ignore[attr-defined]
+            if isinstance(tensor, Traced) and tensor._current() != versions[j]:
                 raise _changed_input(tensor, versions[j])
 
 

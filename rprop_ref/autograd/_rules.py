@@ -28,13 +28,9 @@ from typing import Any
 
 import numpy as np
 
+from ._traced import Traced
+
 Vjp = Callable[..., Any]
-
-
-class Traced:
-    """What the functions below recognise a Tensor by."""
-
-    __slots__ = ()
 
 
 class Rule:

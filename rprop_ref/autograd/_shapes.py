@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ._rules import BUFFERS, PLAIN, RULES, add, array, composite, is_constant, primitive, unbroadcast
 
 
-def _is_basic(index):
+def is_basic(index):
     """Whether an index makes a view, so that no element is taken twice."""
     items = index if type(index) is tuple else (index,)
     return all(i is None or i is Ellipsis or isinstance(i, (int, slice, np.integer)) for i in items)
@@ -22,7 +22,7 @@ def _is_basic(index):
 def scatter(x, index, shape):
     """Zeros, to which `x` is added at an index; elements that are indexed twice get both."""
     out = np.zeros(shape, x.dtype)
-    if _is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):
+    if is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):
         out[index] = x
     else:
         np.add.at(out, index, x)
@@ -47,7 +47,7 @@ def _last(index, shape):
 
 def _set_values(g, value_shape, index):
     taken = g[index]
-    if not _is_basic(index):
+    if not is_basic(index):
         # Of values written to the same place only the last one stays.
         kept, numbers = _last(index, g.shape)
         taken = np.where(kept[index] == numbers, taken, 0)
