@@ -13,7 +13,6 @@ from . import _dtypes, backends
 from ._checks import check_etas, check_variant
 from ._plan import GATHER_BELOW, Plan
 from .autograd import Tensor, enable_grad
-from .autograd._inplace import count_write
 from .autograd._traced import values
 from .interop import as_array
 from .optimizer import Group, Optimizer
@@ -307,8 +306,7 @@ class _Known:
         ]
         _, data, prevs, sizes, counters = zip(*self._entries, strict=True)
         self.plan = Plan(data, prevs, sizes, counters, memory)
-        self._owners = [p for p in params if p._base is None and p._node is None]
-        self._others = [p for p in params if not (p._base is None and p._node is None)]
+        self._memories = [p._memory for p in params]
 
     def gradients(self, params: list[Tensor], state: dict[Tensor, State]) -> list[Array] | None:
         """The gradients of these parameters, if the plan holds for them.
@@ -333,10 +331,8 @@ class _Known:
 
     def mark_written(self) -> None:
         """Let the Tensors know that their memory was changed, for what was recorded with them before."""
-        for param in self._owners:
-            param._version += 1
-        for param in self._others:
-            count_write(param)
+        for memory in self._memories:
+            memory.writes += 1
 
 
 _Work = tuple[Group, _Known, str, bool, float | None]

@@ -13,7 +13,6 @@ import numpy as np
 from . import hooks
 from ._caller import stacklevel
 from .autograd import Tensor
-from .autograd._inplace import count_write
 from .hooks import Hook, RemovableHandle
 
 Group = dict[str, Any]
@@ -370,7 +369,7 @@ class Optimizer:
             return
         for param in params:
             if isinstance(param._grad, Tensor):  # with a graph, which ends here
-                count_write(param._grad)
+                param._grad._memory.writes += 1
                 param.grad = param._grad.data
         if not all(p._grad.flags.writeable for p in params):
             raise ValueError(

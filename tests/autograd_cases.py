@@ -261,6 +261,15 @@ def shape_cases():
 
         yield _shapes.setitem, name, assign, [x, value]
         yield _shapes.setitem, f"{name}, one value", assign, [x, np.array(0.7)]
+    for name, take in {"slice": lambda x: x[1:], "turned": lambda x: x.T[1:, 0], "flat": np.ravel}.items():
+
+        def change(x, v, take=take):
+            y = x * 1
+            view = take(y)
+            view *= v
+            return y * y
+
+        yield _shapes.overwrite, name, change, [x, np.array(0.7)]
     yield _shapes.getitem, "complex", lambda x: x[:, 1], [c]
     yield _shapes.astype, "complex", lambda x: x.astype(complex) ** 2, [x]
     yield _shapes.astype, "real", lambda x: (x**2).astype(float), [c]

@@ -404,11 +404,26 @@ def test_bfloat16(torch):
 
 def program(rng):
     """A random program on values that change in place: a list of steps, each a name and numbers."""
-    steps, count = [], 2
+    # Most begin with copies, because hardly anything may be done to leaves and their views.
+    steps, count = [("copies", 0, 0)] * bool(rng.random() < 0.8), 2
     for _ in range(int(rng.integers(3, 12))):
         kind = rng.choice(
-            ["mul", "add", "tanh", "square", "slice", "flip", "iadd", "imul", "set", "detach", "quiet", "out"],
-            p=[0.14, 0.1, 0.12, 0.1, 0.12, 0.04, 0.1, 0.08, 0.08, 0.03, 0.06, 0.03],
+            [
+                "mul",
+                "add",
+                "tanh",
+                "square",
+                "slice",
+                "around",
+                "flip",
+                "iadd",
+                "imul",
+                "set",
+                "detach",
+                "quiet",
+                "out",
+            ],
+            p=[0.13, 0.08, 0.1, 0.08, 0.12, 0.08, 0.02, 0.1, 0.1, 0.08, 0.03, 0.05, 0.03],
         )
         steps.append((str(kind), *(int(i) for i in rng.integers(0, count, 2))))
         count += kind not in ("iadd", "imul", "set", "quiet")
@@ -421,6 +436,9 @@ def execute(steps, m):
     values = list(leaves)
     try:
         for kind, i, j in steps:
+            if kind == "copies":
+                values = [p * 1 for p in leaves]
+                continue
             a, b = values[i], values[j]
             if kind == "mul":
                 values.append(a * b[: len(a)] if len(b) > len(a) else a[: len(b)] * b)
@@ -432,6 +450,8 @@ def execute(steps, m):
                 values.append(a**2)
             elif kind == "slice":
                 values.append(a[:2])
+            elif kind == "around":
+                values.append(a.reshape(-1, 1).T[0, -2:])
             elif kind == "flip":
                 values.append(a.flip(0) if m.torch else np.flip(a).copy())
             elif kind == "detach":
@@ -459,22 +479,20 @@ def execute(steps, m):
 
 
 def test_programs_that_change_values_in_place(torch, rng):
-    """The gradients are torch's, or the program is refused: what torch refuses always, and changes of views."""
-    outcomes = {"same": 0, "both refuse": 0, "we refuse": 0}
+    """Values and gradients are torch's, or the program is refused by both."""
+    outcomes = {"same": 0, "both refuse": 0}
     for _ in range(1000):
         steps = program(rng)
         theirs, ours = execute(steps, Both(torch)), execute(steps, Both())
         if isinstance(ours, str):
-            if isinstance(theirs, str):
-                outcomes["both refuse"] += 1
-            else:
-                outcomes["we refuse"] += 1
-                assert "view" in ours, (steps, ours)
+            assert isinstance(theirs, str), (steps, ours)
+            outcomes["both refuse"] += 1
         elif isinstance(theirs, str):
-            # h *= h: torch keeps a copy of one operand only.
-            assert any(kind == "imul" and i == j for kind, i, j in steps), (steps, theirs)
+            # torch keeps a copy of one operand only, and looks for operands that overlap with the result.
+            copies = any(kind == "imul" and i == j for kind, i, j in steps)
+            assert copies or "refer to a single memory location" in theirs, (steps, theirs)
         else:
             outcomes["same"] += 1
             for mine, other in zip(ours[0] + ours[1], theirs[0] + theirs[1]):
                 np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-12, err_msg=str(steps))
-    assert all(n > 10 for n in outcomes.values()), outcomes
+    assert all(n > 100 for n in outcomes.values()), outcomes

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ._inplace import check_write, count_write, overwritten, write
+from ._inplace import check_write, overwritten, write
 from ._mode import mode
-from ._record import apply, apply_joint, no_rule
+from ._record import any_tracked, apply, apply_joint, no_rule
 from ._rules import BUFFERS, COMPOSITES, PLAIN, RULES, Rule, arguments_of, name_of
-from ._traced import Traced, any_tracked, new, values
+from ._traced import Traced, new, values
 
 #: What methods of ufuncs are in terms of functions.
 _METHODS: dict[Any, Any] = {
@@ -50,7 +50,7 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     if not tracked or ufunc in PLAIN:
         targets = [t for t in (inputs[:1] if method == "at" else out or ()) if isinstance(t, Traced)]
         for t in targets:
-            check_write(t)
+            check_write(t, name_of(ufunc))
         if out is not None:
             kwargs["out"] = values(out)
         found = getattr(ufunc, method)(*values(inputs), **{k: values(v) for k, v in kwargs.items()})
@@ -98,9 +98,11 @@ def _writer(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if mode.enabled and any_tracked((args, kwargs)):
         raise TypeError(f"{name_of(func)} has no rule for its gradient; write t[index] = value, which has one")
     target = args[0] if args else kwargs.get(_WRITERS[func])
+    if isinstance(target, Traced):
+        check_write(target, name_of(func))
     found = func(*values(args), **{k: values(v) for k, v in kwargs.items()})
     if isinstance(target, Traced):
-        count_write(target)
+        overwritten(target)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._mode import mode
-from ._record import Node
+from ._record import Node, refresh
 from ._rules import Rule, unbroadcast
 from ._traced import Traced, new
 
@@ -35,6 +35,9 @@ def backward(
     wanted: Sequence[Traced] | None = None,
 ) -> list[Any]:
     """Check the gradients to begin with, and start the pass; returns the gradients of `wanted`."""
+    for tensor in (*(output for output, _ in outputs), *(wanted or ())):
+        if tensor._base is not None:
+            refresh(tensor)
     seeds = [
         (output if output._node is None else output._node, _seed(i, output, gradient, create_graph))
         for i, (output, gradient) in enumerate(outputs)
@@ -118,7 +121,7 @@ def _run(
         g = grads.pop(node)
         if stops is not None and node in stops:
             found[node] = g
-            if type(node) is Node and not any(parent in counts for parent in node.parents):
+            if type(node) is Node and not any(parent in counts for parent, _, _ in node.links):
                 continue  # what lies behind it is not passed, and so not freed either
         if type(node) is not Node:
             leaves.append((node, g, node in owned))
@@ -135,7 +138,7 @@ def _run(
             values, ans = _as_recorded(node), new(ans, node)
         else:
             values = args
-        for i, parent in enumerate(node.parents):
+        for i, (parent, _, _) in enumerate(node.links):
             if parent is None or parent not in counts:
                 continue
             if rule.joint:
@@ -166,8 +169,8 @@ def _run(
             if not counts[parent]:
                 ready.append(parent)
         if not retain:
-            node.args = node.inputs = node.ans = None
-            node.parents = ()
+            node.args = node.ans = None
+            node.links = ()
     if stops is None:
         for leaf, g, mine in leaves:
             # As in torch, one that wants no gradient any more gets none.
@@ -181,18 +184,17 @@ def _run(
 
 
 def _as_recorded(node: Node) -> Any:
-    """The arguments of an operation, with Tensors that have become others since (by a step) as they were."""
-    inputs = node.inputs[0] if node.rule.joint else node.inputs
-    arrays = node.args[0] if node.rule.joint else node.args
-    values = [
-        value if not isinstance(value, Traced) or value._data is array
-        else new(array, parent) if type(parent) is Node
+    """The arguments of an operation, as Tensors where a gradient flows."""
+    joint = node.rule.joint
+    arrays = node.args[0] if joint else node.args
+    found = [
+        new(array, parent) if type(parent) is Node
+        # A leaf, if it has not become another since (by a step).
+        else parent if parent is not None and parent._data is array
         else array
-        for value, array, parent in zip(inputs, arrays, node.parents, strict=False)
+        for array, (parent, _, _) in zip(arrays, node.links, strict=False)
     ]  # fmt: skip
-    if node.rule.joint:
-        return (tuple(values), *node.inputs[1:])
-    return (*values, *inputs[len(values) :])
+    return (tuple(found), *node.args[1:]) if joint else (*found, *node.args[len(found) :])
 
 
 def _reachable(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
@@ -204,7 +206,7 @@ def _reachable(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
         if type(node) is Node:
             if node.args is None:
                 raise RuntimeError(SECOND_TIME)
-            for parent in node.parents:
+            for parent, _, _ in node.links:
                 if parent is not None:
                     if parent in counts:
                         counts[parent] += 1
@@ -222,7 +224,7 @@ def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any,
     while stack:
         node = stack.pop()
         if type(node) is Node:
-            for parent in node.parents:
+            for parent, _, _ in node.links:
                 if parent is not None:
                     children.setdefault(parent, []).append(node)
                     if parent not in seen:
@@ -239,7 +241,7 @@ def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any,
                 stack.append(child)
     counts = dict.fromkeys(useful, 0)
     for node in useful:
-        for parent in node.parents if type(node) is Node else ():
+        for parent, _, _ in node.links if type(node) is Node else ():
             if parent in counts:
                 if node.args is None:
                     raise RuntimeError(SECOND_TIME)
@@ -249,26 +251,20 @@ def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any,
 
 def _check_unchanged(node: Node, k: int) -> None:
     """Refuse to use a value that the rule looks at, if it is not any more what it was."""
-    rule = node.rule
-    if node.writes and rule.needs_ans[k]:
-        raise _changed(node.ans, node.writes, 0, rule.name)
-    versions = node.versions
+    rule, memory = node.rule, node.memory
+    if memory.writes != node.version and rule.needs_ans[k]:
+        raise _changed(node.ans, memory.writes, node.version, rule.name)
+    links, needs = node.links, rule.needs[k]
     if rule.joint:
-        for tensor, version in zip(node.inputs[0], versions, strict=True):
-            if isinstance(tensor, Traced) and tensor._current() != version:
-                raise _changed_input(tensor, version)
-        return
-    needs = rule.needs[k]
-    for j in range(len(versions)) if needs is None else needs:
-        if j < len(versions):
-            tensor = node.inputs[j]
-            if isinstance(tensor, Traced) and tensor._current() != versions[j]:
-                raise _changed_input(tensor, versions[j])
-
-
-def _changed_input(tensor: Any, version: int) -> RuntimeError:
-    origin = tensor._node
-    return _changed(tensor._data, tensor._current(), version, origin.rule.name if origin else None)
+        # The first argument is all of them.
+        needs = None if needs is None or 0 in needs else ()
+    for j in range(len(links)) if needs is None else needs:
+        if j >= len(links):
+            continue
+        origin, written, version = links[j]
+        if written is not None and written.writes != version:
+            array = node.args[0][j] if rule.joint else node.args[j]
+            raise _changed(array, written.writes, version, origin.rule.name if type(origin) is Node else None)
 
 
 def _changed(array: Any, now: int, then: int, origin: str | None) -> RuntimeError:

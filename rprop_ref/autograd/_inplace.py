@@ -9,29 +9,17 @@ import numpy as np
 
 from .. import _dtypes
 from ._mode import mode
-from ._record import NO_KEYWORDS, NUMBERS, STALE_VIEW, apply, node_of
+from ._record import NO_KEYWORDS, NUMBERS, any_tracked, apply, node_of, refresh, set_node, steps_of
 from ._rules import RULES, Rule
-from ._shapes import getitem, is_basic, setitem
-from ._traced import Traced, any_tracked, new, values
+from ._shapes import getitem, is_basic, overwrite, setitem
+from ._traced import Memory, Traced, new, values
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 LEAF_VIEW_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_IN_PLACE = (
-    "a view of a Tensor is being changed in place while operations are recorded, which would leave the Tensor it "
-    "is a view of without a gradient for it; write to that Tensor instead, t[index] = t[index] + value (or "
-    "t[index] += value), or change a copy"
+    "a view of a Tensor is being changed in place by {how}, which would leave the Tensor that it is a view of "
+    "without a gradient for the change; write to that Tensor instead, t[index] = value, or change a copy"
 )
-
-
-def count_write(tensor: Traced) -> None:
-    """Let all that was recorded with this memory know that it has been written to."""
-    owner = tensor._owner()
-    owner._version += 1
-    if owner is not tensor:
-        tensor._version = owner._version
-    for changed in {tensor, owner}:
-        if changed._node is not None:
-            changed._node.writes += 1
 
 
 def become(tensor: Traced, other: Traced) -> None:
@@ -39,38 +27,41 @@ def become(tensor: Traced, other: Traced) -> None:
 
     The memory that it had is not written to: what was recorded with it stays true.
     """
-    keep = None if tensor._node is None else tensor._node.keep
-    tensor._data, tensor._node, tensor._base = other._data, other._node, None
-    tensor._requires_grad = True
-    if keep is not None and tensor._node is not None:
-        tensor._node.keep = keep
+    set_node(tensor, other._node)
+    tensor._data, tensor._memory, tensor._base = other._data, other._memory, None
 
 
-def check_write(tensor: Traced, recorded: bool = False) -> None:
-    """Refuse writes that cannot be recorded truthfully."""
-    if not mode.enabled:
-        return
-    if tensor._requires_grad and tensor._node is None:
-        raise RuntimeError(LEAF_IN_PLACE)
-    owner = tensor._owner()
-    if owner is not tensor and (recorded or tensor._requires_grad):
-        of_leaf = tensor._requires_grad and owner._requires_grad and owner._node is None
-        raise RuntimeError(LEAF_VIEW_IN_PLACE if of_leaf else VIEW_IN_PLACE)
+def check_write(tensor: Traced, how: str) -> None:
+    """Refuse a write, of constants, that cannot be recorded truthfully."""
+    _check_leaf(tensor)
+    if mode.enabled and tensor._base is not None and tensor._base._requires_grad:
+        raise RuntimeError(VIEW_IN_PLACE.format(how=how))
+
+
+def _check_leaf(tensor: Traced) -> None:
+    if mode.enabled:
+        base = tensor._base
+        if tensor._requires_grad and tensor._node is None:
+            raise RuntimeError(LEAF_IN_PLACE)
+        if base is not None and base._requires_grad and base._node is None:
+            raise RuntimeError(LEAF_VIEW_IN_PLACE)
 
 
 def overwritten(tensor: Traced) -> None:
-    """Constants were written by a function without a rule; gradients end here."""
-    count_write(tensor)
+    """Constants have been written; gradients end here."""
+    tensor._memory.writes += 1
     if mode.enabled and tensor._node is not None:
-        tensor._node = None
-        tensor._requires_grad = False
+        tensor._memory.recorded = tensor._memory.writes
+        set_node(tensor, None)
 
 
-def write(tensor: Traced, rule: Rule, args: tuple[Any, ...], compute: Callable[..., Any]) -> Traced:
+def write(tensor: Any, rule: Rule, args: tuple[Any, ...], compute: Callable[..., Any]) -> Any:
     """Change the memory to the result of `rule`; `args` may contain this Tensor. Recorded if need be."""
-    recorded = mode.enabled and any(isinstance(a, Traced) and a._requires_grad for a in args)
-    check_write(tensor, recorded)
-    if not recorded:
+    tracked = any_tracked(args)
+    _check_leaf(tensor)
+    if mode.enabled and tensor._base is not None and (tracked or tensor._base._requires_grad):
+        return _write_view(tensor, rule, args)
+    if not (mode.enabled and tracked):
         compute(*[a._data if isinstance(a, Traced) else a for a in args])
         overwritten(tensor)
         return tensor
@@ -79,27 +70,23 @@ def write(tensor: Traced, rule: Rule, args: tuple[Any, ...], compute: Callable[.
             f"a value that requires a gradient is written into a Tensor of dtype {tensor._data.dtype}, which "
             "cannot keep one; make it of floating point, for instance np.zeros_like(t, dtype=float)"
         )
-    past = _past(tensor)
-    if _looks_at(rule, args, tensor):
-        # As in torch: a copy, so that the change itself does not take away what its gradient needs.
-        past._data = tensor._data.copy()
+    # As in torch: a copy, so that the change itself does not take away what its gradient needs.
+    past = _past(tensor, tensor._data.copy() if _looks_at(rule, args, tensor) else tensor._data)
     args = tuple(past if a is tensor else a for a in args)
     node = node_of(rule, args, NO_KEYWORDS, tensor._data)
     compute(*[a._data if isinstance(a, Traced) else a for a in args])
-    count_write(tensor)
-    if tensor._node is not None and tensor._node.keep is not None:
-        # As in torch, the gradient that is kept is that of the new value.
-        node.keep, tensor._node.keep = tensor._node.keep, None
-    tensor._node = node
-    tensor._requires_grad = True
+    memory = tensor._memory
+    memory.writes += 1
+    memory.recorded = memory.writes
+    node.memory, node.version = memory, memory.writes
+    set_node(tensor, node)
     return tensor
 
 
-def _past(tensor: Traced) -> Traced:
-    """What this is now, for the record of an operation that changes it: the same memory, the same history."""
-    past: Traced = new(tensor._data, tensor._node)
-    past._requires_grad = tensor._requires_grad
-    past._version = tensor._version
+def _past(tensor: Traced, data: Any) -> Traced:
+    """What this is now, for the record of an operation that changes it: the same history, in this array."""
+    past: Traced = new(data, tensor._node)
+    past._memory = Memory()
     return past
 
 
@@ -115,52 +102,41 @@ def _looks_at(rule: Rule, args: tuple[Any, ...], tensor: Traced) -> bool:
     )
 
 
+def _write_view(view: Any, rule: Rule, args: tuple[Any, ...]) -> Any:
+    """The same for a view: recorded as a change of the Tensor that it is a view of, from which it is taken again.
+
+    (torch does the same, and calls it CopySlices.)
+    """
+    owner = view._base
+    if view._steps is None or view.dtype != owner.dtype:
+        how = f"{rule.name}, and it was taken inside no_grad() or is of another dtype"
+        raise RuntimeError(VIEW_IN_PLACE.format(how=how))
+    past = _past(view, view._data.copy())
+    found = apply(rule, tuple(past if a is view else a for a in args))
+    if found.shape != view.shape:
+        raise ValueError(
+            f"non-broadcastable output operand with shape {view.shape} doesn't match the broadcast shape "
+            f"{found.shape}"
+        )
+    if not np.can_cast(found.dtype, view.dtype, "same_kind"):
+        raise TypeError(f"Cannot cast {rule.name} output from {found.dtype!r} to {view.dtype!r}")
+    write(owner, RULES[overwrite], (owner, found, view._steps), lambda x, v, steps: np.copyto(view._data, v))
+    refresh(view)
+    return view
+
+
 def augment(tensor: Any, fun: Any, other: Any) -> Any:
     """An operator such as ``+=``."""
     if not isinstance(other, (Traced, *NUMBERS)):
         other = np.asarray(other)
-    if tensor._base is not None and mode.enabled and hasattr(tensor, "_taken"):
-        owner = tensor._owner()
-        if owner is not tensor and (tensor._requires_grad or any_tracked(other)):
-            return _augment_in(tensor, owner, fun, other)
     return write(tensor, RULES[fun], (tensor, other), lambda x, y: fun(x, y, out=tensor._data))
 
 
-def _augment_in(tensor: Any, owner: Any, fun: Any, other: Any) -> Any:
-    """Change a view, t[index] += other: recorded as a change of its owner, whose view it is again then."""
-    if owner._requires_grad != tensor._requires_grad or (owner._node is None and owner._requires_grad):
-        check_write(tensor, True)
-    if tensor._version != owner._version:
-        raise RuntimeError(STALE_VIEW)
-    past = _past(tensor)
-    # A copy, so that the change itself does not take away what its gradient needs.
-    past._data = tensor._data.copy()
-    found = fun(past, other)
-    if found.shape != tensor.shape:
-        raise ValueError(
-            f"non-broadcastable output operand with shape {tensor.shape} doesn't match the broadcast shape "
-            f"{found.shape}"
-        )
-    if not np.can_cast(found.dtype, tensor.dtype, "same_kind"):
-        raise TypeError(f"Cannot cast {fun.__name__} output from {found.dtype!r} to {tensor.dtype!r}")
-    owner[tensor._taken] = found
-    fresh = owner[tensor._taken]
-    tensor._node, tensor._requires_grad, tensor._version = fresh._node, fresh._requires_grad, fresh._version
-    return tensor
-
-
-def get_item(tensor: Traced, index: Any) -> Any:
-    index = _plain_index(index)
-    found = apply(RULES[getitem], (tensor, index))
-    if found._base is not None and found._base() is tensor:
-        found._taken = index
-    return found
-
-
-def set_item(tensor: Traced, index: Any, value: Any) -> None:
+def set_item(tensor: Any, index: Any, value: Any) -> None:
+    """``tensor[index] = value``."""
     if mode.enabled and tensor._requires_grad and tensor._node is None:
         raise RuntimeError(LEAF_VIEW_IN_PLACE)
-    index = _plain_index(index)
+    index = plain_index(index)
     if _is_there(tensor, index, value):
         return
     if not isinstance(value, (Traced, *NUMBERS)):
@@ -174,17 +150,18 @@ def set_item(tensor: Traced, index: Any, value: Any) -> None:
 
 def _is_there(tensor: Traced, index: Any, value: Any) -> bool:
     """Whether a value is what t[index] is already: Python ends t[index] += v with t[index] = the result."""
+    if not isinstance(value, Traced) or value._base is None or not value._steps:
+        return False
+    *before, (rule, args, _) = value._steps
     return (
-        isinstance(value, Traced)
-        and value._base is not None
-        and value._owner() is tensor
-        and value._version == tensor._version
-        and value._requires_grad == tensor._requires_grad
-        and hasattr(value, "_taken")
-        and is_basic(index)  # type: ignore[no-untyped-call]
-        and bool(index == value._taken)
+        value._base is (tensor if tensor._base is None else tensor._base)
+        and list(map(id, before)) == list(map(id, steps_of(tensor) or ()))
+        and rule is RULES[getitem]
+        and is_basic(index)
+        and bool(args[0] == index)
     )
 
 
-def _plain_index(index: Any) -> Any:
+def plain_index(index: Any) -> Any:
+    """An index without Tensors."""
     return values(index) if isinstance(index, (Traced, tuple, list)) else index

@@ -2,60 +2,51 @@
 
 from __future__ import annotations
 
-import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ._mode import mode
 from ._rules import NO_RULE, Rule, name_of
-from ._traced import Array, Traced, any_tracked, new, values
+from ._traced import Array, Memory, Steps, Traced, new, values
 
 # NumPy with functions that take Tensors, which its types do not say.
 _np: Any = np
 
 NO_KEYWORDS: dict[str, Any] = {}
 NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
-
-STALE_VIEW = (
-    "this Tensor is a view of one that has been changed in place since the view was taken, so its record of where "
-    "its values come from is not true any more; take the view again after the change"
-)
+_OPERANDS = (Traced, *NUMBERS, list, tuple)
 
 
 class Node:
     """One recorded operation: its rule, the arrays it was called with, and where these came from.
 
-    Links go to older objects only, so that nothing here is a reference cycle.
+    Links go to older nodes and leaves only, so that nothing here is a reference cycle.
     """
 
-    __slots__ = ("ans", "args", "inputs", "keep", "kwargs", "parents", "rule", "versions", "writes")
+    __slots__ = ("ans", "args", "keep", "kwargs", "links", "memory", "rule", "version")
 
     def __init__(
-        self,
-        rule: Rule,
-        args: Any,
-        kwargs: dict[str, Any],
-        inputs: Any,
-        parents: tuple[Any, ...],
-        versions: tuple[int, ...],
-        ans: Any,
+        self, rule: Rule, args: Sequence[Any], kwargs: dict[str, Any], links: Sequence[Link], ans: Any
     ) -> None:
         self.rule = rule
         # As the function got them: arrays and constants. None once they have been freed.
         self.args = args
         self.kwargs = kwargs
-        # The same with Tensors in place of their arrays, for passes that are recorded themselves.
-        self.inputs = inputs
-        # For each argument the node, or the leaf, that it came from; None if no gradient flows there.
-        self.parents = parents
-        # How often each argument had been changed in place when it was used.
-        self.versions = versions
+        self.links = links
         self.ans = ans
-        # How often the memory of the result has been written to since.
-        self.writes = 0
+        # The memory of the result, and how often it had been written to then.
+        self.memory = Memory()
+        self.version = 0
         # A weak reference to the Tensor that wants to know its gradient (retain_grad).
         self.keep: Any = None
+
+
+# For each operand the Node, or the leaf, that it came from (None if no gradient flows there), its memory (None if
+# it was a plain array), and how often that had been written to.
+Link = tuple[Any, Memory | None, int]
+_CONSTANT: Link = (None, None, 0)
 
 
 def no_rule(func: Any, what: str | None = None) -> TypeError:
@@ -72,6 +63,8 @@ def apply(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KEYWORD
     arrays = []
     for i, arg in enumerate(args):
         if isinstance(arg, Traced):
+            if arg._base is not None:
+                refresh(arg)
             tracked = tracked or arg._requires_grad
             arrays.append(arg._data)
         elif (type(arg) is list or type(arg) is tuple) and i < len(rule.vjps):
@@ -86,7 +79,7 @@ def apply(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KEYWORD
         ans = np.asarray(ans)
     out = new(ans, node_of(rule, args, kwargs, ans) if tracked and mode.enabled else None)
     if rule.view:
-        _mark_view(out, args[0])
+        _mark_view(out, args[0], (rule, args[1:], kwargs))
     return out
 
 
@@ -101,44 +94,33 @@ def apply_joint(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
 
 def operate(rule: Rule, other: Any, args: tuple[Any, Any]) -> Any:
     """An operator; `other` is what may not be a Tensor among the two operands."""
-    if not isinstance(other, (Traced, *NUMBERS)) and not isinstance(other, (list, tuple)):
-        return NotImplemented
-    return apply(rule, args)
+    return apply(rule, args) if isinstance(other, _OPERANDS) else NotImplemented
 
 
 def node_of(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Array) -> Node:
     """Record an operation."""
-    operands = args[0] if rule.joint else args[: len(rule.vjps)]
-    vjps = rule.vjps
+    count = 1 if rule.joint else len(rule.vjps)
     arrays: list[Any] = []
-    parents: list[Any] = []
-    versions: list[int] = []
-    for i, arg in enumerate(operands):
+    links: list[Link] = []
+    for i, arg in enumerate(args[0] if rule.joint else args[:count]):
+        vjp = rule.vjps[0 if rule.joint else i]
         if isinstance(arg, Traced):
-            arrays.append(arg._data)
-            if arg._base is not None and _stale(arg):
-                raise RuntimeError(STALE_VIEW)
-            versions.append(arg._version)
-            if arg._requires_grad and (vjp := vjps[0 if rule.joint else i]) is not None:
+            parent = None
+            if arg._requires_grad and vjp is not None:
                 if vjp is NO_RULE:
                     raise no_rule(rule.fun, f"argument {i} of {rule.name}")
-                parents.append(arg if arg._node is None else arg._node)
-                continue
+                parent = arg if arg._node is None else arg._node
+            memory = arg._memory
+            arrays.append(arg._data)
+            links.append((parent, memory, memory.writes))
         else:
-            if type(arg) is np.ndarray and not rule.joint and vjps[i] is None:
-                # A mask, which callers fill anew; other arrays would cost too much.
-                args = (*args[:i], arg.copy(), *args[i + 1 :])
-            arrays.append(operands[i] if rule.joint else args[i])
-            versions.append(0)
-        parents.append(None)
-    count = 1 if rule.joint else len(operands)
+            # A mask is copied, because callers fill them anew; other arrays would cost too much.
+            arrays.append(arg.copy() if vjp is None and type(arg) is np.ndarray else arg)
+            links.append(_CONSTANT)
+    saved: Any = (tuple(arrays),) if rule.joint else arrays
     if len(args) > count:
-        args = (*args[:count], *[_settled(rule, j, args[j]) for j in range(count, len(args))])
-    if rule.joint:
-        saved: Any = (tuple(arrays), *args[1:])
-    else:
-        saved = (*arrays, *args[len(operands) :]) if len(args) > len(operands) else arrays
-    return Node(rule, saved, kwargs, args, tuple(parents), tuple(versions), ans)
+        saved = [*saved, *[_settled(rule, i, args[i]) for i in range(count, len(args))]]
+    return Node(rule, saved, kwargs, links, ans)
 
 
 def _settled(rule: Rule, place: int, value: Any) -> Any:
@@ -161,28 +143,61 @@ def _settled(rule: Rule, place: int, value: Any) -> Any:
 # Views
 
 
-def _mark_view(out: Traced, source: Traced) -> None:
+def _mark_view(out: Traced, source: Traced, step: Any) -> None:
     """Let a result that shares the memory of its source know it.
 
     NumPy gives all views of an array the same owner as their ``base``.
     """
     base, x = out._data.base, source._data
-    if out._data is x or (base is not None and (base is x or base is x.base)):
-        share(out, source)
+    if not (out._data is x or (base is not None and (base is x or base is x.base))):
+        return
+    out._memory = memory = source._memory
+    out._seen = memory.recorded
+    if out._node is not None:
+        out._node.memory, out._node.version = memory, memory.writes
+    out._base = source if source._base is None else source._base
+    before = steps_of(source)
+    out._steps = None if before is None or not mode.enabled else (*before, step)
 
 
-def share(view: Traced, source: Traced) -> None:
-    owner = source._owner()
-    view._base = weakref.ref(owner)
-    view._version = owner._version
+def steps_of(tensor: Traced) -> Steps | None:
+    """How a Tensor is taken from the one that it is a view of."""
+    return () if tensor._base is None else tensor._steps
 
 
-def _stale(tensor: Traced) -> bool:
-    version = tensor._current()
-    if version == tensor._version:
-        return False
-    if tensor._requires_grad and tensor._node is not None:
-        return True
-    # A detached view sees the new values; there is no record that could be wrong.
-    tensor._version = version
+def refresh(view: Traced) -> None:
+    """Take a view again if where its values come from has changed since it was taken."""
+    if view._seen == view._memory.recorded or view._steps is None:
+        return
+    fresh: Any = view._base
+    before, mode.enabled = mode.enabled, True
+    try:
+        for rule, args, kwargs in view._steps:
+            fresh = apply(rule, (fresh, *args), kwargs)
+    finally:
+        mode.enabled = before
+    view._seen = view._memory.recorded
+    set_node(view, fresh._node)
+
+
+def set_node(tensor: Traced, node: Node | None) -> None:
+    """Give a Tensor another history; as in torch, a gradient that is kept is then that of the new value."""
+    before = tensor._node
+    if before is not None and before.keep is not None and node is not None:
+        node.keep, before.keep = before.keep, None
+    tensor._node = node
+    tensor._requires_grad = node is not None
+
+
+def any_tracked(x: Any) -> bool:
+    """Whether a value, or one inside it, requires a gradient; views among them are taken again if need be."""
+    if isinstance(x, Traced):
+        if x._base is not None:
+            refresh(x)
+        return x._requires_grad
+    if isinstance(x, (list, tuple)):
+        # Not any(), which stops at the first.
+        return max(map(any_tracked, x), default=False)
+    if isinstance(x, dict):
+        return any_tracked(list(x.values()))
     return False

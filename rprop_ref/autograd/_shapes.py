@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ._rules import BUFFERS, PLAIN, RULES, add, array, composite, is_constant, primitive, unbroadcast
 
 
-def is_basic(index):
+def is_basic(index: Any) -> bool:
     """Whether an index makes a view, so that no element is taken twice."""
     items = index if type(index) is tuple else (index,)
     return all(i is None or i is Ellipsis or isinstance(i, (int, slice, np.integer)) for i in items)
@@ -65,6 +65,28 @@ def setitem(x, value, index):
     out = np.array(x)
     out[index] = value
     return out
+
+
+def _places(x, steps):
+    """For each element of a view of `x`, the one that `steps` take, its place in `x`."""
+    x = x if isinstance(x, np.ndarray) else x.data
+    # In an array that lies in memory as x does, on which the order of the elements of a view may depend.
+    places = np.empty_like(x, dtype=np.intp)
+    places[...] = np.arange(x.size).reshape(x.shape)
+    for rule, args, kwargs in steps:
+        places = rule.fun(places, *args, **kwargs)
+    return places
+
+
+@primitive(
+    lambda g, _ans, _x, _value, steps: setitem(np.ravel(g), np.zeros((), g.dtype), _places(_x, steps)).reshape(
+        g.shape
+    ),
+    lambda g, _ans, _x, _value, steps: np.ravel(g)[_places(_x, steps)],
+)
+def overwrite(x, value, steps):
+    """A copy of `x` with other values in a view of it, the one that `steps` take."""
+    return setitem(np.ravel(x), value, _places(x, steps)).reshape(x.shape)
 
 
 @primitive(lambda g, _ans, _x, _dtype: g)

@@ -19,11 +19,11 @@ from .. import _dtypes
 from . import _elementwise, _linalg, _reductions, _shapes
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
-from ._inplace import augment, get_item, set_item
+from ._inplace import augment, plain_index, set_item
 from ._mode import mode
-from ._record import apply, operate, share
+from ._record import apply, operate, refresh
 from ._rules import RULES
-from ._traced import Array, Traced, new, results_are, values
+from ._traced import Array, Memory, Traced, new, results_are, values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -116,7 +116,7 @@ class Tensor(Traced):
         self._requires_grad = requires_grad
         self._node = None
         self._base = None
-        self._version = 0
+        self._memory = Memory()
 
     # ---------------------------------------------------------------------------------------------------
     # Values and gradients
@@ -194,6 +194,8 @@ class Tensor(Traced):
 
     @property
     def requires_grad(self) -> bool:
+        if self._base is not None:
+            refresh(self)
         return self._requires_grad
 
     @requires_grad.setter
@@ -211,7 +213,7 @@ class Tensor(Traced):
 
     @property
     def is_leaf(self) -> bool:
-        return self._node is None
+        return not self.requires_grad or self._node is None
 
     @property
     def retains_grad(self) -> bool:
@@ -220,7 +222,7 @@ class Tensor(Traced):
 
     def retain_grad(self) -> None:
         """Let `backward` store the gradient here too, although this is not a leaf."""
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if self._node is not None:
             self._node.keep = weakref.ref(self)
@@ -249,12 +251,12 @@ class Tensor(Traced):
     def detach(self) -> Tensor:
         """A Tensor with the same memory that is not recorded."""
         out: Tensor = new(self._data, None)
-        share(out, self)
+        out._memory = self._memory
         return out
 
     def detach_(self) -> Tensor:
         """Forget where the values come from: this becomes a leaf that requires no gradient."""
-        if self._base is not None and self._node is not None:
+        if self._base is not None and self.requires_grad:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         self._node = None
         self._requires_grad = False
@@ -286,7 +288,7 @@ class Tensor(Traced):
         return augment(self, np.power, other)
 
     def __getitem__(self, index: Any) -> Any:
-        return get_item(self, index)
+        return apply(_GETITEM, (self, plain_index(index)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         set_item(self, index, value)
@@ -636,6 +638,7 @@ def _wrong_dtype(dtype: np.dtype[Any]) -> str:
 _ADD, _SUBTRACT, _MULTIPLY = RULES[np.add], RULES[np.subtract], RULES[np.multiply]
 _DIVIDE, _MATMUL, _POWER = RULES[np.divide], RULES[np.matmul], RULES[_elementwise.power]
 _NEGATIVE, _POSITIVE, _ABSOLUTE = RULES[np.negative], RULES[np.positive], RULES[np.absolute]
+_GETITEM = RULES[_shapes.getitem]
 _COPY, _ASTYPE = RULES[np.copy], RULES[_shapes.astype]
 
 

@@ -6,12 +6,23 @@ is built on top of them.
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, TypeVar
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Steps = tuple[tuple[Any, tuple[Any, ...], dict[str, Any]], ...]
+
+
+class Memory:
+    """What all Tensors that share memory know together: how often it has been written to."""
+
+    __slots__ = ("recorded", "writes")
+
+    def __init__(self) -> None:
+        self.writes = 0
+        # The count after the last write that changed where values come from.
+        self.recorded = 0
 
 
 class Traced:
@@ -23,14 +34,16 @@ class Traced:
         "_data",
         "_grad",
         "_grad_fits",
+        "_memory",
         "_node",
         "_requires_grad",
-        "_taken",
-        "_version",
+        "_seen",
+        "_steps",
     )
 
     # The values; a plain array.
     _data: Array
+    _memory: Memory
     _grad: Any
     # The array whose shape and dtype the gradient was compared with when it was assigned; None if the gradient is
     # a Tensor, so that a step looks at it again.
@@ -38,22 +51,12 @@ class Traced:
     _requires_grad: bool
     # The operation that the values come from, a `_record.Node`; None for a leaf.
     _node: Any
-    # A weak reference to the Tensor that owns the memory, if this is a view. Weak, so that t.detach() does not
-    # keep the record of t alive; the owner lives as long as anything that was recorded with it.
-    _base: weakref.ref[Any] | None
-    # How often the memory has been written to; of a view, how often it had been when the view was taken.
-    _version: int
-    # The index that this was taken with, if by t[index]; otherwise not set, which costs nothing.
-    _taken: Any
-
-    def _current(self) -> int:
-        """How often the memory has been written to until now."""
-        return self._owner()._version
-
-    def _owner(self) -> Traced:
-        """The Tensor whose memory this is; this one, if it is no view or the other one is gone."""
-        owner = None if self._base is None else self._base()
-        return self if owner is None else owner
+    # Of a view, the Tensor that it is a view of (that one is none), and how it is taken from it: the rule and the
+    # other arguments of each operation; None if it was taken inside no_grad. Other Tensors have no _steps.
+    _base: Traced | None
+    _steps: Steps | None
+    # Of a view, the count `_memory.recorded` that `_node` belongs to.
+    _seen: int
 
 
 Kind = TypeVar("Kind", bound=type[Traced])
@@ -74,9 +77,9 @@ def new(data: Array, node: Any) -> Any:
     out = _allocate(_kind)
     out._data = out._grad_fits = data
     out._node = node
+    out._memory = Memory() if node is None else node.memory
     out._requires_grad = node is not None
     out._grad = out._base = None
-    out._version = 0
     return out
 
 
@@ -87,14 +90,3 @@ def values(x: Any) -> Any:
     if type(x) in (list, tuple):
         return type(x)(values(v) for v in x)
     return x
-
-
-def any_tracked(x: Any) -> bool:
-    """Whether a value, or one inside it, requires a gradient."""
-    if isinstance(x, Traced):
-        return x._requires_grad
-    if isinstance(x, (list, tuple)):
-        return any(any_tracked(v) for v in x)
-    if isinstance(x, dict):
-        return any(any_tracked(v) for v in x.values())
-    return False
