@@ -71,7 +71,7 @@ def test_precision_stays(case):
 @pytest.mark.parametrize("fun", sorted(PLAIN, key=lambda f: f.__name__), ids=lambda f: f.__name__)
 def test_plain_functions_do_not_return_tensors(fun):
     x = Tensor(np.array([[1.0, 2.0], [3.0, 0.0]]), requires_grad=True)
-    calls = [(x,), (x, x), (x, 1), (x[0], x), ((x[0], x[1]),), (x[0], np.array([1.0, 2.0]))]
+    calls = [(x,), (x, x), (x, 1), (x[0], x), ((x[0], x[1]),), (x[0], np.array([1.0, 2.0])), ("ij->", x)]
     for args in calls:
         try:
             found = fun(*args)

@@ -6,7 +6,7 @@ data, one table for each family of functions; the rest is a page each:
     _mode       whether operations are recorded
     _traced     what a Tensor keeps
     _rules      the table of rules, and what they have in common
-    _elementwise, _shapes, _reductions, _linalg, _special    the rules
+    _elementwise, _shapes, _reductions, _linalg, _signals, _special    the rules
     _record     a function that has a rule is computed, and remembered as a node of the graph
     _engine     the backward pass through the graph
     _inplace    changes in place

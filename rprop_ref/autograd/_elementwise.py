@@ -173,10 +173,27 @@ add(np.copy, lambda g, _ans, _x, order="K", subok=False: g)
 add(np.round, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
 add(np.around, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
 add(np.fix, lambda g, _ans, _x, _out=None: np.zeros_like(g))
-add(
-    np.nan_to_num,
-    lambda g, _ans, x, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
-)
+
+
+@primitive(lambda g, _ans, x, nan, posinf, neginf: np.where(np.isfinite(x), g, 0))
+def _nan_to_num(x, nan, posinf, neginf):
+    return np.nan_to_num(x, True, nan, posinf, neginf)
+
+
+@composite(np.nan_to_num)
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    # Otherwise it is changed in place.
+    return _nan_to_num(x, nan, posinf, neginf) if copy else NotImplemented
+
+
+@composite(np.divmod)
+def divmod_(x1, x2):
+    return np.floor_divide(x1, x2), np.remainder(x1, x2)
+
+
+@composite(np.modf)
+def modf(x):
+    return x - np.trunc(x), np.trunc(x)
 
 
 @primitive(

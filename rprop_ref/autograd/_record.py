@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._mode import mode
-from ._rules import NO_RULE, Rule, name_of
+from ._rules import NO_RULE, Rule
 from ._traced import Array, Memory, Steps, Traced, new, values
 
 # NumPy with functions that take Tensors, which its types do not say.
@@ -49,10 +49,10 @@ Link = tuple[Any, Memory | None, int]
 _CONSTANT: Link = (None, None, 0)
 
 
-def no_rule(func: Any, what: str | None = None) -> TypeError:
-    name = what or name_of(func)
+def no_rule(what: str, name: str) -> TypeError:
+    """The error for a call, `what`, of a function of this name."""
     return TypeError(
-        f"{name} has no rule for its gradient; add one with rprop_ref.autograd.register_vjp({name}, ...), write "
+        f"{what} has no rule for its gradient; add one with rprop_ref.autograd.register_vjp({name}, ...), write "
         "it with functions that have one, or give it values that need no gradient (t.detach() or t.data)"
     )
 
@@ -108,7 +108,7 @@ def node_of(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Arra
             parent = None
             if arg._requires_grad and vjp is not None:
                 if vjp is NO_RULE:
-                    raise no_rule(rule.fun, f"argument {i} of {rule.name}")
+                    raise no_rule(f"argument {i} of {rule.name}", rule.name)
                 parent = arg if arg._node is None else arg._node
             memory = arg._memory
             arrays.append(arg._data)
@@ -134,7 +134,7 @@ def _settled(rule: Rule, place: int, value: Any) -> Any:
         return kind([_settled(rule, place, v) for v in value])
     if isinstance(value, Traced):
         if value._requires_grad:
-            raise no_rule(rule.fun, f"argument {place} of {rule.name}")
+            raise no_rule(f"argument {place} of {rule.name}", rule.name)
         return value._data.copy()
     return value
 

@@ -102,6 +102,13 @@ def _bound(vjp: Vjp) -> int:
     return 1 if hasattr(vjp, "__self__") else 0
 
 
+def signature_of(fun: Any) -> tuple[int | None, tuple[str, ...]]:
+    """How many positional arguments a function takes, None for any number, and the names of all that have one."""
+    code = getattr(fun, "__wrapped__", fun).__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return None if code.co_flags & _VARARGS else code.co_argcount, names
+
+
 def arguments_of(rule: Rule) -> dict[str, int] | None:
     """The names of the arguments of a function, from its first rule, and their places; None: it takes any."""
     vjp = next(v for v in rule.vjps if v is not None and v is not NO_RULE)
@@ -132,7 +139,9 @@ def name_of(fun: Any) -> str:
         if getattr(np, name, None) is fun:
             return f"numpy.{name}"
         special = sys.modules.get("scipy.special")
-        return f"scipy.special.{name}" if getattr(special, name, None) is fun else name
+        if getattr(special, name, None) is fun:
+            return f"scipy.special.{name}"
+        return name.removesuffix(" (vectorized)")  # which numpy.frompyfunc adds
     module = getattr(fun, "__module__", None)
     return f"{module}.{name}" if module and not module.startswith("rprop_ref.") else name
 
@@ -142,7 +151,10 @@ def add(fun: Any, *vjps: Vjp | None, **kind: bool) -> None:
 
 
 def composite(*names: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The function below is what Tensors use for these functions of NumPy."""
+    """The function below is what Tensors use for these functions of NumPy.
+
+    It need not have all of their arguments, and returns NotImplemented for those that it has no rule for.
+    """
 
     def register(fun: Callable[..., Any]) -> Callable[..., Any]:
         for name in names:

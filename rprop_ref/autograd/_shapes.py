@@ -178,14 +178,15 @@ def _pad(g, _ans, _x, pad_width, mode="constant", constant_values=0):
     return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, _x.shape, strict=True))]
 
 
-def _pad_of(x, pad_width, mode="constant", constant_values=0):
-    if mode != "constant":
-        raise TypeError(f"numpy.pad has a rule for mode='constant' only, not {mode!r}")
+@primitive(_pad)
+def _pad_with(x, pad_width, mode="constant", constant_values=0):
     return np.pad(x, pad_width, constant_values=constant_values)
 
 
-pad = primitive(_pad)(_pad_of)
-composite(np.pad)(pad)
+@composite(np.pad)
+def pad(array, pad_width, mode="constant", *, constant_values=0):
+    return _pad_with(array, pad_width, mode, constant_values) if mode == "constant" else NotImplemented
+
 
 SHAPES: dict[Any, Any] = {
     np.reshape: lambda g, _ans, _x, shape, order="C": _unravelled(g, _x, order),
@@ -252,9 +253,7 @@ RULES[_concatenate].name = "numpy.concatenate"
 
 
 @composite(np.concatenate)
-def concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
-    if out is not None or dtype is not None or casting != "same_kind":
-        raise TypeError("numpy.concatenate with out=, dtype= or casting= has no rule for its gradient")
+def concatenate(arrays, axis=0):
     arrays = tuple(map(array, arrays))
     # Where each begins is found here, once: each rule by itself would add up all sizes before its own.
     sizes = [a.size if axis is None else a.shape[axis] if a.ndim else 0 for a in arrays]
@@ -367,12 +366,24 @@ def delete(arr, obj, axis=None):
     return np.take(arr, np.delete(np.arange(n), obj), axis=axis)
 
 
+@composite(np.compress)
+def compress(condition, a, axis=None):
+    return np.take(a, np.flatnonzero(condition), axis)
+
+
+@composite(np.extract)
+def extract(condition, arr):
+    return np.take(arr, np.flatnonzero(condition))
+
+
 @composite(np.meshgrid)
-def meshgrid(*xi, indexing="xy"):
+def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     n = len(xi)
     grids = [np.reshape(x, (1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(xi)]
-    grids = broadcast_arrays(*grids)
-    return tuple(np.swapaxes(g, 0, 1) if indexing == "xy" and n > 1 else g for g in grids)
+    if not sparse:
+        grids = broadcast_arrays(*grids)
+    grids = [np.swapaxes(g, 0, 1) if indexing == "xy" and n > 1 else g for g in grids]
+    return tuple(np.copy(g) if copy else g for g in grids)
 
 
 @composite(np.linspace)
@@ -412,7 +423,8 @@ PLAIN.update(
         *(np.shape, np.ndim, np.size, np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.lexsort),
         *(np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.any, np.all, np.searchsorted, np.digitize),
         *(np.result_type, np.min_scalar_type, np.shares_memory, np.may_share_memory, np.array2string),
-        *(np.array_repr, np.array_str, np.argpartition),
+        *(np.array_repr, np.array_str, np.argpartition, np.common_type, np.isin, np.einsum_path),
+        *(np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.linalg.matrix_rank),
     ]
 )
 BUFFERS.update([np.zeros_like, np.ones_like, np.empty_like])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _dtypes
-from . import _elementwise, _linalg, _reductions, _shapes
+from . import _elementwise, _linalg, _reductions, _shapes, _signals
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
 from ._inplace import augment, plain_index, set_item
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # The tables that are always there; their rows are found in RULES and COMPOSITES.
-TABLES = (_elementwise, _shapes, _reductions, _linalg)
+TABLES = (_elementwise, _shapes, _reductions, _linalg, _signals)
 
 # NumPy with functions that take Tensors, which its types do not say.
 _np: Any = np
