@@ -704,6 +704,24 @@ class TestInPlace:
         np.sum(y + np.sum(h)).backward()
         assert x.grad.tolist() == [2 + 20.0, 2 + 20.0]
 
+    @pytest.mark.parametrize("join", [np.concatenate, np.stack])
+    def test_joined_values_are_not_needed(self, join):
+        x = leaf(1.0, 2.0)
+        h = x * 1
+        y = join([h, h])
+        h *= 5
+        np.sum(y).backward()
+        assert x.grad.tolist() == [2.0, 2.0]
+
+    def test_operands_that_overlap_with_the_result(self):
+        x = leaf(1.0, 2.0, 3.0)
+        t = x * 1
+        t[1:] += t[:-1]
+        t *= t
+        assert t.data.tolist() == [1.0, 9.0, 25.0]
+        t.sum().backward()
+        assert x.grad.tolist() == [2 + 6.0, 6 + 10.0, 10.0]
+
     def test_changed_leaves_are_found(self):
         x = leaf(1.0, 2.0)
         loss = np.sum(x * x)

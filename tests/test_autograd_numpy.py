@@ -168,6 +168,7 @@ def test_outer_of_ufuncs():
         (lambda x: np.frompyfunc(lambda a: a + 1, 1, 1)(x), "<lambda>"),
         (lambda x: np.sum(x, where=[True, False]), r"numpy\.sum with where="),
         (lambda x: np.max(x, initial=0.0), r"numpy\.max with initial="),
+        (lambda x: np.sum(x, 0, None, None, False, 3.0), r"numpy\.sum with initial="),
         (lambda x: np.divmod(x, 2.0, where=[True, False]), r"numpy\.divmod with where="),
         (lambda x: np.linspace(x, 1, retstep=True), r"numpy\.linspace with retstep="),
         (lambda x: np.concatenate([x, x], dtype="f4"), r"numpy\.concatenate with dtype="),
@@ -183,3 +184,11 @@ def test_arguments_without_a_rule(call, name):
         call(x)
     with no_grad():
         assert not any(t.requires_grad for t in tensors(call(x)))  # as NumPy
+
+
+def test_out_of_a_function_of_ones_own():
+    f = autograd.register_vjp(lambda x, out=1.0: x * out, lambda g, _ans, _x, out=1.0: g * out)
+    for call in (lambda x: f(x, out=3.0), lambda x: f(x, 3.0)):
+        x = leaf(2.0)
+        call(x).backward()
+        assert x.grad == 3.0

@@ -17,7 +17,7 @@ import numpy as np
 from ._inplace import check_write, overwritten, write
 from ._mode import mode
 from ._record import any_tracked, apply, apply_joint, no_rule
-from ._rules import BUFFERS, COMPOSITES, PLAIN, RULES, Rule, arguments_of, name_of, signature_of
+from ._rules import BUFFERS, COMPOSITES, PLAIN, RULES, Rule, arguments_of, is_numpys, name_of, signature_of
 from ._traced import Traced, new, values
 
 #: What methods of ufuncs are in terms of functions.
@@ -116,6 +116,8 @@ def call_function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
         return _call_composite(func, composite, args, kwargs)
     rule = RULES.get(func)
     if rule is not None:
+        if len(args) > rule.most:
+            args, kwargs = _named(func, args, kwargs, rule.most)
         if kwargs:
             args, kwargs, unknown = _positional(rule, args, kwargs)
             if unknown is not None:
@@ -145,7 +147,7 @@ def _call_plain(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], what: 
 def _out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The array that a result is to be written into, if there is one among the arguments."""
     if "out" in kwargs:
-        return kwargs["out"]
+        return kwargs["out"] if is_numpys(func) else None
     names = _names_of(func)
     place = names.index("out") if "out" in names else len(args)
     return args[place] if place < len(args) else None
@@ -156,6 +158,8 @@ def _names_of(func: Any) -> list[str]:
     """The names of the positional arguments of a function of NumPy; none if they cannot be found out."""
     import inspect  # takes long to load
 
+    if not is_numpys(func):
+        return []
     try:
         parameters = inspect.signature(func).parameters.values()
     except (TypeError, ValueError):
@@ -178,12 +182,19 @@ def _said(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if value is not _ABSENT.get(name, _ABSENT)}
 
 
+def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> tuple[Any, dict[str, Any]]:
+    """The arguments with no more than `count` of them without a name."""
+    names = _names_of(func)[count : len(args)]
+    if len(names) < len(args) - count:
+        raise TypeError(f"{name_of(func)} with {len(args)} arguments by position; give them by keyword")
+    return args[:count], {**dict(zip(names, args[count:], strict=True)), **kwargs}
+
+
 def _call_composite(func: Any, composite: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A function that is written in terms of others, which may not take all that NumPy's takes."""
     count, takes = signature_of(composite)
     if count is not None and len(args) > count:
-        kwargs = {**dict(zip(_names_of(func)[count:], args[count:], strict=False)), **kwargs}
-        args = args[:count]
+        args, kwargs = _named(func, args, kwargs, count)
     kwargs = _said(kwargs)
     for name in kwargs:
         if name not in takes:

@@ -42,7 +42,19 @@ class Rule:
     nor a view is a new array, which the engine may keep and add to.
     """
 
-    __slots__ = ("broadcasts", "fun", "joint", "keywords", "name", "needs", "needs_ans", "ours", "view", "vjps")
+    __slots__ = (
+        "broadcasts",
+        "fun",
+        "joint",
+        "keywords",
+        "most",
+        "name",
+        "needs",
+        "needs_ans",
+        "ours",
+        "view",
+        "vjps",
+    )
 
     def __init__(
         self,
@@ -68,6 +80,8 @@ class Rule:
             for names in read
         )
         self.keywords: dict[str, int] | None = None
+        # How many arguments the rules take by position.
+        self.most = min(_most(vjp) for vjp in vjps) - (1 if joint else 0)
 
 
 class _NoRule:
@@ -98,7 +112,16 @@ def _read(vjp: Vjp | None, skip: int) -> list[bool] | None:
     return [name.startswith("_") for name in (names[1], *names[2 + skip :])]
 
 
-def _bound(vjp: Vjp) -> int:
+def _most(vjp: Vjp | None) -> int:
+    """How many arguments of the function a rule takes by position (any number: very many)."""
+    code = getattr(vjp, "__code__", None)
+    if code is None or code.co_flags & _VARARGS:
+        return sys.maxsize
+    count: int = code.co_argcount - _bound(vjp) - 2
+    return count
+
+
+def _bound(vjp: Vjp | None) -> int:
     return 1 if hasattr(vjp, "__self__") else 0
 
 
@@ -144,6 +167,11 @@ def name_of(fun: Any) -> str:
         return name.removesuffix(" (vectorized)")  # which numpy.frompyfunc adds
     module = getattr(fun, "__module__", None)
     return f"{module}.{name}" if module and not module.startswith("rprop_ref.") else name
+
+
+def is_numpys(fun: Any) -> bool:
+    """Whether a function is one of NumPy's that hand Tensors to their protocol."""
+    return hasattr(fun, "_implementation")
 
 
 def add(fun: Any, *vjps: Vjp | None, **kind: bool) -> None:
@@ -235,11 +263,7 @@ def register_vjp(fun: Any, *vjps: Vjp | None) -> Any:
         raise TypeError(f"the function of a rule must be callable, but got {fun!r}")
     if not any(vjps) or not all(vjp is None or callable(vjp) for vjp in vjps):
         raise TypeError(f"a rule for {name_of(fun)} needs one callable or None for each argument, but got {vjps}")
-    # Functions of NumPy's that dispatch have this attribute.
-    if isinstance(fun, np.ufunc) or hasattr(fun, "_implementation") or hasattr(fun, "types"):
-        target = fun
-    else:
-        target = dispatching(fun)
+    target = fun if isinstance(fun, np.ufunc) or is_numpys(fun) or hasattr(fun, "types") else dispatching(fun)
     RULES[target] = Rule(fun, vjps, broadcasts=True, ours=False)
     COMPOSITES.pop(target, None)
     PLAIN.discard(target)
