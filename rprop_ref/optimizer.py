@@ -12,6 +12,7 @@ import numpy as np
 
 from . import hooks
 from ._caller import stacklevel
+from ._checks import typename
 from .autograd import Tensor
 from .hooks import Hook, RemovableHandle
 
@@ -123,9 +124,7 @@ class Optimizer:
             added["param_names"] = names
         for param in params:
             if not isinstance(param, Tensor):
-                kind = type(param)
-                name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {name}")
+                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {typename(param)}")
             if not (param.is_leaf or param.retains_grad or self.defaults.get("differentiable")):
                 raise ValueError("can't optimize a non-leaf Tensor")
         group = {**param_group, **added, "params": params}

@@ -301,6 +301,18 @@ REFUSED = [
 ]
 
 
+def test_a_refused_metric_changes_nothing():
+    o = optimizer(1.0)
+    scheduler = ours.ReduceLROnPlateau(o, patience=0, min_lr=[0.1])
+    o.add_param_group({"params": [Parameter(np.zeros(1))]})
+    scheduler.step(1.0)
+    before = scheduler.state_dict()
+    with pytest.raises(RuntimeError, match="number of param groups"):
+        scheduler.step(2.0)
+    assert scheduler.state_dict() == before
+    assert o.param_groups[0]["lr"] == 1.0
+
+
 @pytest.mark.parametrize("build", REFUSED)
 def test_refusals(build):
     raised, warned, _ = outcome(build, ours, optimizer(1.0))
