@@ -306,6 +306,7 @@ class Optimizer:
             saved["params"] = group["params"]
             if "param_names" in group:
                 saved.setdefault("param_names", group["param_names"])
+        self._arrange(saved_groups, state)
         self.__setstate__({"state": state, "param_groups": saved_groups})
         for hook in tuple(self._optimizer_load_state_dict_post_hooks.values()):
             hook(self)
@@ -344,6 +345,9 @@ class Optimizer:
         if _HOOKS[0] not in self.__dict__:
             self._forget_hooks()
         self.defaults.setdefault("differentiable", False)
+
+    def _arrange(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
+        """Choose the memory of state that was loaded, before it is taken over."""
 
     def _complete(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
         """Add to groups and state what older versions did not save, before they are taken over."""
