@@ -159,6 +159,11 @@ class Rprop(Optimizer):
                 if kept and not isinstance(kept["step"], np.ndarray):
                     kept["step"] = np.array(float(kept["step"]), np.float32)
 
+    def _arrange(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
+        for group in groups:
+            entries = [state.get(param) for param in dict.fromkeys(group["params"])]
+            _pack([entry for entry in entries if isinstance(entry, dict)])
+
     def step(self, closure: Callable[[], Any] | None = None, *, loss: float | None = None) -> Any:
         """Make one step of every parameter that has a gradient, in place.
 
@@ -210,6 +215,11 @@ class Rprop(Optimizer):
                 group["prev_loss"] = new_loss
         return value
 
+    def _active(self, group: Group, fresh: dict[Tensor, State]) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters of a group that have a gradient, and those of them that have no state yet."""
+        active = [p for p in group["params"] if p._grad is not None]
+        return active, [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
+
     def _prepare(self, group: Group, loss: Any, fresh: dict[Tensor, State]) -> _Work | None:
         """Collect, and check, all that a step of one group needs; None if it has no gradients.
 
@@ -221,10 +231,9 @@ class Rprop(Optimizer):
         if known is not None and (grads := known.gradients(group["params"], self.state)) is not None:
             known.plan.load(grads, fit=True)
         else:
-            active = [p for p in group["params"] if p._grad is not None]
+            active, missing = self._active(group, fresh)
             if not active:
                 return None
-            missing = [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
             lr = group["lr"]
             # A Tensor that requires a gradient is refused as in torch, unless the step is recorded.
             fixed = isinstance(lr, Tensor) and not lr.requires_grad
@@ -253,11 +262,10 @@ class Rprop(Optimizer):
         for group in self.param_groups:
             _eta_minus, _eta_plus = etas = group["etas"]
             _size_min, _size_max = step_sizes = group["step_sizes"]
-            active = [p for p in group["params"] if p._grad is not None]
+            active, missing = self._active(group, fresh)
             if not active:
                 continue
             lr = group["lr"]
-            missing = [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
             fresh.update(_first_states(missing, _number(lr)))
             if isinstance(lr, Tensor):
                 for param in missing:
@@ -439,33 +447,32 @@ def _check_leaves(params: list[Tensor], etas: Any, step_sizes: Any) -> None:
 
 
 def _first_states(params: list[Tensor], lr: float) -> dict[Tensor, State]:
-    """State for parameters that have none: no steps made, nothing stored, step size `lr`.
-
-    The state of small arrays is cut from common arrays, so that a step finds it gathered already.
-    """
-    if not params:
-        return {}
-    # In the order of the parameters, so that an lr is refused for the first that it does not fit, as in torch.
-    for dtype, alone in dict.fromkeys((p.dtype, p.size == 1) for p in params):
-        _dtypes.first_size((1,) if alone else (0,), dtype, lr)
-    counters = slices(np.zeros(len(params), np.float32), [()] * len(params))
-    states: dict[Tensor, State] = {}
-    small: dict[np.dtype[Any], list[Tensor]] = {}
-    for param, counter in zip(params, counters, strict=True):
-        states[param] = {"step": counter}
-        if param.size < GATHER_BELOW:
-            small.setdefault(param.dtype, []).append(param)
-        else:
-            states[param]["prev"] = np.zeros(param.shape, param.dtype)
-            states[param]["step_size"] = _dtypes.first_size(param.shape, param.dtype, lr)
-    for dtype, group in small.items():
-        shapes = [p.shape for p in group]
-        total = sum(p.size for p in group)
-        prevs = slices(np.zeros(total, dtype), shapes)
-        sizes = slices(_dtypes.first_size((total,), dtype, lr), shapes)
-        for param, prev, size in zip(group, prevs, sizes, strict=True):
-            states[param].update(prev=prev, step_size=size)
+    """State for parameters that have none: no steps made, nothing stored, step size `lr`."""
+    states = {
+        p: {
+            "step": np.zeros((), np.float32),
+            "prev": np.zeros(p.shape, p.dtype),
+            "step_size": _dtypes.first_size(p.shape, p.dtype, lr),
+        }
+        for p in params
+    }
+    _pack(list(states.values()))
     return states
+
+
+def _pack(states: list[State]) -> None:
+    """Move the state of small parameters into common arrays, so that a step finds it gathered already."""
+    for key in ("step", "prev", "step_size"):
+        alike: dict[np.dtype[Any], list[State]] = {}
+        for state in states:
+            value = state.get(key)
+            if isinstance(value, np.ndarray) and value.size < GATHER_BELOW:
+                alike.setdefault(value.dtype, []).append(state)
+        for members in alike.values():
+            arrays = [state[key] for state in members]
+            common = np.concatenate([a.reshape(-1) for a in arrays])
+            for state, view in zip(members, slices(common, [a.shape for a in arrays]), strict=True):
+                state[key] = view
 
 
 def _loss(loss: Any) -> float:

@@ -145,6 +145,10 @@ class Tensor(Traced):
         self._grad = grad
         self._grad_fits = None if isinstance(grad, Tensor) else data
 
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
     def _checked(self, grad: Any) -> Any:
         # NumPy makes scalars of 0-d results, so that for a 0-d parameter one is a fair gradient.
         if not isinstance(grad, (np.ndarray, Tensor)) and not (
@@ -153,6 +157,8 @@ class Tensor(Traced):
             raise TypeError(
                 f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
             )
+        if grad is self:
+            raise RuntimeError("can't assign Variable as its own grad")
         if isinstance(grad, Tensor) and not grad._requires_grad:
             grad = grad._data
         if not isinstance(grad, Tensor):
@@ -160,7 +166,8 @@ class Tensor(Traced):
         if grad.dtype != self._data.dtype:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with dtype "
-                f"'{self._data.dtype}'. They must be equal; convert it with grad.astype(p.dtype)"
+                f"'{self._data.dtype}'. The gradient must match the tensor's dtype; convert it with "
+                "grad.astype(p.dtype)"
             )
         if grad.shape != self._data.shape:
             raise RuntimeError(
