@@ -756,6 +756,8 @@ class TestInPlace:
         row, whole = buffer[:1], buffer.reshape(2, 1)
         assert not row.requires_grad
         buffer[0] = x[0] * 3
+        with pytest.raises(RuntimeError, match="leave the tape"):
+            np.asarray(whole)
         assert row.requires_grad
         assert not row.is_leaf
         np.sum(row + np.sum(whole)).backward()
@@ -796,6 +798,14 @@ class TestInPlace:
         d += 1
         with pytest.raises(RuntimeError, match=INPLACE):
             square.sum().backward()
+
+    def test_a_tensor_of_a_tensor_shares_its_memory(self):
+        x = leaf(1.0, 2.0)
+        loss = np.sum(x * x)
+        other = Tensor(x)
+        other += 1
+        with pytest.raises(RuntimeError, match=INPLACE):
+            loss.backward()
 
     def test_a_pass_that_is_recorded_counts_too(self):
         x = leaf(1.0, 2.0)

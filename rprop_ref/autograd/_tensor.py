@@ -41,9 +41,8 @@ NOT_A_LEAF = (
 LEAVES_TAPE = (
     "a value that requires a gradient is converted to a number, or written into a plain array, inside "
     "value_and_grad; it would leave the tape, and its gradient would be lost. Write np.sin(x) for "
-    "math.sin(x), leave out float(), "
-    "int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for the array that results are "
-    "written into (or np.stack(list)), and x.detach() where no gradient is wanted"
+    "math.sin(x), leave out float(), int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for "
+    "the array that results are written into (or np.stack(list)), and x.detach() where no gradient is wanted"
 )
 
 
@@ -105,6 +104,7 @@ class Tensor(Traced):
     __slots__ = ()
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
+        self._memory = data._memory if isinstance(data, Tensor) else Memory()
         if isinstance(data, Tensor):
             data = data._data
         array = np.asarray(data)
@@ -116,7 +116,6 @@ class Tensor(Traced):
         self._requires_grad = requires_grad
         self._node = None
         self._base = None
-        self._memory = Memory()
 
     # ---------------------------------------------------------------------------------------------------
     # Values and gradients
@@ -316,13 +315,12 @@ class Tensor(Traced):
         return call_function(func, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
-        if self._requires_grad:
+        if self.requires_grad:
             raise RuntimeError(
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
                 "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead "
-                "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to "
-                "write results into, "
-                "a = a + p for a += p, and p.data or p.detach() only if no gradient is wanted"
+                "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to write results "
+                "into, a = a + p for a += p, and p.data or p.detach() only if no gradient is wanted"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
@@ -444,7 +442,7 @@ class Tensor(Traced):
         return self._data.tolist()
 
     def _stay(self) -> None:
-        if self._requires_grad and mode.enabled:
+        if self.requires_grad and mode.enabled:
             raise LeavesTapeError(LEAVES_TAPE)
 
     def _scalar(self) -> Any:
@@ -452,7 +450,7 @@ class Tensor(Traced):
             raise ValueError("only one element tensors can be converted to Python scalars")
         if mode.strict:
             self._stay()
-        if self._requires_grad:
+        if self.requires_grad:
             warnings.warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
                 "Consider using tensor.detach() first.",
@@ -483,7 +481,7 @@ class Tensor(Traced):
 
     def __repr__(self) -> str:
         text = f"Tensor({np.array2string(self._data, separator=', ')}, dtype={self.dtype}"
-        if self._node is not None:
+        if self.requires_grad and self._node is not None:
             return f"{text}, from {self._node.rule.name})"
         return f"{text}, requires_grad=True)" if self._requires_grad else f"{text})"
 
@@ -658,25 +656,11 @@ def _method(function: Any) -> Any:
     return method
 
 
-for _name in (
-    *(
-        "all",
-        "any",
-        "argmax",
-        "argmin",
-        "argsort",
-        "clip",
-        "cumprod",
-        "cumsum",
-        "diagonal",
-        "dot",
-        "max",
-        "mean",
-        "min",
-    ),
-    *("nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take"),
-    *("trace", "var"),
-):
+_METHODS = """
+    all any argmax argmin argsort clip cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat round
+    searchsorted squeeze std sum swapaxes take trace var
+"""
+for _name in _METHODS.split():
     setattr(Tensor, _name, _method(getattr(np, _name)))
 setattr(Tensor, "conj", _method(np.conjugate))  # noqa: B010
 setattr(Tensor, "conjugate", _method(np.conjugate))  # noqa: B010
