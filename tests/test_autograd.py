@@ -409,6 +409,17 @@ class TestBackward:
         loss.backward()
         assert kept() is None
 
+    def test_what_no_rule_looks_at_is_not_kept(self):
+        x = leaf(1.0, 2.0)
+        h = x * 2.0
+        seen = weakref.ref(h.data)
+        y = np.exp(h + 1.0)
+        del h
+        assert seen() is None
+        (g,) = autograd.grad(y.sum(), x, create_graph=True)
+        g.sum().backward()
+        np.testing.assert_allclose(x.grad, 4 * np.exp(2 * x.data + 1))
+
     def test_detach_and_clone(self):
         x = leaf(1.0, 2.0)
         d = (x * 2).detach()

@@ -165,13 +165,13 @@ BINARY: dict[Any, Any] = {
 }
 
 for _fun, _vjp in UNARY.items():
-    add(_fun, _vjp)
+    add(_fun, _vjp, lean=True)
 for _ufunc, _vjps in BINARY.items():
-    add(_ufunc, *_vjps, broadcasts=True)
+    add(_ufunc, *_vjps, broadcasts=True, lean=True)
 
 # The operator ** is faster than the function for the usual powers.
 power = operator.pow
-RULES[power] = Rule(power, (power_x, power_y), broadcasts=True)
+RULES[power] = Rule(power, (power_x, power_y), broadcasts=True, lean=True)
 RULES[power].name = "numpy.power"
 
 # Not ufuncs.

@@ -135,7 +135,7 @@ def _run(
             # Once for all operands: each of them may be looked at for each of the others.
             _check_unchanged(node, 0)
         if create_graph:
-            values, ans = _as_recorded(node), new(ans, node)
+            values, ans = _as_recorded(node), None if ans is None else new(ans, node)
         else:
             values = args
         for i, (parent, _, _) in enumerate(node.links):
@@ -145,8 +145,8 @@ def _run(
                 vjp, like = rule.vjps[0], args[0][i]
                 out = vjp(g, ans, i, *values, **kwargs)
             else:
-                vjp, k, like = rule.vjps[i], i, args[i]
-                _check_unchanged(node, k)
+                vjp, like = rule.vjps[i], parent if args[i] is None else args[i]
+                _check_unchanged(node, i)
                 out = vjp(g, ans, *values, **kwargs) if kwargs else vjp(g, ans, *values)
             if not rule.ours and not isinstance(out, (np.ndarray, Traced)):
                 out = np.asarray(out)
@@ -188,7 +188,8 @@ def _as_recorded(node: Node) -> Any:
     joint = node.rule.joint
     arrays = node.args[0] if joint else node.args
     found = [
-        new(array, parent) if type(parent) is Node
+        array if array is None
+        else new(array, parent) if type(parent) is Node
         # A leaf, if it has not become another since (by a step).
         else parent if parent is not None and parent._data is array
         else array

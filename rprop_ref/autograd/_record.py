@@ -25,17 +25,19 @@ class Node:
     Links go to older nodes and leaves only, so that nothing here is a reference cycle.
     """
 
-    __slots__ = ("ans", "args", "keep", "kwargs", "links", "memory", "rule", "version")
+    __slots__ = ("ans", "args", "dtype", "keep", "kwargs", "links", "memory", "rule", "shape", "version")
 
     def __init__(
         self, rule: Rule, args: Sequence[Any], kwargs: dict[str, Any], links: Sequence[Link], ans: Any
     ) -> None:
         self.rule = rule
-        # As the function got them: arrays and constants. None once they have been freed.
+        # As the function got them: arrays and constants, None for one that no rule looks at. None once all have
+        # been freed.
         self.args = args
         self.kwargs = kwargs
         self.links = links
-        self.ans = ans
+        self.ans = ans if rule.keeps_ans else None
+        self.shape, self.dtype = ans.shape, ans.dtype
         # The memory of the result, and how often it had been written to then.
         self.memory = Memory()
         self.version = 0
@@ -111,7 +113,8 @@ def node_of(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Arra
                     raise no_rule(f"argument {i} of {rule.name}", rule.name)
                 parent = arg if arg._node is None else arg._node
             memory = arg._memory
-            arrays.append(arg._data)
+            # A leaf keeps its array itself.
+            arrays.append(arg._data if rule.joint or arg._node is None or rule.keeps[i] else None)
             links.append((parent, memory, memory.writes))
         else:
             # A mask is copied, because callers fill them anew; other arrays would cost too much.

@@ -39,13 +39,16 @@ class Rule:
     `joint`: the first argument of the function is a sequence of arrays, and there is one vjp, which gets the
     position in it before the arguments. `view`: the result may share memory with the first argument. `broadcasts`:
     the arguments are broadcast, so that gradients have to be summed back. `ours`: a gradient that is neither `g`
-    nor a view is a new array, which the engine may keep and add to.
+    nor a view is a new array, which the engine may keep and add to; and a rule that ignores `ans` does not ask for
+    its shape either. `lean`: the same of all arguments, so that those which no rule looks at need not be kept.
     """
 
     __slots__ = (
         "broadcasts",
         "fun",
         "joint",
+        "keeps",
+        "keeps_ans",
         "keywords",
         "most",
         "name",
@@ -65,6 +68,7 @@ class Rule:
         joint: bool = False,
         view: bool = False,
         ours: bool = True,
+        lean: bool = False,
     ) -> None:
         self.fun = fun
         self.name = name_of(fun)
@@ -79,6 +83,9 @@ class Rule:
             None if names is None else tuple(i for i, ignored in enumerate(names[1:]) if not ignored)
             for names in read
         )
+        self.keeps_ans = any(self.needs_ans) or not ours
+        looked_at = {i for needs in self.needs for i in (range(len(vjps)) if needs is None else needs)}
+        self.keeps = tuple(not lean or i in looked_at for i in range(len(vjps)))
         self.keywords: dict[str, int] | None = None
         # How many arguments the rules take by position.
         self.most = min(_most(vjp) for vjp in vjps) - (1 if joint else 0)
