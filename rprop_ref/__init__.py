@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
-    from . import autograd, interop, lr_scheduler
+    from . import autograd, crosscheck, interop, lr_scheduler
     from ._minimize import minimize
     from ._rprop import Rprop, rprop
     from .autograd import Parameter, Tensor, enable_grad, no_grad
@@ -29,6 +29,7 @@ __all__ = [
     "Rprop",
     "Tensor",
     "autograd",
+    "crosscheck",
     "enable_grad",
     "interop",
     "load_checkpoint",
@@ -48,6 +49,7 @@ _MODULES = {
     "Rprop": "_rprop",
     "Tensor": "autograd",
     "autograd": "autograd",
+    "crosscheck": "crosscheck",
     "enable_grad": "autograd",
     "interop": "interop",
     "load_checkpoint": "checkpoint",

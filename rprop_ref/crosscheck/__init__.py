@@ -6,21 +6,35 @@ five rules. What differs is explained by a search through known deviations. ``do
 
 from __future__ import annotations
 
-from ._check import assert_conforms, check
+from ._check import assert_conforms, check, closest_profiles
+from .adapters import from_optax, from_torch
 from .cases import Case, catalogue
 from .deviations import CATALOGUE, RULES
-from .observe import Divergence
+from .observe import CouldNotRun, Divergence
+from .profiles import PROFILES, mutant, profile, profiles
+from .protocol import Program
 from .report import Report
 from .stages import Alternative
+from .vectors import export
 
 __all__ = [
     "CATALOGUE",
+    "PROFILES",
     "RULES",
     "Alternative",
     "Case",
+    "CouldNotRun",
     "Divergence",
+    "Program",
     "Report",
     "assert_conforms",
     "catalogue",
     "check",
+    "closest_profiles",
+    "export",
+    "from_optax",
+    "from_torch",
+    "mutant",
+    "profile",
+    "profiles",
 ]

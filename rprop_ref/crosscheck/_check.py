@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from .cases import COMPLEX, FEATURES, REALS, Case, _Maker, catalogue, dtypes_here, random_cases
-from .deviations import RULES
-from .diagnose import diagnose
+from .deviations import RULES, differences
+from .diagnose import Search, diagnose
 from .observe import Divergence, Factory, Trajectory, divergence, expected, observe, ulps, zeros_differ
+from .profiles import PROFILES
 from .report import DIFFERENT, FAILED, IDENTICAL, ROUNDING, Behaviour, Report
 from .shrink import shrink
 
@@ -137,6 +138,34 @@ def assert_conforms(factory: Factory, claim: str = "irprop-", *, ulps: float = 0
     report = check(factory, claim, **options)
     if not report.agrees_within(ulps):
         raise AssertionError(f"\n{report}")
+
+
+def closest_profiles(
+    factory: Factory, *, dtypes: Sequence[str] | None = None, without: Iterable[str] = ()
+) -> list[tuple[str, int, int]]:
+    """Who behaves like mine? Published implementations, the most similar first.
+
+    Parameters
+    ----------
+    factory, dtypes, without
+        As for `check`. Only parameters are compared, not what is shown as state.
+
+    Returns
+    -------
+    list of (str, int, int)
+        The name of a profile, and how many scripts it reproduces to the bit, of how many.
+    """
+    hidden, names = _checked("irprop-", dtypes, without)
+    lacks = hidden | _missing(factory, names)
+    seen = [observe(factory, case, hidden) for case in catalogue(names) if not case.needs & lacks]
+    base = RULES["irprop-"]
+    search = Search(base, seen, set(), signs=False, quantities=("x",))
+    rules = [differences(base, known.full_rule) for known in PROFILES.values()]
+    matched = search.scores(list(dict.fromkeys(rules)), search.pieces)[:, 0]
+    score = dict(zip(dict.fromkeys(rules), matched, strict=True))
+    total = sum(t.case.size for t in seen if t.steps)
+    found = [(name, int(score[rule]), total) for name, rule in zip(PROFILES, rules, strict=True)]
+    return sorted(found, key=lambda row: -row[1])
 
 
 def _checked(

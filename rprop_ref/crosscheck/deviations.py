@@ -58,6 +58,10 @@ def _directly(s):
     return tuple(_nearest(a, s.dtype) for a in _raw_constants(s))
 
 
+def _as_numpy(s):
+    return tuple((a.astype(np.float32) if s.dtype.name == "bfloat16" else a).astype(s.dtype) for a in _raw_constants(s))
+
+
 def _raw_constants(s):
     return s.raw_minus, s.raw_plus, s.raw_low, s.raw_high, s.lr
 
@@ -249,6 +253,10 @@ def _scale_by_unrounded(s):
     factor = np.where(s.factor == s.plus, s.raw_plus, np.where(s.factor == s.minus, s.raw_minus, 1.0))
     exact = (s.base.astype(np.float64) * factor).astype(s.kind)
     return np.where(s.factor == s.one, s.base, exact)
+
+
+def _scale_by_unrounded_bfloat16(s):
+    return _scale_by_unrounded(s) if s.kind.name == "bfloat16" else _scale(s)
 
 
 def _clamped(size, s):
@@ -548,6 +556,9 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Round constants to the parameter's dtype, 16-bit ones by way of float32.", _through_single),
         a("constants rounded once", "constants", "16-bit constants are rounded once, not by way of float32.",
           "Round constants directly to the parameter's dtype.", _directly),
+        a("float16 constants rounded once", "constants",
+          "float16 constants are rounded once, bfloat16 ones by way of float32.",
+          "Round float16 constants directly, bfloat16 ones by way of float32.", _as_numpy, ("NumPy with ml_dtypes",)),
         # --- sense
         a("skips missing gradients", "skip", "A missing gradient (None) leaves the coordinate and its state alone.",
           "Skip coordinates without a gradient altogether: their memory survives.", _skip_none),
@@ -639,6 +650,9 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Round the etas to the parameter's dtype before multiplying.", _scale),
         a("etas in double", "scale", "The step size is multiplied in double precision, and rounded afterwards.",
           "Multiply in double precision by unrounded etas, and round the result.", _scale_by_unrounded),
+        a("bfloat16 etas not rounded", "scale", "bfloat16 step sizes are multiplied by an eta of more precision.",
+          "Multiply bfloat16 step sizes by unrounded etas.", _scale_by_unrounded_bfloat16,
+          ("NumPy with ml_dtypes",)),
         a("clamped always", "clamp", "Both limits act on every step, also the first and neutral ones.",
           "Clamp at both ends on every step; the upper limit wins.", _clamp, ("torch",)),
         a("lower limit wins", "clamp", "Where the limits cross, the step size is the lower one.",

@@ -243,7 +243,7 @@ class Machine:
         self.t = 0
         shape = (len(changes), batch.size)
         self._constants: dict[str, Array] = {}
-        self._state: dict[str, Array] = {
+        self.state: dict[str, Array] = {
             "x": self._kept(np.broadcast_to(batch.x0, shape)),
             "memory": np.zeros(shape, self._store),
             "saved_x": self._kept(np.broadcast_to(batch.x0, shape)),
@@ -254,9 +254,8 @@ class Machine:
             "best_loss": np.full(shape, np.inf),
             "stopped": np.zeros(shape, bool),
         }
-        with np.errstate(all="ignore"):
-            self._evaluate_constants()
-        self._state["size"] = self._kept(np.broadcast_to(self._constants["first_size"], shape))
+        self.evaluate_constants()
+        self.state["size"] = self._kept(np.broadcast_to(self._constants["first_size"], shape))
         #: What the caller's gradient array holds after the last step.
         self.gradient = np.zeros(shape, batch.dtype)
 
@@ -264,19 +263,19 @@ class Machine:
     def x(self) -> Array:
         """The parameters, shape (rules, coordinates), in the dtype of the parameters."""
         with np.errstate(all="ignore"):
-            return self._state["x"].astype(self.batch.dtype)
+            return self.state["x"].astype(self.batch.dtype)
 
     @property
     def prev(self) -> Array:
         """The stored gradients."""
         with np.errstate(all="ignore"):
-            return self._state["memory"].astype(self.batch.dtype)
+            return self.state["memory"].astype(self.batch.dtype)
 
     @property
     def step_size(self) -> Array:
         """The step sizes."""
         with np.errstate(all="ignore"):
-            return self._state["size"].astype(self.batch.dtype)
+            return self.state["size"].astype(self.batch.dtype)
 
     def keep(self, rows: Array) -> None:
         """Drop all rules but those where `rows`, of shape (rules,), is True."""
@@ -287,7 +286,7 @@ class Machine:
         for slot, overrides in self._overrides.items():
             remaining = ((alternative, new_row[old]) for alternative, old in overrides)
             self._overrides[slot] = [(a, new[new >= 0]) for a, new in remaining if (new >= 0).any()]
-        self._state = {name: a[rows] for name, a in self._state.items()}
+        self.state = {name: a[rows] for name, a in self.state.items()}
         self._constants = {
             name: a[rows] if a.shape[0] == rows.size and a.shape[0] > 1 else a
             for name, a in self._constants.items()
@@ -307,7 +306,8 @@ class Machine:
             return a
         return np.where(np.abs(a) < np.finfo(a.dtype).tiny, np.copysign(a.dtype.type(0), a), a)
 
-    def _evaluate_constants(self) -> None:
+    def evaluate_constants(self) -> None:
+        """Work out the constants of the step that comes next."""
         batch, t = self.batch, self.t
         given = {
             "etas_given": (batch.eta_minus[t], batch.eta_plus[t]),
@@ -320,11 +320,12 @@ class Machine:
             "lr": batch.lr[t][None, :],
             **{name: (a[None, :], b[None, :]) for name, (a, b) in given.items()},
         }
-        self._evaluate(values, SLOTS[:CONSTANT_SLOTS])
-        raw = ("raw_minus", "raw_plus", "raw_low", "raw_high")
-        self._constants = {name: values[name] for name in raw}
-        for name, exact in zip(SLOTS[2].outputs, (*raw, "lr"), strict=True):
-            self._constants[name] = values[exact if self._exact else name].astype(self._work)
+        with np.errstate(all="ignore"):
+            self._evaluate(values, SLOTS[:CONSTANT_SLOTS])
+            raw = ("raw_minus", "raw_plus", "raw_low", "raw_high")
+            self._constants = {name: values[name] for name in raw}
+            for name, exact in zip(SLOTS[2].outputs, (*raw, "lr"), strict=True):
+                self._constants[name] = values[exact if self._exact else name].astype(self._work)
 
     def _evaluate(self, values: dict[str, Any], slots: Sequence[Slot]) -> None:
         every = _Known(values)
@@ -347,9 +348,9 @@ class Machine:
                 values[name] = result
 
     def _step(self) -> None:
-        batch, t, state = self.batch, self.t, self._state
+        batch, t, state = self.batch, self.t, self.state
         if t and batch.varies[t]:
-            self._evaluate_constants()
+            self.evaluate_constants()
         work = self._work
         given = np.broadcast_to(batch.g[t], state["x"].shape)
         if batch.closed:
@@ -388,7 +389,7 @@ class Machine:
             return np.where(out, state[name], value)
 
         loss = batch.loss[t][None, :]
-        self._state = {
+        self.state = {
             "saved_x": after("saved_x", state["x"]),
             "x": after("x", self._kept(values["new_x"])),
             "memory": after("memory", self._kept(values["new_prev"])),
