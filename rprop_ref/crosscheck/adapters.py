@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .observe import Factory
+from .observe import CouldNotRun, Factory
 from .stages import Array
 
 
@@ -171,3 +171,134 @@ def _flat(state: Any) -> list[Any]:
     if isinstance(state, tuple) and not hasattr(state, "_fields"):
         return [part for element in state for part in _flat(element)]
     return [state]
+
+
+def from_paddle(optimizer: Any) -> Factory:
+    """A factory from a class with the interface of ``paddle.optimizer.Rprop``.
+
+    Parameters
+    ----------
+    optimizer : type
+        Called as ``optimizer(learning_rate=, learning_rate_range=, etas=, parameters=)``. Gradients are negated under
+        `maximize` by the factory.
+    """
+
+    def factory(x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _Paddle:
+        return _Paddle(optimizer, x0, lr, etas, step_sizes, maximize)
+
+    return factory
+
+
+class _Paddle:
+    def __init__(self, optimizer: Any, x0: Array, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> None:
+        import paddle
+
+        self.maximize = maximize
+        self.parameter = paddle.to_tensor(x0, stop_gradient=False)
+        self.optimizer = optimizer(
+            learning_rate=lr, learning_rate_range=tuple(step_sizes), etas=tuple(etas), parameters=[self.parameter]
+        )
+
+    def step(self, grad: Array, loss: float | None = None) -> Array:
+        import paddle
+
+        self.parameter.grad = paddle.to_tensor(-grad if self.maximize else grad)
+        self.optimizer.step()
+        return np.array(self.parameter.numpy())
+
+    @property
+    def step_size(self) -> Array:
+        return self._state("learning_rates")
+
+    @property
+    def prev(self) -> Array:
+        return self._state("prevs")
+
+    def _state(self, name: str) -> Array:
+        found = next(iter(self.optimizer._accumulators[name].values()))
+        return np.array(found.numpy())
+
+
+def from_pints(optimiser: Any) -> Factory:
+    """A factory from a class with the ask and tell of ``pints.IRPropMin``: float64, its own etas.
+
+    Parameters
+    ----------
+    optimiser : type
+        Called as ``optimiser(x0, sigma0)``. Gradients are negated under `maximize` by the factory.
+    """
+
+    def factory(x0: Array, *, lr: Any, etas: Any, step_sizes: Any, maximize: bool) -> _Pints:
+        return _Pints(optimiser, x0, lr, step_sizes, maximize)
+
+    factory.accepts_lr_array = True  # type: ignore[attr-defined]
+    return factory
+
+
+class _Pints:
+    def __init__(self, optimiser: Any, x0: Array, lr: Any, step_sizes: Any, maximize: bool) -> None:
+        self.maximize = maximize
+        self.optimiser = optimiser(x0, np.broadcast_to(lr, x0.shape).astype(float))
+        self.optimiser.set_min_step_size(step_sizes[0])
+        self.optimiser.set_max_step_size(step_sizes[1])
+        self.optimiser.ask()
+
+    def step(self, grad: Array, loss: float | None = None) -> Array:
+        self.optimiser.tell([(loss, -grad if self.maximize else grad)])
+        return np.array(self.optimiser.ask()[0])
+
+
+def from_opencv() -> Factory:
+    """A factory from the RPROP training of OpenCV's ``ANN_MLP``: a network of one linear neuron.
+
+    Its gradients cannot be chosen, and a training that is continued starts anew. So each step trains once more from
+    the start, one iteration longer, towards the minimum of a quadratic in two dimensions (weight and bias). Use
+    ``check(from_opencv(), dtypes=["float64"], without=["scripts", "maximize"])``.
+    """
+
+    def factory(
+        x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool, objective: Any = None
+    ) -> _OpenCV:
+        return _OpenCV(x0, lr, etas, step_sizes, objective)
+
+    factory.takes_objective = True  # type: ignore[attr-defined]
+    return factory
+
+
+class _OpenCV:
+    def __init__(self, x0: Array, lr: float, etas: Any, step_sizes: Any, objective: Any) -> None:
+        if x0.shape != (2,) or not hasattr(objective, "a"):
+            raise CouldNotRun("a network of one neuron can do nothing but quadratics in two dimensions")
+        self.x0, self.lr, self.etas, self.step_sizes = x0, lr, etas, step_sizes
+        self.target, self.iterations = objective.a, 0
+
+    def step(self, grad: Array, loss: float | None = None) -> Array:
+        self.iterations += 1
+        return self._trained(self.iterations)
+
+    def _trained(self, iterations: int) -> Array:
+        import cv2
+
+        # y = w u + b at u = 1 and u = -1: the squared error is least at the two targets.
+        w, b = (float(v) for v in self.target)
+        inputs, outputs = np.array([[1.0], [-1.0]], np.float32), np.array([[w + b], [b - w]])
+        network = cv2.ml.ANN_MLP_create()
+        network.setLayerSizes(np.array([1, 1], np.int32))
+        network.setActivationFunction(cv2.ml.ANN_MLP_IDENTITY)
+        network = _with_weights(network, inputs, outputs, self.x0)
+        network.setTrainMethod(cv2.ml.ANN_MLP_RPROP)
+        network.setRpropDW0(float(self.lr))
+        network.setRpropDWMinus(self.etas[0])
+        network.setRpropDWPlus(self.etas[1])
+        network.setRpropDWMin(self.step_sizes[0])
+        network.setRpropDWMax(self.step_sizes[1])
+        network.setTermCriteria((cv2.TERM_CRITERIA_MAX_ITER, iterations, 0))
+        data = cv2.ml.TrainData_create(inputs.astype(np.float32), cv2.ml.ROW_SAMPLE, outputs.astype(np.float32))
+        flags = cv2.ml.ANN_MLP_UPDATE_WEIGHTS + cv2.ml.ANN_MLP_NO_INPUT_SCALE + cv2.ml.ANN_MLP_NO_OUTPUT_SCALE
+        network.train(data, flags)
+        return np.array(network.getWeights(1), float).reshape(-1)
+
+
+def _with_weights(network: Any, inputs: Array, outputs: Array, weights: Array) -> Any:
+    """The network with these weights; they can only be set through its file format."""
+    raise NotImplementedError

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .stages import Batch
+from .stages import Batch, limits
 
 Array = np.ndarray[Any, Any]
 
@@ -33,6 +33,7 @@ FEATURES = (
     "save",
     "lr per coordinate",
     "same array",
+    "scripts",
 )
 
 
@@ -281,7 +282,7 @@ class _Maker:
                 x0,
                 loss=tuple(float(v) for v in loss),
                 scripts=tuple(name for name, _, _ in scripts),
-                needs=frozenset(needs),
+                needs=frozenset((*needs, "scripts")),
                 **setting,
             )
         )
@@ -291,15 +292,8 @@ class _Maker:
         g = np.zeros((steps, len(x0)), self.kind)
         loss = tuple(_LOSSES[t % len(_LOSSES)] for t in range(steps))
         case = Case(name, reason, self.dtype, g, np.array(x0).astype(self.kind), loss=loss, objective=objective)
-        self.cases.append(replace(case, scripts=tuple(f"x[{i}]" for i in range(len(x0))), **setting))
-
-
-def limits(kind: np.dtype[Any]) -> tuple[float, float, float]:
-    """The smallest subnormal, the smallest normal and the largest number of a dtype."""
-    if kind.name == "bfloat16":
-        return 2.0**-133, 2.0**-126, 2.0**127 * (2 - 2.0**-7)
-    info = np.finfo(kind)
-    return float(info.smallest_subnormal), float(info.tiny), float(info.max)
+        needs = frozenset(f for f in ("maximize", "etas", "step_sizes") if f in setting)
+        self.cases.append(replace(case, scripts=tuple(f"x[{i}]" for i in range(len(x0))), needs=needs, **setting))
 
 
 def catalogue(dtypes: Sequence[str] | None = None) -> list[Case]:
@@ -473,6 +467,18 @@ def _objectives(make: _Maker) -> None:
     c, a = np.array([1, 0.01, 100, 1, 7, 0.5]).astype(kind), np.array([1, -2, 0.3, 0, 0.01, 5]).astype(kind)
     start = [0.0, 1.0, -1.0, 2.0, 0.5, 0.1]
     make.close("a quadratic", "a run, not a script", Quadratic(c, a), start, 40)
+    plane = Quadratic(np.array([1, 2]).astype(kind), np.array([0.3, -0.7]).astype(kind))
+    for name, reason, setting in (
+        ("two dimensions", "a run that can be made by a network of one neuron", {}),
+        ("two dimensions, large steps", "first steps above the limit", {"lr": 2.0, "step_sizes": (1e-6, 0.5)}),
+        ("two dimensions, small steps", "first steps under the limit", {"lr": 2.0**-6, "step_sizes": (0.0625, 50.0)}),
+        ("two dimensions, lower limit", "steps that shrink to the limit", {"step_sizes": (0.04, 0.15)}),
+        ("two dimensions, other factors", "factors that are not the usual ones", {"lr": 0.07, "etas": (0.3, 1.7)}),
+    ):
+        make.close(name, reason, plane, [1.0, 0.5], 24, **setting)
+    target = Quadratic(np.array([1, 1]).astype(kind), np.array([0.5, 0.625]).astype(kind))
+    make.close("two dimensions, a gradient of zero", "arriving exactly", target, [0.0, 0.0], 24,
+               lr=0.125, etas=(0.5, 2.0))  # fmt: skip
     make.close("Rosenbrock's function", "a run with gradients of every size", Rosenbrock(), [-1.2, 1.0], 60, lr=0.01)
 
 
@@ -490,6 +496,8 @@ def random_cases(seed: int, dtypes: Sequence[str], count: int, allowed: Callable
     allowed : callable
         ``allowed(feature)``: whether the implementation has it.
     """
+    if not allowed("scripts"):
+        return []
     return [_random_case(np.random.default_rng([seed, i]), dtypes, i, allowed) for i in range(count)]
 
 

@@ -58,6 +58,11 @@ def _directly(s):
     return tuple(_nearest(a, s.dtype) for a in _raw_constants(s))
 
 
+def _half_lr_directly(s):
+    *others, lr = _through_single(s)
+    return *others, s.lr.astype(s.dtype) if s.dtype == np.float16 else lr
+
+
 def _as_numpy(s):
     return tuple((a.astype(np.float32) if s.dtype.name == "bfloat16" else a).astype(s.dtype) for a in _raw_constants(s))
 
@@ -175,15 +180,11 @@ def _falling_agreement_unseen(s):
 
 
 def _factor(s):
-    return _not_zero(np.where(s.q > s.zero, s.plus, np.where(s.q < s.zero, s.minus, s.one)), s)
-
-
-def _factor_unmended(s):
     return np.where(s.q > s.zero, s.plus, np.where(s.q < s.zero, s.minus, s.one))
 
 
 def _zero_grows(s):
-    return _not_zero(np.where(s.q >= s.zero, s.plus, np.where(s.q < s.zero, s.minus, s.one)), s)
+    return np.where(s.q >= s.zero, s.plus, np.where(s.q < s.zero, s.minus, s.one))
 
 
 def _zero_grows_later(s):
@@ -191,27 +192,31 @@ def _zero_grows_later(s):
 
 
 def _zero_shrinks(s):
-    return _not_zero(np.where(s.q > s.zero, s.plus, np.where(s.q <= s.zero, s.minus, s.one)), s)
+    return np.where(s.q > s.zero, s.plus, np.where(s.q <= s.zero, s.minus, s.one))
 
 
 def _nan_shrinks(s):
-    return _not_zero(np.where(s.q > s.zero, s.plus, np.where(s.q == s.zero, s.one, s.minus)), s)
+    return np.where(s.q > s.zero, s.plus, np.where(s.q == s.zero, s.one, s.minus))
 
 
 def _nan_grows(s):
-    return _not_zero(np.where(s.q < s.zero, s.minus, np.where(s.q == s.zero, s.one, s.plus)), s)
-
-
-def _nan_to_zero(s):
-    return np.where(np.isnan(s.q), s.zero, _factor(s))
+    return np.where(s.q < s.zero, s.minus, np.where(s.q == s.zero, s.one, s.plus))
 
 
 def _only_shrinks(s):
-    return _not_zero(np.where(s.q < s.zero, s.minus, s.one), s)
+    return np.where(s.q < s.zero, s.minus, s.one)
 
 
-def _not_zero(factor, s):
-    return np.where(factor == s.zero, s.one, factor)
+def _mended(s):
+    return np.where(s.factor0 == s.zero, s.one, s.factor0)
+
+
+def _not_mended(s):
+    return s.factor0
+
+
+def _nan_to_zero(s):
+    return np.where(np.isnan(s.q), s.zero, _mended(s))
 
 
 def _flip_by_factor(s):
@@ -556,6 +561,9 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Round constants to the parameter's dtype, 16-bit ones by way of float32.", _through_single),
         a("constants rounded once", "constants", "16-bit constants are rounded once, not by way of float32.",
           "Round constants directly to the parameter's dtype.", _directly),
+        a("float16 lr rounded once", "constants", "A float16 lr is rounded once, other 16-bit constants by way of float32.",
+          "Round a float16 lr directly, other 16-bit constants by way of float32.", _half_lr_directly,
+          ("optax",)),
         a("float16 constants rounded once", "constants",
           "float16 constants are rounded once, bfloat16 ones by way of float32.",
           "Round float16 constants directly, bfloat16 ones by way of float32.", _as_numpy, ("NumPy with ml_dtypes",)),
@@ -613,8 +621,6 @@ def _catalogue() -> tuple[Alternative, ...]:
         # --- factor
         a("zero and NaN are neutral", "factor", "The step size changes only where the product is positive or negative.",
           "Grow if the product is > 0, shrink if it is < 0, and otherwise leave the step size alone.", _factor),
-        a("an eta- of 0 counts", "factor", "An eta- that rounds to 0 makes the step 0; torch then uses 1.",
-          "Use a factor that has rounded to 0.", _factor_unmended),
         a("a zero product grows", "factor", "A zero product counts as agreement, also at the first step.",
           "Grow where the product is >= 0.", _zero_grows),
         a("a zero product grows, but not at first", "factor",
@@ -626,11 +632,15 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Shrink where the product is neither > 0 nor == 0.", _nan_shrinks, ("optax",)),
         a("a NaN product grows", "factor", "What is neither < 0 nor == 0 grows: NaN, and an infinite first gradient.",
           "Grow where the product is neither < 0 nor == 0.", _nan_grows),
-        a("a NaN product makes the step the smallest", "factor",
-          "The factor is a sum over three masks, none of which holds for NaN, so that it is 0.",
-          "Let the factor be 0 where the product is NaN.", _nan_to_zero),
         a("steps never grow", "factor", "Agreement does not let the step grow.",
           "Leave the step size alone where the product is > 0.", _only_shrinks),
+        a("an eta- of 0 counts as 1", "mend", "A factor that has rounded to 0 is taken for 1, as torch does.",
+          "Use 1 instead of a factor that has rounded to 0.", _mended, ("torch",)),
+        a("an eta- of 0 counts", "mend", "An eta- that rounds to 0 makes the step 0; torch then uses 1.",
+          "Use a factor that has rounded to 0.", _not_mended),
+        a("a NaN product makes the step the smallest", "mend",
+          "The factor is a sum over three masks, none of which holds for NaN, so that it is 0.",
+          "Let the factor be 0 where the product is NaN.", _nan_to_zero),
         a("flip found by the factor", "flip", "A flip is where the factor equals eta-; if eta- rounds to 1, everywhere.",
           "Take for a flip where the factor equals eta-.", _flip_by_factor, ("torch", "TorchSharp", "MindSpore")),
         a("flip found by the sign", "flip", "A flip is where the product is negative.",

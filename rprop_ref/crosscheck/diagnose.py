@@ -28,7 +28,7 @@ FIRST = 3
 
 #: The greedy search keeps so many combinations, and so many deviations in each; it starts with so many cases, and
 #: adds as many at a time.
-BEAM, LONGEST, MORE = 6, 9, 4
+BEAM, LONGEST, MORE = 6, 12, 4
 
 
 @dataclass
@@ -213,7 +213,7 @@ class Search:
         return [_piece(some, self._quantities, self._signs) for some in groups.values()]
 
     def failures(self, changes: Changes, known: Iterable[int] = ()) -> list[int]:
-        """A few of the trajectories that a candidate does not reproduce: of each dtype, and short ones first."""
+        """A few of the trajectories that a candidate does not reproduce, of the first dtype that has such."""
         wrong: list[int] = []
         for rule, some in self._by_arithmetic([changes]):
             for group, piece in zip(self._groups, self.pieces, strict=True):
@@ -224,12 +224,13 @@ class Search:
                     agrees &= piece.matches(machine, t)[0]
                 wrong += [group[i] for i in np.unique(piece.batch.case[~agrees])]
         fresh = sorted(set(wrong) - set(known), key=lambda i: (self._trajectories[i].case.steps > 24, i))
-        chosen: list[int] = []
-        for i in fresh:
-            of_dtype = [k for k in chosen if self._trajectories[k].case.real == self._trajectories[i].case.real]
-            if len(of_dtype) < (MORE if not chosen or of_dtype else 1):
-                chosen.append(i)
-        return chosen[: 2 * MORE]
+        dtypes = {i: self._trajectories[i].case.real.name for i in fresh}
+        return [i for i in fresh if dtypes[i] == min(dtypes.values(), key=self.dtypes.index)][:MORE]
+
+    @property
+    def dtypes(self) -> list[str]:
+        """Those that there are, in the order of the cases."""
+        return list(dict.fromkeys(t.case.real.name for t in self._trajectories))
 
     def first_failure(self, changes: Changes) -> str:
         """The case and script that a candidate does not reproduce."""

@@ -150,8 +150,11 @@ class _Run:
 
     def _made(self, x: Array) -> Any:
         case = self.case
-        lr = case.lr.copy() if isinstance(case.lr, np.ndarray) else case.lr
-        return self.factory(x, lr=lr, etas=case.etas, step_sizes=case.step_sizes, maximize=case.maximize)
+        setting: dict[str, Any] = {"etas": case.etas, "step_sizes": case.step_sizes, "maximize": case.maximize}
+        setting["lr"] = case.lr.copy() if isinstance(case.lr, np.ndarray) else case.lr
+        if getattr(self.factory, "takes_objective", False):
+            setting["objective"] = case.objective
+        return self.factory(x, **setting)
 
     def _out(self, a: Array) -> Array:
         """A copy for the implementation: complex, if the case is."""

@@ -82,7 +82,7 @@ def _profiles() -> dict[str, Profile]:
          ("16 bits computed in float32, constants rounded",), 0.01, (1e-6, 50.0)),
         ("optax-0.2.8", "optax.rprop 0.2.8, XLA on the CPU", "irprop-",
          ("one step late", "not clamped when neutral", "stores the move", by_sign, "subnormals flushed",
-          "a NaN product shrinks", "NaN poisons"), 0.01, (1e-6, 50.0)),
+          "a NaN product shrinks", "NaN poisons", no_mending, "float16 lr rounded once"), 0.01, (1e-6, 50.0)),
         ("pints-0.6.1", "pints.IRPropMin 0.6.1 (float64)", "irprop-",
          ("memory starts as the first gradient", by_sign, no_mending, "NaN poisons",
           "writes zeros into the gradient"), 0.1, (1e-4, inf)),

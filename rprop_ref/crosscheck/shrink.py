@@ -47,7 +47,7 @@ def shrink(
         for candidate in _smaller(case, found):
             trials += 1
             again = first_failure(factory, claim, candidate, without, signs=signs)
-            if again is not None and (again.quantity == "error") == (found.quantity == "error"):
+            if again is not None and again.quantity == found.quantity:
                 case, found, smaller = candidate, again, True
                 break
             if trials >= TRIALS:

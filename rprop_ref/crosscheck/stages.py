@@ -23,6 +23,14 @@ Array = np.ndarray[Any, Any]
 STAGES = ("sense", "factor", "clamp", "move", "remember")
 
 
+def limits(kind: np.dtype[Any]) -> tuple[float, float, float]:
+    """The smallest subnormal, the smallest normal and the largest number of a dtype."""
+    if kind.name == "bfloat16":
+        return 2.0**-133, 2.0**-126, 2.0**127 * (2 - 2.0**-7)
+    info = np.finfo(kind)
+    return float(info.smallest_subnormal), float(info.tiny), float(info.max)
+
+
 class Slot(NamedTuple):
     """One exchangeable part of a stage, and what it works out."""
 
@@ -42,7 +50,8 @@ SLOTS = (
     Slot("sense", "recall", ("prev",)),
     Slot("sense", "product", ("q0",)),
     Slot("sense", "agreement", ("q",)),
-    Slot("factor", "factor", ("factor",)),
+    Slot("factor", "factor", ("factor0",)),
+    Slot("factor", "mend", ("factor",)),
     Slot("factor", "flip", ("flip",)),
     Slot("clamp", "base", ("base",)),
     Slot("clamp", "scale", ("scaled",)),
@@ -199,6 +208,9 @@ class _Known:
         return value
 
 
+#: Slots that do arithmetic; the others compare, choose and copy.
+_ARITHMETIC_SLOTS = ("product", "undo", "displace", "arrive", "stored")
+
 #: State that a step hands to the next, all of shape (rules, coordinates).
 _STATE = (
     "x",
@@ -299,12 +311,20 @@ class Machine:
             self._step()
 
     def _kept(self, a: Array) -> Array:
-        return self._flushed(a.astype(self._store))
+        return a.astype(self._store)
+
+    def _flushed_result(self, slot: str, result: Any, values: dict[str, Any]) -> Any:
+        """Only arithmetic flushes; what is merely kept or chosen stays as it is."""
+        if slot == "scale":
+            base, same = values["base"], values["factor"] == values["one"]
+            return np.where(same, result, np.where(base == self._flushed(base), self._flushed(result), values["zero"]))
+        return self._flushed(result) if slot in _ARITHMETIC_SLOTS else result
 
     def _flushed(self, a: Array) -> Array:
-        if not self._flush or a.dtype.kind in "bc" or a.dtype.itemsize == 2:
+        if not self._flush or a.dtype == np.float16:  # computed in float32, where none of them is subnormal
             return a
-        return np.where(np.abs(a) < np.finfo(a.dtype).tiny, np.copysign(a.dtype.type(0), a), a)
+        tiny = limits(a.dtype)[1]
+        return np.where(np.abs(a) < a.dtype.type(tiny), np.copysign(a.dtype.type(0), a), a)
 
     def evaluate_constants(self) -> None:
         """Work out the constants of the step that comes next."""
@@ -343,9 +363,7 @@ class Machine:
                     ):
                         result[rows] = other
             for name, result in zip(slot.outputs, results, strict=True):
-                if self._flush and isinstance(result, np.ndarray) and slot.name != "constants":
-                    result = self._flushed(result)
-                values[name] = result
+                values[name] = self._flushed_result(slot.name, result, values) if self._flush else result
 
     def _step(self) -> None:
         batch, t, state = self.batch, self.t, self.state
