@@ -110,9 +110,10 @@ def check(
     runs.add(drawn)
     report = runs.report()
     report.cases, report.random, report.left_out = len(cases), len(drawn), dict(left_out)
-    if report.verdict in (IDENTICAL, FAILED):
+    if not report.divergences or report.verdict == FAILED:
         return report
-    report.smallest = shrink(factory, claim, report.divergences[0], hidden, signs=runs.signs)
+    clearest = next((d for d in report.divergences if d.quantity != "error"), report.divergences[0])
+    report.smallest = shrink(factory, claim, clearest, hidden, signs=runs.signs)
     if diagnosis:
         report.diagnosis = diagnose(RULES[claim], runs.explainable(), runs.failed(), signs=runs.signs)
         if not report.diagnosis.explanations:
@@ -222,6 +223,7 @@ class _Runs:
         # Whether the memory that is shown is that of before maximize has negated it.
         self.turned: bool | None = None
         self.unsteady: set[int] = set()
+        self.refused: list[str] = []
 
     def add(self, cases: Sequence[Case]) -> None:
         """Run cases."""
@@ -237,8 +239,10 @@ class _Runs:
             found = divergence(wanted, got, signs=self.signs)
             self.wanted.append(wanted)
             self.seen.append(got)
-            self.found.append(found)
-            if found is not None and self.on_divergence is not None:
+            self.found.append(None if got.refused else found)
+            if got.refused:
+                self.refused.append(f"{case}: {got.error}")
+            elif found is not None and self.on_divergence is not None:
                 self.on_divergence(found)
                 self.on_divergence = None
 
@@ -253,6 +257,7 @@ class _Runs:
             verdict,
             far,
             divergences=found,
+            refused=self.refused,
             unsteady=[str(self.seen[i].case) for i in sorted(self.unsteady)],
             signs=self.signs,
             zeros=any(zeros_differ(a, b) for a, b in zip(self.wanted, self.seen, strict=True)),
@@ -261,7 +266,7 @@ class _Runs:
 
     def _verdict(self, found: list[Divergence]) -> tuple[str, float]:
         if not found and not self.unsteady:
-            return IDENTICAL, 0.0
+            return (FAILED, np.inf) if self.refused else (IDENTICAL, 0.0)
         if all(d.quantity == "error" for d in found) and not self.unsteady:
             # What it has done so far was right.
             return FAILED, np.inf
@@ -298,7 +303,7 @@ class _Runs:
             again = observe(self.factory, self.seen[i].case, self.hidden)
             if self.turned and again.case.maximize and again.prev is not None:
                 again.prev = -again.prev
-            if divergence(again, self.seen[i]) is not None and again.error == self.seen[i].error:
+            if divergence(again, self.seen[i]) is not None:
                 self.unsteady.add(i)
 
     def explainable(self) -> list[Trajectory]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -279,26 +281,46 @@ class _OpenCV:
     def _trained(self, iterations: int) -> Array:
         import cv2
 
-        # y = w u + b at u = 1 and u = -1: the squared error is least at the two targets.
-        w, b = (float(v) for v in self.target)
-        inputs, outputs = np.array([[1.0], [-1.0]], np.float32), np.array([[w + b], [b - w]])
-        network = cv2.ml.ANN_MLP_create()
-        network.setLayerSizes(np.array([1, 1], np.int32))
-        network.setActivationFunction(cv2.ml.ANN_MLP_IDENTITY)
-        network = _with_weights(network, inputs, outputs, self.x0)
-        network.setTrainMethod(cv2.ml.ANN_MLP_RPROP)
-        network.setRpropDW0(float(self.lr))
-        network.setRpropDWMinus(self.etas[0])
-        network.setRpropDWPlus(self.etas[1])
-        network.setRpropDWMin(self.step_sizes[0])
-        network.setRpropDWMax(self.step_sizes[1])
-        network.setTermCriteria((cv2.TERM_CRITERIA_MAX_ITER, iterations, 0))
-        data = cv2.ml.TrainData_create(inputs.astype(np.float32), cv2.ml.ROW_SAMPLE, outputs.astype(np.float32))
+        # Weights can only be set through the file format.
+        (w, b), (minus, plus), (low, high) = self.x0.tolist(), self.etas, self.step_sizes
+        text = _NETWORK.format(
+            lr=float(self.lr), minus=minus, plus=plus, low=low, high=high, iterations=iterations, w=w, b=b
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "network.yml")
+            file.write_text(text)
+            network = cv2.ml.ANN_MLP_load(str(file))
+        # y = w u + b, at u = 1 and u = -1: the squared error is least at the target.
+        w, b = self.target.tolist()
+        inputs, outputs = np.array([[1], [-1]], np.float32), np.array([[w + b], [b - w]], np.float32)
+        data = cv2.ml.TrainData_create(inputs, cv2.ml.ROW_SAMPLE, outputs)
         flags = cv2.ml.ANN_MLP_UPDATE_WEIGHTS + cv2.ml.ANN_MLP_NO_INPUT_SCALE + cv2.ml.ANN_MLP_NO_OUTPUT_SCALE
         network.train(data, flags)
         return np.array(network.getWeights(1), float).reshape(-1)
 
 
-def _with_weights(network: Any, inputs: Array, outputs: Array, weights: Array) -> Any:
-    """The network with these weights; they can only be set through its file format."""
-    raise NotImplementedError
+_NETWORK = """%YAML:1.0
+---
+opencv_ml_ann_mlp:
+   format: 3
+   layer_sizes: [ 1, 1 ]
+   activation_function: IDENTITY
+   min_val: 0.
+   max_val: 0.
+   min_val1: 0.
+   max_val1: 0.
+   training_params:
+      train_method: RPROP
+      dw0: {lr!r}
+      dw_plus: {plus!r}
+      dw_minus: {minus!r}
+      dw_min: {low!r}
+      dw_max: {high!r}
+      term_criteria:
+         iterations: {iterations}
+   input_scale: [ 1., 0. ]
+   output_scale: [ 1., 0. ]
+   inv_output_scale: [ 1., 0. ]
+   weights:
+      - [ {w!r}, {b!r} ]
+"""

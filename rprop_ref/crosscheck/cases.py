@@ -34,6 +34,8 @@ FEATURES = (
     "lr per coordinate",
     "same array",
     "scripts",
+    "objectives",
+    "lr outside step_sizes",
 )
 
 
@@ -263,11 +265,7 @@ class _Maker:
         """One case; scripts that are shorter than the longest end with zeros."""
         scripts = list(scripts)
         steps = max(len(g) for _, g, _ in scripts)
-        if "maximize" in setting:
-            needs = (*needs, "maximize")
-        for feature in ("etas", "step_sizes"):
-            if feature in setting:
-                needs = (*needs, feature)
+        needs = (*needs, *_needed(setting))
         with np.errstate(all="ignore"):
             g = np.array([[*g, *[0.0] * (steps - len(g))] for _, g, _ in scripts]).T.astype(self.kind)
             x0 = np.array([x for _, _, x in scripts]).astype(self.kind)
@@ -292,8 +290,19 @@ class _Maker:
         g = np.zeros((steps, len(x0)), self.kind)
         loss = tuple(_LOSSES[t % len(_LOSSES)] for t in range(steps))
         case = Case(name, reason, self.dtype, g, np.array(x0).astype(self.kind), loss=loss, objective=objective)
-        needs = frozenset(f for f in ("maximize", "etas", "step_sizes") if f in setting)
-        self.cases.append(replace(case, scripts=tuple(f"x[{i}]" for i in range(len(x0))), needs=needs, **setting))
+        needs = [*_needed(setting), *([] if len(x0) == 2 and isinstance(objective, Quadratic) else ["objectives"])]
+        names = tuple(f"x[{i}]" for i in range(len(x0)))
+        self.cases.append(replace(case, scripts=names, needs=frozenset(needs), **setting))
+
+
+def _needed(setting: Mapping[str, Any]) -> list[str]:
+    """What a setting needs of an implementation."""
+    needs = [name for name in ("maximize", "etas", "step_sizes") if setting.get(name)]
+    low, high = setting.get("step_sizes", (1e-6, 50.0))
+    lr = setting.get("lr", 0.1)
+    if not isinstance(lr, np.ndarray) and not 0 < low <= lr <= high < np.inf:
+        needs.append("lr outside step_sizes")
+    return needs
 
 
 def catalogue(dtypes: Sequence[str] | None = None) -> list[Case]:
@@ -516,10 +525,13 @@ def _random_case(rng: np.random.Generator, dtypes: Sequence[str], i: int, allowe
         if special:
             chosen = np.where(rng.random((steps, n)) < 0.1, rng.choice(special, (steps, n)), chosen)
     setting: dict[str, Any] = {"lr": float(rng.choice([0.1, 0.01, 1.0, 0.3, 100.0, 0.0]))}
+    plain = dict(setting, lr=0.1)
     if allowed("etas") and rng.random() < 0.5:
         setting["etas"] = float(rng.choice([0.5, 0.3, 0.9, 0.7])), float(rng.choice([1.2, 1.05, 1.5, 3.0]))
     if allowed("step_sizes") and rng.random() < 0.5:
         setting["step_sizes"] = float(rng.choice([1e-6, 0.0, 0.05])), float(rng.choice([50.0, 1.0, 0.2]))
+    if not allowed("lr outside step_sizes") and "lr outside step_sizes" in _needed(setting):
+        setting = plain
     if allowed("maximize"):
         setting["maximize"] = bool(rng.random() < 0.25)
     if allowed("none") and rng.random() < 0.25:

@@ -128,8 +128,12 @@ def _memory(s):
     return s.memory
 
 
+def _zero_first(s):
+    return s.recalled
+
+
 def _first_gradient(s):
-    return np.where(s.first, s.g, s.memory)
+    return np.where(s.first, s.g, s.recalled)
 
 
 def _callers_array(s):
@@ -588,11 +592,8 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Take gradients below 1e-13 for zero.", _small_gradient_is_zero(1e-13), ("Encog",)),
         a("gradients under 1e-27 are zero", "filter", "A gradient below 1e-27 in absolute value counts as zero.",
           "Take gradients below 1e-27 for zero.", _small_gradient_is_zero(1e-27), ("Neuroph",)),
-        a("memory starts at zero", "recall", "The stored gradient is zero before the first step.",
-          "Start with a stored gradient of zero; keep a copy of each gradient, and save it with the state.", _memory),
-        a("memory starts as the first gradient", "recall",
-          "The first gradient is compared with itself, so the first move is eta+ times the first step size.",
-          "Start with the first gradient as the stored one.", _first_gradient, ("PINTS", "trainrp")),
+        a("memory is a copy", "recall", "What was stored is what is compared.",
+          "Keep a copy of each gradient (negated, if maximizing), and save it with the state.", _memory),
         a("memory is the caller's array", "recall",
           "Keeps a reference to the gradient array instead of a copy: a caller who fills the same array again "
           "makes every gradient agree with itself.",
@@ -602,6 +603,11 @@ def _catalogue() -> tuple[Alternative, ...]:
         a("memory holds the gradient before maximize", "recall",
           "Stores the gradient as given but compares it with the negated one: under maximize all is reversed.",
           "Store the gradient before maximize negates it.", _memory_before_turning),
+        a("memory starts at zero", "start", "The stored gradient is zero before the first step.",
+          "Start with a stored gradient of zero.", _zero_first),
+        a("memory starts as the first gradient", "start",
+          "The first gradient is compared with itself, so the first move is eta+ times the first step size.",
+          "Start with the first gradient as the stored one.", _first_gradient, ("PINTS", "trainrp")),
         a("product in the dtype", "product", "Compares by the product of the two gradients, which may underflow to 0.",
           "Multiply the two gradients in the parameter's dtype.", _product, ("torch", "optax", "Paddle")),
         a("signs compared", "product", "Compares the signs of the two gradients, so no product underflows.",

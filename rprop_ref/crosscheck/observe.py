@@ -36,6 +36,11 @@ class Trajectory:
     error: str | None = None
 
     @property
+    def refused(self) -> bool:
+        """Whether there was an error before the first step was made."""
+        return self.error is not None and not self.steps
+
+    @property
     def steps(self) -> int:
         """How many steps were made; fewer than the case has if there was an error."""
         return len(self.x)
@@ -295,7 +300,7 @@ def divergence(wanted: Trajectory, got: Trajectory, *, signs: bool = False) -> D
         return Divergence(
             case, step + 1, coordinate, quantity, target[step, coordinate], values[step, coordinate], float(far)
         )
-    if got.error is not None:
+    if got.error is not None and got.error != wanted.error:
         return Divergence(case, steps + 1, 0, "error", None, got.error, np.inf)
     return None
 

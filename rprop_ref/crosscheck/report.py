@@ -56,6 +56,8 @@ class Report:
         How many cases of the catalogue, and how many at random, were run.
     left_out : dict of str to int
         How many cases needed something that the implementation does not have.
+    refused : list of str
+        Cases that ended with an error before the first step, and the error.
     unsteady : list of str
         Cases that gave other results when they were run again.
     signs : bool
@@ -77,6 +79,7 @@ class Report:
     cases: int = 0
     random: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     unsteady: list[str] = field(default_factory=list)
     signs: bool = False
     zeros: bool = False
@@ -118,14 +121,18 @@ class Report:
 
     def _lines(self) -> list[str]:
         lines = [self.headline]
-        failed = len(self.divergences)
+        agree = self.cases + self.random - len(self.divergences) - len(self.refused)
         lines.append(
-            f"{self.cases + self.random - failed} of {self.cases + self.random} cases agree "
+            f"{agree} of {self.cases + self.random} cases agree "
             f"({self.cases} of the catalogue, {self.random} at random); compared: {', '.join(self.compared)}"
             f"{', prev by its sign' if self.signs else ''}."
         )
         if self.left_out:
             lines.append("Left out: " + ", ".join(f"{n} ({what})" for what, n in self.left_out.items()) + ".")
+        if self.refused:
+            lines.append(f"Refused: {_plural(len(self.refused), 'case')}, the first of them {self.refused[0]}")
+            if self.verdict == FAILED:
+                lines.append("What an implementation does not have can be left out with without= and dtypes=.")
         if self.zeros:
             lines.append("Some zeros have the other sign; that counts as equal.")
         for name in self.unsteady[:3]:
@@ -207,6 +214,7 @@ class Report:
             "cases": self.cases,
             "random": self.random,
             "left_out": self.left_out,
+            "refused": self.refused,
             "unsteady": self.unsteady,
             "compared": list(self.compared),
             "prev_holds_signs": self.signs,
