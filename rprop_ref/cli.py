@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .crosscheck import command
+from .crosscheck import command as crosscheck
 
 BLAS_THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
@@ -35,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     referee = commands.add_parser(
         "crosscheck",
         help="compare another implementation of Rprop with a rule, to the bit",
-        description=command.DESCRIPTION,
+        description=crosscheck.DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_arguments(referee)
-    referee.set_defaults(run=command.run)
+    crosscheck.add_arguments(referee)
+    referee.set_defaults(run=crosscheck.run)
 
     arguments = parser.parse_args(argv)
     if argv is None and not BLAS_THREADS.keys() <= os.environ.keys():

@@ -476,7 +476,7 @@ def _objectives(make: _Maker) -> None:
     c, a = np.array([1, 0.01, 100, 1, 7, 0.5]).astype(kind), np.array([1, -2, 0.3, 0, 0.01, 5]).astype(kind)
     start = [0.0, 1.0, -1.0, 2.0, 0.5, 0.1]
     make.close("a quadratic", "a run, not a script", Quadratic(c, a), start, 40)
-    plane = Quadratic(np.array([1, 2]).astype(kind), np.array([0.3, -0.7]).astype(kind))
+    plane = Quadratic(np.array([1, 2]).astype(kind), np.array([81 / 256, -185 / 256]).astype(kind))
     for name, reason, setting in (
         ("two dimensions", "a run that can be made by a network of one neuron", {}),
         ("two dimensions, large steps", "first steps above the limit", {"lr": 2.0, "step_sizes": (1e-6, 0.5)}),

@@ -147,9 +147,8 @@ class Program:
             raise self._failure(f"it speaks protocol {hello.get('protocol')!r}, not {VERSION}")
         self.name = str(hello.get("name", self.command[0]))
         self.dtypes = tuple(d for d in hello.get("dtypes", ["float64"]) if d in (*REALS, *COMPLEX))
-        has = {str(f) for f in hello.get("has", [])}
-        self.lacks = tuple(f for f in FEATURES if f not in has and f != "same array")
-        self.has = has
+        self.has = frozenset(str(f) for f in hello.get("has", []))
+        self.lacks = tuple(f for f in FEATURES if f in hello.get("lacks", []))
 
     def _failure(self, text: str) -> CouldNotRun:
         """End the program that does not keep to the protocol; the next run starts another."""
