@@ -421,6 +421,10 @@ def _wrong_way(s):
     return s.x - _sign(s.memory, s) * s.base
 
 
+def _back_and_forth(s):
+    return (s.x - s.sign * s.base) + s.sign * s.new_size
+
+
 def _move_not_saved(s):
     return np.where(s.resumed, s.x, _recomputed(s))
 
@@ -478,6 +482,10 @@ def _clear(s):
 
 def _keep(s):
     return s.stored
+
+
+def _negated(s):
+    return -s.stored
 
 
 def _older(s):
@@ -732,6 +740,10 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Take back the new step size instead of the old.", _shrunk_step),
         a("takes back the wrong way", "undo", "Repeats the last move instead of taking it back.",
           "Subtract where the last move should be added back.", _wrong_way),
+        a("goes back and forth again", "undo",
+          "Takes a step back by the old step size, then one forth by the new one.",
+          "Step along the new gradient by the old step size, then against it by the new one.", _back_and_forth,
+          ("neurolab's TrainRpropM",)),
         a("last move lost on resume", "undo", "The last move is not part of what is saved, so it cannot be taken back.",
           "Leave the last move out of the saved state.", _move_not_saved),
         a("moves by the new step size", "length", "The step size is adapted first, and then used.",
@@ -760,6 +772,8 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Store zero at a change of sign.", _clear),
         a("memory kept at a flip", "at_flip", "The new gradient is stored at a flip as always.",
           "Store the gradient at a change of sign, too.", _keep, ("neurolab", "trainrp")),
+        a("memory negated at a flip", "at_flip", "At a flip the negative of the gradient is stored.",
+          "Store the negative of the gradient at a change of sign.", _negated, ("neurolab's TrainRpropM",)),
         a("memory not updated at a flip", "at_flip", "At a flip the memory keeps the gradient of before.",
           "Leave the memory alone at a change of sign.", _older),
         a("zero is remembered", "memory", "A zero gradient is stored, so that the next step is neutral.",

@@ -132,10 +132,13 @@ class _Run:
                 rule.load(state)
             if t in case.edits:
                 rule.set(**case.edits[t])
-            raw = case.g[t] if case.objective is None else case.objective.gradient(x[None, :])[0]
+            raw = case.g[t]
+            if case.objective is not None:
+                with np.errstate(all="ignore"):
+                    raw = case.objective.gradient(x[None, :])[0]
             if t in case.none:
                 answer = rule.step(None, loss=case.loss[t])
-                given = raw
+                given = np.zeros_like(raw)
             else:
                 g = self._out(raw)
                 if case.reused:

@@ -63,6 +63,7 @@ class Runner:
         now = self._batch
         now.none[1] = grad is None
         now.loss[1] = np.nan if loss is None else loss
+        now.g[1] = 0
         if grad is not None:
             now.g[1] = self._reals(np.asarray(grad, self.dtype))
             now.reused[:] = grad is self._last

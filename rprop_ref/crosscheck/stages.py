@@ -371,10 +371,13 @@ class Machine:
         if t and batch.varies[t]:
             self.evaluate_constants()
         work = self._work
+        if self._store != batch.dtype and batch.resumed[t].any():
+            # What was saved are the parameters as the caller has them.
+            self.state["x"] = state["x"] = np.where(batch.resumed[t], self.x.astype(self._store), state["x"])
         given = np.broadcast_to(batch.g[t], state["x"].shape)
         if batch.closed:
             given = given.copy()
-            x = self.x
+            x = self.x if t else np.broadcast_to(batch.x0, given.shape)
             for columns, objective in batch.closed:
                 given[:, columns] = objective.gradient(x[:, columns])
         one_row = {
