@@ -207,7 +207,7 @@ SINGLES = [
 @pytest.mark.parametrize("name", SINGLES)
 def test_a_single_deviation_is_named(name):
     dtypes = ["float64", "float16"] if CATALOGUE[name].slot in ("constants", ARITHMETIC) else ["float64"]
-    if name == "subnormals flushed":
+    if name in ("subnormals flushed", "flip found by the sign"):
         dtypes = ["float32"]
     report, found = diagnosed("irprop-", [name], dtypes=dtypes, random=20)
     assert {name} in found
@@ -329,7 +329,8 @@ def test_the_report_in_all_its_forms():
 def test_the_smallest_script_is_one_that_runs_and_shows_it():
     report = check(mutant("irprop-", ["zero leaves the memory"]), dtypes=["float64"], random=5)
     assert report.smallest.case.size == 1
-    assert list(report.smallest.case.g.ravel()) == [1, 0, 1]
+    assert list(report.smallest.case.g.ravel()) == [1, 0]  # prev shows it at once
+    assert report.smallest.quantity == "prev"
     text = report.script('from rprop_ref import crosscheck; factory = crosscheck.mutant("irprop-", ["zero leaves the memory"])')
     assert len(text.splitlines()) <= 14
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
@@ -438,7 +439,7 @@ def test_profiles_make_the_first_moves_that_their_packages_make():
 def test_a_profile_is_known_by_its_deviations(name):
     known = profile(name)
     run = known(np.zeros(3))
-    assert run.step_size[0] == known.lr
+    assert run.step_size[0] == pytest.approx(known.lr)
     best = crosscheck.closest_profiles(known, dtypes=["float64"])
     assert best[0][1] == best[0][2]
     equals = {row[0] for row in best if row[1] == row[2]}

@@ -430,6 +430,11 @@ def _not_finite(make: _Maker) -> None:
         ("NaN, zero", (1, nan, 0, 1, 1, 0, nan, 1), 0.0),
         ("no NaN beside them", (1, 1, 1, 1, -1, -1, -1, 1), 0.0),
     ), needs=["nan"])  # fmt: skip
+    first = (("NaN first", (nan, 1, 1, -1, 1, 1), 0.0), ("NaN later", (1, nan, 1, 1, -1, nan), 0.0))
+    make.add("NaN gradients, lr above the limits", "whether a step with a NaN is a step at all", first,
+             needs=["nan"], lr=1000.0)  # fmt: skip
+    make.add("NaN gradients, infinite steps", "whether a step with a NaN moves by 0 times its size", first,
+             needs=["nan", "inf"], lr=inf, step_sizes=(0.0, inf))  # fmt: skip
     make.add("NaN gradient, one coordinate", "the same in one dimension", (
         ("NaN after one gradient", (1, nan, 1, 1, 1, -1, 1, 1), 0.0),
     ), needs=["nan"], lr=0.2)  # fmt: skip

@@ -137,7 +137,7 @@ def _first_gradient(s):
 
 
 def _callers_array(s):
-    return np.where(s.reused & ~s.first, s.g, s.memory)
+    return np.where(s.reused & ~s.first & ~s.resumed, s.g, s.memory)
 
 
 def _memory_not_saved(s):

@@ -88,10 +88,16 @@ class _Piece:
     def matches(self, machine: Machine, t: int) -> Array:
         """For each rule and coordinate: whether step t agrees."""
         agrees = np.ones((machine.alive.size, machine.batch.size), bool)
-        for quantity, (values, counts) in self.seen.items():
-            if counts[t].any():
-                agrees &= same(quantity, getattr(machine, quantity), values[t], signs=self.signs) | ~counts[t]
+        for quantity in self.seen:
+            agrees &= self.matches_in(quantity, machine, t)
         return agrees
+
+    def matches_in(self, quantity: str, machine: Machine, t: int) -> Array:
+        """The same for one quantity."""
+        values, counts = self.seen[quantity]
+        if not counts[t].any():
+            return np.ones((machine.alive.size, machine.batch.size), bool)
+        return same(quantity, getattr(machine, quantity), values[t], signs=self.signs) | ~counts[t]
 
 
 def _piece(trajectories: Sequence[Trajectory], quantities: Sequence[str], signs: bool) -> _Piece:
@@ -249,13 +255,17 @@ class Search:
 
     @staticmethod
     def _score(machine: Machine, piece: _Piece) -> Array:
-        alive = np.ones((machine.alive.size, piece.batch.size), bool)
-        reached = np.zeros(alive.shape)
+        shape = (machine.alive.size, piece.batch.size)
+        # Each quantity counts by itself: two deviations may have to come together before a step is right as a whole.
+        alive = {quantity: np.ones(shape, bool) for quantity in piece.seen}
+        reached = np.zeros(shape)
         for t in range(piece.batch.steps):
             machine.step()
-            alive &= piece.matches(machine, t)
-            reached += alive & (t < piece.steps)
-        return np.stack([alive.sum(axis=1), (reached / np.maximum(piece.steps, 1)).sum(axis=1)], axis=1)
+            for quantity, rows in alive.items():
+                rows &= piece.matches_in(quantity, machine, t)
+                reached += rows & (t < piece.steps)
+        whole = np.logical_and.reduce(list(alive.values())).sum(axis=1)
+        return np.stack([whole, (reached / (len(alive) * np.maximum(piece.steps, 1))).sum(axis=1)], axis=1)
 
 
 def diagnose(
