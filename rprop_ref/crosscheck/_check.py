@@ -297,13 +297,13 @@ class _Runs:
 
     def _run_again(self) -> None:
         """Run some failing cases again; differences that come and go explain nothing."""
-        failed = [i for i, d in enumerate(self.found) if d is not None]
+        failed = [i for i, d in enumerate(self.found) if d is not None and d.quantity != "error"]
         special = [i for i in failed if not np.isfinite(self.seen[i].case.g.astype(np.float64)).all()]
         for i in dict.fromkeys((*failed[:AGAIN], *special[:AGAIN])):
             again = observe(self.factory, self.seen[i].case, self.hidden)
             if self.turned and again.case.maximize and again.prev is not None:
                 again.prev = -again.prev
-            if divergence(again, self.seen[i]) is not None:
+            if again.steps < self.seen[i].steps or divergence(again, self.seen[i]) is not None:
                 self.unsteady.add(i)
         if self.unsteady & set(special):
             # What comes of a NaN is not defined; it may have come out the same twice by chance.

@@ -471,7 +471,7 @@ def _use(make: _Maker) -> None:
     make.add("etas set anew", "later etas hold", needs=["set"], edits={3: {"etas": (0.3, 1.7)}})
     make.add("limits set anew", "later limits hold, also on neutral steps", needs=["set"],
              edits={2: {"step_sizes": (0.2, 0.25)}, 7: {"step_sizes": (1e-6, 0.02)}})  # fmt: skip
-    for steps in ((2,), (1, 4), (3, 6, 7)):
+    for steps in ((2,), (1, 4), (3, 6, 7), (5, 8, 9, 10)):
         make.add(f"resumed before step {', '.join(str(t + 1) for t in steps)}", "everything is saved", needs=["save"],
                  resumed=frozenset(steps), loss=(1, 2, 3, 4, 3, 4, 5, 6, 5, 6, 7, 8))  # fmt: skip
     n = len(_BASICS)

@@ -525,7 +525,8 @@ def _go_on(s):
 
 
 def _halt_at_zero(s):
-    resting = np.logical_and.reduceat(np.broadcast_to(s.new_prev == s.zero, s.g.shape), s.starts, axis=1)
+    kept = np.where(s.skipped, s.memory, s.new_prev)
+    resting = np.logical_and.reduceat(kept == s.zero, s.starts, axis=1)
     return resting[:, s.case]
 
 

@@ -361,21 +361,29 @@ def _grown(
     known = {frozenset(c): float(v) for c, v in zip(best, search.scores(best, pieces).sum(axis=1), strict=True)}
     named = {frozenset(c): c for c in best}
     top = max(known.values())
+    single = tuple((a,) for a in alternatives(rule))
+    additions: tuple[Changes, ...] = single
     while top < perfect and max(len(c) for c in best) < LONGEST:
         grown = {}
-        for changes in best:
-            for a in alternatives(rule):
-                larger = (*(c for c in changes if c.slot != a.slot), a)
+        for changes in best if additions is single else best[:1]:
+            for added in additions:
+                taken = {a.slot for a in added}
+                larger = (*(c for c in changes if c.slot not in taken), *added)
                 if frozenset(larger) not in known:
                     grown[frozenset(larger)] = larger
         candidates = list(grown.values())
         values = search.scores(candidates, pieces).sum(axis=1) if candidates else np.zeros(0)
         known.update((frozenset(c), float(v)) for c, v in zip(candidates, values, strict=True))
         named.update(grown)
-        if values.max(initial=0) <= top:
+        if values.max(initial=0) > top:
+            top = float(values.max())
+            additions = single
+        elif additions is single:
+            # None helps alone; but one may have to make room for another.
+            additions = _combinations(rule, 2)
+        else:
             break
-        top = float(values.max())
-        best = [named[key] for key in sorted(known, key=lambda key: -known[key])[:BEAM]]
+        best = [named[key] for key in sorted(known, key=lambda key: (-known[key], len(key)))[:BEAM]]
     best = [named[key] for key in sorted(known, key=lambda key: (-known[key], len(key)))[: 2 * BEAM]]
     return best, top >= perfect
 
