@@ -136,7 +136,9 @@ def test_pints_starts_with_the_first_gradient_and_writes_to_it():
     pints = pytest.importorskip("pints", reason="needs the extra 'referee'")
     with np.errstate(all="ignore"):
         report = check(
-            adapters.from_pints(pints.IRPropMin), dtypes=["float64"], without=["etas", "maximize", "lr outside step_sizes"]
+            adapters.from_pints(pints.IRPropMin),
+            dtypes=["float64"],
+            without=["etas", "maximize", "lr outside step_sizes"],
         )
     assert {
         "memory starts as the first gradient",

@@ -23,7 +23,7 @@ ROOT = Path(rprop_ref.__file__).parent.parent
 CLIENTS = ROOT / "examples" / "crosscheck"
 
 #: A client in a few lines: iRprop- in float64. Tests spoil it here and there.
-CLIENT = '''
+CLIENT = """
 import json, sys
 def numbers(texts): return [float.fromhex(t) for t in texts]
 for line in sys.stdin:
@@ -47,7 +47,7 @@ for line in sys.stdin:
         a = {"x_hex": [v.hex() for v in x]}
         if t == 3: SPOIL
     print(json.dumps(a), flush=True)
-'''
+"""
 
 
 def client(tmp_path, spoil="pass"):
@@ -128,7 +128,9 @@ def test_a_c_program_with_a_mistake_is_told_what_it_is(tmp_path):
     if compiler is None:
         pytest.skip("needs a C compiler")
     source = (CLIENTS / "rprop.c").read_text()
-    wrong = source.replace("        prev[i] = gi;\n", "").replace("        if (product < 0)\n            gi = 0;", "        prev[i] = product < 0 ? 0 : gi;")
+    wrong = source.replace("        prev[i] = gi;\n", "").replace(
+        "        if (product < 0)\n            gi = 0;", "        prev[i] = product < 0 ? 0 : gi;"
+    )
     assert wrong != source
     (tmp_path / "wrong.c").write_text(wrong)
     subprocess.run([compiler, "-o", tmp_path / "wrong", tmp_path / "wrong.c", "-lm"], check=True)

@@ -1,6 +1,7 @@
 """The referee: is this Rprop right, and if not, where does it part from the rule, and which mistake is it?
 
-`check` runs an implementation, given as a factory, on some two hundred cases and compares every bit with one of the
+`check` runs an implementation, given as a factory, on some two hundred cases and compares every bit with one of
+the
 five rules. What differs is explained by a search through known deviations. ``docs/crosscheck.md`` is the guide.
 """
 

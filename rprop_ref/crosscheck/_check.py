@@ -34,7 +34,8 @@ def check(
     diagnosis: bool = True,
     on_divergence: Callable[[Divergence], Any] | None = None,
 ) -> Report:
-    """Compare an implementation of Rprop with the rule it claims to be, to the bit, and name what it does otherwise.
+    """Compare an implementation of Rprop with the rule it claims to be, to the bit, and name what it does
+    otherwise.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ def check(
         The rule. "paper" is the algorithm box of torch's page: no product that underflows, one limit in each
         branch.
     dtypes : sequence of str, optional
-        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones (bfloat16
-        if ml_dtypes is installed).
+        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones
+        (bfloat16 if ml_dtypes is installed).
     without : iterable of str, optional
         What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
         "none", "set", "save", "lr per coordinate", "same array"; also "prev" and "step_size", to not compare them.
@@ -66,7 +67,8 @@ def check(
     Returns
     -------
     Report
-        ``print(report)``; ``report.agrees``, ``report.first_divergence``, ``report.diagnosis``, ``report.to_json()``.
+        ``print(report)``; ``report.agrees``, ``report.first_divergence``, ``report.diagnosis``,
+        ``report.to_json()``.
 
     Raises
     ------

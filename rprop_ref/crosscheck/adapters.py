@@ -218,8 +218,8 @@ def from_paddle(optimizer: Any) -> Factory:
     Parameters
     ----------
     optimizer : type
-        Called as ``optimizer(learning_rate=, learning_rate_range=, etas=, parameters=)``. Gradients are negated under
-        `maximize` by the factory.
+        Called as ``optimizer(learning_rate=, learning_rate_range=, etas=, parameters=)``. Gradients are negated
+        under `maximize` by the factory.
     """
 
     def factory(x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _Paddle:
@@ -290,7 +290,8 @@ class _Pints:
 def from_opencv() -> Factory:
     """A factory from the RPROP training of OpenCV's ``ANN_MLP``: a network of one linear neuron.
 
-    Its gradients cannot be chosen, and a training that is continued starts anew. So each step trains once more from
+    Its gradients cannot be chosen, and a training that is continued starts anew. So each step trains once more
+    from
     the start, one iteration longer, towards the minimum of a quadratic in two dimensions (weight and bias). Use
     ``check(from_opencv(), dtypes=["float64"], without=["scripts", "maximize"])``.
     """

@@ -97,7 +97,8 @@ class _Piece:
         values, counts = self.seen[quantity]
         if not counts[t].any():
             return np.ones((machine.alive.size, machine.batch.size), bool)
-        return same(quantity, getattr(machine, quantity), values[t], signs=self.signs) | ~counts[t]
+        agrees: Array = same(quantity, getattr(machine, quantity), values[t], signs=self.signs) | ~counts[t]
+        return agrees
 
 
 def _piece(trajectories: Sequence[Trajectory], quantities: Sequence[str], signs: bool) -> _Piece:
@@ -182,7 +183,7 @@ class Search:
             machine = Machine(rule, some, piece.batch)
             for t in range(piece.batch.steps):
                 machine.step()
-                machine.keep(piece.matches(machine, t).all(axis=1))
+                machine.keep(np.logical_and.reduce(piece.matches(machine, t), axis=1))
                 if not machine.alive.size:
                     break
             kept += [some[i] for i in machine.alive]
@@ -256,14 +257,15 @@ class Search:
     @staticmethod
     def _score(machine: Machine, piece: _Piece) -> Array:
         shape = (machine.alive.size, piece.batch.size)
-        # Each quantity counts by itself: two deviations may have to come together before a step is right as a whole.
+        # Each quantity counts by itself: two deviations may have to come together before a step is right as a
+        # whole.
         alive = {quantity: np.ones(shape, bool) for quantity in piece.seen}
         reached = np.zeros(shape)
         for t in range(piece.batch.steps):
             machine.step()
-            for quantity, rows in alive.items():
-                rows &= piece.matches_in(quantity, machine, t)
-                reached += rows & (t < piece.steps)
+            for quantity in alive:
+                alive[quantity] &= piece.matches_in(quantity, machine, t)
+                reached += alive[quantity] & (t < piece.steps)
         whole = np.logical_and.reduce(list(alive.values())).sum(axis=1)
         return np.stack([whole, (reached / (len(alive) * np.maximum(piece.steps, 1))).sum(axis=1)], axis=1)
 
@@ -353,9 +355,7 @@ def _beam(search: Search, rule: Rule) -> list[Changes]:
             return best
 
 
-def _grown(
-    search: Search, rule: Rule, best: list[Changes], pieces: list[_Piece]
-) -> tuple[list[Changes], bool]:
+def _grown(search: Search, rule: Rule, best: list[Changes], pieces: list[_Piece]) -> tuple[list[Changes], bool]:
     """Larger combinations that reproduce more of these pieces, and whether the first reproduces all of them."""
     perfect = 2 * sum(p.batch.size for p in pieces)
     known = {frozenset(c): float(v) for c, v in zip(best, search.scores(best, pieces).sum(axis=1), strict=True)}
