@@ -1,12 +1,10 @@
 """How often the referee names a mistake: every known deviation, every pair, 2,000 triples, and 50 unknown rules.
 
 What `check` lists for a mutant are all sets of deviations of the smallest size whose trajectories are the
-mutant's to
-the bit on every case. So the figure follows from the trajectories themselves: they are computed for all mutants at
-once, and condensed to a number each. A second, held-out set of cases, drawn at random, tells whether two mutants
-that
-the catalogue cannot tell apart are equal indeed; a name that fails there would be a wrong one. A sample of the
-same mutants goes through `check` as a user would call it, one step at a time.
+mutant's to the bit on every case. So the figure follows from the trajectories themselves: they are computed for
+all mutants at once, and condensed to a number each. A second, held-out set of cases, drawn at random, tells
+whether two mutants that the catalogue cannot tell apart are equal indeed; a name that fails there would be a wrong
+one. A sample of the same mutants goes through `check` as a user would call it, one step at a time.
 """
 
 from __future__ import annotations
@@ -52,8 +50,8 @@ def random_combinations(rule: Rule, size: int, count: int) -> list[Changes]:
 
 
 def signatures(rule: Rule, mutants: Sequence[Changes], cases: Sequence[Case]) -> Array:
-    """A number for each mutant: equal for trajectories that are equal to the bit (any NaN, and zeros, being
-    equal).""" result = np.zeros(len(mutants), np.uint64)
+    """A number for each mutant, equal where trajectories are, to the bit (NaNs are equal, and so are zeros)."""
+    result = np.zeros(len(mutants), np.uint64)
     rng = np.random.default_rng(7)
     groups: dict[Alternative, list[int]] = defaultdict(list)
     for i, changes in enumerate(mutants):

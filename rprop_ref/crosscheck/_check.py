@@ -34,8 +34,7 @@ def check(
     diagnosis: bool = True,
     on_divergence: Callable[[Divergence], Any] | None = None,
 ) -> Report:
-    """Compare an implementation of Rprop with the rule it claims to be, to the bit, and name what it does
-    otherwise.
+    """Compare an implementation of Rprop with the rule it claims to be, to the bit, and name what differs.
 
     Parameters
     ----------
@@ -54,7 +53,9 @@ def check(
         (bfloat16 if ml_dtypes is installed).
     without : iterable of str, optional
         What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
-        "none", "set", "save", "lr per coordinate", "same array"; also "prev" and "step_size", to not compare them.
+        "none", "set", "save", "lr per coordinate", "same array" (gradients that are always given in the same
+        array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other than
+        quadratics in two dimensions). Also "prev" and "step_size": then these are not compared.
     random : int, optional
         How many cases are drawn at random, beside those of the catalogue.
     seed : int, optional

@@ -78,8 +78,7 @@ def _nearest(a, dtype):
     if dtype.name != "bfloat16":
         return a.astype(dtype)
     single = a.astype(np.float32)
-    # Where rounding to float32 has landed half way between two bfloat16, one float32 towards `a` decides as a
-    # does.
+    # Where rounding to float32 has landed half way between two bfloat16, the next float32 decides as `a` does.
     half_way = (single.view(np.uint32) & 0xFFFF) == 0x8000
     towards = np.nextafter(single, np.where(a > single, np.inf, -np.inf).astype(np.float32))
     return np.where(half_way & (a != single), towards, single).astype(dtype)

@@ -257,8 +257,7 @@ class Search:
     @staticmethod
     def _score(machine: Machine, piece: _Piece) -> Array:
         shape = (machine.alive.size, piece.batch.size)
-        # Each quantity counts by itself: two deviations may have to come together before a step is right as a
-        # whole.
+        # Each quantity counts by itself: two deviations may have to meet before a step is right as a whole.
         alive = {quantity: np.ones(shape, bool) for quantity in piece.seen}
         reached = np.zeros(shape)
         for t in range(piece.batch.steps):

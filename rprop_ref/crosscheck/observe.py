@@ -106,7 +106,9 @@ def observe(factory: Factory, case: Case, without: frozenset[str] = frozenset())
     run = _Run(factory, case, without)
     error = None
     try:
-        run.all_steps()
+        # Products overflow here, and NaNs are given, on purpose: no reason for NumPy to warn.
+        with np.errstate(all="ignore"):
+            run.all_steps()
     except CouldNotRun as failure:
         error = str(failure)
     except Exception as failure:
