@@ -486,6 +486,11 @@ def _use(make: _Maker) -> None:
     for steps in ((2,), (1, 4), (3, 6, 7), (5, 8, 9, 10)):
         make.add(f"resumed before step {', '.join(str(t + 1) for t in steps)}", "everything is saved",
                  needs=["save"], resumed=frozenset(steps), loss=(1, 2, 3, 4, 3, 4, 5, 6, 5, 6, 7, 8))  # fmt: skip
+    inf = np.inf
+    make.add("resumed after infinite gradients", "everything is saved", (
+        ("infinite, then a flip", (inf, -1, 1, inf, -1, 1), 0.0),
+        ("minus infinite, then a flip", (-inf, 1, 1, 1, -inf, inf), 0.0),
+    ), needs=["save", "inf"], resumed=frozenset([1, 4]), loss=(1, 2, 3, 4, 5, 6))  # fmt: skip
     n = len(_BASICS)
     make.add(
         "lr per coordinate", "first steps of their own", needs=["lr per coordinate"], lr=np.arange(1, n + 1) / 16
