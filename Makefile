@@ -12,6 +12,7 @@ export NIST_STRD_DIR
 endif
 
 PROGRAMS ?= 10000
+KILLS ?= 100
 
 .PHONY: demo test test-peers test-referee fuzz lint format bench build clean help
 
@@ -48,8 +49,9 @@ $(VENV)-old/installed:
 	$(VENV)-old/bin/python -m pip install --quiet --disable-pip-version-check "numpy<2" neurolab==0.3.5
 	@touch $@
 
-fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## random programs side by side with torch: 10,000, or PROGRAMS=n
+fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## PROGRAMS=10000 random ones beside torch; KILLS=100 runs killed and resumed
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py
+	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/test_runs.py
 
 lint: $(VENV)/installed-lint  ## ruff and mypy
 	$(BIN)/ruff check .

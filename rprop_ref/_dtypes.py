@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import typename
+
 Array = np.ndarray[Any, Any]
 
 # The names under which torch speaks of its dtypes in the errors that are repeated here.
@@ -114,7 +116,7 @@ def constants(
 
 def _eta(eta: float, dtype: np.dtype[Any]) -> Any:
     if not _is_number(eta):
-        raise TypeError(f"can't assign a {_typename(eta)} to a rprop_ref.Parameter; etas must be numbers")
+        raise TypeError(f"can't assign a {typename(eta)} to a rprop_ref.Parameter; etas must be numbers")
     if dtype.itemsize == 2:  # torch reaches these by way of double: too large is infinite
         with np.errstate(over="ignore"):
             return dtype.type(np.float32(eta.item() if hasattr(eta, "item") else eta))
@@ -126,7 +128,7 @@ def _bounds(step_sizes: tuple[float | None, float | None], dtype: np.dtype[Any])
     if not all(bound is None or _is_number(bound) for bound in step_sizes):
         raise TypeError(
             "clamp_() received an invalid combination of arguments - got "
-            f"({_typename(smallest)}, {_typename(largest)}); step_sizes must be numbers or None"
+            f"({typename(smallest)}, {typename(largest)}); step_sizes must be numbers or None"
         )
     if smallest is None and largest is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
@@ -154,7 +156,7 @@ def first_size(shape: tuple[int, ...], dtype: np.dtype[Any], lr: float) -> Array
             raise _overflow(dtype) from None
         return np.full(shape, value, dtype)
     if not isinstance(lr, (int, float, complex, np.number, np.bool_)):
-        raise TypeError(f"full_like(): argument 'fill_value' (position 2) must be Number, not {_typename(lr)}")
+        raise TypeError(f"full_like(): argument 'fill_value' (position 2) must be Number, not {typename(lr)}")
     if dtype.itemsize == 2 and math.prod(shape) == 1:
         # torch fills a single 16-bit element by way of double: nothing that is real is too large.
         if lr.imag != 0:
@@ -164,11 +166,3 @@ def first_size(shape: tuple[int, ...], dtype: np.dtype[Any], lr: float) -> Array
     if lr.imag != 0:
         raise _overflow(dtype)
     return np.full(shape, rounded(lr.real, part, may_overflow=True), dtype)
-
-
-def _typename(value: Any) -> str:
-    """The name of its type, as messages of torch have it."""
-    kind = type(value)
-    if kind.__module__.startswith("rprop_ref.autograd"):
-        return kind.__name__
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

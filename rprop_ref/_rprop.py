@@ -13,6 +13,7 @@ from . import _dtypes, backends
 from ._checks import check_etas, check_variant
 from ._plan import GATHER_BELOW, Plan
 from .autograd import Tensor, enable_grad
+from .autograd._traced import values
 from .interop import as_array
 from .optimizer import Group, Optimizer
 
@@ -158,6 +159,11 @@ class Rprop(Optimizer):
                 if kept and not isinstance(kept["step"], np.ndarray):
                     kept["step"] = np.array(float(kept["step"]), np.float32)
 
+    def _arrange(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
+        for group in groups:
+            entries = [state.get(param) for param in dict.fromkeys(group["params"])]
+            _pack([entry for entry in entries if isinstance(entry, dict)])
+
     def step(self, closure: Callable[[], Any] | None = None, *, loss: float | None = None) -> Any:
         """Make one step of every parameter that has a gradient, in place.
 
@@ -209,6 +215,11 @@ class Rprop(Optimizer):
                 group["prev_loss"] = new_loss
         return value
 
+    def _active(self, group: Group, fresh: dict[Tensor, State]) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters of a group that have a gradient, and those of them that have no state yet."""
+        active = [p for p in group["params"] if p._grad is not None]
+        return active, [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
+
     def _prepare(self, group: Group, loss: Any, fresh: dict[Tensor, State]) -> _Work | None:
         """Collect, and check, all that a step of one group needs; None if it has no gradients.
 
@@ -220,17 +231,16 @@ class Rprop(Optimizer):
         if known is not None and (grads := known.gradients(group["params"], self.state)) is not None:
             known.plan.load(grads, fit=True)
         else:
-            active = [p for p in group["params"] if p._grad is not None]
+            active, missing = self._active(group, fresh)
             if not active:
                 return None
-            missing = [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
             lr = group["lr"]
             # A Tensor that requires a gradient is refused as in torch, unless the step is recorded.
             fixed = isinstance(lr, Tensor) and not lr.requires_grad
             fresh.update(_first_states(missing, lr.item() if fixed else lr))
             memory = [p._data for g in self.param_groups for p in g["params"]]
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active], memory)
-            known.plan.load([_values(p._grad) for p in active])
+            known.plan.load([values(p._grad) for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
         if group["capturable"] or group["differentiable"]:
@@ -252,21 +262,20 @@ class Rprop(Optimizer):
         for group in self.param_groups:
             _eta_minus, _eta_plus = etas = group["etas"]
             _size_min, _size_max = step_sizes = group["step_sizes"]
-            active = [p for p in group["params"] if p._grad is not None]
+            active, missing = self._active(group, fresh)
             if not active:
                 continue
             lr = group["lr"]
-            missing = [p for p in dict.fromkeys(active) if not self.state.get(p) and p not in fresh]
             fresh.update(_first_states(missing, _number(lr)))
             if isinstance(lr, Tensor):
                 for param in missing:
                     fresh[param]["step_size"] = _differentiable.first_size(param, lr)
             states = [fresh.get(p) or self.state[p] for p in active]
-            arrays = [[_values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
+            arrays = [[values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
             _check_flags(group)
             _check_leaves(active, etas, step_sizes)
             # A plan refuses what cannot be stepped.
-            Plan([p._data for p in active], *arrays).load([_values(p._grad) for p in active])
+            Plan([p._data for p in active], *arrays).load([values(p._grad) for p in active])
             variant, worse = _variant(group), False
             if variant == "irprop+":
                 losses.append((group, _loss(loss)))
@@ -305,8 +314,7 @@ class _Known:
         ]
         _, data, prevs, sizes, counters = zip(*self._entries, strict=True)
         self.plan = Plan(data, prevs, sizes, counters, memory)
-        self._owners = [p for p in params if p._base is None and p._node is None]
-        self._others = [p for p in params if not (p._base is None and p._node is None)]
+        self._memories = [p._memory for p in params]
 
     def gradients(self, params: list[Tensor], state: dict[Tensor, State]) -> list[Array] | None:
         """The gradients of these parameters, if the plan holds for them.
@@ -331,10 +339,8 @@ class _Known:
 
     def mark_written(self) -> None:
         """Let the Tensors know that their memory was changed, for what was recorded with them before."""
-        for param in self._owners:
-            param._version += 1
-        for param in self._others:
-            param._written()
+        for memory in self._memories:
+            memory.writes += 1
 
 
 _Work = tuple[Group, _Known, str, bool, float | None]
@@ -420,10 +426,6 @@ def _variant(group: Group) -> str:
     return variant
 
 
-def _values(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
-
-
 def _number(value: Any) -> Any:
     return value.item() if isinstance(value, Tensor) else value
 
@@ -445,33 +447,32 @@ def _check_leaves(params: list[Tensor], etas: Any, step_sizes: Any) -> None:
 
 
 def _first_states(params: list[Tensor], lr: float) -> dict[Tensor, State]:
-    """State for parameters that have none: no steps made, nothing stored, step size `lr`.
-
-    The state of small arrays is cut from common arrays, so that a step finds it gathered already.
-    """
-    if not params:
-        return {}
-    # In the order of the parameters, so that an lr is refused for the first that it does not fit, as in torch.
-    for dtype, alone in dict.fromkeys((p.dtype, p.size == 1) for p in params):
-        _dtypes.first_size((1,) if alone else (0,), dtype, lr)
-    counters = slices(np.zeros(len(params), np.float32), [()] * len(params))
-    states: dict[Tensor, State] = {}
-    small: dict[np.dtype[Any], list[Tensor]] = {}
-    for param, counter in zip(params, counters, strict=True):
-        states[param] = {"step": counter}
-        if param.size < GATHER_BELOW:
-            small.setdefault(param.dtype, []).append(param)
-        else:
-            states[param]["prev"] = np.zeros(param.shape, param.dtype)
-            states[param]["step_size"] = _dtypes.first_size(param.shape, param.dtype, lr)
-    for dtype, group in small.items():
-        shapes = [p.shape for p in group]
-        total = sum(p.size for p in group)
-        prevs = slices(np.zeros(total, dtype), shapes)
-        sizes = slices(_dtypes.first_size((total,), dtype, lr), shapes)
-        for param, prev, size in zip(group, prevs, sizes, strict=True):
-            states[param].update(prev=prev, step_size=size)
+    """State for parameters that have none: no steps made, nothing stored, step size `lr`."""
+    states = {
+        p: {
+            "step": np.zeros((), np.float32),
+            "prev": np.zeros(p.shape, p.dtype),
+            "step_size": _dtypes.first_size(p.shape, p.dtype, lr),
+        }
+        for p in params
+    }
+    _pack(list(states.values()))
     return states
+
+
+def _pack(states: list[State]) -> None:
+    """Move the state of small parameters into common arrays, so that a step finds it gathered already."""
+    for key in ("step", "prev", "step_size"):
+        alike: dict[np.dtype[Any], list[State]] = {}
+        for state in states:
+            value = state.get(key)
+            if isinstance(value, np.ndarray) and value.size < GATHER_BELOW:
+                alike.setdefault(value.dtype, []).append(state)
+        for members in alike.values():
+            arrays = [state[key] for state in members]
+            common = np.concatenate([a.reshape(-1) for a in arrays])
+            for state, view in zip(members, slices(common, [a.shape for a in arrays]), strict=True):
+                state[key] = view
 
 
 def _loss(loss: Any) -> float:

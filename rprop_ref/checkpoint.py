@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _npz
-from .lr_scheduler import LRScheduler, parts
+from .lr_scheduler import LRScheduler, undone_on_failure
 from .optimizer import Optimizer
 
 _KIND, _VERSION = "checkpoint", 1
@@ -129,22 +129,12 @@ def _restored_on_failure(optimizer: Optimizer, scheduler: LRScheduler | None) ->
     """Put optimizer and scheduler back if loading fails half-way, in a hook for instance."""
     # Loading replaces state and groups by new objects.
     before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
-    states = [(part, dict(part.__dict__)) for part in _parts(scheduler)]
     try:
-        yield
+        with contextlib.nullcontext() if scheduler is None else undone_on_failure(scheduler):
+            yield
     except BaseException:
         optimizer.__setstate__(before)
-        for part, state in states:
-            part.__dict__.clear()
-            part.__dict__.update(state)
         raise
-
-
-def _parts(scheduler: LRScheduler | None) -> Iterator[Any]:
-    """A scheduler, those that it is made of, and callable objects that they hold: all that loading changes."""
-    for part in () if scheduler is None else parts(scheduler):
-        yield part
-        yield from (f for f in getattr(part, "lr_lambdas", ()) if hasattr(f, "__dict__"))
 
 
 class _MisfitError(Exception):

@@ -16,7 +16,8 @@ class RemovableHandle:
     """What a registration returns: removes the hook again.
 
     It is a context manager too, which removes the hook at the end of the block. It does not keep the
-    optimizer alive, and removing twice, or after the optimizer is gone, does nothing.
+    optimizer alive, and removing twice, or after the optimizer is gone, does nothing. A copy or a pickle of a
+    handle keeps the number but removes nothing, since the hooks themselves are not copied.
 
     Attributes
     ----------
@@ -27,7 +28,7 @@ class RemovableHandle:
     next_id = 0
 
     def __init__(self, hooks: Hooks) -> None:
-        self._hooks = weakref.ref(hooks)
+        self._hooks: Callable[[], Hooks | None] = weakref.ref(hooks)
         self.id = RemovableHandle.next_id
         RemovableHandle.next_id += 1
 
@@ -37,11 +38,22 @@ class RemovableHandle:
         if hooks is not None:
             hooks.pop(self.id, None)
 
+    def __getstate__(self) -> int:
+        return self.id
+
+    def __setstate__(self, number: int) -> None:
+        self._hooks = _no_hooks
+        self.id = number
+
     def __enter__(self) -> RemovableHandle:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.remove()
+
+
+def _no_hooks() -> None:
+    """What a handle without hooks refers to."""
 
 
 def register(hooks: Hooks, hook: Hook, *, prepend: bool = False) -> RemovableHandle:

@@ -156,13 +156,9 @@ class LRScheduler:
             self._check_order()
         if epoch is not None:
             warnings.warn(_EPOCH_DEPRECATED, UserWarning, stacklevel=2)
-        before = self._step_count, self.last_epoch
-        self._step_count += 1
-        try:
+        with undone_on_failure(self):
+            self._step_count += 1
             self._set_rates(epoch)
-        except BaseException:
-            self._step_count, self.last_epoch = before
-            raise
 
     def _check_order(self) -> None:
         step = self.optimizer.step
@@ -200,6 +196,30 @@ class LRScheduler:
                 stacklevel=3,
             )
         return _rates(self.optimizer)
+
+
+@contextlib.contextmanager
+def undone_on_failure(scheduler: LRScheduler) -> Iterator[None]:
+    """Put a scheduler, all that it is made of and the rates back if the block fails half-way."""
+    before = [(part, dict(part.__dict__)) for part in _parts(scheduler)]
+    rates = [(group, _rate(group["lr"])) for group in scheduler.optimizer.param_groups]
+    try:
+        yield
+    except BaseException:
+        for part, attributes in before:
+            part.__dict__.clear()
+            part.__dict__.update(attributes)
+        for group, rate in rates:
+            _set_rate(group, rate)
+        raise
+
+
+def _parts(scheduler: LRScheduler) -> Iterator[Any]:
+    """The scheduler, the callable objects that it calls, and the same of those that it is made of."""
+    yield scheduler
+    yield from (f for f in getattr(scheduler, "lr_lambdas", ()) if hasattr(f, "__dict__"))
+    for part in getattr(scheduler, "_schedulers", ()):
+        yield from _parts(part)
 
 
 def _count_steps(optimizer: Optimizer) -> None:
@@ -531,7 +551,7 @@ class SequentialLR(_Several):
 
     def step(self) -> None:  # type: ignore[override]
         """Go to the next epoch."""
-        with _undone_on_failure(self):
+        with undone_on_failure(self):
             self.last_epoch += 1
             i = bisect_right(self._milestones, self.last_epoch)
             scheduler = self._schedulers[i]
@@ -568,32 +588,10 @@ class ChainedScheduler(_Several):
 
     def step(self) -> None:  # type: ignore[override]
         """Go to the next epoch in all of them."""
-        with _undone_on_failure(self):
+        with undone_on_failure(self):
             for scheduler in self._schedulers:
                 scheduler.step()
             self._last_lr = _rates(self._schedulers[-1].optimizer)
-
-
-def parts(scheduler: LRScheduler) -> Iterator[LRScheduler]:
-    """The scheduler, and those that it is made of."""
-    yield scheduler
-    for part in getattr(scheduler, "_schedulers", ()):
-        yield from parts(part)
-
-
-@contextlib.contextmanager
-def _undone_on_failure(scheduler: LRScheduler) -> Iterator[None]:
-    """Put rates and counters back if one of several schedulers refuses after others have made their step."""
-    states = [(part, dict(part.__dict__)) for part in parts(scheduler)]
-    rates = [(group, _rate(group["lr"])) for group in scheduler.optimizer.param_groups]
-    try:
-        yield
-    except BaseException:
-        for part, state in states:
-            part.__dict__.update(state)
-        for group, rate in rates:
-            _set_rate(group, rate)
-        raise
 
 
 def _undo_step(scheduler: LRScheduler) -> None:
@@ -695,6 +693,10 @@ class ReduceLROnPlateau(LRScheduler):
             epoch = self.last_epoch + 1
         else:
             warnings.warn(_EPOCH_DEPRECATED, UserWarning, stacklevel=2)
+        with undone_on_failure(self):
+            self._take(current, epoch)
+
+    def _take(self, current: float, epoch: int) -> None:
         self.last_epoch = epoch
         if self._is_better(current, self.best):
             self.best = current

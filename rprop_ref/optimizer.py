@@ -12,6 +12,7 @@ import numpy as np
 
 from . import hooks
 from ._caller import stacklevel
+from ._checks import typename
 from .autograd import Tensor
 from .hooks import Hook, RemovableHandle
 
@@ -123,9 +124,7 @@ class Optimizer:
             added["param_names"] = names
         for param in params:
             if not isinstance(param, Tensor):
-                kind = type(param)
-                name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {name}")
+                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {typename(param)}")
             if not (param.is_leaf or param.retains_grad or self.defaults.get("differentiable")):
                 raise ValueError("can't optimize a non-leaf Tensor")
         group = {**param_group, **added, "params": params}
@@ -307,6 +306,7 @@ class Optimizer:
             saved["params"] = group["params"]
             if "param_names" in group:
                 saved.setdefault("param_names", group["param_names"])
+        self._arrange(saved_groups, state)
         self.__setstate__({"state": state, "param_groups": saved_groups})
         for hook in tuple(self._optimizer_load_state_dict_post_hooks.values()):
             hook(self)
@@ -346,6 +346,9 @@ class Optimizer:
             self._forget_hooks()
         self.defaults.setdefault("differentiable", False)
 
+    def _arrange(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
+        """Choose the memory of state that was loaded, before it is taken over."""
+
     def _complete(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
         """Add to groups and state what older versions did not save, before they are taken over."""
 
@@ -369,7 +372,7 @@ class Optimizer:
             return
         for param in params:
             if isinstance(param._grad, Tensor):  # with a graph, which ends here
-                param._grad._written()
+                param._grad._memory.writes += 1
                 param.grad = param._grad.data
         if not all(p._grad.flags.writeable for p in params):
             raise ValueError(

@@ -1,8 +1,9 @@
-"""Runs of our `Rprop` that record everything, for comparing with others."""
+"""Runs and calls that record everything, for comparing with those of others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from numba_kernels import flat
 from rprop_ref import Parameter, Rprop
+from rprop_ref.bits import same_bits
 
 Array = np.ndarray[Any, Any]
+Run = list[tuple[Array, Array, Array]]
 
 #: The ways to make a step. All must give the same bits.
 ENGINES = ("numpy", "sequential", "parallel, 1 thread", "parallel, 2 threads")
@@ -46,7 +49,7 @@ def run(
     *,
     losses: Sequence[float] | None = None,
     **options: Any,
-) -> list[tuple[Array, Array, Array]]:
+) -> Run:
     """Step one parameter with the gradients given; parameter, memory and step size after each step."""
     param = Parameter(x0.copy())
     optimizer = Rprop([param], **options)
@@ -57,3 +60,25 @@ def run(
         state = optimizer.state[param]
         found.append((param.data.copy(), state["prev"].copy(), state["step_size"].copy()))
     return found
+
+
+def assert_same_runs(ours: Run, theirs: Run, *, signed_zeros: bool = True) -> None:
+    assert len(ours) == len(theirs)
+    pairs = zip(zip(*ours, strict=True), zip(*theirs, strict=True), strict=True)
+    if all(same_bits(np.stack(a), np.stack(b), signed_zeros=signed_zeros) for a, b in pairs):
+        return
+    for t, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+        for name, a, b in zip(("x", "prev", "size"), mine, other, strict=True):
+            assert same_bits(a, b, signed_zeros=signed_zeros), f"{name} differs at step {t}:\n{a}\n{b}"
+
+
+def outcome(function: Callable[..., Any], *args: Any) -> tuple[tuple[str, str] | None, list[tuple[str, str]], Any]:
+    """What came of a call: type and text of the exception and of the warnings, value."""
+    error, value = None, None
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            value = function(*args)
+        except Exception as raised:
+            error = (type(raised).__name__, str(raised))
+    return error, [(w.category.__name__, str(w.message)) for w in warned], value

@@ -6,22 +6,12 @@ import cases
 import naive
 import numpy as np
 import pytest
-from runs import engine, engines_for, run
+from runs import assert_same_runs, engine, engines_for, run
 
 from rprop_ref import Parameter, Rprop, _numpy_step
 from rprop_ref.bits import same_bits
 
 N = 24
-
-
-def assert_same_runs(ours, theirs, *, signed_zeros=True):
-    assert len(ours) == len(theirs)
-    pairs = zip(zip(*ours, strict=True), zip(*theirs, strict=True), strict=True)
-    if all(same_bits(np.stack(a), np.stack(b), signed_zeros=signed_zeros) for a, b in pairs):
-        return
-    for t, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
-        for name, a, b in zip(("x", "prev", "size"), mine, other, strict=True):
-            assert same_bits(a, b, signed_zeros=signed_zeros), f"{name} differs at step {t}:\n{a}\n{b}"
 
 
 def test_same_bits_tells_what_it_should():

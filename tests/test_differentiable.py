@@ -5,7 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
-from test_torch import from_torch, to_torch
+from tensors import from_torch, to_torch
 
 from rprop_ref import Parameter, Rprop, Tensor, autograd, no_grad
 from rprop_ref.bits import same_bits
@@ -74,7 +74,7 @@ class TestOneStep:
                 arrays = [a + 1j * np.roll(a, 1) for a in arrays]
             arrays = [a.astype(dtype) for a in arrays]
             ours = [Tensor(a.copy(), requires_grad=True) for a in arrays]
-            theirs = [to_torch(torch, a).requires_grad_() for a in arrays]
+            theirs = [to_torch(a).requires_grad_() for a in arrays]
             results = []
             for library, (w, g, prev, size) in ((Rprop, ours), (torch.optim.Rprop, theirs)):
                 p = w.clone()
@@ -85,14 +85,12 @@ class TestOneStep:
                 o.step()
                 results.append((p, o.state[p]["prev"], o.state[p]["step_size"]))
             for mine, other in zip(*results):
-                assert same_bits(mine.data, from_torch(torch, other), signed_zeros=dtype.kind != "c")
+                assert same_bits(mine.data, from_torch(other), signed_zeros=dtype.kind != "c")
                 weights = rng.standard_normal((3, 8)).astype(dtype)
                 a = autograd.grad(mine, ours, weights, retain_graph=True, allow_unused=True)
-                b = torch.autograd.grad(
-                    other, theirs, to_torch(torch, weights), retain_graph=True, allow_unused=True
-                )
+                b = torch.autograd.grad(other, theirs, to_torch(weights), retain_graph=True, allow_unused=True)
                 for x, y in zip(a, b):
-                    expected = np.zeros((3, 8), dtype) if y is None else from_torch(torch, y)
+                    expected = np.zeros((3, 8), dtype) if y is None else from_torch(y)
                     np.testing.assert_array_equal(np.zeros((3, 8), dtype) if x is None else x, expected)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import inspect
+import pickle
 import weakref
 
 import numpy as np
@@ -140,6 +142,15 @@ class TestHandles:
             o.step()
         o.step()
         assert seen == [1]
+
+    @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda h: pickle.loads(pickle.dumps(h))])
+    def test_a_copy_of_a_handle_keeps_the_number_and_removes_nothing(self, parameter, copied):
+        o = Rprop([parameter])
+        handle = o.register_step_pre_hook(lambda *args: None)
+        other = copied(handle)
+        other.remove()
+        assert other.id == handle.id
+        assert list(o._optimizer_step_pre_hooks) == [handle.id]
 
     def test_each_handle_removes_its_own_copy(self, parameter):
         o, seen = Rprop([parameter]), []

@@ -8,7 +8,7 @@ import copy
 import cases
 import numpy as np
 import pytest
-from test_torch import from_torch, to_torch
+from tensors import from_torch, to_torch
 
 from rprop_ref import Parameter, Rprop, interop, rprop
 from rprop_ref.bits import same_bits
@@ -89,7 +89,7 @@ class TestTorch:
         dtype = cases.dtype_named(dtype)
         starts = [cases.mixed(rng, dtype, n).reshape(s) for n, s in ((6, (2, 3)), (1, ()), (5, (5,)))]
         mine = [Parameter(s.copy()) for s in starts]
-        theirs = [torch.nn.Parameter(to_torch(torch, s)) for s in starts]
+        theirs = [torch.nn.Parameter(to_torch(s)) for s in starts]
         options = {"lr": 0.1, "etas": (0.6, 1.3), "step_sizes": (1e-4, 2.0)}
         groups = [slice(0, 2), slice(2, 3)]
         ours = Rprop([{"params": mine[g]} for g in groups], **options)
@@ -99,7 +99,7 @@ class TestTorch:
             for _ in range(count):
                 for i, start in enumerate(starts):
                     grad = cases.mixed(rng, dtype, start.size).reshape(start.shape)
-                    mine[i].grad, theirs[i].grad = grad, to_torch(torch, grad)
+                    mine[i].grad, theirs[i].grad = grad, to_torch(grad)
                 first.step()
                 if second is not None:
                     second.step()
@@ -109,18 +109,18 @@ class TestTorch:
             saved = copy.deepcopy(other.state_dict())
             ours.load_state_dict(interop.state_dict_from_torch(saved))
             for p, q in zip(mine, theirs):
-                p.data[...] = from_torch(torch, q)
+                p.data[...] = from_torch(q)
         else:
             steps(ours, None, 7)
             other.load_state_dict(interop.state_dict_to_torch(ours.state_dict()))
             with torch.no_grad():
                 for p, q in zip(mine, theirs):
-                    q.copy_(to_torch(torch, p.data))
+                    q.copy_(to_torch(p.data))
         steps(ours, other, 20)
         for p, q in zip(mine, theirs):
-            assert same_bits(p.data, from_torch(torch, q))
+            assert same_bits(p.data, from_torch(q))
             for key in ("step", "prev", "step_size"):
-                assert same_bits(ours.state[p][key], from_torch(torch, other.state[q][key]))
+                assert same_bits(ours.state[p][key], from_torch(other.state[q][key]))
         back = interop.state_dict_from_torch(other.state_dict())
         assert repr(back["param_groups"]) == repr(ours.state_dict()["param_groups"])
 

@@ -62,6 +62,17 @@ class TestParameter:
             p.grad = grad
         assert p.grad is before
 
+    def test_a_parameter_is_not_its_own_gradient(self):
+        p = with_grad([1.0, 2.0])
+        with pytest.raises(RuntimeError, match="can't assign Variable as its own grad"):
+            p.grad = p
+        assert type(p.grad) is np.ndarray
+
+    def test_a_deleted_gradient_is_none(self):
+        p = with_grad([1.0, 2.0])
+        del p.grad
+        assert p.grad is None
+
     def test_the_gradient_is_kept_as_it_is(self):
         p, g = Parameter(np.zeros(2)), np.ones(2)
         p.grad = g

@@ -26,8 +26,8 @@ CALLS_PER_PROGRAM = 40
 
 nan, inf = float("nan"), float("inf")
 
-# Options (copied wherever they are used: lists among them are edited), good ones more often than bad ones. Bad ones are refused when the optimizer is built, or accepted in a
-# group and refused, or used, by a step.
+# Options, good ones more often than bad ones. Bad ones are refused when the optimizer is built, or accepted in a group
+# and refused, or used, by a step. They are copied wherever they are used, since programs edit lists in place.
 GOOD = {
     "lr": [0.01, 0.1, 1, 0, 100.0, 1e-9, inf, True, np.float64(0.3), np.float32(0.1)],
     "etas": [(0.5, 1.2), [0.9, 1.5], (0.5, inf), (1e-50, 1.2), (1 - 1e-8, 1.2), (0.1, 1.0000001)],
@@ -193,19 +193,27 @@ class Programs(RuleBasedStateMachine):
         o = self.pick(number, "optimizers")
         self.call(lambda w: self._set_gradients(w, o, seed))
 
-    @rule(number=numbers)
-    def drop_gradient(self, number):
+    @rule(number=numbers, how=st.sampled_from(["None", "del"]))
+    def drop_gradient(self, number, how):
         i = self.pick(number, "params")
-        self.call(lambda w: setattr(w.params[i], "grad", None))
+        self.call(lambda w: delattr(w.params[i], "grad") if how == "del" else setattr(w.params[i], "grad", None))
 
-    @rule(number=numbers, wrong=st.sampled_from(["shape", "list", "number"]))
+    @rule(number=numbers, wrong=st.sampled_from(["shape", "dtype", "list", "number", "itself"]))
     def set_a_wrong_gradient(self, number, wrong):
         i = self.pick(number, "params")
         dtype, shape = self.kinds[i]
-        grad = {"shape": np.zeros((7, *shape), dtype), "list": [1.0], "number": 1.0}[wrong]
-        self.call(
-            lambda w: setattr(w.params[i], "grad", w.of_array(grad) if isinstance(grad, np.ndarray) else grad)
-        )
+
+        def act(w):
+            other = np.float32 if dtype == np.float64 else np.float64
+            w.params[i].grad = {
+                "shape": w.of_array(np.zeros((7, *shape), dtype)),
+                "dtype": w.of_array(np.zeros(shape, other)),
+                "list": [1.0],
+                "number": 1.0,
+                "itself": w.params[i],
+            }[wrong]
+
+        self.call(act)
 
     @rule(number=numbers, factor=st.sampled_from([-1, 0.5, -0.0]))
     def change_gradient_in_place(self, number, factor):

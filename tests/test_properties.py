@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from runs import engine, run
-from test_bits import assert_same_runs
+from runs import assert_same_runs, engine, run
 
 from rprop_ref import Parameter, Rprop
 from rprop_ref.bits import same_bits

@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+from numba_kernels import many
 from rprop_ref import Parameter, Rprop
 from rprop_ref.bits import same_bits
 
@@ -196,3 +197,29 @@ def test_parameters_and_optimizer_stay_tied_when_copied_together():
     (a, b), other = copy.deepcopy((params, o))
     assert other.param_groups[0]["params"] == [a, b]
     assert a in other.state
+
+
+def test_state_of_small_parameters_is_gathered_when_it_is_made_and_when_it_is_loaded():
+    """Steps of many small parameters are four times slower if it is not."""
+    optimizers = []
+    for _ in range(2):
+        params = [Parameter(np.ones(shape)) for shape in [(2, 3), (), (0,), (4,)]]
+        for p in params:
+            p.grad = np.ones(p.shape)
+        optimizers.append(Rprop(params))
+    first, second = optimizers
+    first.step()
+    second.load_state_dict(first.state_dict())
+    for o in optimizers:
+        for key in ("step", "prev", "step_size"):
+            assert many.joined([entry[key] for entry in o.state.values()]) is not None
+
+
+def test_two_single_elements_of_16_bits_take_an_lr_beyond_float32():
+    """torch fills single elements of 16 bits by way of double, so that it becomes infinite, and is clamped."""
+    params = [Parameter(np.ones(1, np.float16)) for _ in range(2)]
+    for p in params:
+        p.grad = np.ones(1, np.float16)
+    o = Rprop(params, lr=1e39)
+    o.step()
+    assert [o.state[p]["step_size"].item() for p in params] == [50, 50]

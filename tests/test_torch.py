@@ -5,8 +5,8 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
-from runs import engine, engines_for, run
-from test_bits import assert_same_runs
+from runs import assert_same_runs, engine, engines_for, outcome, run
+from tensors import from_torch, to_torch
 
 from rprop_ref import Parameter, Rprop, rprop
 
@@ -23,29 +23,15 @@ def torch():
     return torch
 
 
-def to_torch(torch, array):
-    """A tensor with the same bits, bfloat16 included."""
-    array = np.array(array)
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
-
-
-def from_torch(torch, tensor):
-    if tensor.dtype == torch.bfloat16:
-        return tensor.detach().view(torch.int16).numpy().view(cases.dtype_named("bfloat16")).copy()
-    return tensor.detach().numpy().copy()
-
-
 def torch_run(torch, x0, grads, **options):
-    param = torch.nn.Parameter(to_torch(torch, x0))
+    param = torch.nn.Parameter(to_torch(x0))
     optimizer = torch.optim.Rprop([param], **options)
     found = []
     for grad in grads:
-        param.grad = None if grad is None else to_torch(torch, grad)
+        param.grad = None if grad is None else to_torch(grad)
         optimizer.step()
         state = optimizer.state[param]
-        found.append(tuple(from_torch(torch, t) for t in (param, state["prev"], state["step_size"])))
+        found.append(tuple(from_torch(t) for t in (param, state["prev"], state["step_size"])))
     return found
 
 
@@ -74,7 +60,7 @@ def test_many_parameters_with_missing_gradients(torch, foreach, rng):
     names = ("float32", "float64", "complex64", "bfloat16")
     starts = [cases.mixed(rng, cases.dtype_named(d), int(np.prod(s))).reshape(s) for s in shapes for d in names]
     ours = [Parameter(s.copy()) for s in starts]
-    theirs = [torch.nn.Parameter(to_torch(torch, s)) for s in starts]
+    theirs = [torch.nn.Parameter(to_torch(s)) for s in starts]
     split = len(starts) // 2
     options = {"lr": 0.05, "foreach": foreach}
     groups = [{"etas": (0.4, 1.3)}, {"step_sizes": (1e-3, 0.5), "maximize": True}]
@@ -88,7 +74,7 @@ def test_many_parameters_with_missing_gradients(torch, foreach, rng):
                 p.grad = q.grad = None
             else:
                 p.grad = cases.mixed(rng, start.dtype, start.size).reshape(start.shape)
-                q.grad = to_torch(torch, p.grad)
+                q.grad = to_torch(p.grad)
         mine.step()
         other.step()
         for p, q in zip(ours, theirs):
@@ -100,7 +86,7 @@ def test_many_parameters_with_missing_gradients(torch, foreach, rng):
             assert list(a) == list(b)
             assert_same_runs(
                 [(p.data, a["prev"], a["step_size"])],
-                [tuple(from_torch(torch, v) for v in (q, b["prev"], b["step_size"]))],
+                [tuple(from_torch(v) for v in (q, b["prev"], b["step_size"]))],
                 signed_zeros=not (p.dtype.kind == "c" and any(p is o for o in ours[split:])),
             )
     assert repr(mine) == repr(other)
@@ -153,27 +139,12 @@ def test_many_parameters_with_missing_gradients(torch, foreach, rng):
 def test_what_torch_refuses_is_refused_in_its_words(torch, build):
     p = torch.nn.Parameter(torch.ones(2))
     p.grad = torch.ones(2)
-    expected = outcome(build, torch.optim, p)
+    expected = outcome(build, torch.optim, p)[:2]
     import rprop_ref
 
     q = Parameter(np.ones(2, np.float32))
     q.grad = np.ones(2, np.float32)
-    assert outcome(build, rprop_ref, q) == expected
-
-
-def outcome(build, module, parameter):
-    """Type and text of what was raised or warned, with what cannot be the same substituted."""
-    with pytest.warns(Warning) as warned:
-        import warnings
-
-        warnings.warn("sentinel", UserWarning, stacklevel=1)
-        try:
-            build(module, parameter)
-            raised = None
-        except Exception as error:
-            raised = (type(error).__name__, str(error))
-    texts = [str(w.message) for w in warned if str(w.message) != "sentinel"]
-    return raised, texts
+    assert outcome(build, rprop_ref, q)[:2] == expected
 
 
 def test_the_functional_form(torch, rng):

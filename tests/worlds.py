@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import cases
 import numpy as np
+import tensors
+from runs import outcome
 
 import rprop_ref
 from rprop_ref import interop
@@ -22,13 +22,18 @@ from rprop_ref.bits import same_bits
 
 Array = np.ndarray[Any, Any]
 
-#: What cannot be the same in the texts of two libraries, and what both become: names of classes, addresses, and
-#: the lists of overloads with which torch's generated functions refuse an argument.
+#: What cannot be the same in the texts of two libraries, and what both become: names of classes and dtypes, advice
+#: that names an attribute of the one library, addresses, and the lists of overloads with which torch's generated
+#: functions refuse an argument.
 SUBSTITUTIONS = [
     (r" at 0x[0-9a-f]+", " at ADDRESS"),
     (r"torch\.(cuda\.)?\w*Tensor|rprop_ref\.Parameter", "PARAMETER"),
     (r"(an invalid combination of arguments - got \([^)]*\)).*", r"\1"),
     (r"(can't assign a \w+ to a PARAMETER).*", r"\1"),
+    (
+        r"(assign a gradient with dtype) '.*?' to a tensor with (grad_)?dtype '.*",
+        r"\1 DTYPE to a tensor with DTYPE",
+    ),
     (r"^\d{9,}$", "ADDRESS"),
     (r"<class '(torch\.nn\.parameter|rprop_ref\.autograd[._a-z]*)\.Parameter'>", "<class PARAMETER>"),
 ]
@@ -132,16 +137,10 @@ class Torchs(World):
     def array_of(self, value: Any) -> Any:
         if not isinstance(value, self.torch.Tensor):
             return value
-        value = value.detach()
-        if value.dtype == self.torch.bfloat16:
-            return value.view(self.torch.int16).numpy().view(cases.dtype_named("bfloat16"))
-        return value.numpy()
+        return tensors.array_over(value)
 
     def of_array(self, array: Array) -> Any:
-        """A tensor that shares the memory and the layout of the array."""
-        if array.dtype.name == "bfloat16":
-            return self.torch.from_numpy(array.view(np.int16)).view(self.torch.bfloat16)
-        return self.torch.from_numpy(array)
+        return tensors.tensor_over(array)
 
     def parameter(self, array: Array, requires_grad: bool) -> Any:
         return self.torch.nn.Parameter(self.of_array(array), requires_grad)
@@ -180,7 +179,7 @@ class Worlds:
             o.backend = None if halves else self.backend
         before = self._ours()
         objects = [(t.param_groups, list(t.param_groups), t.state) for t in self.theirs.optimizers]
-        mine, theirs = (outcome(act, world) for world in (self.ours, self.theirs))
+        mine, theirs = (_outcome(act, world) for world in (self.ours, self.theirs))
         difference = _difference("error and warnings", repr(mine[:2]), repr(theirs[:2]))
         difference = difference or _difference("value", mine[2], theirs[2])
         if difference:
@@ -239,24 +238,16 @@ def _set_counters(scheduler: Any, like: Any) -> None:
         _set_counters(part, other)
 
 
-def outcome(act: Callable[[World], Any], world: World) -> Any:
-    """What came of a call: type and text of the exception, texts of the warnings, value."""
-    error, value = None, None
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        try:
-            value = world.plain(act(world))
-        except MismatchError:
-            raise
-        except Exception as raised:
-            error = (type(raised).__name__, substituted(str(raised)))
-    return error, [substituted(str(w.message)) for w in warned], value
+def _outcome(act: Callable[[World], Any], world: World) -> Any:
+    """What came of a call, after the substitutions."""
+    error, warned, value = outcome(lambda: world.plain(act(world)))
+    return error and _substituted(*error), [_substituted(*warning) for warning in warned], value
 
 
-def substituted(text: str) -> str:
+def _substituted(kind: str, text: str) -> tuple[str, str]:
     for pattern, replacement in SUBSTITUTIONS:
         text = re.sub(pattern, replacement, text, flags=re.DOTALL)
-    return text
+    return kind, text
 
 
 def _difference(where: str, a: Any, b: Any, *, signed_zeros: bool = True) -> str | None:
