@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
-    from . import autograd, interop, lr_scheduler
+    from . import autograd, crosscheck, interop, lr_scheduler
     from ._ensemble import minimize_many
     from ._minimize import minimize
     from ._rprop import Rprop, rprop
@@ -31,6 +31,7 @@ __all__ = [
     "Rprop",
     "Tensor",
     "autograd",
+    "crosscheck",
     "distinct_minima",
     "enable_grad",
     "interop",
@@ -53,6 +54,7 @@ _MODULES = {
     "Rprop": "_rprop",
     "Tensor": "autograd",
     "autograd": "autograd",
+    "crosscheck": "crosscheck",
     "distinct_minima": "_starts",
     "enable_grad": "autograd",
     "interop": "interop",

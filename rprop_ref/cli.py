@@ -1,4 +1,4 @@
-"""The command line: ``python -m rprop_ref demo``."""
+"""The command line: ``python -m rprop_ref demo`` and ``crosscheck``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
+from .crosscheck import command as crosscheck
 
 BLAS_THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
@@ -30,6 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--maxiter", type=_positive, metavar="N", help="iterations allowed (default: 30000)", default=30_000
     )
     demo.set_defaults(run=_demo)
+
+    referee = commands.add_parser(
+        "crosscheck",
+        help="compare another implementation of Rprop with a rule, to the bit",
+        description=crosscheck.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    crosscheck.add_arguments(referee)
+    referee.set_defaults(run=crosscheck.run)
 
     arguments = parser.parse_args(argv)
     if argv is None and not BLAS_THREADS.keys() <= os.environ.keys():
