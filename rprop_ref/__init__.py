@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from . import autograd, interop, lr_scheduler
     from ._minimize import minimize
     from ._rprop import Rprop, rprop
+    from ._step_table import step_table
     from .autograd import Parameter, Tensor, enable_grad, no_grad
     from .checkpoint import load_checkpoint, save_checkpoint
     from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
     from .optimizer import Optimizer
+    from .trace import Trace
 
 __version__ = "0.1.0.dev0"
 
@@ -28,6 +30,7 @@ __all__ = [
     "Parameter",
     "Rprop",
     "Tensor",
+    "Trace",
     "autograd",
     "enable_grad",
     "interop",
@@ -39,6 +42,7 @@ __all__ = [
     "register_optimizer_step_pre_hook",
     "rprop",
     "save_checkpoint",
+    "step_table",
 ]
 
 # The module of each public name; of a public module, itself.
@@ -47,6 +51,7 @@ _MODULES = {
     "Parameter": "autograd",
     "Rprop": "_rprop",
     "Tensor": "autograd",
+    "Trace": "trace",
     "autograd": "autograd",
     "enable_grad": "autograd",
     "interop": "interop",
@@ -58,6 +63,7 @@ _MODULES = {
     "register_optimizer_step_pre_hook": "hooks",
     "rprop": "_rprop",
     "save_checkpoint": "checkpoint",
+    "step_table": "_step_table",
 }
 
 

@@ -6,7 +6,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,10 @@ from . import _iteration as it
 from ._caller import stacklevel
 from ._checks import check_etas, check_variant
 from ._objective import Objective
+from ._result import Result
+
+if TYPE_CHECKING:
+    from .trace import Trace
 
 Array = np.ndarray[Any, Any]
 
@@ -59,6 +63,7 @@ def minimize(
     gradient: str | None = None,
     disp: bool = False,
     return_all: bool = False,
+    trace: bool | Trace = False,
     backend: str | None = None,
     **unknown_options: Any,
 ) -> OptimizeResult:
@@ -114,6 +119,9 @@ def minimize(
         Print a summary at the end; a failure is a warning then, as in SciPy.
     return_all : bool, optional
         Return the points of all iterations as ``allvecs``.
+    trace : bool or Trace, optional
+        Record what happens in every iteration, and return it as ``trace``; a new `Trace` may be given to choose
+        its ``stride`` and ``limit``. The iterates are the same.
     backend : {None, "numpy", "numba"}, optional
         Who does the arithmetic. None begins with NumPy and loads Numba when that has taken about a second
         (or when it is loaded already). The bits are the same.
@@ -182,7 +190,11 @@ def minimize(
     report = _as_report(callback)
     allvecs = [start.copy()]
     status = it.GO_ON
-    advance = _Advance(backend, variant, n, dtype)
+    advance: Callable[..., int] = _Advance(backend, variant, n, dtype)
+    if trace is not False:
+        from .trace import recorder
+
+        advance, trace = recorder(advance, trace, variant, etas, step_sizes)
     while status == it.GO_ON:
         before = scalars[it.NIT]
         f, g = objective(x)
@@ -197,7 +209,7 @@ def minimize(
         best_x, best_f, best_g = start.copy(), f, g.copy()
     else:
         best_x, best_f, best_g = vectors[it.BEST_X].copy(), scalars[it.BEST_F], vectors[it.BEST_G].copy()
-    result = OptimizeResult(
+    result = Result(
         message=_MESSAGES[status],
         success=status == it.CONVERGED,
         status=status,
@@ -210,6 +222,8 @@ def minimize(
     )
     if return_all:
         result.allvecs = allvecs
+    if trace is not False:
+        result.trace = trace
     if disp:
         _print_summary(result)
     return result
