@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 Array = np.ndarray[Any, Any]
+
+#: Characters in a line of text.
+WIDTH = 88
 
 #: Iterations that there must be before anything is said of a habit.
 ENOUGH = 20
@@ -86,7 +90,8 @@ class Explanation:
     def __str__(self) -> str:
         lines = list(self.summary)
         for finding in self.findings:
-            lines += ["", f"{finding.name}: {finding.what}", f"  Try: {finding.advice}"]
+            lines += ["", *textwrap.wrap(f"{finding.name.upper()}. {finding.what}", WIDTH)]
+            lines += textwrap.wrap(f"Try: {finding.advice}", WIDTH, initial_indent="  ", subsequent_indent="  ")
         if not self.findings:
             lines += ["", "Nothing looks wrong."]
         return "\n".join(lines)
@@ -121,7 +126,8 @@ def _summary(trace: Trace) -> list[str]:
         )
     made = max(1, int(trace.n * trace.steps - trace.counts["no step"].sum()))
     share = {name: 100 * int(count.sum()) / made for name, count in trace.counts.items()}
-    told = f"Of all steps, {share['grew']:.0f}% kept their sign and grew, {share['shrank']:.0f}% changed it and shrank"
+    kept, changed = share["grew"], share["shrank"]
+    told = f"Of all steps, {kept:.0f}% kept their sign and grew, {changed:.0f}% changed it and shrank"
     for name in ("held", "undone"):
         if share[name]:
             told += f" ({share[name]:.0f}% were {name})"
@@ -170,7 +176,8 @@ def _noise(trace: Trace) -> Finding | None:
         "noise",
         coins,
         f"{_which(coins, trace)}: the gradient changes its sign in {100 * flips:.0f}% of the latest steps, "
-        "however small they are, and at no particular place: it is noisy, and the step sizes only follow the noise.",
+        "however small they are, and at no particular place: it is noisy, and the step sizes only follow the "
+        "noise.",
         "compute the gradient from all the data. Rprop needs full batches: it looks at nothing but signs, so that "
         "noise is not averaged out; with mini-batches use a method that averages, such as Adam.",
     )
@@ -203,8 +210,7 @@ def _lower(trace: Trace) -> Finding | None:
         )
         advice = (
             "lower the smallest step size, the first of step_sizes. If it is as small as the dtype resolves, "
-            "compute in "
-            "a wider dtype; if x is near enough, stop."
+            "compute in a wider dtype; if x is near enough, stop."
         )
     return Finding("lower clamp", found, f"{_which(found, trace)}: {what}.", advice)
 
@@ -223,8 +229,7 @@ def _upper(trace: Trace) -> Finding | None:
         f"{_which(found, trace)}: up to {share:.0f}% of the steps had the largest size allowed, "
         f"{_limit(trace, found[0], 1):g}, and wanted to grow.",
         "raise the largest step size, the second of step_sizes; or scale the variable, so that its distance to "
-        "the "
-        "minimum is about 1. If f falls without end, the objective may have no minimum.",
+        "the minimum is about 1. If f falls without end, the objective may have no minimum.",
     )
 
 
@@ -248,11 +253,9 @@ def _oscillation(trace: Trace) -> Finding | None:
         "oscillation",
         found,
         f"{_which(found, trace)}: the gradient changes its sign in up to {100 * rate[found].max():.0f}% of the "
-        "latest "
-        "steps, to and fro over the minimum, and the step size hardly shrinks.",
+        "latest steps, to and fro over the minimum, and the step size hardly shrinks.",
         f"make the first of etas smaller (it is {_group(trace, found[0])['etas'][0]:g}; 0.5 is usual), so that a "
-        "step "
-        "that was too long is shortened soon; or take a rule that forgets after a change of sign, such as "
+        "step that was too long is shortened soon; or take a rule that forgets after a change of sign, such as "
         '"irprop-".',
     )
 
@@ -267,8 +270,7 @@ def _underflow(trace: Trace) -> Finding | None:
         "underflow",
         found,
         f"{_which(found, trace)}: in up to {100 * count[found].max() / trace.steps:.0f}% of the steps the product "
-        "of "
-        f"two gradients is too small for {dtype} and counts as 0, so that step sizes neither grow nor shrink.",
+        f"of two gradients is too small for {dtype} and counts as 0, so that step sizes neither grow nor shrink.",
         "multiply the objective by a large constant, which changes no sign; or compute in a wider dtype.",
     )
 
@@ -311,8 +313,7 @@ def _too_small(trace: Trace) -> Finding | None:
         "first step too small",
         found,
         f"{_which(found, trace)}: the step size grew from {first[i]:.3g} to {reached[i]:.3g} before the gradient "
-        "changed "
-        f"its sign for the first time; that takes {growth:.0f} steps.",
+        f"changed its sign for the first time; that takes {growth:.0f} steps.",
         "raise lr, the first step size, to about 1% of the distance to go.",
     )
 
@@ -331,8 +332,7 @@ def _etas(trace: Trace) -> Finding | None:
             elif group["variant"] == "irprop-":
                 what += (
                     ": every neutral step, the first included, looks like a change of sign, so that coordinates "
-                    "never "
-                    "move (torch's rule does this as well)."
+                    "never move (torch's rule does this as well)."
                 )
             else:
                 what += ": step sizes never shrink."
