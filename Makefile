@@ -13,7 +13,7 @@ endif
 
 PROGRAMS ?= 10000
 
-.PHONY: demo test test-peers test-browser fuzz lint format bench build clean help
+.PHONY: demo test test-peers test-browser fuzz lint format docs bench build clean help
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ format: $(VENV)/installed-lint  ## let ruff format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/installed-docs  ## build the site into docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 bench: $(VENV)/installed-peers  ## measure against other implementations; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
@@ -61,5 +65,5 @@ build: $(BIN)/python  ## build the wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove the environment and everything that was built
-	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

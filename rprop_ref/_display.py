@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,15 @@ _CELL = "padding:.15em .6em"
 
 #: Coordinates, and entries of an array, that a summary shows at most.
 SHOWN = 6
+
+
+#: Characters in a line of text.
+WIDTH = 88
+
+
+def wrapped(text: str, indent: str = "", further: str = "  ") -> str:
+    """The text in lines that are not too long."""
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=further)
 
 
 def text_table(head: Sequence[str], lines: Iterable[Sequence[str]], left: Collection[int] = ()) -> str:

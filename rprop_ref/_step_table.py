@@ -124,15 +124,10 @@ class Marks:
     def __str__(self) -> str:
         if self.right:
             return f"All {self._cells} cells are right."
-        lines = [
-            f"Step {n}, {name.replace('_', ' ')}: {value} is not right. {why}"
-            for n, name, value, why in self.wrong
-        ]
-        if not lines:
-            lines = [
-                f"All {self.filled} cells that are filled in are right; {self._cells - self.filled} are empty."
-            ]
-        return "\n".join(lines)
+        if not self.wrong:
+            return f"All {self.filled} cells that are filled in are right; {self._cells - self.filled} are empty."
+        told = (f"Step {n}, {name.replace('_', ' ')}: {v} is not right. {why}" for n, name, v, why in self.wrong)
+        return "\n".join(_display.wrapped(line) for line in told)
 
     def __repr__(self) -> str:
         return str(self)

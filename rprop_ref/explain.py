@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 Array = np.ndarray[Any, Any]
-
-#: Characters in a line of text.
-WIDTH = 88
 
 #: Iterations that there must be before anything is said of a habit.
 ENOUGH = 20
@@ -90,8 +86,8 @@ class Explanation:
     def __str__(self) -> str:
         lines = list(self.summary)
         for finding in self.findings:
-            lines += ["", *textwrap.wrap(f"{finding.name.upper()}. {finding.what}", WIDTH)]
-            lines += textwrap.wrap(f"Try: {finding.advice}", WIDTH, initial_indent="  ", subsequent_indent="  ")
+            lines += ["", _display.wrapped(f"{finding.name.upper()}. {finding.what}", further="")]
+            lines += [_display.wrapped(f"Try: {finding.advice}", indent="  ")]
         if not self.findings:
             lines += ["", "Nothing looks wrong."]
         return "\n".join(lines)
@@ -118,7 +114,9 @@ def explain(trace: Trace) -> Explanation:
 
 def _summary(trace: Trace) -> list[str]:
     rules = ", ".join(dict.fromkeys(group["variant"] for group in trace.groups))
-    lines = [f"{trace.steps} iterations of {rules} on {trace.n} coordinate{'s' * (trace.n != 1)}."]
+    # A run ends with a point from which no step is made.
+    steps = trace.steps - int(trace.counts["no step"].min(initial=trace.steps))
+    lines = [f"{steps} step{'s' * (steps != 1)} of {rules} on {trace.n} coordinate{'s' * (trace.n != 1)}."]
     known = trace.f[np.isfinite(trace.f)]
     if known.size:
         lines.append(
