@@ -13,7 +13,7 @@ endif
 
 PROGRAMS ?= 10000
 
-.PHONY: demo test test-peers test-browser fuzz lint format docs bench build clean help
+.PHONY: demo test test-peers test-browser fuzz lint format docs notebooks bench build clean help
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ format: $(VENV)/installed-lint  ## let ruff format the sources
 docs: $(VENV)/installed-docs  ## build the site into docs/_build/html; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+notebooks: $(VENV)/installed-test $(VENV)/installed-notebooks  ## run the notebooks in a kernel
+	$(BIN)/python -m pytest -m notebooks
 
 bench: $(VENV)/installed-peers  ## measure against other implementations; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks

@@ -37,6 +37,7 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
+default_role = "py:obj"
 
 plot_include_source = True
 plot_html_show_source_link = False

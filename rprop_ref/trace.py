@@ -55,7 +55,7 @@ class Trace:
     variant, etas, step_sizes, maximize : optional
         The rule and its options, as `Rprop` takes them.
     stride : int, optional
-        Keep every so manieth iteration only.
+        Keep only every ``stride``-th iteration.
     limit : int, optional
         Bytes that rows may take, 64 MiB by default. When they would take more, every second row is dropped and the
         stride doubled. The latest rows (64, or a quarter of what fits) are kept at any stride, and `counts` are

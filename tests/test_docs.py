@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import rprop_ref
-from rprop_ref import cli
+from rprop_ref import _step_table, cli, trace
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -25,10 +25,10 @@ def with_blocks(kind):
 
 
 def test_no_page_has_blocks_that_are_not_run():
-    known = {"python", "{plot}", "console", "{toctree}", "{eval-rst}"}
+    known = {"python", "{plot}", "console", "{toctree}", "{eval-rst}", "{literalinclude}"}
     for page in PAGES:
         fences = re.findall(r"^```(.*)$", page.read_text(), re.M)
-        assert set(fences[::2]) <= known, page
+        assert {fence.split()[0] for fence in fences[::2]} <= known, page
         assert set(fences[1::2]) <= {""}, page
 
 
@@ -53,6 +53,13 @@ def test_figures_are_drawn(page):
         assert any(ax.has_data() or ax.images for ax in plt.figure(number).axes)
         plt.figure(number).canvas.draw()
         plt.close("all")
+
+
+@pytest.mark.parametrize("module", [trace, _step_table], ids=lambda m: m.__name__)
+def test_docstrings(module):
+    tried = doctest.testmod(module)
+    assert tried.attempted > 0
+    assert tried.failed == 0
 
 
 @with_blocks("console")
