@@ -12,6 +12,7 @@ export NIST_STRD_DIR
 endif
 
 PROGRAMS ?= 10000
+KILLS ?= 100
 
 .PHONY: demo test test-peers test-browser fuzz lint format docs notebooks bench build clean help
 
@@ -42,8 +43,9 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the e
 	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
 	$(BIN)/python -m pytest -m browser
 
-fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## random programs side by side with torch: 10,000, or PROGRAMS=n
+fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## PROGRAMS=10000 random ones beside torch; KILLS=100 runs killed and resumed
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py
+	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/test_runs.py
 
 lint: $(VENV)/installed-lint  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -353,8 +353,8 @@ def _no_gradient(trace: Trace) -> Finding | None:
         "no gradient",
         found,
         f"{_which(found, trace)}: the gradient was exactly 0 in every iteration, so that x never moved.",
-        "see whether the objective depends on it at all, whether the start is a point of symmetry, or whether the "
-        "gradient underflows.",
+        "see whether the objective depends on it at all, whether the start is a point of symmetry, whether the "
+        "gradient underflows, or whether a bound holds it (in minimize that counts as a gradient of 0).",
     )
 
 

@@ -17,6 +17,7 @@ from ._checks import check_variant
 from .hooks import RemovableHandle
 
 if TYPE_CHECKING:
+    from ._state import RunState
     from .explain import Explanation
     from .optimizer import Optimizer
 
@@ -521,24 +522,25 @@ class _Watch:
 
 
 def recorder(
-    advance: Callable[..., int],
     trace: Trace | bool,
-    variant: str,
+    state: RunState,
     etas: tuple[float, float],
     step_sizes: tuple[float | None, float | None],
 ) -> tuple[Callable[..., int], Trace]:
-    """Wrap `_iteration.advance` so that each iteration is recorded; it does what it did, to the bit.
+    """What records the iterations of a run of `minimize`.
 
     Parameters
     ----------
-    advance : callable
-        ``advance(vectors, scalars, constants, f, g) -> status``.
     trace : Trace or True
         A trace without rows, or True for a new one.
+    state : RunState
+        The run.
 
     Returns
     -------
-    callable, Trace
+    callable
+        ``watch(advance, *arguments) -> status`` calls `_iteration.advance`, and does nothing to the record.
+    Trace
     """
     from . import _iteration as it
 
@@ -546,22 +548,38 @@ def recorder(
         if trace is not True:
             raise TypeError(f"trace must be True, False or a Trace, but is {trace!r}")
         trace = Trace()
-    if trace.steps or trace.groups:
+    if trace.groups:
         raise ValueError(f"the trace must be new, but it has {trace.steps} iterations already")
-    trace._options = {"variant": variant, "etas": etas, "step_sizes": step_sizes, "maximize": False}
+    trace._options = {
+        "variant": state.variant,
+        "etas": etas,
+        "step_sizes": step_sizes,
+        "maximize": state.maximize,
+    }
+    sign = -1 if state.maximize else 1
+    # With bounds the rule sees a gradient of 0 where going on would leave them.
+    seen = it.LAST_G if state.box is None else it.INWARD
 
-    def recorded(vectors: Array, scalars: Array, constants: Array, f: float, g: Array) -> int:
-        x, prev, size = (vectors[row].copy() for row in (it.X, it.PREV, it.SIZE))
-        last_f, made = scalars[it.LAST_F], scalars[it.NIT]
-        status = advance(vectors, scalars, constants, f, g)
+    def watch(advance: Callable[..., int], vectors: Array, scalars: Array, *arguments: Any) -> int:
+        prev, size = vectors[it.PREV].copy(), vectors[it.SIZE].copy()
+        made = scalars[it.NIT]
+        status = advance(vectors, scalars, *arguments)
         if scalars[it.NIT] == made:
             trace.retreated()
         else:
-            stepped = status == it.GO_ON
-            trace.record(x, f, g, prev, size, vectors[it.SIZE], worse=bool(f > last_f), stepped=stepped)
+            trace.record(
+                vectors[it.LAST_X],
+                sign * scalars[it.LAST_F],
+                sign * vectors[seen],
+                prev,
+                size,
+                vectors[it.SIZE],
+                worse=bool(scalars[it.WORSE]),
+                stepped=bool(scalars[it.MOVED]),
+            )
         return status
 
-    return recorded, trace
+    return watch, trace
 
 
 def _group_events(

@@ -136,6 +136,49 @@ class TestMinimize:
         assert (np.diff(trace.retreats) >= 0).all()
         assert np.isfinite(trace.f).all()
 
+    def test_bounds_maximize_and_shapes(self):
+        fun, jac, x0, _ = problems.PROBLEMS["himmelblau"]
+        options = {"bounds": [(-1, 2), (None, 1)], "maxiter": 80, "return_all": True, "variant": "rprop+"}
+        with_trace = minimize(fun, x0, jac=jac, trace=True, **options)
+        without = minimize(fun, x0, jac=jac, **options)
+        assert same_bits(np.array(with_trace.allvecs), np.array(without.allvecs))
+        trace = with_trace.trace
+        assert same_bits(trace.x, np.array(without.allvecs))
+        at_the_wall = (trace.x[:, 0] == 2) & (np.array([jac(x)[0] for x in trace.x]) < 0)
+        assert at_the_wall.any()
+        assert (trace.where("zero gradient")[:, 0] == at_the_wall).all()
+
+        up = minimize(lambda x: -fun(x), x0, jac=lambda x: -jac(x), maximize=True, maxiter=80, trace=True).trace
+        down = minimize(fun, x0, jac=jac, maxiter=80, trace=True).trace
+        assert (up.f == -down.f).all()
+        assert (up.sign == -down.sign).all()
+        assert (up.event == down.event).all()
+        assert (up.size == down.size).all()
+
+        flat = minimize(lambda x: (np.sum((x - 1) ** 2), 2 * (x - 1)), np.zeros((2, 3)), jac=True, trace=True)
+        assert flat.trace.n == 6
+
+    def test_objectives_in_machine_code(self):
+        import numba
+
+        @numba.njit
+        def fun(x):
+            return ((x - 1) ** 2).sum(), 2 * (x - 1)
+
+        one = minimize(fun, np.array([3.0, -2.0]), jac=True, trace=True, maxiter=60)
+        two = minimize(fun.py_func, np.array([3.0, -2.0]), jac=True, trace=True, maxiter=60)
+        assert same_bits(one.trace.x, two.trace.x)
+        assert (one.trace.event == two.trace.event).all()
+
+    def test_a_run_that_is_continued(self):
+        fun, jac, x0, _ = problems.PROBLEMS["rosenbrock"]
+        whole = minimize(fun, x0, jac=jac, trace=True, maxiter=100).trace
+        first = minimize(fun, x0, jac=jac, maxiter=40)
+        rest = minimize(fun, x0, jac=jac, warm_start=first, trace=True, maxiter=60).trace
+        # The step from the last point of the first call belongs to no evaluation of the second.
+        assert same_bits(rest.x, whole.x[41:])
+        assert (rest.event == whole.event[41:]).all()
+
     def test_as_an_option_through_scipy_with_a_trace_of_ones_own(self):
         fun, jac, x0, _ = problems.PROBLEMS["sphere"]
         trace = Trace(stride=5)
