@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
-    from . import autograd, interop, lr_scheduler
+    from . import autograd, crosscheck, interop, lr_scheduler
     from ._minimize import minimize
     from ._rprop import Rprop, rprop
     from ._step_table import step_table
@@ -32,6 +32,7 @@ __all__ = [
     "Tensor",
     "Trace",
     "autograd",
+    "crosscheck",
     "enable_grad",
     "interop",
     "load_checkpoint",
@@ -53,6 +54,7 @@ _MODULES = {
     "Tensor": "autograd",
     "Trace": "trace",
     "autograd": "autograd",
+    "crosscheck": "crosscheck",
     "enable_grad": "autograd",
     "interop": "interop",
     "load_checkpoint": "checkpoint",

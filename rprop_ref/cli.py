@@ -1,4 +1,4 @@
-"""The command line: ``python -m rprop_ref demo`` and ``explain``."""
+"""The command line: ``python -m rprop_ref demo``, ``explain`` and ``crosscheck``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import __version__
+from .crosscheck import command as crosscheck
 
 BLAS_THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
@@ -54,6 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     explain.add_argument("--save", metavar="FILE", help="save the trace (npz)")
     explain.add_argument("--plot", metavar="FILE", help="draw the path into FILE (needs matplotlib)")
     explain.set_defaults(run=_explain)
+    referee = commands.add_parser(
+        "crosscheck",
+        help="compare another implementation of Rprop with a rule, to the bit",
+        description=crosscheck.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    crosscheck.add_arguments(referee)
+    referee.set_defaults(run=crosscheck.run)
 
     arguments = parser.parse_args(argv)
     if argv is None and not BLAS_THREADS.keys() <= os.environ.keys():
