@@ -61,6 +61,13 @@ class Compiled:
         """
         raise NotImplementedError
 
+    def side_by_side(self) -> int:
+        """The address of a C function that evaluates several points at once, or 0 if there is none.
+
+        See `numba_kernels.ensemble.side_by_side`. It takes the same `data`.
+        """
+        return 0
+
     def explain(self, x: Array) -> NoReturn:
         """Raise the exception that the objective raised at x, by calling it again from Python."""
         self._again(x.copy().reshape(self._shape))
@@ -109,7 +116,7 @@ class _Jitted(Compiled):
         self._form = form
         self._functions = functions
         self._args = args
-        kind = objective.kind_of(shape, args)
+        self._kind = kind = objective.kind_of(shape, args)
         self._packed = objective.pack(shape, args)
         c_function = _c_function(form, functions, kind, dtype)
         super().__init__(c_function.address, shape, dtype, c_function)
@@ -117,6 +124,13 @@ class _Jitted(Compiled):
     def bind(self) -> tuple[int, int, Array]:
         block = np.array([0, self._packed.ctypes.data], np.int64)
         return self.address, block.ctypes.data, block
+
+    def side_by_side(self) -> int:
+        if self._form != "writing":
+            return 0
+        found = _block_function(self._functions[0], self._kind, int(np.prod(self._shape)), self._dtype)
+        self._keep += (found,)
+        return 0 if found is None else int(found.address)
 
     def _again(self, x: Array) -> None:
         fun, *jac = self._functions
@@ -195,7 +209,7 @@ def recognize(
 
 def _plain(value: Any) -> Any:
     """An array as machine code for contiguous, writable ones can read it: else there would be code for each."""
-    if isinstance(value, np.ndarray) and not value.flags.carray:
+    if isinstance(value, np.ndarray) and not (value.flags.carray and value.dtype.isnative):
         return np.array(value, value.dtype.newbyteorder("="), order="C")
     return value
 
@@ -231,6 +245,13 @@ def _c_function(form: str, functions: tuple[Any, ...], kind: Any, dtype: np.dtyp
 
     with _Refusals(functions[0]):
         return getattr(objective, form)(*functions, kind, dtype)
+
+
+@functools.lru_cache(maxsize=128)
+def _block_function(fun: Any, kind: Any, n: int, dtype: np.dtype[Any]) -> Any:
+    from numba_kernels import ensemble
+
+    return ensemble.side_by_side(fun, kind, n, dtype)
 
 
 class _Refusals:

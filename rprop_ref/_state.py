@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -120,27 +121,40 @@ def begin(
         vectors[it.BEFORE] = start
     vectors[[it.X, it.LAST_X, it.BEST_X]] = start
     with np.errstate(all="ignore"):
-        vectors[it.SIZE] = _first_sizes(start, shape, lr)
-        resting = it.at_rest(start, np.ones_like(start), vectors[it.SIZE], 4 * np.finfo(dtype).eps, 0.0)
-    eps = float(np.finfo(dtype).eps)
+        vectors[it.SIZE] = first_sizes(start, shape, lr)
+        smallest = least(start, vectors[it.SIZE])
+    scalars = unstarted(dtype)
+    scalars[it.LEAST_XTOL], scalars[it.FLOOR] = smallest
+    return RunState(vectors, scalars, constants, variant, maximize, shape)
+
+
+def unstarted(dtype: np.dtype[Any]) -> Array:
+    """The scalars of a record before the first evaluation, without what depends on start and options."""
     scalars = np.zeros(it.ENTRIES)
     scalars[it.NIT] = -1
     scalars[[it.LAST_F, it.LOWEST_F, it.BEST_F, it.BEST_G_MAX, it.MARK_F]] = np.inf
     scalars[it.WENT_BACK] = -np.inf
+    scalars[it.BAND] = 8 * float(np.finfo(dtype).eps)
+    return scalars
+
+
+def least(starts: Array, sizes: Array) -> tuple[Array, Array]:
+    """LEAST_XTOL and FLOOR for one start of shape (n,), or for each of several, shape (m, n)."""
+    eps = float(np.finfo(starts.dtype).eps)
     # First steps that are as small as the tolerance would meet it at once, and mean nothing.
-    scalars[it.LEAST_XTOL] = 0.0 if resting else 4 * eps
-    scalars[it.BAND] = 8 * eps
+    resting = (sizes <= 4 * np.finfo(starts.dtype).eps * np.abs(starts)).all(axis=-1)
     # Near a coordinate of 0 no step is small relative to it, but one is small relative to where it came from.
-    scalars[it.FLOOR] = eps**2 * float(np.max(vectors[it.SIZE], initial=0))
-    return RunState(vectors, scalars, constants, variant, maximize, shape)
+    floor = eps**2 * np.max(sizes, axis=-1, initial=0).astype(float)
+    return np.where(resting, 0.0, 4 * eps), floor
 
 
-def _first_sizes(start: Array, shape: tuple[int, ...], lr: ArrayLike | str | None) -> Array:
+def first_sizes(starts: Array, shape: tuple[int, ...], lr: ArrayLike | str | None) -> Array:
+    """The first step sizes of one start, shape (n,), or of several, shape (m, n), with x of the given shape."""
     if lr is None or (isinstance(lr, str) and lr == "auto"):
-        sizes = FIRST_STEP * np.abs(start)
+        sizes = FIRST_STEP * np.abs(starts)
         # Below the normal numbers a step can be too coarse to grow by a factor.
-        tiny = sizes < np.finfo(start.dtype).tiny
-        found: Array = np.where(tiny, start.dtype.type(FIRST_STEP), sizes)
+        tiny = sizes < np.finfo(starts.dtype).tiny
+        found: Array = np.where(tiny, starts.dtype.type(FIRST_STEP), sizes)
         return found
     if isinstance(lr, str):
         raise ValueError(f"Invalid learning rate: {lr!r}; it must be a number, an array of them, or 'auto'")
@@ -151,7 +165,7 @@ def _first_sizes(start: Array, shape: tuple[int, ...], lr: ArrayLike | str | Non
         raise ValueError(
             f"lr must be a number or of the shape of x0, which is {shape}, but has shape {sizes.shape}"
         )
-    return np.broadcast_to(sizes, shape).ravel()
+    return np.broadcast_to(np.broadcast_to(sizes, shape).ravel(), starts.shape)
 
 
 def load(path: _npz.Path) -> RunState:
@@ -169,7 +183,7 @@ def load(path: _npz.Path) -> RunState:
         state = RunState(**tree)
         _check(state)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path!r} holds no state of a run of minimize: {error}") from error
+        raise ValueError(f"{os.fspath(path)!r} holds no state of a run of minimize: {error}") from error
     return state
 
 
