@@ -52,11 +52,10 @@ def public_names() -> set[str]:
     names = set()
     for name in rprop_ref.__all__:
         value = getattr(rprop_ref, name)
-        if hasattr(value, "__path__") or type(value).__name__ == "module":
-            own = (
-                n for n, v in vars(value).items() if getattr(v, "__module__", "") == value.__name__ and n[0] != "_"
-            )
-            names |= {f"rprop_ref.{name}.{member}" for member in getattr(value, "__all__", own)}
+        if type(value).__name__ == "module":
+            members = getattr(value, "__all__", [n for n in vars(value) if n[0] != "_"])
+            own = (n for n in members if getattr(getattr(value, n), "__module__", "").startswith(value.__name__))
+            names |= {f"rprop_ref.{name}.{member}" for member in own}
         else:
             names.add(f"rprop_ref.{name}")
     return names

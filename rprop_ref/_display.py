@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -91,16 +92,36 @@ def result_pairs(result: Any) -> list[tuple[str, str]]:
     return told
 
 
+def _many_pairs(result: Any) -> list[tuple[str, str]]:
+    """The same of many starts."""
+    best = result.best
+    reasons = Counter(text for text, success in zip(result.message, result.success, strict=True) if not success)
+    return [
+        ("", f"{int(np.sum(result.success))} of {len(result.fun)} starts with success"),
+        ("best fun", f"{best.fun:.10g} (start {best.index})"),
+        ("best x", array_text(best.x)),
+        ("iterations", f"{int(np.sum(result.nit))} in all, {int(np.max(result.nit))} at most"),
+        ("evaluations", f"{int(np.sum(result.nfev))} of the value, {int(np.sum(result.njev))} of the gradient"),
+        *(("without success", f"{count}: {text}") for text, count in reasons.most_common(3)),
+    ]
+
+
+def _titled(result: Any) -> tuple[str, str, list[tuple[str, str]]]:
+    many = "best" in result
+    (_, title), *pairs = _many_pairs(result) if many else result_pairs(result)
+    return "minimize_many" if many else "minimize", title, pairs
+
+
 def result_text(result: Any) -> str:
-    """A result as text."""
-    (_, title), *pairs = result_pairs(result)
-    return pairs_text(f"minimize: {title}", pairs)
+    """A result of one or of many starts as text."""
+    name, title, pairs = _titled(result)
+    return pairs_text(f"{name}: {title}", pairs)
 
 
 def result_html(result: Any) -> str:
-    """A result as HTML."""
-    (_, title), *pairs = result_pairs(result)
-    return html_table(("minimize", title), pairs, left=(0, 1))
+    """A result of one or of many starts as HTML."""
+    name, title, pairs = _titled(result)
+    return html_table((name, title), pairs, left=(0, 1))
 
 
 # -------------------------------------------------------------------------------------------------------

@@ -99,7 +99,9 @@ class Branches:
 @pytest.mark.parametrize("dtype", dtypes_here())
 def test_the_machine_the_text_and_the_oracle_agree_on_every_case(variant, dtype):
     cases = [*catalogue([dtype]), *random_cases(5, [dtype], 30, everything)]
-    for case, by_machine, by_text in zip(cases, trace(RULES[variant], cases), expected(variant, cases), strict=True):
+    for case, by_machine, by_text in zip(
+        cases, trace(RULES[variant], cases), expected(variant, cases), strict=True
+    ):
         for name in ("x", "step_size", "prev", "gradient"):
             assert same_bits(getattr(by_machine, name), getattr(by_text, name)), (case.name, name)
         if case.objective is not None or case.edits or isinstance(case.lr, np.ndarray) or dtype == "float16":
@@ -331,14 +333,18 @@ def test_the_smallest_script_is_one_that_runs_and_shows_it():
     assert report.smallest.case.size == 1
     assert list(report.smallest.case.g.ravel()) == [1, 0]  # prev shows it at once
     assert report.smallest.quantity == "prev"
-    text = report.script('from rprop_ref import crosscheck; factory = crosscheck.mutant("irprop-", ["zero leaves the memory"])')
+    text = report.script(
+        'from rprop_ref import crosscheck; factory = crosscheck.mutant("irprop-", ["zero leaves the memory"])'
+    )
     assert len(text.splitlines()) <= 14
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     wrong = re.search(r"should be (.*), and is (.*)", text)
     assert float(done.stdout.split("[")[-1].rstrip("]\n")) == float(wrong[2])
 
 
-@pytest.mark.parametrize("name", ["lr re-read", "memory lost on resume", "missing gradient is zero", "memory is the caller's array"])
+@pytest.mark.parametrize(
+    "name", ["lr re-read", "memory lost on resume", "missing gradient is zero", "memory is the caller's array"]
+)
 def test_scripts_say_what_else_happens(name):
     report = check(mutant("irprop-", [name]), dtypes=["float32"], random=0)
     text = report.script(f'from rprop_ref import crosscheck; factory = crosscheck.mutant("irprop-", ["{name}"])')
@@ -353,7 +359,9 @@ def test_the_random_search_finds_what_the_catalogue_does_not_hold(monkeypatch):
         return np.where(s.g == 0.5, s.zero, s.q0)
 
     rule = changed(RULES["irprop-"], (crosscheck.Alternative("odd", "agreement", "Odd.", "Odd.", third_zero),))
-    report = check(lambda x0, **setting: Runner(rule, x0, **setting), dtypes=["float64"], random=100, without=["inf"])
+    report = check(
+        lambda x0, **setting: Runner(rule, x0, **setting), dtypes=["float64"], random=100, without=["inf"]
+    )
     names = {d.case.name.split()[0] for d in report.divergences}
     assert "random" in names
     assert report.smallest.case.size == 1

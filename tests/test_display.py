@@ -10,7 +10,7 @@ import numpy as np
 import problems
 import pytest
 
-from rprop_ref import Parameter, Rprop, Trace, explorer, minimize, step_table
+from rprop_ref import Parameter, Rprop, Trace, explorer, minimize, minimize_many, step_table
 from rprop_ref.objectives import OBJECTIVES
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -44,7 +44,16 @@ def wide():
     return minimize(lambda x: (x @ x, 2 * x), np.arange(1.0, 21.0), jac=True, maxiter=30, trace=True).trace
 
 
+def many(**options):
+    def fun(x):
+        return np.sum((x**2 - 1) ** 2 + 0.1 * x), 4 * x * (x**2 - 1) + 0.1
+
+    return minimize_many(fun, [[-2.0, 2.0], [1.5, 0.5], [0.3, -0.4]], jac=True, **options)
+
+
 SHOWN = {
+    "result_of_many": many,
+    "result_of_many_without_success": lambda: many(maxiter=4),
     "result": result,
     "result_without_success": lambda: result(maxiter=3),
     "result_with_a_trace": lambda: result(trace=True),

@@ -15,7 +15,7 @@ import naive
 import numpy as np
 import pytest
 
-from rprop_ref import Trace, _events, cli, explorer
+from rprop_ref import Trace, _events, cli, crosscheck, explorer
 from rprop_ref.objectives import OBJECTIVES
 
 HERE = Path(explorer.__file__).parent
@@ -108,6 +108,38 @@ class TestJavaScript:
         assert len(found) == 15_000
         for case, ours, theirs in zip(cases, expected, found):
             assert ours == theirs, case
+
+    @pytest.mark.parametrize("rule", naive.VARIANTS)
+    def test_every_step_of_the_conformance_vectors(self, tmp_path, rule):
+        (file,) = crosscheck.export(tmp_path, rule, ["float64"])
+        cases, expected = [], []
+        for case in json.loads(file.read_text())["cases"]:
+            option = {name: case[name] for name in ("etas", "step_sizes")}
+            lr = case["lr"] if isinstance(case["lr"], list) else [case["lr"]] * len(case["x0"])
+            x, prev, size, last = case["x0"], ["0x0p+0"] * len(lr), lr, None
+            for step in case["steps"]:
+                option.update({name: value for name, value in step.get("set", {}).items() if name != "lr"})
+                if step["grad"] is not None:
+                    way, loss = (-1 if case["maximize"] else 1), float.fromhex(step["loss"])
+                    worse = last is not None and way * loss > way * last
+                    last = loss
+                    for g, *state in zip(step["grad"], x, prev, size):
+                        values = (
+                            state[0],
+                            (way * float.fromhex(g)).hex(),
+                            *state[1:],
+                            *option["etas"],
+                            *option["step_sizes"],
+                        )
+                        values = [number(float.fromhex(v)) for v in values]
+                        cases.append({"rule": rule, "worse": worse, "values": values})
+                    for after in zip(step["x"], step["prev"], step["step_size"]):
+                        expected.append([bits(float.fromhex(v)) for v in after])
+                x, prev, size = step["x"], step["prev"], step["step_size"]
+        found = in_node(tmp_path, steps=cases)["steps"]
+        assert len(found) == len(expected) > 1000
+        for case, ours, theirs in zip(cases, expected, found):
+            assert ours == theirs[:3], case
 
     def test_runs_have_the_bits_that_are_recorded(self, tmp_path):
         cases, expected = [], []

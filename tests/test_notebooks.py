@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "docs" / "notebooks").glob("*.ipynb"))
@@ -25,8 +26,9 @@ def test_its_cells_run_in_order(file):
     plt = pytest.importorskip("matplotlib.pyplot", reason="drawing needs the extra 'plot'")
     plt.switch_backend("agg")
     namespace = {"__name__": "__main__"}
-    for cell in cells(file):
-        exec(compile("".join(cell["source"]), str(file), "exec"), namespace)
+    with np.errstate():  # a notebook may change it
+        for cell in cells(file):
+            exec(compile("".join(cell["source"]), str(file), "exec"), namespace)
     plt.close("all")
 
 
@@ -40,9 +42,4 @@ def test_it_runs_as_a_notebook(file):
     notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)
     nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    kinds = {kind for cell in cells_of(notebook) for out in cell.outputs for kind in out.get("data", {})}
-    assert "image/png" in kinds or "text/html" in kinds
-
-
-def cells_of(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")

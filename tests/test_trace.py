@@ -10,7 +10,7 @@ import problems
 import pytest
 from scipy.optimize import minimize as scipy_minimize
 
-from rprop_ref import Parameter, Rprop, Trace, _dtypes, _events, _npz, lr_scheduler, minimize
+from rprop_ref import Parameter, Rprop, Trace, _dtypes, _events, _npz, crosscheck, lr_scheduler, minimize
 from rprop_ref.bits import same_bits
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 1e-200, -1e-200, 5e-324, np.inf, -np.inf, np.nan]
@@ -455,3 +455,40 @@ class TestFiles:
         for name in ("x", "step_size", "f"):
             assert [float(line[name]) for line in lines] == table[name].tolist()
         assert [line["event"] for line in lines] == table["event"].tolist()
+
+
+class TestCrosscheck:
+    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    def test_every_case_of_the_referee_is_recorded(self, variant):
+        for case in crosscheck.catalogue(["float64", "complex64", "float16"]):
+            trace = crosscheck.trace(case, variant)
+            assert len(trace) == case.steps + 1
+            assert set(np.flatnonzero(trace.where("no step").all(axis=1))) == {*case.none, case.steps}
+        case = next(c for c in crosscheck.catalogue(["float64"]) if c.name == "basics")
+        trace = crosscheck.trace(case, variant)
+        states = naive.run(variant, case.x0, list(case.g), lr=0.1, losses=list(case.loss))
+        assert same_bits(trace.x[1:], np.array([x for x, _, _ in states]))
+        assert same_bits(trace.size[:-1], np.array([size for _, _, size in states]))
+
+    def test_an_implementation_beside_the_rule(self):
+        class Late:
+            """Moves by the step size of before."""
+
+            def __init__(self, x0, *, lr, etas, step_sizes, maximize):
+                self.x, self.size, self.prev = x0.copy(), np.full_like(x0, lr), np.zeros_like(x0)
+
+            def step(self, grad, loss=None):
+                q = grad * self.prev
+                self.x = self.x - np.sign(grad) * np.where(q < 0, 0, self.size)
+                self.size = self.size * np.where(q > 0, 1.2, np.where(q < 0, 0.5, 1))
+                self.prev = np.where(q < 0, 0, grad)
+                return self.x
+
+        report = crosscheck.check(
+            Late, dtypes=["float64"], without=["nan", "inf", "maximize", "etas", "step_sizes"]
+        )
+        found = report.smallest
+        mine, right = crosscheck.trace(found.case, factory=Late), crosscheck.trace(found.case)
+        assert same_bits(mine.x[: found.step], right.x[: found.step])
+        assert mine.x[found.step, found.coordinate] == found.got
+        assert right.x[found.step, found.coordinate] == found.expected

@@ -15,6 +15,7 @@ from .profiles import PROFILES, mutant, profile, profiles
 from .protocol import Program
 from .report import Report
 from .stages import Alternative
+from .tracing import trace
 from .vectors import export
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "mutant",
     "profile",
     "profiles",
+    "trace",
 ]
