@@ -175,11 +175,23 @@ def test_coordinates_of_several_parameters_are_told_apart():
     assert finding.coordinates.tolist() == [3, 4, 5]
 
 
+def test_a_parameter_without_gradients_is_no_fault():
+    a, b = Parameter(np.array(START)), Parameter(np.ones(2))
+    optimizer = Rprop([a, b])
+    with Trace.attach(optimizer) as trace:
+        for _ in range(40):
+            a.grad = sphere(a.data)
+            optimizer.step()
+    assert names(trace) == []
+    assert np.isnan(trace.size[:, 3:]).all()
+    assert "of irprop- on 5 coordinates" in str(trace.explain())
+
+
 def test_after_thinning_the_same_is_said():
     for gradient, name in ((regression(20), "noise"), (sphere, "lower clamp")):
         p = Parameter(np.zeros(5))
         optimizer = Rprop([p])
-        with Trace.attach(optimizer, limit=20_000) as trace:
+        with Trace.attach(optimizer, limit=100_000) as trace:
             for _ in range(1500):
                 p.grad = gradient(p.data)
                 optimizer.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 
 import naive
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.optimize import minimize as scipy_minimize
 
 from rprop_ref import Parameter, Rprop, Trace, _dtypes, _events, _npz, crosscheck, lr_scheduler, minimize
 from rprop_ref.bits import same_bits
+from rprop_ref.trace import OVERHEAD
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 1e-200, -1e-200, 5e-324, np.inf, -np.inf, np.nan]
 
@@ -379,11 +381,11 @@ def fill(trace, count, n=50):
 
 class TestMemory:
     def test_rows_are_thinned_when_the_limit_is_reached(self):
-        whole, thin = fill(Trace(), 1000), fill(Trace(limit=100_000), 1000)
+        whole, thin = fill(Trace(), 1000), fill(Trace(limit=200_000), 1000)
         assert len(whole) == 1000
-        row = 50 * 18 + 48
-        assert len(thin) * row <= 100_000
-        assert len(thin) * row > 40_000
+        row = 50 * 18 + OVERHEAD
+        assert len(thin) * row <= 200_000
+        assert len(thin) * row > 80_000
         assert thin.stride in (16, 32)
         assert thin.iteration[0] == 0
         assert thin.iteration[-1] == 999
@@ -398,6 +400,19 @@ class TestMemory:
             np.testing.assert_array_equal(count, whole.where(name).sum(axis=0))
         for name, sizes in whole.firsts.items():
             np.testing.assert_array_equal(thin.firsts[name], sizes)
+
+    @pytest.mark.parametrize(("n", "steps"), [(1, 400), (2000, 60)])
+    def test_memory_stays_below_the_limit(self, n, steps):
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            trace = fill(Trace(limit=200_000), steps, n)
+            used = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert trace.stride > 1
+        # What is kept beside the rows: counts, first sizes, the last point.
+        assert used < 200_000 + 300 * n + 50_000
 
     def test_stride(self):
         trace = fill(Trace(stride=7), 500, n=2)
