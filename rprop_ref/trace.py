@@ -467,6 +467,12 @@ class _Watch:
                     size = _flat(first)
                 # The options of this step: hooks and schedules may change them later.
                 self._before.append((param, dict(group, new=not state), x, prev, size))
+        n = sum(x.size for _, _, x, _, _ in self._before)
+        if self._trace.groups and n != self._trace.n:
+            raise ValueError(
+                f"the trace has {self._trace.n} coordinates, but the optimizer has {n} now; "
+                "detach it, and attach anew"
+            )
         self._loss = kwargs.get("loss")
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if closure is None:
@@ -513,8 +519,6 @@ class _Watch:
         trace = self._trace
         if not trace.groups:
             trace._begin(groups)
-        elif at != trace.n:
-            raise ValueError(f"the trace has {trace.n} coordinates, but the optimizer has {at} now; attach anew")
         else:
             trace.groups = groups
         x, g, size, event = (

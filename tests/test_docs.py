@@ -72,8 +72,17 @@ def test_commands_run(page, tmp_path, monkeypatch, capsys):
 
 def test_links_between_pages_lead_somewhere():
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+\.md)", page.read_text()):
+        for target in re.findall(r"\]\(([^)#:]+\.(?:md|ipynb))", page.read_text()):
             assert (page.parent / target).is_file(), f"{page}: {target}"
+
+
+def test_commands_in_the_readme_are_targets_of_make():
+    """Its Python is run by `test_examples`; demo and test are targets that are run as they stand."""
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+    commands = [line.split()[1] for block in blocks for line in block.splitlines() if line.startswith("make ")]
+    assert {"demo", "test"} <= set(commands)
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.M) for target in commands)
 
 
 def test_every_public_name_is_in_the_reference():

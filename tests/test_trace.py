@@ -299,9 +299,10 @@ class TestAttach:
         optimizer.step()
         optimizer.add_param_group({"params": [Parameter(np.ones(3))]})
         with pytest.raises(
-            ValueError, match="the trace has 2 coordinates, but the optimizer has 5 now; attach anew"
+            ValueError, match="the trace has 2 coordinates, but the optimizer has 5 now; detach it"
         ):
             optimizer.step()
+        assert optimizer.state[p]["step"] == 1
 
     def test_float16_and_recorded_steps(self):
         p = Parameter(np.ones(3, np.float16))
