@@ -14,7 +14,7 @@ endif
 PROGRAMS ?= 10000
 KILLS ?= 100
 
-.PHONY: demo test test-peers test-referee fuzz lint format bench build clean help
+.PHONY: demo test test-peers test-referee test-browser fuzz lint format docs notebooks bench build clean help
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ $(VENV)-old/installed:
 	$(VENV)-old/bin/python -m pip install --quiet --disable-pip-version-check "numpy<2" neurolab==0.3.5
 	@touch $@
 
+test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the explorer in headless Chromium
+	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
+	$(BIN)/python -m pytest -m browser
+
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## PROGRAMS=10000 random ones beside torch; KILLS=100 runs killed and resumed
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py
 	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/test_runs.py
@@ -62,6 +66,13 @@ format: $(VENV)/installed-lint  ## let ruff format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/installed-docs  ## build the site into docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+notebooks: $(VENV)/installed-test $(VENV)/installed-notebooks  ## run the notebooks in a kernel
+	$(BIN)/python -m pytest -m notebooks
+
 bench: $(VENV)/installed-peers  ## measure against other implementations; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
@@ -69,5 +80,5 @@ build: $(BIN)/python  ## build the wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove the environment and everything that was built
-	rm -rf $(VENV) $(VENV)-old dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-old dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

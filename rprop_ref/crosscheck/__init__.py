@@ -16,6 +16,7 @@ from .profiles import PROFILES, mutant, profile, profiles
 from .protocol import Program
 from .report import Report
 from .stages import Alternative
+from .tracing import trace
 from .vectors import export
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "mutant",
     "profile",
     "profiles",
+    "trace",
 ]
