@@ -13,7 +13,7 @@ endif
 
 PROGRAMS ?= 10000
 
-.PHONY: demo test test-peers fuzz lint format bench build clean help
+.PHONY: demo test test-peers test-cuda fuzz lint format bench build clean help
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(VENV)/installed-test  ## run the tests that need no other implementation
 
 test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others, to the bit
 	$(BIN)/python -m pytest -m peers
+
+test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels and read their code; needs no GPU
+	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_gpu
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## random programs side by side with torch: 10,000, or PROGRAMS=n
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py
