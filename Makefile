@@ -12,6 +12,7 @@ export NIST_STRD_DIR
 endif
 
 PROGRAMS ?= 10000
+KILLS ?= 100
 
 .PHONY: demo test test-peers test-cuda fuzz lint format bench build clean help
 
@@ -41,8 +42,9 @@ test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torc
 test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels and read their code; needs no GPU
 	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_gpu
 
-fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## random programs side by side with torch: 10,000, or PROGRAMS=n
+fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## PROGRAMS=10000 random ones beside torch; KILLS=100 runs killed and resumed
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py
+	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/test_runs.py
 
 lint: $(VENV)/installed-lint  ## ruff and mypy
 	$(BIN)/ruff check .

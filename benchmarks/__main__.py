@@ -26,7 +26,7 @@ import numpy as np
 from .worker import MEMORY_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("large", "compile", "small", "minimize", "network", "import")
+PARTS = ("large", "compile", "small", "minimize", "compiled", "starts", "shark", "nist", "network", "import")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -188,6 +188,57 @@ class Bench:
         what = f"minimize, n = {n}: an iteration over L-BFGS-B's evaluation"
         self.row(what, ours, theirs, (ours / theirs, our_median / their_median), goal)
 
+    def loops(self, n: str, goals: dict[str, str]) -> None:
+        """The compiled loop over the loops of others, `goals` by their names."""
+        contenders = [Contender("ours", ("iterations", "ours", n), 1)]
+        for who in goals:
+            contenders += at_each(self.threads, who, "iterations", who, n)
+        best = contest(contenders, self.rounds)
+        for who, goal in goals.items():
+            self.speedup(f"Rosenbrock, n = {n}: an iteration over {who}'s", best["ours"], best[who], goal)
+
+    def many(self, m: str, goals: dict[str, str], scaling: str) -> None:
+        """Many starts over optax's, and with more threads over one."""
+        contenders = [Contender(f"ours {t}", ("many", "ours", m), t) for t in self.threads]
+        ours = contenders[:]
+        for who in goals:
+            contenders += at_each(self.threads, who, "many", who, m)
+        best = contest(contenders, self.rounds)
+        for who, goal in goals.items():
+            quickest = min(ours, key=lambda c: c.quartile)
+            self.speedup(f"{m} starts, n = 2: over {who}", quickest, best[who], goal)
+        if len(ours) > 1:
+            self.speedup(f"{m} starts: {ours[-1].threads} threads over one", ours[-1], ours[0], scaling)
+
+    def fact(self, what: str, value: float, goal: str) -> None:
+        """Something that is counted and not timed."""
+        self.rows.append({"what": what, "value": value, "goal": goal})
+        print(f"{what:<60}{'':>25}{value:>9.3g}{'':>9}   {goal}", flush=True)
+
+    def sharks(self) -> None:
+        from . import shark
+
+        for what, median in shark.medians().items():
+            self.fact(f"Shark's test, median value of 100: {what}", median, "< 1e-15")
+
+    def digits(self) -> None:
+        from . import nist
+
+        where = nist.folder()
+        if where is None:
+            print("NIST's problems: left out, since NIST_STRD_DIR does not name the folder with NIST's files")
+            return
+        solved = dict.fromkeys(nist.SOLVERS, 0)
+        for name, by_solver in nist.table(where).items():
+            found = "   ".join(f"{who} {a:4.1f} {b:4.1f}" for who, (a, b) in by_solver.items())
+            print(f"    correct digits from both starts, {name:<10} {found}", flush=True)
+            for who, digits in by_solver.items():
+                solved[who] += sum(d >= 6 for d in digits)
+        for who, count in solved.items():
+            self.fact(
+                f"NIST, runs of 54 with 6 digits: {who}", count, ">= 43 and the most" if who == "Rprop" else ""
+            )
+
     def networks(self, sizes: str, goal: str) -> None:
         contenders = at_each(self.threads, "ours", "network", "ours", sizes)
         best = contest(contenders + at_each(self.threads, "torch", "network", "torch", sizes), self.rounds)
@@ -215,7 +266,7 @@ def machine() -> dict[str, str]:
             line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
         ]
         cpu = f"{len(names)} x {names[0]}" if names else cpu
-    packages = ("numpy", "numba", "scipy", "torch")
+    packages = ("numpy", "numba", "scipy", "torch", "jax", "optax")
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": cpu,
@@ -254,6 +305,10 @@ def main() -> None:
         "compile": compiled,
         "small": small,
         "minimize": lambda: bench.minimizers("10", "<= 0.25"),
+        "compiled": lambda: bench.loops("10", {"torch": ">= 500", "optax": ">= 2"}),
+        "starts": lambda: bench.many("100000", {"optax": ">= 2", "optax, nothing but steps": ""}, ">= 1.7"),
+        "shark": bench.sharks,
+        "nist": bench.digits,
         "network": networks,
         "import": bench.processes,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -211,6 +212,155 @@ def rosenbrock_der(x: np.ndarray) -> np.ndarray:
     return g
 
 
+def iterations(who: str, n: str) -> Call:
+    """Rosenbrock's function, minimized by loops that do nothing but iterate; seconds are those of an iteration."""
+    x0 = np.where(np.arange(int(n)) % 2, 1.0, -1.2)
+    return _each({"ours": _our_loop, "torch": _torch_loop, "optax": _optax_loop}[who](x0))
+
+
+def _our_loop(x0: np.ndarray) -> Callable[[], int]:
+    from rprop_ref import minimize
+
+    fun = _compiled_rosenbrock()
+    return lambda: int(minimize(fun, x0, maxiter=100_000, gtol=0, xtol=0).nit)
+
+
+def _compiled_rosenbrock() -> Any:
+    import numba
+
+    @numba.njit
+    def fun(x: Any, g: Any) -> Any:
+        f = 0.0
+        for i in range(x.size - 1):
+            a = x[i + 1] - x[i] * x[i]
+            b = 1.0 - x[i]
+            f += 100.0 * a * a + b * b
+            g[i] -= 400.0 * x[i] * a + 2.0 * b
+            g[i + 1] += 200.0 * a
+        return f
+
+    return fun
+
+
+def _torch_loop(x0: np.ndarray) -> Callable[[], int]:
+    import torch
+
+    def run() -> int:
+        x = torch.nn.Parameter(torch.from_numpy(x0.copy()))
+        x.grad = torch.empty_like(x)
+        optimizer = torch.optim.Rprop([x])
+        with torch.no_grad():
+            for _ in range(500):
+                head, tail, g = x[:-1], x[1:], x.grad
+                a = tail - head * head
+                g[:-1] = -400.0 * head * a - 2.0 * (1.0 - head)
+                g[-1] = 0.0
+                g[1:] += 200.0 * a
+                optimizer.step()
+        return 500
+
+    return run
+
+
+def _optax_loop(x0: np.ndarray) -> Callable[[], int]:
+    jax, optimizer, rosen = _jax_and_rprop()
+
+    def body(carry: Any) -> Any:
+        i, x, state = carry
+        updates, state = optimizer.update(jax.grad(rosen)(x), state, x)
+        return i + 1, x + updates, state
+
+    def run(x: Any, steps: Any) -> Any:
+        return jax.lax.while_loop(lambda carry: carry[0] < steps, body, (0, x, optimizer.init(x)))[1]
+
+    compiled = jax.jit(run)
+
+    def call() -> int:
+        compiled(x0, 20_000).block_until_ready()
+        return 20_000
+
+    return call
+
+
+def _jax_and_rprop() -> tuple[Any, Any, Any]:
+    """JAX on as many processors as there are to be threads (it has no other setting), Rprop, and Rosenbrock."""
+    threads = int(os.environ["NUMBA_NUM_THREADS"])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    import jax
+    import optax
+
+    jax.config.update("jax_enable_x64", True)
+
+    def rosen(x: Any) -> Any:
+        head, tail = x[:-1], x[1:]
+        return (100.0 * (tail - head * head) ** 2 + (1.0 - head) ** 2).sum()
+
+    return jax, optax.rprop(0.01, 0.8, 1.1, 1e-300, 1e300), rosen
+
+
+def many_starts(who: str, m: str) -> Call:
+    """Rosenbrock's function of two variables from m starts; seconds are those of one iteration of one start."""
+    x0s = np.random.default_rng(0).uniform(-2.0, 2.0, (int(m), 2))
+    runs = {"ours": _our_starts, "optax": _optax_starts, "optax, nothing but steps": _optax_steps}
+    return _each(runs[who](x0s))
+
+
+#: Iterations of each start.
+LENGTH = 1000
+
+
+def _our_starts(x0s: np.ndarray) -> Callable[[], int]:
+    from rprop_ref import minimize_many
+
+    fun = _compiled_rosenbrock()
+    return lambda: int(minimize_many(fun, x0s, maxiter=LENGTH, gtol=0, xtol=0).nit.sum())
+
+
+def _optax_starts(x0s: np.ndarray) -> Callable[[], int]:
+    """With value and gradient, and the end where the gradient is zero, like ours."""
+    jax, optimizer, rosen = _jax_and_rprop()
+    evaluate = jax.value_and_grad(rosen)
+
+    def goes_on(carry: Any) -> Any:
+        i, _, _, _, g = carry
+        return (i < LENGTH) & (abs(g).max() > 0)
+
+    def body(carry: Any) -> Any:
+        i, x, state, _, g = carry
+        updates, state = optimizer.update(g, state, x)
+        x = x + updates
+        return i + 1, x, state, *evaluate(x)
+
+    def run(x: Any) -> Any:
+        return jax.lax.while_loop(goes_on, body, (0, x, optimizer.init(x), *evaluate(x)))
+
+    compiled = jax.jit(jax.vmap(run))
+    return lambda: int(compiled(x0s)[0].sum())
+
+
+def _optax_steps(x0s: np.ndarray) -> Callable[[], int]:
+    """With gradients alone, and a fixed number of steps."""
+    jax, optimizer, rosen = _jax_and_rprop()
+
+    def body(_: Any, carry: Any) -> Any:
+        x, state = carry
+        updates, state = optimizer.update(jax.grad(rosen)(x), state, x)
+        return x + updates, state
+
+    def run(x: Any) -> Any:
+        return jax.lax.fori_loop(0, LENGTH, body, (x, optimizer.init(x)))[0]
+
+    compiled = jax.jit(jax.vmap(run))
+
+    def call() -> int:
+        compiled(x0s).block_until_ready()
+        return LENGTH * len(x0s)
+
+    return call
+
+
 def network(who: str, sizes: str) -> Call:
     """A step of training a network of tanh units on 150 points: forward, backward, and Rprop's step."""
     widths = [int(n) for n in sizes.split("-")]
@@ -276,6 +426,8 @@ TASKS: dict[str, Callable[..., Call]] = {
     "memory": memory,
     "minimizer": minimizer,
     "objective": objective,
+    "iterations": iterations,
+    "many": many_starts,
     "network": network,
 }
 

@@ -8,6 +8,10 @@ The modules, from the bottom up:
     Many small arrays in one call of the above: gather, step, scatter. (This one needs no Numba.)
 ``iterate``
     One whole iteration of `rprop_ref.minimize`, compiled.
+``objective``
+    Objectives in machine code, all behind one C function.
+``loop``
+    The loop of `rprop_ref.minimize` around these two.
 
 ``_cache``
     What ties compiled code on disk to its sources.
@@ -15,5 +19,5 @@ The modules, from the bottom up:
     Whether threads may be used.
 
 They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._iteration`, and nothing else of
-the library. Importing this package imports NumPy at most; Numba comes with ``flat`` and ``iterate``.
+the library. Importing this package imports NumPy at most; Numba comes with all but ``many``.
 """

@@ -88,6 +88,42 @@ def _move(variant, x, g, prev, size, constants, worse):
     return move
 
 
+@overload(_iteration.undoes)
+def _undoes(variant, worse):
+    def undoes(variant, worse):
+        return variant == 0 or (variant == 2 and worse)
+
+    return undoes
+
+
+@overload(_iteration.move_within)
+def _move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo):
+    def move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo):
+        for i in range(x.size):
+            if not (undo and g[i] * prev[i] < 0):
+                before[i] = np.nan
+        _iteration.move(variant, x, g, prev, size, constants, worse)
+        for i in range(x.size):
+            if before[i] == before[i]:
+                x[i] = before[i]
+            elif x[i] < lower[i]:
+                x[i] = lower[i]
+            elif x[i] > upper[i]:
+                x[i] = upper[i]
+
+    return move_within
+
+
+@overload(_iteration.point_inward)
+def _point_inward(g, x, lower, upper, inward):
+    def point_inward(g, x, lower, upper, inward):
+        for i in range(x.size):
+            outward = (x[i] <= lower[i] and g[i] > 0) or (x[i] >= upper[i] and g[i] < 0) or lower[i] == upper[i]
+            inward[i] = 0 if outward else g[i]
+
+    return point_inward
+
+
 @overload(_iteration.copy)
 def _copy(source, target):
     def copy(source, target):
@@ -109,7 +145,7 @@ def _halve(x, last_x, size, half, size_min):
     return halve
 
 
-for _helper in (_iteration.keep_best, _iteration.go_back):
+for _helper in (_iteration.keep_best, _iteration.verdict, _iteration.proceed, _iteration.go_back):
     register_jitable(_helper)
 
 _advance = numba.njit(_iteration.advance, error_model="numpy")

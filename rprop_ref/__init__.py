@@ -14,8 +14,10 @@ from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
     from . import autograd, interop, lr_scheduler
+    from ._ensemble import minimize_many
     from ._minimize import minimize
     from ._rprop import Rprop, rprop
+    from ._starts import distinct_minima, starts
     from .autograd import Parameter, Tensor, enable_grad, no_grad
     from .checkpoint import load_checkpoint, save_checkpoint
     from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -29,16 +31,19 @@ __all__ = [
     "Rprop",
     "Tensor",
     "autograd",
+    "distinct_minima",
     "enable_grad",
     "interop",
     "load_checkpoint",
     "lr_scheduler",
     "minimize",
+    "minimize_many",
     "no_grad",
     "register_optimizer_step_post_hook",
     "register_optimizer_step_pre_hook",
     "rprop",
     "save_checkpoint",
+    "starts",
 ]
 
 # The module of each public name; of a public module, itself.
@@ -48,16 +53,19 @@ _MODULES = {
     "Rprop": "_rprop",
     "Tensor": "autograd",
     "autograd": "autograd",
+    "distinct_minima": "_starts",
     "enable_grad": "autograd",
     "interop": "interop",
     "load_checkpoint": "checkpoint",
     "lr_scheduler": "lr_scheduler",
     "minimize": "_minimize",
+    "minimize_many": "_ensemble",
     "no_grad": "autograd",
     "register_optimizer_step_post_hook": "hooks",
     "register_optimizer_step_pre_hook": "hooks",
     "rprop": "_rprop",
     "save_checkpoint": "checkpoint",
+    "starts": "_starts",
 }
 
 

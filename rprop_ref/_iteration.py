@@ -13,28 +13,48 @@ import numpy as np
 
 from . import _numpy_step
 
-# Rows of ``vectors``, an array of shape (6, n) in the dtype of the parameters.
+# Rows of ``vectors``, an array of shape (7, n) in the dtype of the parameters, or (11, n) with bounds.
 X = 0  # where the objective is evaluated next
 PREV = 1  # the rule's memory: the stored gradient
 SIZE = 2  # the rule's step sizes
-LAST_X = 3  # the last point with a finite value and gradient
-BEST_X = 4  # the best point so far ...
-BEST_G = 5  # ... and its gradient
-ROWS = 6
+LAST_X = 3  # the last point with a finite value and gradient ...
+LAST_G = 4  # ... and its gradient
+BEST_X = 5  # the best point so far ...
+BEST_G = 6  # ... and its gradient
+ROWS = 7
+LOWER = 7  # the bounds
+UPPER = 8
+BEFORE = 9  # where the last move began: a move that was clipped cannot be computed again
+INWARD = 10  # the gradient at LAST_X, 0 where it would lead out of the bounds
+BOUNDED_ROWS = 11
 
 # Entries of ``scalars``, an array of float64.
 NIT = 0  # steps made; -1 before the first evaluation
 LAST_F = 1  # value at LAST_X
-LOWEST_F = 2  # lowest value seen
-BEST_F = 3  # value at BEST_X
-BEST_G_MAX = 4  # largest component of the gradient at BEST_X, in absolute value
-MAXITER = 5  # the options from here on
-GTOL = 6
-XTOL = 7
-FLOOR = 8  # a step size that is no larger than this counts as none
-BAND = 9  # values that differ by less than this, relative to the lowest, count as equal
-WENT_BACK = 10  # NIT when the run last had to go back
-ENTRIES = 11
+LAST_G_MAX = 2  # largest component of the gradient there, in absolute value; with bounds, of INWARD
+WORSE = 3  # whether that value was higher than the one before
+MOVED = 4  # whether the step from LAST_X has been made; not if a stopping rule ended the run there
+LOWEST_F = 5  # lowest value seen
+LOWEST_NIT = 6  # NIT when it was seen first
+BEST_F = 7  # value at BEST_X
+BEST_G_MAX = 8  # as LAST_G_MAX
+WENT_BACK = 9  # NIT when the run last had to go back
+MARK_F = 10  # LOWEST_F when the window of FTOL began
+MARK_NIT = 11  # NIT then
+NFEV = 12  # calls of the objective and of the gradient; counted by the driver
+NJEV = 13
+FLOOR = 14  # a step size that is no larger than this counts as none
+BAND = 15  # values that differ by less than this, relative to the lowest, count as equal
+LEAST_XTOL = 16  # XTOL where the user gives none
+MAXITER = 17  # the options from here on
+MAXFEV = 18
+GTOL = 19
+XTOL = 20
+FTOL = 21
+WINDOW = 22
+F_TARGET = 23
+PATIENCE = 24
+ENTRIES = 25
 
 # How many steps must have been made since the run went back before small steps count as convergence: going back
 # makes steps small as well.
@@ -43,12 +63,16 @@ CALM = 50
 # How far from the point of rest the best point may be, in tolerances.
 NEAR = 1000
 
-# What `advance` returns: the codes of SciPy's BFGS, and one for going on.
+# What `advance` returns: whether to go on ...
 GO_ON = -1
+STAYED = -2  # the step led nowhere: go on with the value and gradient that are known
+# ... or why the run has ended; as far as SciPy's BFGS knows the reason, by its code.
 CONVERGED = 0
 ITERATION_LIMIT = 1
 PRECISION_LOSS = 2
 NOT_A_NUMBER = 3
+EVALUATION_LIMIT = 4
+NO_IMPROVEMENT = 6
 
 
 def largest(g):
@@ -59,6 +83,29 @@ def largest(g):
 def move(variant, x, g, prev, size, constants, worse):
     """Make one step of the rule, in place."""
     _numpy_step.run(variant, x, g, prev, size, constants, worse)
+
+
+def undoes(variant, worse):
+    """Whether the rule takes back the last move where the gradient changed its sign."""
+    return variant == "rprop+" or (variant == "irprop+" and worse)
+
+
+def move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo):
+    """Make one step of the rule, and put x between its bounds; in place.
+
+    What the rule takes back, if `undo`, goes to where it was before: the last move may have been a clipped one.
+    """
+    undone = (g * prev < 0) & undo
+    move(variant, x, g, prev, size, constants, worse)
+    x[:] = np.where(x < lower, lower, x)
+    x[:] = np.where(x > upper, upper, x)
+    np.copyto(x, before, where=undone)
+
+
+def point_inward(g, x, lower, upper, inward):
+    """Write the gradient to `inward`, but 0 where x is at a bound and going downhill would leave it."""
+    outward = ((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)) | (lower == upper)
+    inward[:] = np.where(outward, 0, g)
 
 
 def equal(a, b):
@@ -97,9 +144,9 @@ def advance(vectors, scalars, constants, variant, f, g):
 
     Parameters
     ----------
-    vectors : ndarray, shape (6, n)
+    vectors : ndarray, shape (7, n) or (11, n)
         See the names of its rows above. Changed in place.
-    scalars : ndarray of float64, shape (11,)
+    scalars : ndarray of float64, shape (25,)
         See the names of its entries above. Changed in place.
     constants : ndarray, shape (7,)
         As for `numba_kernels.flat.step`, in the dtype of `vectors`.
@@ -113,35 +160,25 @@ def advance(vectors, scalars, constants, variant, f, g):
     Returns
     -------
     int
-        `GO_ON`, or the reason why the run has ended.
+        `GO_ON`; `STAYED`, if the next point is the one that was just evaluated; or the reason why the run has
+        ended.
     """
-    x = vectors[X]
-    last_x = vectors[LAST_X]
-    g_max = largest(g)
+    inward = g
+    if vectors.shape[0] > ROWS:
+        inward = vectors[INWARD]
+        point_inward(g, vectors[X], vectors[LOWER], vectors[UPPER], inward)
+    g_max = largest(inward)
     if not (np.isfinite(f) and np.isfinite(g_max)):
-        return go_back(vectors, scalars, constants)
+        return go_back(vectors, scalars, constants, f, g)
 
-    worse = f > scalars[LAST_F]
     scalars[NIT] += 1
+    scalars[WORSE] = f > scalars[LAST_F]
     scalars[LAST_F] = f
-    copy(x, last_x)
+    scalars[LAST_G_MAX] = g_max
+    copy(vectors[X], vectors[LAST_X])
+    copy(g, vectors[LAST_G])
     keep_best(vectors, scalars, f, g, g_max)
-    if scalars[BEST_G_MAX] <= scalars[GTOL]:
-        return CONVERGED
-    if scalars[NIT] >= scalars[MAXITER]:
-        return ITERATION_LIMIT
-    if g_max == 0:
-        # A stationary point that is not the best one (a maximum, a plateau): no step leads away from it.
-        return PRECISION_LOSS
-    if scalars[NIT] > 0 and at_rest(x, g, vectors[SIZE], scalars[XTOL], scalars[FLOOR]):
-        # The best point was met on the way to rest, or else the run has come to rest somewhere else.
-        found = near(x, vectors[BEST_X], NEAR * scalars[XTOL], NEAR * scalars[FLOOR])
-        return CONVERGED if found and scalars[NIT] - scalars[WENT_BACK] >= CALM else PRECISION_LOSS
-    move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)
-    if scalars[NIT] == 0 and equal(x, last_x):
-        # Nothing keeps a first step from being made but its size.
-        return PRECISION_LOSS
-    return GO_ON
+    return proceed(vectors, scalars, constants, variant)
 
 
 def keep_best(vectors, scalars, f, g, g_max):
@@ -150,7 +187,9 @@ def keep_best(vectors, scalars, f, g, g_max):
     The best point has the lowest value; but among points whose values agree within rounding errors, the
     value says nothing any more and the gradient still does, so there the smallest gradient decides.
     """
-    scalars[LOWEST_F] = min(f, scalars[LOWEST_F])
+    if f < scalars[LOWEST_F]:
+        scalars[LOWEST_F] = f
+        scalars[LOWEST_NIT] = scalars[NIT]
     limit = scalars[LOWEST_F] + scalars[BAND] * abs(scalars[LOWEST_F])
     if f <= limit and (scalars[BEST_F] > limit or g_max < scalars[BEST_G_MAX]):
         scalars[BEST_F] = f
@@ -159,10 +198,71 @@ def keep_best(vectors, scalars, f, g, g_max):
         copy(g, vectors[BEST_G])
 
 
-def go_back(vectors, scalars, constants):
+def proceed(vectors, scalars, constants, variant):
+    """Make the step from the point that was taken in last, unless a stopping rule ends the run there.
+
+    Returns what `advance` returns. A run that was ended goes on with this, under other stopping rules.
+    """
+    bounded = vectors.shape[0] > ROWS
+    x = vectors[X]
+    g = vectors[INWARD] if bounded else vectors[LAST_G]
+    scalars[MOVED] = 0
+    status = verdict(vectors, scalars, x, g)
+    if status != GO_ON:
+        return status
+    worse = scalars[WORSE] != 0
+    if bounded:
+        lower, upper, before = vectors[LOWER], vectors[UPPER], vectors[BEFORE]
+        undo = undoes(variant, worse)
+        move_within(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse, lower, upper, before, undo)
+        copy(vectors[LAST_X], before)
+    else:
+        move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)
+    scalars[MOVED] = 1
+    if not equal(x, vectors[LAST_X]):
+        return GO_ON
+    # Nothing keeps a first step from being made but its size.
+    return PRECISION_LOSS if scalars[NIT] == 0 else STAYED
+
+
+def verdict(vectors, scalars, x, g):
+    """Whether the run ends at the point that was taken in last: `GO_ON`, or the reason."""
+    nit = scalars[NIT]
+    if scalars[BEST_G_MAX] <= scalars[GTOL] or scalars[BEST_F] <= scalars[F_TARGET]:
+        return CONVERGED
+    calm = nit - scalars[WENT_BACK] >= CALM
+    if nit == 0:
+        scalars[MARK_F] = scalars[LOWEST_F]
+    if nit - scalars[MARK_NIT] >= scalars[WINDOW]:
+        before, lowest = scalars[MARK_F], scalars[LOWEST_F]
+        if calm and before - lowest <= scalars[FTOL] * max(abs(before), abs(lowest), 1.0):
+            return CONVERGED
+        scalars[MARK_F] = lowest
+        scalars[MARK_NIT] = nit
+    if nit >= scalars[MAXITER]:
+        return ITERATION_LIMIT
+    if scalars[NFEV] >= scalars[MAXFEV]:
+        return EVALUATION_LIMIT
+    if nit - scalars[LOWEST_NIT] >= scalars[PATIENCE]:
+        return NO_IMPROVEMENT
+    if scalars[LAST_G_MAX] == 0:
+        # A stationary point that is not the best one (a maximum, a plateau): no step leads away from it.
+        return PRECISION_LOSS
+    if nit > 0 and at_rest(x, g, vectors[SIZE], scalars[XTOL], scalars[FLOOR]):
+        # The best point was met on the way to rest, or else the run has come to rest somewhere else.
+        found = near(x, vectors[BEST_X], NEAR * scalars[XTOL], NEAR * scalars[FLOOR])
+        return CONVERGED if found and calm else PRECISION_LOSS
+    return GO_ON
+
+
+def go_back(vectors, scalars, constants, f, g):
     """Return towards the last finite point, since the objective is not finite here; shrink the steps."""
     if scalars[NIT] < 0:
+        scalars[LAST_F] = f
+        copy(g, vectors[LAST_G])
         return NOT_A_NUMBER
+    if scalars[NFEV] >= scalars[MAXFEV]:
+        return EVALUATION_LIMIT
     scalars[WENT_BACK] = scalars[NIT]
     one = constants[5]
     halve(vectors[X], vectors[LAST_X], vectors[SIZE], one / (one + one), constants[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import time
 import warnings
@@ -11,21 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult, OptimizeWarning
+from scipy.optimize._optimize import MemoizeJac
 
-from . import _dtypes, backends
+from . import _bounds, _differences, _dtypes, _npz, _options, _state, backends
 from . import _iteration as it
 from ._caller import stacklevel
-from ._checks import check_etas, check_variant
+from ._compiled import recognize
+from ._drive import driver, proceed
 from ._objective import Objective
+from ._progress import Progress
+from ._state import RunState
 
 Array = np.ndarray[Any, Any]
-
-#: First step size of a coordinate, relative to its start; and the step size where the start is 0.
-FIRST_STEP = 0.01
 
 #: Default of `gtol` by the finite-difference scheme; None stands for exact gradients.
 GTOL = {None: 1e-10, "cs": 1e-10, "3-point": 1e-7, "2-point": 1e-5}
 
+TIME_LIMIT = 5
 CALLBACK_STOPPED = 99
 
 _MESSAGES = {
@@ -33,12 +36,21 @@ _MESSAGES = {
     it.ITERATION_LIMIT: "Maximum number of iterations has been exceeded.",
     it.PRECISION_LOSS: "Desired error not necessarily achieved due to precision loss.",
     it.NOT_A_NUMBER: "NaN result encountered.",
+    it.EVALUATION_LIMIT: "Maximum number of function evaluations has been exceeded.",
+    TIME_LIMIT: "Maximum time has been exceeded.",
+    it.NO_IMPROVEMENT: "The objective has not improved for `patience` iterations.",
     CALLBACK_STOPPED: "`callback` raised `StopIteration`.",
 }
 
+#: Seconds after which a driver is to come back, so that Ctrl-C, `maxtime` and the display are looked at.
+SLICE = 0.03
+
+# More turns than any run has.
+_FOREVER = 1 << 60
+
 
 def minimize(
-    fun: Callable[..., Any],
+    fun: Any,
     x0: ArrayLike,
     args: Any = (),
     jac: Callable[..., Any] | bool | str | None = None,
@@ -49,14 +61,27 @@ def minimize(
     callback: Callable[..., Any] | None = None,
     *,
     maxiter: int | None = None,
+    maxfev: int | None = None,
+    maxtime: float | None = None,
     gtol: float | None = None,
     xtol: float | None = None,
+    ftol: float | None = None,
+    window: int = 100,
+    f_target: float | None = None,
+    patience: int | None = None,
     tol: float | None = None,
-    lr: ArrayLike | None = None,
+    lr: ArrayLike | str | None = None,
     etas: tuple[float, float] = (0.8, 1.1),
     step_sizes: tuple[float | None, float | None] = (0.0, np.inf),
     variant: str = "irprop-",
+    maximize: bool = False,
     gradient: str | None = None,
+    workers: Any = 1,
+    warm_start: OptimizeResult | None = None,
+    checkpoint: _npz.Path | None = None,
+    checkpoint_every: int = 10_000,
+    resume: _npz.Path | None = None,
+    progress: bool = False,
     disp: bool = False,
     return_all: bool = False,
     backend: str | None = None,
@@ -70,24 +95,43 @@ def minimize(
     Parameters
     ----------
     fun : callable
-        ``fun(x, *args) -> float`` with x of shape (n,); or ``-> (float, gradient)`` if `jac` is True.
-    x0 : array_like, shape (n,)
-        The start. float32 and float16 are kept, everything else becomes float64. Not changed.
+        ``fun(x, *args) -> float`` with x of the shape of `x0`; or ``-> (float, gradient)`` if `jac` is True. Or an
+        objective in machine code, with which the whole run stays in machine code; the iterates are the same:
+
+        * ``fun(x, g, *args) -> float`` compiled by ``numba.njit``, which writes the gradient into g. g is full of
+          zeros when it is called, and `jac` is None;
+        * ``fun(x, *args) -> (float, gradient)`` compiled by ``numba.njit``;
+        * ``fun(x, *args) -> float`` with a `jac`, both compiled by ``numba.njit``;
+        * a ``numba.cfunc``, or a `scipy.LowLevelCallable`, with the signature
+          ``double (int n, double *x, double *g, void *data)``, which writes the gradient into g.
+    x0 : array_like
+        The start, of any shape; a number counts as an array of one element. float32 and float16 are kept,
+        everything else becomes float64. Not changed.
     args : tuple, optional
-        Further arguments of `fun` and `jac`.
+        Further arguments of `fun` and `jac`. For jitted functions: arrays, numbers, None and tuples of these;
+        other values of the same types need no compilation. For a ``numba.cfunc``: one array, whose address is
+        `data`.
     jac : callable, bool or str, optional
-        ``jac(x, *args) -> ndarray, shape (n,)``, the gradient. True if `fun` returns it too. "autograd" if it
-        is to be derived from `fun`, which must then compute with NumPy's functions (see `rprop_ref.autograd`).
+        ``jac(x, *args) -> ndarray`` of the shape of x, the gradient. True if `fun` returns it too. "autograd" if
+        it is to be derived from `fun`, which must then compute with NumPy's functions (see `rprop_ref.autograd`).
         Otherwise finite differences: "2-point" (the default), "3-point" or "cs".
     hess, hessp : ignored
         Rprop uses no second derivatives.
-    bounds, constraints : not supported
+    bounds : scipy.optimize.Bounds or sequence of (lower, upper), optional
+        Where x may be; None within a pair is no bound. `x0` and each step are clipped. At a bound, a gradient that
+        leads outward counts as zero, for the steps and for `gtol`. A variable with equal bounds stays there.
+    constraints : not supported
         Anything but None or an empty sequence is an error.
     callback : callable, optional
         ``callback(x)`` or ``callback(intermediate_result)``, decided by the name of the parameter as in SciPy;
         called after each iteration, with a copy. It may raise StopIteration to end the run.
     maxiter : int, optional
         Largest number of iterations (steps). By default 10,000, or 200 n if that is more.
+    maxfev : int, optional
+        Largest number of calls of `fun`: the run ends at the iteration that reaches it. No limit by default.
+    maxtime : float, optional
+        Seconds after which the run ends, to within a tenth of a second or one evaluation, whichever is longer.
+        No limit by default.
     gtol : float, optional
         The run ends successfully when no component of the gradient, at the best point, is larger than this.
         By default 1e-10, since whether a gradient is small depends on the scale of the problem; for finite
@@ -95,21 +139,54 @@ def minimize(
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size has become at most this times
         ``|x|``, or the gradient is zero. By default 4 units in the last place: there is nothing more to gain.
+    ftol : float, optional
+        The run ends successfully when the lowest value has fallen, within `window` iterations, by no more than
+        ``ftol * max(|before|, |after|, 1)``. Not looked at by default.
+    window : int, optional
+        The number of iterations after which `ftol` looks at the lowest value again, at least 2: a single step
+        may well fall back, or move nothing, far from any minimum.
+    f_target : float, optional
+        The run ends successfully when a value as low as this is reached (as high, if `maximize`).
+    patience : int, optional
+        The run ends, without success, when so many iterations have brought no lower value. No limit by default.
     tol : float, optional
         The `gtol` if that is not given; this is how SciPy passes its own argument `tol` on.
-    lr : float or array_like of shape (n,), optional
-        The first step size of each coordinate. By default 1% of ``|x0|``, and 0.01 where `x0` is 0.
+    lr : float, array_like of the shape of x0, or "auto", optional
+        The first step size of each coordinate. "auto", the default, is 1% of ``|x0|``, and 0.01 where `x0` is 0.
     etas : (float, float), optional
         Factors by which a step size shrinks where the gradient changed its sign, and grows where it did not.
         The default is gentler than the usual (0.5, 1.2): it takes longer where the variables are independent,
         and gets through curved valleys in fewer steps.
     step_sizes : (float, float), optional
-        Smallest and largest step size. The default sets no limits, since what is small depends on the scale
-        of each variable.
+        Smallest and largest step size; None leaves a side open. The default sets no limits, since what is small
+        depends on the scale of each variable.
     variant : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"}, optional
         The rule, see `rprop_ref.rules`.
+    maximize : bool, optional
+        Look for a maximum. Read "high" for "low" everywhere then.
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional
         The same as a string for `jac`, which SciPy does not pass on to methods of others.
+    workers : int or map-like callable, optional
+        Who evaluates `fun` for finite differences: so many processes (-1 for one per processor), or
+        ``workers(function, points)`` that returns the values in order, such as the ``map`` of a pool or executor.
+        Processes are spawned for this call, so `fun` must be one that can be pickled. The result does not depend
+        on it. Other gradients do without.
+    warm_start : OptimizeResult, optional
+        A result of `minimize`, of which this run is the continuation, with the same iterates as if there had been
+        one run. `x0` must then have the shape and dtype of that run; its values do not matter, nor does `lr`. The
+        rule and the bounds must be the same; stopping rules may differ. Limits and counts are those of this call.
+    checkpoint : path, optional
+        A file (by custom ``.npz``) to which the state of the run is written every `checkpoint_every` iterations,
+        and at the end. It is replaced at once, and holds no pickle.
+    checkpoint_every : int, optional
+        See `checkpoint`.
+    resume : path, optional
+        A file that `checkpoint` left. The run goes on from there, with the same iterates as if it had never ended.
+        Give the other arguments as they were, with the exceptions of `warm_start`; limits and counts are those of
+        the whole run.
+    progress : bool, optional
+        Show on stderr, while it runs: iterations, lowest value, largest component of the gradient, smallest and
+        largest step size, and rate. A bar if tqdm is installed, else a line per second.
     disp : bool, optional
         Print a summary at the end; a failure is a warning then, as in SciPy.
     return_all : bool, optional
@@ -121,25 +198,51 @@ def minimize(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        With ``x``, ``fun`` and ``jac`` of the best point, ``nit``, ``nfev``, ``njev``, ``message``, ``status``
-        and ``success``. ``status`` is 0 if `gtol` or `xtol` was met; 1 if `maxiter` was reached; 2 if no
-        step could be made though neither was met; 3 if the objective or its gradient was not finite at `x0`,
-        or everywhere near the last finite point; 99 if the callback raised StopIteration.
-
-        The best point is that of the lowest value; among points whose values agree to within a few units in
-        the last place, the one with the smallest gradient.
+        x : ndarray
+            The best point, in the shape of `x0`. It is that of the lowest value; among points whose values agree
+            to within a few units in the last place, the one with the smallest gradient.
+        fun : float
+            The value there.
+        jac : ndarray
+            The gradient there (with bounds: as it is, not as `gtol` sees it).
+        success : bool
+            Whether a tolerance was met: `gtol`, `xtol`, `ftol` or `f_target`.
+        status : int
+            0 if it was; 1 if `maxiter` was reached; 2 if no step could be made though no tolerance was met; 3 if
+            the objective or its gradient was not finite at `x0`, or everywhere near the last finite point; 4 for
+            `maxfev`; 5 for `maxtime`; 6 for `patience`; 99 if the callback raised StopIteration.
+        message : str
+            The same in words.
+        nit, nfev, njev : int
+            Iterations, calls of `fun` and calls for the gradient. There are fewer calls than iterations if steps
+            led nowhere, since no point is evaluated twice in a row.
+        step_size, prev : ndarray
+            The rule's step sizes and stored gradient, as the next iteration would find them.
+        state : object
+            What `warm_start` needs of the result; it can be pickled.
+        allvecs : list of ndarray
+            With `return_all`: the start and the points of all iterations of this call.
 
     Raises
     ------
     ValueError
-        If `x0`, `lr`, `etas` or the shape of a gradient is not as described.
+        If an option, or the shape of a gradient, is not as described; if lower bounds are above upper ones; if a
+        file for `resume` is no checkpoint, is damaged, or is from a run with other arguments.
     TypeError, RuntimeError
         With "autograd", if `fun` calls what has no rule, or returns what was not computed by recorded operations.
+        With machine code, if it has another signature, or cannot be compiled for these arguments.
+    OSError
+        If a checkpoint cannot be written or read.
 
     Notes
     -----
     Where the objective or its gradient is not finite, the run returns part of the way to the last finite
     point, shrinks its steps, and goes on.
+
+    In machine code, Ctrl-C, `maxtime` and `progress` act within a tenth of a second, or one evaluation if that
+    takes longer. An exception that a jitted objective raises comes out of `minimize`; one in a ``numba.cfunc``
+    cannot. Functions that Numba compiles for Python are put behind a C function once per process and type of
+    arguments, which takes a few tenths of a second; the loop itself is found on disk.
 
     References
     ----------
@@ -155,59 +258,78 @@ def minimize(
     (True, array([ 3., -1.]))
     >>> minimize(lambda x: np.sum((x - [3, -1]) ** 2), [1.0, 1.0], jac="autograd").x.round(4)
     array([ 3., -1.])
+    >>> minimize(lambda x: np.sum((x - [3, -1]) ** 2), [1.0, 1.0], jac="autograd", bounds=[(0, 2), (0, 2)]).x
+    array([2., 0.])
     """
     if unknown_options:
-        names = ", ".join(map(str, unknown_options))
-        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=stacklevel())
-    _refuse_what_is_ignored(hess, hessp, bounds, constraints)
-    check_etas(etas)
-    check_variant(variant)
-    if maxiter is not None and not (maxiter >= 0 and maxiter == np.floor(maxiter)):
-        raise ValueError(f"maxiter must be a whole number, at least 0, but is {maxiter}")
+        _options.warn_of_unknown(unknown_options)
+    _options.warn_of_hessians(hess, hessp)
+    _options.refuse_constraints(constraints)
+    _options.check_rule(etas, variant)
     backends.check(backend)
+    if warm_start is not None and resume is not None:
+        raise ValueError("warm_start and resume each say where to begin; give one of them")
+    every = _options.count("checkpoint_every", checkpoint_every, 1)
+    seconds = np.inf if maxtime is None else _options.number("maxtime", maxtime)
 
-    start = _start(x0)
-    n, dtype = start.size, start.dtype
-    objective = Objective(
-        fun, jac if gradient is None else gradient, args if isinstance(args, tuple) else (args,), dtype
-    )
-    constants = _dtypes.constants(dtype, etas, step_sizes, False)
-    vectors, scalars = _record(start, lr)
-    scalars[it.MAXITER] = max(10_000, 200 * n) if maxiter is None else maxiter
-    scalars[it.GTOL] = next(t for t in (gtol, tol, GTOL[objective.scheme]) if t is not None)
-    if xtol is not None:
-        scalars[it.XTOL] = xtol
-
-    x, last_x = vectors[it.X], vectors[it.LAST_X]
-    report = _as_report(callback)
-    allvecs = [start.copy()]
-    status = it.GO_ON
-    advance = _Advance(backend, variant, n, dtype)
-    while status == it.GO_ON:
-        before = scalars[it.NIT]
-        f, g = objective(x)
-        status = advance(vectors, scalars, constants, f, g)
-        if scalars[it.NIT] > max(before, 0):
-            if return_all:
-                allvecs.append(last_x.copy())
-            if report is not None and report(last_x, f):
-                status = CALLBACK_STOPPED
-
-    if scalars[it.NIT] < 0:
-        best_x, best_f, best_g = start.copy(), f, g.copy()
+    start, shape = _start(x0)
+    box = _bounds.limits(bounds, shape, start.dtype)
+    constants = _dtypes.constants(start.dtype, etas, step_sizes, False)
+    maximize = bool(maximize)
+    rule = box, constants, variant, maximize
+    if resume is not None:
+        state = _state.continued(_state.load(resume), start, shape, *rule, name="resume")
+    elif warm_start is not None:
+        state = _state.continued(_state_of(warm_start), start, shape, *rule, name="warm_start")
+        state.counts = state.nit, int(state.scalars[it.NFEV]), int(state.scalars[it.NJEV])
     else:
-        best_x, best_f, best_g = vectors[it.BEST_X].copy(), scalars[it.BEST_F], vectors[it.BEST_G].copy()
-    result = OptimizeResult(
-        message=_MESSAGES[status],
-        success=status == it.CONVERGED,
-        status=status,
-        fun=float(best_f),
-        x=best_x,
-        nit=max(int(scalars[it.NIT]), 0),
-        jac=best_g,
-        nfev=objective.nfev,
-        njev=objective.njev,
-    )
+        state = _state.begin(start, shape, lr, *rule)
+
+    fun, jac = _unwrapped(fun, jac)
+    if gradient is not None:
+        jac = gradient
+    args = args if isinstance(args, tuple) else (args,)
+    compiled = recognize(fun, jac, args, shape, start.dtype)
+    with contextlib.ExitStack() as stack:
+        evaluate = stack.enter_context(_differences.mapping(workers))
+        objective = Objective(
+            fun,
+            jac,
+            args,
+            shape,
+            start.dtype,
+            compiled=compiled,
+            maximize=maximize,
+            box=box,
+            evaluate=evaluate,
+        )
+        if gtol is None:
+            gtol = GTOL[objective.scheme] if tol is None else tol
+        _options.set_limits(
+            state,
+            maxiter=maxiter,
+            maxfev=maxfev,
+            gtol=gtol,
+            xtol=xtol,
+            ftol=ftol,
+            window=window,
+            f_target=f_target,
+            patience=patience,
+        )
+        status = proceed(state)
+        drive = driver(objective, compiled, state, backend)
+        watchers: list[Callable[[], bool]] = []
+        allvecs = [state.shaped(it.LAST_X)]
+        if return_all:
+            watchers.append(_as_collector(allvecs, state))
+        if callback is not None:
+            watchers.append(_as_watcher(callback, state))
+        show = (
+            stack.enter_context(Progress(int(state.scalars[it.MAXITER]) - state.counts[0])) if progress else None
+        )
+        status = _run(drive, state, status, watchers, seconds, show, checkpoint, every)
+
+    result = _result(state, status)
     if return_all:
         result.allvecs = allvecs
     if disp:
@@ -215,105 +337,127 @@ def minimize(
     return result
 
 
-class _Advance:
-    """`_iteration.advance` by NumPy or Numba: by NumPy at first, until Numba is worth loading."""
+def _run(
+    drive: Callable[[int], int],
+    state: RunState,
+    status: int,
+    watchers: list[Callable[[], bool]],
+    maxtime: float,
+    show: Progress | None,
+    checkpoint: _npz.Path | None,
+    every: int,
+) -> int:
+    """Drive in slices to the end of the run, unless `status` says that it has ended; return the status then.
 
-    def __init__(self, backend: str | None, variant: str, n: int, dtype: np.dtype[Any]) -> None:
-        self._backend = backend
-        self._variant = variant
-        self._n = n
-        self._dtype = dtype
-        self._compiled: Callable[..., int] | None = None
-        self._code = -1
+    Between slices comes what is not the driver's to do.
+    """
+    began = now = time.perf_counter()
+    nit = saved = state.nit
+    turns = 1
+    while status < 0:
+        before, then = nit, now
+        status = drive(turns if checkpoint is None else min(turns, saved + every - nit))
+        nit = state.nit
+        if nit > before:
+            for watch in watchers:
+                if watch():
+                    status = CALLBACK_STOPPED
+        now = time.perf_counter()
+        if not watchers:
+            turns = _turns(turns, now - then)
+        if status < 0 and now - began >= maxtime:
+            status = TIME_LIMIT
+        if show is not None:
+            show(state)
+        if checkpoint is not None and status < 0 and nit - saved >= every:
+            state.save(checkpoint)
+            saved = nit
+    if checkpoint is not None:
+        state.save(checkpoint)
+    if show is not None:
+        show(state, last=True)
+    return status
 
-    def __call__(self, vectors: Array, scalars: Array, constants: Array, f: float, g: Array) -> int:
-        if self._compiled is not None:
-            return self._compiled(vectors, scalars, constants, self._code, f, g)
-        if backends.resolve(self._backend, self._n, self._dtype) == "numba":
-            from numba_kernels import iterate
 
-            self._compiled, self._code = iterate.advance, iterate.CODES[self._variant]
-            return self(vectors, scalars, constants, f, g)
-        began = time.perf_counter()
-        with np.errstate(all="ignore"):
-            status: int = it.advance(vectors, scalars, constants, self._variant, f, g)
-        backends.spend(time.perf_counter() - began)
-        return status
+def _turns(turns: int, seconds: float) -> int:
+    """How many turns to make next, if so many took so long; carefully, as the next ones may take longer."""
+    return max(1, min(8 * turns, int(turns * SLICE / max(seconds, 1e-6)), _FOREVER))
 
 
-def _start(x0: ArrayLike) -> Array:
+def _result(state: RunState, status: int) -> OptimizeResult:
+    # Before a first finite value there is no best point, but a start and what was found there.
+    f, x, g = (it.LAST_F, it.LAST_X, it.LAST_G) if state.scalars[it.NIT] < 0 else (it.BEST_F, it.BEST_X, it.BEST_G)
+    sign = -1 if state.maximize else 1
+    nit, nfev, njev = state.counts
+    return OptimizeResult(
+        message=_MESSAGES[status],
+        success=status == it.CONVERGED,
+        status=status,
+        fun=sign * float(state.scalars[f]),
+        x=state.shaped(x),
+        nit=state.nit - nit,
+        jac=sign * state.shaped(g),
+        nfev=int(state.scalars[it.NFEV]) - nfev,
+        njev=int(state.scalars[it.NJEV]) - njev,
+        step_size=state.shaped(it.SIZE),
+        prev=sign * state.shaped(it.PREV),
+        state=state,
+    )
+
+
+def _state_of(result: Any) -> RunState:
+    state = getattr(result, "state", None)
+    if not isinstance(state, RunState):
+        raise TypeError(
+            f"warm_start must be a result of rprop_ref.minimize, but is {type(result).__name__} without its state"
+        )
+    return state
+
+
+def _unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
+    """The objective as the user gave it, where SciPy has wrapped one that returns its gradient too."""
+    if isinstance(fun, MemoizeJac) and getattr(jac, "__self__", None) is fun:
+        return vars(fun)["fun"], True
+    return fun, jac
+
+
+def _start(x0: ArrayLike) -> tuple[Array, tuple[int, ...]]:
+    """The start as a flat array of its own, and its shape."""
     x = np.atleast_1d(np.asarray(x0))
-    if x.ndim != 1:
-        raise ValueError("'x0' must only have one dimension.")
     if x.dtype.kind not in "fiubO":
         raise ValueError(f"x0 must hold real numbers, but has dtype {x.dtype}")
-    return x.astype(x.dtype if x.dtype in (np.float16, np.float32) else np.float64)
+    kept = x.dtype in (np.float16, np.float32)
+    return x.astype(x.dtype.newbyteorder("=") if kept else np.float64).ravel(), x.shape
 
 
-def _record(start: Array, lr: ArrayLike | None) -> tuple[Array, Array]:
-    vectors = np.zeros((it.ROWS, start.size), start.dtype)
-    vectors[[it.X, it.LAST_X, it.BEST_X]] = start
-    with np.errstate(all="ignore"):
-        if lr is None:
-            sizes = FIRST_STEP * np.abs(start)
-            # Below the normal numbers a step can be too coarse to grow by a factor.
-            sizes = np.where(sizes < np.finfo(start.dtype).tiny, start.dtype.type(FIRST_STEP), sizes)
-        else:
-            sizes = np.asarray(lr, float)
-            if not (0.0 <= sizes).all():
-                raise ValueError(f"Invalid learning rate: {lr}")
-            if sizes.shape not in ((), start.shape):
-                raise ValueError(
-                    f"lr must be a number or of the shape of x0, which is {start.shape}, "
-                    f"but has shape {sizes.shape}"
-                )
-        vectors[it.SIZE] = sizes
-        resting = it.at_rest(start, np.ones_like(start), vectors[it.SIZE], 4 * np.finfo(start.dtype).eps, 0.0)
-    scalars = np.full(it.ENTRIES, np.inf)
-    scalars[it.NIT] = -1
-    scalars[it.WENT_BACK] = -np.inf
-    eps = float(np.finfo(start.dtype).eps)
-    # First steps that are as small as the tolerance would meet it at once, and mean nothing.
-    scalars[it.XTOL] = 0.0 if resting else 4 * eps
-    scalars[it.BAND] = 8 * eps
-    # Near a coordinate of 0 no step is small relative to it, but one is small relative to where it came from.
-    scalars[it.FLOOR] = eps**2 * float(np.max(vectors[it.SIZE], initial=0))
-    return vectors, scalars
+def _as_collector(points: list[Array], state: RunState) -> Callable[[], bool]:
+    def watch() -> bool:
+        points.append(state.shaped(it.LAST_X))
+        return False
+
+    return watch
 
 
-def _refuse_what_is_ignored(hess: Any, hessp: Any, bounds: Any, constraints: Any) -> None:
-    for name, value in (("hess", hess), ("hessp", hessp)):
-        if value is not None:
-            warnings.warn(
-                f"Method rprop does not use Hessian information ({name}).",
-                RuntimeWarning,
-                stacklevel=stacklevel(),
-            )
-    for name, value in (("bounds", bounds), ("constraints", constraints)):
-        if value is not None and not (hasattr(value, "__len__") and len(value) == 0):
-            raise ValueError(f"minimize does not support {name}; it must be None or empty")
-
-
-def _as_report(callback: Callable[..., Any] | None) -> Callable[[Array, float], bool] | None:
-    """The callback in SciPy's two forms as ``report(x, f) -> whether to stop``."""
-    if callback is None:
-        return None
+def _as_watcher(callback: Callable[..., Any], state: RunState) -> Callable[[], bool]:
+    """The callback in SciPy's two forms as ``watch() -> whether to stop``."""
     try:
         wants_result = list(inspect.signature(callback).parameters) == ["intermediate_result"]
     except (TypeError, ValueError):  # some builtins have no signature
         wants_result = False
+    sign = -1 if state.maximize else 1
 
-    def report(x: Array, f: float) -> bool:
+    def watch() -> bool:
+        x = state.shaped(it.LAST_X)
         try:
             if wants_result:
-                callback(intermediate_result=OptimizeResult(x=x.copy(), fun=f))
+                callback(intermediate_result=OptimizeResult(x=x, fun=sign * float(state.scalars[it.LAST_F])))
             else:
-                callback(x.copy())
+                callback(x)
         except StopIteration:
             return True
         return False
 
-    return report
+    return watch
 
 
 def _print_summary(result: OptimizeResult) -> None:

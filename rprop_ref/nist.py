@@ -11,6 +11,8 @@ In the docstrings m is the number of observations and n the number of parameters
 
 import dataclasses
 import math
+import os
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -126,6 +128,74 @@ def correct_digits(b: npt.ArrayLike, certified: npt.ArrayLike) -> float:
     if error == 0.0:
         return CERTIFIED_DIGITS
     return min(CERTIFIED_DIGITS, max(0.0, -math.log10(error)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class File:
+    """What one of NIST's .dat files states. All arrays are float64 and read-only.
+
+    Attributes
+    ----------
+    name : str
+        NIST's name of the dataset.
+    x, y : ndarray, shapes (m, k) and (m,)
+        Predictors and response.
+    starts : ndarray, shape (2, n)
+        NIST's two starting points; the second is the closer one to the solution.
+    certified : ndarray, shape (n,)
+        Certified parameters.
+    rss : float
+        Certified residual sum of squares.
+    """
+
+    name: str
+    x: Array
+    y: Array
+    starts: Array
+    certified: Array
+    rss: float
+
+
+def read(path: str | os.PathLike[str]) -> File:
+    """Read one of the .dat files of the NIST/ITL StRD nonlinear-regression collection.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    File
+
+    Raises
+    ------
+    ValueError
+        If it is no such file.
+    OSError
+        If it cannot be read.
+    """
+    with open(path, encoding="ascii") as file:
+        lines = file.read().splitlines()
+    text = "\n".join(lines)
+    name = re.search(r"^Dataset Name: +(\w+)", text, re.MULTILINE)
+    # The head says on which lines the data are, counted from 1.
+    span = re.search(r"^ +Data +\(lines +(\d+) to +(\d+)\)", text, re.MULTILINE)
+    rss = re.search(r"^Residual Sum of Squares: +(\S+)", text, re.MULTILINE)
+    # "b1 = start1 start2 certified deviation"
+    parameters = re.findall(r"^ +b\d+ = +(\S+) +(\S+) +(\S+) +\S+ *$", text, re.MULTILINE)
+    if name is None or span is None or rss is None or not parameters:
+        raise ValueError(f"{path} is no file of NIST's nonlinear regression datasets")
+    data = np.array([line.split() for line in lines[int(span[1]) - 1 : int(span[2])]], dtype=np.float64)
+    table = np.array(parameters, dtype=np.float64)
+    return File(
+        name=name[1],
+        x=_read_only(data[:, 1:]),
+        y=_read_only(data[:, 0]),
+        starts=_read_only(table[:, :2].T),
+        certified=_read_only(table[:, 2]),
+        rss=float(rss[1]),
+    )
 
 
 def _read_only(values: npt.ArrayLike) -> Array:

@@ -12,9 +12,6 @@ os.environ["NUMBA_NUM_THREADS"] = "2"
 import numpy as np
 import pytest
 
-# These run in processes of their own, see test_cuda.py.
-collect_ignore = [] if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1" else ["cuda_simulator"]
-
 
 @pytest.fixture
 def rng() -> np.random.Generator:

@@ -19,7 +19,7 @@ from runs import engine
 
 import rprop_ref
 from numba_kernels import flat, iterate, many
-from rprop_ref import Parameter, Rprop, _dtypes
+from rprop_ref import Parameter, Rprop, _dtypes, _state
 from rprop_ref import _iteration as it
 from rprop_ref.bits import same_bits
 
@@ -313,22 +313,28 @@ def test_an_edit_of_any_source_takes_effect_in_the_next_process(tmp_path):
     assert probe()[1] == pytest.approx(1 - 0.125 - 0.18 - 0.2592 - 0.373248)
 
 
+@pytest.mark.parametrize("bounded", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("variant", cases.VARIANTS)
-def test_the_compiled_iteration_equals_its_text(variant, dtype, rng):
+def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
     """With values and gradients of every kind, not finite ones included."""
     dtype = np.dtype(dtype)
     n = 7
     limits = _dtypes.constants(dtype, (0.5, 1.2), (1e-3, 10.0), False)
     ends = set()
     for _ in range(30):
-        vectors = np.zeros((it.ROWS, n), dtype)
-        vectors[it.X] = vectors[it.LAST_X] = rng.standard_normal(n)
-        vectors[it.SIZE] = rng.choice([1e-30, 0.01, 1.0], 1 if rng.random() < 0.3 else n)
-        scalars = np.full(it.ENTRIES, np.inf)
-        scalars[[it.NIT, it.MAXITER, it.XTOL, it.FLOOR, it.BAND]] = -1, 25, 1e-9, 1e-30, 1e-7
+        box = None
+        if bounded:
+            lower, upper = rng.choice([-np.inf, -1, -0.3, 0.0], n), rng.choice([0.0, 0.3, 1, np.inf], n)
+            box = lower.astype(dtype), upper.astype(dtype)
+        sizes = rng.choice([1e-30, 0.01, 1.0], n if rng.random() < 0.7 else 1)
+        start = rng.standard_normal(n).astype(dtype)
+        state = _state.begin(start, (n,), np.broadcast_to(sizes, n), box, limits, variant, False)
+        vectors, scalars = state.vectors, state.scalars
+        entries = [it.MAXITER, it.MAXFEV, it.XTOL, it.FLOOR, it.BAND, it.WINDOW, it.PATIENCE, it.F_TARGET]
+        scalars[entries] = 25, 50, 1e-9, 1e-30, 1e-7, 10, 20, -np.inf
         scalars[it.GTOL] = rng.choice([0.0, 1.0])
-        scalars[it.WENT_BACK] = -np.inf
+        scalars[it.FTOL] = rng.choice([-1, 1e-3])
         copies = vectors.copy(), scalars.copy()
         for t in range(60):
             f = float(rng.choice([1.0, 1.0 + 1e-9, 2.0, 0.5, np.inf, np.nan], p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05]))
@@ -340,7 +346,11 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, rng):
             assert iterate.advance(vectors, scalars, limits, iterate.CODES[variant], f, g) == expected
             assert same_bits(vectors, copies[0])
             assert same_bits(scalars, copies[1])
-            if expected != it.GO_ON:
+            if bounded:
+                assert (vectors[it.X] >= box[0]).all()
+                assert (vectors[it.X] <= box[1]).all()
+            if expected >= 0:
                 ends.add(expected)
                 break
-    assert {it.CONVERGED, it.ITERATION_LIMIT, it.NOT_A_NUMBER} <= ends
+    assert {it.CONVERGED, it.NOT_A_NUMBER} <= ends
+    assert ends & {it.ITERATION_LIMIT, it.NO_IMPROVEMENT}

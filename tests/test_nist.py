@@ -291,4 +291,4 @@ def test_module_needs_only_numpy() -> None:
     """The module imports numpy and the standard library, nothing else."""
     source = pathlib.Path(nist.__file__).read_text(encoding="utf-8")
     imported = set(re.findall(r"^ *(?:import|from) +(\w+)", source, re.MULTILINE))
-    assert imported == {"collections", "dataclasses", "math", "numpy"}
+    assert imported == {"collections", "dataclasses", "math", "numpy", "os", "re"}

@@ -1,0 +1,118 @@
+"""Who evaluates the objective and advances the record: a loop in Python, or one in machine code.
+
+A driver is called as ``drive(turns)``. It evaluates and advances so many times, or until the run ends, and returns
+what `_iteration.advance` returned last. Whichever drives, the record has the same bits afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from . import _iteration as it
+from . import backends
+from ._compiled import Compiled
+from ._objective import Objective
+from ._state import RunState
+
+Array = np.ndarray[Any, Any]
+
+
+class PythonDriver:
+    """Calls the objective from Python; `advance` is NumPy's at first, and Numba's when that is worth loading."""
+
+    def __init__(self, objective: Objective, state: RunState, backend: str | None) -> None:
+        self._objective = objective
+        self._state = state
+        self._backend = backend
+        self._advance: Any = None
+        self._variant: Any = state.variant
+        self._status = it.STAYED if _stays(state) else it.GO_ON
+        self._f = float(state.scalars[it.LAST_F])
+        self._g = state.vectors[it.LAST_G].copy()
+        objective.nfev, objective.njev = int(state.scalars[it.NFEV]), int(state.scalars[it.NJEV])
+
+    def __call__(self, turns: int) -> int:
+        objective, state = self._objective, self._state
+        vectors, scalars, constants = state.vectors, state.scalars, state.constants
+        x, status, f, g = vectors[it.X], self._status, self._f, self._g
+        for _ in range(turns):
+            if status != it.STAYED:
+                f, g = objective(x)
+                scalars[it.NFEV], scalars[it.NJEV] = objective.nfev, objective.njev
+            advance = self._advance or self._choose()
+            status = advance(vectors, scalars, constants, self._variant, f, g)
+            if status >= 0:
+                break
+        self._status, self._f, self._g = status, f, g
+        return int(status)
+
+    def _choose(self) -> Any:
+        vectors = self._state.vectors
+        if backends.resolve(self._backend, vectors.shape[1], vectors.dtype) != "numba":
+            return _numpy_advance
+        from numba_kernels import iterate
+
+        self._variant = iterate.CODES[self._variant]
+        self._advance = iterate.advance
+        return self._advance
+
+
+def _numpy_advance(*arguments: Any) -> int:
+    began = time.perf_counter()
+    with np.errstate(all="ignore"):
+        status: int = it.advance(*arguments)
+    backends.spend(time.perf_counter() - began)
+    return status
+
+
+class CompiledDriver:
+    """Stays in machine code for all of its turns."""
+
+    def __init__(self, compiled: Compiled, state: RunState) -> None:
+        from numba_kernels import iterate, loop
+
+        self._run = loop.run
+        self._raised = loop.RAISED
+        self._compiled = compiled
+        address, data, raised = compiled.bind()
+        n, dtype = state.vectors.shape[1], state.vectors.dtype
+        sign = -1 if state.maximize else 1
+        self._x = state.vectors[it.X]
+        self._call = address, data, raised, sign
+        self._record = state.vectors, state.scalars, state.constants, iterate.CODES[state.variant]
+        self._room = np.empty(n, dtype), np.empty(n, dtype)
+
+    def __call__(self, turns: int) -> int:
+        status = int(self._run(*self._call, *self._record, turns, *self._room))
+        if status == self._raised:
+            self._compiled.explain(self._x)
+        return status
+
+
+def driver(
+    objective: Objective, compiled: Compiled | None, state: RunState, backend: str | None
+) -> PythonDriver | CompiledDriver:
+    """The fastest driver that there is for an objective."""
+    vectors = state.vectors
+    if compiled is not None:
+        # Who brings machine code wants speed: Numba is loaded at once.
+        wanted = "numba" if backend is None and backends.numba_loaded() is not None else backend
+        if backends.resolve(wanted, vectors.shape[1], vectors.dtype) == "numba":
+            return CompiledDriver(compiled, state)
+    return PythonDriver(objective, state, backend)
+
+
+def proceed(state: RunState) -> int:
+    """Bring a state to where an evaluation is due, or the run ends: a stopping rule may have ended it before."""
+    if state.scalars[it.NIT] < 0 or state.scalars[it.MOVED]:
+        return it.GO_ON
+    with np.errstate(all="ignore"):
+        return int(it.proceed(state.vectors, state.scalars, state.constants, state.variant))
+
+
+def _stays(state: RunState) -> bool:
+    """Whether the next point is one that has been evaluated already."""
+    return bool(state.scalars[it.MOVED]) and bool(it.equal(state.vectors[it.X], state.vectors[it.LAST_X]))

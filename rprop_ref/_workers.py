@@ -1,0 +1,201 @@
+"""Where the runs of `minimize_many` take place: here, in other processes, in an executor, or on a cluster."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+#: Work is cut into about so many pieces. A piece is what is lost when a worker is, and what the last worker may
+#: be busy with when the others have nothing left to do.
+PIECES = 32
+
+#: No piece has more starts than this, so that results come in, and progress is seen.
+LARGEST_PIECE = 64
+
+#: The same for runs in machine code, which are best at home among many.
+LARGEST_PIECE_OF_MACHINE_CODE = 4096
+
+Array = np.ndarray[Any, Any]
+Task = Callable[[Any], Any]
+
+
+def pieces(m: int) -> list[slice]:
+    """Cut m starts into consecutive pieces; how depends on nothing but m."""
+    size = min(max(1, m // PIECES), LARGEST_PIECE)
+    return [slice(i, min(i + size, m)) for i in range(0, m, size)]
+
+
+def count(workers: int) -> int:
+    """How many workers a number stands for: -1 is one for each processor that this process may use."""
+    if workers == -1:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, or -1 for one per processor, but is {workers}")
+    return workers
+
+
+def check(workers: Any) -> None:
+    """Raise if `workers` is nothing that work can be given to."""
+    if isinstance(workers, bool) or not (
+        isinstance(workers, (int, Executor)) or is_dask(workers) or callable(workers)
+    ):
+        raise TypeError(
+            "workers must be a number of processes, an executor of concurrent.futures, a dask.distributed Client, "
+            f"or a callable like map, but is {workers!r}"
+        )
+    if isinstance(workers, int):
+        count(workers)
+
+
+def is_dask(workers: Any) -> bool:
+    """Whether this is a dask.distributed Client; found out without importing dask."""
+    return any(
+        kind.__module__.split(".")[0] == "distributed" and kind.__name__ == "Client"
+        for kind in type(workers).__mro__
+    )
+
+
+@contextmanager
+def mapped(task: Task, work: Sequence[Any], workers: Any) -> Iterator[Iterable[Any]]:
+    """The results of ``task(item)`` for each item of `work`, in that order, as they become available.
+
+    Leaving the context gives up what has not been begun.
+
+    Notes
+    -----
+    Processes are spawned, never forked. A fork copies the state of OpenMP's threads but not the threads, and then
+    a parallel kernel ends the child, or waits for ever.
+    """
+    if isinstance(workers, int):
+        number = min(count(workers), len(work))
+        if number <= 1:
+            yield map(task, work)
+            return
+        task = _Packed(task)  # refuse what cannot be sent before processes are started
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(number, context) as executor, _submitted(executor, task, work) as results:
+            yield _explained(results)
+    elif isinstance(workers, Executor):
+        if isinstance(workers, ProcessPoolExecutor):
+            task = _Packed(task)
+        with _submitted(workers, task, work) as results:
+            yield results
+    elif is_dask(workers):
+        with _on_cluster(workers, task, work) as results:
+            yield results
+    else:
+        yield workers(task, work)
+
+
+@contextmanager
+def in_threads(runs: Any, points: Array, workers: int, shown: Any) -> Iterator[Iterable[Any]]:
+    """The results of ``runs(points, control)`` in pieces, by threads of this process.
+
+    Threads of Python, not of OpenMP: a process in which they have run may be forked. Every now and then `shown`,
+    unless it is None, is called with the number of runs that have ended. Leaving the context ends all of them.
+    """
+    import numba
+
+    number = numba.get_num_threads() if workers == 1 else count(workers)
+    m = len(points)
+    size = (
+        min(LARGEST_PIECE_OF_MACHINE_CODE, -(-m // (4 * number))) if number > 1 else LARGEST_PIECE_OF_MACHINE_CODE
+    )
+    cut = [points[i : i + size] for i in range(0, m, size)]
+    controls = np.zeros((len(cut), 2), np.int64)
+    executor = ThreadPoolExecutor(min(number, len(cut)))
+    futures = [executor.submit(runs, piece, control) for piece, control in zip(cut, controls, strict=True)]
+
+    def results() -> Iterator[Any]:
+        for future in futures:
+            while shown is not None and not wait([future], timeout=0.1).done:
+                shown(int(controls[:, 1].sum()))
+            yield future.result()
+
+    try:
+        yield results()
+    finally:
+        controls[:, 0] = 1
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _submitted(executor: Executor, task: Task, work: Sequence[Any]) -> Iterator[Iterable[Any]]:
+    futures: list[Future[Any]] = [executor.submit(task, item) for item in work]
+    try:
+        yield (future.result() for future in futures)
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+@contextmanager
+def _on_cluster(client: Any, task: Task, work: Sequence[Any]) -> Iterator[Iterable[Any]]:
+    if client.asynchronous:
+        raise TypeError("workers is an asynchronous Client; minimize_many needs one made with asynchronous=False")
+    # Sent once for all pieces; and not as scattered data but as a result, since what the cluster has computed it
+    # can compute again when the worker that holds it is lost. Not pure: nothing is taken from an earlier call.
+    sent = client.submit(_same, task, pure=False)
+    futures = [client.submit(_call, sent, item, pure=False) for item in work]
+    try:
+        yield (future.result() for future in futures)
+    finally:
+        client.cancel(futures)
+
+
+def _same(task: Task) -> Task:
+    return task
+
+
+def _call(task: Task, item: Any) -> Any:
+    return task(item)
+
+
+class _Packed:
+    """A task as bytes: pickled once, unpickled once in each process, and with errors that say what to do."""
+
+    def __init__(self, task: Task) -> None:
+        try:
+            self._bytes = pickle.dumps(task)
+        except Exception as error:
+            raise TypeError(
+                f"the objective cannot be sent to other processes ({type(error).__name__}: {error}). Define fun, "
+                "jac and callables in args at the top level of a module, or run them in threads, with "
+                "workers=concurrent.futures.ThreadPoolExecutor()"
+            ) from error
+
+    def __call__(self, item: Any) -> Any:
+        return _unpacked(self._bytes)(item)
+
+
+@functools.lru_cache(maxsize=4)
+def _unpacked(packed: bytes) -> Task:
+    try:
+        task: Task = pickle.loads(packed)
+    except Exception as error:
+        raise TypeError(
+            f"the objective cannot be found in the other process ({type(error).__name__}: {error}). Define it in "
+            "a module that can be imported, not in an interactive session, or run it in threads, with "
+            "workers=concurrent.futures.ThreadPoolExecutor()"
+        ) from error
+    return task
+
+
+def _explained(results: Iterable[Any]) -> Iterator[Any]:
+    try:
+        yield from results
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a worker process ended before its work was done. If this is a script, what it does must stand under "
+            "if __name__ == '__main__':, since each new process imports the script; otherwise the objective ended "
+            "the process, or memory ran out"
+        ) from error

@@ -1,0 +1,232 @@
+"""`minimize` within bounds."""
+
+from __future__ import annotations
+
+import naive
+import numpy as np
+import problems
+import pytest
+import scipy.optimize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import Bounds
+
+from rprop_ref import minimize
+from rprop_ref.bits import same_bits
+
+
+def oracle(variant, fun, x0, lower, upper, steps, *, lr, etas, step_sizes):
+    """Steps of `naive`, with clipped moves, and a gradient of 0 where it leads out of the bounds."""
+    x = np.clip(x0, lower, upper)
+    prev, size = naive.start(x, lr)
+    points, before, last_f = [x], x, np.inf
+    for _ in range(steps):
+        f, g = fun(x)
+        inward = g.copy()
+        for i in range(x.size):
+            if lower[i] == upper[i] or (x[i] == lower[i] and g[i] > 0) or (x[i] == upper[i] and g[i] < 0):
+                inward[i] = 0
+        worse, last_f = f > last_f, f
+        flips = inward * prev < 0
+        new, prev, size = naive.step(variant, x, inward, prev, size, etas=etas, step_sizes=step_sizes, worse=worse)
+        if variant == "rprop+" or (variant == "irprop+" and worse):
+            new[flips] = before[flips]
+        before, x = x, np.clip(new, lower, upper)
+        points.append(x)
+    return np.array(points)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 4),
+    st.sampled_from(naive.VARIANTS),
+    st.sampled_from(["numpy", "numba"]),
+)
+def test_every_step_is_that_of_the_oracle(seed, n, variant, backend):
+    rng = np.random.default_rng(seed)
+    center, weights = rng.normal(0, 2, n), rng.uniform(0.1, 5, n)
+    lower = np.where(rng.random(n) < 0.3, -np.inf, rng.normal(-0.5, 1, n))
+    upper = np.where(rng.random(n) < 0.3, np.inf, np.maximum(lower, -10) + np.abs(rng.normal(0, 1, n)))
+    upper = np.where((rng.random(n) < 0.2) & np.isfinite(lower), lower, upper)
+
+    def fun(x):
+        d = x - center
+        return float(np.sum(weights * d**2 + np.cos(3 * d))), 2 * weights * d - 3 * np.sin(3 * d)
+
+    options = {"lr": 0.3, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50)}
+    steps = 40
+    x0 = rng.normal(0, 2, n)
+    expected = oracle(variant, fun, x0, lower, upper, steps, **options)
+    r = minimize(
+        fun,
+        x0,
+        jac=True,
+        bounds=Bounds(lower, upper),
+        variant=variant,
+        backend=backend,
+        gtol=-1,
+        xtol=-1,
+        maxiter=steps,
+        return_all=True,
+        **options,
+    )
+    found = np.array(r.allvecs)
+    assert same_bits(found, expected[: len(found)])
+    # It may end early where no coordinate can move any more.
+    assert len(found) == steps + 1 or (r.status in (0, 2) and (expected[len(found) :] == found[-1]).all())
+
+
+@pytest.mark.parametrize("variant", naive.VARIANTS)
+def test_quadratics_end_where_lbfgsb_ends(variant, rng):
+    for _ in range(5):
+        n = 4
+        a = rng.standard_normal((n, n))
+        a = a @ a.T + np.eye(n)
+        b = 3 * rng.standard_normal(n)
+        ends = np.sort(rng.standard_normal((2, n)), axis=0)
+
+        def fun(x, a=a, b=b):
+            return 0.5 * x @ a @ x - b @ x, a @ x - b
+
+        r = minimize(fun, np.zeros(n), jac=True, bounds=Bounds(*ends), variant=variant, maxiter=20_000)
+        expected = scipy.optimize.minimize(
+            fun, np.zeros(n), jac=True, bounds=Bounds(*ends), method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-10}
+        )
+        assert r.success
+        np.testing.assert_allclose(r.x, expected.x, atol=1e-6)
+        assert ((ends[0] <= r.x) & (r.x <= ends[1])).all()
+
+
+def test_both_forms_and_both_ways_of_calling():
+    fun, jac, x0, _ = problems.PROBLEMS["himmelblau"]
+    results = []
+    for bounds in (
+        [(-1, 2.5), (None, 1)],
+        ((-1.0, 2.5), (-np.inf, np.float64(1))),
+        Bounds([-1, -np.inf], [2.5, 1]),
+        [(-1, 2.5), (np.nan, 1)],
+    ):
+        results.append(minimize(fun, x0, jac=jac, bounds=bounds))
+        results.append(scipy.optimize.minimize(fun, x0, jac=jac, bounds=bounds, method=minimize))
+    for r in results:
+        assert r.success
+        assert same_bits(r.x, results[0].x)
+    np.testing.assert_array_equal(results[0].x, [2.5, 1])
+    for bounds in ([(0, 1)], Bounds(0, 1), Bounds([0], [1, 1])):
+        np.testing.assert_array_equal(minimize(fun, x0, jac=jac, bounds=bounds).x, [1, 1])
+
+
+@pytest.mark.parametrize("bounds", [[], [(None, None)] * 3, Bounds(), Bounds(-np.inf, np.inf)])
+def test_bounds_that_are_none(bounds):
+    fun, jac, x0, _ = problems.PROBLEMS["sphere"]
+    r = minimize(fun, x0, jac=jac, bounds=bounds)
+    assert same_bits(r.x, minimize(fun, x0, jac=jac).x)
+
+
+def test_at_a_bound_only_the_gradient_that_leads_inward_counts():
+    for sense in (1, -1):
+        r = minimize(
+            lambda x, s=sense: (s * x[0] + x[1] ** 2, np.array([s, 2 * x[1]])),
+            [0.5, 1.0],
+            jac=True,
+            bounds=[(0, 1), (None, None)],
+        )
+        assert (r.status, r.success) == (0, True)
+        assert r.x[0] == (sense < 0)
+        assert r.jac[0] == sense, "the gradient is returned as it is"
+        assert abs(r.x[1]) < 1e-9
+        assert r.step_size[0] > 1e-3, "a step size does not collapse at a wall"
+
+
+def test_a_bound_that_is_left_again():
+    """The first variable is pressed against its bound until the second has moved."""
+
+    def fun(x):
+        return (x[0] - x[1]) ** 2 + 0.1 * (x[1] - 3) ** 2, np.array(
+            [2 * (x[0] - x[1]), 2 * (x[1] - x[0]) + 0.2 * (x[1] - 3)]
+        )
+
+    r = minimize(fun, [1.0, -4.0], jac=True, bounds=[(0, None), (None, None)])
+    assert r.success
+    np.testing.assert_allclose(r.x, 3, rtol=1e-8)
+
+
+def test_the_start_is_clipped_and_fixed_variables_stay():
+    seen = []
+
+    def fun(x):
+        seen.append(x.copy())
+        return problems.sphere(x), np.where(x == 0.25, np.nan, problems.sphere_der(x))
+
+    x0 = np.array([-5.0, 9.0, 7.0])
+    r = minimize(fun, x0, jac=True, bounds=[(-2, 2), (0.25, 0.25), (None, 3)], return_all=True)
+    np.testing.assert_array_equal(x0, [-5, 9, 7])
+    np.testing.assert_array_equal(r.allvecs[0], [-2, 0.25, 3])
+    assert r.success
+    np.testing.assert_allclose(r.x, [1, 0.25, 1])
+    assert (np.array(seen)[:, 1] == 0.25).all()
+    r = minimize(problems.sphere, x0, jac=problems.sphere_der, bounds=[(b, b) for b in (1.5, -1, 0)])
+    assert (r.success, r.nit, r.nfev) == (True, 0, 1)
+    np.testing.assert_array_equal(r.x, [1.5, -1, 0])
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs"])
+def test_finite_differences_stay_inside(scheme):
+    seen = []
+
+    def fun(x):
+        seen.append(x.copy())
+        return ((x - [3, 0.5, 7]) ** 2).sum()
+
+    bounds = np.array([(0, 1), (0, 1), (2, 2)])
+    r = minimize(fun, [0.1, 0.9, 2], jac=scheme, bounds=bounds)
+    assert r.success
+    np.testing.assert_allclose(r.x, [1, 0.5, 2], atol=1e-5)
+    points = np.real(seen)
+    assert (points >= bounds[:, 0]).all()
+    assert (points <= bounds[:, 1]).all()
+    assert r.nfev == len(seen)
+    # Of a fixed variable there is no difference.
+    assert r.nfev == r.njev * (1 + (4 if scheme == "3-point" else 2))
+    assert minimize(fun, [2.0] * 3, jac=scheme, bounds=[(2, 2)] * 3).success
+
+
+def test_bounds_that_the_dtype_does_not_hold_are_moved_inward():
+    # 0.1 and 0.3 are more in single precision than they are, 0.7 and 0.9 are less.
+    for low, high in ((0.1, 0.7), (0.7, 0.9), (0.1, 0.3), (0.3, 0.3)):
+        for target in (-5, 5):
+            r = minimize(
+                lambda x, t=target: (float(((x - t) ** 2).sum()), 2 * (x - t)),
+                np.float32([0.5]),
+                jac=True,
+                bounds=[(low, high)],
+            )
+            assert r.x.dtype == np.float32
+            if low < high:
+                assert low <= float(r.x[0]) <= high
+            np.testing.assert_allclose(r.x, low if target < 0 else high, rtol=2e-7)
+
+
+def test_not_finite_beyond_a_bound():
+    """The objective is not defined outside: no point outside is asked for."""
+
+    def fun(x):
+        with np.errstate(invalid="raise"):
+            return float(np.sum(np.sqrt(x) + (x - 0.5) ** 2)), 0.5 / np.sqrt(np.maximum(x, 1e-300)) + 2 * (x - 0.5)
+
+    r = minimize(fun, [2.0, 0.6], jac=True, bounds=[(0, None)] * 2, lr=1.0)
+    assert r.success
+    np.testing.assert_array_equal(r.x, 0)
+
+
+@pytest.mark.parametrize("variant", naive.VARIANTS)
+def test_maximize_within_bounds(variant):
+    fun, jac, x0, _ = problems.PROBLEMS["himmelblau"]
+    bounds = [(-1, 1), (-2, 1)]
+    up = minimize(
+        lambda x: -fun(x), x0, jac=lambda x: -jac(x), bounds=bounds, maximize=True, variant=variant, maxiter=99
+    )
+    down = minimize(fun, x0, jac=jac, bounds=bounds, variant=variant, maxiter=99)
+    assert same_bits(up.x, down.x)
+    assert up.fun == -down.fun
