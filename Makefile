@@ -40,7 +40,7 @@ test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torc
 	$(BIN)/python -m pytest -m peers
 
 test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels and read their code; needs no GPU
-	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_gpu
+	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_device
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## PROGRAMS=10000 random ones beside torch; KILLS=100 runs killed and resumed
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py

@@ -111,6 +111,11 @@ class Addresses:
             self._known = addresses
         return _cuda.address(self._current)
 
+    def warm_up(self, stream: int) -> None:
+        """Load what only a recording needs: while one is going on it may be too late."""
+        if not _cuda.SIMULATED:
+            self._record(np.zeros(1, np.int64), stream)
+
     def _record(self, addresses: Array, stream: int) -> None:
         """Let the addresses travel in the launches themselves, which a graph keeps."""
         target = _cuda.address(self._brought)
@@ -151,6 +156,10 @@ class Table:
         self._threads = min(max(32, 1 << (longest - 1).bit_length()), flat.THREADS)
         self._fixed = [_on_device(table), _on_device(np.stack([row, first], axis=1))]
         self._grads = Addresses(len(rows))
+
+    def warm_up(self, stream: int) -> None:
+        """Prepare for steps that are recorded in a graph."""
+        self._grads.warm_up(stream)
 
     def run(
         self,

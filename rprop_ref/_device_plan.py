@@ -79,6 +79,9 @@ class DevicePlan:
         self._counters_on_device = [isinstance(c, DeviceArray) for c in counters]
         self._host_counters = Counters([c for c in counters if not isinstance(c, DeviceArray)])
         self._jobs = _jobs(self._params, prevs, sizes, counters)
+        if all(self._counters_on_device):
+            for job in self._jobs:
+                job.warm_up(self._stream)
         self._memory = _Memory(params if memory is None else memory)
         self._verdict = arrays.from_host([np.zeros(1, np.int64)])[0]
         self._grads: list[DeviceArray] = []
@@ -110,6 +113,11 @@ class DevicePlan:
                 check_state(param, grad, "a gradient")
         self._stream = self._params[0].stream()
         self._streams = [s for s in _streams(grads) if s != self._stream]
+        if self._streams and _cuda.is_capturing(self._stream):
+            raise RuntimeError(
+                "a step is being recorded in a graph, and a gradient comes from another stream than the one that "
+                "is recorded; compute gradients and step on one stream"
+            )
         if self._grads == grads:  # the same objects
             return
         addresses = np.array([g.address for g in grads], np.int64)
@@ -186,6 +194,10 @@ class _Job:
             self._table = many.Table(
                 [(*place, c, n) for place, c, n in zip(places, counters, lengths, strict=True)]
             )
+
+    def warm_up(self, stream: int) -> None:
+        if self._table is not None:
+            self._table.warm_up(stream)
 
     def run(self, variant: str, grads: Any, constants: tuple[Any, ...], verdict: int, stream: int) -> None:
         for moving, moved, array in self._moves:
@@ -264,9 +276,12 @@ def _streams(grads: Sequence[DeviceArray]) -> list[int]:
         kind = type(grad.owner)
         if kind in seen:
             continue
+        stream = grad.stream()
         if not kind.__module__.startswith("numba"):
             seen.add(kind)
-        found[grad.stream()] = None
+        elif stream == 0:  # an array of Numba that belongs to no stream
+            continue
+        found[stream] = None
     return list(found)
 
 

@@ -18,8 +18,17 @@ FOLDER = Path(__file__).parent
 
 def test_in_the_simulator():
     """The simulator is chosen before Numba is imported, hence a process of its own."""
+    run_in_the_simulator("cuda_device", "--deselect", "tests/cuda_device/test_bench.py")
+
+
+@pytest.mark.peers
+def test_tensors_of_torch_and_the_benchmark_in_the_simulator():
+    run_in_the_simulator("cuda_device/test_bench.py")
+
+
+def run_in_the_simulator(path, *options):
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(FOLDER / "cuda_simulator")],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(FOLDER / path), *options],
         cwd=FOLDER.parent,
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
         capture_output=True,
