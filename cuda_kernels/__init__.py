@@ -12,9 +12,11 @@ The modules, from the bottom up:
     One rule on one flat array.
 ``many``
     Many arrays in one launch, by a table of their addresses.
+``iterate``, ``ensemble``
+    One whole iteration of `rprop_ref.minimize`, and many runs of it, each in a thread.
 ``layout``, ``loss``
     Arrays that are not contiguous; a loss that stays on the GPU.
 
-They import `rprop_ref.rules` and nothing else of the library. Importing this package, or ``arrays``, imports NumPy
+They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._iteration`, and nothing else. Importing this package, or ``arrays``, imports NumPy
 at most. Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels run in Numba's simulator, on the memory of the host.
 """

@@ -155,6 +155,18 @@ def kind(name: str) -> Any:
     return _KINDS[name]
 
 
+@intrinsic
+def plain(typing_context, number):
+    """The number as the float32 or float64 that it is."""
+    if not isinstance(number, Real):
+        return None
+
+    def generate(context, builder, sig, args):
+        return args[0]
+
+    return signature(_WIDE[number.value], number), generate
+
+
 def _pointer(context, builder, number, address, index):
     data = number.in_memory if isinstance(number, Real) else context.get_data_type(number)
     size = ir.Constant(ir.IntType(64), context.get_abi_sizeof(data))

@@ -15,7 +15,9 @@ import numpy as np
 from cuda_kernels._cuda import SIMULATED
 
 _of_its_kind: Any = importlib.import_module(f"cuda_kernels.{'_twin' if SIMULATED else '_compiled'}")
-device, kind, load, store = (getattr(_of_its_kind, name) for name in ("device", "kind", "load", "store"))
+device, kind, load, plain, store = (
+    getattr(_of_its_kind, name) for name in ("device", "kind", "load", "plain", "store")
+)
 
 #: What an address is counted in; every number in a table is one.
 INTEGER = np.int64(0)
@@ -29,4 +31,4 @@ def select(condition, a, b):
     return b
 
 
-__all__ = ["INTEGER", "device", "kind", "load", "select", "store"]
+__all__ = ["INTEGER", "device", "kind", "load", "plain", "select", "store"]

@@ -24,6 +24,11 @@ def store(address, index, value):
     _place(address, index, value)[0] = value
 
 
+def plain(number):
+    """The number as the float32 or float64 that it is."""
+    return number
+
+
 def device(function):
     """A function that kernels call."""
     return function

@@ -145,7 +145,13 @@ def _halve(x, last_x, size, half, size_min):
     return halve
 
 
-for _helper in (_iteration.keep_best, _iteration.verdict, _iteration.proceed, _iteration.go_back):
+for _helper in (
+    _iteration.upper_end,
+    _iteration.keep_best,
+    _iteration.verdict,
+    _iteration.proceed,
+    _iteration.go_back,
+):
     register_jitable(_helper)
 
 _advance = numba.njit(_iteration.advance, error_model="numpy")

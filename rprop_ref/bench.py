@@ -22,7 +22,9 @@ import numpy as np
 from cuda_kernels import arrays, flat
 
 from . import _dtypes, backends, rules
+from ._ensemble import minimize_many
 from ._rprop import Rprop
+from ._starts import starts
 from .autograd import Parameter
 from .bits import same_bits
 
@@ -58,6 +60,7 @@ class Sizes:
     )
     compiled: Sequence[str] = ("GPT-2 small",)
     starts: int = 1_000_000
+    maxiter: int = 10_000
     bits: int = 100_003
     rounds: int = 7
     turn: float = 0.05
@@ -68,6 +71,7 @@ TINY = Sizes(
     large=50,
     lists={"GPT-2 small": [(5, 3), (3,), (2,)], "10,000 x 64": [(4,)] * 5},
     starts=4,
+    maxiter=30,
     bits=40,
     rounds=1,
     turn=0.0,
@@ -100,6 +104,7 @@ class Bench:
         print(f"{'':66}{'ours':>12}{'theirs':>12}{'ratio':>9}   goal", flush=True)
         parts: list[tuple[str, Callable[[], None]]] = [("bits", self._bits)]
         parts += [(f"{n:.0e} float32", lambda n=n: self._bandwidth(n)) for n in self._sizes.arrays]  # type: ignore[misc]
+        parts.append(("Rosenbrock", self._rosenbrock))
         lists = {f"{self._sizes.large:.0e}": [(self._sizes.large,)], **self._sizes.lists}
         if self._torch is None:
             print("torch with CUDA is not installed: no comparisons with it")
@@ -187,6 +192,28 @@ class Bench:
         goal = ">= 0.90" if n >= 100_000_000 else ""
         what = f"{n:.0e} float32: bytes per second, over a copy on the GPU"
         self._row(what, _rate(ours), _rate(theirs), ours / theirs, goal)
+
+    # ---------------------------------------------------------------------------------------------------
+    # Many starts
+
+    def _rosenbrock(self) -> None:
+        """A start for each thread. The objective's products and sums are fused, so this is about speed alone."""
+
+        @self._cuda.cuda.jit(device=True)  # type: ignore[untyped-decorator]
+        def rosenbrock(x: Any, g: Any) -> Any:
+            d = x[1] - x[0] * x[0]
+            g[0] = -400.0 * x[0] * d - 2.0 * (1.0 - x[0])
+            g[1] = 200.0 * d
+            return 100.0 * d * d + (1.0 - x[0]) * (1.0 - x[0])
+
+        points = starts([(-2.0, 2.0), (-1.0, 3.0)], self._sizes.starts, seed=1)
+        minimize_many(rosenbrock, points[:2], maxiter=2)  # compiles it
+        began = time.perf_counter()
+        result = minimize_many(rosenbrock, points, maxiter=self._sizes.maxiter)
+        seconds = time.perf_counter() - began
+        what = f"{len(points):,} starts of Rosenbrock, n = 2: {result.success.mean():.1%} converged"
+        self._row(what, f"{seconds:.3g} s", "", None)
+        self._row("    millions of iterations per second", f"{result.nit.sum() / seconds / 1e6:.4g}", "", None)
 
     # ---------------------------------------------------------------------------------------------------
     # Beside torch

@@ -12,7 +12,7 @@ from unittest import mock
 from numba import cuda, types
 from numba.cuda import dispatcher
 
-from cuda_kernels import flat, layout, loss, many
+from cuda_kernels import ensemble, flat, layout, loss, many
 
 CAPABILITIES = ((8, 0), (9, 0))
 
@@ -52,13 +52,26 @@ def compile_kernel(text: Any, arguments: list[Any], capability: tuple[int, int])
     return Compiled(ptx, linker.link("cubin").code, linker.get_info_log())
 
 
+def real(dtype: str) -> Any:
+    """In which type a kernel is handed its constants."""
+    return types.float64 if dtype == "float64" else types.float32
+
+
 @functools.cache
 def compiled(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
     """The kernel that makes the steps of one array ("flat") or of many ("many")."""
-    constants = [types.float64 if dtype == "float64" else types.float32] * 7
+    constants = [real(dtype)] * 7
     if kind == "flat":
         return compile_kernel(flat.text(variant, dtype), [INT] * 7 + constants, capability)
     return compile_kernel(many.text(variant, dtype), [INT] * 5 + constants, capability)
+
+
+def runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
+    """The kernel that takes many runs to their ends, for an objective without further arguments."""
+    number = real(dtype)
+    arrays = [types.Array(number, 3, "C"), types.Array(types.float64, 2, "C"), *[types.Array(number, 2, "C")] * 2]
+    rest = [types.Array(INT, 1, "C"), types.Array(number, 1, "C"), INT, INT, types.Tuple(())]
+    return compile_kernel(ensemble.text(fun, variant, dtype), [*arrays, *rest], capability)
 
 
 def others() -> dict[str, tuple[Any, list[Any]]]:
@@ -67,8 +80,7 @@ def others() -> dict[str, tuple[Any, list[Any]]]:
         f"move {width} bytes": (layout.text(width), [INT] * 5 + [types.boolean]) for width in layout.WORDS
     }
     for dtype in DTYPES:
-        number = types.float64 if dtype == "float64" else types.float32
-        found[f"fill {dtype}"] = (layout.fill_text(dtype), [INT, INT, number])
+        found[f"fill {dtype}"] = (layout.fill_text(dtype), [INT, INT, real(dtype)])
     for dtype in loss.DTYPES:
         found[f"judge {dtype}"] = (loss.text(dtype), [INT] * 4)
     found["hand over"] = (many.hand_over, [INT] * 3 + [types.UniTuple(INT, many.HANDED)])

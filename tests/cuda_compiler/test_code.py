@@ -12,6 +12,7 @@ if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
 pytest.importorskip("cuda.core", reason="kernels are compiled by numba-cuda, which is not installed")
 
 import ptx
+from numba import cuda, types
 
 KINDS = ("flat", "many")
 
@@ -62,9 +63,28 @@ def test_the_other_kernels(name, capability):
     assert code.count(r"fma\b") == 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("variant", ["irprop-", "irprop+"])
+def test_a_whole_run(variant, dtype):
+    """With an objective that multiplies and adds nothing, nothing is fused either."""
+
+    @cuda.jit(device=True)
+    def fun(x, g):
+        f = 0.0
+        for i in range(x.size):
+            g[i] = x[i]
+            f = max(f, abs(x[i]))
+        return f
+
+    code = ptx.runs(fun, variant, dtype, (9, 0))
+    assert code.cubin.startswith(b"\x7fELF")
+    assert code.count(r"fma\b") == 0
+    assert ".local" not in code.ptx
+    assert code.count(r"call\b") == 0
+
+
 def test_the_check_finds_what_it_looks_for():
     """A kernel that is written with the compiler's own floats is fused, and this is seen."""
-    from numba import types
 
     def fused(x, y):
         x[0] = x[0] * y + x[1]

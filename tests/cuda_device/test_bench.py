@@ -20,6 +20,7 @@ def test_without_torch(monkeypatch, capsys):
     assert "torch with CUDA is not installed" in printed
     assert "differ from NumPy's in a bit                         0 " in printed
     assert "1e+02 float32" in printed
+    assert "4 starts of Rosenbrock, n = 2" in printed
 
 
 @pytest.fixture
