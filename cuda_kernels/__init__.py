@@ -17,6 +17,7 @@ The modules, from the bottom up:
 ``layout``, ``loss``
     Arrays that are not contiguous; a loss that stays on the GPU.
 
-They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._iteration`, and nothing else. Importing this package, or ``arrays``, imports NumPy
-at most. Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels run in Numba's simulator, on the memory of the host.
+They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._iteration`, and nothing else of the
+library. Importing this package, or ``arrays``, imports NumPy at most. Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels
+run in Numba's simulator, on the memory of the host.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import warnings
 from typing import Any
 
 import numba.cuda
@@ -50,9 +51,27 @@ def multiprocessors() -> int:
 @functools.lru_cache(maxsize=64)
 def stream(handle: int) -> Any:
     """The stream with this handle, as numba.cuda takes it."""
-    if handle in (0, 1) or SIMULATED:
+    if SIMULATED:
         return 0
+    # An object also for the default stream: with 0 for that, copies would wait on the host.
+    if handle in (0, 1):
+        return cuda.default_stream()
     return cuda.per_thread_default_stream() if handle == 2 else cuda.external_stream(handle)
+
+
+def launch(kernel: Any, blocks: int, threads: int, handle: int, *args: Any) -> None:
+    """Launch a kernel on a stream; at least one block."""
+    if SIMULATED:  # where a configured kernel is the kernel itself
+        kernel[max(blocks, 1), threads](*args)
+    else:
+        _configured(kernel, max(blocks, 1), threads, handle)(*args)
+
+
+@functools.lru_cache(maxsize=1024)
+def _configured(kernel: Any, blocks: int, threads: int, handle: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a small grid leaves most of the GPU idle
+        return kernel[blocks, threads, stream(handle)]
 
 
 def is_capturing(handle: int) -> bool:
@@ -94,10 +113,8 @@ def wait_for(handle: int, other: int) -> None:
 
 def synchronize(handle: int) -> None:
     """Wait on the host for a stream."""
-    if SIMULATED:
-        return
-    queue = stream(handle)
-    (queue if queue != 0 else cuda.default_stream()).synchronize()
+    if not SIMULATED:
+        stream(handle).synchronize()
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -273,7 +273,7 @@ def layout_of(array: DeviceArray) -> Any:
     from cuda_kernels import layout
 
     strides = _contiguous_strides(array.shape, array.dtype) if array.strides is None else array.strides
-    return layout.Layout(array.shape, strides, array.dtype.itemsize)
+    return layout.Layout.of(array.shape, strides, array.dtype.itemsize)
 
 
 def _contiguous_strides(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:

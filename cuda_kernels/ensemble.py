@@ -103,7 +103,7 @@ def run(
     status, limits = cuda.to_device(np.full(m, it.GO_ON, np.int64)), cuda.to_device(constants)
     launched = kernel(fun, variant, vectors.dtype.name)
     while True:
-        launched[-(-m // THREADS), THREADS](*there, gradients, status, limits, sign, TURNS, args)
+        _cuda.launch(launched, -(-m // THREADS), THREADS, 0, *there, gradients, status, limits, sign, TURNS, args)
         codes = status.copy_to_host()
         if (codes >= 0).all():
             return there[0].copy_to_host(), there[1].copy_to_host(), codes

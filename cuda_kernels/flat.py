@@ -159,5 +159,5 @@ def run(
         The handle of the stream.
     """
     blocks = min(-(-n // (THREADS * UNROLL)), BLOCKS * _cuda.multiprocessors())
-    launched = kernel(variant, dtype)[max(blocks, 1), THREADS, _cuda.stream(stream)]
-    launched(x, g, prev, size, n, counter, verdict, *constants)
+    step = kernel(variant, dtype)
+    _cuda.launch(step, blocks, THREADS, stream, x, g, prev, size, n, counter, verdict, *constants)

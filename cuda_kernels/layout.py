@@ -64,6 +64,12 @@ class Layout:
         self._table = _cuda.allocate(table.nbytes)
         _cuda.from_host(_cuda.address(self._table), table, 0)
 
+    @staticmethod
+    @functools.lru_cache(maxsize=4096)
+    def of(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> Layout:
+        """The layout, made once: to make one is to copy it to the GPU."""
+        return Layout(shape, strides, itemsize)
+
     def gather(self, flat_array: int, strided: int, stream: int) -> None:
         """Copy from the strided array into the contiguous one, given by their addresses."""
         self._move(flat_array, strided, False, stream)
@@ -74,9 +80,8 @@ class Layout:
 
     def _move(self, flat_array: int, strided: int, scatter: bool, stream: int) -> None:
         blocks = min(-(-self._n // flat.THREADS), flat.BLOCKS * _cuda.multiprocessors())
-        launched = _kernel(self._width)[max(blocks, 1), flat.THREADS, _cuda.stream(stream)]
-        table = _cuda.address(self._table)
-        launched(flat_array, strided, self._n, table, self._dimensions, scatter)
+        arguments = flat_array, strided, self._n, _cuda.address(self._table), self._dimensions, scatter
+        _cuda.launch(_kernel(self._width), blocks, flat.THREADS, stream, *arguments)
 
 
 def fill_text(dtype: str) -> Callable[..., None]:
@@ -100,5 +105,5 @@ def _fill_kernel(dtype: str) -> Any:
 def fill(dtype: str, target: int, n: int, value: Any, stream: int) -> None:
     """Fill a contiguous array of a real dtype with a number."""
     blocks = min(-(-n // flat.THREADS), flat.BLOCKS * _cuda.multiprocessors())
-    launched = _fill_kernel(dtype)[max(blocks, 1), flat.THREADS, _cuda.stream(stream)]
-    launched(target, n, flat.constant_type(dtype)(value))
+    number = flat.constant_type(dtype)(value)
+    _cuda.launch(_fill_kernel(dtype), blocks, flat.THREADS, stream, target, n, number)

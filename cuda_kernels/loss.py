@@ -39,4 +39,4 @@ def _kernel(dtype: str) -> Any:
 
 def judge(dtype: str, loss: int, before: int, verdict: int, maximize: bool, stream: int) -> None:
     """Compare the loss with the one before, leave 0 or 1 in the verdict, an int64, and keep the loss."""
-    _kernel(dtype)[1, 1, _cuda.stream(stream)](loss, before, verdict, int(maximize))
+    _cuda.launch(_kernel(dtype), 1, 1, stream, loss, before, verdict, int(maximize))

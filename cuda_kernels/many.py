@@ -122,7 +122,7 @@ class Addresses:
         for first in range(0, addresses.size, HANDED):
             part = addresses[first : first + HANDED].tolist()
             values = (*part, *[0] * (HANDED - len(part)))
-            _hand_over()[1, HANDED, _cuda.stream(stream)](target, first, len(part), values)
+            _cuda.launch(_hand_over(), 1, HANDED, stream, target, first, len(part), values)
 
     def _free_page(self, n: int) -> Array:
         """One that the GPU has read, or a new one."""
@@ -178,8 +178,8 @@ class Table:
         where = self._grads.write(grads, stream)
         table, chunks = (_cuda.address(a) for a in self._fixed)
         blocks = min(self._chunks, flat.BLOCKS * _cuda.multiprocessors())
-        launched = kernel(variant, dtype)[blocks, self._threads, _cuda.stream(stream)]
-        launched(table, where, chunks, self._chunks, verdict, *constants)
+        step = kernel(variant, dtype)
+        _cuda.launch(step, blocks, self._threads, stream, table, where, chunks, self._chunks, verdict, *constants)
 
 
 def _on_device(integers: Array) -> Any:

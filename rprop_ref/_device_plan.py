@@ -11,7 +11,7 @@ from cuda_kernels import _cuda, arrays, flat, layout, loss, many
 from cuda_kernels.arrays import DeviceArray
 
 from . import _dtypes
-from ._plan import CAPTURABLE, Counters, check_param, check_state, sharing_memory
+from ._plan import CAPTURABLE, Counters, check_param, check_state, is_constant, sharing_memory
 
 CAPTURE_NEEDS_CAPTURABLE = (
     "Attempting CUDA graph capture of step() for an instance of Rprop but param_groups' capturable is False."
@@ -84,11 +84,13 @@ class DevicePlan:
                 job.warm_up(self._stream)
         self._memory = _Memory(params if memory is None else memory)
         self._verdict = arrays.from_host([np.zeros(1, np.int64)])[0]
-        self._grads: list[DeviceArray] = []
-        self._copies: list[tuple[layout.Layout, DeviceArray, DeviceArray]] = []
-        self._addresses = np.zeros(0, np.int64)
+        # Of the gradients only their addresses are kept, so as not to keep their memory.
+        self._found_at = self._addresses = np.zeros(0, np.int64)
+        self._copies: list[tuple[layout.Layout, int, int]] = []
+        self._buffers: dict[int, DeviceArray] = {}
         self._streams: list[int] = []
         self._constants: dict[str, tuple[Any, ...]] = {}
+        self._ready_for: tuple[Any, ...] = ()
 
     def check_capturable(self, capturable: bool) -> None:
         """Refuse, in torch's words, counters that are not where `capturable` needs them."""
@@ -118,18 +120,20 @@ class DevicePlan:
                 "a step is being recorded in a graph, and a gradient comes from another stream than the one that "
                 "is recorded; compute gradients and step on one stream"
             )
-        if self._grads == grads:  # the same objects
+        found_at = np.array([g.address for g in grads], np.int64)
+        plain = not self._copies and all(g.strides is None for g in grads)
+        if plain and np.array_equal(found_at, self._found_at):
             return
-        addresses = np.array([g.address for g in grads], np.int64)
-        self._copies = []
+        copies, addresses = [], found_at.copy()
         for i in self._memory.to_copy(grads, self._params):
-            if _cuda.is_capturing(self._stream):
-                raise RuntimeError(_WARM_UP)
-            moved = arrays.allocated([grads[i].shape], grads[i].dtype)[0]
-            addresses[i] = moved.address
-            self._copies.append((arrays.layout_of(grads[i]), moved, grads[i]))
-        self._addresses = addresses
-        self._grads = list(grads)
+            grad = grads[i]
+            if i not in self._buffers:
+                if _cuda.is_capturing(self._stream):
+                    raise RuntimeError(_WARM_UP)
+                self._buffers[i] = arrays.allocated([grad.shape], grad.dtype)[0]
+            addresses[i] = self._buffers[i].address
+            copies.append((arrays.layout_of(grad), self._buffers[i].address, grad.address))
+        self._found_at, self._addresses, self._copies = found_at, addresses, copies
 
     def prepare(
         self,
@@ -144,12 +148,18 @@ class DevicePlan:
                 f"backend={backend!r} cannot step arrays on a GPU; use backend='cuda' or None, or copy them "
                 "to the host"
             )
+        known = self._ready_for
+        if known and all(a is b for a, b in zip(known, (etas, step_sizes, maximize), strict=True)):
+            return
         dtypes = dict.fromkeys(p.dtype for p in self._params)
         rounded = {d: _dtypes.constants(d, etas, step_sizes, maximize) for d in dtypes}
         self._constants = {
             _dtypes.real(d).name: tuple(map(flat.constant_type(_dtypes.real(d).name), c))
             for d, c in rounded.items()
         }
+        # Only tuples of numbers cannot be changed behind our back.
+        lasting = is_constant(etas) and is_constant(step_sizes)
+        self._ready_for = (etas, step_sizes, maximize) if lasting else ()
 
     def run(self, variant: str, worse: bool | DeviceLoss) -> None:
         """Make the step that was loaded and prepared, and count it; returns before the GPU has made it."""
@@ -162,7 +172,7 @@ class DevicePlan:
         else:
             verdict = int(worse)
         for moving, target, source in self._copies:
-            moving.gather(target.address, source.address, stream)
+            moving.gather(target, source, stream)
         for job in self._jobs:
             job.run(variant, self._addresses, self._constants[job.dtype], verdict, stream)
         self._host_counters.add_one()

@@ -119,7 +119,7 @@ def minimize_many(
     gradient = options.get("gradient") or jac
     there = _on_gpu.recognize(fun, gradient, arguments, points.dtype, options.get("backend"))
     if there:
-        options.pop("backend", None)
+        options["backend"] = "numpy"  # of what is left to do on the host
     state = _try_options(points[0], None if there else jac, bounds, options)
     task = _Task(fun, arguments, jac, bounds, options, len(points))
     runs = task.in_machine_code(points[0], state) if isinstance(workers, int) and not there else None

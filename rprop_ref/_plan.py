@@ -215,7 +215,7 @@ class Plan:
         ]
         # What is kept must stay true: only tuples of numbers cannot be changed behind our back, and a choice
         # of NumPy is good for one step.
-        lasting = _is_constant(etas) and _is_constant(step_sizes) and (backend or "numpy" not in names)
+        lasting = is_constant(etas) and is_constant(step_sizes) and (backend or "numpy" not in names)
         self._ready_for = (etas, step_sizes, maximize, backend) if lasting else ()
 
     def run(self, variant: str, worse: bool) -> None:
@@ -263,7 +263,8 @@ def sharing_memory(spans: Iterable[tuple[int, int, int]]) -> set[int]:
     return found
 
 
-def _is_constant(values: Any) -> bool:
+def is_constant(values: Any) -> bool:
+    """Whether this is a tuple of plain numbers."""
     return type(values) is tuple and all(type(v) in (float, int, type(None)) for v in values)
 
 

@@ -14,6 +14,8 @@ pytest.importorskip("cuda.core", reason="kernels are compiled by numba-cuda, whi
 import ptx
 from numba import cuda, types
 
+from cuda_kernels import ensemble
+
 KINDS = ("flat", "many")
 
 #: Loads of a step: x, g, prev and size of each of the elements that are in flight together; stores: all but g. Beside
@@ -76,6 +78,8 @@ def test_a_whole_run(variant, dtype):
             f = max(f, abs(x[i]))
         return f
 
+    assert ensemble.is_device_function(fun)
+    assert not ensemble.is_device_function(ensemble.kernel)
     code = ptx.runs(fun, variant, dtype, (9, 0))
     assert code.cubin.startswith(b"\x7fELF")
     assert code.count(r"fma\b") == 0

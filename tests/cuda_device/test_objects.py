@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -44,6 +46,21 @@ def test_a_parameter_shows_the_arrays_that_were_given():
     assert not g.copy_to_host().any()
     optimizer.zero_grad()
     assert p.grad is None
+
+
+def test_a_step_keeps_no_gradient_alive():
+    _, p, optimizer = made([1.0, 2.0])
+    q = Parameter(cuda.to_device(np.ones((3, 2), np.float32)))
+    optimizer.add_param_group({"params": [q]})
+    p.grad = cuda.to_device(np.ones(2, np.float32))
+    (whole,) = arrays.from_host([np.ones((2, 3), np.float32)])
+    q.grad = DeviceArray(whole.address, (3, 2), whole.dtype, whole, strides=(4, 12))
+    kept = weakref.ref(p.grad), weakref.ref(whole.owner)
+    optimizer.step()
+    optimizer.zero_grad()
+    del whole
+    gc.collect()
+    assert [k() for k in kept] == [None, None]
 
 
 @pytest.mark.parametrize("capturable", [False, True])
