@@ -133,7 +133,7 @@ class Bench:
             }
         )
         print(
-            f"{what:<60}{ours * 1e6:>12.1f}{theirs * 1e6:>13.1f}{ratios[0]:>9.2f}{ratios[1]:>9.2f}   {goal}",
+            f"{what:<60}{ours * 1e6:>12.4g}{theirs * 1e6:>13.4g}{ratios[0]:>9.2f}{ratios[1]:>9.2f}   {goal}",
             flush=True,
         )
 

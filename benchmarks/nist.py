@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Problem(NamedTuple):
-    """A data set and its objective: the sum of squares ``fun(b, g, x, y) -> f``, which writes its gradient to g."""
+    """A data set, and the sum of squares as ``fun(b, g, x, y) -> f``, which writes its gradient to g."""
 
     file: nist.File
     fun: Any
@@ -305,7 +305,7 @@ def problems(where: Path) -> Iterator[Problem]:
 
 
 def rprop(problem: Problem, start: Array, limit: int) -> Array:
-    """The parameters that `rprop_ref.minimize` finds; defaults but for the limit on iterations, as for the others."""
+    """The parameters that `rprop_ref.minimize` finds, with defaults but for the limit on iterations."""
     from rprop_ref import minimize
 
     found: Array = minimize(problem.fun, start, args=problem.args, maxiter=limit).x

@@ -77,7 +77,8 @@ def report(where: str, result: OptimizeResult) -> tuple[bytes, float]:
 
 
 def main(numbers: list[int]) -> None:
-    print(f"{SHARDS * ROWS} observations in {SHARDS} shards; true b = {TRUTH}")
+    print(f"{SHARDS * ROWS} observations in {SHARDS} shards")
+    print(f"{'truth':10}  b = {TRUTH}")
     expected = report("here", fit(Here()))
     try:
         from dask.distributed import Client, LocalCluster

@@ -12,6 +12,8 @@ The modules, from the bottom up:
     Objectives in machine code, all behind one C function.
 ``loop``
     The loop of `rprop_ref.minimize` around these two.
+``ensemble``
+    Many such loops side by side, one in each lane of a block.
 
 ``_cache``
     What ties compiled code on disk to its sources.

@@ -36,13 +36,16 @@ def _select(condition, a, b):
     return b
 
 
+# Put together here and not by `rules.build`, so that what the rules share is compiled once and not for each.
+_shared = _select, numba.njit(rules.sign(_select)), numba.njit(rules.adapt(_select))
+
 # Numba files a kernel that reaches its rule through a global name of the module under the same key in
 # every process; one that reaches it through a closure is filed anew each time. Hence five names.
-_rprop_plus = rules.build("rprop+", _select, numba.njit)
-_rprop_minus = rules.build("rprop-", _select, numba.njit)
-_irprop_plus = rules.build("irprop+", _select, numba.njit)
-_irprop_minus = rules.build("irprop-", _select, numba.njit)
-_irprop_go = rules.build("irprop-go", _select, numba.njit)
+_rprop_plus = numba.njit(rules.RULES["rprop+"](*_shared))
+_rprop_minus = numba.njit(rules.RULES["rprop-"](*_shared))
+_irprop_plus = numba.njit(rules.RULES["irprop+"](*_shared))
+_irprop_minus = numba.njit(rules.RULES["irprop-"](*_shared))
+_irprop_go = numba.njit(rules.RULES["irprop-go"](*_shared))
 
 
 @numba.njit

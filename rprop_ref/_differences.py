@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import pickle
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+from . import _workers
 
 Array = np.ndarray[Any, Any]
 Map = Callable[[Callable[[Array], Any], Iterable[Array]], Iterable[Any]]
@@ -93,36 +93,29 @@ def mapping(workers: Any) -> Iterator[Map]:
 
     Parameters
     ----------
-    workers : int or callable
-        A number of processes, -1 for one per processor, or ``workers(function, points)``.
+    workers : int, concurrent.futures.Executor or callable
+        A number of processes, -1 for one per processor; who has a ``map``; or ``workers(function, points)``.
 
     Notes
     -----
     Processes are spawned, not forked: a fork of a process in which OpenMP has started threads ends, or waits for
     ever.
     """
+    if isinstance(workers, Executor):
+        yield workers.map
+        return
     if isinstance(workers, bool) or not (isinstance(workers, int) or callable(workers)):
-        raise TypeError(f"workers must be a number of processes or a callable like map, but is {workers!r}")
+        raise TypeError(
+            "workers must be a number of processes, an executor of concurrent.futures, or a callable like map, "
+            "but "
+            f"is {workers!r}"
+        )
     if not isinstance(workers, int):
         yield workers
         return
-    if workers < -1 or workers == 0:
-        raise ValueError(f"workers must be at least 1, or -1 for one per processor, but is {workers}")
-    number = (os.cpu_count() or 1) if workers == -1 else workers
+    number = _workers.count(workers)
     if number == 1:
         yield map
         return
     with ProcessPoolExecutor(number, multiprocessing.get_context("spawn")) as pool:
-
-        def evaluate(value: Callable[[Array], Any], points: Iterable[Array]) -> Iterable[Any]:
-            try:
-                pickle.dumps(value)
-            except Exception as error:
-                raise TypeError(
-                    f"the objective cannot be sent to other processes ({type(error).__name__}: {error}). Define "
-                    f"it at "
-                    "the top level of a module, or give workers=executor.map of a ThreadPoolExecutor"
-                ) from error
-            return pool.map(value, points)
-
-        yield evaluate
+        yield lambda value, points: pool.map(_workers.Packed(value), points)

@@ -8,7 +8,9 @@ import numpy as np
 
 from . import _dtypes, rules
 from .autograd import Tensor
+from .autograd._inplace import become
 from .autograd._rules import primitive
+from .autograd._traced import values
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
@@ -64,17 +66,17 @@ class Step:
         """
         param, (x, prev, size) = self._param, self._new
         if isinstance(x, Tensor) and x.requires_grad:
-            param._become(x)
+            become(param, x)
         else:
-            param._data[...] = _array(x)
-            param._written()
+            param._data[...] = values(x)
+            param._memory.writes += 1
         for key, value in (("prev", prev), ("step_size", size)):
             if isinstance(value, Tensor) and value.requires_grad:
                 self._state[key] = value
             elif isinstance(self._state[key], Tensor):
-                self._state[key] = _array(value)
+                self._state[key] = values(value)
             else:
-                self._state[key][...] = _array(value)
+                self._state[key][...] = values(value)
         counter = self._state["step"]
         np.add(counter, 1, out=counter)
 
@@ -100,10 +102,6 @@ def _constant(value: Any, rounded: Any, dtype: np.dtype[Any]) -> Any:
     if dtype.itemsize == 2:
         value = value.astype(np.float32)
     return value.reshape(()).astype(dtype)
-
-
-def _array(value: Any) -> Array:
-    return value.data if isinstance(value, Tensor) else np.asarray(value)
 
 
 @primitive(lambda g, _ans, _x: _pairs_to_complex(g))

@@ -168,10 +168,11 @@ def advance(vectors, scalars, constants, variant, f, g):
         `GO_ON`; `STAYED`, if the next point is the one that was just evaluated; or the reason why the run has
         ended.
     """
+    x = vectors[X]
     inward = g
     if vectors.shape[0] > ROWS:
         inward = vectors[INWARD]
-        point_inward(g, vectors[X], vectors[LOWER], vectors[UPPER], inward)
+        point_inward(g, x, vectors[LOWER], vectors[UPPER], inward)
     g_max = largest(inward)
     if not (np.isfinite(f) and np.isfinite(g_max)):
         return go_back(vectors, scalars, constants, f, g)
@@ -180,13 +181,13 @@ def advance(vectors, scalars, constants, variant, f, g):
     scalars[WORSE] = f > scalars[LAST_F]
     scalars[LAST_F] = f
     scalars[LAST_G_MAX] = g_max
-    copy(vectors[X], vectors[LAST_X])
+    copy(x, vectors[LAST_X])
     copy(g, vectors[LAST_G])
-    keep_best(vectors, scalars, f, g, g_max)
+    keep_best(vectors, scalars, x, f, g, g_max)
     return proceed(vectors, scalars, constants, variant)
 
 
-def keep_best(vectors, scalars, f, g, g_max):
+def keep_best(vectors, scalars, x, f, g, g_max):
     """Remember the point if it is the best so far.
 
     The best point has the lowest value; but among points whose values agree within rounding errors, the
@@ -199,7 +200,7 @@ def keep_best(vectors, scalars, f, g, g_max):
     if f <= limit and (scalars[BEST_F] > limit or g_max < scalars[BEST_G_MAX]):
         scalars[BEST_F] = f
         scalars[BEST_G_MAX] = g_max
-        copy(vectors[X], vectors[BEST_X])
+        copy(x, vectors[BEST_X])
         copy(g, vectors[BEST_G])
 
 
@@ -209,28 +210,28 @@ def proceed(vectors, scalars, constants, variant):
     Returns what `advance` returns. A run that was ended goes on with this, under other stopping rules.
     """
     bounded = vectors.shape[0] > ROWS
-    x = vectors[X]
-    g = vectors[INWARD] if bounded else vectors[LAST_G]
+    x, g = vectors[X], vectors[INWARD if bounded else LAST_G]
+    prev, size, last_x = vectors[PREV], vectors[SIZE], vectors[LAST_X]
     scalars[MOVED] = 0
-    status = verdict(vectors, scalars, x, g)
+    status = verdict(scalars, x, g, size, vectors[BEST_X])
     if status != GO_ON:
         return status
     worse = scalars[WORSE] != 0
     if bounded:
         lower, upper, before = vectors[LOWER], vectors[UPPER], vectors[BEFORE]
         undo = undoes(variant, worse)
-        move_within(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse, lower, upper, before, undo)
-        copy(vectors[LAST_X], before)
+        move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo)
+        copy(last_x, before)
     else:
-        move(variant, x, g, vectors[PREV], vectors[SIZE], constants, worse)
+        move(variant, x, g, prev, size, constants, worse)
     scalars[MOVED] = 1
-    if not equal(x, vectors[LAST_X]):
+    if not equal(x, last_x):
         return GO_ON
     # Nothing keeps a first step from being made but its size.
     return PRECISION_LOSS if scalars[NIT] == 0 else STAYED
 
 
-def verdict(vectors, scalars, x, g):
+def verdict(scalars, x, g, size, best_x):
     """Whether the run ends at the point that was taken in last: `GO_ON`, or the reason."""
     nit = scalars[NIT]
     if scalars[BEST_G_MAX] <= scalars[GTOL] or scalars[BEST_F] <= scalars[F_TARGET]:
@@ -253,9 +254,9 @@ def verdict(vectors, scalars, x, g):
     if scalars[LAST_G_MAX] == 0:
         # A stationary point that is not the best one (a maximum, a plateau): no step leads away from it.
         return PRECISION_LOSS
-    if nit > 0 and at_rest(x, g, vectors[SIZE], scalars[XTOL], scalars[FLOOR]):
+    if nit > 0 and at_rest(x, g, size, scalars[XTOL], scalars[FLOOR]):
         # The best point was met on the way to rest, or else the run has come to rest somewhere else.
-        found = near(x, vectors[BEST_X], NEAR * scalars[XTOL], NEAR * scalars[FLOOR])
+        found = near(x, best_x, NEAR * scalars[XTOL], NEAR * scalars[FLOOR])
         return CONVERGED if found and calm else PRECISION_LOSS
     return GO_ON
 
@@ -269,6 +270,6 @@ def go_back(vectors, scalars, constants, f, g):
     if scalars[NFEV] >= scalars[MAXFEV]:
         return EVALUATION_LIMIT
     scalars[WENT_BACK] = scalars[NIT]
-    one = constants[5]
-    halve(vectors[X], vectors[LAST_X], vectors[SIZE], one / (one + one), constants[2])
-    return NOT_A_NUMBER if equal(vectors[X], vectors[LAST_X]) else GO_ON
+    x, last_x, one = vectors[X], vectors[LAST_X], constants[5]
+    halve(x, last_x, vectors[SIZE], one / (one + one), constants[2])
+    return NOT_A_NUMBER if equal(x, last_x) else GO_ON

@@ -166,11 +166,10 @@ def minimize(
         Look for a maximum. Read "high" for "low" everywhere then.
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional
         The same as a string for `jac`, which SciPy does not pass on to methods of others.
-    workers : int or map-like callable, optional
-        Who evaluates `fun` for finite differences: so many processes (-1 for one per processor), or
-        ``workers(function, points)`` that returns the values in order, such as the ``map`` of a pool or executor.
-        Processes are spawned for this call, so `fun` must be one that can be pickled. The result does not depend
-        on it. Other gradients do without.
+    workers : int, concurrent.futures.Executor or map-like callable, optional
+        Who evaluates `fun` for finite differences: so many processes (-1 for one per processor), an executor, or
+        ``workers(function, points)`` that returns the values in order. Processes are spawned for this call, so
+        `fun` must be one that can be pickled. The result does not depend on it. Other gradients do without.
     warm_start : OptimizeResult, optional
         A result of `minimize`, of which this run is the continuation, with the same iterates as if there had been
         one run. `x0` must then have the shape and dtype of that run; its values do not matter, nor does `lr`. The

@@ -14,6 +14,7 @@ from . import _dtypes, backends
 from ._checks import check_etas, check_variant
 from ._plan import GATHER_BELOW, Plan
 from .autograd import Tensor, enable_grad
+from .autograd._traced import values
 from .interop import as_array
 from .optimizer import Group, Optimizer
 
@@ -238,7 +239,7 @@ class Rprop(Optimizer):
             fresh.update(_first_states(missing, lr.item() if fixed else lr, group["capturable"]))
             memory = [p._data for g in self.param_groups for p in g["params"]]
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active], memory)
-            known.plan.load([_values(p._grad) for p in active])
+            known.plan.load([values(p._grad) for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
         if group["differentiable"]:
@@ -275,11 +276,11 @@ class Rprop(Optimizer):
                 for param in missing:
                     fresh[param]["step_size"] = _differentiable.first_size(param, lr)
             states = [fresh.get(p) or self.state[p] for p in active]
-            arrays = [[_values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
+            arrays = [[values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
             _check_flags(group)
             _check_leaves(active, etas, step_sizes)
             # A plan refuses what cannot be stepped.
-            Plan([p._data for p in active], *arrays).load([_values(p._grad) for p in active])
+            Plan([p._data for p in active], *arrays).load([values(p._grad) for p in active])
             variant, worse = _variant(group), False
             if variant == "irprop+":
                 losses.append((group, _loss(loss)))
@@ -318,8 +319,7 @@ class _Known:
         ]
         _, data, prevs, sizes, counters = zip(*self._entries, strict=True)
         self.plan = _plan(data, prevs, sizes, counters, memory)
-        self._owners = [p for p in params if p._base is None and p._node is None]
-        self._others = [p for p in params if not (p._base is None and p._node is None)]
+        self._memories = [p._memory for p in params]
 
     def gradients(self, params: list[Tensor], state: dict[Tensor, State]) -> list[Array] | None:
         """The gradients of these parameters, if the plan holds for them.
@@ -344,10 +344,8 @@ class _Known:
 
     def mark_written(self) -> None:
         """Let the Tensors know that their memory was changed, for what was recorded with them before."""
-        for param in self._owners:
-            param._version += 1
-        for param in self._others:
-            param._written()
+        for memory in self._memories:
+            memory.writes += 1
 
 
 _Work = tuple[Group, _Known, str, Any, Any]
@@ -455,10 +453,6 @@ def _variant(group: Group) -> str:
     variant: str = group["variant"]
     check_variant(variant)
     return variant
-
-
-def _values(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
 
 
 def _number(value: Any) -> Any:

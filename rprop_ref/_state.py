@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -182,7 +183,7 @@ def load(path: _npz.Path) -> RunState:
         state = RunState(**tree)
         _check(state)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path!r} holds no state of a run of minimize: {error}") from error
+        raise ValueError(f"{os.fspath(path)!r} holds no state of a run of minimize: {error}") from error
     return state
 
 

@@ -80,13 +80,13 @@ def mapped(task: Task, work: Sequence[Any], workers: Any) -> Iterator[Iterable[A
         if number <= 1:
             yield map(task, work)
             return
-        task = _Packed(task)  # refuse what cannot be sent before processes are started
+        task = Packed(task)  # refuse what cannot be sent before processes are started
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(number, context) as executor, _submitted(executor, task, work) as results:
             yield _explained(results)
     elif isinstance(workers, Executor):
         if isinstance(workers, ProcessPoolExecutor):
-            task = _Packed(task)
+            task = Packed(task)
         with _submitted(workers, task, work) as results:
             yield results
     elif is_dask(workers):
@@ -106,6 +106,8 @@ def in_threads(runs: Any, points: Array, workers: int, shown: Any) -> Iterator[I
     import numba
 
     number = numba.get_num_threads() if workers == 1 else count(workers)
+    if not runs.in_threads:
+        number = 1
     m = len(points)
     size = (
         min(LARGEST_PIECE_OF_MACHINE_CODE, -(-m // (4 * number))) if number > 1 else LARGEST_PIECE_OF_MACHINE_CODE
@@ -160,7 +162,7 @@ def _call(task: Task, item: Any) -> Any:
     return task(item)
 
 
-class _Packed:
+class Packed:
     """A task as bytes: pickled once, unpickled once in each process, and with errors that say what to do."""
 
     def __init__(self, task: Task) -> None:

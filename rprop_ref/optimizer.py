@@ -383,7 +383,7 @@ class Optimizer:
             return
         for param in params:
             if isinstance(param._grad, Tensor):  # with a graph, which ends here
-                param._grad._written()
+                param._grad._memory.writes += 1
                 param.grad = param._grad.data
         if not all((g if isinstance(g := p._grad, DeviceArray) else g.flags).writeable for p in params):
             raise ValueError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.special as sc
 
-from rprop_ref.autograd import _linalg, _reductions, _shapes, _special
-from rprop_ref.autograd._elementwise import _clip, _where, power
+from rprop_ref.autograd import _linalg, _reductions, _shapes, _signals, _special
+from rprop_ref.autograd._elementwise import _clip, _nan_to_num, _where, power
 
 _rng = np.random.default_rng(5)
 
@@ -134,6 +134,9 @@ def elementwise_cases():
     yield _clip, "arrays", np.clip, [real(6), real(6) / 8 - 1, real(6) / 8 + 1]
     for name, call in (("angle", lambda x: np.angle(x, True)), ("copy", lambda x: np.copy(x, "C"))):
         yield getattr(np, name), "positional", call, [cplx(3)]
+    yield _nan_to_num, "keywords", lambda x: np.nan_to_num(np.where(x > 0, x, np.nan), nan=1.0), [real(4)]
+    yield np.divmod, "two", lambda x, y: list(np.divmod(x, y)), [real(3), real(3, low=5, high=6)]
+    yield np.modf, "both", lambda x: list(np.modf(x)), [real(4)]
     yield np.select, "two", lambda x: np.select([x > 1, x > 0], [x**2, x**3], 2.0), [real(6)]
     for kind, fun in (("gammainc", sc.gammainc), ("gammaincc", sc.gammaincc)):
         yield fun, kind, lambda x, fun=fun: fun(1.7, x), [positive(3)]
@@ -204,12 +207,15 @@ def shape_cases():
     yield np.take_along_axis, "axis", lambda x: np.take_along_axis(x, np.array([[0, 0], [2, 1]]), 1), [x]
     yield np.take_along_axis, "one row", lambda x: np.take_along_axis(x, np.array([[1, 1, 0, 2]]), 1), [x]
     yield np.pad, "number", lambda x: np.pad(x, 1), [x]
-    yield _shapes.pad, "widths", lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=3.0), [x]
+    yield _shapes._pad_with, "widths", lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=3.0), [x]
     yield np.full_like, "value", lambda v, x: np.full_like(x, v) * 2, [real(), x]
     yield np.delete, "axis", lambda x: np.delete(x, 1, axis=1), [x]
     yield np.delete, "flat", lambda x: np.delete(x, [0, 2]), [x]
     yield np.meshgrid, "xy", lambda x, y: list(np.meshgrid(x, y)), [real(2), real(3)]
     yield np.meshgrid, "ij", lambda x, y: list(np.meshgrid(x, y, indexing="ij")), [real(2), real(3)]
+    yield np.compress, "axis", lambda x: np.compress([True, False, True], x, axis=1), [x]
+    yield np.extract, "mask", lambda x: np.extract(x > 0, x), [x]
+    yield np.meshgrid, "sparse", lambda x, y: list(np.meshgrid(x, y, sparse=True)), [real(2), real(3)]
     yield np.linspace, "numbers", lambda a, b: np.linspace(a, b, 4), [real(), real()]
     yield np.linspace, "number and array", lambda b: np.linspace(1, b, 3), [real(2)]
     yield np.linspace, "arrays", lambda a, b: np.linspace(a, b, 4, endpoint=False), [real(2), real(2)]
@@ -261,6 +267,15 @@ def shape_cases():
 
         yield _shapes.setitem, name, assign, [x, value]
         yield _shapes.setitem, f"{name}, one value", assign, [x, np.array(0.7)]
+    for name, take in {"slice": lambda x: x[1:], "turned": lambda x: x.T[1:, 0], "flat": np.ravel}.items():
+
+        def change(x, v, take=take):
+            y = x * 1
+            view = take(y)
+            view *= v
+            return y * y
+
+        yield _shapes.overwrite, name, change, [x, np.array(0.7)]
     yield _shapes.getitem, "complex", lambda x: x[:, 1], [c]
     yield _shapes.astype, "complex", lambda x: x.astype(complex) ** 2, [x]
     yield _shapes.astype, "real", lambda x: (x**2).astype(float), [c]
@@ -299,16 +314,15 @@ def reduction_cases():
     for shape in ((5,), (4,)):
         yield np.median, str(shape), np.median, [real(*shape)]
     yield np.median, "axis", lambda x: np.median(x, axis=1, keepdims=True), [x]
-    yield np.diff, "twice", lambda x: np.diff(x, 2, axis=1), [real(2, 4)]
+    for fun in (np.quantile, np.percentile):
+        yield fun, "one", lambda x, fun=fun: fun(x, 0.3), [x]
+        yield fun, "several", lambda x, fun=fun: fun(x, [0.1, 0.5, 1.0], axis=1), [x]
+        yield fun, "keepdims", lambda x, fun=fun: fun(x, 0.7, axis=-1, keepdims=True), [x]
     yield np.average, "plain", np.average, [x]
     yield np.average, "constant weights", lambda x: np.average(x, axis=1, weights=[1, 2, 3]), [x]
     yield np.average, "weights", lambda x, w: np.average(x, axis=1, weights=w), [x, positive(3)]
     yield np.nansum, "axis", lambda x: np.nansum(np.where(x > 1, np.nan, x), axis=0), [x]
     yield np.nanmean, "all", lambda x: np.nanmean(np.where(x > 1, np.nan, x)), [x]
-    yield np.trapezoid, "list", lambda x: np.trapezoid([1.0, 2.0, 4.0], x), [np.sort(real(3))]
-    yield np.trapezoid, "x is a list", lambda y: np.trapezoid(y, [1.0, 2.0, 4.0]), [real(3)]
-    yield np.trapezoid, "dx", lambda y: np.trapezoid(y, dx=0.5), [real(2, 4)]
-    yield np.trapezoid, "x", lambda y, x: np.trapezoid(y, x), [real(2, 4), np.sort(real(4))]
     for ord in (None, 1, 2, 3, 0.5, np.inf, -np.inf, 0):
         yield np.linalg.norm, f"vector {ord}", lambda x, ord=ord: np.linalg.norm(x, ord), [real(4)]
         yield (
@@ -336,6 +350,58 @@ def reduction_cases():
         )
     for axis in (None, 1, (0, 2)):
         yield _reductions._softmax, str(axis), lambda x, axis=axis: _reductions._softmax(x, axis), [x]
+
+
+def signal_cases():
+    x, c = real(5), cplx(5)
+    for fun in (np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft):
+        takes = [c] if fun is np.fft.irfft else [x] if fun is np.fft.rfft else [x, c]
+        for a in takes:
+            yield fun, f"{a.dtype}", fun, [a]
+            for n in (3, 4, 8):
+                yield fun, f"{a.dtype} {n}", lambda x, fun=fun, n=n: fun(x, n), [a]
+        for norm in ("ortho", "forward", "backward"):
+            yield (
+                fun,
+                f"{norm}, axis",
+                lambda x, fun=fun, norm=norm: fun(x, axis=0, norm=norm),
+                [(real if fun is np.fft.rfft else cplx)(4, 2)],
+            )
+    for fun in (np.fft.fft2, np.fft.ifft2, np.fft.fftn, np.fft.ifftn):
+        yield fun, "default", fun, [cplx(2, 3)]
+        yield fun, "sizes", lambda x, fun=fun: fun(x, (3, 2), (0, -1), norm="ortho"), [real(2, 2, 3)]
+        yield fun, "axes", lambda x, fun=fun: fun(x, axes=(0, 2)), [cplx(2, 2, 2)]
+    for fun in (np.fft.fftshift, np.fft.ifftshift):
+        yield fun, "all", fun, [real(3, 4)]
+        yield fun, "axis", lambda x, fun=fun: fun(x, 1), [real(2, 3)]
+    for mode in ("full", "same", "valid"):
+        for m, n in ((5, 3), (2, 4), (4, 4)):
+            yield (
+                np.convolve,
+                f"{mode} {m} {n}",
+                lambda a, v, mode=mode: np.convolve(a, v, mode),
+                [real(m), real(n)],
+            )
+    yield _signals._convolved, "complex", np.convolve, [cplx(4), cplx(2)]
+    grid = np.sort(real(4))
+    yield np.interp, "all", np.interp, [real(5), grid, real(4)]
+    yield (
+        np.interp,
+        "ends",
+        lambda x, f: np.interp(x, grid, f, left=-1.0, right=2.0),
+        [real(5, low=-4, high=4), real(4)],
+    )
+    yield np.interp, "0d", lambda x: np.interp(x, [0.0, 1.0, 3.0], [1.0, 4.0, 2.0]), [np.array(1.7)]
+    yield np.gradient, "one", lambda x: np.gradient(x, 0.5), [x]
+    yield np.gradient, "two", lambda x: list(np.gradient(x)), [real(3, 4)]
+    yield np.gradient, "axis", lambda x: np.gradient(x, 2.0, axis=1), [real(2, 4)]
+    yield np.diff, "twice", lambda x: np.diff(x, 2, axis=1), [real(2, 4)]
+    yield np.diff, "ends", lambda x, y: np.diff(x, axis=0, prepend=0, append=y), [real(2, 3), real(1, 3)]
+    yield np.diff, "one end", lambda x: np.diff(x, append=x[:1]), [real(3)]
+    yield np.trapezoid, "list", lambda x: np.trapezoid([1.0, 2.0, 4.0], x), [np.sort(real(3))]
+    yield np.trapezoid, "x is a list", lambda y: np.trapezoid(y, [1.0, 2.0, 4.0]), [real(3)]
+    yield np.trapezoid, "dx", lambda y: np.trapezoid(y, dx=0.5), [real(2, 4)]
+    yield np.trapezoid, "x", lambda y, x: np.trapezoid(y, x), [real(2, 4), np.sort(real(4))]
 
 
 def linalg_cases():
@@ -425,6 +491,18 @@ def linalg_cases():
             lambda b: np.linalg.cholesky(b @ np.conj(np.swapaxes(b, -1, -2)) + 2 * np.eye(b.shape[-1])),
             [field(2, 3, 3) / 2],
         )
+        hermitian = np.linalg.eigvalsh, lambda a: a + np.conj(np.swapaxes(a, -1, -2))
+        yield hermitian[0], name, lambda a, h=hermitian[1]: np.linalg.eigvalsh(h(a)), [field(2, 3, 3)]
+        yield np.linalg.eigh, name, lambda a, h=hermitian[1]: np.linalg.eigh(h(a))[0], [field(3, 3)]
+        # Of the vectors what does not depend on their signs (or phases).
+        yield (
+            _linalg._eigen,
+            name,
+            lambda a, h=hermitian[1]: np.abs(np.linalg.eigh(h(a), UPLO="U").eigenvectors) ** 2,
+            [field(3, 3)],
+        )
+        for m, n in ((3, 2), (2, 3), (2, 2)):
+            yield np.linalg.pinv, f"{name} {m} {n}", np.linalg.pinv, [field(m, n)]
     for n in (0, 1, 3, -2):
         yield np.linalg.matrix_power, str(n), lambda a, n=n: np.linalg.matrix_power(a, n), [spd(2) / 2]
     yield (
@@ -439,4 +517,4 @@ def linalg_cases():
     )
 
 
-ALL = [*elementwise_cases(), *shape_cases(), *reduction_cases(), *linalg_cases()]
+ALL = [*elementwise_cases(), *shape_cases(), *reduction_cases(), *signal_cases(), *linalg_cases()]

@@ -104,6 +104,20 @@ CALLS = [
     ("sign of det", lambda x: np.linalg.slogdet(x)[0], lambda t, x: t.linalg.slogdet(x)[0], [(3, 3)], True),
     ("cholesky", lambda x: np.linalg.cholesky(x @ np.conj(x.T) + 2 * np.eye(3, dtype=x.dtype)), lambda t, x: t.linalg.cholesky(x @ x.conj().T + 2 * t.eye(3, dtype=x.dtype)), [(3, 3)], True),
     ("cholesky of its argument", lambda x: np.linalg.cholesky(np.eye(3, dtype=x.dtype) * 3 + x * 0.01), lambda t, x: t.linalg.cholesky(t.eye(3, dtype=x.dtype) * 3 + x * 0.01), [(3, 3)], False),
+    ("pinv", np.linalg.pinv, lambda t, x: t.linalg.pinv(x), [(4, 2)], True),
+    ("pinv of a wide matrix", np.linalg.pinv, lambda t, x: t.linalg.pinv(x), [(2, 4)], True),
+    ("eigvalsh", lambda x: np.linalg.eigvalsh(x @ np.conj(x.T)), lambda t, x: t.linalg.eigvalsh(x @ x.conj().T), [(3, 3)], True),
+    ("eigvalsh of its argument", np.linalg.eigvalsh, lambda t, x: t.linalg.eigvalsh(x), [(3, 3)], True),
+    ("eigh", lambda x: np.abs(np.linalg.eigh(x @ np.conj(x.T))[1]), lambda t, x: t.linalg.eigh(x @ x.conj().T)[1].abs(), [(3, 3)], True),
+    ("eigh of its argument", lambda x: np.abs(np.linalg.eigh(x)[1]), lambda t, x: t.linalg.eigh(x)[1].abs(), [(3, 3)], True),
+    *((f"{f} {n} {norm}", lambda x, f=f, n=n, norm=norm: getattr(np.fft, f)(x, n, norm=norm), lambda t, x, f=f, n=n, norm=norm: getattr(t.fft, f)(x, n, norm=norm), [(2, 5)], f != "rfft") for f in ("fft", "ifft", "rfft", "irfft") for n in (None, 4, 7) for norm in (None, "ortho")),
+    ("fftn", np.fft.fftn, lambda t, x: t.fft.fftn(x), [(2, 3)], True),
+    ("fftshift", np.fft.fftshift, lambda t, x: t.fft.fftshift(x), [(2, 3)], True),
+    ("quantile", lambda x: np.quantile(x, 0.3, axis=1), lambda t, x: t.quantile(x, 0.3, dim=1), [(2, 6)], False),
+    ("gradient", lambda x: np.stack(np.gradient(x)), lambda t, x: t.stack(t.gradient(x)), [(3, 4)], True),
+    ("trapezoid", lambda y, x: np.trapezoid(y, np.cumsum(x)), lambda t, y, x: t.trapezoid(y, t.cumsum(x, 0)), [(4,), (4,)], False),
+    ("convolve", lambda a, v: np.convolve(a, v[::-1], "valid"), lambda t, a, v: t.nn.functional.conv1d(a[None, None], v[None, None])[0, 0], [(6,), (3,)], False),
+    ("compress", lambda x: np.compress([True, False, True], x, 0), lambda t, x: x[[0, 2]], [(3, 2)], True),
     ("index", lambda x: x[[0, 1, 1], 1:], lambda t, x: x[[0, 1, 1], 1:], [(2, 3)], True),
     ("roll", lambda x: np.roll(x, 1, 0), lambda t, x: t.roll(x, 1, 0), [(2, 3)], True),
     ("erf", sc.erf, lambda t, x: t.special.erf(x), [(5,)], False),
@@ -404,11 +418,26 @@ def test_bfloat16(torch):
 
 def program(rng):
     """A random program on values that change in place: a list of steps, each a name and numbers."""
-    steps, count = [], 2
+    # Most begin with copies, because hardly anything may be done to leaves and their views.
+    steps, count = [("copies", 0, 0)] * bool(rng.random() < 0.8), 2
     for _ in range(int(rng.integers(3, 12))):
         kind = rng.choice(
-            ["mul", "add", "tanh", "square", "slice", "flip", "iadd", "imul", "set", "detach", "quiet", "out"],
-            p=[0.14, 0.1, 0.12, 0.1, 0.12, 0.04, 0.1, 0.08, 0.08, 0.03, 0.06, 0.03],
+            [
+                "mul",
+                "add",
+                "tanh",
+                "square",
+                "slice",
+                "around",
+                "flip",
+                "iadd",
+                "imul",
+                "set",
+                "detach",
+                "quiet",
+                "out",
+            ],
+            p=[0.13, 0.08, 0.1, 0.08, 0.12, 0.08, 0.02, 0.1, 0.1, 0.08, 0.03, 0.05, 0.03],
         )
         steps.append((str(kind), *(int(i) for i in rng.integers(0, count, 2))))
         count += kind not in ("iadd", "imul", "set", "quiet")
@@ -421,6 +450,9 @@ def execute(steps, m):
     values = list(leaves)
     try:
         for kind, i, j in steps:
+            if kind == "copies":
+                values = [p * 1 for p in leaves]
+                continue
             a, b = values[i], values[j]
             if kind == "mul":
                 values.append(a * b[: len(a)] if len(b) > len(a) else a[: len(b)] * b)
@@ -432,6 +464,8 @@ def execute(steps, m):
                 values.append(a**2)
             elif kind == "slice":
                 values.append(a[:2])
+            elif kind == "around":
+                values.append(a.reshape(-1, 1).T[0, -2:])
             elif kind == "flip":
                 values.append(a.flip(0) if m.torch else np.flip(a).copy())
             elif kind == "detach":
@@ -459,22 +493,20 @@ def execute(steps, m):
 
 
 def test_programs_that_change_values_in_place(torch, rng):
-    """The gradients are torch's, or the program is refused: what torch refuses always, and changes of views."""
-    outcomes = {"same": 0, "both refuse": 0, "we refuse": 0}
+    """Values and gradients are torch's, or the program is refused by both."""
+    outcomes = {"same": 0, "both refuse": 0}
     for _ in range(1000):
         steps = program(rng)
         theirs, ours = execute(steps, Both(torch)), execute(steps, Both())
         if isinstance(ours, str):
-            if isinstance(theirs, str):
-                outcomes["both refuse"] += 1
-            else:
-                outcomes["we refuse"] += 1
-                assert "view" in ours, (steps, ours)
+            assert isinstance(theirs, str), (steps, ours)
+            outcomes["both refuse"] += 1
         elif isinstance(theirs, str):
-            # h *= h: torch keeps a copy of one operand only.
-            assert any(kind == "imul" and i == j for kind, i, j in steps), (steps, theirs)
+            # torch keeps a copy of one operand only, and looks for operands that overlap with the result.
+            copies = any(kind == "imul" and i == j for kind, i, j in steps)
+            assert copies or "refer to a single memory location" in theirs, (steps, theirs)
         else:
             outcomes["same"] += 1
             for mine, other in zip(ours[0] + ours[1], theirs[0] + theirs[1]):
                 np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-12, err_msg=str(steps))
-    assert all(n > 10 for n in outcomes.values()), outcomes
+    assert all(n > 100 for n in outcomes.values()), outcomes

@@ -117,6 +117,14 @@ def test_both_forms_and_both_ways_of_calling():
         np.testing.assert_array_equal(minimize(fun, x0, jac=jac, bounds=bounds).x, [1, 1])
 
 
+def test_bounds_of_the_shape_of_the_start():
+    x0, low = np.full((2, 3), 2.0), np.arange(6.0).reshape(2, 3)
+    for bounds in (Bounds(low, np.inf), list(zip(low.ravel(), [None] * 6, strict=True))):
+        r = minimize(problems.sphere, x0, jac=problems.sphere_der, bounds=bounds)
+        assert r.success
+        np.testing.assert_allclose(r.x, np.maximum(low, 1))
+
+
 @pytest.mark.parametrize("bounds", [[], [(None, None)] * 3, Bounds(), Bounds(-np.inf, np.inf)])
 def test_bounds_that_are_none(bounds):
     fun, jac, x0, _ = problems.PROBLEMS["sphere"]

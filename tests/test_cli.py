@@ -25,7 +25,7 @@ def test_the_table_holds_what_the_runs_found():
     row = next(demo.runs([get("BoxBOD")], maxiter=5000))
     assert row.start == 1
     assert row.rprop.digits > 6
-    assert row.rprop.evaluations == row.rprop.iterations + 1
+    assert 0 < row.rprop.evaluations <= row.rprop.iterations + 1
     *_, line, blank, score = demo.table(iter([row]))
     assert line.split("|")[1].split()[0] == str(row.rprop.iterations)
     assert blank == ""

@@ -539,7 +539,7 @@ class TestArguments:
             ({"ftol": "small"}, ValueError, "ftol must be a number, but is 'small'"),
             ({"maxtime": np.nan}, ValueError, "maxtime must be a number, but is nan"),
             ({"workers": 0}, ValueError, "workers must be at least 1, or -1 for one per processor, but is 0"),
-            ({"workers": "all"}, TypeError, "workers must be a number of processes or a callable like map"),
+            ({"workers": "all"}, TypeError, "workers must be a number of processes, an executor"),
             ({"warm_start": 3}, TypeError, "warm_start must be a result of rprop_ref.minimize, but is int"),
             ({"warm_start": 3, "resume": "x"}, ValueError, "give one of them"),
             ({"constraints": {"type": "eq", "fun": sum}}, ValueError, "does not support constraints"),

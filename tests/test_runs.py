@@ -435,7 +435,7 @@ class TestWorkers:
             return [function(p) for p in points]
 
         with ThreadPoolExecutor(3) as pool:
-            for workers in (counting, pool.map, 1):
+            for workers in (counting, pool.map, pool, 1):
                 r = minimize(difference_objective, [3.0, -2.0, 0.5], jac=scheme, maxiter=60, workers=workers)
                 assert_same_ends(r, expected)
         assert sum(calls) + expected.njev == expected.nfev

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import cases
 import numba
@@ -67,6 +68,16 @@ def fragile(x, g):
     g[0] = 2 * x[0]
     g[1] = 2 * x[1]
     return x[0] * x[0] + x[1] * x[1]
+
+
+@numba.njit
+def ellipsoid(x, g):
+    f = 0.0
+    for i in range(x.size):
+        w = 1e-3 ** (i / (x.size - 1))
+        f += w * x[i] * x[i]
+        g[i] = 2 * w * x[i]
+    return f
 
 
 @numba.cfunc(float64(types.intc, types.CPointer(float64), types.CPointer(float64), types.voidptr))
@@ -179,6 +190,25 @@ def test_a_start_that_raises(blocks):
 LISTED = ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message")
 
 
+def test_an_objective_that_starts_threads_itself_is_called_by_one():
+    """Numba's workqueue ends the process if two threads enter parallel code at once."""
+    code = (
+        "import numba, numpy as np\n"
+        "from rprop_ref import minimize_many\n"
+        "@numba.njit(parallel=True)\n"
+        "def fun(x, g):\n"
+        "    for i in numba.prange(x.size):\n"
+        "        g[i] = 2 * x[i]\n"
+        "    return (g * g).sum() / 4\n"
+        "print(minimize_many(fun, np.ones((300, 4)), workers=2, maxiter=30).fun.max() < 1, numba.threading_layer())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_THREADING_LAYER": "workqueue"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["True", "workqueue"], done.stderr
+
+
 def test_x_of_any_shape():
     @numba.njit
     def fun(x):
@@ -211,6 +241,22 @@ def test_callback_and_progress(capsys):
     check_rows({k: v[:100] for k, v in result.items() if k in LISTED}, singles(rosenbrock, x0s[:100], maxiter=100))
     minimize_many(rosenbrock, x0s, progress=True, maxiter=100)
     assert "200/200" in capsys.readouterr().err
+
+
+class TestSharksTest:
+    """What Shark, the library of the authors of iRprop, asks of its Rprop: the median of 100 values under 1e-15."""
+
+    options: ClassVar = {"lr": 0.01, "etas": (0.5, 1.2), "step_sizes": (0.0, 1e100), "gtol": 0.0, "xtol": 0.0}
+
+    @pytest.mark.parametrize("variant", cases.VARIANTS)
+    def test_ellipsoid(self, variant, rng):
+        result = minimize_many(ellipsoid, rng.random((100, 5)), maxiter=1000, variant=variant, **self.options)
+        assert np.median(result.fun) < 1e-15
+
+    @pytest.mark.parametrize("variant", ["irprop+", "irprop-"])
+    def test_rosenbrock(self, variant, rng):
+        result = minimize_many(rosenbrock, rng.random((100, 5)), maxiter=100_000, variant=variant, **self.options)
+        assert np.median(result.fun) < 1e-15
 
 
 def plain(fun, *args, n=2):

@@ -4,11 +4,17 @@
 data, one table for each family of functions; the rest is a page each:
 
     _mode       whether operations are recorded
+    _traced     what a Tensor keeps
     _rules      the table of rules, and what they have in common
-    _elementwise, _shapes, _reductions, _linalg, _special    the rules
-    _engine     the graph, and the backward pass through it
-    _tensor     Tensor and Parameter
+    _elementwise, _shapes, _reductions, _linalg, _signals, _special    the rules
+    _record     a function that has a rule is computed, and remembered as a node of the graph
+    _engine     the backward pass through the graph
+    _inplace    changes in place
+    _dispatch   calls of NumPy's functions with Tensors
+    _tensor     Tensor and Parameter: attributes, operators, conversions
     _functions  grad, value_and_grad, gradcheck, logsumexp, softmax
+
+Each uses only those above it.
 """
 
 from __future__ import annotations

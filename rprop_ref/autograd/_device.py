@@ -9,6 +9,7 @@ from cuda_kernels.arrays import DeviceArray
 
 from .. import _dtypes
 from ._tensor import Parameter, Tensor, _wrong_dtype
+from ._traced import Memory
 
 _NOT_HERE = (
     "NumPy code is differentiated in the memory of the host, and this Parameter is on a GPU; compute the gradient "
@@ -34,7 +35,7 @@ class DeviceParameter(Parameter):
         self._requires_grad = requires_grad
         self._node = None
         self._base = None
-        self._version = 0
+        self._memory = Memory()
 
     @property
     def data(self) -> Any:

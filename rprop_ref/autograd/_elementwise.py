@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._rules import PLAIN, RULES, Rule, add, composite, conj, primitive
+from ._rules import PLAIN, RULES, Rule, add, composite, conj, is_constant, primitive
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
@@ -83,6 +83,15 @@ def logaddexp(exp):
     return rule
 
 
+def tanh(g, ans, _x):
+    if not is_constant(g, ans):
+        return g * conj(1 - ans * ans)
+    # The same in the memory of the result: for a layer of a network, most time goes into fetching new memory.
+    found = np.multiply(ans, ans, out=np.empty_like(ans))
+    np.subtract(1, found, out=found)
+    return np.multiply(g, conj(found), out=found)
+
+
 UNARY: dict[Any, Any] = {
     np.negative: lambda g, _ans, _x: -g,
     np.positive: lambda g, _ans, _x: g,
@@ -109,7 +118,7 @@ UNARY: dict[Any, Any] = {
     np.arctan: lambda g, _ans, x: g / conj(1 + x * x),
     np.sinh: lambda g, _ans, x: g * conj(np.cosh(x)),
     np.cosh: lambda g, _ans, x: g * conj(np.sinh(x)),
-    np.tanh: lambda g, ans, _x: g * conj(1 - ans * ans),
+    np.tanh: tanh,
     np.arcsinh: lambda g, _ans, x: g / conj(np.sqrt(x * x + 1)),
     np.arccosh: lambda g, _ans, x: g / conj(np.sqrt(x - 1) * np.sqrt(x + 1)),
     np.arctanh: lambda g, _ans, x: g / conj(1 - x * x),
@@ -156,13 +165,13 @@ BINARY: dict[Any, Any] = {
 }
 
 for _fun, _vjp in UNARY.items():
-    add(_fun, _vjp)
+    add(_fun, _vjp, lean=True)
 for _ufunc, _vjps in BINARY.items():
-    add(_ufunc, *_vjps, broadcasts=True)
+    add(_ufunc, *_vjps, broadcasts=True, lean=True)
 
 # The operator ** is faster than the function for the usual powers.
 power = operator.pow
-RULES[power] = Rule(power, (power_x, power_y), broadcasts=True)
+RULES[power] = Rule(power, (power_x, power_y), broadcasts=True, lean=True)
 RULES[power].name = "numpy.power"
 
 # Not ufuncs.
@@ -173,10 +182,27 @@ add(np.copy, lambda g, _ans, _x, order="K", subok=False: g)
 add(np.round, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
 add(np.around, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
 add(np.fix, lambda g, _ans, _x, _out=None: np.zeros_like(g))
-add(
-    np.nan_to_num,
-    lambda g, _ans, x, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
-)
+
+
+@primitive(lambda g, _ans, x, nan, posinf, neginf: np.where(np.isfinite(x), g, 0))
+def _nan_to_num(x, nan, posinf, neginf):
+    return np.nan_to_num(x, True, nan, posinf, neginf)
+
+
+@composite(np.nan_to_num)
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    # Otherwise it is changed in place.
+    return _nan_to_num(x, nan, posinf, neginf) if copy else NotImplemented
+
+
+@composite(np.divmod)
+def divmod_(x1, x2):
+    return np.floor_divide(x1, x2), np.remainder(x1, x2)
+
+
+@composite(np.modf)
+def modf(x):
+    return x - np.trunc(x), np.trunc(x)
 
 
 @primitive(

@@ -1,19 +1,20 @@
-"""The graph, and the backward pass through it.
+"""The backward pass through what was recorded.
 
-A `Node` is one operation: its rule, the arrays it was called with, and its parents, the nodes (or leaf Tensors)
-that its arguments came from. Links go to older objects only, so that nothing here is a reference cycle. The pass
-is a loop, not a recursion, and works through graphs of any depth; gradients and saved arrays are let go as soon
+It is a loop, not a recursion, and works through graphs of any depth; gradients and saved arrays are let go as soon
 as they have been used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._rules import Rule, Traced, unbroadcast
+from ._mode import mode
+from ._record import Node, refresh
+from ._rules import Rule, unbroadcast
+from ._traced import Traced, new
 
 SECOND_TIME = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
@@ -23,45 +24,67 @@ SECOND_TIME = (
 )
 
 
-class Node:
-    """One recorded operation; see the module."""
-
-    __slots__ = ("ans", "args", "inputs", "keep", "kwargs", "parents", "rule", "versions", "writes")
-
-    def __init__(
-        self,
-        rule: Rule,
-        args: Any,
-        kwargs: dict[str, Any],
-        inputs: Any,
-        parents: tuple[Any, ...],
-        versions: tuple[int, ...],
-        ans: Any,
-    ) -> None:
-        self.rule = rule
-        # As the function got them: arrays and constants. None once they have been freed.
-        self.args = args
-        self.kwargs = kwargs
-        # The same with Tensors in place of their arrays, for passes that are recorded themselves.
-        self.inputs = inputs
-        self.parents = parents
-        # How often each argument had been changed in place when it was used.
-        self.versions = versions
-        self.ans = ans
-        # How often the memory of the result has been written to since.
-        self.writes = 0
-        # A weak reference to the Tensor that wants to know its gradient (retain_grad).
-        self.keep: Any = None
+NO_GRADIENT = "element 0 of tensors does not require grad and does not have a grad_fn"
 
 
-Wrap = Callable[[Any, Node], Any]
+def backward(
+    outputs: Sequence[tuple[Traced, Any]],
+    *,
+    retain: bool,
+    create_graph: bool,
+    wanted: Sequence[Traced] | None = None,
+) -> list[Any]:
+    """Check the gradients to begin with, and start the pass; returns the gradients of `wanted`."""
+    for tensor in (*(output for output, _ in outputs), *(wanted or ())):
+        if tensor._base is not None:
+            refresh(tensor)
+    seeds = [
+        (output if output._node is None else output._node, _seed(i, output, gradient, create_graph))
+        for i, (output, gradient) in enumerate(outputs)
+    ]
+    targets = None if wanted is None else [t if t._node is None else t._node for t in wanted]
+    before = mode.enabled
+    mode.enabled = create_graph
+    try:
+        found = _run(seeds, retain=retain, create_graph=create_graph, wanted=targets)
+    finally:
+        mode.enabled = before
+    gradients = [found.get(t) for t in targets or ()]
+    if create_graph:
+        return [g if g is None or isinstance(g, Traced) else new(np.asarray(g), None) for g in gradients]
+    return [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
 
 
-def run(
+def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
+    """The gradient that the pass begins with, at the output number `i`."""
+    if not output._requires_grad:
+        raise RuntimeError(NO_GRADIENT.replace("element 0", f"element {i}"))
+    data = output._data
+    if gradient is None:
+        if data.size != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        if data.dtype.kind == "c":
+            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {data.dtype}")
+        seed: Any = np.ones(data.shape, data.dtype)
+    else:
+        seed = gradient if isinstance(gradient, Traced) else np.asarray(gradient)
+        if seed.shape != data.shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{i}] has a shape of {seed.shape} and output[{i}] has a shape of "
+                f"{data.shape}."
+            )
+        if seed.dtype != data.dtype:
+            seed = seed.astype(data.dtype)
+    if create_graph:
+        return seed if isinstance(seed, Traced) else new(seed, None)
+    return seed._data if isinstance(seed, Traced) else seed
+
+
+def _run(
     seeds: Sequence[tuple[Any, Any]],
     *,
     retain: bool,
-    wrap: Wrap | None = None,
+    create_graph: bool,
     wanted: Sequence[Any] | None = None,
 ) -> dict[Any, Any]:
     """Take gradients from the outputs back.
@@ -72,8 +95,8 @@ def run(
         Where to begin.
     retain : bool
         Keep what was saved, for another pass.
-    wrap : callable, optional
-        Makes a Tensor of a result and its node. If given, gradients are Tensors and the pass is recorded.
+    create_graph : bool
+        Gradients are Tensors, and the pass is recorded.
     wanted : sequence of Node or leaf, optional
         Stop there, and return their gradients; no leaf accumulates anything then.
 
@@ -98,7 +121,7 @@ def run(
         g = grads.pop(node)
         if stops is not None and node in stops:
             found[node] = g
-            if type(node) is Node and not any(parent in counts for parent in node.parents):
+            if type(node) is Node and not any(parent in counts for parent, _, _ in node.links):
                 continue  # what lies behind it is not passed, and so not freed either
         if type(node) is not Node:
             leaves.append((node, g, node in owned))
@@ -106,24 +129,24 @@ def run(
         if node.keep is not None and (tensor := node.keep()) is not None and tensor._node is node:
             leaves.append((tensor, g, False))
         rule = node.rule
+        ours = rule.ours and not create_graph
         args, kwargs, ans = node.args, node.kwargs, node.ans
         if rule.joint:
             # Once for all operands: each of them may be looked at for each of the others.
             _check_unchanged(node, 0)
-        if wrap is None:
-            values = args
+        if create_graph:
+            values, ans = _as_recorded(node), None if ans is None else new(ans, node)
         else:
-            values = _as_recorded(node, wrap)
-            ans = wrap(ans, node)
-        for i, parent in enumerate(node.parents):
+            values = args
+        for i, (parent, _, _) in enumerate(node.links):
             if parent is None or parent not in counts:
                 continue
             if rule.joint:
                 vjp, like = rule.vjps[0], args[0][i]
                 out = vjp(g, ans, i, *values, **kwargs)
             else:
-                vjp, k, like = rule.vjps[i], i, args[i]
-                _check_unchanged(node, k)
+                vjp, like = rule.vjps[i], parent if args[i] is None else args[i]
+                _check_unchanged(node, i)
                 out = vjp(g, ans, *values, **kwargs) if kwargs else vjp(g, ans, *values)
             if not rule.ours and not isinstance(out, (np.ndarray, Traced)):
                 out = np.asarray(out)
@@ -134,20 +157,20 @@ def run(
             before = grads.get(parent)
             if before is None:
                 grads[parent] = out
-                if out is not g and rule.ours and wrap is None and type(out) is np.ndarray and out.base is None:
+                if ours and out is not g and type(out) is np.ndarray and out.base is None:
                     owned.add(parent)
             elif parent in owned:
                 np.add(before, out, out=before)
             else:
                 grads[parent] = before + out
-                if wrap is None and type(before) is np.ndarray and before.ndim:
+                if not create_graph and type(before) is np.ndarray and before.ndim:
                     owned.add(parent)
             counts[parent] -= 1
             if not counts[parent]:
                 ready.append(parent)
         if not retain:
-            node.args = node.inputs = node.ans = None
-            node.parents = ()
+            node.args = node.ans = None
+            node.links = ()
     if stops is None:
         for leaf, g, mine in leaves:
             # As in torch, one that wants no gradient any more gets none.
@@ -160,19 +183,19 @@ def run(
     return found
 
 
-def _as_recorded(node: Node, wrap: Wrap) -> Any:
-    """The arguments of an operation, with Tensors that have become others since (by a step) as they were."""
-    inputs = node.inputs[0] if node.rule.joint else node.inputs
-    arrays = node.args[0] if node.rule.joint else node.args
-    values = [
-        value if not isinstance(value, Traced) or value._data is array  # type: ignore[attr-defined]
-        else wrap(array, parent) if type(parent) is Node
+def _as_recorded(node: Node) -> Any:
+    """The arguments of an operation, as Tensors where a gradient flows."""
+    joint = node.rule.joint
+    arrays = node.args[0] if joint else node.args
+    found = [
+        array if array is None
+        else new(array, parent) if type(parent) is Node
+        # A leaf, if it has not become another since (by a step).
+        else parent if parent is not None and parent._data is array
         else array
-        for value, array, parent in zip(inputs, arrays, node.parents, strict=False)
+        for array, (parent, _, _) in zip(arrays, node.links, strict=False)
     ]  # fmt: skip
-    if node.rule.joint:
-        return (tuple(values), *node.inputs[1:])
-    return (*values, *inputs[len(values) :])
+    return (tuple(found), *node.args[1:]) if joint else (*found, *node.args[len(found) :])
 
 
 def _reachable(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
@@ -184,7 +207,7 @@ def _reachable(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
         if type(node) is Node:
             if node.args is None:
                 raise RuntimeError(SECOND_TIME)
-            for parent in node.parents:
+            for parent, _, _ in node.links:
                 if parent is not None:
                     if parent in counts:
                         counts[parent] += 1
@@ -202,7 +225,7 @@ def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any,
     while stack:
         node = stack.pop()
         if type(node) is Node:
-            for parent in node.parents:
+            for parent, _, _ in node.links:
                 if parent is not None:
                     children.setdefault(parent, []).append(node)
                     if parent not in seen:
@@ -219,7 +242,7 @@ def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any,
                 stack.append(child)
     counts = dict.fromkeys(useful, 0)
     for node in useful:
-        for parent in node.parents if type(node) is Node else ():
+        for parent, _, _ in node.links if type(node) is Node else ():
             if parent in counts:
                 if node.args is None:
                     raise RuntimeError(SECOND_TIME)
@@ -229,26 +252,20 @@ def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any,
 
 def _check_unchanged(node: Node, k: int) -> None:
     """Refuse to use a value that the rule looks at, if it is not any more what it was."""
-    rule = node.rule
-    if node.writes and rule.needs_ans[k]:
-        raise _changed(node.ans, node.writes, 0, rule.name)
-    versions = node.versions
+    rule, memory = node.rule, node.memory
+    if memory.writes != node.version and rule.needs_ans[k]:
+        raise _changed(node.ans, memory.writes, node.version, rule.name)
+    links, needs = node.links, rule.needs[k]
     if rule.joint:
-        for tensor, version in zip(node.inputs[0], versions, strict=True):
-            if isinstance(tensor, Traced) and tensor._current() != version:  # type: ignore[attr-defined]
-                raise _changed_input(tensor, version)
-        return
-    needs = rule.needs[k]
-    for j in range(len(versions)) if needs is None else needs:
-        if j < len(versions):
-            tensor = node.inputs[j]
-            if isinstance(tensor, Traced) and tensor._current() != versions[j]:  # type: ignore[attr-defined]
-                raise _changed_input(tensor, versions[j])
-
-
-def _changed_input(tensor: Any, version: int) -> RuntimeError:
-    origin = tensor._node
-    return _changed(tensor._data, tensor._current(), version, origin.rule.name if origin else None)
+        # The first argument is all of them.
+        needs = None if needs is None or 0 in needs else ()
+    for j in range(len(links)) if needs is None else needs:
+        if j >= len(links):
+            continue
+        origin, written, version = links[j]
+        if written is not None and written.writes != version:
+            array = node.args[0][j] if rule.joint else node.args[j]
+            raise _changed(array, written.writes, version, origin.rule.name if type(origin) is Node else None)
 
 
 def _changed(array: Any, now: int, then: int, origin: str | None) -> RuntimeError:

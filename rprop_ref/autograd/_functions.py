@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from . import _reductions
+from ._engine import NO_GRADIENT, backward
 from ._mode import enable_grad, mode
-from ._tensor import NO_GRADIENT, LeavesTapeError, Tensor, run_backward
+from ._tensor import LeavesTapeError, Tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -79,7 +80,7 @@ def grad(
         raise RuntimeError(f"got {len(outs)} tensors and {len(seeds)} gradients")
     if not all(tensor.requires_grad for tensor in ins):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-    found = run_backward(
+    found = backward(
         list(zip(outs, seeds, strict=True)),
         retain=create_graph if retain_graph is None else retain_graph,
         create_graph=create_graph,

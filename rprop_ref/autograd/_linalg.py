@@ -189,11 +189,9 @@ def _einsum_vjp(g, i, operands, subscripts):
 
 
 @composite(np.einsum)
-def einsum(*operands, optimize=False, **kwargs):
-    if not operands or not isinstance(operands[0], str):
+def einsum(*operands, optimize=False):
+    if not isinstance(operands[0], str):
         raise TypeError("numpy.einsum has a rule for subscripts in a string only, einsum('ij,j->i', a, b)")
-    if kwargs:
-        raise TypeError(f"numpy.einsum with {', '.join(kwargs)} has no rule for its gradient")
     return _einsum(operands[1:], operands[0])
 
 
@@ -291,6 +289,50 @@ _SLOGDET = type(np.linalg.slogdet(np.eye(1)))
 @composite(np.linalg.slogdet)
 def slogdet(a):
     return _SLOGDET(_det_sign(a), _det_log(a))
+
+
+def _pinv(g, ans, a, rcond=None, hermitian=False, *, rtol=None):
+    # Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973), 413-432.
+    turned, gt = transposed(ans), transposed(g)
+    rows = np.eye(a.shape[-2]) - a @ ans
+    columns = np.eye(a.shape[-1]) - ans @ a
+    return -turned @ g @ turned + rows @ gt @ ans @ turned + turned @ ans @ gt @ columns
+
+
+add(np.linalg.pinv, _pinv)
+
+
+def _eigh(g, ans, _a, _uplo):
+    values, vectors = np.real(ans[..., 0]), ans[..., 1:]
+    gaps = values[..., None, :] - values[..., :, None]
+    same = np.eye(values.shape[-1]) == 1
+    turns = transposed(vectors) @ g[..., 1:]
+    # Hermitian, as in torch, although only one triangle is read.
+    turns = np.where(same, 0, (turns - transposed(turns)) / np.where(same, 2, 2 * gaps))
+    # Of the eigenvalues only the real part.
+    inner = turns + np.real(g[..., 0])[..., None, :] * np.eye(values.shape[-1])
+    return vectors @ inner @ transposed(vectors)
+
+
+@primitive(_eigh)
+def _eigen(a, uplo):
+    """The eigenvalues as one more column before the eigenvectors."""
+    values, vectors = np.linalg.eigh(a, uplo)
+    return np.concatenate([values[..., None].astype(vectors.dtype), vectors], -1)
+
+
+_EIGH = type(np.linalg.eigh(np.eye(1)))
+
+
+@composite(np.linalg.eigh)
+def eigh(a, UPLO="L"):  # noqa: N803
+    found = _eigen(a, UPLO)
+    return _EIGH(np.real(found[..., 0]), found[..., 1:])
+
+
+@composite(np.linalg.eigvalsh)
+def eigvalsh(a, UPLO="L"):  # noqa: N803
+    return np.real(_eigen(a, UPLO)[..., 0])
 
 
 @composite(np.linalg.matrix_power)

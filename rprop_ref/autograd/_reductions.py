@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ._rules import add, array, composite, conj, is_constant, primitive
 
@@ -196,7 +196,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
             sums = np.sum(np.abs(x), axis=inner, keepdims=True)
             found = (np.max if ord > 0 else np.min)(sums, axis=outer, keepdims=True)
             return found if keepdims else np.squeeze(found, axes)
-    raise TypeError(f"numpy.linalg.norm with ord={ord!r} over {len(axes)} axes has no rule for its gradient")
+    return NotImplemented
 
 
 @composite(np.linalg.vector_norm)
@@ -204,11 +204,7 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
     if ord == 2:
         return norm2(x, axes, keepdims)
-    if len(axes) > 1:
-        raise TypeError(
-            f"numpy.linalg.vector_norm with ord={ord!r} over {len(axes)} axes has no rule for its gradient"
-        )
-    return norm(x, ord, axes[0], keepdims)
+    return norm(x, ord, axes[0], keepdims) if len(axes) == 1 else NotImplemented
 
 
 @composite(np.linalg.matrix_norm)
@@ -225,14 +221,6 @@ def polyval(p, x):
     return found
 
 
-@composite(np.diff)
-def diff(a, n=1, axis=-1):
-    for _ in range(n):
-        before = (slice(None),) * normalize_axis_index(axis, a.ndim)
-        a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
-    return a
-
-
 @composite(np.ptp)
 def ptp(a, axis=None, keepdims=False):
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
@@ -240,9 +228,9 @@ def ptp(a, axis=None, keepdims=False):
 
 @composite(np.average)
 def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
-    if weights is None or returned:
-        if returned:
-            raise TypeError("numpy.average with returned=True has no rule for its gradient")
+    if returned:
+        return NotImplemented
+    if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
     a, weights = array(a), array(weights)
     if np.shape(weights) != np.shape(a):
@@ -267,6 +255,32 @@ def median(a, axis=None, *, keepdims=False):
     return kept(found, ndim, axis, False) if keepdims else found
 
 
+@composite(np.quantile)
+def quantile(a, q, axis=None, *, method="linear", keepdims=False):
+    if method != "linear" or not is_constant(q) or (keepdims and np.ndim(q)) or isinstance(axis, tuple):
+        return NotImplemented
+    ndim = a.ndim
+    rows = np.sort(np.ravel(a) if axis is None else np.moveaxis(a, axis, -1), axis=-1)
+    place = np.asarray(q) * (rows.shape[-1] - 1)
+    low = np.floor(place)
+    first, second = (np.take(rows, end.astype(int), axis=-1) for end in (low, np.ceil(place)))
+    share = place - low
+    if type(q) in (int, float) and rows.dtype.kind == "f":
+        share = share.astype(rows.dtype)
+    found = first + (second - first) * share
+    # NaN is sorted to the end.
+    last = np.reshape(rows[..., -1], rows.shape[:-1] + (1,) * place.ndim)
+    found = np.where(np.isnan(last), last, found)
+    found = np.moveaxis(found, range(found.ndim - place.ndim, found.ndim), range(place.ndim))
+    return kept(found, ndim, axis, False) if keepdims else found
+
+
+@composite(np.percentile)
+def percentile(a, q, axis=None, *, method="linear", keepdims=False):
+    q = q / 100 if type(q) in (int, float) else np.true_divide(q, 100)
+    return quantile(a, q, axis, method=method, keepdims=keepdims)
+
+
 @composite(np.nansum)
 def nansum(a, axis=None, *, keepdims=False):
     return np.sum(np.where(np.isnan(a), 0, a), axis=axis, keepdims=keepdims)
@@ -277,18 +291,6 @@ def nanmean(a, axis=None, *, keepdims=False):
     found = nansum(a, axis, keepdims=keepdims) / np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
     # The division by integers makes float64 of lower precision.
     return found if a.dtype.kind in "iub" else found.astype(a.dtype)
-
-
-@composite(np.trapezoid)
-def trapezoid(y, x=None, dx=1.0, axis=-1):
-    y = array(y)
-    before = (slice(None),) * normalize_axis_index(axis, np.ndim(y))
-    if x is not None:
-        x = array(x)
-        dx = np.diff(x, axis=0 if np.ndim(x) == 1 else axis)
-        if np.ndim(x) == 1:
-            dx = np.reshape(dx, (-1,) + (1,) * (np.ndim(y) - len(before) - 1))
-    return np.sum(dx * (y[(*before, slice(1, None))] + y[(*before, slice(None, -1))]) / 2, axis=axis)
 
 
 # ---- of our own

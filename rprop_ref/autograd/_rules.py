@@ -28,13 +28,9 @@ from typing import Any
 
 import numpy as np
 
+from ._traced import Traced
+
 Vjp = Callable[..., Any]
-
-
-class Traced:
-    """What the functions below recognise a Tensor by."""
-
-    __slots__ = ()
 
 
 class Rule:
@@ -43,10 +39,25 @@ class Rule:
     `joint`: the first argument of the function is a sequence of arrays, and there is one vjp, which gets the
     position in it before the arguments. `view`: the result may share memory with the first argument. `broadcasts`:
     the arguments are broadcast, so that gradients have to be summed back. `ours`: a gradient that is neither `g`
-    nor a view is a new array, which the engine may keep and add to.
+    nor a view is a new array, which the engine may keep and add to; and a rule that ignores `ans` does not ask for
+    its shape either. `lean`: the same of all arguments, so that those which no rule looks at need not be kept.
     """
 
-    __slots__ = ("broadcasts", "fun", "joint", "keywords", "name", "needs", "needs_ans", "ours", "view", "vjps")
+    __slots__ = (
+        "broadcasts",
+        "fun",
+        "joint",
+        "keeps",
+        "keeps_ans",
+        "keywords",
+        "most",
+        "name",
+        "needs",
+        "needs_ans",
+        "ours",
+        "view",
+        "vjps",
+    )
 
     def __init__(
         self,
@@ -57,6 +68,7 @@ class Rule:
         joint: bool = False,
         view: bool = False,
         ours: bool = True,
+        lean: bool = False,
     ) -> None:
         self.fun = fun
         self.name = name_of(fun)
@@ -71,7 +83,12 @@ class Rule:
             None if names is None else tuple(i for i, ignored in enumerate(names[1:]) if not ignored)
             for names in read
         )
+        self.keeps_ans = any(self.needs_ans) or not ours
+        looked_at = {i for needs in self.needs for i in (range(len(vjps)) if needs is None else needs)}
+        self.keeps = tuple(not lean or i in looked_at for i in range(len(vjps)))
         self.keywords: dict[str, int] | None = None
+        # How many arguments the rules take by position.
+        self.most = min(_most(vjp) for vjp in vjps) - (1 if joint else 0)
 
 
 class _NoRule:
@@ -102,8 +119,24 @@ def _read(vjp: Vjp | None, skip: int) -> list[bool] | None:
     return [name.startswith("_") for name in (names[1], *names[2 + skip :])]
 
 
-def _bound(vjp: Vjp) -> int:
+def _most(vjp: Vjp | None) -> int:
+    """How many arguments of the function a rule takes by position (any number: very many)."""
+    code = getattr(vjp, "__code__", None)
+    if code is None or code.co_flags & _VARARGS:
+        return sys.maxsize
+    count: int = code.co_argcount - _bound(vjp) - 2
+    return count
+
+
+def _bound(vjp: Vjp | None) -> int:
     return 1 if hasattr(vjp, "__self__") else 0
+
+
+def signature_of(fun: Any) -> tuple[int | None, tuple[str, ...]]:
+    """How many positional arguments a function takes, None for any number, and the names of all that have one."""
+    code = getattr(fun, "__wrapped__", fun).__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return None if code.co_flags & _VARARGS else code.co_argcount, names
 
 
 def arguments_of(rule: Rule) -> dict[str, int] | None:
@@ -136,9 +169,16 @@ def name_of(fun: Any) -> str:
         if getattr(np, name, None) is fun:
             return f"numpy.{name}"
         special = sys.modules.get("scipy.special")
-        return f"scipy.special.{name}" if getattr(special, name, None) is fun else name
+        if getattr(special, name, None) is fun:
+            return f"scipy.special.{name}"
+        return name.removesuffix(" (vectorized)")  # which numpy.frompyfunc adds
     module = getattr(fun, "__module__", None)
     return f"{module}.{name}" if module and not module.startswith("rprop_ref.") else name
+
+
+def is_numpys(fun: Any) -> bool:
+    """Whether a function is one of NumPy's that hand Tensors to their protocol."""
+    return hasattr(fun, "_implementation")
 
 
 def add(fun: Any, *vjps: Vjp | None, **kind: bool) -> None:
@@ -146,7 +186,10 @@ def add(fun: Any, *vjps: Vjp | None, **kind: bool) -> None:
 
 
 def composite(*names: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The function below is what Tensors use for these functions of NumPy."""
+    """The function below is what Tensors use for these functions of NumPy.
+
+    It need not have all of their arguments, and returns NotImplemented for those that it has no rule for.
+    """
 
     def register(fun: Callable[..., Any]) -> Callable[..., Any]:
         for name in names:
@@ -227,11 +270,7 @@ def register_vjp(fun: Any, *vjps: Vjp | None) -> Any:
         raise TypeError(f"the function of a rule must be callable, but got {fun!r}")
     if not any(vjps) or not all(vjp is None or callable(vjp) for vjp in vjps):
         raise TypeError(f"a rule for {name_of(fun)} needs one callable or None for each argument, but got {vjps}")
-    # Functions of NumPy's that dispatch have this attribute.
-    if isinstance(fun, np.ufunc) or hasattr(fun, "_implementation") or hasattr(fun, "types"):
-        target = fun
-    else:
-        target = dispatching(fun)
+    target = fun if isinstance(fun, np.ufunc) or is_numpys(fun) or hasattr(fun, "types") else dispatching(fun)
     RULES[target] = Rule(fun, vjps, broadcasts=True, ours=False)
     COMPOSITES.pop(target, None)
     PLAIN.discard(target)

@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ._rules import BUFFERS, PLAIN, RULES, add, array, composite, is_constant, primitive, unbroadcast
 
 
-def _is_basic(index):
+def is_basic(index: Any) -> bool:
     """Whether an index makes a view, so that no element is taken twice."""
     items = index if type(index) is tuple else (index,)
     return all(i is None or i is Ellipsis or isinstance(i, (int, slice, np.integer)) for i in items)
@@ -22,7 +22,7 @@ def _is_basic(index):
 def scatter(x, index, shape):
     """Zeros, to which `x` is added at an index; elements that are indexed twice get both."""
     out = np.zeros(shape, x.dtype)
-    if _is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):
+    if is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):
         out[index] = x
     else:
         np.add.at(out, index, x)
@@ -47,7 +47,7 @@ def _last(index, shape):
 
 def _set_values(g, value_shape, index):
     taken = g[index]
-    if not _is_basic(index):
+    if not is_basic(index):
         # Of values written to the same place only the last one stays.
         kept, numbers = _last(index, g.shape)
         taken = np.where(kept[index] == numbers, taken, 0)
@@ -65,6 +65,28 @@ def setitem(x, value, index):
     out = np.array(x)
     out[index] = value
     return out
+
+
+def _places(x, steps):
+    """For each element of a view of `x`, the one that `steps` take, its place in `x`."""
+    x = x if isinstance(x, np.ndarray) else x.data
+    # In an array that lies in memory as x does, on which the order of the elements of a view may depend.
+    places = np.empty_like(x, dtype=np.intp)
+    places[...] = np.arange(x.size).reshape(x.shape)
+    for rule, args, kwargs in steps:
+        places = rule.fun(places, *args, **kwargs)
+    return places
+
+
+@primitive(
+    lambda g, _ans, _x, _value, steps: setitem(np.ravel(g), np.zeros((), g.dtype), _places(_x, steps)).reshape(
+        g.shape
+    ),
+    lambda g, _ans, _x, _value, steps: np.ravel(g)[_places(_x, steps)],
+)
+def overwrite(x, value, steps):
+    """A copy of `x` with other values in a view of it, the one that `steps` take."""
+    return setitem(np.ravel(x), value, _places(x, steps)).reshape(x.shape)
 
 
 @primitive(lambda g, _ans, _x, _dtype: g)
@@ -156,14 +178,15 @@ def _pad(g, _ans, _x, pad_width, mode="constant", constant_values=0):
     return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, _x.shape, strict=True))]
 
 
-def _pad_of(x, pad_width, mode="constant", constant_values=0):
-    if mode != "constant":
-        raise TypeError(f"numpy.pad has a rule for mode='constant' only, not {mode!r}")
+@primitive(_pad)
+def _pad_with(x, pad_width, mode="constant", constant_values=0):
     return np.pad(x, pad_width, constant_values=constant_values)
 
 
-pad = primitive(_pad)(_pad_of)
-composite(np.pad)(pad)
+@composite(np.pad)
+def pad(array, pad_width, mode="constant", *, constant_values=0):
+    return _pad_with(array, pad_width, mode, constant_values) if mode == "constant" else NotImplemented
+
 
 SHAPES: dict[Any, Any] = {
     np.reshape: lambda g, _ans, _x, shape, order="C": _unravelled(g, _x, order),
@@ -230,9 +253,7 @@ RULES[_concatenate].name = "numpy.concatenate"
 
 
 @composite(np.concatenate)
-def concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
-    if out is not None or dtype is not None or casting != "same_kind":
-        raise TypeError("numpy.concatenate with out=, dtype= or casting= has no rule for its gradient")
+def concatenate(arrays, axis=0):
     arrays = tuple(map(array, arrays))
     # Where each begins is found here, once: each rule by itself would add up all sizes before its own.
     sizes = [a.size if axis is None else a.shape[axis] if a.ndim else 0 for a in arrays]
@@ -345,12 +366,24 @@ def delete(arr, obj, axis=None):
     return np.take(arr, np.delete(np.arange(n), obj), axis=axis)
 
 
+@composite(np.compress)
+def compress(condition, a, axis=None):
+    return np.take(a, np.flatnonzero(condition), axis)
+
+
+@composite(np.extract)
+def extract(condition, arr):
+    return np.take(arr, np.flatnonzero(condition))
+
+
 @composite(np.meshgrid)
-def meshgrid(*xi, indexing="xy"):
+def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     n = len(xi)
     grids = [np.reshape(x, (1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(xi)]
-    grids = broadcast_arrays(*grids)
-    return tuple(np.swapaxes(g, 0, 1) if indexing == "xy" and n > 1 else g for g in grids)
+    if not sparse:
+        grids = broadcast_arrays(*grids)
+    grids = [np.swapaxes(g, 0, 1) if indexing == "xy" and n > 1 else g for g in grids]
+    return tuple(np.copy(g) if copy else g for g in grids)
 
 
 @composite(np.linspace)
@@ -390,7 +423,8 @@ PLAIN.update(
         *(np.shape, np.ndim, np.size, np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.lexsort),
         *(np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.any, np.all, np.searchsorted, np.digitize),
         *(np.result_type, np.min_scalar_type, np.shares_memory, np.may_share_memory, np.array2string),
-        *(np.array_repr, np.array_str, np.argpartition),
+        *(np.array_repr, np.array_str, np.argpartition, np.common_type, np.isin, np.einsum_path),
+        *(np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.linalg.matrix_rank),
     ]
 )
 BUFFERS.update([np.zeros_like, np.ones_like, np.empty_like])

@@ -100,6 +100,6 @@ BINARY: dict[Any, Any] = {
 }
 
 for _fun, _vjp in UNARY.items():
-    add(_fun, _vjp)
+    add(_fun, _vjp, lean=True)
 for _fun, _vjps in BINARY.items():
-    add(_fun, *_vjps, broadcasts=True)
+    add(_fun, *_vjps, broadcasts=True, lean=True)

@@ -1,0 +1,154 @@
+"""Rules of Fourier transforms, convolution, interpolation, and finite differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from ._rules import add, array, composite, conj, primitive
+
+
+def fitted(x, shape, axes):
+    """Cut, or filled up with zeros at the end, to the lengths of a shape along some axes."""
+    for axis in normalize_axis_tuple(axes, len(shape)):
+        before, n = (slice(None),) * axis, shape[axis]
+        missing = n - x.shape[axis]
+        if missing < 0:
+            x = x[(*before, slice(n))]
+        elif missing:
+            x = np.pad(x, [(0, missing if i == axis else 0) for i in range(len(shape))])
+    return x
+
+
+def _adjoint(transform):
+    """Of a linear function with a symmetric matrix; normalization is part of the matrix."""
+    return lambda g, _ans, _x, n=None, axis=-1, norm=None: fitted(
+        conj(transform(conj(g), None, axis, norm)), _x.shape, [axis]
+    )
+
+
+def _adjoint_of_many(transform, default):
+    def rule(g, _ans, _x, s=None, axes=default, norm=None):
+        found = conj(transform(conj(g), None, axes, norm))
+        return fitted(found, _x.shape, range(_x.ndim) if axes is None else axes)
+
+    return rule
+
+
+def _rfft(g, _ans, _x, n=None, axis=-1, norm=None):
+    n = _x.shape[axis] if n is None else n
+    return fitted(np.real(conj(np.fft.fft(conj(g), n, axis, norm))), _x.shape, [axis])
+
+
+def _irfft(g, _ans, _x, n=None, axis=-1, norm=None):
+    opposite: Any = {"ortho": "ortho", "forward": "backward"}.get(norm, "forward")
+    found = np.moveaxis(np.fft.rfft(g, None, axis, opposite), axis, -1)
+    # All frequencies but the first, and the last if n is even, stand for two.
+    twice = np.full(found.shape[-1], 2, g.dtype)
+    twice[0] = 1
+    if g.shape[axis] % 2 == 0:
+        twice[-1] = 1
+    return fitted(np.moveaxis(found * twice, -1, axis), _x.shape, [axis])
+
+
+TRANSFORMS: dict[Any, Any] = {
+    np.fft.fft: _adjoint(np.fft.fft),
+    np.fft.ifft: _adjoint(np.fft.ifft),
+    np.fft.fft2: _adjoint_of_many(np.fft.fft2, (-2, -1)),
+    np.fft.ifft2: _adjoint_of_many(np.fft.ifft2, (-2, -1)),
+    np.fft.fftn: _adjoint_of_many(np.fft.fftn, None),
+    np.fft.ifftn: _adjoint_of_many(np.fft.ifftn, None),
+    np.fft.rfft: _rfft,
+    np.fft.irfft: _irfft,
+}
+for _fun, _vjp in TRANSFORMS.items():
+    add(_fun, _vjp)
+
+
+@composite(np.fft.fftshift)
+def fftshift(x, axes=None):
+    axes = tuple(range(x.ndim)) if axes is None else (axes,) if np.ndim(axes) == 0 else tuple(axes)
+    return np.roll(x, [x.shape[axis] // 2 for axis in axes], axes)
+
+
+@composite(np.fft.ifftshift)
+def ifftshift(x, axes=None):
+    axes = tuple(range(x.ndim)) if axes is None else (axes,) if np.ndim(axes) == 0 else tuple(axes)
+    return np.roll(x, [-(x.shape[axis] // 2) for axis in axes], axes)
+
+
+@primitive(
+    lambda g, _ans, _a, v: _convolved(g, conj(v)[::-1])[len(v) - 1 : len(g)],
+    lambda g, _ans, a, _v: _convolved(g, conj(a)[::-1])[len(a) - 1 : len(g)],
+)
+def _convolved(a, v):
+    return np.convolve(a, v)
+
+
+@composite(np.convolve)
+def convolve(a, v, mode="full"):
+    a, v = np.atleast_1d(array(a)), np.atleast_1d(array(v))
+    full = _convolved(a, v)
+    long, short = sorted((len(a), len(v)), reverse=True)
+    if mode == "same":
+        return full[(short - 1) // 2 :][:long]
+    if mode == "valid":
+        return full[short - 1 : long]
+    return full if mode == "full" else NotImplemented
+
+
+@composite(np.interp)
+def interp(x, xp, fp, left=None, right=None):
+    x, xp, fp = array(x), array(xp), array(fp)
+    i = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, len(xp) - 2)
+    slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])
+    found = slope * (x - xp[i]) + fp[i]
+    found = np.where(x < xp[0], fp[0] if left is None else left, found)
+    found = np.where(x > xp[-1], fp[-1] if right is None else right, found)
+    # Whatever the dtypes of its arguments.
+    return found.astype(np.result_type(found.dtype, float))
+
+
+@composite(np.gradient)
+def gradient(f, *varargs, axis=None, edge_order=1):
+    axes = range(f.ndim) if axis is None else np.atleast_1d(axis).tolist()
+    steps = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
+    short = any(f.shape[i] < 2 for i in axes)
+    if edge_order != 1 or len(steps) != len(axes) or any(np.ndim(step) for step in steps) or short:
+        return NotImplemented
+    found = []
+    for i, step in zip(axes, steps, strict=True):
+        rows = np.moveaxis(f, i, -1)
+        parts = [
+            (rows[..., 1:2] - rows[..., :1]) / step,
+            (rows[..., 2:] - rows[..., :-2]) / (2 * step),
+            (rows[..., -1:] - rows[..., -2:-1]) / step,
+        ]
+        found.append(np.moveaxis(np.concatenate(parts, -1), -1, i))
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+@composite(np.diff)
+def diff(a, n=1, axis=-1, prepend=None, append=None):
+    if prepend is not None or append is not None:
+        one = [1 if i == axis % a.ndim else m for i, m in enumerate(a.shape)]
+        parts = [p for p in (prepend, a, append) if p is not None]
+        a = np.concatenate([p if np.ndim(p) else np.broadcast_to(p, one) for p in parts], axis)
+    for _ in range(n):
+        before = (slice(None),) * normalize_axis_index(axis, a.ndim)
+        a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
+    return a
+
+
+@composite(np.trapezoid)
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    y = array(y)
+    before = (slice(None),) * normalize_axis_index(axis, np.ndim(y))
+    if x is not None:
+        x = array(x)
+        dx = np.diff(x, axis=0 if np.ndim(x) == 1 else axis)
+        if np.ndim(x) == 1:
+            dx = np.reshape(dx, (-1,) + (1,) * (np.ndim(y) - len(before) - 1))
+    return np.sum(dx * (y[(*before, slice(1, None))] + y[(*before, slice(None, -1))]) / 2, axis=axis)

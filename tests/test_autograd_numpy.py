@@ -1,0 +1,194 @@
+"""Every function of NumPy, and every ufunc of scipy.special, called with a Tensor: nothing detaches silently."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.special as sc
+
+from rprop_ref import Tensor, autograd, no_grad
+from rprop_ref.autograd._rules import COMPOSITES
+
+#: Functions whose results do not depend differentiably on the values: they are jumps, or no numbers at all.
+CONSTANT = {
+    *("all", "allclose", "any", "argmax", "argmin", "argpartition", "argsort", "argwhere", "array2string"),
+    *("array_equal", "array_equiv", "array_repr", "array_str", "common_type", "count_nonzero"),
+    *("diag_indices_from", "digitize", "einsum_path", "empty_like", "equal", "flatnonzero", "greater"),
+    *("greater_equal", "isclose", "iscomplex", "iscomplexobj", "isfinite", "isin", "isinf", "isnan", "isneginf"),
+    *("isposinf", "isreal", "isrealobj", "less", "less_equal", "lexsort", "linalg.matrix_rank", "logical_and"),
+    *("logical_not", "logical_or", "logical_xor", "may_share_memory", "min_scalar_type", "nanargmax", "nanargmin"),
+    *("ndim", "nonzero", "not_equal", "ones_like", "result_type", "searchsorted", "shape", "shares_memory"),
+    *("signbit", "size", "spacing", "tril_indices_from", "triu_indices_from", "zeros_like"),
+}
+
+
+#: Where that depends on the arguments: full_like(t, 1) is constant, full_like(t, t[0]) is not.
+SOMETIMES = {"full_like", "where"}
+
+
+def leaf(values):
+    return Tensor(np.array(values, float), requires_grad=True)
+
+
+def functions():
+    for module in (np, np.linalg, np.fft, sc):
+        for name in sorted(dir(module)):
+            fun = getattr(module, name)
+            if isinstance(fun, np.ufunc) or (hasattr(fun, "_implementation") and module is not sc):
+                yield f"{module.__name__}.{name}".removeprefix("numpy."), fun
+
+
+def calls(fun):
+    """Arguments of many kinds, among which most functions find some that they take."""
+    v, m = leaf([0.3, 0.6, 0.8]), leaf([[2.0, 0.3], [0.3, 1.0]])
+    if isinstance(fun, np.ufunc):
+        yield from ([x] * fun.nin for x in (v, m))
+        yield from ([v if i == j else c for j in range(fun.nin)] for c in (1, 0.1) for i in range(fun.nin))
+        yield from ([m, v[:2]], [v[:2], m])
+        return
+    yield from ([v], [m], [v, v], [m, m], [(v, v)], [(m, m)], [v, 1], [m, 1], [m, 0], [m, 0, 1], [v, [0, 1]])
+    yield from ([v, 2, 0], [v, v, v], [v[0], v[1]], [[True, False, True], v], [[v > 0.4], [v]], [m[None, None]])
+    yield from (
+        ["f8", v],
+        [v, float],
+        ["i->", v],
+        [v, [0, 1, 2], [1.0, 2.0, 3.0]],
+        [v, [True, False, True], [1.0]],
+    )
+    yield from ([v, (3,)], [m, 2, 0], [m, [[0, 1]], 0], [lambda x: x, 0, m], [lambda a, i: a.sum(i), m, 0])
+    yield from ([m, np.array([[0, 1]]), 0], [v, [v > 0.5], [1.0]], [m, [[0, 0]], 1.0, 0], [m[None, None], 1])
+
+
+def tensors(found):
+    if isinstance(found, Tensor):
+        yield found
+    elif isinstance(found, (tuple, list)):
+        for part in found:
+            yield from tensors(part)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "fun"), [pytest.param(*f, id=f[0]) for f in functions()])
+def test_recorded_or_constant_or_refused(name, fun):
+    outcomes = set()
+    with np.errstate(all="ignore"):
+        for args in calls(fun):
+            try:
+                found = fun(*args)
+            except Exception as error:
+                if "no rule" not in str(error):
+                    continue  # NumPy's own, for arguments that do not suit the function
+                assert isinstance(error, TypeError)
+                assert fun.__name__ in str(error) or fun in COMPOSITES
+                assert "register_vjp(" in str(error) or "which has one" in str(error)
+                outcomes.add("refused")
+            else:
+                if isinstance(found, (tuple, list)) and not found:
+                    continue  # nothing, such as the derivatives along no axes
+                # Of a list that contains a Tensor, NumPy does not always ask the Tensor.
+                if any(t.requires_grad for t in tensors(found)):
+                    outcomes.add("recorded")
+                elif isinstance(args[0], Tensor):
+                    outcomes.add("constant")
+    if name in CONSTANT:
+        assert outcomes == {"constant"}
+    else:
+        assert outcomes - {"constant"}
+        assert "constant" not in outcomes or name in SOMETIMES
+
+
+OUT = [
+    *((np.sum, 0, None), (np.mean, 0, None), (np.prod, 0, None), (np.max, 0), (np.min, 0), (np.var, 0, None)),
+    *((np.std, 0, None), (np.median, 0), (np.ptp, 0), (np.nansum, 0, None), (np.nanmean, 0, None)),
+    *((np.cumsum, 0, None), (np.cumprod, 0, None), (np.round, 0), (np.clip, 0, 1), (np.take, [0, 1, 2], 0)),
+    *((np.fix,), (np.percentile, 50, None), (np.compress, [1, 1, 1], 0), (np.dot, 2.0)),
+]
+
+
+@pytest.mark.parametrize("call", OUT, ids=lambda c: c[0].__name__)
+@pytest.mark.parametrize("where", ["keyword", "in its place"])
+def test_out_is_refused_or_written(call, where):
+    fun, *rest = call
+    x = np.array([1.0, 2.0, 4.0])
+    before = [rest.pop(0)] if fun is np.compress else []
+
+    def run(x, out):
+        return fun(*before, x, *rest, out=out) if where == "keyword" else fun(*before, x, *rest, out)
+
+    expected = fun(*before, x, *rest)
+    out = np.zeros_like(expected)
+    with pytest.raises(TypeError, match=f"numpy.{fun.__name__} with out= has no rule"):
+        run(leaf(x), out)
+    assert not out.any()
+    for make in (np.asarray, Tensor):
+        out = make(np.zeros_like(expected))
+        with no_grad():
+            assert run(leaf(x), out) is out
+        np.testing.assert_array_equal(out.data if isinstance(out, Tensor) else out, expected)
+    w = leaf(np.ones(expected.shape))
+    y = np.sum(out * w)
+    with no_grad():
+        run(leaf(x), out)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+def test_a_change_without_a_copy():
+    x = leaf([1.0, np.nan])
+    for call in (lambda: np.nan_to_num(x, copy=False), lambda: np.nan_to_num(x, False)):
+        with pytest.raises(TypeError, match=r"numpy.nan_to_num changes its argument in place.*t\[index\] = value"):
+            call()
+    assert np.isnan(x.data[1])
+    y = np.sum(x * x)
+    with no_grad():
+        assert np.nan_to_num(x, copy=False) is x
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+@pytest.mark.parametrize("method", ["reduce", "accumulate", "reduceat", "at"])
+def test_methods_of_ufuncs(method):
+    x = leaf([1.0, 2.0])
+    with pytest.raises(TypeError, match=rf"numpy.subtract.{method} has no rule"):
+        getattr(np.subtract, method)(x, *{"at": ([0], 1.0), "reduceat": ([0],)}.get(method, ()))
+
+
+def test_outer_of_ufuncs():
+    for ufunc in (np.subtract, np.hypot, sc.xlogy):
+        a, b = np.array([1.0, 2.0]), np.array([[3.0], [4.0]])
+        np.testing.assert_array_equal(ufunc.outer(leaf(a), b).data, ufunc.outer(a, b))
+        assert autograd.gradcheck(ufunc.outer, [a, b])
+
+
+@pytest.mark.filterwarnings("ignore:'where' used without 'out'")
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda x: np.frexp(x), r"numpy\.frexp"),
+        (lambda x: np.frompyfunc(lambda a: a + 1, 1, 1)(x), "<lambda>"),
+        (lambda x: np.sum(x, where=[True, False]), r"numpy\.sum with where="),
+        (lambda x: np.max(x, initial=0.0), r"numpy\.max with initial="),
+        (lambda x: np.sum(x, 0, None, None, False, 3.0), r"numpy\.sum with initial="),
+        (lambda x: np.divmod(x, 2.0, where=[True, False]), r"numpy\.divmod with where="),
+        (lambda x: np.linspace(x, 1, retstep=True), r"numpy\.linspace with retstep="),
+        (lambda x: np.concatenate([x, x], dtype="f4"), r"numpy\.concatenate with dtype="),
+        (lambda x: np.average(x, returned=True), r"numpy\.average"),
+        (lambda x: np.pad(x, 1, mode="wrap"), r"numpy\.pad"),
+        (lambda x: np.einsum("i->", x, casting="no"), r"numpy\.einsum with casting="),
+        (lambda x: np.linalg.norm(x[:, None], "nuc"), r"numpy\.linalg\.norm"),
+    ],
+)
+def test_arguments_without_a_rule(call, name):
+    x = leaf([1.0, 2.0])
+    with pytest.raises(TypeError, match=f"{name} has no rule.*register_vjp"):
+        call(x)
+    with no_grad():
+        assert not any(t.requires_grad for t in tensors(call(x)))  # as NumPy
+
+
+def test_out_of_a_function_of_ones_own():
+    f = autograd.register_vjp(lambda x, out=1.0: x * out, lambda g, _ans, _x, out=1.0: g * out)
+    for call in (lambda x: f(x, out=3.0), lambda x: f(x, 3.0)):
+        x = leaf(2.0)
+        call(x).backward()
+        assert x.grad == 3.0

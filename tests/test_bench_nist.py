@@ -1,0 +1,88 @@
+"""The models of `benchmarks.nist`, and the reader of NIST's files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import nist as bench
+from rprop_ref import nist
+
+NAMES = sorted(bench._models)
+
+pytestmark = pytest.mark.skipif(
+    bench.folder() is None, reason="NIST_STRD_DIR is unset: it must name the folder with NIST's StRD .dat files"
+)
+
+
+def read(name):
+    return nist.read(bench.folder() / f"{name}.dat")
+
+
+def evaluate(name, b):
+    """Predictions (m,) and derivatives (n, m) by the text of the model, for all observations at once."""
+    file = read(name)
+    d = np.zeros((b.size, file.y.size), b.dtype)
+    return bench._models[name].py_func(b, file.x.T, d), d
+
+
+def test_there_are_27():
+    assert len(NAMES) == 27
+    assert sorted(f.stem for f in bench.folder().glob("*.dat")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_certified_sum_of_squares(name):
+    file = read(name)
+    assert file.name == name
+    y = np.log(file.y) if name == "Nelson" else file.y
+    found = float(np.sum((y - evaluate(name, file.certified)[0]) ** 2))
+    # Data without noise leave a sum of squares that says nothing but how the certified values are rounded.
+    assert found == pytest.approx(file.rss, rel=1e-9, abs=1e-17 * float(y @ y))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_against_the_complex_step(name):
+    file = read(name)
+    for b in (*file.starts, file.certified):
+        found = evaluate(name, b)[1]
+        for j in range(b.size):
+            h = 1e-30 * abs(b[j])
+            shifted = b.astype(complex)
+            shifted[j] += 1j * h
+            exact = evaluate(name, shifted)[0].imag / h
+            assert np.max(np.abs(found[j] - exact)) <= 1e-10 * np.max(np.abs(exact)), (name, j)
+
+
+@pytest.mark.parametrize("name", [p.name for p in nist.PROBLEMS])
+def test_the_reader_finds_what_is_typed_in(name):
+    typed, file = nist.get(name), read(name)
+    assert file.x.shape == (typed.y.size, 1)
+    assert file.x[:, 0].tolist() == typed.x.tolist()
+    assert file.y.tolist() == typed.y.tolist()
+    assert file.starts.tolist() == typed.starts.tolist()
+    assert file.certified.tolist() == typed.certified.tolist()
+    assert file.rss == typed.rss
+
+
+def test_two_predictors():
+    file = read("Nelson")
+    assert file.x.shape == (128, 2)
+    assert file.x[0].tolist() == [1.0, 180.0]
+
+
+def test_the_compiled_objective():
+    problem = next(p for p in bench.problems(bench.folder()) if p.file.name == "Misra1a")
+    start = problem.file.starts[0]
+    g = np.full(2, np.nan)
+    f = problem.fun(start, g, *problem.args)
+    expected = nist.get("Misra1a").objective(start)
+    assert f == pytest.approx(expected[0], rel=1e-13)
+    np.testing.assert_allclose(g, expected[1], rtol=1e-11)
+
+
+def test_a_file_of_something_else(tmp_path):
+    file = tmp_path / "other.dat"
+    file.write_text("Dataset Name:  Other\n")
+    with pytest.raises(ValueError, match="no file of NIST's nonlinear regression datasets"):
+        nist.read(file)
