@@ -64,8 +64,7 @@ class DevicePlan:
         check_all_on_device([*params, *prevs, *sizes])
         self._params = list(params)
         self._stream = params[0].stream()
-        if _cuda.is_capturing(self._stream):
-            raise RuntimeError(_WARM_UP)
+        check_not_recorded(self._stream)
         for param, prev, size in zip(params, prevs, sizes, strict=True):
             check_param(param, param.strides is None)
             check_state(param, prev, "prev")
@@ -76,10 +75,10 @@ class DevicePlan:
                     f"a parameter or its state, of shape {array.shape}, is read-only, but a step changes it in "
                     "place; pass a writable array (JAX has none: its arrays can be gradients)"
                 )
-        self._counters_on_device = [isinstance(c, DeviceArray) for c in counters]
+        self._counts_there = all(isinstance(c, DeviceArray) for c in counters)
         self._host_counters = Counters([c for c in counters if not isinstance(c, DeviceArray)])
         self._jobs = _jobs(self._params, prevs, sizes, counters)
-        if all(self._counters_on_device):
+        if self._counts_there:
             for job in self._jobs:
                 job.warm_up(self._stream)
         self._memory = _Memory(params if memory is None else memory)
@@ -94,7 +93,7 @@ class DevicePlan:
 
     def check_capturable(self, capturable: bool) -> None:
         """Refuse, in torch's words, counters that are not where `capturable` needs them."""
-        if capturable and not all(self._counters_on_device):
+        if capturable and not self._counts_there:
             raise AssertionError(CAPTURABLE)
         if not capturable and _cuda.is_capturing(self._stream):
             raise RuntimeError(CAPTURE_NEEDS_CAPTURABLE)
@@ -128,8 +127,7 @@ class DevicePlan:
         for i in self._memory.to_copy(grads, self._params):
             grad = grads[i]
             if i not in self._buffers:
-                if _cuda.is_capturing(self._stream):
-                    raise RuntimeError(_WARM_UP)
+                check_not_recorded(self._stream)
                 self._buffers[i] = arrays.allocated([grad.shape], grad.dtype)[0]
             addresses[i] = self._buffers[i].address
             copies.append((arrays.layout_of(grad), self._buffers[i].address, grad.address))
@@ -279,20 +277,26 @@ def _jobs(
 
 
 def _streams(grads: Sequence[DeviceArray]) -> list[int]:
-    """The streams that gradients come from; a library other than Numba has one current stream for all."""
+    """The streams that gradients come from."""
     found: dict[int, None] = {}
-    seen: set[type] = set()
+    # Whether the arrays of a type have a stream each, as Numba's, or one for all, as other libraries have it.
+    kinds: dict[type, bool] = {}
     for grad in grads:
-        kind = type(grad.owner)
-        if kind in seen:
+        owner = grad.owner
+        each = kinds.get(type(owner))
+        if each is None:
+            each = kinds[type(owner)] = type(owner).__module__.startswith("numba")
+        elif not each:
             continue
-        stream = grad.stream()
-        if not kind.__module__.startswith("numba"):
-            seen.add(kind)
-        elif stream == 0:  # an array of Numba that belongs to no stream
-            continue
-        found[stream] = None
+        if not each or owner.stream != 0:  # 0 is that of arrays that belong to no stream
+            found[grad.stream()] = None
     return list(found)
+
+
+def check_not_recorded(stream: int) -> None:
+    """Refuse to do what needs memory or waits while a graph is recorded."""
+    if _cuda.is_capturing(stream):
+        raise RuntimeError(_WARM_UP)
 
 
 def check_all_on_device(values: Sequence[Any]) -> None:

@@ -493,6 +493,9 @@ def _first_states(params: list[Tensor], lr: float, capturable: bool = False) -> 
 
 def _first_states_on_device(params: list[Tensor], lr: float, capturable: bool) -> dict[Tensor, State]:
     backends.require_cuda()
+    from ._device_plan import check_not_recorded
+
+    check_not_recorded(view(params[0]._data).stream())
     alike: dict[Any, list[Tensor]] = {}
     for p in params:
         # What `lr` becomes in a dtype, and whether it can, depends on whether there is one element.
