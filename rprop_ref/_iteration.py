@@ -146,6 +146,11 @@ def halve(x, last_x, size, half, size_min):
     x[:] = np.where(np.isfinite(x) & (nearer != x), nearer, last_x)
 
 
+def upper_end(lowest, band):
+    """The highest value that counts as equal to the lowest."""
+    return lowest + band * abs(lowest)
+
+
 def advance(vectors, scalars, constants, variant, f, g):
     """Take in the value and gradient at ``vectors[X]``, and make one step.
 
@@ -198,7 +203,7 @@ def keep_best(vectors, scalars, x, f, g, g_max):
     if f < scalars[LOWEST_F]:
         scalars[LOWEST_F] = f
         scalars[LOWEST_NIT] = scalars[NIT]
-    limit = scalars[LOWEST_F] + scalars[BAND] * abs(scalars[LOWEST_F])
+    limit = upper_end(scalars[LOWEST_F], scalars[BAND])
     if f <= limit and (scalars[BEST_F] > limit or g_max < scalars[BEST_G_MAX]):
         scalars[BEST_F] = f
         scalars[BEST_G_MAX] = g_max

@@ -68,7 +68,7 @@ def check_code(kernel, dtype):
 
 
 def test_no_flag_that_changes_arithmetic_is_set_anywhere():
-    for folder in ("rprop_ref", "numba_kernels"):
+    for folder in ("rprop_ref", "numba_kernels", "cuda_kernels"):
         for file in (ROOT / folder).rglob("*.py"):
             assert "fastmath=" not in file.read_text(), file
 
@@ -280,7 +280,7 @@ print(p.data[0], r.x[0], *hits, *misses)
 
 def test_an_edit_of_any_source_takes_effect_in_the_next_process(tmp_path):
     """The cache on disk is used when nothing changed, and not when a rule or the iteration did."""
-    for folder in ("rprop_ref", "numba_kernels"):
+    for folder in ("rprop_ref", "numba_kernels", "cuda_kernels"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"PYTHONPATH": str(tmp_path)}
 

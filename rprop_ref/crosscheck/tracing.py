@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..trace import Trace
@@ -41,7 +43,7 @@ def trace(case: Case, claim: str = "irprop-", factory: Factory | None = None) ->
     prevs = right.prev if seen.prev is None else seen.prev
     assert sizes is not None
     assert prevs is not None
-    options = {"etas": case.etas, "step_sizes": case.step_sizes}
+    options: dict[str, Any] = {"etas": case.etas, "step_sizes": case.step_sizes}
     found = Trace("irprop-" if claim == "paper" else claim, maximize=case.maximize, **options)
     x = np.asarray(case.x0, sizes.dtype)
     prev, size = np.zeros_like(x), np.full_like(x, case.lr)
