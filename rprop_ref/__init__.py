@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
-    from . import autograd, interop, lr_scheduler
+    from . import autograd, crosscheck, interop, lr_scheduler
     from ._ensemble import minimize_many
     from ._minimize import minimize
     from ._rprop import Rprop, rprop
     from ._starts import distinct_minima, starts
+    from ._step_table import step_table
     from .autograd import Parameter, Tensor, enable_grad, no_grad
     from .checkpoint import load_checkpoint, save_checkpoint
     from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
     from .optimizer import Optimizer
+    from .trace import Trace
 
 __version__ = "0.1.0.dev0"
 
@@ -30,7 +32,9 @@ __all__ = [
     "Parameter",
     "Rprop",
     "Tensor",
+    "Trace",
     "autograd",
+    "crosscheck",
     "distinct_minima",
     "enable_grad",
     "interop",
@@ -44,6 +48,7 @@ __all__ = [
     "rprop",
     "save_checkpoint",
     "starts",
+    "step_table",
 ]
 
 # The module of each public name; of a public module, itself.
@@ -52,7 +57,9 @@ _MODULES = {
     "Parameter": "autograd",
     "Rprop": "_rprop",
     "Tensor": "autograd",
+    "Trace": "trace",
     "autograd": "autograd",
+    "crosscheck": "crosscheck",
     "distinct_minima": "_starts",
     "enable_grad": "autograd",
     "interop": "interop",
@@ -66,6 +73,7 @@ _MODULES = {
     "rprop": "_rprop",
     "save_checkpoint": "checkpoint",
     "starts": "_starts",
+    "step_table": "_step_table",
 }
 
 

@@ -7,6 +7,7 @@ what `_iteration.advance` returned last. Whichever drives, the record has the sa
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,10 @@ Array = np.ndarray[Any, Any]
 class PythonDriver:
     """Calls the objective from Python; `advance` is NumPy's at first, and Numba's when that is worth loading."""
 
-    def __init__(self, objective: Objective, state: RunState, backend: str | None) -> None:
+    def __init__(
+        self, objective: Objective, state: RunState, backend: str | None, watch: Callable[..., int] | None = None
+    ) -> None:
+        self._watch = watch
         self._objective = objective
         self._state = state
         self._backend = backend
@@ -43,7 +47,8 @@ class PythonDriver:
                 f, g = objective(x)
                 scalars[it.NFEV], scalars[it.NJEV] = objective.nfev, objective.njev
             advance = self._advance or self._choose()
-            status = advance(vectors, scalars, constants, self._variant, f, g)
+            record = vectors, scalars, constants, self._variant, f, g
+            status = advance(*record) if self._watch is None else self._watch(advance, *record)
             if status >= 0:
                 break
         self._status, self._f, self._g = status, f, g
@@ -93,16 +98,23 @@ class CompiledDriver:
 
 
 def driver(
-    objective: Objective, compiled: Compiled | None, state: RunState, backend: str | None
+    objective: Objective,
+    compiled: Compiled | None,
+    state: RunState,
+    backend: str | None,
+    watch: Callable[..., int] | None = None,
 ) -> PythonDriver | CompiledDriver:
-    """The fastest driver that there is for an objective."""
+    """The fastest driver that there is for an objective.
+
+    One that is to be watched, by ``watch(advance, *arguments) -> status``, is in Python.
+    """
     vectors = state.vectors
-    if compiled is not None:
+    if compiled is not None and watch is None:
         # Who brings machine code wants speed: Numba is loaded at once.
         wanted = "numba" if backend is None and backends.numba_loaded() is not None else backend
         if backends.resolve(wanted, vectors.shape[1], vectors.dtype) == "numba":
             return CompiledDriver(compiled, state)
-    return PythonDriver(objective, state, backend)
+    return PythonDriver(objective, state, backend, watch)
 
 
 def proceed(state: RunState) -> int:

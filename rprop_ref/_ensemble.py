@@ -18,6 +18,7 @@ from . import _minimize, _on_gpu, _rows, _workers, backends
 from ._caller import stacklevel
 from ._compiled import recognize
 from ._progress import Starts
+from ._result import Result
 from ._rows import Rows
 from ._side_by_side import SideBySide
 from ._state import RunState
@@ -25,7 +26,7 @@ from ._state import RunState
 Array = np.ndarray[Any, Any]
 
 #: Options of `minimize` that say something about one run.
-_OF_ONE_RUN = ("hess", "hessp", "return_all", "warm_start", "checkpoint", "checkpoint_every", "resume")
+_OF_ONE_RUN = ("hess", "hessp", "return_all", "warm_start", "checkpoint", "checkpoint_every", "resume", "trace")
 
 _OPTIONS = frozenset(
     name
@@ -251,7 +252,7 @@ def _collected(
 
 def _assembled(rows: Rows, maximized: bool) -> OptimizeResult:
     i = _best(rows.fun, maximized)
-    return OptimizeResult(
+    return Result(
         message=rows.message,
         success=rows.success,
         status=rows.status,
@@ -262,7 +263,7 @@ def _assembled(rows: Rows, maximized: bool) -> OptimizeResult:
         nfev=rows.nfev,
         njev=rows.njev,
         maximize=maximized,
-        best=OptimizeResult(rows.row(i), index=i),
+        best=Result(rows.row(i), index=i),
     )
 
 

@@ -7,7 +7,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +21,11 @@ from ._compiled import recognize
 from ._drive import driver, proceed
 from ._objective import Objective
 from ._progress import Progress
+from ._result import Result
 from ._state import RunState
+
+if TYPE_CHECKING:
+    from .trace import Trace
 
 Array = np.ndarray[Any, Any]
 
@@ -84,6 +88,7 @@ def minimize(
     progress: bool = False,
     disp: bool = False,
     return_all: bool = False,
+    trace: bool | Trace = False,
     backend: str | None = None,
     **unknown_options: Any,
 ) -> OptimizeResult:
@@ -190,6 +195,9 @@ def minimize(
         Print a summary at the end; a failure is a warning then, as in SciPy.
     return_all : bool, optional
         Return the points of all iterations as ``allvecs``.
+    trace : bool or Trace, optional
+        Record what happens in every iteration, and return it as ``trace``; a new `Trace` may be given to choose
+        its ``stride`` and ``limit``. The iterates are the same.
     backend : {None, "numpy", "numba"}, optional
         Who does the arithmetic. None begins with NumPy and loads Numba when that has taken about a second
         (or when it is loaded already). The bits are the same.
@@ -316,7 +324,12 @@ def minimize(
             patience=patience,
         )
         status = proceed(state)
-        drive = driver(objective, compiled, state, backend)
+        watch = None
+        if trace is not False:
+            from .trace import recorder
+
+            watch, trace = recorder(trace, state, etas, step_sizes)
+        drive = driver(objective, compiled, state, backend, watch)
         watchers: list[Callable[[], bool]] = []
         allvecs = [state.shaped(it.LAST_X)]
         if return_all:
@@ -331,6 +344,8 @@ def minimize(
     result = _result(state, status)
     if return_all:
         result.allvecs = allvecs
+    if trace is not False:
+        result.trace = trace
     if disp:
         _print_summary(result)
     return result
@@ -388,7 +403,7 @@ def _result(state: RunState, status: int) -> OptimizeResult:
     f, x, g = (it.LAST_F, it.LAST_X, it.LAST_G) if state.scalars[it.NIT] < 0 else (it.BEST_F, it.BEST_X, it.BEST_G)
     sign = -1 if state.maximize else 1
     nit, nfev, njev = state.counts
-    return OptimizeResult(
+    return Result(
         message=_MESSAGES[status],
         success=status == it.CONVERGED,
         status=status,

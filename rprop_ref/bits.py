@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from numba_kernels.many import as_reals
+
+Array = NDArray[Any]
 
 
 def same_bits(a: ArrayLike, b: ArrayLike, *, signed_zeros: bool = True) -> bool:
@@ -32,9 +36,14 @@ def same_bits(a: ArrayLike, b: ArrayLike, *, signed_zeros: bool = True) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     a, b = as_reals(np.ascontiguousarray(a)), as_reals(np.ascontiguousarray(b))
+    return bool(same_elements(a, b, signed_zeros=signed_zeros).all())
+
+
+def same_elements(a: Array, b: Array, *, signed_zeros: bool = True) -> Array:
+    """Where two arrays of one real dtype hold the same, in the sense of `same_bits`; they are broadcast."""
     integers = np.dtype(f"u{a.dtype.itemsize}")
     with np.errstate(invalid="ignore"):
-        same = (a.view(integers) == b.view(integers)) | ((a != a) & (b != b))
+        same: Array = (a.view(integers) == b.view(integers)) | ((a != a) & (b != b))
         if not signed_zeros:
             same |= (a == 0) & (b == 0)
-    return bool(same.all())
+    return same

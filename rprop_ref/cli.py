@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from . import __version__
+from .crosscheck import command as crosscheck
 
 BLAS_THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
@@ -17,6 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
     parser = argparse.ArgumentParser(prog="rprop_ref", description="Rprop for NumPy and Numba.")
     parser.add_argument("--version", action="version", version=f"rprop_ref {__version__}")
+    from .objectives import OBJECTIVES
+    from .rules import RULES
+
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     demo = commands.add_parser(
@@ -30,6 +35,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--maxiter", type=_positive, metavar="N", help="iterations allowed (default: 30000)", default=30_000
     )
     demo.set_defaults(run=_demo)
+
+    explain = commands.add_parser(
+        "explain",
+        help="say in words, and show in a page, what happens in a run",
+        description="Say what happened in a run, and what to try: one that was saved by Trace.save, or one on an "
+        "objective of two variables, which can also be watched in a page.",
+    )
+    explain.add_argument("trace", nargs="?", metavar="TRACE.npz", help="a trace that was saved")
+    explain.add_argument("--objective", metavar="NAME", default="rosenbrock", help=", ".join(OBJECTIVES))
+    explain.add_argument("--rule", choices=RULES, default="irprop-", help="default: irprop-")
+    explain.add_argument("--start", nargs=2, type=float, metavar=("A", "B"), help="where to begin")
+    explain.add_argument("--lr", type=float, help="the first step size")
+    explain.add_argument("--etas", nargs=2, type=float, metavar=("ETA-", "ETA+"), default=(0.5, 1.2))
+    explain.add_argument("--step-sizes", nargs=2, type=float, metavar=("MIN", "MAX"), default=(1e-6, 50.0))
+    explain.add_argument("--steps", type=_positive, metavar="N", default=200, help="default: 200")
+    explain.add_argument("--html", metavar="FILE", help="write a page in which the run can be watched")
+    explain.add_argument("--csv", metavar="FILE", help="write the trace as a table")
+    explain.add_argument("--save", metavar="FILE", help="save the trace (npz)")
+    explain.add_argument("--plot", metavar="FILE", help="draw the path into FILE (needs matplotlib)")
+    explain.set_defaults(run=_explain)
+    referee = commands.add_parser(
+        "crosscheck",
+        help="compare another implementation of Rprop with a rule, to the bit",
+        description=crosscheck.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    crosscheck.add_arguments(referee)
+    referee.set_defaults(run=crosscheck.run)
 
     bench = commands.add_parser(
         "bench",
@@ -89,3 +122,64 @@ def _demo(arguments: argparse.Namespace) -> int:
         plot.fits(rows, arguments.plot)
         print(f"Data and fits are drawn in {arguments.plot}")
     return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    try:
+        _explain_or_refuse(arguments)
+    except (ModuleNotFoundError, OSError, ValueError) as error:
+        print(f"rprop_ref: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _explain_or_refuse(arguments: argparse.Namespace) -> None:
+    from ._checks import check_etas
+    from .objectives import OBJECTIVES
+    from .trace import Trace
+
+    check_etas(tuple(arguments.etas))
+    if arguments.lr is not None and not arguments.lr >= 0:
+        raise ValueError(f"Invalid learning rate: {arguments.lr}")
+    if arguments.plot is not None:
+        from . import plot
+
+        plot.check_file(arguments.plot)
+    objective = None
+    if arguments.trace is not None:
+        if arguments.html is not None:
+            raise ValueError("--html shows a run on one of the objectives; leave the file of a trace away")
+        trace = Trace.load(arguments.trace)
+    else:
+        if arguments.objective not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise ValueError(f"there is no objective {arguments.objective!r}; it must be one of {known}")
+        from . import explorer
+
+        objective = OBJECTIVES[arguments.objective]
+        options = {
+            "start": None if arguments.start is None else tuple(arguments.start),
+            "lr": arguments.lr,
+            "etas": tuple(arguments.etas),
+            "step_sizes": tuple(arguments.step_sizes),
+            "steps": arguments.steps,
+        }
+        trace = explorer.follow(objective, arguments.rule, **options)
+        print(f"{objective.name}: {objective.about}.\n")
+    print(trace, trace.explain(), sep="\n\n")
+    written = []
+    if arguments.html is not None and objective is not None:
+        explorer.write(arguments.html, objective, arguments.rule, **options)
+        written.append(f"Open {arguments.html} in a browser to watch it.")
+    if arguments.csv is not None:
+        trace.to_csv(arguments.csv)
+        written.append(f"The table is in {arguments.csv}.")
+    if arguments.save is not None:
+        trace.save(arguments.save)
+        written.append(f"The trace is in {arguments.save}.")
+    if arguments.plot is not None:
+        figure: Any = plot.path(trace, None if objective is None else objective.fun).figure
+        figure.savefig(arguments.plot, dpi=150)
+        written.append(f"The path is drawn in {arguments.plot}.")
+    if written:
+        print("", *written, sep="\n")

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from .demo import Row
+    from .trace import Trace
+
+Array = np.ndarray[Any, Any]
+
+#: Colours of the events and of the rules, told apart also by those who see few colours.
+EVENT_COLOURS = {"kept": "0.6", "grew": "#0072b2", "shrank": "#d55e00", "clamped": "#000000"}
+RULE_COLOURS = {
+    "rprop+": "#0072b2",
+    "rprop-": "#56b4e9",
+    "irprop+": "#009e73",
+    "irprop-": "#d55e00",
+    "irprop-go": "#cc79a7",
+}
+
+#: Up to so many coordinates are drawn as lines of their own; of more, how they are distributed.
+LINES = 12
+
+#: Rows of pixels, at most, in a picture of many coordinates.
+PIXELS = 400
 
 
 def require_matplotlib() -> None:
@@ -81,3 +101,242 @@ def fits_figure(rows: Sequence[Row]) -> Figure:
 def fits(rows: Sequence[Row], file: str | PathLike[str]) -> None:
     """Draw `fits_figure` into a file; the ending decides the format (png, pdf, svg ...)."""
     fits_figure(rows).savefig(file, dpi=150)
+
+
+def _axes(ax: Axes | None, width: float = 6.4, height: float = 4.0) -> Axes:
+    """The axes given, or those of a figure of their own: no window, no change of the user's backend."""
+    require_matplotlib()
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained").subplots()
+
+
+def path(
+    trace: Trace,
+    fun: Callable[[Array], Any] | None = None,
+    *,
+    coordinates: tuple[int, int] = (0, 1),
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the way of two coordinates, over contours of the objective.
+
+    Parameters
+    ----------
+    trace : Trace
+    fun : callable, optional
+        ``fun(x) -> float`` with x of shape (n,). For its contours the other coordinates stay as they were in the
+        last row. Without it there are none.
+    coordinates : (int, int), optional
+        Which two.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a figure of its own.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its ``figure`` can be saved.
+    """
+    if trace.n < 2 or not len(trace):
+        raise ValueError(f"a path needs a row and two coordinates; the trace has {len(trace)} and {trace.n}")
+    ax = _axes(ax, 5.6, 4.6)
+    i, j = coordinates
+    a, b = trace.x[:, i].astype(float), trace.x[:, j].astype(float)
+    if fun is not None:
+        _contours(ax, fun, trace.x[-1], (i, j), _window(a), _window(b))
+    ax.plot(a, b, "-", lw=1, color="0.25", zorder=2)
+    shrank = trace.where("shrank")[:, [i, j]].any(axis=1)
+    for which, colour, label in (
+        (~shrank, EVENT_COLOURS["grew"], "same signs"),
+        (shrank, EVENT_COLOURS["shrank"], "a sign changed"),
+    ):
+        if which.any():
+            ax.plot(a[which], b[which], "o", ms=3, color=colour, label=label, zorder=3)
+    ax.plot(a[0], b[0], "s", ms=7, mfc="none", mec="k", label="start", zorder=4)
+    ax.plot(a[-1], b[-1], "*", ms=11, mfc="w", mec="k", label="end", zorder=4)
+    ax.set_xlabel(f"x[{i}]")
+    ax.set_ylabel(f"x[{j}]")
+    ax.legend(fontsize=8, loc="best")
+    return ax
+
+
+def _window(values: Array) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = 0.15 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _contours(
+    ax: Axes,
+    fun: Callable[[Array], Any],
+    x: Array,
+    coordinates: tuple[int, int],
+    across: tuple[float, float],
+    up: tuple[float, float],
+) -> None:
+    left, bottom = np.linspace(*across, 81), np.linspace(*up, 81)
+    values = np.empty((bottom.size, left.size))
+    point = x.astype(float)
+    with np.errstate(all="ignore"):
+        for r, b in enumerate(bottom):
+            for c, a in enumerate(left):
+                point[list(coordinates)] = a, b
+                values[r, c] = fun(point.copy())
+        lowest = np.nanmin(np.where(np.isfinite(values), values, np.nan))
+        # Levels at equal distances of the logarithm of the height above the lowest value.
+        height = np.log10(values - lowest + 1e-3 * np.nanmedian(np.abs(values - lowest)))
+    finite = np.isfinite(height)
+    if finite.any() and np.ptp(height[finite]) > 0:
+        ax.contourf(left, bottom, np.where(finite, height, np.nan), levels=14, cmap="Greys", alpha=0.6, zorder=0)
+
+
+def step_sizes(trace: Trace, *, coordinates: Sequence[int] | None = None, ax: Axes | None = None) -> Axes:
+    """Draw step sizes over time, coloured by what happened to them.
+
+    Parameters
+    ----------
+    trace : Trace
+    coordinates : sequence of int, optional
+        Which; by default all. Up to 12 are drawn as a line each, with dots of the colours. Of more, the range and
+        the middle of their distribution is drawn, and below it how many of them grew, shrank and kept their size.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a figure of its own.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    chosen = np.arange(trace.n) if coordinates is None else np.asarray(coordinates)
+    time, size = trace.iteration, trace.size[:, chosen].astype(float)
+    clamped = (trace.where("at lower clamp") | trace.where("at upper clamp"))[:, chosen]
+    grew, shrank = trace.where("grew")[:, chosen], trace.where("shrank")[:, chosen]
+    kinds = {"kept": ~(grew | shrank | clamped), "grew": grew & ~clamped, "shrank": shrank & ~clamped}
+    kinds["clamped"] = clamped
+    if chosen.size <= LINES:
+        ax.plot(time, size, "-", lw=0.7, color="0.75", zorder=1)
+        for name, which in kinds.items():
+            rows, columns = np.nonzero(which)
+            if rows.size:
+                ax.plot(time[rows], size[rows, columns], ".", ms=4, color=EVENT_COLOURS[name], label=name)
+    else:
+        with np.errstate(all="ignore"):
+            low, lower, middle, upper, high = np.nanquantile(size, [0, 0.1, 0.5, 0.9, 1], axis=1)
+        ax.fill_between(time, low, high, color="0.88", lw=0, label=f"all {chosen.size:,} coordinates")
+        ax.fill_between(time, lower, upper, color="0.7", lw=0, label="80% of them")
+        ax.plot(time, middle, "-", lw=1.2, color="k", label="median")
+        _shares(ax, time, kinds)
+    if (size > 0).any():
+        ax.set_yscale("log")
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("step size")
+    ax.legend(fontsize=8, loc="best")
+    return ax
+
+
+def _shares(ax: Axes, time: Array, kinds: dict[str, Array]) -> None:
+    """A strip below the axes' data: how the events are divided in each row."""
+    strip = ax.inset_axes((0.0, 0.0, 1.0, 0.12), zorder=0)
+    parts = [which.mean(axis=1) for which in kinds.values()]
+    strip.stackplot(time, parts, colors=[EVENT_COLOURS[name] for name in kinds], lw=0)
+    strip.set(xlim=ax.get_xlim(), ylim=(0, 1), xticks=[], yticks=[])
+    for name in kinds:
+        ax.plot([], [], "s", color=EVENT_COLOURS[name], label=f"{name} (strip below)")
+    # Room for the strip.
+    low, high = (np.log10(v) if v > 0 else -12.0 for v in ax.dataLim.intervaly)
+    if high > low:
+        ax.set_ylim(10 ** (low - 0.2 * (high - low)), 10 ** (high + 0.05 * (high - low)))
+
+
+def flips(trace: Trace, *, ax: Axes | None = None) -> Axes:
+    """Draw where the gradient changed its sign: a raster of iterations and coordinates.
+
+    Parameters
+    ----------
+    trace : Trace
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a figure of its own.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With more than 400 coordinates, or rows, several share a pixel, which is the darker, the more of them
+        change.
+    """
+    ax = _axes(ax)
+    shrank = trace.where("shrank").T.astype(float)
+    picture = _binned(_binned(shrank, 0), 1)
+    last = int(trace.iteration[-1]) if len(trace) else 0
+    ax.imshow(
+        picture,
+        aspect="auto",
+        interpolation="nearest",
+        cmap="Greys",
+        vmin=0,
+        vmax=max(float(picture.max(initial=0)), 1e-9),
+        extent=(-0.5, last + 0.5, trace.n - 0.5, -0.5),
+    )
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("coordinate")
+    locator: Any = ax.yaxis.get_major_locator()
+    locator.set_params(integer=True)
+    ax.set_title(f"changes of sign: {100 * shrank.mean() if shrank.size else 0:.0f}% of the steps", fontsize=10)
+    return ax
+
+
+def _binned(values: Array, axis: int) -> Array:
+    """Means of consecutive entries, so that there are no more than `PIXELS`."""
+    count = values.shape[axis]
+    if count <= PIXELS:
+        return values
+    edges = np.linspace(0, count, PIXELS + 1).astype(int)
+    sums = np.add.reduceat(values, edges[:-1], axis=axis)
+    widths = np.diff(edges)
+    means: Array = sums / (widths[:, None] if axis == 0 else widths)
+    return means
+
+
+def rules(
+    fun: Callable[..., Any],
+    x0: Any,
+    jac: Any = None,
+    *,
+    maxiter: int = 200,
+    ax: Axes | None = None,
+    **options: Any,
+) -> Axes:
+    """Draw the lowest value found so far over the iterations, for all five rules from the same start.
+
+    Parameters
+    ----------
+    fun, x0, jac
+        As for `minimize`.
+    maxiter : int, optional
+        Iterations of each.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a figure of its own.
+    **options
+        Further options of `minimize`, such as ``lr`` and ``etas``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    from ._minimize import minimize
+    from .rules import RULES
+
+    ax = _axes(ax)
+    lowest = {}
+    for variant in RULES:
+        found = minimize(fun, x0, jac=jac, maxiter=maxiter, variant=variant, trace=True, **options)
+        lowest[variant] = found.trace.iteration, np.minimum.accumulate(found.trace.f)
+    for variant, (time, f) in lowest.items():
+        style = "--" if variant in ("rprop-", "irprop-go") else "-"
+        ax.plot(time, f, style, lw=1.3, color=RULE_COLOURS[variant], label=variant)
+    if all((f > 0).all() for _, f in lowest.values()):
+        ax.set_yscale("log")
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("lowest f so far")
+    ax.legend(fontsize=8, loc="best")
+    return ax

@@ -19,8 +19,9 @@ def python(code):
     [
         "import rprop_ref, numba_kernels, cuda_kernels.arrays",
         "import numpy as np, rprop_ref as r; p = r.Parameter(np.ones(1000)); p.grad = p.data * 2; r.Rprop([p]).step()",
+        "import rprop_ref as r; str(r.step_table([1, 1, -1])); r.Trace()",
     ],
-    ids=["import", "one step"],
+    ids=["import", "one step", "lesson"],
 )
 def test_nothing_heavy_is_loaded(code):
     loaded = python(code + "; import sys; print(*sys.modules)")
@@ -51,10 +52,14 @@ def test_everything_but_speed_works_without_numba():
         "from rprop_ref import backends; backends.spend(5)\n"
         "p = r.Parameter(np.ones(3)); p.grad = p.data * 2; r.Rprop([p], lr=0.5).step(); print(p.data[0])\n"
         "print(r.minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True).success)\n"
+        "t = r.minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True, trace=True).trace\n"
+        "from rprop_ref import explorer, objectives\n"
+        "page = explorer.page(objectives.OBJECTIVES['bowl'])\n"
+        "print(len(t.explain().findings), len(r.step_table([1, 1, -1]).rows), page[:15] == '<!DOCTYPE html>')\n"
         "try: r.Rprop([p], backend='numba')\n"
         "except ModuleNotFoundError as e: print('needs the package numba' in str(e))\n"
     )
-    assert seen == ["0.5", "True", "True"]
+    assert seen == ["0.5", "True", "0", "3", "True", "True"]
 
 
 def test_public_names():

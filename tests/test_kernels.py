@@ -307,7 +307,7 @@ def test_an_edit_of_any_source_takes_effect_in_the_next_process(tmp_path):
 
     iteration = tmp_path / "rprop_ref" / "_iteration.py"
     text = iteration.read_text()
-    move = "        move(variant, x, g, prev, size, constants, worse)\n"
+    move = "        moved = move(variant, x, g, prev, size, constants, worse, last_x)\n"
     assert text.count(move) == 1
     iteration.write_text(text.replace(move, move + move))
     assert probe()[1] == pytest.approx(1 - 0.125 - 0.18 - 0.2592 - 0.373248)

@@ -1,0 +1,101 @@
+"""How Sphinx builds the site: ``make docs``."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+import textwrap
+from typing import Any
+
+import matplotlib
+
+sys.path.insert(0, os.path.abspath(".."))
+import rprop_ref
+
+matplotlib.use("agg")
+
+project = "rprop_ref"
+author = "The rprop_ref developers"
+copyright = author
+release = version = rprop_ref.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "numpydoc",
+    "matplotlib.sphinxext.plot_directive",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "rprop_ref"
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+default_role = "py:obj"
+
+plot_include_source = True
+plot_html_show_source_link = False
+plot_html_show_formats = False
+plot_formats = [("svg", 96)]
+plot_rcparams = {"figure.figsize": (6.0, 3.8), "figure.constrained_layout.use": True, "font.size": 10}
+plot_apply_rcparams = True
+
+
+def public_names() -> set[str]:
+    """Every name that users may rely on, in full."""
+    names = set()
+    for name in rprop_ref.__all__:
+        value = getattr(rprop_ref, name)
+        if type(value).__name__ == "module":
+            members = getattr(value, "__all__", [n for n in vars(value) if n[0] != "_"])
+            own = (n for n in members if getattr(getattr(value, n), "__module__", "").startswith(value.__name__))
+            names |= {f"rprop_ref.{name}.{member}" for member in own}
+        else:
+            names.add(f"rprop_ref.{name}")
+    return names
+
+
+def check_reference(app: Any, env: Any) -> None:
+    """Warn, which ends the build, of a public name that has no entry in the reference."""
+    from sphinx.util import logging
+
+    found = set(env.get_domain("py").objects)
+    # Classes of a module that are public names of the package have their entry there.
+    found |= {f"rprop_ref.autograd.{name}" for name in rprop_ref.__all__ if f"rprop_ref.{name}" in found}
+    for name in sorted(public_names() - found):
+        logging.getLogger(__name__).warning("the reference has no entry for the public name %s", name)
+
+
+def check_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Warn of an entry in the reference that has no text of its own."""
+    from sphinx.util import logging
+
+    if not any(line.strip() for line in lines):
+        logging.getLogger(__name__).warning("%s has no docstring", name)
+
+
+def draw_plots(app: Any, name: str, source: list[str]) -> None:
+    """Hand blocks ``{plot}`` of Markdown to matplotlib's directive, which reads reStructuredText only."""
+
+    # Each block is a document of its own for the directive, which would give all pictures the same name.
+    numbers = itertools.count(1)
+
+    def restructured(found: re.Match[str]) -> str:
+        prefix = f"{name.replace('/', '-')}-{next(numbers)}"
+        code = textwrap.indent(found[1], "   ")
+        return f"```{{eval-rst}}\n.. plot::\n   :filename-prefix: {prefix}\n\n{code}```"
+
+    source[0] = re.sub(r"^```{plot}\n(.*?)^```", restructured, source[0], flags=re.S | re.M)
+
+
+def setup(app: Any) -> None:
+    """Register all of it."""
+    app.connect("source-read", draw_plots)
+    app.connect("env-check-consistency", check_reference)
+    app.connect("autodoc-process-docstring", check_docstring, priority=1)

@@ -1,0 +1,384 @@
+"""`check` and `assert_conforms`: run an implementation on every case, compare, and explain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .cases import COMPLEX, FEATURES, REALS, Case, Maker, catalogue, dtypes_here, random_cases
+from .deviations import RULES, differences
+from .diagnose import Search, diagnose
+from .observe import Divergence, Factory, Trajectory, divergence, expected, observe, ulps, zeros_differ
+from .profiles import PROFILES
+from .report import DIFFERENT, FAILED, IDENTICAL, ROUNDING, Behaviour, Report
+from .shrink import shrink
+
+#: A rule counts as the same, but for rounding, up to so many units in the last place for each step made.
+ULPS_PER_STEP = 4
+
+#: How many cases are run again to see whether they give the same results.
+AGAIN = 4
+
+
+def check(
+    factory: Factory,
+    claim: str = "irprop-",
+    *,
+    dtypes: Sequence[str] | None = None,
+    without: Iterable[str] = (),
+    random: int = 100,
+    seed: int = 0,
+    diagnosis: bool = True,
+    on_divergence: Callable[[Divergence], Any] | None = None,
+) -> Report:
+    """Compare an implementation of Rprop with the rule it claims to be, to the bit, and name what differs.
+
+    Parameters
+    ----------
+    factory : callable
+        ``factory(x0, *, lr, etas, step_sizes, maximize)`` makes the implementation: an object whose
+        ``step(grad, loss=None)`` returns the new parameters, an array of the shape and dtype of `x0`. Attributes
+        ``prev`` and ``step_size``, arrays of that shape, are compared if it has them; a ``prev`` that holds
+        only signs is recognised as such. If it has ``set(lr=, etas=, step_sizes=)``, ``save()`` and
+        ``load(state)``, or a true attribute ``accepts_none``, these are tried as well, and if the factory has
+        a true attribute ``accepts_lr_array``, an `lr` for each coordinate.
+    claim : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go", "paper"}, optional
+        The rule. "paper" is the algorithm box of torch's page: no product that underflows, one limit in each
+        branch.
+    dtypes : sequence of str, optional
+        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones
+        (bfloat16 if ml_dtypes is installed).
+    without : iterable of str, optional
+        What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
+        "none", "set", "save", "lr per coordinate", "same array" (gradients that are always given in the same
+        array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other than
+        quadratics in two dimensions). Also "prev" and "step_size": then these are not compared.
+    random : int, optional
+        How many cases are drawn at random, beside those of the catalogue.
+    seed : int, optional
+        For these.
+    diagnosis : bool, optional
+        Whether to search for an explanation if there is a difference.
+    on_divergence : callable, optional
+        Called with the first difference as soon as it is found.
+
+    Returns
+    -------
+    Report
+        ``print(report)``; ``report.agrees``, ``report.first_divergence``, ``report.diagnosis``,
+        ``report.to_json()``.
+
+    Raises
+    ------
+    ValueError
+        If `claim`, a dtype or an entry of `without` is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rprop_ref import crosscheck
+    >>> class Mine:
+    ...     def __init__(self, x0, *, lr, etas, step_sizes, maximize):
+    ...         self.x, self.size, self.prev = x0, np.full_like(x0, lr), np.zeros_like(x0)
+    ...         self.etas, self.limits, self.way = etas, step_sizes, 1 if maximize else -1
+    ...     def step(self, grad, loss=None):
+    ...         q = grad * self.prev
+    ...         self.size[q > 0] *= self.etas[1]
+    ...         self.size[q < 0] *= self.etas[0]
+    ...         self.size = np.clip(self.size, *self.limits).astype(self.x.dtype)
+    ...         self.prev = np.where(q < 0, 0, grad)
+    ...         self.x = self.x + self.way * np.sign(grad) * self.size
+    ...         return self.x
+    >>> report = crosscheck.check(Mine, dtypes=["float64"], without=["nan", "inf", "prev"])
+    >>> report.verdict
+    'a different rule'
+    >>> [a.name for a in report.diagnosis.explanations[0].changes]
+    ['moves on at a flip']
+    """
+    hidden, names = _checked(claim, dtypes, without)
+    lacks = hidden | _missing(factory, names)
+    left_out: Counter[str] = Counter()
+    cases = []
+    for case in catalogue(names):
+        needed = sorted(case.needs & lacks)
+        left_out.update(needed[:1])
+        if not needed:
+            cases.append(case)
+    drawn = random_cases(seed, names, random, lambda feature: feature not in lacks)
+    runs = _Runs(factory, claim, hidden, on_divergence)
+    runs.add(cases)
+    runs.add(drawn)
+    report = runs.report()
+    report.cases, report.random, report.left_out = len(cases), len(drawn), dict(left_out)
+    if not report.divergences or report.verdict == FAILED:
+        return report
+    clearest = next((d for d in report.divergences if d.quantity != "error"), report.divergences[0])
+    report.smallest = shrink(factory, claim, clearest, hidden, signs=runs.signs)
+    if diagnosis:
+        report.diagnosis = diagnose(RULES[claim], runs.explainable(), runs.failed(), signs=runs.signs)
+        if not report.diagnosis.explanations:
+            report.behaviour = _behaviour(factory, claim, names, lacks)
+    return report
+
+
+def assert_conforms(factory: Factory, claim: str = "irprop-", *, ulps: float = 0, **options: Any) -> None:
+    """Raise AssertionError, with the report, unless an implementation is the rule it claims to be.
+
+    Parameters
+    ----------
+    factory : callable
+        As for `check`.
+    claim : str, optional
+        The rule.
+    ulps : float, optional
+        By how many units in the last place rounding may differ.
+    **options
+        As for `check`.
+    """
+    __tracebackhide__ = True  # pytest then shows the caller's line
+    report = check(factory, claim, **options)
+    if not report.agrees_within(ulps):
+        raise AssertionError(f"\n{report}")
+
+
+def closest_profiles(
+    factory: Factory, *, dtypes: Sequence[str] | None = None, without: Iterable[str] = ()
+) -> list[tuple[str, int, int]]:
+    """Who behaves like mine? Published implementations, the most similar first.
+
+    Parameters
+    ----------
+    factory, dtypes, without
+        As for `check`. Only parameters are compared, not what is shown as state.
+
+    Returns
+    -------
+    list of (str, int, int)
+        The name of a profile, and how many scripts it reproduces to the bit, of how many.
+    """
+    hidden, names = _checked("irprop-", dtypes, without)
+    lacks = hidden | _missing(factory, names)
+    seen = [observe(factory, case, hidden) for case in catalogue(names) if not case.needs & lacks]
+    base = RULES["irprop-"]
+    search = Search(base, seen, set(), signs=False, quantities=("x",))
+    rules = [differences(base, known.full_rule) for known in PROFILES.values()]
+    matched = search.scores(list(dict.fromkeys(rules)), search.pieces)[:, 0]
+    score = dict(zip(dict.fromkeys(rules), matched, strict=True))
+    total = sum(t.case.size for t in seen if t.steps)
+    found = [(name, int(score[rule]), total) for name, rule in zip(PROFILES, rules, strict=True)]
+    return sorted(found, key=lambda row: -row[1])
+
+
+def _checked(
+    claim: str, dtypes: Sequence[str] | None, without: Iterable[str]
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    if claim not in RULES:
+        raise ValueError(f"unknown claim {claim!r}; choose from {', '.join(RULES)}")
+    hidden = frozenset([without] if isinstance(without, str) else without)
+    known = {*FEATURES, *REALS, *COMPLEX, "prev", "step_size"}
+    if hidden - known:
+        raise ValueError(f"without={min(hidden - known)!r} is unknown; choose from {', '.join(sorted(known))}")
+    names = tuple(dtypes_here() if dtypes is None else [dtypes] if isinstance(dtypes, str) else dtypes)
+    for name in names:
+        if name not in (*REALS, *COMPLEX):
+            raise ValueError(f"unknown dtype {name!r}; choose from {', '.join((*REALS, *COMPLEX))}")
+    names = tuple(name for name in names if name not in hidden)
+    if not names:
+        raise ValueError("no dtype is left to compare")
+    return hidden, names
+
+
+def _missing(factory: Factory, names: Sequence[str]) -> frozenset[str]:
+    """The optional features that an implementation does not say it has."""
+    lacks = set() if getattr(factory, "accepts_lr_array", False) else {"lr per coordinate"}
+    try:
+        zero = Maker(COMPLEX.get(names[0], names[0])).kind.type(0)
+        rule = factory(np.array([zero, zero]), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
+    except Exception:  # the cases will tell
+        rule = None
+    if not getattr(rule, "accepts_none", False):
+        lacks.add("none")
+    if not hasattr(rule, "set"):
+        lacks.add("set")
+    if not (hasattr(rule, "save") and hasattr(rule, "load")):
+        lacks.add("save")
+    return frozenset(lacks)
+
+
+class _Runs:
+    """What was expected and what was seen, case by case."""
+
+    def __init__(
+        self,
+        factory: Factory,
+        claim: str,
+        hidden: frozenset[str],
+        on_divergence: Callable[[Divergence], Any] | None = None,
+    ) -> None:
+        self.factory, self.claim, self.hidden, self.on_divergence = factory, claim, hidden, on_divergence
+        self.wanted: list[Trajectory] = []
+        self.seen: list[Trajectory] = []
+        self.found: list[Divergence | None] = []
+        self.signs = False
+        # Whether the memory that is shown is that of before maximize has negated it.
+        self.turned: bool | None = None
+        self.unsteady: set[int] = set()
+        self.refused: list[str] = []
+
+    def add(self, cases: Sequence[Case]) -> None:
+        """Run cases."""
+        for case, wanted in zip(cases, expected(self.claim, cases), strict=True):
+            got = observe(self.factory, case, self.hidden)
+            if not self.seen:
+                self.signs = _signs_only(wanted, got)
+            if case.maximize and got.prev is not None:
+                if self.turned is None:
+                    self.turned = _not_turned(wanted, got)
+                if self.turned:
+                    got.prev = -got.prev
+            found = divergence(wanted, got, signs=self.signs)
+            self.wanted.append(wanted)
+            self.seen.append(got)
+            self.found.append(None if got.refused else found)
+            if got.refused:
+                self.refused.append(f"{case}: {got.error}")
+            elif found is not None and self.on_divergence is not None:
+                self.on_divergence(found)
+                self.on_divergence = None
+
+    def report(self) -> Report:
+        """The report, without an explanation."""
+        self._run_again()
+        found = [d for d in self.found if d is not None]
+        compared = dict.fromkeys(q for t in self.seen for q in t.shown() if t.steps)
+        verdict, far = self._verdict(found)
+        return Report(
+            self.claim,
+            verdict,
+            far,
+            divergences=found,
+            refused=self.refused,
+            unsteady=[str(self.seen[i].case) for i in sorted(self.unsteady)],
+            signs=self.signs,
+            zeros=any(zeros_differ(a, b) for a, b in zip(self.wanted, self.seen, strict=True)),
+            compared=tuple(compared) or ("x",),
+        )
+
+    def _verdict(self, found: list[Divergence]) -> tuple[str, float]:
+        if not found and not self.unsteady:
+            return (FAILED, np.inf) if self.refused else (IDENTICAL, 0.0)
+        if all(d.quantity == "error" for d in found) and not self.unsteady:
+            # What it has done so far was right.
+            return FAILED, np.inf
+        if self.unsteady or any(d.quantity == "error" for d in found):
+            return DIFFERENT, np.inf
+        far = self._rounding()
+        return (ROUNDING, far) if np.isfinite(far) else (DIFFERENT, np.inf)
+
+    def _rounding(self) -> float:
+        """The largest difference in ulps; infinite if there is one that is no matter of rounding."""
+        most = 0.0
+        open_loop_differs = any(d and d.case.objective is None for d in self.found)
+        for wanted, got, found in zip(self.wanted, self.seen, self.found, strict=True):
+            if found is None or (got.case.objective is not None and open_loop_differs):
+                # Rounding may change where a run goes; whether it is rounding, scripts tell.
+                continue
+            for quantity in got.shown():
+                if quantity == "gradient" or (quantity == "prev" and self.signs):
+                    continue
+                away = ulps(wanted, got, quantity)
+                allowed = ULPS_PER_STEP * np.arange(1, len(away) + 1)[:, None]
+                if (away > allowed).any():
+                    return np.inf
+                most = max(most, float(away.max(initial=0)))
+            if found.quantity == "gradient":
+                return np.inf
+        return most
+
+    def _run_again(self) -> None:
+        """Run some failing cases again; differences that come and go explain nothing."""
+        failed = [i for i, d in enumerate(self.found) if d is not None and d.quantity != "error"]
+        special = [i for i in failed if not np.isfinite(self.seen[i].case.g.astype(np.float64)).all()]
+        for i in dict.fromkeys((*failed[:AGAIN], *special[:AGAIN])):
+            again = observe(self.factory, self.seen[i].case, self.hidden)
+            if self.turned and again.case.maximize and again.prev is not None:
+                again.prev = -again.prev
+            if again.steps < self.seen[i].steps or divergence(again, self.seen[i]) is not None:
+                self.unsteady.add(i)
+        if self.unsteady & set(special):
+            # What comes of a NaN is not defined; it may have come out the same twice by chance.
+            self.unsteady |= set(special)
+
+    def explainable(self) -> list[Trajectory]:
+        """What was seen, without what does not repeat."""
+        return [t for i, t in enumerate(self.seen) if i not in self.unsteady]
+
+    def failed(self) -> set[int]:
+        """Which of these are not as expected."""
+        steady = [d for i, d in enumerate(self.found) if i not in self.unsteady]
+        return {i for i, d in enumerate(steady) if d is not None}
+
+
+def _signs_only(wanted: Trajectory, got: Trajectory) -> bool:
+    """Whether the memory that is shown is one of signs, though the gradients have other magnitudes."""
+    if got.prev is None or not got.prev.size:
+        return False
+
+    def signs(a: np.ndarray) -> bool:
+        return bool(np.isin(a.astype(np.float64), (-1, 0, 1)).all())
+
+    return wanted.prev is not None and signs(got.prev) and not signs(wanted.prev)
+
+
+def _not_turned(wanted: Trajectory, got: Trajectory) -> bool:
+    """Whether an implementation that knows maximize stores the gradient as given."""
+    if not got.steps or wanted.prev is None or got.prev is None:
+        return False
+    right_way = np.array_equal(np.sign(got.x[0] - got.case.x0), np.sign(wanted.x[0] - got.case.x0))
+    return right_way and bool(np.array_equal(got.prev[0], -wanted.prev[0]) and got.prev[0].any())
+
+
+#: (what, gradients, setting): the rows of the behaviour sheet.
+_SHEET: tuple[tuple[str, tuple[float, ...], dict[str, Any]], ...] = (
+    ("first step", (1,), {}),
+    ("agreement", (1, 1, 1), {}),
+    ("flip", (1, 1, -1), {}),
+    ("after a flip", (1, 1, -1, -1, -1), {}),
+    ("back after a flip", (1, 1, -1, 1, 1), {}),
+    ("mirrored", (-1, -1, 1), {}),
+    ("zero", (1, 0, 1, 1), {}),
+    ("magnitude", (4, 0.5), {}),
+    ("largest step", (1, 1, 1), {"step_sizes": (1e-6, 0.11)}),
+    ("smallest step", (1, -1, -1, 1, 1), {"step_sizes": (0.08, 50.0)}),
+    ("lr above the largest step", (1, 1), {"lr": 1000.0}),
+    ("lr of zero", (1, 1), {"lr": 0.0}),
+    ("NaN", (1, np.nan, 1, 1), {}),
+    ("infinite", (np.inf, 1, 1), {}),
+    ("product underflows", (1e-200, 1e-200, -1e-200), {}),
+    ("maximize", (1, 1, -1), {"maximize": True}),
+)
+
+
+def _behaviour(factory: Factory, claim: str, names: Sequence[str], lacks: frozenset[str]) -> list[Behaviour]:
+    make = Maker("float64" if "float64" in names else COMPLEX.get(names[0], names[0]))
+    for what, g, setting in _SHEET:
+        needs = [name for name, value in (("nan", np.nan), ("inf", np.inf)) if any(v is value for v in g)]
+        make.add(what, "", [(what, g, 0.0)], needs=needs, **setting)
+    rows = []
+    for case in make.cases:
+        if case.needs & lacks:
+            continue
+        wanted, got = expected(claim, [case])[0], observe(factory, case, frozenset())
+        rows.append(
+            Behaviour(
+                case.name,
+                "g = " + " ".join(f"{float(v):g}" for v in case.g[:, 0]),
+                tuple(float(v) for v in wanted.x[:, 0]),
+                tuple(float(v) for v in got.x[:, 0]),
+                got.error,
+            )
+        )
+    return rows

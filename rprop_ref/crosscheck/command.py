@@ -1,0 +1,134 @@
+"""``python -m rprop_ref crosscheck``: its arguments, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+from . import PROFILES, RULES, check, closest_profiles, profile
+from .cases import COMPLEX, REALS
+from .observe import CouldNotRun, Divergence, Factory
+from .protocol import Program
+from .report import FAILED
+from .vectors import export
+
+AGREES, DIFFERS, COULD_NOT_RUN = 0, 1, 2
+
+DESCRIPTION = """\
+Run an implementation of Rprop on every case, compare it with a rule to the bit, and name what it does otherwise.
+Exit status: 0 it agrees, 1 it differs, 2 it could not be run.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "factory",
+        nargs="?",
+        metavar="MODULE:FACTORY",
+        help="a Python factory(x0, *, lr, etas, step_sizes, maximize)",
+    )
+    what.add_argument("--cmd", metavar="COMMAND", help="a program that speaks JSON lines (docs/crosscheck.md)")
+    what.add_argument(
+        "--profile", choices=sorted(PROFILES), help="a published implementation, as it is known here"
+    )
+    what.add_argument("--export", metavar="DIR", help="write conformance vectors, and run nothing")
+    parser.add_argument("--claim", choices=list(RULES), default="irprop-", help="the rule (default: irprop-)")
+    parser.add_argument("--dtypes", type=_list, metavar="A,B", help=f"of {', '.join((*REALS, *COMPLEX))}")
+    parser.add_argument(
+        "--without", type=_list, default=(), metavar="A,B", help="what it does not have: maximize, nan, prev ..."
+    )
+    parser.add_argument(
+        "--ulps", type=float, default=0, metavar="K", help="accept rounding that differs by K ulps"
+    )
+    parser.add_argument(
+        "--random", type=int, default=100, metavar="N", help="cases drawn at random (default: 100)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="for these")
+    parser.add_argument(
+        "--timeout", type=float, default=10, metavar="S", help="seconds an answer may take, with --cmd"
+    )
+    parser.add_argument(
+        "--like", action="store_true", help="also say which published implementations behave like it"
+    )
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print the report as JSON")
+    output.add_argument("--html", action="store_true", help="print the report as HTML")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the arguments say, and return the exit status."""
+    try:
+        if arguments.export is not None:
+            for file in export(arguments.export, arguments.claim, arguments.dtypes):
+                print(file)
+            return AGREES
+        with ExitStack() as stack:
+            return _checked(arguments, stack)
+    except (CouldNotRun, ValueError) as error:
+        print(f"rprop_ref: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+
+
+def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
+    options: dict[str, Any] = {"dtypes": arguments.dtypes, "without": arguments.without}
+    factory: Factory
+    if arguments.cmd is not None:
+        factory = program = stack.enter_context(Program(arguments.cmd, arguments.timeout))
+        options["dtypes"] = arguments.dtypes or program.dtypes
+        options["without"] = (*arguments.without, *program.lacks)
+    elif arguments.profile is not None:
+        factory = profile(arguments.profile)
+    else:
+        factory = _loaded(arguments.factory)
+    report = check(
+        factory,
+        arguments.claim,
+        random=arguments.random,
+        seed=arguments.seed,
+        on_divergence=None if arguments.json or arguments.html else _announce,
+        **options,
+    )
+    if arguments.json:
+        print(report.to_json())
+    elif arguments.html:
+        print(report.to_html())
+    else:
+        print(report, end="")
+        if arguments.like:
+            print("\nWho behaves like it:")
+            for name, matched, scripts in closest_profiles(factory, **options)[:5]:
+                print(f"  {name:<16} {matched} of {scripts} scripts")
+    if report.verdict == FAILED:
+        return COULD_NOT_RUN
+    return AGREES if report.agrees_within(arguments.ulps) else DIFFERS
+
+
+def _announce(found: Divergence) -> None:
+    print(f"It differs: {found}\nLooking for the reason ...\n", flush=True)
+
+
+def _loaded(target: str) -> Factory:
+    module, colon, name = target.partition(":")
+    if not colon:
+        raise ValueError(f"{target!r} should be MODULE:FACTORY, such as my_package.rprop:make")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise CouldNotRun(f"cannot load {target}: {error}") from None
+    if not callable(found):
+        raise CouldNotRun(f"{target} is not callable")
+    loaded: Factory = found
+    return loaded
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,157 @@
+"""Published implementations as combinations of the catalogue's alternatives, with the defaults they have.
+
+Each was read from its source, or found by `check` on the package itself (``tests/test_crosscheck_peers.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .deviations import CATALOGUE, RULES
+from .observe import Factory
+from .runner import Runner
+from .stages import Alternative, Array, Rule, changed
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An implementation that can be run without having it; a factory, as `check` wants it.
+
+    Attributes
+    ----------
+    name : str
+    about : str
+        What it is.
+    rule : str
+        The one of the five rules it is nearest to.
+    changes : tuple of Alternative
+        How it differs from that.
+    lr : float
+    etas, step_sizes : (float, float)
+        Its defaults.
+    """
+
+    name: str
+    about: str
+    rule: str
+    changes: tuple[Alternative, ...]
+    lr: float
+    etas: tuple[float, float]
+    step_sizes: tuple[float, float]
+
+    @property
+    def full_rule(self) -> Rule:
+        """An alternative for each slot."""
+        return changed(RULES[self.rule], self.changes)
+
+    def __call__(
+        self,
+        x0: Array,
+        *,
+        lr: Any = None,
+        etas: tuple[float, float] | None = None,
+        step_sizes: tuple[float, float] | None = None,
+        maximize: bool = False,
+    ) -> Runner:
+        """Start a run; what is not given has the default of the implementation."""
+        return Runner(
+            self.full_rule,
+            x0,
+            lr=self.lr if lr is None else lr,
+            etas=self.etas if etas is None else etas,
+            step_sizes=self.step_sizes if step_sizes is None else step_sizes,
+            maximize=maximize,
+        )
+
+    def __str__(self) -> str:
+        differs = "".join(f"\n  * {a.name}. {a.does}" for a in self.changes)
+        setting = f"lr={self.lr}, etas={self.etas}, step_sizes={self.step_sizes}"
+        return f"{self.name}: {self.about}\n  {self.rule}, {setting}{differs}"
+
+
+def _profiles() -> dict[str, Profile]:
+    inf = float("inf")
+    usual = (0.5, 1.2)
+    by_sign = "flip found by the sign"
+    no_mending = "an eta- of 0 counts"
+    table: tuple[tuple[str, str, str, tuple[str, ...], float, tuple[float, float]], ...] = (
+        ("torch", "torch.optim.Rprop 2.13 on the CPU, eager", "irprop-", (), 0.01, (1e-6, 50.0)),
+        ("torch-compiled", "the same through torch.compile", "irprop-",
+         ("16 bits computed in float32, constants rounded",), 0.01, (1e-6, 50.0)),
+        ("optax-0.2.8", "optax.rprop 0.2.8, XLA on the CPU", "irprop-",
+         ("one step late", "not clamped when neutral", "stores the move", by_sign, "subnormals flushed",
+          "a NaN product shrinks", "NaN poisons", no_mending, "float16 lr rounded once"), 0.01, (1e-6, 50.0)),
+        ("pints-0.6.1", "pints.IRPropMin 0.6.1 (float64)", "irprop-",
+         ("memory starts as the first gradient", by_sign, no_mending, "NaN poisons",
+          "writes zeros into the gradient"), 0.1, (1e-4, inf)),
+        ("neurolab-0.3.5", "neurolab's train_rprop 0.3.5 (float64)", "rprop-",
+         ("NaN poisons", no_mending, "lower limit wins"), 0.07, (1e-9, 50.0)),
+        ("opencv", "cv::ml::ANN_MLP::RPROP (float64)", "irprop-go",
+         ("signs compared", "one limit per branch", "stores the sign"), 0.1, (1.2e-7, 50.0)),
+        ("paddle-3.3", "paddle.optimizer.Rprop 3.3", "irprop-", (by_sign,), 0.001, (1e-5, 50.0)),
+        ("mindspore", "mindspore.nn.Rprop", "irprop-", ("computed in float32",), 0.1, (1e-6, 50.0)),
+        ("neuralnet", "R's neuralnet, algorithm rprop+", "rprop+",
+         ("signs compared", "stores the sign", "one limit per branch"), 0.1, (1e-10, 0.1)),
+        ("shark-3", "Shark 3, IRpropMinus", "irprop-go", ("one limit per branch",), 0.01, (0.0, 1e100)),
+        ("snns", "SNNS, and RSNNS, without weight decay", "irprop-",
+         (by_sign, "one limit per branch"), 0.001, (1e-6, 2.0)),
+        ("trainrp", "MATLAB's trainrp", "rprop-",
+         ("memory starts as the first gradient", "no lower limit"), 0.07, (0.0, 50.0)),
+    )  # fmt: skip
+    return {
+        name: Profile(name, about, rule, tuple(CATALOGUE[n] for n in names), lr, usual, sizes)
+        for name, about, rule, names, lr, sizes in table
+    }
+
+
+PROFILES: dict[str, Profile] = _profiles()
+
+
+def profiles() -> list[str]:
+    """The names that `profile` knows."""
+    return list(PROFILES)
+
+
+def profile(name: str) -> Profile:
+    """A published implementation, to run or to compare with.
+
+    Parameters
+    ----------
+    name : str
+        One of `profiles`, such as "optax-0.2.8".
+
+    Returns
+    -------
+    Profile
+        A factory: ``profile(name)(x0, lr=0.1).step(grad)`` returns the new parameters, those of that
+        implementation to the bit. ``print`` it for what it does.
+
+    Raises
+    ------
+    ValueError
+        If there is no such profile.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"unknown profile {name!r}; choose from {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def mutant(claim: str, names: Sequence[str]) -> Factory:
+    """A rule with deviations built in, as a factory: what the referee's own tests are made of.
+
+    Parameters
+    ----------
+    claim : str
+        A key of `RULES`.
+    names : sequence of str
+        Names of alternatives, at most one for each slot.
+    """
+    rule = changed(RULES[claim], tuple(CATALOGUE[name] for name in names))
+
+    def factory(x0: Array, **setting: Any) -> Runner:
+        return Runner(rule, x0, **setting)
+
+    factory.accepts_lr_array = True  # type: ignore[attr-defined]
+    return factory

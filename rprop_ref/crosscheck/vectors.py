@@ -1,0 +1,87 @@
+"""Conformance vectors: what a rule does on every case, as files for those who cannot be called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .cases import Case, catalogue
+from .observe import Trajectory, expected, hexadecimal
+
+#: Once files of a version have been published, they never change: what would change them gets a new version.
+VERSION = 1
+
+
+def export(folder: str | Path, claim: str = "irprop-", dtypes: Sequence[str] | None = None) -> list[Path]:
+    """Write the vectors of a rule, one JSON file for each dtype; ``docs/crosscheck.md`` describes them.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if it is not there.
+    claim : str, optional
+        The rule.
+    dtypes : sequence of str, optional
+        As for `check`.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    cases = catalogue(dtypes)
+    files = []
+    for dtype in dict.fromkeys(c.dtype for c in cases):
+        some = [c for c in cases if c.dtype == dtype]
+        head = {"format": "rprop_ref conformance vectors", "version": VERSION, "rule": claim, "dtype": dtype}
+        # A case is a line, so that files can be compared line by line.
+        lines = ",\n".join(json.dumps(_vector(t), allow_nan=False) for t in expected(claim, some))
+        text = f'{json.dumps(head)[:-1]}, "cases": [\n{lines}\n]}}\n'
+        file = folder / f"{claim}.{dtype}.json"
+        file.write_text(text, encoding="utf-8", newline="\n")
+        files.append(file)
+    return files
+
+
+def _vector(trajectory: Trajectory) -> dict[str, Any]:
+    case = trajectory.case
+    return {
+        "name": case.name,
+        "reason": case.reason,
+        "needs": sorted(case.needs),
+        "scripts": list(case.scripts),
+        "lr": _hex(case.lr),
+        "etas": _hex(case.etas),
+        "step_sizes": _hex(case.step_sizes),
+        "maximize": case.maximize,
+        "same_array": case.reused,
+        "x0": _hex(case.x0),
+        "steps": [_step(trajectory, t) for t in range(case.steps)],
+    }
+
+
+def _step(trajectory: Trajectory, t: int) -> dict[str, Any]:
+    case: Case = trajectory.case
+    step: dict[str, Any] = {}
+    if t in case.resumed:
+        step["resumed"] = True
+    if t in case.edits:
+        step["set"] = {name: _hex(value) for name, value in case.edits[t].items()}
+    step["grad"] = None if t in case.none else _hex(trajectory.gradient[t])
+    step["loss"] = _hex(case.loss[t])
+    assert trajectory.step_size is not None
+    assert trajectory.prev is not None
+    step["x"] = _hex(trajectory.x[t])
+    step["step_size"] = _hex(trajectory.step_size[t])
+    step["prev"] = _hex(trajectory.prev[t])
+    return step
+
+
+def _hex(values: Any) -> Any:
+    return hexadecimal(values) if np.ndim(values) == 0 else [hexadecimal(v) for v in values]

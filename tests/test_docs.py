@@ -1,0 +1,92 @@
+"""Every block of code of the site runs, and prints what the page says; the notebooks run."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import rprop_ref
+from rprop_ref import _step_table, cli, trace
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [page for page in PAGES if "_build" not in page.parts]
+
+
+def blocks(page, kind):
+    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page.read_text(), re.S | re.M)
+
+
+def with_blocks(kind):
+    return pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, kind)], ids=lambda p: p.stem)
+
+
+def test_no_page_has_blocks_that_are_not_run():
+    known = {"python", "{plot}", "console", "{toctree}", "{eval-rst}", "{literalinclude}"}
+    for page in PAGES:
+        fences = re.findall(r"^```(.*)$", page.read_text(), re.M)
+        assert {fence.split()[0] for fence in fences[::2]} <= known, page
+        assert set(fences[1::2]) <= {""}, page
+
+
+@with_blocks("python")
+def test_sessions_print_what_the_page_says(page):
+    tried = doctest.DocTestRunner()
+    text = "\n".join(blocks(page, "python"))
+    parsed = doctest.DocTestParser().get_doctest(text, {}, page.stem, str(page), 0)
+    assert parsed.examples
+    assert all(">>>" in block for block in blocks(page, "python"))
+    tried.run(parsed)
+    assert tried.summarize(verbose=False).failed == 0
+
+
+@with_blocks("{plot}")
+def test_figures_are_drawn(page):
+    plt = pytest.importorskip("matplotlib.pyplot", reason="drawing needs the extra 'plot'")
+    plt.switch_backend("agg")
+    for block in blocks(page, "{plot}"):
+        exec(compile(block, str(page), "exec"), {})
+        (number,) = plt.get_fignums()
+        assert any(ax.has_data() or ax.images for ax in plt.figure(number).axes)
+        plt.figure(number).canvas.draw()
+        plt.close("all")
+
+
+@pytest.mark.parametrize("module", [trace, _step_table], ids=lambda m: m.__name__)
+def test_docstrings(module):
+    tried = doctest.testmod(module)
+    assert tried.attempted > 0
+    assert tried.failed == 0
+
+
+@with_blocks("console")
+def test_commands_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for line in "".join(blocks(page, "console")).splitlines():
+        assert line.startswith("$ python -m rprop_ref ")
+        assert cli.main(line.split()[4:]) == 0
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+\.(?:md|ipynb))", page.read_text()):
+            assert (page.parent / target).is_file(), f"{page}: {target}"
+
+
+def test_commands_in_the_readme_are_targets_of_make():
+    """Its Python is run by `test_examples`; demo and test are targets that are run as they stand."""
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+    commands = [line.split()[1] for block in blocks for line in block.splitlines() if line.startswith("make ")]
+    assert {"demo", "test"} <= set(commands)
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.M) for target in commands)
+
+
+def test_every_public_name_is_in_the_reference():
+    """The build of the site looks closer; this needs no Sphinx."""
+    text = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    for name in rprop_ref.__all__:
+        assert re.search(rf"\b{name}\b", text), name

@@ -1,0 +1,199 @@
+"""`Trace.explain`: each advice on a run with that fault, and none on healthy runs."""
+
+from __future__ import annotations
+
+import naive
+import numpy as np
+import problems
+import pytest
+
+from rprop_ref import Parameter, Rprop, Trace, minimize
+
+
+def traced(gradient, x0, steps, **options):
+    """Steps of `Rprop` with this gradient."""
+    p = Parameter(np.array(x0), requires_grad=False)
+    optimizer = Rprop([p], **options)
+    with Trace.attach(optimizer) as trace:
+        for _ in range(steps):
+            p.grad = gradient(p.data).astype(p.dtype)
+            optimizer.step(loss=0.0)
+    return trace
+
+
+def names(trace):
+    return [finding.name for finding in trace.explain().findings]
+
+
+def sphere(x):
+    return 2 * (x - 1)
+
+
+START = [3.0, -2.0, 0.5]
+
+
+def regression(batch=None):
+    """Least squares, by batches of so many of 1,000 points or by all of them."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(1000, 5))
+    y = a @ np.arange(5.0) + rng.normal(size=1000)
+
+    def gradient(x):
+        rows = slice(None) if batch is None else rng.integers(0, 1000, batch)
+        return a[rows].T @ (a[rows] @ x - y[rows]) / len(y[rows])
+
+    return gradient
+
+
+every_rule = pytest.mark.parametrize("variant", naive.VARIANTS)
+
+
+class TestHealthy:
+    @every_rule
+    @pytest.mark.parametrize("name", problems.PROBLEMS)
+    def test_nothing_is_said_of_the_problems(self, name, variant):
+        fun, jac, x0, _ = problems.PROBLEMS[name]
+        whole = name != "rosenbrock" or variant == "irprop-"  # thousands of iterations
+        for options in (
+            {"maxiter": None if whole else 1000},
+            {"etas": (0.5, 1.2), "maxiter": 500},
+            {"maxiter": 50},
+        ):
+            explanation = minimize(fun, x0, jac=jac, variant=variant, trace=True, **options).trace.explain()
+            assert not explanation.findings
+            assert str(explanation).endswith("Nothing looks wrong.")
+
+    @every_rule
+    @pytest.mark.parametrize(
+        "gradient",
+        [sphere, np.sign, lambda x: np.sign(x) * np.abs(x) ** 0.1, lambda x: np.float32(1e-15) * sphere(x)],
+        ids=["sphere", "kink", "steep", "small"],
+    )
+    def test_kinks_are_no_noise_and_small_gradients_are_no_underflow(self, gradient, variant):
+        assert names(traced(gradient, [3.0, -2.1, 0.7], 100, variant=variant, step_sizes=(0, 50))) == []
+
+    @every_rule
+    def test_the_full_batch_is_no_noise(self, variant):
+        assert names(traced(regression(), np.zeros(5), 300, variant=variant, step_sizes=(0, 50))) == []
+
+    def test_too_few_steps_to_tell(self):
+        assert names(traced(sphere, START, 10, step_sizes=(0.1, 50))) == []
+
+
+class TestFaults:
+    @every_rule
+    def test_lower_clamp(self, variant):
+        trace = traced(sphere, START, 200, variant=variant, step_sizes=(1e-2, 50))
+        (finding,) = trace.explain().findings
+        assert finding.name == "lower clamp"
+        assert "0.01" in finding.what
+        assert "lower the smallest step size" in finding.advice
+        assert finding.coordinates.tolist() == [0, 1, 2]
+
+    @every_rule
+    def test_step_sizes_of_zero(self, variant):
+        trace = traced(sphere, [1 + 1e-12, 0.5], 2000, variant=variant, step_sizes=(0, 50), lr=0.0)
+        (finding,) = trace.explain().findings
+        assert finding.name == "lower clamp"
+        assert "shrunk to zero" in finding.what
+
+    @every_rule
+    def test_upper_clamp(self, variant):
+        trace = traced(sphere, [30.0, -20.0, 9.0], 200, variant=variant, step_sizes=(1e-6, 1e-2))
+        (finding,) = trace.explain().findings
+        assert finding.name == "upper clamp"
+        assert "raise the largest step size" in finding.advice
+
+    @every_rule
+    def test_oscillation(self, variant):
+        found = names(traced(sphere, START, 200, variant=variant, etas=(0.99, 1.2)))
+        assert found == ["oscillation"]
+
+    @every_rule
+    def test_underflow(self, variant):
+        trace = traced(lambda x: 1e-25 * sphere(x), np.array(START, np.float32), 100, variant=variant)
+        (finding,) = trace.explain().findings
+        assert finding.name == "underflow"
+        assert "float32" in finding.what
+
+    @every_rule
+    @pytest.mark.parametrize(("smallest", "steps"), [(0, 400), (1e-6, 400), (1e-9, 1000)])
+    def test_noise(self, variant, smallest, steps):
+        trace = traced(regression(20), np.zeros(5), steps, variant=variant, step_sizes=(smallest, 50))
+        (finding,) = trace.explain().findings
+        assert finding.name == "noise"
+        assert "Rprop needs full batches" in finding.advice
+
+    @every_rule
+    def test_first_step_too_large(self, variant):
+        trace = traced(sphere, [1.001, 0.999, 1.002], 60, variant=variant, lr=10.0)
+        (finding,) = trace.explain().findings
+        assert finding.name == "first step too large"
+
+    def test_first_step_out_of_the_domain(self):
+        fun, jac, _, _ = problems.PROBLEMS["barrier"]
+        assert names(minimize(fun, [3.0, 3.0], jac=jac, trace=True, lr=1.0).trace) == []
+        trace = minimize(fun, [3.0, 3.0], jac=jac, trace=True, lr=1e3).trace
+        assert names(trace) == ["first step too large"]
+
+    @every_rule
+    def test_first_step_too_small(self, variant):
+        trace = traced(sphere, START, 150, variant=variant, lr=1e-8, step_sizes=(1e-10, 50))
+        (finding,) = trace.explain().findings
+        assert finding.name == "first step too small"
+        assert finding.coordinates.tolist() == [0, 1, 2]
+
+    @every_rule
+    def test_eta_minus_that_rounds_to_1(self, variant):
+        trace = traced(sphere, np.array(START, np.float32), 60, variant=variant, etas=(0.99999999, 1.2))
+        (finding,) = trace.explain().findings
+        assert finding.name == "eta- rounds to 1"
+        assert ("never move" in finding.what) == (variant == "irprop-")
+        assert names(traced(sphere, np.array(START), 60, variant=variant, etas=(0.9, 1.2))) != ["eta- rounds to 1"]
+
+    def test_eta_plus_that_rounds_to_1(self):
+        trace = traced(sphere, np.array(START, np.float16), 60, etas=(0.5, 1.0001))
+        assert names(trace) == ["eta+ rounds to 1"]
+
+    def test_no_gradient_and_gradients_that_are_not_finite(self):
+        def gradient(x):
+            return np.array([2 * x[0], 0.0, np.nan])
+
+        explanation = traced(gradient, START, 30).explain()
+        found = {finding.name: finding.coordinates.tolist() for finding in explanation.findings}
+        assert found == {"no gradient": [1], "gradient not finite": [2]}
+
+
+def test_coordinates_of_several_parameters_are_told_apart():
+    a, b = Parameter(np.array(START)), Parameter(np.array(START, np.float32))
+    optimizer = Rprop([{"params": [a]}, {"params": [b], "etas": (0.99999999, 1.2)}])
+    with Trace.attach(optimizer) as trace:
+        for _ in range(30):
+            a.grad, b.grad = sphere(a.data), sphere(b.data)
+            optimizer.step()
+    (finding,) = trace.explain().findings
+    assert finding.coordinates.tolist() == [3, 4, 5]
+
+
+def test_a_parameter_without_gradients_is_no_fault():
+    a, b = Parameter(np.array(START)), Parameter(np.ones(2))
+    optimizer = Rprop([a, b])
+    with Trace.attach(optimizer) as trace:
+        for _ in range(40):
+            a.grad = sphere(a.data)
+            optimizer.step()
+    assert names(trace) == []
+    assert np.isnan(trace.size[:, 3:]).all()
+    assert "of irprop- on 5 coordinates" in str(trace.explain())
+
+
+def test_after_thinning_the_same_is_said():
+    for gradient, name in ((regression(20), "noise"), (sphere, "lower clamp")):
+        p = Parameter(np.zeros(5))
+        optimizer = Rprop([p])
+        with Trace.attach(optimizer, limit=100_000) as trace:
+            for _ in range(1500):
+                p.grad = gradient(p.data)
+                optimizer.step()
+        assert trace.stride > 1
+        assert names(trace) == [name]
