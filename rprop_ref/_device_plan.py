@@ -88,6 +88,8 @@ class DevicePlan:
         self._copies: list[tuple[layout.Layout, int, int]] = []
         self._buffers: dict[int, DeviceArray] = {}
         self._streams: list[int] = []
+        #: Whether a graph was recorded with it, whose replays use its memory.
+        self.is_recorded = False
         self._constants: dict[str, tuple[Any, ...]] = {}
         self._ready_for: tuple[Any, ...] = ()
 
@@ -162,6 +164,7 @@ class DevicePlan:
     def run(self, variant: str, worse: bool | DeviceLoss) -> None:
         """Make the step that was loaded and prepared, and count it; returns before the GPU has made it."""
         stream = self._stream
+        self.is_recorded |= _cuda.is_capturing(stream)
         for other in self._streams:
             _cuda.wait_for(stream, other)
         if isinstance(worse, DeviceLoss):

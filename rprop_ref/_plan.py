@@ -150,6 +150,9 @@ class Plan:
     not the plan's own, and whatever can be refused is refused before it.
     """
 
+    #: Whether a graph was recorded with it; there are none on the host.
+    is_recorded = False
+
     def __init__(
         self,
         params: Sequence[Array],

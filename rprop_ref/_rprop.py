@@ -123,6 +123,8 @@ class Rprop(Optimizer):
         self.backend = backend
         # By the id of the group; a plan found under the id of a group that is gone does not hold for another.
         self._plans: dict[int, _Known] = {}
+        # Plans that graphs were recorded with: a replay uses their memory.
+        self._recorded: list[_Known] = []
         defaults: Group = {
             "lr": lr,
             "etas": etas,
@@ -144,6 +146,8 @@ class Rprop(Optimizer):
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("backend", None)
+        self._recorded = self.__dict__.get("_recorded", [])
+        self._keep_recorded(self.__dict__.get("_plans", {}))
         self._plans = {}
 
     def _complete(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
@@ -240,6 +244,7 @@ class Rprop(Optimizer):
             memory = [p._data for g in self.param_groups for p in g["params"]]
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active], memory)
             known.plan.load([values(p._grad) for p in active])
+            self._keep_recorded(self._plans)
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
         if group["differentiable"]:
@@ -254,6 +259,11 @@ class Rprop(Optimizer):
             return group, known, variant, verdict, verdict.before
         new_loss = _loss(loss)
         return group, known, variant, _is_worse(group, new_loss), new_loss
+
+    def _keep_recorded(self, plans: dict[int, _Known]) -> None:
+        for known in plans.values():
+            if known.plan.is_recorded and known not in self._recorded:
+                self._recorded.append(known)
 
     def _step_recorded(self, loss: Any) -> None:
         """Make a step that gradients flow through; see the Notes of the class."""

@@ -256,6 +256,23 @@ class TestRecording:
             optimizer.step()
         assert not optimizer.state
 
+    def test_the_memory_that_a_graph_uses_lives_as_long_as_the_optimizer(self, capturing):
+        there, p, optimizer = made([1.0, 2.0], capturable=True)
+        stepped(there, p, optimizer, 1.0)
+        eager = weakref.ref(optimizer._plans[id(optimizer.param_groups[0])].plan)
+        prev = weakref.ref(optimizer.state[p]["prev"].owner)
+        capturing["on"] = True
+        optimizer.step()
+        capturing["on"] = False
+        optimizer.load_state_dict(optimizer.state_dict())
+        stepped(there, p, optimizer, 1.0)
+        gc.collect()
+        assert eager() is not None
+        assert prev() is not None
+        del optimizer
+        gc.collect()
+        assert eager() is None
+
     def test_addresses_that_a_graph_reads_are_left_alone(self, capturing):
         def read(where):
             out = np.zeros(200, np.int64)
