@@ -61,6 +61,11 @@ class Compiled:
         """
         raise NotImplementedError
 
+    @property
+    def parallel(self) -> bool:
+        """Whether the objective is one that starts threads itself."""
+        return False
+
     def side_by_side(self) -> int:
         """The address of a C function that evaluates several points at once, or 0 if there is none.
 
@@ -124,6 +129,10 @@ class _Jitted(Compiled):
     def bind(self) -> tuple[int, int, Array]:
         block = np.array([0, self._packed.ctypes.data], np.int64)
         return self.address, block.ctypes.data, block
+
+    @property
+    def parallel(self) -> bool:
+        return any(bool(function.targetoptions.get("parallel")) for function in self._functions)
 
     def side_by_side(self) -> int:
         if self._form != "writing":

@@ -94,7 +94,8 @@ def minimize_many(
 
     Runs in machine code go side by side, several in each vector instruction; with bounds, more than 32 variables
     or `maxtime`, one by one. For thousands of starts an objective of plain arithmetic is compiled once more, for
-    its number of variables, which takes half a second. Ctrl-C ends all runs within an iteration.
+    its number of variables, which takes half a second. Several threads call an objective at once, unless Numba has
+    made it parallel, so it must not write to its `args`. Ctrl-C ends all runs within an iteration.
 
     Other processes are spawned and not forked. So a script that uses them needs ``if __name__ == "__main__":``,
     and parallel code that has run in this process does no harm there.

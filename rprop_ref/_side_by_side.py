@@ -20,7 +20,7 @@ COMPILE_FROM = 4096
 
 
 class SideBySide:
-    """Takes runs from their starts to their ends in machine code; may be called from several threads at once.
+    """Takes runs from their starts to their ends in machine code.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ class SideBySide:
         self._state = state
         self._lr = lr
         self._xtol = xtol
+        #: Whether several threads may call this at once. Those of Numba's workqueue cannot be shared.
+        self.in_threads = not compiled.parallel
         self._block = compiled.side_by_side() if m >= COMPILE_FROM and state.box is None else 0
 
     def __call__(self, points: Array, control: Array | None = None) -> _rows.Rows:

@@ -106,6 +106,8 @@ def in_threads(runs: Any, points: Array, workers: int, shown: Any) -> Iterator[I
     import numba
 
     number = numba.get_num_threads() if workers == 1 else count(workers)
+    if not runs.in_threads:
+        number = 1
     m = len(points)
     size = (
         min(LARGEST_PIECE_OF_MACHINE_CODE, -(-m // (4 * number))) if number > 1 else LARGEST_PIECE_OF_MACHINE_CODE

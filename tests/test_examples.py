@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rprop_ref
-from rprop_ref import _minimize, checkpoint
+from rprop_ref import _ensemble, _minimize, _starts, checkpoint
 from rprop_ref.autograd import _functions, _mode, _rules, _tensor
 
 ROOT = Path(rprop_ref.__file__).parent.parent
@@ -33,7 +33,9 @@ def test_every_example_is_in_their_readme():
 
 
 @pytest.mark.parametrize(
-    "module", [_minimize, checkpoint, _functions, _mode, _rules, _tensor], ids=lambda m: m.__name__
+    "module",
+    [_ensemble, _minimize, _starts, checkpoint, _functions, _mode, _rules, _tensor],
+    ids=lambda m: m.__name__,
 )
 def test_docstrings(module):
     tried = doctest.testmod(module)

@@ -190,6 +190,25 @@ def test_a_start_that_raises(blocks):
 LISTED = ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message")
 
 
+def test_an_objective_that_starts_threads_itself_is_called_by_one():
+    """Numba's workqueue ends the process if two threads enter parallel code at once."""
+    code = (
+        "import numba, numpy as np\n"
+        "from rprop_ref import minimize_many\n"
+        "@numba.njit(parallel=True)\n"
+        "def fun(x, g):\n"
+        "    for i in numba.prange(x.size):\n"
+        "        g[i] = 2 * x[i]\n"
+        "    return (g * g).sum() / 4\n"
+        "print(minimize_many(fun, np.ones((300, 4)), workers=2, maxiter=30).fun.max() < 1, numba.threading_layer())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_THREADING_LAYER": "workqueue"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["True", "workqueue"], done.stderr
+
+
 def test_x_of_any_shape():
     @numba.njit
     def fun(x):

@@ -153,6 +153,10 @@ def _out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[place] if place < len(args) else None
 
 
+# What older versions of NumPy do not say of their functions in C (2.0 does not, 2.4 does).
+_NAMES = {"concatenate": ["arrays", "axis", "out"], "dot": ["a", "b", "out"]}
+
+
 @functools.cache
 def _names_of(func: Any) -> list[str]:
     """The names of the positional arguments of a function of NumPy; none if they cannot be found out."""
@@ -163,7 +167,7 @@ def _names_of(func: Any) -> list[str]:
     try:
         parameters = inspect.signature(func).parameters.values()
     except (TypeError, ValueError):
-        return []
+        return _NAMES.get(func.__name__, [])
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 

@@ -656,11 +656,17 @@ def _method(function: Any) -> Any:
     return method
 
 
+def _clip(self: Tensor, min: Any = None, max: Any = None, **kwargs: Any) -> Any:
+    """As the method of arrays, which takes one limit where ``numpy.clip`` of older versions wants two."""
+    return np.clip(self, min, max, **kwargs)
+
+
 _METHODS = """
-    all any argmax argmin argsort clip cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat round
+    all any argmax argmin argsort cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat round
     searchsorted squeeze std sum swapaxes take trace var
 """
 for _name in _METHODS.split():
     setattr(Tensor, _name, _method(getattr(np, _name)))
+setattr(Tensor, "clip", _clip)  # noqa: B010
 setattr(Tensor, "conj", _method(np.conjugate))  # noqa: B010
 setattr(Tensor, "conjugate", _method(np.conjugate))  # noqa: B010
