@@ -14,7 +14,7 @@ endif
 PROGRAMS ?= 10000
 KILLS ?= 100
 
-.PHONY: demo test test-peers test-browser fuzz lint format docs notebooks bench build clean help
+.PHONY: demo test test-peers test-referee test-browser fuzz lint format docs notebooks bench build clean help
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -37,7 +37,17 @@ test: $(VENV)/installed-test  ## run the tests that need no other implementation
 	$(BIN)/python -m pytest -m "not peers"
 
 test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others, to the bit
-	$(BIN)/python -m pytest -m peers
+	$(BIN)/python -m pytest -m "peers and not referee"
+
+# Apart from test-peers, because these packages are 1 GB and take minutes to install. neurolab does not run on NumPy 2,
+# so it has an environment of its own, and is spoken to through the protocol.
+test-referee: $(VENV)/installed-test $(VENV)/installed-referee $(VENV)-old/installed  ## let the referee judge optax, Paddle, PINTS, OpenCV, neurolab
+	NEUROLAB_PYTHON=$(abspath $(VENV)-old/bin/python) $(BIN)/python -m pytest -m referee
+
+$(VENV)-old/installed:
+	$(PYTHON) -m venv $(VENV)-old
+	$(VENV)-old/bin/python -m pip install --quiet --disable-pip-version-check "numpy<2" neurolab==0.3.5
+	@touch $@
 
 test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the explorer in headless Chromium
 	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
@@ -70,5 +80,5 @@ build: $(BIN)/python  ## build the wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove the environment and everything that was built
-	rm -rf $(VENV) dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-old dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,10 +23,23 @@ from typing import Any
 
 import numpy as np
 
+from . import referee
 from .worker import MEMORY_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("large", "compile", "small", "minimize", "compiled", "starts", "shark", "nist", "network", "import")
+PARTS = (
+    "large",
+    "compile",
+    "small",
+    "minimize",
+    "compiled",
+    "starts",
+    "shark",
+    "nist",
+    "network",
+    "import",
+    "referee",
+)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -300,7 +313,7 @@ def main() -> None:
         bench.networks("4-16-3", "<= 0.7")
 
     large = {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}
-    parts: dict[str, Callable[[], None]] = {
+    parts: dict[str, Callable[[], Any]] = {
         "large": lambda: bench.steps("5e7", large, memory=True),
         "compile": compiled,
         "small": small,
@@ -311,6 +324,7 @@ def main() -> None:
         "nist": bench.digits,
         "network": networks,
         "import": bench.processes,
+        "referee": referee.run,
     }
     for name, part in parts.items():
         if arguments.only in (None, name):

@@ -1,10 +1,10 @@
 """How often the referee names a mistake: every known deviation, every pair, 2,000 triples, and 50 unknown rules.
 
-What `check` lists for a mutant are all sets of deviations of the smallest size whose trajectories are the mutant's to
-the bit on every case. So the figure follows from the trajectories themselves: they are computed for all mutants at
-once, and condensed to a number each. A second, held-out set of cases, drawn at random, tells whether two mutants that
-the catalogue cannot tell apart are equal indeed; a name that fails there would be a wrong one. A sample of the same
-mutants goes through `check` as a user would call it, one step at a time.
+What `check` lists for a mutant are all sets of deviations of the smallest size whose trajectories are the
+mutant's to the bit on every case. So the figure follows from the trajectories themselves: they are computed for
+all mutants at once, and condensed to a number each. A second, held-out set of cases, drawn at random, tells
+whether two mutants that the catalogue cannot tell apart are equal indeed; a name that fails there would be a wrong
+one. A sample of the same mutants goes through `check` as a user would call it, one step at a time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def combinations(rule: Rule, size: int) -> list[Changes]:
 
 def random_combinations(rule: Rule, size: int, count: int) -> list[Changes]:
     """Different sets of so many deviations."""
-    choice, single, found = random.Random(2026), alternatives(rule), {}
+    choice, single = random.Random(2026), alternatives(rule)
+    found: dict[frozenset[Alternative], Changes] = {}
     while len(found) < count:
         changes = tuple(choice.sample(single, size))
         if len({a.slot for a in changes}) == size:
@@ -49,7 +50,7 @@ def random_combinations(rule: Rule, size: int, count: int) -> list[Changes]:
 
 
 def signatures(rule: Rule, mutants: Sequence[Changes], cases: Sequence[Case]) -> Array:
-    """A number for each mutant: equal for trajectories that are equal to the bit (any NaN, and zeros, being equal)."""
+    """A number for each mutant, equal where trajectories are, to the bit (NaNs are equal, and so are zeros)."""
     result = np.zeros(len(mutants), np.uint64)
     rng = np.random.default_rng(7)
     groups: dict[Alternative, list[int]] = defaultdict(list)
@@ -75,11 +76,15 @@ def _condensed(machine: Machine, weights: Array, counts: Array) -> Array:
     total = np.zeros(machine.alive.size, np.uint64)
     for t in range(len(weights)):
         machine.step()
-        for values, weight in zip((machine.x, machine.step_size, machine.prev, machine.gradient), weights[t], strict=True):
+        for values, weight in zip(
+            (machine.x, machine.step_size, machine.prev, machine.gradient), weights[t], strict=True
+        ):
             bits = np.where(values == 0, 0, values).astype(values.dtype).view(f"u{values.dtype.itemsize}")
             bits = np.where(np.isnan(values), bits.dtype.type(0x7FC1), bits).astype(np.uint64)
             mixed = (bits ^ (bits >> np.uint64(29))) * weight
-            total += np.where(counts[t], mixed ^ (mixed >> np.uint64(32)), np.uint64(0)).sum(axis=1, dtype=np.uint64)
+            total += np.where(counts[t], mixed ^ (mixed >> np.uint64(32)), np.uint64(0)).sum(
+                axis=1, dtype=np.uint64
+            )
     return total
 
 
@@ -88,13 +93,16 @@ def figure(claim: str = "irprop-", triples: int = TRIPLES) -> dict[str, Any]:
     rule = RULES[claim]
     cases = catalogue()
     held_out = random_cases(987, dtypes_here(), 400, lambda feature: True)
-    mutants = {
+    mutants: dict[int, list[Changes]] = {
         0: [()],
         1: combinations(rule, 1),
         2: combinations(rule, 2),
         3: random_combinations(rule, 3, triples),
     }
-    seen = {size: signatures(rule, some, [*cases, *random_cases(0, dtypes_here(), 100, _has_all)]) for size, some in mutants.items()}
+    seen = {
+        size: signatures(rule, some, [*cases, *random_cases(0, dtypes_here(), 100, _has_all)])
+        for size, some in mutants.items()
+    }
     held = {size: signatures(rule, some, held_out) for size, some in mutants.items()}
     smaller: dict[int, set[int]] = {}  # for each signature, what its explanations do on the held-out cases
     found: dict[str, Any] = {"claim": claim}
@@ -125,7 +133,13 @@ def blind(claim: str, mutants: Sequence[Changes]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for changes in mutants:
         report = check(mutant(claim, [a.name for a in changes]), claim)
-        listed = [()] if report.agrees else [e.changes for e in report.diagnosis.explanations] if report.diagnosis else []
+        listed = (
+            [()]
+            if report.agrees
+            else [e.changes for e in report.diagnosis.explanations]
+            if report.diagnosis
+            else []
+        )
         if not listed:
             counts["no known deviation"] += 1
         elif frozenset(changes) in {frozenset(c) for c in listed}:
@@ -154,7 +168,10 @@ def strangers(claim: str = "irprop-") -> Counter[str]:
             truth, *others = signatures(rule, [(change,), *listed], held_out).tolist()
             right = set(others) == {truth}
             counts["equal to known deviations" if right else "wrong"] += 1
-            print(f"  {'equal' if right else 'WRONG'}: {name} = {[e.names for e in report.diagnosis.explanations]}", flush=True)
+            print(
+                f"  {'equal' if right else 'WRONG'}: {name} = {[e.names for e in report.diagnosis.explanations]}",
+                flush=True,
+            )
     return counts
 
 

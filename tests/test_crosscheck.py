@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import naive
 import numpy as np
 import pytest
-from benchmarks.unknown_rules import unknown_rules
 
 import rprop_ref
+from benchmarks.unknown_rules import unknown_rules
 from rprop_ref import crosscheck
 from rprop_ref.bits import same_bits
 from rprop_ref.crosscheck import CATALOGUE, RULES, _check, catalogue, check, mutant, profile
@@ -22,7 +24,7 @@ from rprop_ref.crosscheck.observe import expected, observe, trace
 from rprop_ref.crosscheck.runner import Runner
 from rprop_ref.crosscheck.stages import ARITHMETIC, SLOTS, STAGES, changed
 
-
+ROOT = Path(rprop_ref.__file__).parent.parent
 VARIANTS = ("rprop+", "rprop-", "irprop+", "irprop-", "irprop-go")
 FAMILY = [case for case in catalogue(dtypes_here()) if case.steps <= 24]
 
@@ -459,3 +461,28 @@ def test_a_profile_is_known_by_its_deviations(name):
 def test_unknown_profiles():
     with pytest.raises(ValueError, match="unknown profile 'tensorflow'; choose from torch, "):
         profile("tensorflow")
+
+
+# --- the guide ------------------------------------------------------------------------------------------------
+
+
+def test_the_guide_prints_what_it_says():
+    text = (ROOT / "docs" / "crosscheck.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    runner = doctest.DocTestRunner()
+    runner.run(doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "crosscheck.md", "crosscheck.md", 0))
+    assert runner.summarize(verbose=False).attempted > 20
+    assert runner.summarize(verbose=False).failed == 0
+    for row in re.findall(r"^\| `(\{.*?\})`", text, re.M):
+        assert '"op"' in row
+
+
+def test_the_docstring_of_check():
+    tried = doctest.testmod(_check)
+    assert tried.attempted > 4
+    assert tried.failed == 0
+
+
+def test_every_public_name_has_a_docstring_and_is_in_the_guide_or_documented():
+    for name in crosscheck.__all__:
+        assert getattr(crosscheck, name).__doc__ or isinstance(getattr(crosscheck, name), dict)

@@ -3,12 +3,15 @@
     python -m venv old && old/bin/pip install "numpy<2" neurolab
     python -m rprop_ref crosscheck --claim rprop- --cmd "old/bin/python neurolab_client.py"
 
-With the argument "M" it is neurolab's TrainRpropM. What is stepped is the package's own `learn`, on an array instead
-of a network. The protocol is described in docs/crosscheck.md.
+With the argument "M" it is neurolab's TrainRpropM. What is stepped is the package's own `learn`, on an array
+instead of a network. The protocol is described in docs/crosscheck.md.
 """
+
+from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 from neurolab.train.gd import TrainRprop, TrainRpropM
@@ -16,22 +19,23 @@ from neurolab.train.gd import TrainRprop, TrainRpropM
 np.seterr(all="ignore")
 
 
-def numbers(values):
+def numbers(values: list[str]) -> Any:
     return np.array([float.fromhex(v) for v in values])
 
 
-def texts(array):
+def texts(array: Any) -> list[str]:
     return [float(v).hex() for v in array]
 
 
-def answer(question):
-    global rule
+KIND = TrainRpropM if "M" in sys.argv[1:] else TrainRprop
+rule = KIND.__new__(KIND)  # __init__ wants a network
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
     op = question["op"]
     if op == "hello":
         return {"protocol": 1, "name": "neurolab", "dtypes": ["float64"], "lacks": ["maximize"]}
     if op == "new":
-        kind = TrainRpropM if "M" in sys.argv[1:] else TrainRprop
-        rule = kind.__new__(kind)  # __init__ wants a network
         rule.x = numbers(question["x0_hex"])
         rule.rate_dec, rule.rate_inc = numbers(question["etas_hex"])
         rule.rate_min, rule.rate_max = numbers(question["step_sizes_hex"])

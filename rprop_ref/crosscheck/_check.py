@@ -34,7 +34,7 @@ def check(
     diagnosis: bool = True,
     on_divergence: Callable[[Divergence], Any] | None = None,
 ) -> Report:
-    """Compare an implementation of Rprop with the rule it claims to be, to the bit, and name what it does otherwise.
+    """Compare an implementation of Rprop with the rule it claims to be, to the bit, and name what differs.
 
     Parameters
     ----------
@@ -49,11 +49,13 @@ def check(
         The rule. "paper" is the algorithm box of torch's page: no product that underflows, one limit in each
         branch.
     dtypes : sequence of str, optional
-        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones (bfloat16
-        if ml_dtypes is installed).
+        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones
+        (bfloat16 if ml_dtypes is installed).
     without : iterable of str, optional
         What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
-        "none", "set", "save", "lr per coordinate", "same array"; also "prev" and "step_size", to not compare them.
+        "none", "set", "save", "lr per coordinate", "same array" (gradients that are always given in the same
+        array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other than
+        quadratics in two dimensions). Also "prev" and "step_size": then these are not compared.
     random : int, optional
         How many cases are drawn at random, beside those of the catalogue.
     seed : int, optional
@@ -66,7 +68,8 @@ def check(
     Returns
     -------
     Report
-        ``print(report)``; ``report.agrees``, ``report.first_divergence``, ``report.diagnosis``, ``report.to_json()``.
+        ``print(report)``; ``report.agrees``, ``report.first_divergence``, ``report.diagnosis``,
+        ``report.to_json()``.
 
     Raises
     ------
@@ -297,13 +300,13 @@ class _Runs:
 
     def _run_again(self) -> None:
         """Run some failing cases again; differences that come and go explain nothing."""
-        failed = [i for i, d in enumerate(self.found) if d is not None]
+        failed = [i for i, d in enumerate(self.found) if d is not None and d.quantity != "error"]
         special = [i for i in failed if not np.isfinite(self.seen[i].case.g.astype(np.float64)).all()]
         for i in dict.fromkeys((*failed[:AGAIN], *special[:AGAIN])):
             again = observe(self.factory, self.seen[i].case, self.hidden)
             if self.turned and again.case.maximize and again.prev is not None:
                 again.prev = -again.prev
-            if divergence(again, self.seen[i]) is not None:
+            if again.steps < self.seen[i].steps or divergence(again, self.seen[i]) is not None:
                 self.unsteady.add(i)
         if self.unsteady & set(special):
             # What comes of a NaN is not defined; it may have come out the same twice by chance.

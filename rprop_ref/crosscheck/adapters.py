@@ -13,15 +13,13 @@ from .observe import CouldNotRun, Factory
 from .stages import Array
 
 
-def from_torch(optimizer: Any, *, compiled: bool = False, **options: Any) -> Factory:
+def from_torch(optimizer: Any, **options: Any) -> Factory:
     """A factory from a class with the interface of ``torch.optim.Rprop``.
 
     Parameters
     ----------
     optimizer : type
         Called as ``optimizer([parameter], lr=, etas=, step_sizes=, maximize=, **options)``.
-    compiled : bool, optional
-        Run its step through ``torch.compile``.
     **options
         Such as ``foreach=True``.
 
@@ -41,7 +39,6 @@ def from_torch(optimizer: Any, *, compiled: bool = False, **options: Any) -> Fac
             optimizer,
             x0,
             {**options, "lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize},
-            compiled,
         )
 
     return factory
@@ -50,18 +47,13 @@ def from_torch(optimizer: Any, *, compiled: bool = False, **options: Any) -> Fac
 class _Torch:
     accepts_none = True
 
-    def __init__(self, optimizer: Any, x0: Array, setting: dict[str, Any], compiled: bool) -> None:
+    def __init__(self, optimizer: Any, x0: Array, setting: dict[str, Any]) -> None:
         self.parameter = _tensor(x0.copy()).requires_grad_()
         self.optimizer = optimizer([self.parameter], **setting)
-        self._step = self.optimizer.step
-        if compiled:
-            import torch
-
-            self._step = torch.compile(self.optimizer.step)
 
     def step(self, grad: Array | None, loss: float | None = None) -> Array:
         self.parameter.grad = None if grad is None else _tensor(grad)
-        self._step()
+        self.optimizer.step()
         return _array(self.parameter)
 
     @property
@@ -89,6 +81,51 @@ class _Torch:
 
     def load(self, state: Any) -> None:
         self.optimizer.load_state_dict(state)
+
+
+def from_compiled_torch() -> Factory:
+    """A factory from torch's functional ``rprop`` through ``torch.compile``.
+
+    It is compiled anew for other etas, limits and `maximize`, which takes seconds; leave these out with
+    ``without=["etas", "step_sizes", "lr outside step_sizes", "maximize"]``.
+    """
+    import torch
+    from torch.optim.rprop import rprop
+
+    compiled = torch.compile(rprop, dynamic=True)
+
+    def factory(x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _CompiledTorch:
+        constants = {
+            "etaminus": etas[0],
+            "etaplus": etas[1],
+            "step_size_min": step_sizes[0],
+            "step_size_max": step_sizes[1],
+        }
+        return _CompiledTorch(compiled, x0, lr, {**constants, "maximize": maximize, "foreach": False})
+
+    return factory
+
+
+class _CompiledTorch:
+    def __init__(self, rprop: Any, x0: Array, lr: float, options: dict[str, Any]) -> None:
+        import torch
+
+        self._rprop, self._options = rprop, options
+        self._x = _tensor(x0.copy())
+        self._prev, self._size = torch.zeros_like(self._x), torch.full_like(self._x, lr)
+        self._steps = torch.zeros(())
+
+    def step(self, grad: Array, loss: float | None = None) -> Array:
+        self._rprop([self._x], [_tensor(grad)], [self._prev], [self._size], [self._steps], **self._options)
+        return _array(self._x)
+
+    @property
+    def step_size(self) -> Array:
+        return _array(self._size)
+
+    @property
+    def prev(self) -> Array:
+        return _array(self._prev)
 
 
 def _tensor(array: Array) -> Any:
@@ -181,8 +218,8 @@ def from_paddle(optimizer: Any) -> Factory:
     Parameters
     ----------
     optimizer : type
-        Called as ``optimizer(learning_rate=, learning_rate_range=, etas=, parameters=)``. Gradients are negated under
-        `maximize` by the factory.
+        Called as ``optimizer(learning_rate=, learning_rate_range=, etas=, parameters=)``. Gradients are negated
+        under `maximize` by the factory.
     """
 
     def factory(x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _Paddle:
@@ -253,7 +290,8 @@ class _Pints:
 def from_opencv() -> Factory:
     """A factory from the RPROP training of OpenCV's ``ANN_MLP``: a network of one linear neuron.
 
-    Its gradients cannot be chosen, and a training that is continued starts anew. So each step trains once more from
+    Its gradients cannot be chosen, and a training that is continued starts anew. So each step trains once more
+    from
     the start, one iteration longer, towards the minimum of a quadratic in two dimensions (weight and bias). Use
     ``check(from_opencv(), dtypes=["float64"], without=["scripts", "maximize"])``.
     """

@@ -1,8 +1,8 @@
 """What an implementation is tried on: scripts of gradients, each there for a reason, and objectives.
 
-A **script** is the sequence of gradients that one coordinate gets, whatever it does. Coordinates are independent in
-every rule, so a case puts many scripts side by side, one per coordinate, under one setting of hyperparameters. That
-is also what makes the search for an explanation fast: all cases of a dtype are one array.
+A **script** is the sequence of gradients that one coordinate gets, whatever it does. Coordinates are independent
+in every rule, so a case puts many scripts side by side, one per coordinate, under one setting of hyperparameters.
+That is also what makes the search for an explanation fast: all cases of a dtype are one array.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def dtype_named(name: str) -> np.dtype[Any]:
     if name == "bfloat16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
+        kind: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return kind
     return np.dtype(name)
 
 
@@ -61,7 +62,8 @@ class Quadratic:
 
     def gradient(self, x: Array) -> Array:
         """Its gradient at each row of x."""
-        return self.c * (x - self.a)
+        gradient: Array = self.c * (x - self.a)
+        return gradient
 
     def __str__(self) -> str:
         return f"c * (x - a), c = {_list(self.c)}, a = {_list(self.a)}"
@@ -158,7 +160,11 @@ class Case:
             columns = slice(coordinate - coordinate % 2, coordinate - coordinate % 2 + 2)
         lr = self.lr[columns] if isinstance(self.lr, np.ndarray) else self.lr
         picked = replace(
-            self, g=self.g[:, columns], x0=self.x0[columns], lr=lr, scripts=self.scripts[coordinate : coordinate + 1]
+            self,
+            g=self.g[:, columns],
+            x0=self.x0[columns],
+            lr=lr,
+            scripts=self.scripts[coordinate : coordinate + 1],
         )
         return picked._shortened(steps)
 
@@ -287,7 +293,9 @@ class _Maker:
             )
         )
 
-    def close(self, name: str, reason: str, objective: Any, x0: Sequence[float], steps: int, **setting: Any) -> None:
+    def close(
+        self, name: str, reason: str, objective: Any, x0: Sequence[float], steps: int, **setting: Any
+    ) -> None:
         """A case whose gradients depend on where the implementation goes."""
         g = np.zeros((steps, len(x0)), self.kind)
         loss = tuple(_LOSSES[t % len(_LOSSES)] for t in range(steps))
@@ -313,8 +321,8 @@ def catalogue(dtypes: Sequence[str] | None = None) -> list[Case]:
     Parameters
     ----------
     dtypes : sequence of str, optional
-        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones, bfloat16
-        if ml_dtypes is installed.
+        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones,
+        bfloat16 if ml_dtypes is installed.
     """
     found: list[Case] = []
     for name in dtypes_here() if dtypes is None else dtypes:
@@ -458,24 +466,30 @@ def _losses(make: _Maker) -> None:
         ("loss with NaN", (2, 3, nan, nan, 1, 3, nan, 2, 1, nan, 4, nan)),
     ):
         needs = ["nan"] if "NaN" in name else []
-        make.add(name, "taking a move back may depend on the loss", scripts, loss=[float(v) for v in loss], needs=needs)
+        make.add(
+            name, "taking a move back may depend on the loss", scripts, loss=[float(v) for v in loss], needs=needs
+        )
     make.add("loss under maximize", "better means higher", scripts, loss=_LOSSES, maximize=True)
 
 
 def _use(make: _Maker) -> None:
     """The ways in which an optimizer is used beside being stepped."""
-    make.add("one gradient array", "the caller fills the same array at every step", needs=["same array"], reused=True)
+    make.add(
+        "one gradient array", "the caller fills the same array at every step", needs=["same array"], reused=True
+    )
     make.add("missing gradients", "None is not zero", needs=["none"], none=frozenset([1, 4, 5, 8]))
     make.add("a missing gradient first", "None is not zero", needs=["none"], none=frozenset([0, 3]))
     make.add("lr set anew", "lr is read once", needs=["set"], edits={3: {"lr": 0.4}, 7: {"lr": 0.01}})
     make.add("etas set anew", "later etas hold", needs=["set"], edits={3: {"etas": (0.3, 1.7)}})
     make.add("limits set anew", "later limits hold, also on neutral steps", needs=["set"],
              edits={2: {"step_sizes": (0.2, 0.25)}, 7: {"step_sizes": (1e-6, 0.02)}})  # fmt: skip
-    for steps in ((2,), (1, 4), (3, 6, 7)):
-        make.add(f"resumed before step {', '.join(str(t + 1) for t in steps)}", "everything is saved", needs=["save"],
-                 resumed=frozenset(steps), loss=(1, 2, 3, 4, 3, 4, 5, 6, 5, 6, 7, 8))  # fmt: skip
+    for steps in ((2,), (1, 4), (3, 6, 7), (5, 8, 9, 10)):
+        make.add(f"resumed before step {', '.join(str(t + 1) for t in steps)}", "everything is saved",
+                 needs=["save"], resumed=frozenset(steps), loss=(1, 2, 3, 4, 3, 4, 5, 6, 5, 6, 7, 8))  # fmt: skip
     n = len(_BASICS)
-    make.add("lr per coordinate", "first steps of their own", needs=["lr per coordinate"], lr=np.arange(1, n + 1) / 16)
+    make.add(
+        "lr per coordinate", "first steps of their own", needs=["lr per coordinate"], lr=np.arange(1, n + 1) / 16
+    )
 
 
 def _objectives(make: _Maker) -> None:
@@ -487,7 +501,11 @@ def _objectives(make: _Maker) -> None:
     for name, reason, setting in (
         ("two dimensions", "a run that can be made by a network of one neuron", {}),
         ("two dimensions, large steps", "first steps above the limit", {"lr": 2.0, "step_sizes": (1e-6, 0.47)}),
-        ("two dimensions, small steps", "first steps under the limit", {"lr": 2.0**-6, "step_sizes": (0.0625, 50.0)}),
+        (
+            "two dimensions, small steps",
+            "first steps under the limit",
+            {"lr": 2.0**-6, "step_sizes": (0.0625, 50.0)},
+        ),
         ("two dimensions, lower limit", "steps that shrink to the limit", {"step_sizes": (0.04, 0.15)}),
         ("two dimensions, other factors", "factors that are not the usual ones", {"lr": 0.07, "etas": (0.3, 1.7)}),
     ):
@@ -495,7 +513,9 @@ def _objectives(make: _Maker) -> None:
     target = Quadratic(np.array([1, 1]).astype(kind), np.array([0.5, 0.625]).astype(kind))
     make.close("two dimensions, a gradient of zero", "arriving exactly", target, [0.0, 0.0], 16,
                lr=0.125, etas=(0.5, 2.0))  # fmt: skip
-    make.close("Rosenbrock's function", "a run with gradients of every size", Rosenbrock(), [-1.2, 1.0], 60, lr=0.01)
+    make.close(
+        "Rosenbrock's function", "a run with gradients of every size", Rosenbrock(), [-1.2, 1.0], 60, lr=0.01
+    )
 
 
 # --- at random ------------------------------------------------------------------------------------------------

@@ -28,21 +28,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "factory", nargs="?", metavar="MODULE:FACTORY", help="a Python factory(x0, *, lr, etas, step_sizes, maximize)"
+        "factory",
+        nargs="?",
+        metavar="MODULE:FACTORY",
+        help="a Python factory(x0, *, lr, etas, step_sizes, maximize)",
     )
     what.add_argument("--cmd", metavar="COMMAND", help="a program that speaks JSON lines (docs/crosscheck.md)")
-    what.add_argument("--profile", choices=sorted(PROFILES), help="a published implementation, as it is known here")
+    what.add_argument(
+        "--profile", choices=sorted(PROFILES), help="a published implementation, as it is known here"
+    )
     what.add_argument("--export", metavar="DIR", help="write conformance vectors, and run nothing")
     parser.add_argument("--claim", choices=list(RULES), default="irprop-", help="the rule (default: irprop-)")
     parser.add_argument("--dtypes", type=_list, metavar="A,B", help=f"of {', '.join((*REALS, *COMPLEX))}")
     parser.add_argument(
         "--without", type=_list, default=(), metavar="A,B", help="what it does not have: maximize, nan, prev ..."
     )
-    parser.add_argument("--ulps", type=float, default=0, metavar="K", help="accept rounding that differs by K ulps")
-    parser.add_argument("--random", type=int, default=100, metavar="N", help="cases drawn at random (default: 100)")
+    parser.add_argument(
+        "--ulps", type=float, default=0, metavar="K", help="accept rounding that differs by K ulps"
+    )
+    parser.add_argument(
+        "--random", type=int, default=100, metavar="N", help="cases drawn at random (default: 100)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="for these")
-    parser.add_argument("--timeout", type=float, default=10, metavar="S", help="seconds an answer may take, with --cmd")
-    parser.add_argument("--like", action="store_true", help="also say which published implementations behave like it")
+    parser.add_argument(
+        "--timeout", type=float, default=10, metavar="S", help="seconds an answer may take, with --cmd"
+    )
+    parser.add_argument(
+        "--like", action="store_true", help="also say which published implementations behave like it"
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print the report as JSON")
     output.add_argument("--html", action="store_true", help="print the report as HTML")

@@ -64,7 +64,9 @@ def _half_lr_directly(s):
 
 
 def _as_numpy(s):
-    return tuple((a.astype(np.float32) if s.dtype.name == "bfloat16" else a).astype(s.dtype) for a in _raw_constants(s))
+    return tuple(
+        (a.astype(np.float32) if s.dtype.name == "bfloat16" else a).astype(s.dtype) for a in _raw_constants(s)
+    )
 
 
 def _raw_constants(s):
@@ -76,7 +78,7 @@ def _nearest(a, dtype):
     if dtype.name != "bfloat16":
         return a.astype(dtype)
     single = a.astype(np.float32)
-    # Where rounding to float32 has landed half way between two bfloat16, one float32 towards `a` decides as a does.
+    # Where rounding to float32 has landed half way between two bfloat16, the next float32 decides as `a` does.
     half_way = (single.view(np.uint32) & 0xFFFF) == 0x8000
     towards = np.nextafter(single, np.where(a > single, np.inf, -np.inf).astype(np.float32))
     return np.where(half_way & (a != single), towards, single).astype(dtype)
@@ -525,7 +527,8 @@ def _go_on(s):
 
 
 def _halt_at_zero(s):
-    resting = np.logical_and.reduceat(np.broadcast_to(s.new_prev == s.zero, s.g.shape), s.starts, axis=1)
+    kept = np.where(s.skipped, s.memory, s.new_prev)
+    resting = np.logical_and.reduceat(kept == s.zero, s.starts, axis=1)
     return resting[:, s.case]
 
 
@@ -573,16 +576,20 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Round constants to the parameter's dtype, 16-bit ones by way of float32.", _through_single),
         a("constants rounded once", "constants", "16-bit constants are rounded once, not by way of float32.",
           "Round constants directly to the parameter's dtype.", _directly),
-        a("float16 lr rounded once", "constants", "A float16 lr is rounded once, other 16-bit constants by way of float32.",
+        a("float16 lr rounded once", "constants",
+          "A float16 lr is rounded once, other 16-bit constants by way of float32.",
           "Round a float16 lr directly, other 16-bit constants by way of float32.", _half_lr_directly,
           ("optax",)),
         a("float16 constants rounded once", "constants",
           "float16 constants are rounded once, bfloat16 ones by way of float32.",
-          "Round float16 constants directly, bfloat16 ones by way of float32.", _as_numpy, ("NumPy with ml_dtypes",)),
+          "Round float16 constants directly, bfloat16 ones by way of float32.", _as_numpy,
+          ("NumPy with ml_dtypes",)),
         # --- sense
-        a("skips missing gradients", "skip", "A missing gradient (None) leaves the coordinate and its state alone.",
+        a("skips missing gradients", "skip",
+          "A missing gradient (None) leaves the coordinate and its state alone.",
           "Skip coordinates without a gradient altogether: their memory survives.", _skip_none),
-        a("missing gradient is zero", "skip", "A missing gradient counts as a gradient of zero, which clears the memory.",
+        a("missing gradient is zero", "skip",
+          "A missing gradient counts as a gradient of zero, which clears the memory.",
           "Treat None like a gradient of zero.", _skip_nothing),
         a("skips NaN gradients", "skip", "A NaN gradient is skipped: memory and step size stay as they were.",
           "Skip coordinates whose gradient is NaN.", _skip_nan, ("Accord",)),
@@ -616,7 +623,8 @@ def _catalogue() -> tuple[Alternative, ...]:
         a("memory starts as the first gradient", "start",
           "The first gradient is compared with itself, so the first move is eta+ times the first step size.",
           "Start with the first gradient as the stored one.", _first_gradient, ("PINTS", "trainrp")),
-        a("product in the dtype", "product", "Compares by the product of the two gradients, which may underflow to 0.",
+        a("product in the dtype", "product",
+          "Compares by the product of the two gradients, which may underflow to 0.",
           "Multiply the two gradients in the parameter's dtype.", _product, ("torch", "optax", "Paddle")),
         a("signs compared", "product", "Compares the signs of the two gradients, so no product underflows.",
           "Multiply the signs of the two gradients instead of the gradients.", _signs, ("Shark", "OpenCV")),
@@ -633,7 +641,8 @@ def _catalogue() -> tuple[Alternative, ...]:
         a("negative agreement is missed", "agreement", "Two negative gradients in a row do not let the step grow.",
           "Ignore agreement of negative gradients.", _falling_agreement_unseen),
         # --- factor
-        a("zero and NaN are neutral", "factor", "The step size changes only where the product is positive or negative.",
+        a("zero and NaN are neutral", "factor",
+          "The step size changes only where the product is positive or negative.",
           "Grow if the product is > 0, shrink if it is < 0, and otherwise leave the step size alone.", _factor),
         a("a zero product grows", "factor", "A zero product counts as agreement, also at the first step.",
           "Grow where the product is >= 0.", _zero_grows),
@@ -642,9 +651,11 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Grow where the product is >= 0, but not at the first step.", _zero_grows_later),
         a("a zero product shrinks", "factor", "A zero product lets the step shrink, also at the first step.",
           "Shrink where the product is <= 0.", _zero_shrinks),
-        a("a NaN product shrinks", "factor", "What is neither > 0 nor == 0 shrinks: NaN, and an infinite first gradient.",
+        a("a NaN product shrinks", "factor",
+          "What is neither > 0 nor == 0 shrinks: NaN, and an infinite first gradient.",
           "Shrink where the product is neither > 0 nor == 0.", _nan_shrinks, ("optax",)),
-        a("a NaN product grows", "factor", "What is neither < 0 nor == 0 grows: NaN, and an infinite first gradient.",
+        a("a NaN product grows", "factor",
+          "What is neither < 0 nor == 0 grows: NaN, and an infinite first gradient.",
           "Grow where the product is neither < 0 nor == 0.", _nan_grows),
         a("steps never grow", "factor", "Agreement does not let the step grow.",
           "Leave the step size alone where the product is > 0.", _only_shrinks),
@@ -655,7 +666,8 @@ def _catalogue() -> tuple[Alternative, ...]:
         a("a NaN product makes the step the smallest", "mend",
           "The factor is a sum over three masks, none of which holds for NaN, so that it is 0.",
           "Let the factor be 0 where the product is NaN.", _nan_to_zero),
-        a("flip found by the factor", "flip", "A flip is where the factor equals eta-; if eta- rounds to 1, everywhere.",
+        a("flip found by the factor", "flip",
+          "A flip is where the factor equals eta-; if eta- rounds to 1, everywhere.",
           "Take for a flip where the factor equals eta-.", _flip_by_factor, ("torch", "TorchSharp", "MindSpore")),
         a("flip found by the sign", "flip", "A flip is where the product is negative.",
           "Take for a flip where the product is < 0.", _flip_by_sign),
@@ -690,7 +702,8 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Do not clamp at the first step.", _clamp_not_first),
         a("clamped before scaling", "clamp", "The limits act on the old step size, before eta+ or eta-.",
           "Clamp the old step size, then multiply.", _clamp_first),
-        a("only the move is clamped", "clamp", "The stored step size runs past the limits; only the move obeys them.",
+        a("only the move is clamped", "clamp",
+          "The stored step size runs past the limits; only the move obeys them.",
           "Clamp the move and not the stored step size.", _clamp_move_only),
         a("no lower limit", "clamp", "Steps may become as small as they like.",
           "Drop the lower limit.", _no_low, ("trainrp",)),
@@ -722,8 +735,10 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Let the sign of 0 be -1.", _zero_is_negative),
         a("rests at a flip", "action", "Makes no move at a change of sign (adds 0 times the step).",
           "Set the gradient to zero at a change of sign, then move as always.", _rest,
-          ("torch", "torch7", "Paddle", "MindSpore", "SNNS", "Optimisers.jl", "PINTS", "libgp", "limbo", "Korali")),
-        a("stays at a flip", "action", "Makes no move at a change of sign; differs from resting only if a step is infinite.",
+          ("torch", "torch7", "Paddle", "MindSpore", "SNNS", "Optimisers.jl", "PINTS", "libgp", "limbo",
+          "Korali")),
+        a("stays at a flip", "action",
+          "Makes no move at a change of sign; differs from resting only if a step is infinite.",
           "Leave the coordinate alone at a change of sign.", _stay),
         a("moves on at a flip", "action", "Moves by the step that has just shrunk at a change of sign.",
           "Move at a change of sign, too.", _go, ("Shark", "OpenCV", "darch", "treeano", "neurolab", "trainrp")),
@@ -744,7 +759,8 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Takes a step back by the old step size, then one forth by the new one.",
           "Step along the new gradient by the old step size, then against it by the new one.", _back_and_forth,
           ("neurolab's TrainRpropM",)),
-        a("last move lost on resume", "undo", "The last move is not part of what is saved, so it cannot be taken back.",
+        a("last move lost on resume", "undo",
+          "The last move is not part of what is saved, so it cannot be taken back.",
           "Leave the last move out of the saved state.", _move_not_saved),
         a("moves by the new step size", "length", "The step size is adapted first, and then used.",
           "Adapt the step size before the move.", _new_size),
@@ -752,7 +768,8 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Move first, then adapt the step size.", _old_size),
         a("moves by sign times step", "displace", "Moves by the sign of the gradient times the step size.",
           "Move by sign times step size.", _sign_times_size),
-        a("no move at zero", "displace", "Where the sign is 0 there is no move, even if the step is infinite (0 * inf).",
+        a("no move at zero", "displace",
+          "Where the sign is 0 there is no move, even if the step is infinite (0 * inf).",
           "Choose the move by cases instead of multiplying by the sign.", _nonzero_sign_times_size),
         a("moves by gradient times step", "displace", "The magnitude of the gradient leaks into the move.",
           "Multiply the step size by the gradient instead of its sign.", _gradient_times_size),
@@ -778,7 +795,8 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Leave the memory alone at a change of sign.", _older),
         a("zero is remembered", "memory", "A zero gradient is stored, so that the next step is neutral.",
           "Store every gradient, zeros and NaN included.", _remember),
-        a("zero leaves the memory", "memory", "A zero gradient leaves the memory alone, so that steps grow over it.",
+        a("zero leaves the memory", "memory",
+          "A zero gradient leaves the memory alone, so that steps grow over it.",
           "Do not store gradients of zero.", _remember_unless_zero),
         a("NaN leaves the memory", "memory", "A NaN gradient leaves the memory alone, so that steps grow over it.",
           "Do not store gradients that are NaN.", _remember_unless_nan),
@@ -801,7 +819,8 @@ def _catalogue() -> tuple[Alternative, ...]:
         a("computed in float32", ARITHMETIC, "float64 parameters are stepped in float32.",
           "Convert float64 to float32.", Arithmetic(_narrowed, _narrowed), ("MindSpore",)),
         a("computed in double", ARITHMETIC,
-          "A step is computed in double precision with constants that are not rounded, and its results are rounded.",
+          "A step is computed in double precision with constants that are not rounded, and its results are "
+          "rounded.",
           "Compute each step in double precision, and round its results.",
           Arithmetic(_to_double, _same, exact_constants=True)),
         a("computed in double, constants rounded", ARITHMETIC,
@@ -812,11 +831,13 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Keep parameters and state in double precision.",
           Arithmetic(_to_double, _to_double, exact_constants=True)),
         a("16 bits computed in float32", ARITHMETIC,
-          "A step of 16-bit parameters is computed in float32, with constants in float32, and its results are rounded.",
+          "A step of 16-bit parameters is computed in float32, with constants in float32, and its results are "
+          "rounded.",
           "Compute each step of 16-bit parameters in float32, and round its results.",
           Arithmetic(_half_to_single, _same, exact_constants=True)),
         a("16 bits computed in float32, constants rounded", ARITHMETIC,
-          "A step of 16-bit parameters is computed in float32 with rounded constants, and its results are rounded.",
+          "A step of 16-bit parameters is computed in float32 with rounded constants, and its results are "
+          "rounded.",
           "Round the constants to 16 bits, compute each step in float32, and round its results.",
           Arithmetic(_half_to_single, _same)),
         a("16 bits kept in float32", ARITHMETIC, "16-bit parameters and their state are kept in float32.",

@@ -97,7 +97,8 @@ class _Piece:
         values, counts = self.seen[quantity]
         if not counts[t].any():
             return np.ones((machine.alive.size, machine.batch.size), bool)
-        return same(quantity, getattr(machine, quantity), values[t], signs=self.signs) | ~counts[t]
+        agrees: Array = same(quantity, getattr(machine, quantity), values[t], signs=self.signs) | ~counts[t]
+        return agrees
 
 
 def _piece(trajectories: Sequence[Trajectory], quantities: Sequence[str], signs: bool) -> _Piece:
@@ -182,7 +183,7 @@ class Search:
             machine = Machine(rule, some, piece.batch)
             for t in range(piece.batch.steps):
                 machine.step()
-                machine.keep(piece.matches(machine, t).all(axis=1))
+                machine.keep(np.logical_and.reduce(piece.matches(machine, t), axis=1))
                 if not machine.alive.size:
                     break
             kept += [some[i] for i in machine.alive]
@@ -256,14 +257,14 @@ class Search:
     @staticmethod
     def _score(machine: Machine, piece: _Piece) -> Array:
         shape = (machine.alive.size, piece.batch.size)
-        # Each quantity counts by itself: two deviations may have to come together before a step is right as a whole.
+        # Each quantity counts by itself: two deviations may have to meet before a step is right as a whole.
         alive = {quantity: np.ones(shape, bool) for quantity in piece.seen}
         reached = np.zeros(shape)
         for t in range(piece.batch.steps):
             machine.step()
-            for quantity, rows in alive.items():
-                rows &= piece.matches_in(quantity, machine, t)
-                reached += rows & (t < piece.steps)
+            for quantity in alive:
+                alive[quantity] &= piece.matches_in(quantity, machine, t)
+                reached += alive[quantity] & (t < piece.steps)
         whole = np.logical_and.reduce(list(alive.values())).sum(axis=1)
         return np.stack([whole, (reached / (len(alive) * np.maximum(piece.steps, 1))).sum(axis=1)], axis=1)
 
@@ -353,29 +354,35 @@ def _beam(search: Search, rule: Rule) -> list[Changes]:
             return best
 
 
-def _grown(
-    search: Search, rule: Rule, best: list[Changes], pieces: list[_Piece]
-) -> tuple[list[Changes], bool]:
+def _grown(search: Search, rule: Rule, best: list[Changes], pieces: list[_Piece]) -> tuple[list[Changes], bool]:
     """Larger combinations that reproduce more of these pieces, and whether the first reproduces all of them."""
     perfect = 2 * sum(p.batch.size for p in pieces)
     known = {frozenset(c): float(v) for c, v in zip(best, search.scores(best, pieces).sum(axis=1), strict=True)}
     named = {frozenset(c): c for c in best}
     top = max(known.values())
+    single = tuple((a,) for a in alternatives(rule))
+    additions: tuple[Changes, ...] = single
     while top < perfect and max(len(c) for c in best) < LONGEST:
         grown = {}
-        for changes in best:
-            for a in alternatives(rule):
-                larger = (*(c for c in changes if c.slot != a.slot), a)
+        for changes in best if additions is single else best[:1]:
+            for added in additions:
+                taken = {a.slot for a in added}
+                larger = (*(c for c in changes if c.slot not in taken), *added)
                 if frozenset(larger) not in known:
                     grown[frozenset(larger)] = larger
         candidates = list(grown.values())
         values = search.scores(candidates, pieces).sum(axis=1) if candidates else np.zeros(0)
         known.update((frozenset(c), float(v)) for c, v in zip(candidates, values, strict=True))
         named.update(grown)
-        if values.max(initial=0) <= top:
+        if values.max(initial=0) > top:
+            top = float(values.max())
+            additions = single
+        elif additions is single:
+            # None helps alone; but one may have to make room for another.
+            additions = _combinations(rule, 2)
+        else:
             break
-        top = float(values.max())
-        best = [named[key] for key in sorted(known, key=lambda key: -known[key])[:BEAM]]
+        best = [named[key] for key in sorted(known, key=lambda key: (-known[key], len(key)))[:BEAM]]
     best = [named[key] for key in sorted(known, key=lambda key: (-known[key], len(key)))[: 2 * BEAM]]
     return best, top >= perfect
 

@@ -20,7 +20,7 @@ Factory = Callable[..., Any]
 QUANTITIES = ("x", "step_size", "prev", "gradient")
 
 
-class CouldNotRun(Exception):
+class CouldNotRun(Exception):  # noqa: N818 - it says what happened
     """The implementation failed, or answered with something that is no answer."""
 
 
@@ -106,7 +106,9 @@ def observe(factory: Factory, case: Case, without: frozenset[str] = frozenset())
     run = _Run(factory, case, without)
     error = None
     try:
-        run.all_steps()
+        # Products overflow here, and NaNs are given, on purpose: no reason for NumPy to warn.
+        with np.errstate(all="ignore"):
+            run.all_steps()
     except CouldNotRun as failure:
         error = str(failure)
     except Exception as failure:
@@ -329,6 +331,8 @@ def ulps(wanted: Trajectory, got: Trajectory, quantity: str) -> Array:
 
 
 def _unit(size: Array, kind: np.dtype[Any]) -> Array:
-    bits, lowest = {"float64": (52, -1074), "float32": (23, -149), "float16": (10, -24), "bfloat16": (7, -133)}[kind.name]
+    bits, lowest = {"float64": (52, -1074), "float32": (23, -149), "float16": (10, -24), "bfloat16": (7, -133)}[
+        kind.name
+    ]
     exponent = np.frexp(size)[1] - 1
     return np.ldexp(1.0, np.maximum(np.where(size == 0, lowest, exponent - bits), lowest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import shlex
@@ -156,10 +157,8 @@ class Program:
         process = self._process
         assert process is not None
         if process.poll() is None and "ended" in text:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                pass
         status = process.poll()
         process.kill()
         self._errors.seek(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,8 @@ def _smaller(case: Case, found: Divergence) -> Iterator[Case]:
         yield replace(case, x0=np.zeros_like(case.x0))
     for setting, plainest in (("lr", 0.1), ("etas", (0.5, 1.2)), ("step_sizes", (1e-6, 50.0))):
         if isinstance(case.lr, np.ndarray) or getattr(case, setting) != plainest:
-            yield replace(case, **{setting: plainest})
+            changes: dict[str, Any] = {setting: plainest}
+            yield replace(case, **changes)
     if case.dtype not in COMPLEX:
         for t in range(case.steps):
             for simple in (0, 1, -1):

@@ -318,7 +318,9 @@ class Machine:
         """Only arithmetic flushes; what is merely kept or chosen stays as it is."""
         if slot == "scale":
             base, same = values["base"], values["factor"] == values["one"]
-            return np.where(same, result, np.where(base == self._flushed(base), self._flushed(result), values["zero"]))
+            return np.where(
+                same, result, np.where(base == self._flushed(base), self._flushed(result), values["zero"])
+            )
         return self._flushed(result) if slot in _ARITHMETIC_SLOTS else result
 
     def _flushed(self, a: Array) -> Array:
@@ -359,9 +361,7 @@ class Machine:
                 results = [np.array(np.broadcast_to(a, shape)) for a in results]
                 for alternative, rows in overrides:
                     others = alternative.function(_Known(values, rows))
-                    for result, other in zip(
-                        results, others if len(slot.outputs) > 1 else (others,), strict=True
-                    ):
+                    for result, other in zip(results, others if len(slot.outputs) > 1 else (others,), strict=True):
                         result[rows] = other
             for name, result in zip(slot.outputs, results, strict=True):
                 values[name] = self._flushed_result(slot.name, result, values) if self._flush else result
@@ -407,7 +407,7 @@ class Machine:
         self._evaluate(values, SLOTS[CONSTANT_SLOTS:])
         out = values["skipped"] | state["stopped"]
 
-        def after(name: str, value: Array) -> Array:
+        def after(name: str, value: Any) -> Array:
             return np.where(out, state[name], value)
 
         loss = batch.loss[t][None, :]

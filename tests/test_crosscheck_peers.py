@@ -1,0 +1,186 @@
+"""The referee and the real packages: what is wrong with each is found, not looked up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rprop_ref
+from rprop_ref.crosscheck import adapters, check, closest_profiles, profile
+from rprop_ref.crosscheck.cases import dtypes_here
+from rprop_ref.crosscheck.deviations import RULES, differences
+from rprop_ref.crosscheck.stages import changed
+
+pytestmark = pytest.mark.peers
+
+EVERY = [*dtypes_here(), "complex64", "complex128"]
+
+
+def names(report):
+    assert report.diagnosis is not None, str(report)
+    assert report.diagnosis.complete, str(report)
+    return [set(e.names) for e in report.diagnosis.explanations]
+
+
+def behaves_as(name, report):
+    """Whether the explanation found makes the rule that the profile is."""
+    known = profile(name)
+    claim = RULES[report.claim]
+    return {
+        a.name
+        for e in report.diagnosis.explanations
+        for a in differences(known.full_rule, changed(claim, e.changes))
+    }
+
+
+# --- torch ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+def test_torch_agrees_in_every_dtype_and_flag(foreach):
+    torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
+    report = check(adapters.from_torch(torch.optim.Rprop, foreach=foreach), dtypes=EVERY)
+    assert report.agrees, str(report)
+    assert report.compared == ("x", "step_size", "prev", "gradient")
+    assert set(report.left_out) == {"lr per coordinate"}
+
+
+def test_torch_against_the_box_on_its_own_page():
+    torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
+    report = check(adapters.from_torch(torch.optim.Rprop), "paper")
+    assert names(report) == [
+        {
+            "product in the dtype",  # it may underflow
+            "flip found by the factor",  # an eta- that rounds to 1 is a flip on every neutral step
+            "NaN has no sign",
+            "clamped always",  # lr outside step_sizes
+        }
+    ]
+
+
+def test_our_class_through_the_same_adapter():
+    """`from_torch` takes whatever has torch's interface and torch's parameters."""
+    torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
+
+    class Doubled(torch.optim.Rprop):
+        def step(self, closure=None):
+            super().step()
+            super().step()
+
+    report = check(adapters.from_torch(Doubled), dtypes=["float64"], random=10)
+    assert report.verdict == "a different rule"
+    assert report.diagnosis.explanations == []
+
+
+@pytest.mark.referee
+@pytest.mark.filterwarnings("ignore")  # those of the compiler
+def test_torch_compiled_computes_16_bits_in_float32():
+    torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
+    if not hasattr(torch, "compile"):
+        pytest.skip("this torch does not compile")
+    factory = adapters.from_compiled_torch()
+    without = ["etas", "step_sizes", "lr outside step_sizes", "maximize"]
+    report = check(factory, dtypes=["float64", "float32"], without=without)
+    assert report.agrees, str(report)
+    report = check(factory, dtypes=["float32", "float16"], without=without)
+    assert {"16 bits computed in float32, constants rounded"} in names(report)
+
+
+# --- the others -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.referee
+def test_optax_is_one_step_late():
+    jax = pytest.importorskip("jax", reason="needs the extra 'referee'")
+    optax = pytest.importorskip("optax", reason="needs the extra 'referee'")
+    jax.config.update("jax_enable_x64", True)
+    factory = adapters.from_optax(optax.rprop)
+    report = check(factory)
+    assert names(report) == [
+        {
+            "one step late",
+            "stores the move",
+            "not clamped when neutral",
+            "a NaN product shrinks",
+            "NaN poisons",
+            "flip found by the sign",
+            "an eta- of 0 counts",
+            "float16 lr rounded once",
+            "subnormals flushed",
+        }
+    ]
+    assert behaves_as("optax-0.2.8", report) == set()
+    assert closest_profiles(factory, dtypes=["float32"])[0][0] == "optax-0.2.8"
+
+
+@pytest.mark.referee
+def test_paddle_reads_uninitialised_memory_where_the_product_is_nan():
+    paddle = pytest.importorskip("paddle", reason="needs the extra 'referee'")
+    report = check(adapters.from_paddle(paddle.optimizer.Rprop), dtypes=["float64", "float32"])
+    assert names(report) == [{"flip found by the sign", "an eta- of 0 counts"}]
+    assert "0.0 < learning_rate_range[0] <= learning_rate <= learning_rate_range[1]" in report.refused[0]
+    assert any(name.startswith("NaN gradients") for name in report.unsteady)
+    with_numbers = check(
+        adapters.from_paddle(paddle.optimizer.Rprop),
+        dtypes=["float64"],
+        without=["nan", "inf", "lr outside step_sizes"],
+    )
+    assert with_numbers.agrees, str(with_numbers)
+
+
+@pytest.mark.referee
+def test_pints_starts_with_the_first_gradient_and_writes_to_it():
+    pints = pytest.importorskip("pints", reason="needs the extra 'referee'")
+    with np.errstate(all="ignore"):
+        report = check(
+            adapters.from_pints(pints.IRPropMin),
+            dtypes=["float64"],
+            without=["etas", "maximize", "lr outside step_sizes"],
+        )
+    assert {
+        "memory starts as the first gradient",
+        "memory is the caller's array",
+        "writes zeros into the gradient",
+        "NaN poisons",
+    } in names(report)
+    # Without maximize, one more way of writing to the gradient cannot be told apart.
+    assert len(names(report)) == 2
+
+
+@pytest.mark.referee
+def test_opencv_is_irprop_go_with_one_limit_per_branch():
+    cv2 = pytest.importorskip("cv2", reason="needs the extra 'referee'")
+    if not hasattr(cv2, "ml"):
+        pytest.skip("OpenCV 5 has no networks")
+    report = check(
+        adapters.from_opencv(), "irprop-go", dtypes=["float64"], without=["scripts", "objectives", "maximize"]
+    )
+    assert names(report) == [{"one limit per branch"}]
+    report = check(
+        adapters.from_opencv(), "irprop-", dtypes=["float64"], without=["scripts", "objectives", "maximize"]
+    )
+    assert {"moves on at a flip", "one limit per branch"} in names(report)
+
+
+@pytest.mark.referee
+def test_neurolab_in_an_environment_of_its_own():
+    from rprop_ref.crosscheck import Program
+
+    python = os.environ.get("NEUROLAB_PYTHON")
+    if not python:
+        pytest.skip("NEUROLAB_PYTHON names no Python with neurolab; `make test-referee` makes one")
+    client = Path(rprop_ref.__file__).parent.parent / "examples" / "crosscheck" / "neurolab_client.py"
+    with Program([python, str(client)]) as program:
+        report = check(program, "rprop-", dtypes=program.dtypes, without=program.lacks)
+    assert names(report) == [{"lower limit wins", "NaN poisons"}]
+    with Program([python, str(client), "M"]) as program:
+        report = check(program, "rprop+", dtypes=program.dtypes, without=[*program.lacks, "prev"])
+    assert {
+        "goes back and forth again",
+        "memory negated at a flip",
+        "lower limit wins",
+        "NaN poisons",
+    } in names(report)

@@ -1,0 +1,270 @@
+"""Any language: the protocol, the clients in C and JavaScript, the command line, and the conformance vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import naive
+import numpy as np
+import pytest
+
+import rprop_ref
+from rprop_ref import cli, crosscheck
+from rprop_ref.bits import same_bits
+from rprop_ref.crosscheck import CouldNotRun, Program, check
+
+ROOT = Path(rprop_ref.__file__).parent.parent
+CLIENTS = ROOT / "examples" / "crosscheck"
+
+#: A client in a few lines: iRprop- in float64. Tests spoil it here and there.
+CLIENT = """
+import json, sys
+def numbers(texts): return [float.fromhex(t) for t in texts]
+for line in sys.stdin:
+    q = json.loads(line)
+    if q["op"] == "hello": a = {"protocol": 1, "name": "small", "dtypes": ["float64"]}
+    elif q["op"] == "new":
+        x, lr, etas, limits = numbers(q["x0_hex"]), float.fromhex(q["lr_hex"]), numbers(q["etas_hex"]), numbers(q["step_sizes_hex"])
+        prev, size, way, a, t = [0.0] * len(x), [lr] * len(x), -1 if q["maximize"] else 1, {}, 0
+    elif q["op"] == "bye": break
+    else:
+        t += 1
+        for i, g in enumerate(numbers(q["grad_hex"])):
+            g *= way
+            p = g * prev[i]
+            s = size[i] * (etas[1] if p > 0 else etas[0] if p < 0 else 1.0)
+            s = limits[0] if s < limits[0] else s
+            size[i] = s = limits[1] if s > limits[1] else s
+            g = 0.0 if p < 0 else g
+            x[i] -= ((g > 0) - (g < 0)) * s
+            prev[i] = g
+        a = {"x_hex": [v.hex() for v in x]}
+        if t == 3: SPOIL
+    print(json.dumps(a), flush=True)
+"""
+
+
+def client(tmp_path, spoil="pass"):
+    file = tmp_path / "client.py"
+    file.write_text(CLIENT.replace("SPOIL", spoil))
+    return [sys.executable, str(file)]
+
+
+def test_a_program_agrees(tmp_path):
+    with Program(client(tmp_path)) as program:
+        assert program.name == "small"
+        report = check(program, dtypes=program.dtypes, without=program.lacks, random=10)
+    assert report.agrees, str(report)
+    assert report.compared == ("x", "gradient")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        ("raise SystemExit('out of luck')", "the program ended instead of answering 'step' (status 1); it wrote: out of luck"),
+        ("import time; time.sleep(60)", "no answer to 'step' within 0.3 s"),
+        ("a = 7", "the answer to 'step' is no JSON object: '7'"),
+        ("print('hello there', flush=True)", "the answer to 'step' is no JSON: 'hello there'"),
+        ("a = {}", "the answer to 'step' has neither x nor x_hex"),
+        ("a = {'x': ['high']}", "x is no list of numbers: ['high']"),
+        ("a = {'x': [1, 2, 3]}", "x has 3 numbers for 16 coordinates"),
+        ("a = {'error': 'no idea'}", "the program says: no idea"),
+        ("continue", "no answer to 'step' within 0.3 s"),
+    ],
+    ids=["crash", "hang", "not an object", "nonsense", "nothing", "words", "too few", "error", "missing line"],
+)  # fmt: skip
+def test_what_goes_wrong_is_reported_and_harms_nothing(spoil, text, tmp_path):
+    with Program(client(tmp_path, spoil), timeout=0.3) as program:
+        report = check(program, dtypes=["float64"], without=["nan"], random=0)
+        assert program._failures <= 5
+    assert report.verdict == "could not run"
+    assert text in str(report)
+
+
+def test_programs_that_do_not_start(tmp_path):
+    with pytest.raises(CouldNotRun, match="cannot run /nowhere/at/all: No such file"):
+        Program("/nowhere/at/all")
+    with pytest.raises(CouldNotRun, match=re.escape("it speaks protocol 9, not 1")):
+        Program([sys.executable, "-c", "print('{\"protocol\": 9}', flush=True); input(); input()"])
+    with pytest.raises(CouldNotRun, match="ended instead of answering 'hello'"):
+        Program([sys.executable, "-c", "pass"])
+
+
+@pytest.fixture(scope="module")
+def in_c(tmp_path_factory):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    program = tmp_path_factory.mktemp("c") / "rprop"
+    subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-o", program, CLIENTS / "rprop.c", "-lm"], check=True)
+    return [str(program)]
+
+
+@pytest.fixture(scope="module")
+def in_javascript():
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    return ["node", str(CLIENTS / "rprop.js")]
+
+
+@pytest.mark.parametrize("language", ["in_c", "in_javascript"])
+def test_the_reference_clients(language, request):
+    with Program(request.getfixturevalue(language)) as program:
+        report = check(program, dtypes=program.dtypes, without=program.lacks)
+    assert report.agrees, str(report)
+    assert report.compared == ("x", "step_size", "prev", "gradient")
+    assert "none" not in report.left_out
+    assert "set" not in report.left_out
+
+
+def test_a_c_program_with_a_mistake_is_told_what_it_is(tmp_path):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    source = (CLIENTS / "rprop.c").read_text()
+    wrong = source.replace("        prev[i] = gi;\n", "").replace(
+        "        if (product < 0)\n            gi = 0;", "        prev[i] = product < 0 ? 0 : gi;"
+    )
+    assert wrong != source
+    (tmp_path / "wrong.c").write_text(wrong)
+    subprocess.run([compiler, "-o", tmp_path / "wrong", tmp_path / "wrong.c", "-lm"], check=True)
+    with Program(str(tmp_path / "wrong")) as program:
+        report = check(program, dtypes=program.dtypes, without=program.lacks, random=10)
+    assert [e.names for e in report.diagnosis.explanations] == [("moves on at a flip",)]
+
+
+# --- the command line -----------------------------------------------------------------------------------------
+
+MODULE = """
+import numpy as np
+from rprop_ref import crosscheck
+right = crosscheck.profile("torch")
+wrong = crosscheck.mutant("irprop-", ["moves on at a flip"])
+rounding = crosscheck.mutant("irprop-", ["etas in double"])
+def broken(*args, **kwargs): raise RuntimeError("no licence")
+number = 3
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    (tmp_path / "theirs.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    sys.modules.pop("theirs", None)
+
+    def run(*arguments):
+        status = cli.main(["crosscheck", "--random", "5", *arguments])
+        return status, capsys.readouterr()
+
+    yield run
+    sys.modules.pop("theirs", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (["theirs:right", "--dtypes", "float64,float32"], 0, "This is irprop-, to the last bit."),
+        (["theirs:wrong", "--dtypes", "float64"], 1, "* moves on at a flip (move)."),
+        (["theirs:wrong", "--dtypes", "float64", "--claim", "rprop-", "--like"], 1, "Who behaves like it:"),
+        (["theirs:rounding", "--dtypes", "float32"], 1, "rounding differs by at most"),
+        (["theirs:rounding", "--dtypes", "float32", "--ulps", "200"], 0, "rounding differs by at most"),
+        (["theirs:broken", "--dtypes", "float64"], 2, "no licence"),
+        (["--profile", "shark-3", "--dtypes", "float64", "--claim", "irprop-go"], 1, "* one limit per branch (clamp)."),
+    ],
+)  # fmt: skip
+def test_the_command_line(arguments, status, text, command):
+    got, printed = command(*arguments)
+    assert got == status
+    assert text in printed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["theirs"], "'theirs' should be MODULE:FACTORY"),
+        (["theirs:nobody"], "cannot load theirs:nobody: module 'theirs' has no attribute 'nobody'"),
+        (["nowhere:x"], "cannot load nowhere:x: No module named 'nowhere'"),
+        (["theirs:number"], "theirs:number is not callable"),
+        (["theirs:right", "--dtypes", "int8"], "unknown dtype 'int8'"),
+        (["--cmd", "/nowhere/at/all"], "cannot run /nowhere/at/all"),
+    ],
+)
+def test_what_cannot_be_run(arguments, text, command):
+    status, printed = command(*arguments)
+    assert status == 2
+    assert text in printed.err
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_json_and_html(command):
+    status, printed = command("theirs:wrong", "--dtypes", "float64", "--json")
+    assert status == 1
+    assert json.loads(printed.out)["diagnosis"]["explanations"][0][0]["name"] == "moves on at a flip"
+    status, printed = command("theirs:right", "--dtypes", "float64", "--html")
+    assert status == 0
+    assert printed.out.startswith("<!DOCTYPE html>")
+
+
+def test_a_program_on_the_command_line(tmp_path, command):
+    status, printed = command("--cmd", " ".join(client(tmp_path)), "--without", "nan")
+    assert status == 0
+    assert "to the last bit" in printed.out
+
+
+# --- conformance vectors --------------------------------------------------------------------------------------
+
+#: What version 1 is. Files of a published version never change: if this test fails, make a new version.
+VERSION_1 = {
+    "irprop-.float64.json": "",
+    "rprop+.float32.json": "",
+}
+
+
+def test_vectors_replay_with_the_oracle(tmp_path):
+    for file in crosscheck.export(tmp_path / "vectors", "rprop+", ["float64", "float32"]):
+        content = json.loads(file.read_text())
+        kind = np.dtype(content["dtype"])
+        assert content["version"] == 1
+
+        def numbers(texts, kind=kind):
+            return np.array([float.fromhex(t) for t in texts], kind)
+
+        replayed = 0
+        for case in content["cases"]:
+            assert case["reason"]
+            if set(case["needs"]) & {"set", "lr per coordinate"}:
+                continue
+            grads = [None if s["grad"] is None else numbers(s["grad"]) for s in case["steps"]]
+            states = naive.run(
+                content["rule"], numbers(case["x0"]), grads, lr=float.fromhex(case["lr"]),
+                etas=tuple(numbers(case["etas"], float)), step_sizes=tuple(numbers(case["step_sizes"], float)),
+                maximize=case["maximize"],
+            )  # fmt: skip
+            for (x, prev, size), step in zip(states, case["steps"], strict=True):
+                assert same_bits(x, numbers(step["x"]))
+                assert same_bits(prev, numbers(step["prev"]))
+                assert same_bits(size, numbers(step["step_size"]))
+            replayed += 1
+        assert replayed > 35
+
+
+@pytest.mark.parametrize("name", VERSION_1)
+def test_a_published_version_never_changes(name, tmp_path):
+    claim, dtype, _ = name.rsplit(".", 2)
+    (file,) = crosscheck.export(tmp_path, claim, [dtype])
+    assert file.name == name
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == VERSION_1[name]
+
+
+def test_export_on_the_command_line(tmp_path, command):
+    status, printed = command("--export", str(tmp_path / "out"), "--dtypes", "float16")
+    assert status == 0
+    assert printed.out.strip() == str(tmp_path / "out" / "irprop-.float16.json")
+    assert (tmp_path / "out" / "irprop-.float16.json").exists()
