@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,10 @@ def with_blocks(kind):
 
 
 def test_no_page_has_blocks_that_are_not_run():
-    known = {"python", "{plot}", "console", "{toctree}", "{eval-rst}", "{literalinclude}"}
+    known = {"python", "{plot}", "console", "{toctree}", "sh", "{eval-rst}", "{literalinclude}"}
     for page in PAGES:
         fences = re.findall(r"^```(.*)$", page.read_text(), re.M)
-        assert {fence.split()[0] for fence in fences[::2]} <= known, page
+        assert {(fence.split() or ["nothing"])[0] for fence in fences[::2]} <= known, page
         assert set(fences[1::2]) <= {""}, page
 
 
@@ -68,6 +69,15 @@ def test_commands_run(page, tmp_path, monkeypatch, capsys):
     for line in "".join(blocks(page, "console")).splitlines():
         assert line.startswith("$ python -m rprop_ref ")
         assert cli.main(line.split()[4:]) == 0
+
+
+@with_blocks("sh")
+def test_commands_with_placeholders_are_understood(page, monkeypatch):
+    monkeypatch.setattr("rprop_ref.crosscheck.command.run", lambda arguments: 0)
+    for line in "".join(blocks(page, "sh")).splitlines():
+        command = shlex.split(line)
+        assert command[:3] == ["python", "-m", "rprop_ref"]
+        assert cli.main(command[3:]) == 0
 
 
 def test_links_between_pages_lead_somewhere():
