@@ -14,7 +14,8 @@ endif
 PROGRAMS ?= 10000
 KILLS ?= 100
 
-.PHONY: demo test test-peers test-referee test-browser fuzz lint format docs notebooks bench build clean help
+.PHONY: demo test test-peers test-referee test-browser test-cuda fuzz lint format docs notebooks bench build clean \
+	help
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -52,6 +53,9 @@ $(VENV)-old/installed:
 test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the explorer in headless Chromium
 	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
 	$(BIN)/python -m pytest -m browser
+
+test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels and read their code; needs no GPU
+	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_device
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## PROGRAMS=10000 random ones beside torch; KILLS=100 runs killed and resumed
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 from numba.extending import overload, register_jitable
@@ -14,21 +16,35 @@ from rprop_ref import _iteration
 CODES = {"rprop+": 0, "rprop-": 1, "irprop+": 2, "irprop-": 3, "irprop-go": 4}
 
 
-# The text uses array expressions in a few places. Compiled, these are loops: they need no temporary arrays,
-# stop as soon as the answer is known, and take seconds less to compile.
-@overload(_iteration.largest)
-def _largest(g):
-    def largest(g):
-        result = abs(g.dtype.type(0))
-        for value in g:
-            magnitude = abs(value)
-            if magnitude != magnitude:
-                return magnitude
-            if magnitude > result:
-                result = magnitude
-        return result
+# For what every iteration goes through. Passing five arrays takes longer than to work on ten elements of each.
+_INLINE: Any = {"forceinline": True}
 
-    return largest
+
+# The text uses array expressions in a few places. Compiled, these are loops: they need no temporary arrays, and
+# take seconds less to compile.
+@overload(_iteration.look, jit_options=_INLINE)
+def _look(x, g, size, xtol, floor):
+    def look(x, g, size, xtol, floor):
+        zero = g.dtype.type(0)
+        g_max, is_nan, rests = zero, False, True
+        for i in range(x.size):
+            magnitude = abs(g[i])
+            g_max = magnitude if magnitude > g_max else g_max
+            is_nan |= magnitude != magnitude
+            rests &= (g[i] == zero) | (size[i] <= xtol * abs(x[i])) | (size[i] <= floor)
+        return np.nan if is_nan else g_max, rests
+
+    return look
+
+
+@overload(_iteration.note, jit_options=_INLINE)
+def _note(x, g, known_x, known_g):
+    def note(x, g, known_x, known_g):
+        for i in range(x.size):
+            known_x[i] = x[i]
+            known_g[i] = g[i]
+
+    return note
 
 
 @overload(_iteration.equal)
@@ -40,17 +56,6 @@ def _equal(a, b):
         return True
 
     return equal
-
-
-@overload(_iteration.at_rest)
-def _at_rest(x, g, size, xtol, floor):
-    def at_rest(x, g, size, xtol, floor):
-        for i in range(x.size):
-            if not (g[i] == 0 or size[i] <= xtol * abs(x[i]) or size[i] <= floor):
-                return False
-        return True
-
-    return at_rest
 
 
 @overload(_iteration.near)
@@ -65,25 +70,37 @@ def _near(x, y, xtol, floor):
     return near
 
 
-@overload(_iteration.move)
-def _move(variant, x, g, prev, size, constants, worse):
-    def move(variant, x, g, prev, size, constants, worse):
+@overload(_iteration.move, jit_options=_INLINE)
+def _move(variant, x, g, prev, size, constants, worse, last_x):
+    def move(variant, x, g, prev, size, constants, worse, last_x):
         c, direction = flat._unpack(constants)
+        moved = False
         if variant == 0:
             for i in range(x.size):
-                x[i], prev[i], size[i] = flat._rprop_plus(x[i], direction * g[i], prev[i], size[i], worse, c)
+                old = x[i]
+                x[i], prev[i], size[i] = flat._rprop_plus(old, direction * g[i], prev[i], size[i], worse, c)
+                moved |= x[i] != old
         elif variant == 1:
             for i in range(x.size):
-                x[i], prev[i], size[i] = flat._rprop_minus(x[i], direction * g[i], prev[i], size[i], worse, c)
+                old = x[i]
+                x[i], prev[i], size[i] = flat._rprop_minus(old, direction * g[i], prev[i], size[i], worse, c)
+                moved |= x[i] != old
         elif variant == 2:
             for i in range(x.size):
-                x[i], prev[i], size[i] = flat._irprop_plus(x[i], direction * g[i], prev[i], size[i], worse, c)
+                old = x[i]
+                x[i], prev[i], size[i] = flat._irprop_plus(old, direction * g[i], prev[i], size[i], worse, c)
+                moved |= x[i] != old
         elif variant == 3:
             for i in range(x.size):
-                x[i], prev[i], size[i] = flat._irprop_minus(x[i], direction * g[i], prev[i], size[i], worse, c)
+                old = x[i]
+                x[i], prev[i], size[i] = flat._irprop_minus(old, direction * g[i], prev[i], size[i], worse, c)
+                moved |= x[i] != old
         else:
             for i in range(x.size):
-                x[i], prev[i], size[i] = flat._irprop_go(x[i], direction * g[i], prev[i], size[i], worse, c)
+                old = x[i]
+                x[i], prev[i], size[i] = flat._irprop_go(old, direction * g[i], prev[i], size[i], worse, c)
+                moved |= x[i] != old
+        return moved
 
     return move
 
@@ -97,12 +114,13 @@ def _undoes(variant, worse):
 
 
 @overload(_iteration.move_within)
-def _move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo):
-    def move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo):
+def _move_within(variant, x, g, prev, size, constants, worse, last_x, lower, upper, before, undo):
+    def move_within(variant, x, g, prev, size, constants, worse, last_x, lower, upper, before, undo):
         for i in range(x.size):
             if not (undo and g[i] * prev[i] < 0):
                 before[i] = np.nan
-        _iteration.move(variant, x, g, prev, size, constants, worse)
+        _iteration.move(variant, x, g, prev, size, constants, worse, last_x)
+        moved = False
         for i in range(x.size):
             if before[i] == before[i]:
                 x[i] = before[i]
@@ -110,6 +128,9 @@ def _move_within(variant, x, g, prev, size, constants, worse, lower, upper, befo
                 x[i] = lower[i]
             elif x[i] > upper[i]:
                 x[i] = upper[i]
+            before[i] = last_x[i]
+            moved |= x[i] != last_x[i]
+        return moved
 
     return move_within
 
@@ -145,10 +166,11 @@ def _halve(x, last_x, size, half, size_min):
     return halve
 
 
-for _helper in (_iteration.keep_best, _iteration.verdict, _iteration.proceed, _iteration.go_back):
-    register_jitable(_helper)
+register_jitable(_iteration.go_back)
+for _helper in (_iteration.keep_best, _iteration.verdict, _iteration.conclude):
+    register_jitable(**_INLINE)(_helper)
 
-_advance = numba.njit(_iteration.advance, error_model="numpy")
+_advance = numba.njit(_iteration.advance, error_model="numpy", **_INLINE)
 
 
 def _compile():

@@ -28,8 +28,9 @@ def _compile():
         for _ in range(turns):
             f = scalars[it.LAST_F]
             if status != it.STAYED:
-                it.copy(vectors[it.X], x)
-                for i in range(g.size):
+                next_x = vectors[it.X]
+                for i in range(x.size):
+                    x[i] = next_x[i]
                     g[i] = 0
                 f = call(address, x.size, x.ctypes.data, g.ctypes.data, data)
                 if raised[0] != 0:

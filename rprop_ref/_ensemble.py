@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from . import _minimize, _rows, _workers, backends
+from . import _minimize, _on_gpu, _rows, _workers, backends
 from ._caller import stacklevel
 from ._compiled import recognize
 from ._progress import Starts
@@ -117,12 +117,21 @@ def minimize_many(
     show = options.pop("progress", False)
     disp = options.pop("disp", False)
     _workers.check(workers)
-    state = _try_options(points[0], jac, bounds, options)
-    task = _Task(fun, args if isinstance(args, tuple) else (args,), jac, bounds, options, len(points))
-    runs = task.in_machine_code(points[0], state) if isinstance(workers, int) else None
+    arguments = args if isinstance(args, tuple) else (args,)
+    gradient = options.get("gradient") or jac
+    there = _on_gpu.recognize(fun, gradient, arguments, points.dtype, options.get("backend"))
+    if there:
+        options["backend"] = "numpy"  # of what is left to do on the host
+    state = _try_options(points[0], None if there else jac, bounds, options)
+    task = _Task(fun, arguments, jac, bounds, options, len(points))
+    runs = task.in_machine_code(points[0], state) if isinstance(workers, int) and not there else None
     with contextlib.ExitStack() as stack:
         shown = stack.enter_context(Starts(len(points), state.maximize)) if show else None
-        if runs is not None:
+        results: Iterable[Rows]
+        if there:
+            lr, xtol = options.get("lr"), options.get("xtol")
+            results = [_on_gpu.run(fun, arguments, state, lr, xtol, points)]
+        elif runs is not None:
             results = stack.enter_context(_workers.in_threads(runs, points, workers, shown))
         else:
             work = [points[piece] for piece in _workers.pieces(len(points))]

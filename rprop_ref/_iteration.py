@@ -75,14 +75,24 @@ EVALUATION_LIMIT = 4
 NO_IMPROVEMENT = 6
 
 
-def largest(g):
-    """Largest absolute value in g; NaN if one is NaN, 0 if there are none."""
-    return np.max(np.abs(g), initial=0)
+def look(x, g, size, xtol, floor):
+    """Largest absolute value in g (NaN if one is NaN), and whether no coordinate has anywhere to go.
+
+    It has not if its gradient is zero, or its step is as good as none.
+    """
+    return np.max(np.abs(g), initial=0), ((g == 0) | (size <= xtol * np.abs(x)) | (size <= floor)).all()
 
 
-def move(variant, x, g, prev, size, constants, worse):
-    """Make one step of the rule, in place."""
+def note(x, g, known_x, known_g):
+    """Copy a point and its gradient to where they are known."""
+    known_x[:] = x
+    known_g[:] = g
+
+
+def move(variant, x, g, prev, size, constants, worse, last_x):
+    """Make one step of the rule, in place, from last_x, where x is; return whether it led away from there."""
     _numpy_step.run(variant, x, g, prev, size, constants, worse)
+    return not equal(x, last_x)
 
 
 def undoes(variant, worse):
@@ -90,16 +100,18 @@ def undoes(variant, worse):
     return variant == "rprop+" or (variant == "irprop+" and worse)
 
 
-def move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo):
-    """Make one step of the rule, and put x between its bounds; in place.
+def move_within(variant, x, g, prev, size, constants, worse, last_x, lower, upper, before, undo):
+    """Do what `move` does, and put x between its bounds; last_x becomes what was before.
 
     What the rule takes back, if `undo`, goes to where it was before: the last move may have been a clipped one.
     """
     undone = (g * prev < 0) & undo
-    move(variant, x, g, prev, size, constants, worse)
+    move(variant, x, g, prev, size, constants, worse, last_x)
     x[:] = np.where(x < lower, lower, x)
     x[:] = np.where(x > upper, upper, x)
     np.copyto(x, before, where=undone)
+    before[:] = last_x
+    return not equal(x, last_x)
 
 
 def point_inward(g, x, lower, upper, inward):
@@ -111,11 +123,6 @@ def point_inward(g, x, lower, upper, inward):
 def equal(a, b):
     """Whether two arrays hold the same numbers."""
     return (a == b).all()
-
-
-def at_rest(x, g, size, xtol, floor):
-    """Whether no coordinate has anywhere to go: its gradient is zero, or its step is as good as none."""
-    return ((g == 0) | (size <= xtol * np.abs(x)) | (size <= floor)).all()
 
 
 def near(x, y, xtol, floor):
@@ -137,6 +144,11 @@ def halve(x, last_x, size, half, size_min):
     # A coordinate that has left the range of the dtype, or is so near that it cannot come nearer, goes back
     # all the way.
     x[:] = np.where(np.isfinite(x) & (nearer != x), nearer, last_x)
+
+
+def upper_end(lowest, band):
+    """The highest value that counts as equal to the lowest."""
+    return lowest + band * abs(lowest)
 
 
 def advance(vectors, scalars, constants, variant, f, g):
@@ -163,12 +175,12 @@ def advance(vectors, scalars, constants, variant, f, g):
         `GO_ON`; `STAYED`, if the next point is the one that was just evaluated; or the reason why the run has
         ended.
     """
-    x = vectors[X]
+    x, size = vectors[X], vectors[SIZE]
     inward = g
     if vectors.shape[0] > ROWS:
         inward = vectors[INWARD]
         point_inward(g, x, vectors[LOWER], vectors[UPPER], inward)
-    g_max = largest(inward)
+    g_max, rests = look(x, inward, size, scalars[XTOL], scalars[FLOOR])
     if not (np.isfinite(f) and np.isfinite(g_max)):
         return go_back(vectors, scalars, constants, f, g)
 
@@ -176,10 +188,10 @@ def advance(vectors, scalars, constants, variant, f, g):
     scalars[WORSE] = f > scalars[LAST_F]
     scalars[LAST_F] = f
     scalars[LAST_G_MAX] = g_max
-    copy(x, vectors[LAST_X])
-    copy(g, vectors[LAST_G])
+    last_x = vectors[LAST_X]
+    note(x, g, last_x, vectors[LAST_G])
     keep_best(vectors, scalars, x, f, g, g_max)
-    return proceed(vectors, scalars, constants, variant)
+    return conclude(vectors, scalars, constants, variant, x, inward, size, last_x, rests)
 
 
 def keep_best(vectors, scalars, x, f, g, g_max):
@@ -191,42 +203,46 @@ def keep_best(vectors, scalars, x, f, g, g_max):
     if f < scalars[LOWEST_F]:
         scalars[LOWEST_F] = f
         scalars[LOWEST_NIT] = scalars[NIT]
-    limit = scalars[LOWEST_F] + scalars[BAND] * abs(scalars[LOWEST_F])
+    limit = upper_end(scalars[LOWEST_F], scalars[BAND])
     if f <= limit and (scalars[BEST_F] > limit or g_max < scalars[BEST_G_MAX]):
         scalars[BEST_F] = f
         scalars[BEST_G_MAX] = g_max
-        copy(x, vectors[BEST_X])
-        copy(g, vectors[BEST_G])
+        note(x, g, vectors[BEST_X], vectors[BEST_G])
 
 
 def proceed(vectors, scalars, constants, variant):
-    """Make the step from the point that was taken in last, unless a stopping rule ends the run there.
+    """Make the step from the point that was taken in last, if a stopping rule of then ended the run there.
 
-    Returns what `advance` returns. A run that was ended goes on with this, under other stopping rules.
+    Returns what `advance` returns, which ends with the same.
     """
-    bounded = vectors.shape[0] > ROWS
-    x, g = vectors[X], vectors[INWARD if bounded else LAST_G]
-    prev, size, last_x = vectors[PREV], vectors[SIZE], vectors[LAST_X]
+    x, size = vectors[X], vectors[SIZE]
+    g = vectors[INWARD if vectors.shape[0] > ROWS else LAST_G]
+    _, rests = look(x, g, size, scalars[XTOL], scalars[FLOOR])
+    return conclude(vectors, scalars, constants, variant, x, g, size, vectors[LAST_X], rests)
+
+
+def conclude(vectors, scalars, constants, variant, x, g, size, last_x, rests):
+    """Make the step from the point that was taken in last, unless a stopping rule ends the run there."""
     scalars[MOVED] = 0
-    status = verdict(scalars, x, g, size, vectors[BEST_X])
+    status = verdict(scalars, x, vectors[BEST_X], rests)
     if status != GO_ON:
         return status
     worse = scalars[WORSE] != 0
-    if bounded:
+    prev = vectors[PREV]
+    if vectors.shape[0] > ROWS:
         lower, upper, before = vectors[LOWER], vectors[UPPER], vectors[BEFORE]
         undo = undoes(variant, worse)
-        move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo)
-        copy(last_x, before)
+        moved = move_within(variant, x, g, prev, size, constants, worse, last_x, lower, upper, before, undo)
     else:
-        move(variant, x, g, prev, size, constants, worse)
+        moved = move(variant, x, g, prev, size, constants, worse, last_x)
     scalars[MOVED] = 1
-    if not equal(x, last_x):
+    if moved:
         return GO_ON
     # Nothing keeps a first step from being made but its size.
     return PRECISION_LOSS if scalars[NIT] == 0 else STAYED
 
 
-def verdict(scalars, x, g, size, best_x):
+def verdict(scalars, x, best_x, rests):
     """Whether the run ends at the point that was taken in last: `GO_ON`, or the reason."""
     nit = scalars[NIT]
     if scalars[BEST_G_MAX] <= scalars[GTOL] or scalars[BEST_F] <= scalars[F_TARGET]:
@@ -249,7 +265,7 @@ def verdict(scalars, x, g, size, best_x):
     if scalars[LAST_G_MAX] == 0:
         # A stationary point that is not the best one (a maximum, a plateau): no step leads away from it.
         return PRECISION_LOSS
-    if nit > 0 and at_rest(x, g, size, scalars[XTOL], scalars[FLOOR]):
+    if nit > 0 and rests:
         # The best point was met on the way to rest, or else the run has come to rest somewhere else.
         found = near(x, best_x, NEAR * scalars[XTOL], NEAR * scalars[FLOOR])
         return CONVERGED if found and calm else PRECISION_LOSS

@@ -7,7 +7,7 @@ only look at the gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +19,12 @@ from numba_kernels.many import Gathered, as_reals, joined
 from . import _dtypes, backends
 
 Array = np.ndarray[Any, Any]
+
+#: torch's words; its list of devices is what it supports, none of which is the host.
+CAPTURABLE = (
+    "If capturable=True, params and state_steps must be on supported devices: "
+    "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla']."
+)
 
 #: Contiguous arrays from this many elements on are stepped where they are, in a kernel call of their own.
 GATHER_BELOW = 1 << 11
@@ -98,6 +104,26 @@ def _owner(array: Array) -> Array | None:
 # An array, because NumPy adds two arrays in half the time that it takes for an array and a Python number.
 _ONE = np.ones((), np.float32)
 
+
+class Counters:
+    """The 0-d arrays that count the steps of some parameters; RuntimeError if one is none."""
+
+    def __init__(self, counters: Sequence[Any]) -> None:
+        for counter in counters:
+            _check_counter(counter)
+        self._counters = counters
+        ours = bool(counters) and all(c.dtype == np.float32 for c in counters)
+        self._all = joined(counters) if ours else None
+
+    def add_one(self) -> None:
+        """Count a step of each."""
+        if self._all is not None:
+            np.add(self._all, _ONE, self._all)
+        else:
+            for counter in self._counters:
+                np.add(counter, 1, out=counter)
+
+
 _is_writable = attrgetter("flags.writeable")
 
 
@@ -132,26 +158,28 @@ class Plan:
         counters: Sequence[Array],
         memory: Sequence[Array] | None = None,
     ) -> None:
-        params, prevs, sizes, self._counters = list(params), list(prevs), list(sizes), list(counters)
-        lengths = [len(arrays) for arrays in (params, prevs, sizes, self._counters)]
+        params, prevs, sizes, counters = list(params), list(prevs), list(sizes), list(counters)
+        lengths = [len(arrays) for arrays in (params, prevs, sizes, counters)]
         if len(set(lengths)) != 1:
             raise ValueError(
                 "there must be one prev, one step_size and one step for each parameter, but there are "
                 f"{lengths[0]} parameters and {lengths[1]}, {lengths[2]} and {lengths[3]} of these"
             )
         for param, prev, size in zip(params, prevs, sizes, strict=True):
-            _check_param(param)
-            _check_state(param, prev, "prev")
-            _check_state(param, size, "step_size")
+            check_param(param, param.flags.c_contiguous)
+            check_state(param, prev, "prev")
+            check_state(param, size, "step_size")
         self._shapes = [p.shape for p in params]
         self._dtypes = [p.dtype for p in params]
-        for counter in self._counters:
-            _check_counter(counter)
+        self._counters = Counters(counters)
         self._jobs = _jobs(params, prevs, sizes, _Owners(params if memory is None else memory))
-        ours = bool(self._counters) and all(c.dtype == np.float32 for c in self._counters)
-        self._all_counters = joined(self._counters) if ours else None
         self._ready: list[tuple[Any, backends.Run, Array]] = []
         self._ready_for: tuple[Any, ...] = ()
+
+    def check_capturable(self, capturable: bool) -> None:
+        """Refuse `capturable`, which is for arrays on a GPU."""
+        if capturable:
+            raise AssertionError(CAPTURABLE)
 
     def load(self, grads: Sequence[Array], *, fit: bool = False) -> None:
         """Fetch the gradients, one for each parameter; `fit` says that shapes and dtypes are known to fit."""
@@ -187,25 +215,23 @@ class Plan:
         ]
         # What is kept must stay true: only tuples of numbers cannot be changed behind our back, and a choice
         # of NumPy is good for one step.
-        lasting = _is_constant(etas) and _is_constant(step_sizes) and (backend or "numpy" not in names)
+        lasting = is_constant(etas) and is_constant(step_sizes) and (backend or "numpy" not in names)
         self._ready_for = (etas, step_sizes, maximize, backend) if lasting else ()
 
     def run(self, variant: str, worse: bool) -> None:
         """Make the step that was loaded and prepared, and count it."""
         for step, run, constants in self._ready:
             step(run, variant, constants, worse)
-        if self._all_counters is not None:
-            np.add(self._all_counters, _ONE, self._all_counters)
-        else:
-            for counter in self._counters:
-                np.add(counter, 1, out=counter)
+        self._counters.add_one()
 
 
 def _jobs(
     params: list[Array], prevs: list[Array], sizes: list[Array], owners: _Owners
 ) -> list[_Direct | _Together]:
     """Sort the parameters into jobs; those that share memory with another keep their order."""
-    entangled = _sharing_memory(params, prevs, sizes)
+    entangled = sharing_memory(
+        (*byte_bounds(a), i) for arrays in (params, prevs, sizes) for i, a in enumerate(arrays) if a.size
+    )
     together: dict[np.dtype[Any], list[int]] = {}
     jobs: list[_Direct | _Together] = []
     for i, (x, prev, size) in enumerate(zip(params, prevs, sizes, strict=True)):
@@ -222,14 +248,14 @@ def _jobs(
     return jobs
 
 
-def _sharing_memory(*lists: list[Array]) -> set[int]:
-    """Positions of the parameters whose arrays overlap, in memory, those of another parameter."""
-    if len(lists[0]) < 2:
-        return set()
-    spans = sorted((*byte_bounds(a), i) for arrays in lists for i, a in enumerate(arrays) if a.size)
+def sharing_memory(spans: Iterable[tuple[int, int, int]]) -> set[int]:
+    """Positions of the parameters whose arrays overlap, in memory, those of another parameter.
+
+    Each span is the address of the first byte of an array and of the one after its last, and the position.
+    """
     found: set[int] = set()
     reach, owner = -1, -1
-    for low, high, i in spans:
+    for low, high, i in sorted(spans):
         if low < reach and i != owner:
             found |= {i, owner}
         if high > reach:
@@ -237,11 +263,12 @@ def _sharing_memory(*lists: list[Array]) -> set[int]:
     return found
 
 
-def _is_constant(values: Any) -> bool:
+def is_constant(values: Any) -> bool:
+    """Whether this is a tuple of plain numbers."""
     return type(values) is tuple and all(type(v) in (float, int, type(None)) for v in values)
 
 
-def _overlaps_itself(array: Array) -> bool:
+def _overlaps_itself(array: Any) -> bool:
     """Whether two elements share memory, as in windows made with as_strided."""
     reach = 0
     for stride, n in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
@@ -266,20 +293,22 @@ def _check_counter(counter: Any) -> None:
         raise _read_only([counter])
 
 
-def _check_param(param: Array) -> None:
+def check_param(param: Any, is_contiguous: bool) -> None:
+    """Refuse an array, of the host or a GPU, that cannot be a parameter."""
     if not _dtypes.is_supported(param.dtype):
         raise TypeError(
             f"a parameter has dtype {param.dtype}; parameters can be float16, bfloat16, float32, float64, "
             "complex64 or complex128, in native byte order"
         )
-    if param.size and not param.flags.c_contiguous and _overlaps_itself(param):
+    if param.size and not is_contiguous and _overlaps_itself(param):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory "
             "location. Please clone() the tensor before performing the operation."
         )
 
 
-def _check_state(param: Array, state: Array, name: str) -> None:
+def check_state(param: Any, state: Any, name: str) -> None:
+    """Refuse state that does not fit its parameter."""
     if state.shape != param.shape or state.dtype != param.dtype:
         raise ValueError(
             f"{name} has shape {state.shape} and dtype {state.dtype}, but its parameter has "

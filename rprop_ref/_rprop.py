@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cuda_kernels.arrays import DeviceArray, filled, is_on_device, view
 from numba_kernels.many import slices
 
 from . import _dtypes, backends
@@ -19,11 +20,6 @@ from .optimizer import Group, Optimizer
 
 Array = np.ndarray[Any, Any]
 
-# torch's words; its list of devices is what it supports, none of which is the host.
-_CAPTURABLE = (
-    "If capturable=True, params and state_steps must be on supported devices: "
-    "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla']."
-)
 _FOREACH = "_foreach ops don't support autograd"
 
 
@@ -43,7 +39,8 @@ class Rprop(Optimizer):
         Smallest and largest step size allowed; None leaves a side open. They act on every step, the first
         included.
     capturable : bool, optional
-        For arrays on a GPU; with host arrays a step fails as torch's does.
+        For arrays on a GPU: keep the counters of steps there as well, so that a step can be recorded in a CUDA
+        graph. With host arrays a step fails as torch's does.
     foreach : bool, optional
         Accepted for torch's sake. The way of stepping is chosen by size, and the numbers are the same.
     maximize : bool, optional
@@ -54,15 +51,17 @@ class Rprop(Optimizer):
     variant : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"}, optional
         The rule, see `rprop_ref.rules`; "irprop-" is torch's. "irprop+" compares losses, so its `step` needs
         a closure or ``loss=``. The key stands in a group only if it is not the default.
-    backend : {None, "numpy", "numba"}, optional
-        Who makes the steps; None chooses by time (see `rprop_ref.backends`). The bits are the same.
+    backend : {None, "numpy", "numba", "cuda"}, optional
+        Who makes the steps; None chooses: for arrays on a GPU "cuda", for others by time (see
+        `rprop_ref.backends`). The bits are the same.
 
     Attributes
     ----------
     state : dict
         For each parameter, after its first gradient: ``step`` (0-d float32 array, the number of steps),
         ``prev`` (the stored gradient, zero after a change of sign) and ``step_size``, both of the shape and
-        dtype of the parameter.
+        dtype of the parameter. Of a parameter on a GPU the last two are there, too
+        (`cuda_kernels.arrays.DeviceArray`), and with `capturable` the counter.
     backend : str or None
 
     Raises
@@ -156,7 +155,7 @@ class Rprop(Optimizer):
             check_variant(group.get("variant", "irprop-"))
             for param in group["params"]:
                 kept = state.get(param)
-                if kept and not isinstance(kept["step"], np.ndarray):
+                if kept and not isinstance(kept["step"], (np.ndarray, DeviceArray)):
                     kept["step"] = np.array(float(kept["step"]), np.float32)
 
     def _arrange(self, groups: list[Group], state: Mapping[Any, Any]) -> None:
@@ -237,18 +236,22 @@ class Rprop(Optimizer):
             lr = group["lr"]
             # A Tensor that requires a gradient is refused as in torch, unless the step is recorded.
             fixed = isinstance(lr, Tensor) and not lr.requires_grad
-            fresh.update(_first_states(missing, lr.item() if fixed else lr))
+            fresh.update(_first_states(missing, lr.item() if fixed else lr, group["capturable"]))
             memory = [p._data for g in self.param_groups for p in g["params"]]
             known = _Known(active, [fresh.get(p) or self.state[p] for p in active], memory)
             known.plan.load([values(p._grad) for p in active])
             self._plans = {id(g): self._plans[id(g)] for g in self.param_groups if id(g) in self._plans}
             self._plans[id(group)] = known
-        if group["capturable"] or group["differentiable"]:
+        if group["differentiable"]:
             _check_flags(group)
+        known.plan.check_capturable(group["capturable"])
         variant = _variant(group)
         known.plan.prepare(etas, step_sizes, group["maximize"], self.backend)
         if variant != "irprop+":
             return group, known, variant, False, None
+        if group["capturable"] and is_on_device(loss):
+            verdict = known.plan.compare(view(loss), group.get("prev_loss"), group["maximize"])
+            return group, known, variant, verdict, verdict.before
         new_loss = _loss(loss)
         return group, known, variant, _is_worse(group, new_loss), new_loss
 
@@ -265,6 +268,8 @@ class Rprop(Optimizer):
             active, missing = self._active(group, fresh)
             if not active:
                 continue
+            if any(is_on_device(p._data) for p in active):
+                raise TypeError("differentiable=True records steps in the memory of the host, not on a GPU")
             lr = group["lr"]
             fresh.update(_first_states(missing, _number(lr)))
             if isinstance(lr, Tensor):
@@ -313,7 +318,7 @@ class _Known:
             (p, p._data, s["prev"], s["step_size"], s["step"]) for p, s in zip(params, states, strict=True)
         ]
         _, data, prevs, sizes, counters = zip(*self._entries, strict=True)
-        self.plan = Plan(data, prevs, sizes, counters, memory)
+        self.plan = _plan(data, prevs, sizes, counters, memory)
         self._memories = [p._memory for p in params]
 
     def gradients(self, params: list[Tensor], state: dict[Tensor, State]) -> list[Array] | None:
@@ -343,8 +348,26 @@ class _Known:
             memory.writes += 1
 
 
-_Work = tuple[Group, _Known, str, bool, float | None]
+_Work = tuple[Group, _Known, str, Any, Any]
 _NOTHING = (None, None, None, None, None)
+
+
+def _plan(
+    params: Sequence[Any],
+    prevs: Sequence[Any],
+    sizes: Sequence[Any],
+    counters: Sequence[Any],
+    memory: Sequence[Any] | None = None,
+    grads: Sequence[Any] = (),
+) -> Any:
+    """A plan for arrays of the host, or for arrays on a GPU."""
+    if not any(isinstance(a, DeviceArray) for arrays in (params, prevs, sizes, grads) for a in arrays):
+        return Plan(params, prevs, sizes, counters, memory and [a for a in memory if isinstance(a, np.ndarray)])
+    backends.require_cuda()
+    from ._device_plan import DevicePlan
+
+    others = memory and [a for a in memory if isinstance(a, DeviceArray)]
+    return DevicePlan(params, prevs, sizes, counters, others)
 
 
 def rprop(
@@ -370,7 +393,8 @@ def rprop(
     """Make one Rprop step on lists of arrays, in place: the function behind `Rprop`, without groups.
 
     Arrays of other libraries are taken as well, without a copy, if they are in the memory of the host and have
-    DLPack or the buffer protocol (torch tensors, for instance); see `rprop_ref.interop.as_array`.
+    DLPack or the buffer protocol (torch tensors, for instance); see `rprop_ref.interop.as_array`. Or all are on a
+    GPU, of Numba, CuPy or torch; the counters may then be there or on the host.
 
     Parameters
     ----------
@@ -384,7 +408,7 @@ def rprop(
     state_steps : sequence of ndarray
         A 0-d array for each that counts its steps. Changed in place.
     foreach, capturable, differentiable, has_complex : optional
-        Accepted for torch's sake; `capturable` fails on host arrays as it does there.
+        Accepted for torch's sake; `capturable` fails, as there, unless parameters and counters are on a GPU.
     maximize : bool, optional
         Negate the gradients first.
     step_size_min, step_size_max, etaminus, etaplus : float
@@ -393,7 +417,7 @@ def rprop(
         The rule, see `rprop_ref.rules`.
     worse : bool, optional
         Whether the loss rose since the last step (fell, when maximizing). Only "irprop+" reads it.
-    backend : {None, "numpy", "numba"}, optional
+    backend : {None, "numpy", "numba", "cuda"}, optional
         Who makes the step.
 
     Raises
@@ -404,16 +428,21 @@ def rprop(
     check_variant(variant)
     _check_flags({"foreach": foreach, "capturable": capturable, "differentiable": differentiable})
     counters = [_counter(s) for s in state_steps]
-    arrays = [list(map(as_array, given)) for given in (params, prevs, step_sizes)]
-    plan = Plan(arrays[0], arrays[1], arrays[2], counters)
-    plan.load(list(map(as_array, grads)))
+    arrays = [list(map(_as_any, given)) for given in (params, prevs, step_sizes, grads)]
+    plan = _plan(arrays[0], arrays[1], arrays[2], counters, grads=arrays[3])
+    plan.check_capturable(capturable)
+    plan.load(arrays[3])
     plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
     plan.run(variant, worse)
 
 
+def _as_any(value: Any) -> Any:
+    return view(value) if is_on_device(value) else as_array(value)
+
+
 def _counter(value: Any) -> Any:
     try:
-        return as_array(value)
+        return _as_any(value)
     except TypeError:
         return value  # refused in torch's words when the plan is made
 
@@ -433,8 +462,6 @@ def _number(value: Any) -> Any:
 def _check_flags(group: Group) -> None:
     if group["differentiable"] and group["foreach"]:
         raise AssertionError(_FOREACH)
-    if group["capturable"]:
-        raise AssertionError(_CAPTURABLE)
 
 
 def _check_leaves(params: list[Tensor], etas: Any, step_sizes: Any) -> None:
@@ -446,8 +473,9 @@ def _check_leaves(params: list[Tensor], etas: Any, step_sizes: Any) -> None:
             raise RuntimeError(f"{what} Variable that requires grad is being used in an in-place operation.")
 
 
-def _first_states(params: list[Tensor], lr: float) -> dict[Tensor, State]:
+def _first_states(params: list[Tensor], lr: float, capturable: bool = False) -> dict[Tensor, State]:
     """State for parameters that have none: no steps made, nothing stored, step size `lr`."""
+    there = {p for p in params if is_on_device(p._data)}
     states = {
         p: {
             "step": np.zeros((), np.float32),
@@ -455,9 +483,35 @@ def _first_states(params: list[Tensor], lr: float) -> dict[Tensor, State]:
             "step_size": _dtypes.first_size(p.shape, p.dtype, lr),
         }
         for p in params
+        if p not in there
     }
+    if there:
+        states |= _first_states_on_device([p for p in params if p in there], lr, capturable)
     _pack(list(states.values()))
     return states
+
+
+def _first_states_on_device(params: list[Tensor], lr: float, capturable: bool) -> dict[Tensor, State]:
+    backends.require_cuda()
+    from ._device_plan import check_not_recorded
+
+    check_not_recorded(view(params[0]._data).stream())
+    alike: dict[Any, list[Tensor]] = {}
+    for p in params:
+        # What `lr` becomes in a dtype, and whether it can, depends on whether there is one element.
+        size = _dtypes.first_size((min(p.size, 2),), p.dtype, lr)
+        key = p.dtype, float(size[0].real) if p.size else 0.0, p.size < GATHER_BELOW or p
+        alike.setdefault(key, []).append(p)
+    states: dict[Tensor, State] = {}
+    for (dtype, size, _), members in alike.items():
+        shapes, stream = [p.shape for p in members], view(members[0]._data).stream()
+        prevs, sizes = filled(shapes, dtype, 0.0, stream), filled(shapes, dtype, size, stream)
+        steps: list[Any] = [np.zeros((), np.float32) for _ in members]
+        if capturable:
+            steps = filled([()] * len(members), np.dtype(np.float32), 0.0, stream)
+        for p, step, prev, step_size in zip(members, steps, prevs, sizes, strict=True):
+            states[p] = {"step": step, "prev": prev, "step_size": step_size}
+    return {p: states[p] for p in params}
 
 
 def _pack(states: list[State]) -> None:
@@ -471,8 +525,8 @@ def _pack(states: list[State]) -> None:
         for members in alike.values():
             arrays = [state[key] for state in members]
             common = np.concatenate([a.reshape(-1) for a in arrays])
-            for state, view in zip(members, slices(common, [a.shape for a in arrays]), strict=True):
-                state[key] = view
+            for state, part in zip(members, slices(common, [a.shape for a in arrays]), strict=True):
+                state[key] = part
 
 
 def _loss(loss: Any) -> float:
@@ -481,12 +535,16 @@ def _loss(loss: Any) -> float:
             "variant 'irprop+' compares the loss with that of the last step: call step(closure) with a closure "
             "that returns it, or step(loss=...)"
         )
-    return float(loss.item() if isinstance(loss, Tensor) else loss)
+    if is_on_device(loss):
+        loss = view(loss)  # waits for the GPU; with `capturable` the loss stays there
+    return float(loss.item() if isinstance(loss, (Tensor, DeviceArray)) else loss)
 
 
 def _is_worse(group: Group, loss: float) -> bool:
     """Whether the loss went the wrong way; no comparison with NaN, nor at the first step, says so."""
-    before: float | None = group.get("prev_loss")
+    before = group.get("prev_loss")
     if before is None:
         return False
-    return loss < before if group["maximize"] else loss > before
+    if isinstance(before, DeviceArray):
+        before = before.item()
+    return bool(loss < before if group["maximize"] else loss > before)

@@ -1,4 +1,4 @@
-"""Who makes the steps: NumPy or Numba. All give the same bits, so this is a question of time only."""
+"""Who makes the steps: NumPy or Numba, or a GPU. All give the same bits, so this is a question of time only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 Run = Callable[..., None]
 
 #: The names that ``backend=`` takes, beside None.
-NAMES = ("numpy", "numba")
+NAMES = ("numpy", "numba", "cuda")
 
 #: Loading Numba and its kernels takes about a second, so that much is spent in NumPy first.
 PATIENCE = 1.0
@@ -30,8 +30,8 @@ _seconds_in_numpy = 0.0
 def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) -> str:
     """Name the backend for a step; a pure function.
 
-    Host arrays are stepped by NumPy until Numba is already loaded, or this process has spent about a
-    second in NumPy steps (large arrays: at once), and then by Numba.
+    Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba is already loaded, or this
+    process has spent about a second in NumPy steps (large arrays: at once), and then by Numba.
 
     Parameters
     ----------
@@ -39,17 +39,19 @@ def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) 
         Seconds spent in NumPy steps so far, and `PER_ELEMENT` for each element of this one.
     dtype : numpy.dtype
         The dtype of the parameters. Numba has no 16-bit floats on the CPU.
-    device : str
-        Where the arrays are. Only "cpu" is known so far.
+    device : {"cpu", "cuda"}
+        Where the arrays are.
     loaded : bool or None
         Whether Numba has been imported; None where it is not installed.
 
     Returns
     -------
-    {"numpy", "numba"}
+    {"numpy", "numba", "cuda"}
     """
-    if device != "cpu":
-        raise ValueError(f"arrays are on device {device!r}, but only 'cpu' is supported")
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"arrays are on device {device!r}, but only 'cpu' and 'cuda' are supported")
+    if device == "cuda":
+        return "cuda"
     if loaded is None or dtype.itemsize == 2:
         return "numpy"
     return "numba" if loaded or work >= PATIENCE else "numpy"
@@ -64,6 +66,22 @@ def check(backend: str | None) -> None:
             "backend='numba' needs the package numba, which is not installed; "
             "install it, or leave backend=None, which does without"
         )
+    if backend == "cuda":
+        require_cuda()
+
+
+def require_cuda() -> None:
+    """Raise, and say what is missing, unless arrays on a GPU can be stepped here."""
+    if numba_loaded() is None:
+        raise ModuleNotFoundError(
+            "arrays on a GPU need the package numba-cuda, which is not installed, and neither is numba: "
+            "pip install 'rprop-ref[cuda]' (CUDA 13), or pip install numba 'numba-cuda[cu12]' (CUDA 12)"
+        )
+    from cuda_kernels import _cuda
+
+    problem = _cuda.problem()
+    if problem is not None:
+        raise RuntimeError(f"{_cuda.INSTALL}. What is missing here: {problem}")
 
 
 def numba_loaded() -> bool | None:
@@ -78,6 +96,11 @@ def _is_installed(package: str) -> bool:
 
 def resolve(backend: str | None, elements: int, dtype: np.dtype[Any]) -> str:
     """Name the backend for a step on so many elements of one dtype: the one asked for, or the best."""
+    if backend == "cuda":
+        raise TypeError(
+            "backend='cuda' steps arrays on a GPU, but these are in the memory of the host; pass arrays of Numba, "
+            "CuPy or torch that are on the GPU (numba.cuda.to_device(array), for instance), or use backend=None"
+        )
     check(backend)
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return "numpy"  # Numba would run the kernels as Python loops

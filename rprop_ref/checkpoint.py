@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from cuda_kernels.arrays import DeviceArray
+
 from . import _npz
+from .interop import state_dict_to_host
 from .lr_scheduler import LRScheduler, undone_on_failure
 from .optimizer import Optimizer
 
@@ -43,6 +46,8 @@ def save_checkpoint(
 
     Notes
     -----
+    What is on a GPU is copied to the host; a file from either can be loaded for either.
+
     The file is a npz archive (`numpy.load` reads its arrays) with a manifest in JSON: version of the format,
     names, dtypes and shapes of the arrays, the options, and a SHA-256 digest of all of it. It contains no pickle.
 
@@ -67,10 +72,9 @@ def save_checkpoint(
     >>> p.data, q.data
     (array([ 0.78, -1.78]), array([ 0.78, -1.78]))
     """
-    params = [p.data for group in optimizer.param_groups for p in group["params"]]
     tree = {
-        "param": params,
-        "optimizer": optimizer.state_dict(),
+        "param": state_dict_to_host([p._data for p in _params(optimizer)]),
+        "optimizer": state_dict_to_host(optimizer.state_dict()),
         "scheduler": None if scheduler is None else [type(scheduler).__name__, scheduler.state_dict()],
         "extra": extra,
     }
@@ -120,7 +124,7 @@ def load_checkpoint(path: _npz.Path, optimizer: Optimizer, scheduler: LRSchedule
         # The digest was right, so that somebody wrote this file with care, but not save_checkpoint.
         raise ValueError(f"cannot load {os.fspath(path)!r}: {type(error).__name__}: {error}") from error
     for param, value in zip(_params(optimizer), values, strict=True):
-        param.data[...] = value
+        param._load(value)
     return tree["extra"]
 
 
@@ -153,7 +157,8 @@ def _check_params(optimizer: Optimizer, values: list[Any]) -> None:
         if not isinstance(value, np.ndarray) or value.shape != param.shape or value.dtype != param.dtype:
             found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
             raise _MisfitError(f"its parameter {i} is {found}, but the optimizer's is {param.dtype} {param.shape}")
-        if not param.data.flags.writeable:
+        data = param._data
+        if not (data if isinstance(data, DeviceArray) else data.flags).writeable:
             raise _MisfitError(f"parameter {i} of the optimizer is read-only")
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``python -m rprop_ref demo``, ``explain`` and ``crosscheck``."""
+"""The command line: ``python -m rprop_ref demo`` and others."""
 
 from __future__ import annotations
 
@@ -64,6 +64,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     crosscheck.add_arguments(referee)
     referee.set_defaults(run=crosscheck.run)
 
+    bench = commands.add_parser(
+        "bench",
+        help="bits and speed on the GPU of this machine",
+        description="Compare bits with the CPU, and measure steps on the GPU: bytes per second over a copy, and, "
+        "where torch is installed, ratios to torch.optim.Rprop. Takes less than eight minutes.",
+    )
+    bench.add_argument("--cuda", action="store_true", required=True, help="on an NVIDIA GPU")
+    bench.add_argument("--tiny", action="store_true", help="with few and small arrays, to try the script itself")
+    bench.set_defaults(run=_bench)
+
     arguments = parser.parse_args(argv)
     if argv is None and not BLAS_THREADS.keys() <= os.environ.keys():
         # A process that BLAS threads disturb makes L-BFGS-B look up to a hundred times slower than it is on
@@ -78,6 +88,12 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, but is {value}")
     return value
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from . import bench
+
+    return bench.main(bench.TINY if arguments.tiny else None)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cuda_kernels.arrays import DeviceArray
+
 Array = np.ndarray[Any, Any]
 
 
@@ -57,6 +59,23 @@ def as_array(value: Any) -> Array:
             f"cannot view a {kind} as a NumPy array: it has neither DLPack nor the buffer protocol; "
             "pass numpy arrays"
         ) from None
+
+
+def state_dict_to_host(state_dict: Any) -> Any:
+    """Copy what a state dict has on a GPU to the host.
+
+    Parameters
+    ----------
+    state_dict : dict
+        What `Rprop.state_dict` returned, or any nest of dicts, lists and tuples.
+
+    Returns
+    -------
+    dict
+        The same structure, with NumPy arrays in place of the arrays on a GPU; everything else is not copied.
+        `Rprop.load_state_dict` takes it for parameters on the host and on a GPU.
+    """
+    return _mapped(state_dict, lambda array: array.copy_to_host() if isinstance(array, DeviceArray) else array)
 
 
 def state_dict_from_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
@@ -105,8 +124,8 @@ def state_dict_to_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
             )
     import torch
 
-    def tensor(array: Array) -> Any:
-        array = np.array(array)
+    def tensor(array: Any) -> Any:
+        array = array.copy_to_host() if isinstance(array, DeviceArray) else np.array(array)
         if array.dtype.name == "bfloat16":
             return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(array)
@@ -119,7 +138,7 @@ def state_dict_to_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
 
 def _is_tensor(value: Any) -> bool:
     torch = sys.modules.get("torch")
-    return isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor))
+    return isinstance(value, (np.ndarray, DeviceArray)) or (torch is not None and isinstance(value, torch.Tensor))
 
 
 def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
@@ -134,6 +153,8 @@ def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def _copy_of_tensor(tensor: Any) -> Array:
+    if isinstance(tensor, DeviceArray):
+        return tensor.copy_to_host()
     if isinstance(tensor, np.ndarray):
         return tensor.copy()
     tensor = tensor.detach().cpu()

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from cuda_kernels.arrays import DeviceArray, from_host, is_on_device
+
 from . import hooks
 from ._caller import stacklevel
 from ._checks import typename
@@ -316,24 +318,33 @@ class Optimizer:
         """A copy of some saved state, in the dtype of the parameter it is for."""
         if isinstance(value, Tensor):
             value = value.data
-        if isinstance(value, np.ndarray):
+        there = is_on_device(param._data)
+        if isinstance(value, DeviceArray) or (there and isinstance(value, np.ndarray)):
+            host = value.copy_to_host() if isinstance(value, DeviceArray) else value
             if key == "step":
-                fixed = group.get("capturable") or group.get("fused")
-                return value.astype(np.float32) if fixed else value.copy()
-            if param.dtype.kind == "c" or value.dtype == param.dtype:
-                return value.copy()
-            if value.dtype.kind == "c":
-                warnings.warn(
-                    "Casting complex values to real discards the imaginary part", stacklevel=stacklevel()
-                )
-                value = value.real
-            with np.errstate(over="ignore"):
-                return value.astype(param.dtype)
+                there = there and bool(group.get("capturable"))
+            loaded = cls._loaded_array(host, param, group, key)
+            return from_host([loaded])[0] if there else loaded
+        if isinstance(value, np.ndarray):
+            return cls._loaded_array(value, param, group, key)
         if isinstance(value, dict):
             return {k: cls._loaded(v, param, group, k) for k, v in value.items()}
         if isinstance(value, (list, tuple, set)):
             return type(value)(cls._loaded(v, param, group, None) for v in value)
         return copy.deepcopy(value)
+
+    @staticmethod
+    def _loaded_array(value: Any, param: Tensor, group: Group, key: Any) -> Any:
+        if key == "step":
+            fixed = group.get("capturable") or group.get("fused")
+            return value.astype(np.float32) if fixed else value.copy()
+        if param.dtype.kind == "c" or value.dtype == param.dtype:
+            return value.copy()
+        if value.dtype.kind == "c":
+            warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=stacklevel())
+            value = value.real
+        with np.errstate(over="ignore"):
+            return value.astype(param.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
@@ -374,7 +385,7 @@ class Optimizer:
             if isinstance(param._grad, Tensor):  # with a graph, which ends here
                 param._grad._memory.writes += 1
                 param.grad = param._grad.data
-        if not all(p._grad.flags.writeable for p in params):
+        if not all((g if isinstance(g := p._grad, DeviceArray) else g.flags).writeable for p in params):
             raise ValueError(
                 "a gradient is read-only and cannot be filled with zeros; use zero_grad(set_to_none=True)"
             )

@@ -26,7 +26,6 @@ from rprop_ref.crosscheck.stages import ARITHMETIC, SLOTS, STAGES, changed
 
 ROOT = Path(rprop_ref.__file__).parent.parent
 VARIANTS = ("rprop+", "rprop-", "irprop+", "irprop-", "irprop-go")
-FAMILY = [case for case in catalogue(dtypes_here()) if case.steps <= 24]
 
 
 def everything(feature):
@@ -120,7 +119,7 @@ def test_many_rules_at_once_do_what_each_does_alone():
 
     base = RULES["irprop-"]
     chosen = [(), *((a,) for a in alternatives(base) if a.slot != ARITHMETIC)]
-    joint = batch([case for case in FAMILY if case.dtype == "float32"][:8])
+    joint = batch(catalogue(["float32"])[:8])
     together = Machine(base, chosen, joint)
     alone = [Machine(base, [changes], joint) for changes in chosen]
     for t in range(joint.steps):
@@ -158,6 +157,61 @@ def test_a_runner_is_the_machine_one_step_at_a_time(name, dtype):
             assert same_bits(values, getattr(traced, quantity)), (case.name, quantity)
 
 
+#: The causes of divergence that are known in the family, and what stands for each. (Bounds on the parameters are
+#: missing: a factory has none.)
+CAUSES = {
+    "flip move": ("irprop-", ["moves on at a flip", "takes the move back at a flip", "stays at a flip"]),
+    "flip memory": (
+        "irprop-",
+        ["memory kept at a flip", "memory not updated at a flip", "memory negated at a flip"],
+    ),
+    "growth at the first step": ("irprop-", ["memory starts as the first gradient", "a zero product grows"]),
+    "lag": ("irprop-", ["one step late", "first call only stores"]),
+    "adapting after the move": ("irprop-", ["adapts after the move"]),
+    "error test": ("irprop+", [n for n in CATALOGUE if n.startswith("error test") and n != "error test: rose"]),
+    "underflow": ("irprop-", ["signs compared", "stores the sign", "stores the move"]),
+    "NaN gradient": ("irprop-", ["NaN poisons", "skips NaN gradients", "NaN leaves the memory"]),
+    "infinite gradient": ("irprop-", ["a NaN product shrinks", "a NaN product grows"]),
+    "exact zero": ("irprop-", ["zero leaves the memory", "zero is positive", "a zero product is a flip"]),
+    "missing gradient": ("irprop-", ["missing gradient is zero"]),
+    "clamp of the first step": ("irprop-", ["first step not clamped"]),
+    "clamp when neutral": (
+        "irprop-",
+        ["not clamped when neutral", "one limit per branch", "only the move is clamped"],
+    ),
+    "limits that cross": ("irprop-", ["lower limit wins", "no lower limit", "no upper limit"]),
+    "flip found by the factor": ("rprop+", ["flip found by the factor"]),
+    "rounding of constants": ("irprop-", ["etas in double", "constants rounded once"]),
+    "compute type": ("irprop-", ["computed in float32", "computed in double", "16 bits computed in float32"]),
+    "subnormals": ("irprop-", ["subnormals flushed"]),
+    "thresholds": ("irprop-", [n for n in CATALOGUE if " under 1e-" in n]),
+    "taking back": ("rprop+", ["last point restored", "takes back the shrunk step", "takes back the wrong way"]),
+    "sign convention": ("irprop-", ["mirrored", "maximize has no effect"]),
+    "shared step size": ("irprop-", ["shared step size"]),
+    "magnitude": ("irprop-", ["moves by gradient times step"]),
+    "lr": ("irprop-", ["lr re-read", "etas read once", "limits read once"]),
+    "order of options": ("irprop-", ["etas swapped", "limits swapped"]),
+    "asymmetry": ("irprop-", ["flips to positive are missed", "negative agreement is missed"]),
+    "side effects": ("irprop-", ["writes zeros into the gradient", "negates the gradient in place"]),
+    "resume": ("rprop+", ["memory lost on resume", "step size lost on resume", "last move lost on resume"]),
+    "stop rule": ("irprop-", ["stops when the memory is zero"]),
+}
+
+
+def test_for_every_known_cause_there_are_scripts_that_show_it_and_nothing_else_does_the_same():
+    cases = {dtype: [c for c in catalogue([dtype]) if c.steps <= 24] for dtype in ("float64", "float16")}
+    for claim in ("irprop-", "irprop+", "rprop+"):
+        named = [n for _, (rule, names) in CAUSES.items() if rule == claim for n in names]
+        seen = dict.fromkeys(["", *named], b"")
+        for some in cases.values():
+            for name in seen:
+                changes = (CATALOGUE[name],) if name else ()
+                for traced in trace(changed(RULES[claim], changes), some):
+                    for values in traced.shown().values():
+                        seen[name] += np.where(values == 0, 0, values).astype(np.float64).tobytes()
+        assert len(set(seen.values())) == len(seen), claim
+
+
 # --- what is right --------------------------------------------------------------------------------------------
 
 
@@ -175,8 +229,7 @@ def test_the_rprop_of_this_package_agrees_in_every_dtype(variant):
 
 
 def test_what_people_write_agrees():
-    with np.errstate(all="ignore"):
-        crosscheck.assert_conforms(Branches, dtypes="float64", without=["nan", "etas"], random=30)
+    crosscheck.assert_conforms(Branches, dtypes="float64", without=["nan", "etas"], random=30)
 
 
 def test_two_rules_called_irprop_minus_are_told_apart():
@@ -198,12 +251,10 @@ def diagnosed(claim, names, **options):
 
 #: One deviation of each kind; `make bench` has all of them, all pairs and 2,000 triples.
 SINGLES = [
-    "moves on at a flip", "memory kept at a flip", "memory starts as the first gradient", "one step late",
-    "adapts after the move", "signs compared", "NaN poisons", "a NaN product shrinks", "zero leaves the memory",
-    "missing gradient is zero", "one limit per branch", "flip found by the sign", "constants rounded once",
-    "computed in float32", "subnormals flushed", "gradients under 1e-13 are zero", "mirrored", "shared step size",
-    "moves by gradient times step", "lr re-read", "etas swapped", "flips to positive are missed",
-    "writes zeros into the gradient", "memory lost on resume", "stops when the memory is zero",
+    "moves on at a flip", "memory starts as the first gradient", "one step late", "adapts after the move",
+    "signs compared", "a NaN product shrinks", "missing gradient is zero", "flip found by the sign",
+    "constants rounded once", "subnormals flushed", "gradients under 1e-13 are zero", "shared step size",
+    "lr re-read", "writes zeros into the gradient", "memory lost on resume", "stops when the memory is zero",
     "memory is the caller's array",
 ]  # fmt: skip
 
@@ -236,7 +287,6 @@ def test_a_single_deviation_is_named(name):
         ("rprop-", ["moves by gradient times step", "no lower limit"]),
         ("irprop-go", ["one step late", "a zero product grows"]),
         ("irprop-", ["one step late", "NaN poisons", "clamped before scaling"]),
-        ("rprop+", ["shared step size", "etas swapped", "zero is positive"]),
         ("irprop-", ["one step late", "not clamped when neutral", "stores the move", "flip found by the sign",
                      "a NaN product shrinks", "NaN poisons"]),
     ],
@@ -256,7 +306,11 @@ def test_behavioural_equals_are_all_listed():
     assert "prev by its sign" in str(report)
 
 
-@pytest.mark.parametrize("unknown", list(unknown_rules())[::7], ids=lambda row: row[0])
+#: Of fifty; `make bench` has all of them.
+UNKNOWN = ("grows by 1.1", "momentum")
+
+
+@pytest.mark.parametrize("unknown", [row for row in unknown_rules() if row[0] in UNKNOWN], ids=lambda row: row[0])
 def test_a_rule_that_is_not_in_the_catalogue_is_never_given_a_name(unknown):
     rule = changed(RULES["irprop-"], (unknown[1],))
     report = check(lambda x0, **setting: Runner(rule, x0, **setting), dtypes=["float64"], random=20)
@@ -287,8 +341,7 @@ def test_results_that_change_from_run_to_run_are_noticed():
             self.size[bad] = rng.random(bad.sum())
             return super().step(np.where(bad, 0, grad), loss)
 
-    with np.errstate(all="ignore"):
-        report = check(Uninitialised, dtypes=["float64"], random=40)
+    report = check(Uninitialised, dtypes=["float64"], random=40)
     assert report.verdict == "a different rule"
     assert report.unsteady
     assert "NaN gradients" in report.unsteady[0]
@@ -331,17 +384,16 @@ def test_the_report_in_all_its_forms():
 
 
 def test_the_smallest_script_is_one_that_runs_and_shows_it():
-    report = check(mutant("irprop-", ["zero leaves the memory"]), dtypes=["float64"], random=5)
+    report = check(mutant("irprop-", ["moves on at a flip"]), dtypes=["float64"], random=5)
     assert report.smallest.case.size == 1
-    assert list(report.smallest.case.g.ravel()) == [1, 0]  # prev shows it at once
-    assert report.smallest.quantity == "prev"
+    assert report.smallest.quantity == "x"
     text = report.script(
-        'from rprop_ref import crosscheck; factory = crosscheck.mutant("irprop-", ["zero leaves the memory"])'
+        'from rprop_ref import crosscheck; factory = crosscheck.mutant("irprop-", ["moves on at a flip"])'
     )
-    assert len(text.splitlines()) <= 14
+    assert len(text.splitlines()) <= 12
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     wrong = re.search(r"should be (.*), and is (.*)", text)
-    assert float(done.stdout.split("[")[-1].rstrip("]\n")) == float(wrong[2])
+    assert float(done.stdout.split("[")[-1].rstrip("]\n")) == float(wrong[2]) == -0.05
 
 
 @pytest.mark.parametrize(
@@ -362,7 +414,11 @@ def test_the_random_search_finds_what_the_catalogue_does_not_hold(monkeypatch):
 
     rule = changed(RULES["irprop-"], (crosscheck.Alternative("odd", "agreement", "Odd.", "Odd.", third_zero),))
     report = check(
-        lambda x0, **setting: Runner(rule, x0, **setting), dtypes=["float64"], random=100, without=["inf"]
+        lambda x0, **setting: Runner(rule, x0, **setting),
+        dtypes=["float64"],
+        random=100,
+        without=["inf"],
+        diagnosis=False,
     )
     names = {d.case.name.split()[0] for d in report.divergences}
     assert "random" in names

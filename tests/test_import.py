@@ -17,7 +17,7 @@ def python(code):
 @pytest.mark.parametrize(
     "code",
     [
-        "import rprop_ref, numba_kernels",
+        "import rprop_ref, numba_kernels, cuda_kernels.arrays",
         "import numpy as np, rprop_ref as r; p = r.Parameter(np.ones(1000)); p.grad = p.data * 2; r.Rprop([p]).step()",
         "import rprop_ref as r; str(r.step_table([1, 1, -1])); r.Trace()",
     ],

@@ -68,7 +68,7 @@ def check_code(kernel, dtype):
 
 
 def test_no_flag_that_changes_arithmetic_is_set_anywhere():
-    for folder in ("rprop_ref", "numba_kernels"):
+    for folder in ("rprop_ref", "numba_kernels", "cuda_kernels"):
         for file in (ROOT / folder).rglob("*.py"):
             assert "fastmath=" not in file.read_text(), file
 
@@ -280,7 +280,7 @@ print(p.data[0], r.x[0], *hits, *misses)
 
 def test_an_edit_of_any_source_takes_effect_in_the_next_process(tmp_path):
     """The cache on disk is used when nothing changed, and not when a rule or the iteration did."""
-    for folder in ("rprop_ref", "numba_kernels"):
+    for folder in ("rprop_ref", "numba_kernels", "cuda_kernels"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"PYTHONPATH": str(tmp_path)}
 
@@ -307,7 +307,7 @@ def test_an_edit_of_any_source_takes_effect_in_the_next_process(tmp_path):
 
     iteration = tmp_path / "rprop_ref" / "_iteration.py"
     text = iteration.read_text()
-    move = "        move(variant, x, g, prev, size, constants, worse)\n"
+    move = "        moved = move(variant, x, g, prev, size, constants, worse, last_x)\n"
     assert text.count(move) == 1
     iteration.write_text(text.replace(move, move + move))
     assert probe()[1] == pytest.approx(1 - 0.125 - 0.18 - 0.2592 - 0.373248)

@@ -673,9 +673,13 @@ class TestChoice:
     def test_the_table(self, work, dtype, loaded, expected):
         assert backends.choose(work, dtype, "cpu", loaded) == expected
 
+    def test_arrays_on_a_gpu_are_stepped_there(self):
+        for dtype, loaded in ((self.F2, None), (self.F4, False), (self.F4, True)):
+            assert backends.choose(0.0, dtype, "cuda", loaded) == "cuda"
+
     def test_a_million_elements_are_worth_loading_numba_at_once(self):
         assert backends.choose(1_000_000 * backends.PER_ELEMENT, self.F4, "cpu", False) == "numba"
 
     def test_other_devices_are_refused(self):
-        with pytest.raises(ValueError, match="device 'cuda'"):
-            backends.choose(0.0, self.F4, "cuda", True)
+        with pytest.raises(ValueError, match="device 'tpu'"):
+            backends.choose(0.0, self.F4, "tpu", True)

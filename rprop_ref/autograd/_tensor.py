@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cuda_kernels.arrays import DeviceArray, is_on_device
+
 from .. import _dtypes
 from . import _elementwise, _linalg, _reductions, _shapes, _signals
 from ._dispatch import call_function, call_ufunc
@@ -43,6 +45,10 @@ LEAVES_TAPE = (
     "value_and_grad; it would leave the tape, and its gradient would be lost. Write np.sin(x) for "
     "math.sin(x), leave out float(), int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for "
     "the array that results are written into (or np.stack(list)), and x.detach() where no gradient is wanted"
+)
+ON_A_GPU = (
+    "operations are recorded in the memory of the host; an array on a GPU can be a Parameter, whose gradient you "
+    "assign, or be copied to the host"
 )
 
 
@@ -107,6 +113,8 @@ class Tensor(Traced):
         self._memory = data._memory if isinstance(data, Tensor) else Memory()
         if isinstance(data, Tensor):
             data = data._data
+        if is_on_device(data):
+            raise TypeError(ON_A_GPU)
         array = np.asarray(data)
         if requires_grad and not _dtypes.is_supported(array.dtype):
             raise RuntimeError(_wrong_dtype(array.dtype))
@@ -149,8 +157,13 @@ class Tensor(Traced):
         self.grad = None
 
     def _checked(self, grad: Any) -> Any:
+        if is_on_device(grad) and not is_on_device(self._data):
+            raise RuntimeError(
+                "attempting to assign a gradient with device type 'cuda' to a tensor with device type 'cpu'. "
+                "Please ensure that the gradient and the tensor are on the same device"
+            )
         # NumPy makes scalars of 0-d results, so that for a 0-d parameter one is a fair gradient.
-        if not isinstance(grad, (np.ndarray, Tensor)) and not (
+        if not isinstance(grad, (np.ndarray, Tensor, DeviceArray)) and not (
             isinstance(grad, np.generic) and self._data.ndim == 0
         ):
             raise TypeError(
@@ -160,7 +173,7 @@ class Tensor(Traced):
             raise RuntimeError("can't assign Variable as its own grad")
         if isinstance(grad, Tensor) and not grad._requires_grad:
             grad = grad._data
-        if not isinstance(grad, Tensor):
+        if not isinstance(grad, (Tensor, DeviceArray)):
             grad = np.asarray(grad)
         if grad.dtype != self._data.dtype:
             raise RuntimeError(
@@ -552,6 +565,10 @@ class Tensor(Traced):
     # ---------------------------------------------------------------------------------------------------
     # Copies
 
+    def _load(self, values: Array) -> None:
+        """Overwrite the values, outside of all recording."""
+        self._data[...] = values
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if self._node is not None:
             raise RuntimeError(
@@ -582,7 +599,8 @@ class Parameter(Tensor):
     ----------
     data : array_like
         The values. An array is not copied: the parameter shares memory with it, so that steps are visible in
-        the caller's array (as with ``torch.nn.Parameter``). Anything else becomes a new array.
+        the caller's array (as with ``torch.nn.Parameter``). So does an array on a GPU, of Numba, CuPy or torch,
+        whose gradients are assigned and not recorded. Anything else becomes a new array.
         float16, float32, float64, complex64, complex128, or bfloat16 from ml_dtypes.
     requires_grad : bool, optional
         Whether a gradient is wanted.
@@ -617,6 +635,13 @@ class Parameter(Tensor):
     """
 
     __slots__ = ()
+
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
+        if cls is Parameter and is_on_device(data):
+            from ._device import DeviceParameter
+
+            return object.__new__(DeviceParameter)
+        return object.__new__(cls)
 
     def __init__(self, data: ArrayLike, requires_grad: bool = True) -> None:
         super().__init__(data)

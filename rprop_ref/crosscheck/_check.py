@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .cases import COMPLEX, FEATURES, REALS, Case, _Maker, catalogue, dtypes_here, random_cases
+from .cases import COMPLEX, FEATURES, REALS, Case, Maker, catalogue, dtypes_here, random_cases
 from .deviations import RULES, differences
 from .diagnose import Search, diagnose
 from .observe import Divergence, Factory, Trajectory, divergence, expected, observe, ulps, zeros_differ
@@ -195,7 +195,7 @@ def _missing(factory: Factory, names: Sequence[str]) -> frozenset[str]:
     """The optional features that an implementation does not say it has."""
     lacks = set() if getattr(factory, "accepts_lr_array", False) else {"lr per coordinate"}
     try:
-        zero = _Maker(COMPLEX.get(names[0], names[0])).kind.type(0)
+        zero = Maker(COMPLEX.get(names[0], names[0])).kind.type(0)
         rule = factory(np.array([zero, zero]), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
     except Exception:  # the cases will tell
         rule = None
@@ -363,7 +363,7 @@ _SHEET: tuple[tuple[str, tuple[float, ...], dict[str, Any]], ...] = (
 
 
 def _behaviour(factory: Factory, claim: str, names: Sequence[str], lacks: frozenset[str]) -> list[Behaviour]:
-    make = _Maker("float64" if "float64" in names else COMPLEX.get(names[0], names[0]))
+    make = Maker("float64" if "float64" in names else COMPLEX.get(names[0], names[0]))
     for what, g, setting in _SHEET:
         needs = [name for name, value in (("nan", np.nan), ("inf", np.inf)) if any(v is value for v in g)]
         make.add(what, "", [(what, g, 0.0)], needs=needs, **setting)

@@ -252,7 +252,7 @@ _BASICS: tuple[tuple[str, tuple[float, ...], float], ...] = (
 )
 
 
-class _Maker:
+class Maker:
     """Builds the cases of one dtype."""
 
     def __init__(self, dtype: str) -> None:
@@ -335,7 +335,7 @@ def catalogue(dtypes: Sequence[str] | None = None) -> list[Case]:
 
 
 def _cases_of(dtype: str) -> list[Case]:
-    make = _Maker(dtype)
+    make = Maker(dtype)
     make.add("basics", "agreement, flips and zeros in every order, with gradients of both signs")
     make.add("one coordinate", "a first flip in one dimension", _BASICS[:1])
     make.add("one coordinate, flips", "a flip at once, in one dimension", _BASICS[1:2])
@@ -350,7 +350,7 @@ def _cases_of(dtype: str) -> list[Case]:
     return make.cases
 
 
-def _hyperparameters(make: _Maker) -> None:
+def _hyperparameters(make: Maker) -> None:
     up, down = (1.0,) * 8, (1.0, -1.0) * 6
     long = (
         ("growth to the limit, then flips", (*(1.0,) * 12, *(1.0, -1.0) * 6), 0.0),
@@ -384,7 +384,7 @@ def _hyperparameters(make: _Maker) -> None:
     make.add("a long run", "small effects that add up", _random_scripts(make, 6, 150, seed=3), lr=0.01)
 
 
-def _random_scripts(make: _Maker, count: int, steps: int, seed: int) -> list[tuple[str, list[float], float]]:
+def _random_scripts(make: Maker, count: int, steps: int, seed: int) -> list[tuple[str, list[float], float]]:
     rng = np.random.default_rng([seed, make.kind.itemsize])
     found = []
     for i in range(count):
@@ -393,7 +393,7 @@ def _random_scripts(make: _Maker, count: int, steps: int, seed: int) -> list[tup
     return found
 
 
-def _small_gradients(make: _Maker) -> None:
+def _small_gradients(make: Maker) -> None:
     """Gradients over the whole range of the dtype, and on both sides of thresholds that are in use."""
     scripts: list[tuple[str, Sequence[float], float]] = []
     root = np.sqrt(make.smallest)
@@ -421,13 +421,13 @@ def _small_gradients(make: _Maker) -> None:
     make.add("magnitudes", "gradients of every magnitude", ladder)
 
 
-def _next(value: float, towards: int, make: _Maker) -> float:
+def _next(value: float, towards: int, make: Maker) -> float:
     """The next number of the dtype."""
     bits = np.array(value).astype(make.kind)
     return float((bits.view(f"i{make.kind.itemsize}") + towards).view(make.kind))
 
 
-def _not_finite(make: _Maker) -> None:
+def _not_finite(make: Maker) -> None:
     nan, inf = np.nan, np.inf
     make.add("NaN gradients", "what a NaN does to the parameter, the step and the memory", (
         ("NaN after one gradient", (1, nan, 1, 1, 1, -1, 1, 1), 0.0),
@@ -455,7 +455,7 @@ def _not_finite(make: _Maker) -> None:
     ), needs=["inf"])  # fmt: skip
 
 
-def _losses(make: _Maker) -> None:
+def _losses(make: Maker) -> None:
     scripts = _BASICS[:6]
     nan = np.nan
     for name, loss in (
@@ -472,7 +472,7 @@ def _losses(make: _Maker) -> None:
     make.add("loss under maximize", "better means higher", scripts, loss=_LOSSES, maximize=True)
 
 
-def _use(make: _Maker) -> None:
+def _use(make: Maker) -> None:
     """The ways in which an optimizer is used beside being stepped."""
     make.add(
         "one gradient array", "the caller fills the same array at every step", needs=["same array"], reused=True
@@ -486,13 +486,18 @@ def _use(make: _Maker) -> None:
     for steps in ((2,), (1, 4), (3, 6, 7), (5, 8, 9, 10)):
         make.add(f"resumed before step {', '.join(str(t + 1) for t in steps)}", "everything is saved",
                  needs=["save"], resumed=frozenset(steps), loss=(1, 2, 3, 4, 3, 4, 5, 6, 5, 6, 7, 8))  # fmt: skip
+    inf = np.inf
+    make.add("resumed after infinite gradients", "everything is saved", (
+        ("infinite, then a flip", (inf, -1, 1, inf, -1, 1), 0.0),
+        ("minus infinite, then a flip", (-inf, 1, 1, 1, -inf, inf), 0.0),
+    ), needs=["save", "inf"], resumed=frozenset([1, 4]), loss=(1, 2, 3, 4, 5, 6))  # fmt: skip
     n = len(_BASICS)
     make.add(
         "lr per coordinate", "first steps of their own", needs=["lr per coordinate"], lr=np.arange(1, n + 1) / 16
     )
 
 
-def _objectives(make: _Maker) -> None:
+def _objectives(make: Maker) -> None:
     kind = make.kind
     c, a = np.array([1, 0.01, 100, 1, 7, 0.5]).astype(kind), np.array([1, -2, 0.3, 0, 0.01, 5]).astype(kind)
     start = [0.0, 1.0, -1.0, 2.0, 0.5, 0.1]

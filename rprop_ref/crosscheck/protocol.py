@@ -41,8 +41,10 @@ class Program:
         What the program calls itself.
     dtypes : tuple of str
         Those it knows.
+    has : frozenset of str
+        What it has of "none", "set" and "save".
     lacks : tuple of str
-        What it does not have, of the features that `check` knows.
+        What it does not have of the other features that `check` knows.
 
     Raises
     ------

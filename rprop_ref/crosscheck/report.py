@@ -108,12 +108,13 @@ class Report:
     @property
     def headline(self) -> str:
         """The verdict in a sentence."""
+        claim = "the paper's algorithm box" if self.claim == "paper" else self.claim
         if self.verdict == IDENTICAL:
-            return f"This is {self.claim}, to the last bit."
+            return f"This is {claim}, to the last bit."
         if self.verdict == ROUNDING:
-            return f"This is {self.claim}; rounding differs by at most {_plural(self.ulps, 'ulp')}."
+            return f"This is {claim}; rounding differs by at most {_plural(self.ulps, 'ulp')}."
         if self.verdict == DIFFERENT:
-            return f"This is not {self.claim}."
+            return f"This is not {claim}."
         return "This could not be run."
 
     def __str__(self) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..trace import Trace
 from .cases import Case
 from .observe import Factory, expected, observe
-
-# What a case may change between steps.
-_OPTIONS = ("etas", "step_sizes")
 
 
 def trace(case: Case, claim: str = "irprop-", factory: Factory | None = None) -> Trace:
@@ -44,15 +43,15 @@ def trace(case: Case, claim: str = "irprop-", factory: Factory | None = None) ->
     prevs = right.prev if seen.prev is None else seen.prev
     assert sizes is not None
     assert prevs is not None
-    rule = "irprop-" if claim == "paper" else claim
-    found = Trace(rule, etas=case.etas, step_sizes=case.step_sizes, maximize=case.maximize)
+    options: dict[str, Any] = {"etas": case.etas, "step_sizes": case.step_sizes}
+    found = Trace("irprop-" if claim == "paper" else claim, maximize=case.maximize, **options)
     x = np.asarray(case.x0, sizes.dtype)
     prev, size = np.zeros_like(x), np.full_like(x, case.lr)
     last = None
     for t in range(seen.steps):
         edits = case.edits.get(t, {})
         for group in found.groups or [found._options]:
-            group.update({name: edits[name] for name in _OPTIONS if name in edits})
+            group.update({name: edits[name] for name in options if name in edits})
         g, loss = np.asarray(right.gradient[t], x.dtype), case.loss[t]
         stepped = t not in case.none
         worse = last is not None and (loss < last if case.maximize else loss > last)

@@ -1,0 +1,163 @@
+"""One Rprop step on one flat array, compiled for the GPU.
+
+A kernel is a rule of `rprop_ref.rules` with loads before it and stores after it; what a rule computes is written
+there and nowhere else. No element depends on another, so the size of the grid does not change a bit.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cuda_kernels import _cuda, _numbers
+from cuda_kernels._cuda import cuda
+from cuda_kernels._numbers import device, load, select, store
+from rprop_ref import rules
+
+#: Threads of a block.
+THREADS = 256
+
+#: Blocks for each multiprocessor, at most; with longer arrays each thread goes on to further elements.
+BLOCKS = 32
+
+#: Elements of which a thread has the loads in flight at the same time.
+UNROLL = 4
+
+_ONE = np.float32(1)
+_single = _numbers.kind("float32")
+
+
+def build_span(variant: str) -> Callable[..., None]:
+    """The loop of one thread: a rule on every `stride`-th element from `first` on, up to `stop`.
+
+    It loads four elements before it stores the first of them, so that sixteen loads are in flight. Where fewer
+    than four are left, the first stands in for those that are not there.
+    """
+    rule = rules.build(variant, select, device)
+
+    @device
+    def span(x, g, prev, size, first, stop, stride, worse, direction, c):
+        one = c[5]
+        i = first
+        while i < stop:
+            j = i + stride
+            k = j + stride
+            m = k + stride
+            following = m + stride
+            k_is_there, m_is_there = k < stop, m < stop
+            j_is_there = j < stop
+            j = select(j_is_there, j, i)
+            k = select(k_is_there, k, i)
+            m = select(m_is_there, m, i)
+            x0, x1, x2, x3 = load(x, i, one), load(x, j, one), load(x, k, one), load(x, m, one)
+            g0, g1, g2, g3 = load(g, i, one), load(g, j, one), load(g, k, one), load(g, m, one)
+            p0, p1, p2, p3 = load(prev, i, one), load(prev, j, one), load(prev, k, one), load(prev, m, one)
+            s0, s1, s2, s3 = load(size, i, one), load(size, j, one), load(size, k, one), load(size, m, one)
+            x0, p0, s0 = rule(x0, direction * g0, p0, s0, worse, c)
+            store(x, i, x0)
+            store(prev, i, p0)
+            store(size, i, s0)
+            if j_is_there:
+                x1, p1, s1 = rule(x1, direction * g1, p1, s1, worse, c)
+                store(x, j, x1)
+                store(prev, j, p1)
+                store(size, j, s1)
+            if k_is_there:
+                x2, p2, s2 = rule(x2, direction * g2, p2, s2, worse, c)
+                store(x, k, x2)
+                store(prev, k, p2)
+                store(size, k, s2)
+            if m_is_there:
+                x3, p3, s3 = rule(x3, direction * g3, p3, s3, worse, c)
+                store(x, m, x3)
+                store(prev, m, p3)
+                store(size, m, s3)
+            i = following
+
+    return span  # type: ignore[no-any-return]
+
+
+@device
+def is_worse(verdict):
+    """Whether the loss rose: 0 is no and 1 yes, anything else the address of one of these."""
+    found = verdict == 1
+    if verdict > 1:
+        found = load(verdict, 0, verdict) == 1
+    return found
+
+
+@device
+def count(counter):
+    """Add one step to a float32 on the GPU; at address 0 there is none."""
+    if counter != 0:
+        one = _single(_ONE)
+        store(counter, 0, load(counter, 0, one) + one)
+
+
+def text(variant: str, dtype: str) -> Callable[..., None]:
+    """The kernel of one rule and one real dtype, before it is compiled."""
+    span, number = build_span(variant), _numbers.kind(dtype)
+
+    def step(x, g, prev, size, n, counter, verdict, c0, c1, c2, c3, c4, c5, c6):
+        c = number(c0), number(c1), number(c2), number(c3), number(c4), number(c5)
+        i = cuda.grid(1)
+        if i == 0:
+            count(counter)
+        span(x, g, prev, size, i, n, cuda.gridsize(1), is_worse(verdict), number(c6), c)
+
+    return step
+
+
+@functools.cache
+def kernel(variant: str, dtype: str) -> Any:
+    return cuda.jit(text(variant, dtype))
+
+
+def constant_type(dtype: str) -> type[np.floating[Any]]:
+    """In which dtype a kernel is handed its constants; those of 16 bits have the same value in float32."""
+    return np.float64 if dtype == "float64" else np.float32
+
+
+def run(
+    variant: str,
+    dtype: str,
+    x: int,
+    g: int,
+    prev: int,
+    size: int,
+    n: int,
+    constants: tuple[Any, ...],
+    *,
+    counter: int = 0,
+    verdict: int = 0,
+    stream: int = 0,
+) -> None:
+    """Make one Rprop step on flat arrays on the GPU, in place. It returns before the step has been made.
+
+    Parameters
+    ----------
+    variant : {"rprop+", "rprop-", "irprop+", "irprop-", "irprop-go"}
+        The rule, see `rprop_ref.rules`.
+    dtype : {"float16", "bfloat16", "float32", "float64"}
+        The dtype of the arrays; complex ones are twice as many reals.
+    x, g, prev, size : int
+        Addresses of parameter, gradient, stored gradient and step size, all contiguous. All but `g` are changed
+        in place. `g` may be `x` but not overlap it otherwise.
+    n : int
+        The number of reals.
+    constants : tuple of 7 scalars
+        ``eta_minus, eta_plus, size_min, size_max, 0, 1, direction``, of `constant_type`.
+    counter : int, optional
+        The address of a float32 that counts steps, to be increased by one; 0 for none.
+    verdict : int, optional
+        Whether the loss rose since the last step, 0 or 1; or the address of an int64 that says so. Only "irprop+"
+        reads it.
+    stream : int, optional
+        The handle of the stream.
+    """
+    blocks = min(-(-n // (THREADS * UNROLL)), BLOCKS * _cuda.multiprocessors())
+    step = kernel(variant, dtype)
+    _cuda.launch(step, blocks, THREADS, stream, x, g, prev, size, n, counter, verdict, *constants)

@@ -1,0 +1,42 @@
+"""Whether a loss that stands on the GPU rose since the last step, found out there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cuda_kernels import _cuda
+from cuda_kernels._cuda import cuda
+from cuda_kernels._numbers import INTEGER, load, store
+
+#: The dtypes that a loss on the GPU may have.
+DTYPES = ("float32", "float64")
+
+_DOUBLE = np.float64(0)
+
+
+def text(dtype: str) -> Callable[..., None]:
+    """The kernel, before it is compiled."""
+    like = np.dtype(dtype).type(0)
+
+    def judge(loss, before, verdict, maximize):
+        value, last = np.float64(load(loss, 0, like)), load(before, 0, _DOUBLE)
+        # No comparison with NaN says so, and NaN stands there before the first step.
+        worse = value < last if maximize else value > last
+        store(verdict, 0, INTEGER + 1 if worse else INTEGER)
+        store(before, 0, value)
+
+    return judge
+
+
+@functools.cache
+def _kernel(dtype: str) -> Any:
+    return cuda.jit(text(dtype))
+
+
+def judge(dtype: str, loss: int, before: int, verdict: int, maximize: bool, stream: int) -> None:
+    """Compare the loss with the one before, leave 0 or 1 in the verdict, an int64, and keep the loss."""
+    _cuda.launch(_kernel(dtype), 1, 1, stream, loss, before, verdict, int(maximize))

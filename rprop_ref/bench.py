@@ -1,0 +1,356 @@
+"""``python -m rprop_ref bench --cuda``: bits and speed on the GPU of this machine, in one table.
+
+Rivals take turns in one process, and the times are lower quartiles. Bandwidths are of the time between two events
+on the GPU; everything else is the time on the clock of many calls, with what Python does in them, until the GPU
+has done them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from cuda_kernels import arrays, flat
+
+from . import _dtypes, backends, rules
+from ._ensemble import minimize_many
+from ._rprop import Rprop
+from ._starts import starts
+from .autograd import Parameter
+from .bits import same_bits
+
+Array = np.ndarray[Any, Any]
+Shapes = Sequence[tuple[int, ...]]
+
+_WIDTH, _LAYERS = 768, 12
+#: The 148 parameters of GPT-2 small.
+GPT2: Shapes = [
+    (50257, _WIDTH),
+    (1024, _WIDTH),
+    *[
+        shape
+        for _ in range(_LAYERS)
+        for shape in (
+            *[(_WIDTH,), (_WIDTH,), (_WIDTH, 3 * _WIDTH), (3 * _WIDTH,), (_WIDTH, _WIDTH), (_WIDTH,)],
+            *[(_WIDTH,), (_WIDTH,), (_WIDTH, 4 * _WIDTH), (4 * _WIDTH,), (4 * _WIDTH, _WIDTH), (_WIDTH,)],
+        )
+    ],
+    (_WIDTH,),
+    (_WIDTH,),
+]
+
+
+@dataclass
+class Sizes:
+    """How much is measured; `TINY` is for trying the script itself, in Numba's simulator for instance."""
+
+    arrays: Sequence[int] = (1_000_000, 100_000_000, 1_000_000_000)
+    large: int = 100_000_000
+    lists: dict[str, Shapes] = field(
+        default_factory=lambda: {"GPT-2 small": GPT2, "10,000 x 64": [(64,)] * 10_000}
+    )
+    compiled: Sequence[str] = ("GPT-2 small",)
+    starts: int = 1_000_000
+    maxiter: int = 10_000
+    bits: int = 100_003
+    rounds: int = 7
+    turn: float = 0.05
+
+
+TINY = Sizes(
+    arrays=(100,),
+    large=50,
+    lists={"GPT-2 small": [(5, 3), (3,), (2,)], "10,000 x 64": [(4,)] * 5},
+    starts=4,
+    maxiter=30,
+    bits=40,
+    rounds=1,
+    turn=0.0,
+)
+
+
+def main(sizes: Sizes | None = None) -> int:
+    """Print the table; returns the exit status."""
+    try:
+        backends.require_cuda()
+    except (ModuleNotFoundError, RuntimeError) as error:
+        print(f"rprop_ref: {error}", file=sys.stderr)
+        return 2
+    return Bench(sizes or Sizes()).run()
+
+
+class Bench:
+    """The table, printed as it grows."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        from cuda_kernels import _cuda
+
+        self._sizes = sizes
+        self._cuda = _cuda
+        self._torch = _torch()
+        self._failed = 0
+
+    def run(self) -> int:
+        print(self._machine())
+        print(f"{'':66}{'ours':>12}{'theirs':>12}{'ratio':>9}   goal", flush=True)
+        parts: list[tuple[str, Callable[[], None]]] = [("bits", self._bits)]
+        parts += [(f"{n:.0e} float32", lambda n=n: self._bandwidth(n)) for n in self._sizes.arrays]  # type: ignore[misc]
+        parts.append(("Rosenbrock", self._rosenbrock))
+        lists = {f"{self._sizes.large:.0e}": [(self._sizes.large,)], **self._sizes.lists}
+        if self._torch is None:
+            print("torch with CUDA is not installed: no comparisons with it")
+        else:
+            parts += [(name, lambda n=name, s=shapes: self._beside_torch(n, s)) for name, shapes in lists.items()]  # type: ignore[misc]
+            # Last, because it may take minutes to compile.
+            for name in (f"{self._sizes.large:.0e}", *self._sizes.compiled):
+                parts.append((name, lambda n=name: self._beside_compiled(n, lists[n])))  # type: ignore[misc]
+        for name, part in parts:
+            try:
+                part()
+            except Exception as error:  # one part that cannot be run, for want of memory for instance
+                self._failed += 1
+                print(f"{name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        return 1 if self._failed else 0
+
+    def _machine(self) -> str:
+        cuda = self._cuda.cuda
+        name = "Numba's simulator" if self._cuda.SIMULATED else cuda.get_current_device().name
+        name = name.decode() if isinstance(name, bytes) else name
+        versions = [f"Python {platform.python_version()}"]
+        for package in ("numpy", "numba", "numba-cuda", "torch"):
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                versions.append(f"{package} {metadata.version(package)}")
+        return f"{name}; {', '.join(versions)}; {time.strftime('%Y-%m-%d')}"
+
+    def _row(self, what: str, ours: str, theirs: str, ratio: float | None, goal: str = "") -> None:
+        shown = "" if ratio is None else f"{ratio:.2f}"
+        print(f"{what:66}{ours:>12}{theirs:>12}{shown:>9}   {goal}", flush=True)
+
+    # ---------------------------------------------------------------------------------------------------
+    # Bits
+
+    def _bits(self) -> None:
+        """Steps of every rule and dtype with numbers of all kinds, on the GPU and by NumPy."""
+        rng = np.random.default_rng(1)
+        compared = different = 0
+        for dtype in ("float16", "float32", "float64", "complex64", "complex128"):
+            for variant in rules.RULES:
+                for count in (1, 3):
+                    compared += 1
+                    different += not self._same_bits(rng, np.dtype(dtype), variant, count)
+        self._row(f"results of {compared} runs that differ from NumPy's in a bit", str(different), "", None, "0")
+        if different:
+            self._failed += 1
+
+    def _same_bits(self, rng: np.random.Generator, dtype: np.dtype[Any], variant: str, count: int) -> bool:
+        starts = [_mixed(rng, dtype, self._sizes.bits // count) for _ in range(count)]
+        there = arrays.from_host(starts)
+        on_gpu, on_host = [Parameter(x) for x in there], [Parameter(x) for x in starts]
+        options: dict[str, Any] = {"variant": variant, "step_sizes": (1e-3, 10.0)}
+        ours, theirs = Rprop(on_gpu, **options), Rprop(on_host, backend="numpy", **options)
+        for loss in (1.0, 2.0, 1.0, 3.0, 3.0):
+            for p, q in zip(on_gpu, on_host, strict=True):
+                q.grad = _mixed(rng, dtype, q.size)
+                p.grad = arrays.from_host([q.grad])[0]
+            ours.step(loss=loss)
+            theirs.step(loss=loss)
+        same = [same_bits(x.copy_to_host(), q.data) for x, q in zip(there, on_host, strict=True)]
+        for p, q in zip(on_gpu, on_host, strict=True):
+            same += [
+                same_bits(ours.state[p][key].copy_to_host(), theirs.state[q][key]) for key in ("prev", "step_size")
+            ]
+        return all(same)
+
+    # ---------------------------------------------------------------------------------------------------
+    # Bandwidth
+
+    def _bandwidth(self, n: int) -> None:
+        """A step moves 28 bytes for each float32, a copy 8."""
+        dtype = np.dtype(np.float32)
+        (x,), (g,) = (arrays.filled([(n,)], dtype, value, 0) for value in (1.0, 1.0))
+        (prev,), (size,), (other,) = (arrays.filled([(n,)], dtype, value, 0) for value in (1.0, 0.01, 0.0))
+        constants = tuple(map(np.float32, _dtypes.constants(dtype, (0.5, 1.2), (1e-6, 50), False)))
+        source, target = self._cuda.bytes_at(g.address, 4 * n), self._cuda.bytes_at(other.address, 4 * n)
+
+        def step() -> None:
+            flat.run("irprop-", "float32", x.address, g.address, prev.address, size.address, n, constants)
+
+        def copy() -> None:
+            target.copy_to_device(source)
+
+        times = self._contest({"ours": step, "copy": copy}, self._gpu_seconds)
+        ours, theirs = 28 * n / times["ours"], 8 * n / times["copy"]
+        goal = ">= 0.90" if n >= 100_000_000 else ""
+        what = f"{n:.0e} float32: bytes per second, over a copy on the GPU"
+        self._row(what, _rate(ours), _rate(theirs), ours / theirs, goal)
+
+    # ---------------------------------------------------------------------------------------------------
+    # Many starts
+
+    def _rosenbrock(self) -> None:
+        """A start for each thread. The objective's products and sums are fused, so this is about speed alone."""
+
+        @self._cuda.cuda.jit(device=True)  # type: ignore[untyped-decorator]
+        def rosenbrock(x: Any, g: Any) -> Any:
+            d = x[1] - x[0] * x[0]
+            g[0] = -400.0 * x[0] * d - 2.0 * (1.0 - x[0])
+            g[1] = 200.0 * d
+            return 100.0 * d * d + (1.0 - x[0]) * (1.0 - x[0])
+
+        points = starts([(-2.0, 2.0), (-1.0, 3.0)], self._sizes.starts, seed=1)
+        minimize_many(rosenbrock, points[:2], maxiter=2)  # compiles it
+        began = time.perf_counter()
+        result = minimize_many(rosenbrock, points, maxiter=self._sizes.maxiter)
+        seconds = time.perf_counter() - began
+        what = f"{len(points):,} starts of Rosenbrock, n = 2: {result.success.mean():.1%} converged"
+        self._row(what, f"{seconds:.3g} s", "", None)
+        self._row("    millions of iterations per second", f"{result.nit.sum() / seconds / 1e6:.4g}", "", None)
+
+    # ---------------------------------------------------------------------------------------------------
+    # Beside torch
+
+    def _setup(self, shapes: Shapes) -> tuple[list[Any], list[Any]]:
+        torch = self._torch
+        generator = torch.Generator(device="cuda").manual_seed(1)
+        made = [[torch.randn(s, device="cuda", generator=generator) for s in shapes] for _ in range(2)]
+        return made[0], made[1]
+
+    def _ours(self, shapes: Shapes) -> tuple[Any, Callable[[], Any]]:
+        data, grads = self._setup(shapes)
+        params = [Parameter(t) for t in data]
+        for p, g in zip(params, grads, strict=True):
+            p.grad = g
+        optimizer = Rprop(params, capturable=True)
+        return params, optimizer.step
+
+    def _theirs(self, shapes: Shapes, **options: Any) -> tuple[Any, Callable[[], Any]]:
+        data, grads = self._setup(shapes)
+        params = [t.requires_grad_() for t in data]
+        for p, g in zip(params, grads, strict=True):
+            p.grad = g
+        optimizer = self._torch.optim.Rprop(params, **options)
+        return params, optimizer.step
+
+    def _beside_torch(self, name: str, shapes: Shapes) -> None:
+        kept, ours = self._ours(shapes)
+        also_kept, theirs = self._theirs(shapes, foreach=True)
+        times = self._contest({"ours": ours, "theirs": theirs}, self._clock_seconds)
+        self._times(f"{name}: times faster than torch foreach", times, ">= 5")
+        del also_kept
+        more_kept, captured = self._theirs(shapes, foreach=True, capturable=True)
+        with self._graph(ours) as our_graph, self._graph(captured) as their_graph:
+            times = self._contest({"ours": our_graph, "theirs": their_graph}, self._clock_seconds)
+        goal = ">= 1" if name in self._sizes.lists else ""
+        self._times(f"{name}: the same, both replayed from CUDA graphs", times, goal)
+        del kept, more_kept
+
+    def _beside_compiled(self, name: str, shapes: Shapes) -> None:
+        kept, ours = self._ours(shapes)
+        also_kept, theirs = self._theirs(shapes, foreach=True, capturable=True)
+        began = time.perf_counter()
+        compiled = self._torch.compile(theirs, fullgraph=False)
+        compiled()
+        seconds = time.perf_counter() - began
+        times = self._contest({"ours": ours, "theirs": compiled}, self._clock_seconds)
+        self._times(f"{name}: times faster than torch.compile ({seconds:.0f} s to compile)", times, ">= 0.97")
+        del kept, also_kept
+
+    @contextlib.contextmanager
+    def _graph(self, step: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
+        torch = self._torch
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        yield graph.replay
+
+    # ---------------------------------------------------------------------------------------------------
+    # Times
+
+    def _times(self, what: str, times: dict[str, float], goal: str) -> None:
+        self._row(
+            what, _duration(times["ours"]), _duration(times["theirs"]), times["theirs"] / times["ours"], goal
+        )
+
+    def _contest(
+        self, calls: dict[str, Callable[[], Any]], seconds: Callable[[Callable[[], Any], int], float]
+    ) -> dict[str, float]:
+        """The seconds of one call of each: they take turns, and the lower quartile is taken."""
+        repeats = {}
+        for name, call in calls.items():
+            for _ in range(3):
+                call()
+            once = max(seconds(call, 3) / 3, 1e-7)
+            repeats[name] = min(max(int(self._sizes.turn / once), 1), 20_000)
+        found: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(self._sizes.rounds):
+            for name, call in calls.items():
+                found[name].append(seconds(call, repeats[name]) / repeats[name])
+        return {name: float(np.quantile(values, 0.25)) for name, values in found.items()}
+
+    def _clock_seconds(self, call: Callable[[], Any], times: int) -> float:
+        self._finish()
+        began = time.perf_counter()
+        for _ in range(times):
+            call()
+        self._finish()
+        return time.perf_counter() - began
+
+    def _gpu_seconds(self, call: Callable[[], Any], times: int) -> float:
+        if self._cuda.SIMULATED:  # its events have no times
+            return self._clock_seconds(call, times)
+        cuda = self._cuda.cuda
+        began, ended = cuda.event(), cuda.event()
+        began.record()
+        for _ in range(times):
+            call()
+        ended.record()
+        ended.synchronize()
+        return float(cuda.event_elapsed_time(began, ended)) / 1000
+
+    def _finish(self) -> None:
+        if self._torch is not None:
+            self._torch.cuda.synchronize()
+        else:
+            self._cuda.cuda.synchronize()
+
+
+def _torch() -> Any:
+    """The module, if it is there and has CUDA."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    return torch if torch.cuda.is_available() else None
+
+
+def _mixed(rng: np.random.Generator, dtype: np.dtype[Any], n: int) -> Array:
+    """Ordinary numbers, NaN, infinities, zeros of both signs, numbers that underflow and overflow."""
+    part = _dtypes.real(dtype)
+    reals = rng.standard_normal(n * (dtype.itemsize // part.itemsize)).astype(part)
+    info = np.finfo(part)
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, info.smallest_subnormal, info.tiny, -info.max], part)
+    chosen = rng.choice(special, reals.size)
+    return np.where(rng.random(reals.size) < 0.2, chosen, reals).view(dtype)
+
+
+def _rate(bytes_per_second: float) -> str:
+    return f"{bytes_per_second / 1e9:.4g} GB/s"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e6:.4g} us"

@@ -1,0 +1,87 @@
+"""Kernels compiled without a GPU: to PTX, and by nvJitLink to machine code."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from numba import cuda, types
+from numba.cuda import dispatcher
+
+from cuda_kernels import ensemble, flat, layout, loss, many
+
+CAPABILITIES = ((8, 0), (9, 0))
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+INT = types.int64
+
+
+@dataclass
+class Compiled:
+    """What became of a kernel; `linked` is what the linker said about it."""
+
+    ptx: str
+    cubin: bytes
+    linked: str
+
+    def count(self, instruction: str) -> int:
+        """How often an instruction stands in the PTX; a regular expression."""
+        return len(re.findall(rf"^\s*(?:@\S+\s+)?{instruction}", self.ptx, re.MULTILINE))
+
+    @property
+    def registers(self) -> int:
+        """Of each thread."""
+        return int(re.findall(r"Used (\d+) registers", self.linked)[0])
+
+
+def compile_kernel(text: Any, arguments: list[Any], capability: tuple[int, int]) -> Compiled:
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
+    # Functions that a kernel calls are compiled for the GPU that is there; here, for one that is not.
+    device = SimpleNamespace(compute_capability=capability)
+    with mock.patch.object(dispatcher, "get_current_device", lambda: device):
+        signature = types.void(*arguments)
+        ptx, _ = cuda.compile(text, signature, device=False, cc=capability, output="ptx", abi="numba")
+    options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}", ptxas_options="-v")
+    linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+    return Compiled(ptx, linker.link("cubin").code, linker.get_info_log())
+
+
+def real(dtype: str) -> Any:
+    """In which type a kernel is handed its constants."""
+    return types.float64 if dtype == "float64" else types.float32
+
+
+@functools.cache
+def compiled(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
+    """The kernel that makes the steps of one array ("flat") or of many ("many")."""
+    constants = [real(dtype)] * 7
+    if kind == "flat":
+        return compile_kernel(flat.text(variant, dtype), [INT] * 7 + constants, capability)
+    return compile_kernel(many.text(variant, dtype), [INT] * 5 + constants, capability)
+
+
+def runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
+    """The kernel that takes many runs to their ends, for an objective without further arguments."""
+    number = real(dtype)
+    arrays = [types.Array(number, 3, "C"), types.Array(types.float64, 2, "C"), *[types.Array(number, 2, "C")] * 2]
+    rest = [types.Array(INT, 1, "C"), types.Array(number, 1, "C"), INT, INT, types.Tuple(())]
+    return compile_kernel(ensemble.text(fun, variant, dtype), [*arrays, *rest], capability)
+
+
+def others() -> dict[str, tuple[Any, list[Any]]]:
+    """The kernels that make no steps, and their arguments."""
+    found: dict[str, tuple[Any, list[Any]]] = {
+        f"move {width} bytes": (layout.text(width), [INT] * 5 + [types.boolean]) for width in layout.WORDS
+    }
+    for dtype in DTYPES:
+        found[f"fill {dtype}"] = (layout.fill_text(dtype), [INT, INT, real(dtype)])
+    for dtype in loss.DTYPES:
+        found[f"judge {dtype}"] = (loss.text(dtype), [INT] * 4)
+    found["hand over"] = (many.hand_over, [INT] * 3 + [types.UniTuple(INT, many.HANDED)])
+    return found

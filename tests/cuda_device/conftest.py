@@ -1,0 +1,31 @@
+"""Everything here runs on a GPU, or in Numba's CUDA simulator in a process of its own (see tests/test_cuda.py)."""
+
+from __future__ import annotations
+
+import pytest
+
+from cuda_kernels import _cuda, flat, many
+
+
+def pytest_collection_modifyitems(items):
+    problem = _cuda.problem()
+    for item in items:
+        # NumPy warns of overflow and NaN in the simulator's threads, which no ``np.errstate`` reaches.
+        item.add_marker(pytest.mark.filterwarnings("ignore::RuntimeWarning"))
+        if problem is not None:
+            item.add_marker(
+                pytest.mark.skip(reason=f"no GPU, nor NUMBA_ENABLE_CUDASIM=1 for the simulator: {problem}")
+            )
+        elif _cuda.SIMULATED and "gpu" in item.keywords:
+            item.add_marker(
+                pytest.mark.skip(reason="the simulator has no graphs, streams or other libraries' arrays")
+            )
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """The simulator starts a thread of the host for each of the GPU's."""
+    if _cuda.SIMULATED:
+        monkeypatch.setattr(flat, "THREADS", 4)
+        monkeypatch.setattr(flat, "BLOCKS", 2)
+        monkeypatch.setattr(many, "CHUNK", 64)
