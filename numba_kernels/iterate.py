@@ -167,7 +167,7 @@ def _halve(x, last_x, size, half, size_min):
 
 
 register_jitable(_iteration.go_back)
-for _helper in (_iteration.keep_best, _iteration.verdict, _iteration.conclude):
+for _helper in (_iteration.upper_end, _iteration.keep_best, _iteration.verdict, _iteration.conclude):
     register_jitable(**_INLINE)(_helper)
 
 _advance = numba.njit(_iteration.advance, error_model="numpy", **_INLINE)
