@@ -16,7 +16,7 @@ from cuda_kernels._numbers import device, plain, select
 from rprop_ref import _iteration, rules
 
 #: Functions of the text, those that others call first.
-_TEXTS = ("keep_best", "verdict", "proceed", "go_back", "advance")
+_TEXTS = ("keep_best", "verdict", "conclude", "go_back", "proceed", "advance")
 
 
 def build(variant: str, dtype: str) -> Callable[..., int]:
@@ -29,27 +29,27 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
     always_undoes, undoes_if_worse = variant == "rprop+", variant == "irprop+"
 
     @device
-    def largest(g):
-        result = abs(g[0]) if g.size > 0 else abs(g.dtype.type(0))
-        for i in range(g.size):
+    def look(x, g, size, xtol, floor):
+        largest = abs(g[0]) if g.size > 0 else abs(g.dtype.type(0))
+        rests = True
+        for i in range(x.size):
             magnitude = abs(g[i])
-            if magnitude != magnitude:
-                return magnitude
-            if magnitude > result:
-                result = magnitude
-        return result
+            # A NaN stays.
+            if magnitude > largest or magnitude != magnitude:
+                largest = magnitude
+            rests = rests and (g[i] == 0 or size[i] <= xtol * abs(x[i]) or size[i] <= floor)
+        return largest, rests
+
+    @device
+    def note(x, g, known_x, known_g):
+        for i in range(x.size):
+            known_x[i] = x[i]
+            known_g[i] = g[i]
 
     @device
     def equal(a, b):
         for i in range(a.size):
             if a[i] != b[i]:
-                return False
-        return True
-
-    @device
-    def at_rest(x, g, size, xtol, floor):
-        for i in range(x.size):
-            if not (g[i] == 0 or size[i] <= xtol * abs(x[i]) or size[i] <= floor):
                 return False
         return True
 
@@ -80,7 +80,7 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
             x[i] = nearer if math.isfinite(x[i]) and nearer != x[i] else last_x[i]
 
     @device
-    def move(variant, x, g, prev, size, constants, worse):
+    def move(variant, x, g, prev, size, constants, worse, last_x):
         c0, c1, c2, c3, c4, c5 = (
             number(constants[0]),
             number(constants[1]),
@@ -96,17 +96,18 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
             x[i] = plain(a)
             prev[i] = plain(b)
             size[i] = plain(s)
+        return not equal(x, last_x)
 
     @device
     def undoes(variant, worse):
         return always_undoes or (undoes_if_worse and worse)
 
     @device
-    def move_within(variant, x, g, prev, size, constants, worse, lower, upper, before, undo):
+    def move_within(variant, x, g, prev, size, constants, worse, last_x, lower, upper, before, undo):
         for i in range(x.size):
             if not (undo and g[i] * prev[i] < 0):
                 before[i] = math.nan
-        move(variant, x, g, prev, size, constants, worse)
+        move(variant, x, g, prev, size, constants, worse, last_x)
         for i in range(x.size):
             if before[i] == before[i]:
                 x[i] = before[i]
@@ -114,6 +115,8 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
                 x[i] = lower[i]
             elif x[i] > upper[i]:
                 x[i] = upper[i]
+        copy(last_x, before)
+        return not equal(x, last_x)
 
     @device
     def point_inward(g, x, lower, upper, inward):
@@ -124,9 +127,9 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
     names: dict[str, Any] = {
         **vars(_iteration),
         "np": math,  # of NumPy only isfinite is left, which numba.cuda has under this name
-        "largest": largest,
+        "look": look,
+        "note": note,
         "equal": equal,
-        "at_rest": at_rest,
         "near": near,
         "copy": copy,
         "upper_end": upper_end,
