@@ -16,7 +16,12 @@ from rprop_ref.bits import same_bits
 
 
 def oracle(variant, fun, x0, lower, upper, steps, *, lr, etas, step_sizes):
-    """Steps of `naive`, with clipped moves, and a gradient of 0 where it leads out of the bounds."""
+    """Steps of `naive`, with clipped moves, and a gradient of 0 where it leads out of the bounds.
+
+    A move is taken back to the point that was saved. Bounds that bound nothing are none: then it is taken back as
+    everywhere, by adding what was subtracted, which may differ in the last bit.
+    """
+    bounded = np.isfinite(lower).any() or np.isfinite(upper).any()
     x = np.clip(x0, lower, upper)
     prev, size = naive.start(x, lr)
     points, before, last_f = [x], x, np.inf
@@ -29,7 +34,7 @@ def oracle(variant, fun, x0, lower, upper, steps, *, lr, etas, step_sizes):
         worse, last_f = f > last_f, f
         flips = inward * prev < 0
         new, prev, size = naive.step(variant, x, inward, prev, size, etas=etas, step_sizes=step_sizes, worse=worse)
-        if variant == "rprop+" or (variant == "irprop+" and worse):
+        if bounded and (variant == "rprop+" or (variant == "irprop+" and worse)):
             new[flips] = before[flips]
         before, x = x, np.clip(new, lower, upper)
         points.append(x)
