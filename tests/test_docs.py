@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,20 +20,42 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 
 
+#: Its code is for arrays on a GPU.
+GPU = ROOT / "docs" / "cuda.md"
+
+
 def blocks(page, kind):
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page.read_text(), re.S | re.M)
 
 
 def with_blocks(kind):
-    return pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, kind)], ids=lambda p: p.stem)
+    pages = [p for p in PAGES if blocks(p, kind) and (kind, p) != ("python", GPU)]
+    return pytest.mark.parametrize("page", pages, ids=lambda p: p.stem)
 
 
 def test_no_page_has_blocks_that_are_not_run():
-    known = {"python", "{plot}", "console", "{toctree}", "{eval-rst}", "{literalinclude}"}
+    known = {"python", "{plot}", "console", "{toctree}", "sh", "{eval-rst}", "{literalinclude}"}
     for page in PAGES:
         fences = re.findall(r"^```(.*)$", page.read_text(), re.M)
-        assert {fence.split()[0] for fence in fences[::2]} <= known, page
+        assert {(fence.split() or ["nothing"])[0] for fence in fences[::2]} <= known, page
         assert set(fences[1::2]) <= {""}, page
+
+
+def test_code_for_a_gpu():
+    """Steps of torch's CUDA tensors are only compiled here; many starts run in Numba's simulator."""
+    *others, many = blocks(GPU, "python")
+    for block in others:
+        compile(block, str(GPU), "exec")
+    code = many.replace("1_000_000", "20") + "\nprint(result.success.all())\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 @with_blocks("python")
@@ -68,6 +94,19 @@ def test_commands_run(page, tmp_path, monkeypatch, capsys):
     for line in "".join(blocks(page, "console")).splitlines():
         assert line.startswith("$ python -m rprop_ref ")
         assert cli.main(line.split()[4:]) == 0
+
+
+@with_blocks("sh")
+def test_commands_with_placeholders_are_understood(page, monkeypatch):
+    """Ours are parsed; they would take minutes, or a file that there is not."""
+    monkeypatch.setattr("rprop_ref.crosscheck.command.run", lambda arguments: 0)
+    monkeypatch.setattr("rprop_ref.cli._bench", lambda arguments: 0)
+    for line in "".join(blocks(page, "sh")).splitlines():
+        command = shlex.split(line, comments=True)
+        if command[:2] == ["pip", "install"]:
+            continue
+        assert command[:3] == ["python", "-m", "rprop_ref"]
+        assert cli.main(command[3:]) == 0
 
 
 def test_links_between_pages_lead_somewhere():
