@@ -14,7 +14,7 @@ endif
 PROGRAMS ?= 10000
 KILLS ?= 100
 
-.PHONY: demo test test-peers test-referee test-browser test-cuda fuzz lint format docs notebooks bench build clean \
+.PHONY: demo test test-simulator test-peers test-referee test-browser test-cuda fuzz lint format docs notebooks bench build clean \
 	help
 
 help:  ## show the targets
@@ -34,11 +34,16 @@ $(VENV)/installed-%: $(METADATA) | $(BIN)/python
 demo: $(VENV)/installed  ## fit the NIST problems that come with the package
 	$(BIN)/python -m rprop_ref demo
 
+# Two processes share the tests out; more would compile the same kernels more often.
 test: $(VENV)/installed-test  ## run the tests that need no other implementation
-	$(BIN)/python -m pytest -m "not peers"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not peers and not browser and not notebooks"
+
+# The simulator is chosen before Numba is imported, hence a process of its own.
+test-simulator: $(VENV)/installed-test  ## run the GPU's kernels in Numba's simulator
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest tests/cuda_device --ignore tests/cuda_device/test_bench.py
 
 test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others, to the bit
-	$(BIN)/python -m pytest -m "peers and not referee"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "peers and not referee"
 
 # Apart from test-peers, because these packages are 1 GB and take minutes to install. neurolab does not run on NumPy 2,
 # so it has an environment of its own, and is spoken to through the protocol.

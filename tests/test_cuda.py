@@ -1,4 +1,4 @@
-"""CUDA without a GPU: the simulator, what is said where there is no GPU, and arrays that claim to be on one."""
+"""CUDA without a GPU: what is said where there is none, and arrays that claim to be on one."""
 
 from __future__ import annotations
 
@@ -16,19 +16,12 @@ from rprop_ref import Parameter, Rprop, backends, minimize
 FOLDER = Path(__file__).parent
 
 
-def test_in_the_simulator():
-    """The simulator is chosen before Numba is imported, hence a process of its own."""
-    run_in_the_simulator("cuda_device", "--deselect", "tests/cuda_device/test_bench.py")
-
-
 @pytest.mark.peers
 def test_tensors_of_torch_and_the_benchmark_in_the_simulator():
-    run_in_the_simulator("cuda_device/test_bench.py")
-
-
-def run_in_the_simulator(path, *options):
+    """The simulator is chosen before Numba is imported, hence a process of its own."""
+    path = FOLDER / "cuda_device" / "test_bench.py"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(FOLDER / path), *options],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)],
         cwd=FOLDER.parent,
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
         capture_output=True,

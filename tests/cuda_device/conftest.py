@@ -1,4 +1,4 @@
-"""Everything here runs on a GPU, or in Numba's CUDA simulator in a process of its own (see tests/test_cuda.py)."""
+"""Everything here runs on a GPU, or in Numba's CUDA simulator in a process of its own (``make test-simulator``)."""
 
 from __future__ import annotations
 
