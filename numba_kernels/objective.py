@@ -162,6 +162,18 @@ def _is_plain(kind: Any) -> bool:
     )
 
 
+def compile_alone(form: str, functions: tuple[Any, ...], kind: Any, dtype: Any) -> None:
+    """Compile the user's functions with the options that they were given.
+
+    As callees of ours they would be compiled with our options: a division by zero would not raise. And so they
+    would stay, in the user's hands and in their cache on disk.
+    """
+    x = types.Array(numba.from_dtype(np.dtype(dtype)), len(kind[0]), "C")
+    points = (x, x) if form == "writing" else (x,)
+    for function in functions:
+        numba.typeof(function).get_call_type(function.typingctx, (*points, *kind[1]), {})
+
+
 def writing(fun: Any, kind: Any, dtype: Any) -> Any:
     """The C function for a jitted ``fun(x, g, *args) -> f`` that writes the gradient into g."""
 

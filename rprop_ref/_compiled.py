@@ -253,6 +253,7 @@ def _c_function(form: str, functions: tuple[Any, ...], kind: Any, dtype: np.dtyp
     from numba_kernels import objective
 
     with _Refusals(functions[0]):
+        objective.compile_alone(form, functions, kind, dtype)
         return getattr(objective, form)(*functions, kind, dtype)
 
 

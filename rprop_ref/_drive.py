@@ -42,15 +42,19 @@ class PythonDriver:
         objective, state = self._objective, self._state
         vectors, scalars, constants = state.vectors, state.scalars, state.constants
         x, status, f, g = vectors[it.X], self._status, self._f, self._g
+        watch, stayed, nfev = self._watch, it.STAYED, it.NFEV
         for _ in range(turns):
-            if status != it.STAYED:
+            if status != stayed:
                 f, g = objective(x)
-                scalars[it.NFEV], scalars[it.NJEV] = objective.nfev, objective.njev
+                scalars[nfev] = objective.nfev
             advance = self._advance or self._choose()
-            record = vectors, scalars, constants, self._variant, f, g
-            status = advance(*record) if self._watch is None else self._watch(advance, *record)
+            if watch is None:
+                status = advance(vectors, scalars, constants, self._variant, f, g)
+            else:
+                status = watch(advance, vectors, scalars, constants, self._variant, f, g)
             if status >= 0:
                 break
+        scalars[it.NJEV] = objective.njev
         self._status, self._f, self._g = status, f, g
         return int(status)
 

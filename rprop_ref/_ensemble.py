@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from . import _minimize, _on_gpu, _rows, _workers, backends
+from . import _minimize, _on_gpu, _options, _rows, _workers, backends
 from ._caller import stacklevel
 from ._compiled import recognize
 from ._progress import Starts
@@ -199,6 +199,7 @@ def _points(x0s: ArrayLike) -> Array:
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:
+    _options.refuse_constraints(options.pop("constraints", None))
     unknown = [name for name in options if name not in _OPTIONS and name not in _OF_ONE_RUN]
     if unknown:
         # Once, and not by each start.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -148,8 +149,8 @@ def minimize(
         The run ends successfully when the lowest value has fallen, within `window` iterations, by no more than
         ``ftol * max(|before|, |after|, 1)``. Not looked at by default.
     window : int, optional
-        The number of iterations after which `ftol` looks at the lowest value again, at least 2: a single step
-        may well fall back, or move nothing, far from any minimum.
+        The number of iterations after which `ftol` looks at the lowest value again, at least 2. Steps may well
+        fall back, or move nothing, for some iterations far from any minimum: less than 50 ends runs too early.
     f_target : float, optional
         The run ends successfully when a value as low as this is reached (as high, if `maximize`).
     patience : int, optional
@@ -277,6 +278,8 @@ def minimize(
     if warm_start is not None and resume is not None:
         raise ValueError("warm_start and resume each say where to begin; give one of them")
     every = _options.count("checkpoint_every", checkpoint_every, 1)
+    if checkpoint is not None:
+        _npz.check_place(os.fspath(checkpoint))
     seconds = np.inf if maxtime is None else _options.number("maxtime", maxtime)
 
     start, shape = _start(x0)

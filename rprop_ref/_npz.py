@@ -109,6 +109,19 @@ def read(path: Path, kind: str, version: int) -> Any:
             raise ValueError(f"{shown!r} is damaged, or is no rprop_ref {kind} ({reason})") from error
 
 
+def check_place(path: Path) -> None:
+    """Raise what `write` would raise for want of a place: OSError, ValueError."""
+    _check_regular(path)
+    folder = os.path.dirname(os.path.realpath(path))
+    for code, wrong in (
+        (errno.EISDIR, os.path.isdir(path)),
+        (errno.ENOENT, not os.path.isdir(folder)),
+        (errno.EACCES, not os.access(folder, os.W_OK)),
+    ):
+        if wrong:
+            raise OSError(code, os.strerror(code), os.fspath(path))
+
+
 def _check_regular(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         mode = os.stat(path).st_mode

@@ -101,7 +101,7 @@ class Objective:
         f, g = self._evaluate(x if self._flat else x.reshape(self._shape))
         if type(f) is not float:
             f = as_float(f)
-        if type(g) is not np.ndarray or g.dtype != self._dtype or not g.flags.carray or g.ndim != 1:
+        if type(g) is not np.ndarray or g.dtype is not self._dtype or not g.flags.carray or g.ndim != 1:
             g = self._as_gradient(g)
         if g.size != x.size:
             self._as_gradient(g)

@@ -479,3 +479,38 @@ class TestRefusals:
     def test_no_variables(self):
         r = minimize(c_function, np.zeros(0))
         assert (r.fun, r.success) == (0.0, True)
+
+
+class TestTheUsersFunctions:
+    """They are compiled with the options that they were given, and not with those of the functions around them."""
+
+    @pytest.mark.parametrize("form", ["writing", "returning", "pair"])
+    def test_a_division_by_zero_raises_in_a_function_that_was_not_called_before(self, form):
+        @numba.njit
+        def writing(x, g):
+            g[0] = -1.0
+            return -x[0] + 0 * (1 / min(x[0] - 1.25, 0.0))
+
+        @numba.njit
+        def returning(x):
+            return -x[0] + 0 * (1 / min(x[0] - 1.25, 0.0)), -np.ones(1)
+
+        @numba.njit
+        def value(x):
+            return -x[0] + 0 * (1 / min(x[0] - 1.25, 0.0))
+
+        @numba.njit
+        def gradient(x):
+            return -np.ones(1)
+
+        options = {
+            "writing": {"fun": writing},
+            "returning": {"fun": returning},
+            "pair": {"fun": value, "jac": gradient},
+        }[form]
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                minimize(x0=[1.0], **options)
+        fun = options["fun"]
+        with pytest.raises(ZeroDivisionError):
+            fun(*([np.array([2.0]), np.zeros(1)] if form == "writing" else [np.array([2.0])]))

@@ -354,3 +354,9 @@ class TestDistinctMinima:
         found = distinct_minima(result)
         assert found.x.shape == (0, 3)
         assert found.count.shape == (0,)
+
+
+def test_constraints_are_refused_and_not_ignored():
+    with pytest.raises(ValueError, match="does not support constraints"):
+        minimize_many(lambda x: x @ x, np.ones((2, 2)), constraints=[{"type": "eq"}])
+    assert minimize_many(lambda x: x @ x, np.ones((2, 2)), constraints=()).success.all()

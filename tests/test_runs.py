@@ -241,6 +241,20 @@ RUN = {"gtol": -1, "xtol": -1, "maxiter": 300, "bounds": [(None, 0.6), (None, No
 
 
 class TestCheckpoints:
+    def test_a_place_that_cannot_be_written_to_is_refused_before_the_run(self, tmp_path):
+        seen = []
+
+        def fun(x):
+            seen.append(x)
+            return x @ x, 2 * x
+
+        for place, error in [(tmp_path / "nowhere" / "run.npz", FileNotFoundError), (tmp_path, IsADirectoryError)]:
+            with pytest.raises(error, match=re.escape(str(place))):
+                minimize(fun, X0, jac=True, checkpoint=place)
+        with pytest.raises(TypeError):
+            minimize(fun, X0, jac=True, checkpoint=5)
+        assert not seen
+
     @pytest.mark.parametrize("compiled", [True, False])
     def test_a_run_that_breaks_off_is_resumed(self, compiled, tmp_path):
         whole = minimize(rosenbrock, X0, **RUN)
