@@ -1,4 +1,4 @@
-"""What results, optimizers, traces and tables look like: `tests/golden/*.txt`. ``UPDATE_GOLDEN=1`` writes them anew."""
+"""What results, optimizers, traces, tables and reports look like: `tests/golden/*.txt`. ``UPDATE_GOLDEN=1`` writes them anew."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import problems
 import pytest
 
 from rprop_ref import Parameter, Rprop, Trace, explorer, minimize, minimize_many, step_table
+from rprop_ref.crosscheck import check, profile
 from rprop_ref.objectives import OBJECTIVES
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -58,6 +59,7 @@ SHOWN = {
     "result_without_success": lambda: result(maxiter=3),
     "result_with_a_trace": lambda: result(trace=True),
     "optimizer": optimizer,
+    "report": lambda: check(profile("trainrp"), "rprop-", dtypes=["float64"], random=5),
     "trace": lambda: explorer.follow(OBJECTIVES["rosenbrock"], steps=100),
     "trace_of_many": wide,
     "trace_without_rows": Trace,
