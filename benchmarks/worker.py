@@ -221,25 +221,9 @@ def iterations(who: str, n: str) -> Call:
 def _our_loop(x0: np.ndarray) -> Callable[[], int]:
     from rprop_ref import minimize
 
-    fun = _compiled_rosenbrock()
-    return lambda: int(minimize(fun, x0, maxiter=100_000, gtol=0, xtol=0).nit)
+    from .shark import rosenbrock
 
-
-def _compiled_rosenbrock() -> Any:
-    import numba
-
-    @numba.njit
-    def fun(x: Any, g: Any) -> Any:
-        f = 0.0
-        for i in range(x.size - 1):
-            a = x[i + 1] - x[i] * x[i]
-            b = 1.0 - x[i]
-            f += 100.0 * a * a + b * b
-            g[i] -= 400.0 * x[i] * a + 2.0 * b
-            g[i + 1] += 200.0 * a
-        return f
-
-    return fun
+    return lambda: int(minimize(rosenbrock, x0, maxiter=100_000, gtol=0, xtol=0).nit)
 
 
 def _torch_loop(x0: np.ndarray) -> Callable[[], int]:
