@@ -308,6 +308,10 @@ def main() -> None:
         bench.steps("1000", {"default": ">= 15"})
         bench.groups("1000x64")
 
+    def minimizers() -> None:
+        for n in ("10", "1000"):
+            bench.minimizers(n, "<= 0.2")
+
     def networks() -> None:
         bench.networks("4-64-64-3", "<= 1.0")
         bench.networks("4-16-3", "<= 0.7")
@@ -317,7 +321,7 @@ def main() -> None:
         "large": lambda: bench.steps("5e7", large, memory=True),
         "compile": compiled,
         "small": small,
-        "minimize": lambda: bench.minimizers("10", "<= 0.25"),
+        "minimize": minimizers,
         "compiled": lambda: bench.loops("10", {"torch": ">= 500", "optax": ">= 2"}),
         "starts": lambda: bench.many("100000", {"optax": ">= 2", "optax, nothing but steps": ""}, ">= 1.7"),
         "shark": bench.sharks,

@@ -40,6 +40,14 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
         return math.nan if is_nan else g_max, rests
 
     @device
+    def promise(g, size):
+        most = 0.0
+        for i in range(g.size):
+            if g[i] != 0:
+                most = max(most, plain(number(abs(g[i])) * number(size[i])))
+        return most
+
+    @device
     def note(x, g, known_x, known_g):
         for i in range(x.size):
             known_x[i] = x[i]
@@ -132,6 +140,7 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
         **{name: value for name, value in vars(_iteration).items() if isinstance(value, int)},
         "np": math,  # of NumPy only isfinite is left, which numba.cuda has under this name
         "look": look,
+        "promise": promise,
         "note": note,
         "equal": equal,
         "near": near,

@@ -548,7 +548,7 @@ def _side_by_side(fun: Any, options: dict[str, Any], kind: Any, n: int, real: An
 
     @numba.cfunc(types.float64(types.intc, types.CPointer(real), doubles, types.intp))
     def c_function(lanes, block, f, data):
-        _, args = objective._load(objective._words(data)[1], kind)
+        _, args = objective._load(objective.pointer(data, np.int64)[1], kind)
         evaluate(numba.carray(block, (n * it.ROWS * LANES,)), numba.carray(f, (LANES,)), args, lanes)
         return 0.0
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
+from numba import carray  # type: ignore[attr-defined]
 from numba.extending import overload, register_jitable
 
 from numba_kernels import flat
 from numba_kernels._cache import DIGEST, kernel
+from numba_kernels.objective import pointer
 from rprop_ref import _iteration
+
+Array = np.ndarray[Any, Any]
 
 #: The numbers by which a compiled iteration knows the rules.
 CODES = {"rprop+": 0, "rprop-": 1, "irprop+": 2, "irprop-": 3, "irprop-go": 4}
@@ -31,10 +37,23 @@ def _look(x, g, size, xtol, floor):
             magnitude = abs(g[i])
             g_max = magnitude if magnitude > g_max else g_max
             is_nan |= magnitude != magnitude
-            rests &= (g[i] == zero) | (size[i] <= xtol * abs(x[i])) | (size[i] <= floor)
+            if rests:  # mostly the first coordinate has somewhere to go, and the others need not be asked
+                rests = (g[i] == zero) | (size[i] <= xtol * abs(x[i])) | (size[i] <= floor)
         return np.nan if is_nan else g_max, rests
 
     return look
+
+
+@overload(_iteration.promise)
+def _promise(g, size):
+    def promise(g, size):
+        most = g.dtype.type(0)
+        for i in range(g.size):
+            if g[i] != 0:
+                most = max(most, abs(g[i]) * size[i])
+        return most
+
+    return promise
 
 
 @overload(_iteration.note, jit_options=_INLINE)
@@ -176,15 +195,47 @@ _advance = numba.njit(_iteration.advance, error_model="numpy", **_INLINE)
 def _compile():
     stamp = DIGEST
 
-    @kernel()
-    def advance(vectors, scalars, constants, variant, f, g):
+    # It does not release the interpreter's lock: that takes longer than an iteration of few variables.
+    @kernel(nogil=False)
+    def advance(record, f, g, nfev):
         stamp  # noqa: B018
-        return _advance(vectors, scalars, constants, variant, f, g)
+        words = carray(pointer(record, np.int64), (5,))
+        vectors = carray(pointer(words[0], g.dtype), (words[1], g.size))
+        scalars = carray(pointer(words[2], np.float64), (_iteration.ENTRIES,))
+        constants = carray(pointer(words[3], g.dtype), (7,))
+        scalars[_iteration.NFEV] = nfev
+        return _advance(vectors, scalars, constants, words[4], f, g)
 
     return advance
 
 
-#: `rprop_ref._iteration.advance`, compiled; `variant` is one of `CODES`.
+#: ``advance(record, f, g, nfev)``, what `bind` binds; `record` is the address of five integers.
 advance = _compile()
 
-__all__ = ["CODES", "advance"]
+
+def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Callable[[float, Array, int], int]:
+    """`rprop_ref._iteration.advance` for one record, compiled: for loops in Python.
+
+    To hand over three arrays in every iteration would take longer than the iteration, so they are found by their
+    addresses.
+
+    Parameters
+    ----------
+    vectors, scalars, constants : ndarray, contiguous
+        The record, see `rprop_ref._iteration`; changed in place by each call of what is returned.
+    variant : str
+
+    Returns
+    -------
+    callable
+        ``take_in(f, g, nfev) -> status``, with g of shape (n,), contiguous, and in the dtype of `vectors`. `nfev`
+        is written to the record first.
+    """
+    addresses = [a.ctypes.data for a in (vectors, scalars, constants)]
+    record = np.array([addresses[0], len(vectors), *addresses[1:], CODES[variant]], np.int64)
+    take_in = functools.partial(advance, record.ctypes.data)
+    take_in.keep = record, vectors, scalars, constants  # type: ignore[attr-defined]
+    return take_in
+
+
+__all__ = ["CODES", "advance", "bind"]

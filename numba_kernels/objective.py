@@ -39,14 +39,14 @@ def call(typingctx, address, n, x, g, data):
 
 
 @intrinsic
-def _words(typingctx, address):
-    """An address as a pointer to 64-bit integers."""
-    kind = types.CPointer(types.int64)
+def pointer(typingctx, address, dtype):
+    """An address as a pointer to elements of some dtype, for `numba.carray`."""
+    kind = types.CPointer(dtype.dtype)
 
     def codegen(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], context.get_value_type(kind))
 
-    return kind(types.intp), codegen
+    return kind(types.intp, dtype), codegen
 
 
 @intrinsic
@@ -219,11 +219,11 @@ def _take(gradient, g):
 
 def _c_function(evaluate: Callable[..., Any], kind: Any, dtype: Any) -> Any:
     real = numba.from_dtype(np.dtype(dtype))
-    pointer = types.CPointer(real)
+    reals = types.CPointer(real)
 
-    @numba.cfunc(types.float64(types.intc, pointer, pointer, types.intp), error_model="numpy")
+    @numba.cfunc(types.float64(types.intc, reals, reals, types.intp), error_model="numpy")
     def c_function(n, x, g, data):
-        block = carray(_words(data), (2,))
+        block = carray(pointer(data, np.int64), (2,))
         try:
             shape, args = _load(block[1], kind)
             return evaluate(carray(x, shape), carray(g, shape), args)

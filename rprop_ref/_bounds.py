@@ -27,20 +27,27 @@ def limits(bounds: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[A
     Raises
     ------
     ValueError
-        If a lower bound is above its upper one, or the bounds do not fit the variables (SciPy's errors).
+        If a lower bound is above its upper one, or the bounds do not fit the variables (SciPy's errors); or if
+        they are in another form.
     """
     if bounds is None:
         return None
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        low, high = (np.array(b, float) for b in (bounds.lb, bounds.ub))
-        wanted = shape
-    else:
-        pairs = [(low, high) for low, high in bounds]
-        if not pairs:
-            return None
-        low = np.array([-np.inf if b is None else b for b, _ in pairs], float)
-        high = np.array([np.inf if b is None else b for _, b in pairs], float)
-        wanted = (int(np.prod(shape)),)
+    try:
+        if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+            low, high = (np.array(b, float) for b in (bounds.lb, bounds.ub))
+            wanted = shape
+        else:
+            pairs = [(low, high) for low, high in bounds]
+            if not pairs:
+                return None
+            low = np.array([-np.inf if b is None else b for b, _ in pairs], float)
+            high = np.array([np.inf if b is None else b for _, b in pairs], float)
+            wanted = (int(np.prod(shape)),)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "bounds must be a scipy.optimize.Bounds, or a pair (lower, upper) for each variable, but is "
+            f"{bounds!r}"
+        ) from None
     try:
         low, high = (np.broadcast_to(b, wanted).ravel() for b in (low, high))
     except ValueError:

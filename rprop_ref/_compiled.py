@@ -192,12 +192,19 @@ def recognize(
     if isinstance(fun, LowLevelCallable):
         return _from_low_level(fun, jac, args, shape, dtype)
     numba = sys.modules.get("numba")
-    if numba is None or dtype.itemsize == 2:
+    if numba is None:
         return None
     callbacks = sys.modules.get("numba.core.ccallback")  # loaded with the first cfunc
     if callbacks is not None and isinstance(fun, callbacks.CFunc):
         return _from_cfunc(fun, jac, args, shape, dtype)
     if not numba.extending.is_jitted(fun) or numba.config.DISABLE_JIT:
+        return None
+    writes = _writes(fun, len(args), jac)
+    if dtype.itemsize == 2:
+        if writes:
+            raise TypeError(
+                f"an objective that writes its gradient takes float32 or float64, but x0 has dtype {dtype}"
+            )
         return None
     args = tuple(_plain(a) for a in args)
     if numba.extending.is_jitted(jac):
@@ -209,7 +216,7 @@ def recognize(
         )
     if jac is not None and jac is not True:
         return None
-    if _writes(fun, len(args)):
+    if writes:
         return _Jitted("writing", (fun,), args, shape, dtype)
     if jac is True or _returns_two(fun, args, shape, dtype):
         return _Jitted("returning", (fun,), args, shape, dtype)
@@ -223,7 +230,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _writes(fun: Any, extra: int) -> bool:
+def _writes(fun: Any, extra: int, jac: Any) -> bool:
     """Whether a jitted function takes a place for the gradient between x and so many further arguments."""
     signature = inspect.signature(fun.py_func)
     fits = []
@@ -233,8 +240,12 @@ def _writes(fun: Any, extra: int) -> bool:
             fits.append(True)
         except TypeError:
             fits.append(False)
-    # Where defaults leave it open, the name tells.
-    return fits == [False, True] or (all(fits) and list(signature.parameters)[1] in GRADIENT_NAMES)
+    if fits == [False, True]:
+        _check_alone("a function with a place for its gradient", jac)
+        return True
+    # Where defaults leave it open, the name tells, if the gradient does not come from elsewhere.
+    open_to_both = all(fits) and (jac is None or jac is True)
+    return open_to_both and list(signature.parameters)[1] in GRADIENT_NAMES
 
 
 def _returns_two(fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

@@ -104,16 +104,15 @@ def mapping(workers: Any) -> Iterator[Map]:
     if isinstance(workers, Executor):
         yield workers.map
         return
-    if isinstance(workers, bool) or not (isinstance(workers, int) or callable(workers)):
+    if isinstance(workers, bool) or not (isinstance(workers, (int, np.integer)) or callable(workers)):
         raise TypeError(
             "workers must be a number of processes, an executor of concurrent.futures, or a callable like map, "
-            "but "
-            f"is {workers!r}"
+            f"but is {workers!r}"
         )
-    if not isinstance(workers, int):
+    if not isinstance(workers, (int, np.integer)):
         yield workers
         return
-    number = _workers.count(workers)
+    number = _workers.count(int(workers))
     if number == 1:
         yield map
         return

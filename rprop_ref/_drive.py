@@ -6,6 +6,7 @@ what `_iteration.advance` returned last. Whichever drives, the record has the sa
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,54 +28,56 @@ class PythonDriver:
     def __init__(
         self, objective: Objective, state: RunState, backend: str | None, watch: Callable[..., int] | None = None
     ) -> None:
-        self._watch = watch
         self._objective = objective
         self._state = state
         self._backend = backend
-        self._advance: Any = None
-        self._variant: Any = state.variant
+        self._watch = watch
+        self._take_in: Callable[[float, Array, int], int] | None = None
         self._status = it.STAYED if _stays(state) else it.GO_ON
         self._f = float(state.scalars[it.LAST_F])
         self._g = state.vectors[it.LAST_G].copy()
-        objective.nfev, objective.njev = int(state.scalars[it.NFEV]), int(state.scalars[it.NJEV])
+        self._calls = 0
+        self._nfev, self._njev = int(state.scalars[it.NFEV]), int(state.scalars[it.NJEV])
 
     def __call__(self, turns: int) -> int:
-        objective, state = self._objective, self._state
-        vectors, scalars, constants = state.vectors, state.scalars, state.constants
-        x, status, f, g = vectors[it.X], self._status, self._f, self._g
-        watch, stayed, nfev = self._watch, it.STAYED, it.NFEV
+        # What is called in every iteration stands in local names: beside a small objective each look-up counts.
+        objective, stayed = self._objective, it.STAYED
+        evaluate, x = objective.evaluate, self._state.vectors[it.X]
+        status, f, g, calls = self._status, self._f, self._g, self._calls
         for _ in range(turns):
             if status != stayed:
-                f, g = objective(x)
-                scalars[nfev] = objective.nfev
-            advance = self._advance or self._choose()
-            if watch is None:
-                status = advance(vectors, scalars, constants, self._variant, f, g)
-            else:
-                status = watch(advance, vectors, scalars, constants, self._variant, f, g)
+                f, g = evaluate(x)
+                calls += 1
+            take_in = self._take_in or self._choose()
+            status = take_in(f, g, self._nfev + calls + objective.extra)
             if status >= 0:
                 break
-        scalars[it.NJEV] = objective.njev
-        self._status, self._f, self._g = status, f, g
+        self._state.scalars[it.NJEV] = self._njev + calls - objective.omitted
+        self._status, self._f, self._g, self._calls = status, f, g, calls
         return int(status)
 
-    def _choose(self) -> Any:
-        vectors = self._state.vectors
-        if backends.resolve(self._backend, vectors.shape[1], vectors.dtype) != "numba":
-            return _numpy_advance
-        from numba_kernels import iterate
+    def _choose(self) -> Callable[[float, Array, int], int]:
+        state = self._state
+        take_in: Callable[[float, Array, int], int] = self._numpys
+        if backends.resolve(self._backend, state.vectors.shape[1], state.vectors.dtype) == "numba":
+            from numba_kernels import iterate
 
-        self._variant = iterate.CODES[self._variant]
-        self._advance = iterate.advance
-        return self._advance
+            take_in = iterate.bind(state.vectors, state.scalars, state.constants, state.variant)
+            if self._watch is not None:
+                take_in = functools.partial(self._watch, take_in)
+            self._take_in = take_in
+        elif self._watch is not None:
+            take_in = functools.partial(self._watch, take_in)
+        return take_in
 
-
-def _numpy_advance(*arguments: Any) -> int:
-    began = time.perf_counter()
-    with np.errstate(all="ignore"):
-        status: int = it.advance(*arguments)
-    backends.spend(time.perf_counter() - began)
-    return status
+    def _numpys(self, f: float, g: Array, nfev: int) -> int:
+        state = self._state
+        state.scalars[it.NFEV] = nfev
+        began = time.perf_counter()
+        with np.errstate(all="ignore"):
+            status: int = it.advance(state.vectors, state.scalars, state.constants, state.variant, f, g)
+        backends.spend(time.perf_counter() - began)
+        return status
 
 
 class CompiledDriver:
@@ -110,7 +113,7 @@ def driver(
 ) -> PythonDriver | CompiledDriver:
     """The fastest driver that there is for an objective.
 
-    One that is to be watched, by ``watch(advance, *arguments) -> status``, is in Python.
+    One that is to be watched, by ``watch(take_in, f, g, nfev) -> status``, is in Python.
     """
     vectors = state.vectors
     if compiled is not None and watch is None:

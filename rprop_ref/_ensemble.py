@@ -113,10 +113,11 @@ def minimize_many(
     (array([-1.012, -1.012]), -0.2012)
     """
     points = _points(x0s)
+    _options.check_callback(callback)
     options = _known(options)
     show = options.pop("progress", False)
     disp = options.pop("disp", False)
-    _workers.check(workers)
+    workers = _workers.checked(workers)
     arguments = args if isinstance(args, tuple) else (args,)
     gradient = options.get("gradient") or jac
     there = _on_gpu.recognize(fun, gradient, arguments, points.dtype, options.get("backend"))
@@ -216,7 +217,8 @@ def _try_options(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> R
 
     Returns the state of a run with these options.
     """
-    jac = jac if isinstance(jac, str) else np.zeros_like
+    if jac is None or isinstance(jac, (bool, np.bool_)) or callable(jac):
+        jac = np.zeros_like
     result = _minimize.minimize(lambda x: np.sum(0.0 * x), x0, jac=jac, bounds=bounds, **options)
     state: RunState = result.state
     return state

@@ -83,6 +83,11 @@ def look(x, g, size, xtol, floor):
     return np.max(np.abs(g), initial=0), ((g == 0) | (size <= xtol * np.abs(x)) | (size <= floor)).all()
 
 
+def promise(g, size):
+    """By how much, to first order, the step of the coordinate that promises most would lower the value."""
+    return np.max(np.where(g == 0, 0, np.abs(g) * size), initial=0)
+
+
 def note(x, g, known_x, known_g):
     """Copy a point and its gradient to where they are known."""
     known_x[:] = x
@@ -224,7 +229,7 @@ def proceed(vectors, scalars, constants, variant):
 def conclude(vectors, scalars, constants, variant, x, g, size, last_x, rests):
     """Make the step from the point that was taken in last, unless a stopping rule ends the run there."""
     scalars[MOVED] = 0
-    status = verdict(scalars, x, vectors[BEST_X], rests)
+    status = verdict(scalars, x, g, size, vectors[BEST_X], rests)
     if status != GO_ON:
         return status
     worse = scalars[WORSE] != 0
@@ -242,7 +247,7 @@ def conclude(vectors, scalars, constants, variant, x, g, size, last_x, rests):
     return PRECISION_LOSS if scalars[NIT] == 0 else STAYED
 
 
-def verdict(scalars, x, best_x, rests):
+def verdict(scalars, x, g, size, best_x, rests):
     """Whether the run ends at the point that was taken in last: `GO_ON`, or the reason."""
     nit = scalars[NIT]
     if scalars[BEST_G_MAX] <= scalars[GTOL] or scalars[BEST_F] <= scalars[F_TARGET]:
@@ -252,7 +257,14 @@ def verdict(scalars, x, best_x, rests):
         scalars[MARK_F] = scalars[LOWEST_F]
     if nit - scalars[MARK_NIT] >= scalars[WINDOW]:
         before, lowest = scalars[MARK_F], scalars[LOWEST_F]
-        if calm and before - lowest <= scalars[FTOL] * max(abs(before), abs(lowest), 1.0):
+        scale = max(abs(before), abs(lowest), 1.0)
+        # Rprop often overshoots and needs some steps to come back, and some rules rest after a change of sign.
+        # That nothing has fallen is no sign of a minimum as long as the steps are large for the slope.
+        if (
+            calm
+            and before - lowest <= scalars[FTOL] * scale
+            and promise(g, size) <= max(scalars[FTOL], scalars[BAND]) * scale
+        ):
             return CONVERGED
         scalars[MARK_F] = lowest
         scalars[MARK_NIT] = nit

@@ -120,7 +120,8 @@ def minimize(
     jac : callable, bool or str, optional
         ``jac(x, *args) -> ndarray`` of the shape of x, the gradient. True if `fun` returns it too. "autograd" if
         it is to be derived from `fun`, which must then compute with NumPy's functions (see `rprop_ref.autograd`).
-        Otherwise finite differences: "2-point" (the default), "3-point" or "cs".
+        Otherwise finite differences: "2-point" (the default), "3-point" or "cs". Differences of float32 values see
+        no slope below about ``3e-4 * |f|``, and a run may take that for a minimum: give `x0` as float64 then.
     hess, hessp : ignored
         Rprop uses no second derivatives.
     bounds : scipy.optimize.Bounds or sequence of (lower, upper), optional
@@ -147,10 +148,10 @@ def minimize(
         ``|x|``, or the gradient is zero. By default 4 units in the last place: there is nothing more to gain.
     ftol : float, optional
         The run ends successfully when the lowest value has fallen, within `window` iterations, by no more than
-        ``ftol * max(|before|, |after|, 1)``. Not looked at by default.
+        ``ftol * max(|before|, |after|, 1)``, and no coordinate's next step promises more, by its slope: Rprop
+        often steps back for some iterations far from any minimum. Not looked at by default.
     window : int, optional
-        The number of iterations after which `ftol` looks at the lowest value again, at least 2. Steps may well
-        fall back, or move nothing, for some iterations far from any minimum: less than 50 ends runs too early.
+        The number of iterations after which `ftol` looks at the lowest value again, at least 2.
     f_target : float, optional
         The run ends successfully when a value as low as this is reached (as high, if `maximize`).
     patience : int, optional
@@ -234,8 +235,10 @@ def minimize(
     Raises
     ------
     ValueError
-        If an option, or the shape of a gradient, is not as described; if lower bounds are above upper ones; if a
+        If an option, or a gradient, is not as described; if lower bounds are above upper ones; if a
         file for `resume` is no checkpoint, is damaged, or is from a run with other arguments.
+    TypeError
+        If `callback` cannot be called, or `workers` and `warm_start` are nothing of the kind.
     TypeError, RuntimeError
         With "autograd", if `fun` calls what has no rule, or returns what was not computed by recorded operations.
         With machine code, if it has another signature, or cannot be compiled for these arguments.
@@ -273,19 +276,20 @@ def minimize(
         _options.warn_of_unknown(unknown_options)
     _options.warn_of_hessians(hess, hessp)
     _options.refuse_constraints(constraints)
-    _options.check_rule(etas, variant)
+    _options.check_callback(callback)
+    etas, step_sizes = _options.checked_rule(etas, step_sizes, variant)
+    maximize = _options.flag("maximize", maximize)
     backends.check(backend)
     if warm_start is not None and resume is not None:
         raise ValueError("warm_start and resume each say where to begin; give one of them")
     every = _options.count("checkpoint_every", checkpoint_every, 1)
     if checkpoint is not None:
         _npz.check_place(os.fspath(checkpoint))
-    seconds = np.inf if maxtime is None else _options.number("maxtime", maxtime)
+    seconds = np.inf if maxtime is None else _options.number("maxtime", maxtime, 0)
 
     start, shape = _start(x0)
     box = _bounds.limits(bounds, shape, start.dtype)
     constants = _dtypes.constants(start.dtype, etas, step_sizes, False)
-    maximize = bool(maximize)
     rule = box, constants, variant, maximize
     if resume is not None:
         state = _state.continued(_state.load(resume), start, shape, *rule, name="resume")
@@ -301,7 +305,7 @@ def minimize(
     args = args if isinstance(args, tuple) else (args,)
     compiled = recognize(fun, jac, args, shape, start.dtype)
     with contextlib.ExitStack() as stack:
-        evaluate = stack.enter_context(_differences.mapping(workers))
+        mapping = stack.enter_context(_differences.mapping(workers))
         objective = Objective(
             fun,
             jac,
@@ -311,7 +315,7 @@ def minimize(
             compiled=compiled,
             maximize=maximize,
             box=box,
-            evaluate=evaluate,
+            mapping=mapping,
         )
         if gtol is None:
             gtol = GTOL[objective.scheme] if tol is None else tol

@@ -41,16 +41,50 @@ def refuse_constraints(constraints: Any) -> None:
         )
 
 
-def check_rule(etas: tuple[float, float], variant: str) -> None:
-    """Raise unless there is such a rule."""
-    check_etas(etas)
+def check_callback(callback: Any) -> None:
+    """Raise unless it is None or can be called."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, but is {callback!r}")
+
+
+def checked_rule(
+    etas: tuple[float, float], step_sizes: tuple[float | None, float | None], variant: str
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Etas and step sizes as numbers, with 0 and infinity for None; a ValueError if there is no such rule."""
     check_variant(variant)
+    minus, plus = _pair("etas", etas)
+    check_etas((minus, plus))
+    smallest, largest = _pair("step_sizes", step_sizes, open_ends=(0.0, np.inf))
+    if not 0 <= smallest <= largest:
+        raise ValueError(
+            f"step_sizes must be (smallest, largest) with 0 <= smallest <= largest, but is {step_sizes}"
+        )
+    return (minus, plus), (smallest, largest)
+
+
+def _pair(name: str, value: Any, open_ends: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Two numbers; None within them stands for the open end, if there are open ends."""
+    try:
+        found = [open_ends[i] if v is None and open_ends else _number_or_nan(v) for i, v in enumerate(value)]
+    except (TypeError, IndexError):
+        found = []
+    if len(found) != 2 or np.isnan(found).any():
+        raise ValueError(f"{name} must be a pair of numbers, but is {value!r}")
+    return found[0], found[1]
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False; anything else is a ValueError."""
+    if not (isinstance(value, (bool, np.bool_, int)) and value in (0, 1)):
+        raise ValueError(f"{name} must be True or False, but is {value!r}")
+    return bool(value)
 
 
 def count(name: str, value: Any, least: int = 0) -> int:
     """A whole number of at least `least`; anything else is a ValueError."""
-    if not (np.ndim(value) == 0 and value >= least and value == np.floor(value) and value < np.inf):
-        raise ValueError(f"{name} must be a whole number, at least {least}, but is {value}")
+    found = _number_or_nan(value)
+    if not (found >= least and found == np.floor(found) < np.inf):
+        raise ValueError(f"{name} must be a whole number, at least {least}, but is {value!r}")
     return int(value)
 
 
@@ -79,21 +113,29 @@ def set_limits(
         max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else count("maxiter", maxiter)
     )
     scalars[it.MAXFEV] = np.inf if maxfev is None else nfev + count("maxfev", maxfev, 1)
-    scalars[it.GTOL] = number("gtol", gtol)
-    scalars[it.XTOL] = scalars[it.LEAST_XTOL] if xtol is None else number("xtol", xtol)
-    scalars[it.FTOL] = -1.0 if ftol is None else number("ftol", ftol)
+    scalars[it.GTOL] = number("gtol", gtol, 0)
+    scalars[it.XTOL] = scalars[it.LEAST_XTOL] if xtol is None else number("xtol", xtol, 0)
+    scalars[it.FTOL] = -1.0 if ftol is None else number("ftol", ftol, 0)
     scalars[it.WINDOW] = count("window", window, 2)
     target = -np.inf if f_target is None else number("f_target", f_target)
     scalars[it.F_TARGET] = -target if state.maximize and f_target is not None else target
     scalars[it.PATIENCE] = np.inf if patience is None else count("patience", patience, 1)
 
 
-def number(name: str, value: Any) -> float:
-    """A number that is not NaN; anything else is a ValueError."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = np.nan
-    if np.isnan(found):
-        raise ValueError(f"{name} must be a number, but is {value!r}")
+def number(name: str, value: Any, least: float = -np.inf) -> float:
+    """A number of at least `least`, not NaN; anything else is a ValueError."""
+    found = _number_or_nan(value)
+    if not found >= least:
+        limit = "" if least == -np.inf else f", at least {least:g},"
+        raise ValueError(f"{name} must be a number{limit or ','} but is {value!r}")
     return found
+
+
+def _number_or_nan(value: Any) -> float:
+    """A single number as float; NaN for what is none."""
+    if isinstance(value, (str, bytes)) or np.ndim(value):
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan

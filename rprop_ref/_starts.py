@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from ._options import count as whole
+from ._options import number
+
 Array = np.ndarray[Any, Any]
 
 
@@ -51,11 +54,10 @@ def starts(bounds: Any, m: int, seed: Any = None) -> Array:
     from scipy.stats import qmc
 
     lower, upper = _box(bounds)
-    if not (m >= 0 and m == int(m)):
-        raise ValueError(f"m must be a whole number, at least 0, but is {m}")
+    m = whole("m", m)
     # The sequence is balanced after a power of two of points; SciPy warns about other numbers.
-    power = max(int(m) - 1, 0).bit_length()
-    unit = qmc.Sobol(lower.size, seed=seed).random_base2(power)[: int(m)]
+    power = max(m - 1, 0).bit_length()
+    unit = qmc.Sobol(lower.size, seed=seed).random_base2(power)[:m]
     points: Array = np.clip(lower * (1 - unit) + upper * unit, lower, upper)
     return points
 
@@ -64,7 +66,10 @@ def _box(bounds: Any) -> tuple[Array, Array]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         lower, upper = np.broadcast_arrays(np.atleast_1d(bounds.lb), np.atleast_1d(bounds.ub))
     else:
-        pairs = np.array([[np.nan if end is None else end for end in pair] for pair in bounds], float)
+        try:
+            pairs = np.array([[np.nan if end is None else end for end in pair] for pair in bounds], float)
+        except (TypeError, ValueError):
+            pairs = np.empty(0)
         if pairs.ndim != 2 or pairs.shape[1] != 2:
             raise ValueError(
                 f"bounds must be pairs (smallest, largest), one for each variable, but are {bounds!r}"
@@ -118,6 +123,10 @@ def distinct_minima(
     >>> found.x[:, 0].round(2), found.count
     (array([-1.01,  0.99]), array([3, 2]))
     """
+    if np.ndim(result.fun) != 1:
+        raise ValueError("result must be what minimize_many returned; this one is of a single run")
+    tol = number("tol", tol, 0)
+    k = None if k is None else whole("k", k)
     values = np.asarray(result.fun, float)
     usable = np.isfinite(values) if all_runs else np.isfinite(values) & np.asarray(result.success)
     rows = np.flatnonzero(usable)

@@ -111,7 +111,7 @@ def begin(
     Raises
     ------
     ValueError
-        If `lr` is negative, NaN, or of another shape.
+        If `lr` is negative, infinite, NaN, or of another shape.
     """
     dtype = start.dtype
     vectors = np.zeros((it.ROWS if box is None else it.BOUNDED_ROWS, start.size), dtype)
@@ -158,8 +158,13 @@ def first_sizes(starts: Array, shape: tuple[int, ...], lr: ArrayLike | str | Non
         return found
     if isinstance(lr, str):
         raise ValueError(f"Invalid learning rate: {lr!r}; it must be a number, an array of them, or 'auto'")
-    sizes = np.asarray(lr, float)
-    if not (0.0 <= sizes).all():
+    try:
+        sizes = np.asarray(lr, float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"Invalid learning rate: {lr!r}; it must be a number, an array of them, or 'auto'"
+        ) from None
+    if not ((sizes >= 0.0) & (sizes < np.inf)).all():
         raise ValueError(f"Invalid learning rate: {lr}")
     if sizes.shape not in ((), shape):
         raise ValueError(

@@ -43,17 +43,17 @@ def count(workers: int) -> int:
     return workers
 
 
-def check(workers: Any) -> None:
-    """Raise if `workers` is nothing that work can be given to."""
-    if isinstance(workers, bool) or not (
-        isinstance(workers, (int, Executor)) or is_dask(workers) or callable(workers)
-    ):
+def checked(workers: Any) -> Any:
+    """What work can be given to, a number as an int; a TypeError if it is nothing of the kind."""
+    if isinstance(workers, (int, np.integer)) and not isinstance(workers, bool):
+        count(int(workers))
+        return int(workers)
+    if isinstance(workers, bool) or not (isinstance(workers, Executor) or is_dask(workers) or callable(workers)):
         raise TypeError(
             "workers must be a number of processes, an executor of concurrent.futures, a dask.distributed Client, "
             f"or a callable like map, but is {workers!r}"
         )
-    if isinstance(workers, int):
-        count(workers)
+    return workers
 
 
 def is_dask(workers: Any) -> bool:

@@ -567,10 +567,12 @@ def recorder(
     # With bounds the rule sees a gradient of 0 where going on would leave them.
     seen = it.LAST_G if state.box is None else it.INWARD
 
-    def watch(advance: Callable[..., int], vectors: Array, scalars: Array, *arguments: Any) -> int:
+    vectors, scalars = state.vectors, state.scalars
+
+    def watch(take_in: Callable[..., int], *arguments: Any) -> int:
         prev, size = vectors[it.PREV].copy(), vectors[it.SIZE].copy()
         made = scalars[it.NIT]
-        status = advance(vectors, scalars, *arguments)
+        status = take_in(*arguments)
         if scalars[it.NIT] == made:
             trace.retreated()
         else:

@@ -15,8 +15,8 @@ RUN: dict[str, Any] = {
     "jac": True,
     "bounds": [(None, None), (-1.5, 1.5), (None, 0.9), (None, None)],
     "variant": "irprop+",
-    "gtol": -1,
-    "xtol": -1,
+    "gtol": 0,
+    "xtol": 0,
     "maxiter": 1500,
     "checkpoint_every": 15,
 }

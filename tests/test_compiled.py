@@ -398,11 +398,11 @@ class TestTheLoop:
         thread = threading.Thread(target=interrupt)
         thread.start()
         with pytest.raises(KeyboardInterrupt):
-            minimize(rough, np.ones(5), args=(np.ones(5), np.zeros(5), np.inf), gtol=-1, xtol=-1, maxiter=10**12)
+            minimize(rough, np.ones(5), args=(np.ones(5), np.zeros(5), np.inf), gtol=0, xtol=0, maxiter=10**12)
         thread.join()
 
     def test_maxtime(self):
-        r = minimize(writing, X0, gtol=-1, xtol=-1, maxiter=10**12, maxtime=0.2)
+        r = minimize(writing, X0, gtol=0, xtol=0, maxiter=10**12, maxtime=0.2)
         assert (r.status, r.success, r.message) == (5, False, "Maximum time has been exceeded.")
         assert r.nit > 100
 
@@ -456,6 +456,15 @@ class TestRefusals:
             ),
             ({"fun": LowLevelCallable(c_function.ctypes), "args": (1,)}, "takes no args; give it data by"),
             ({"fun": LowLevelCallable(c_function.ctypes), "jac": "cs"}, "writes its own gradient, so jac must be"),
+            (
+                {"fun": writing, "jac": "2-point"},
+                "a place for its gradient writes its own gradient, so jac must be",
+            ),
+            ({"fun": writing, "x0": np.float16(X0)}, "takes float32 or float64, but x0 has dtype float16"),
+            (
+                {"fun": writing, "x0": np.float16(X0), "jac": False},
+                "writes its own gradient, so jac must be None or",
+            ),
         ],
     )
     def test_what_cannot_be_called(self, arguments, text):

@@ -160,6 +160,7 @@ class TestRefusals:
             ({"lr": [1.0, 2.0, 3.0]}, "lr must be"),
             ({"maxiter": -1}, "maxiter must be"),
             ({"jac": "forward"}, "Invalid jac"),
+            ({"jac": 5}, "Invalid jac: 5"),
             ({"return_all": True}, "return_all is for a single run"),
             ({"checkpoint": "file"}, "checkpoint is for a single run"),
         ],
@@ -180,6 +181,10 @@ class TestRefusals:
     def test_workers_of_another_kind(self, workers):
         with pytest.raises(TypeError, match="workers must be a number of processes"):
             minimize_many(himmelblau, [[1.0, 2.0]], jac=True, workers=workers)
+
+    def test_a_callback_that_cannot_be_called(self):
+        with pytest.raises(TypeError, match="callback must be callable, but is 5"):
+            minimize_many(himmelblau, [[1.0, 2.0]], jac=True, callback=5)
 
     @pytest.mark.parametrize("workers", [0, -2])
     def test_too_few_workers(self, workers):
@@ -284,6 +289,8 @@ class TestStarts:
             ([(0, np.inf)], "finite bounds"),
             ([(1, 0)], "above the upper one"),
             ([(1, 0, 2)], "must be pairs"),
+            (5, "must be pairs"),
+            ([(0, "a")], "must be pairs"),
             (Bounds([0, -np.inf], 1), "finite bounds, but those of variable 1"),
         ],
     )
@@ -348,6 +355,18 @@ class TestDistinctMinima:
         assert distinct_minima(result).index.tolist() == [1]
         everything = distinct_minima(result, all_runs=True)
         assert (everything.index.tolist(), everything.count.tolist()) == ([2], [2])
+
+    def test_what_cannot_be_merged(self):
+        single = minimize(himmelblau, [1.0, 2.0], jac=True)
+        with pytest.raises(
+            ValueError, match="result must be what minimize_many returned; this one is of a single"
+        ):
+            distinct_minima(single)
+        many = minimize_many(himmelblau, [[1.0, 2.0]], jac=True)
+        with pytest.raises(ValueError, match="tol must be a number, at least 0, but is -1"):
+            distinct_minima(many, tol=-1)
+        with pytest.raises(ValueError, match="k must be a whole number, at least 0, but is 1.5"):
+            distinct_minima(many, k=1.5)
 
     def test_nothing_found(self):
         result = OptimizeResult(x=np.zeros((2, 3)), fun=np.full(2, np.nan), success=np.zeros(2, bool))

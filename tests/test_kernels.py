@@ -51,7 +51,8 @@ def test_the_code_contracts_nothing_and_widens_nothing(kernels, variant, dtype, 
 def test_the_compiled_iteration_contracts_nothing(dtype):
     kernel = numba.njit(error_model="numpy")(iterate.advance.py_func)
     vectors, scalars = np.ones((it.ROWS, 5), dtype), np.ones(it.ENTRIES)
-    kernel(vectors, scalars, constants(dtype), 3, 1.0, vectors[0])
+    bound = iterate.bind(vectors, scalars, constants(dtype), "irprop-")
+    kernel(*bound.args, 1.0, vectors[0], 1)
     # Tolerances and values are doubles whatever the dtype, so only contraction is looked for.
     check_code(kernel, "float64")
 
@@ -336,14 +337,16 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
         scalars[it.GTOL] = rng.choice([0.0, 1.0])
         scalars[it.FTOL] = rng.choice([-1, 1e-3])
         copies = vectors.copy(), scalars.copy()
+        take_in = iterate.bind(vectors, scalars, limits, variant)
         for t in range(60):
             f = float(rng.choice([1.0, 1.0 + 1e-9, 2.0, 0.5, np.inf, np.nan], p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05]))
             special = rng.random(n) < 0.02 * (t > 0)
             g = np.where(special, cases.mixed(rng, dtype, n), rng.standard_normal(n).astype(dtype))
             g = g * dtype.type(rng.random() < 0.97)
+            copies[1][it.NFEV] = t
             with np.errstate(all="ignore"):
                 expected = it.advance(*copies, limits, variant, f, g)
-            assert iterate.advance(vectors, scalars, limits, iterate.CODES[variant], f, g) == expected
+            assert take_in(f, g, t) == expected
             assert same_bits(vectors, copies[0])
             assert same_bits(scalars, copies[1])
             if bounded:
