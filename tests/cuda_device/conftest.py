@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cuda_kernels import _cuda, flat, many
 
 
+FOLDER = Path(__file__).parent
+
+
 def pytest_collection_modifyitems(items):
     problem = _cuda.problem()
-    for item in items:
+    # pytest hands over all tests of a run, those of other folders, too.
+    for item in [item for item in items if FOLDER in item.path.parents]:
         # NumPy warns of overflow and NaN in the simulator's threads, which no ``np.errstate`` reaches.
         item.add_marker(pytest.mark.filterwarnings("ignore::RuntimeWarning"))
         if problem is not None:
