@@ -10,6 +10,7 @@ It is stricter than a GPU: while any stream is recorded, whatever may wait, allo
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import itertools
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ SUCCESS, OUT_OF_MEMORY, NOT_SUPPORTED, CAPTURE_UNSUPPORTED, UNKNOWN = 0, 2, 801,
 #: Of an H100, as far as anybody asks; numbers of ``CUdevice_attribute``.
 ATTRIBUTES = {1: 1024, 2: 1024, 3: 1024, 4: 64, 5: 2**31 - 1, 6: 65535, 7: 65535, 10: 32, 12: 65536, 16: 132, 75: 9}
 
+COPIES = {"cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemcpyDtoD"}
+
 #: What a step that is recorded may not do.
 FORBIDDEN = {
     *("cuMemAlloc", "cuMemFree", "cuMemHostAlloc", "cuMemFreeHost", "cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemcpyDtoD"),
@@ -58,6 +62,8 @@ class Driver:
         self.missing: set[str] = set()
         self.graphs: dict[int, list[Any]] = {}
         self.recording: dict[int, int] = {}
+        #: Of each launch: blocks, threads of a block, and the stream.
+        self.launches: list[tuple[int, int, int]] = []
         #: So many bytes can be allocated at once.
         self.most = 1 << 30
         #: Of the kernel that is launched next: the types of its arguments, and what stands in for it.
@@ -79,8 +85,12 @@ class Driver:
         self._library = ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
         self._library.set_resolver(self._resolver)
 
-    def counted(self) -> Counter[str]:
-        return Counter(self.calls)
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[Counter[str]]:
+        """Count the calls, but for those that ask which GPU it is."""
+        before, counted = len(self.calls), Counter()
+        yield counted
+        counted.update(c for c in self.calls[before:] if c not in ("cuCtxGetCurrent", "cuCtxGetDevice"))
 
     def _resolve(self, symbol: bytes) -> int:
         name = symbol.decode()
@@ -350,6 +360,7 @@ class Driver:
 
     def launch(self, config: LaunchConfig, arguments: int) -> None:
         """Run the function that stands in for the kernel that was launched last."""
+        self.launches.append((config.grid_x, config.block_x, config.stream or 0))
         kinds, work = self.launched
         places = ctypes.cast(arguments, ctypes.POINTER(ctypes.c_void_p))
         self._do(config.stream or 0, work, *[_KINDS[k].from_address(places[i]).value for i, k in enumerate(kinds)])
