@@ -60,6 +60,15 @@ def multiprocessors() -> int:
     return 1 if SIMULATED else int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
 
 
+def gpu() -> tuple[str, str]:
+    """What it is called, and the version of CUDA that its driver is one for."""
+    if SIMULATED:
+        return "Numba's simulator", "none"
+    name = cuda.get_current_device().name
+    version = cuda.cudadrv.driver.driver.get_version()
+    return name.decode() if isinstance(name, bytes) else name, ".".join(map(str, version))
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Streams. They are known by their handle; 0 is the default stream.
 
@@ -141,6 +150,12 @@ def allocate(nbytes: int) -> Any:
     """Memory on the GPU, as long as the object lives; `address` tells where it is."""
     # One byte at least: an allocation of none has no address.
     return cuda.device_array(max(nbytes, 1), np.uint8)
+
+
+def free_memory() -> None:
+    """Give back at once the memory of arrays that are gone; otherwise Numba waits until there is much of it."""
+    if not SIMULATED:
+        cuda.current_context().memory_manager.deallocations.clear()
 
 
 def address(array: Any) -> int:

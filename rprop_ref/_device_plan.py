@@ -17,8 +17,8 @@ CAPTURE_NEEDS_CAPTURABLE = (
     "Attempting CUDA graph capture of step() for an instance of Rprop but param_groups' capturable is False."
 )
 _WARM_UP = (
-    "a step that is recorded in a graph must have been made before, with the same parameters and rule, and gradients "
-    "and loss of the same kind: make a step or two first, and then begin the recording"
+    "a step that is recorded in a graph must have been made before, with the same parameters and rule, and "
+    "gradients and loss of the same kind: make a step or two first, and then begin the recording"
 )
 
 
@@ -144,8 +144,8 @@ class DevicePlan:
         others = [s for s in _streams(values) if s != self._stream]
         if others and _cuda.is_capturing(self._stream):
             raise RuntimeError(
-                "a step is being recorded in a graph, and a gradient or the loss comes from another stream than the "
-                "one that is recorded; compute them and step on one stream"
+                "a step is being recorded in a graph, and a gradient or the loss comes from another stream than "
+                "the one that is recorded; compute them and step on one stream"
             )
         return others
 

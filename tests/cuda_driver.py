@@ -1,3 +1,4 @@
+# ruff: noqa: N802 (functions have the names of NVIDIA's)
 """A CUDA driver made of the host's memory: what numba-cuda asks of a driver, answered without a GPU.
 
 As a plugin of pytest (``-p cuda_driver``) it lets the tests in ``cuda_device`` go through numba-cuda, cuda.core and
@@ -41,13 +42,54 @@ int cuGetProcAddress_v2(const char *name, void **found, int version, unsigned lo
 SUCCESS, OUT_OF_MEMORY, NOT_SUPPORTED, CAPTURE_UNSUPPORTED, UNKNOWN = 0, 2, 801, 900, 999
 
 #: Of an H100, as far as anybody asks; numbers of ``CUdevice_attribute``.
-ATTRIBUTES = {1: 1024, 2: 1024, 3: 1024, 4: 64, 5: 2**31 - 1, 6: 65535, 7: 65535, 10: 32, 12: 65536, 16: 132, 75: 9}
+ATTRIBUTES = {
+    1: 1024,
+    2: 1024,
+    3: 1024,
+    4: 64,
+    5: 2**31 - 1,
+    6: 65535,
+    7: 65535,
+    10: 32,
+    12: 65536,
+    16: 132,
+    75: 9,
+}
+
+#: All work is done at once, and the memory of a handle is not missed.
+NOTHING_TO_DO = {
+    "cuInit",
+    "cuDevicePrimaryCtxRelease",
+    "cuCtxSynchronize",
+    "cuStreamDestroy",
+    "cuStreamSynchronize",
+    "cuUserObjectRelease",
+    "cuGraphRetainUserObject",
+    "cuGraphReleaseUserObject",
+    "cuGraphUpload",
+    "cuGraphDestroy",
+    "cuGraphExecDestroy",
+    "cuEventDestroy",
+    "cuEventRecord",
+    "cuEventQuery",
+    "cuEventSynchronize",
+    "cuStreamWaitEvent",
+    "cuLibraryUnload",
+}
 
 COPIES = {"cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemcpyDtoD"}
 
 #: What a step that is recorded may not do.
 FORBIDDEN = {
-    *("cuMemAlloc", "cuMemFree", "cuMemHostAlloc", "cuMemFreeHost", "cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemcpyDtoD"),
+    *(
+        "cuMemAlloc",
+        "cuMemFree",
+        "cuMemHostAlloc",
+        "cuMemFreeHost",
+        "cuMemcpyHtoD",
+        "cuMemcpyDtoH",
+        "cuMemcpyDtoD",
+    ),
     *("cuStreamSynchronize", "cuCtxSynchronize", "cuEventSynchronize", "cuEventQuery", "cuMemsetD8"),
     *("cuLibraryLoadData", "cuLibraryUnload", "cuModuleLoadData", "cuKernelGetFunction"),
 }
@@ -99,18 +141,20 @@ class Driver:
         return ctypes.cast(self._functions[name], ctypes.c_void_p).value or 0
 
     def _function(self, name: str) -> Any:
-        method = getattr(self, name.removesuffix("_v2").removesuffix("_ptsz"), None)
+        method = getattr(self, name, None)
         arity = 8 if method is None else method.__func__.__code__.co_argcount - 1
 
         def call(*args: Any) -> int:
             if name not in ("cuGetErrorName", "cuGetErrorString"):
                 self.calls.append(name)
             try:
+                if self.recording and name in FORBIDDEN:
+                    return CAPTURE_UNSUPPORTED
+                if name in NOTHING_TO_DO:
+                    return SUCCESS
                 if method is None:
                     self.missing.add(name)
                     return NOT_SUPPORTED
-                if self.recording and name in FORBIDDEN:
-                    return CAPTURE_UNSUPPORTED
                 return method(*[a or 0 for a in args]) or SUCCESS
             except BaseException as error:
                 self.failures.append(error)
@@ -126,9 +170,6 @@ class Driver:
 
     def cuGetErrorString(self, error, text):
         put(text, ctypes.c_char_p, b"an error of the driver made of the host's memory")
-
-    def cuInit(self, flags):
-        pass
 
     def cuDriverGetVersion(self, version):
         put(version, ctypes.c_int, 13000)
@@ -151,9 +192,6 @@ class Driver:
     def cuDevicePrimaryCtxRetain(self, context, device):
         put(context, ctypes.c_void_p, 0xC0)
 
-    def cuDevicePrimaryCtxRelease(self, device):
-        pass
-
     def cuDevicePrimaryCtxGetState(self, device, flags, active):
         put(flags, ctypes.c_int, 0)
         put(active, ctypes.c_int, 1)
@@ -172,9 +210,6 @@ class Driver:
 
     def cuCtxGetDevice(self, device):
         put(device, ctypes.c_int, 0)
-
-    def cuCtxSynchronize(self):
-        pass
 
     # ------------------------------------------------------------------------------------------------------
     # Memory
@@ -245,12 +280,6 @@ class Driver:
         put(least, ctypes.c_int, 0)
         put(greatest, ctypes.c_int, -5)
 
-    def cuStreamDestroy(self, stream):
-        pass
-
-    def cuStreamSynchronize(self, stream):
-        pass
-
     def cuStreamGetCtx(self, stream, context):
         put(context, ctypes.c_void_p, 0xC0)
 
@@ -294,53 +323,17 @@ class Driver:
     def cuUserObjectCreate(self, user_object, pointer, destroy, count, flags):
         self._handle(user_object)
 
-    def cuUserObjectRelease(self, user_object, count):
-        pass
-
-    def cuGraphRetainUserObject(self, graph, user_object, count, flags):
-        pass
-
-    def cuGraphReleaseUserObject(self, graph, user_object, count):
-        pass
-
-    def cuGraphUpload(self, graph_exec, stream):
-        pass
-
-    def cuGraphDestroy(self, graph):
-        pass
-
-    def cuGraphExecDestroy(self, graph_exec):
-        pass
-
     def cuEventCreate(self, event, flags):
         self._handle(event)
 
-    def cuEventDestroy(self, event):
-        pass
-
-    def cuEventRecord(self, event, stream):
-        pass
-
-    def cuEventQuery(self, event):
-        pass
-
-    def cuEventSynchronize(self, event):
-        pass
-
     def cuEventElapsedTime(self, milliseconds, began, ended):
         put(milliseconds, ctypes.c_float, 1.0)
-
-    def cuStreamWaitEvent(self, stream, event, flags):
-        pass
 
     # ------------------------------------------------------------------------------------------------------
     # Kernels
 
     def cuLibraryLoadData(self, library, code, o, v, n, p, q, m):
         self._handle(library)
-
-    def cuLibraryUnload(self, library):
-        pass
 
     def cuLibraryGetKernel(self, kernel, library, name):
         self._names[self._handle(kernel)] = ctypes.string_at(name)
@@ -421,7 +414,9 @@ def stand_ins() -> dict[Any, Any]:
 
         def work(table, grads, chunks, n, verdict, *constants):
             for row, first in at(chunks, 2 * n, np.int64).reshape(n, 2).tolist():
-                x, prev, size, counter, length = at(table + 8 * many.COLUMNS * row, many.COLUMNS, np.int64).tolist()
+                x, prev, size, counter, length = at(
+                    table + 8 * many.COLUMNS * row, many.COLUMNS, np.int64
+                ).tolist()
                 g = int(at(grads + 8 * row, 1, np.int64)[0])
                 x, g, prev, size = (a + width * first for a in (x, g, prev, size))
                 part = min(length - first, many.CHUNK)

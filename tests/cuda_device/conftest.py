@@ -8,7 +8,6 @@ import pytest
 
 from cuda_kernels import _cuda, flat, many
 
-
 FOLDER = Path(__file__).parent
 
 

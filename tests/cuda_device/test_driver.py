@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from cuda_kernels import _cuda, arrays, many
+from cuda_kernels import arrays, many
 from rprop_ref import Parameter, Rprop
 from rprop_ref.bits import same_bits
 
@@ -196,11 +196,3 @@ def test_what_a_recording_would_have_to_load_is_refused(change, library, stream)
         builder.end_building()
     assert set(calls) <= {"cuStreamIsCapturing"}
     del kept
-
-
-def test_the_default_stream_has_two_names():
-    class Other:
-        __cuda_array_interface__ = {"shape": (1,), "typestr": "<f4", "data": (4096, False), "stream": 1, "version": 3}
-
-    assert arrays.view(Other()).stream() == 0
-    assert not _cuda.is_capturing(0)
