@@ -298,8 +298,9 @@ LENGTH = 1000
 def _our_starts(x0s: np.ndarray) -> Callable[[], int]:
     from rprop_ref import minimize_many
 
-    fun = _compiled_rosenbrock()
-    return lambda: int(minimize_many(fun, x0s, maxiter=LENGTH, gtol=0, xtol=0).nit.sum())
+    from .shark import rosenbrock
+
+    return lambda: int(minimize_many(rosenbrock, x0s, maxiter=LENGTH, gtol=0, xtol=0).nit.sum())
 
 
 def _optax_starts(x0s: np.ndarray) -> Callable[[], int]:
