@@ -23,7 +23,7 @@ def test_without_torch(monkeypatch, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert "torch with CUDA is not installed" in printed
     table = json.loads((tmp_path / "table.json").read_text())
-    bits, copy, starts, _ = table["rows"]
+    bits, copy, starts, *_ = table["rows"]
     assert (bits["what"], bits["goal"], bits["met"]) == ("runs that have NumPy's bits, of those made", 1, True)
     assert bits["ours"] == bits["theirs"] == str(10 * (5 + len(bench._bfloat16())))
     assert "1e+02 float32" in copy["what"]
