@@ -30,12 +30,28 @@ SIMULATED = not hasattr(cuda, "local") or "simulator" in cuda.jit.__module__
 
 def problem() -> str | None:
     """What keeps kernels from running here, in words; None if nothing does."""
-    if SIMULATED or cuda.is_available():
+    if SIMULATED:
         return None
+    if cuda.is_available():
+        return _too_old()
     reason = cuda.cuda_error()
     if reason is None:
         return "Numba finds a GPU and its driver, but not the compiler (NVVM), which comes with numba-cuda[cu13]"
     return str(reason).strip().replace("\n", " ")
+
+
+def _too_old() -> str | None:
+    """Whether the driver can load what the compiler makes: it can if both are of one major version."""
+    try:
+        driver, compiler = cuda.cudadrv.driver.driver.get_version(), cuda.runtime.get_version()
+    except Exception:  # without the library that knows; the first launch will tell
+        return None
+    if driver[0] >= compiler[0]:
+        return None
+    return (
+        f"the driver is one for CUDA {driver[0]}.{driver[1]}, too old for the compiler, which is of CUDA "
+        f"{compiler[0]}.{compiler[1]}: install a newer driver, or numba-cuda[cu{driver[0]}]"
+    )
 
 
 @functools.cache
@@ -44,8 +60,17 @@ def multiprocessors() -> int:
     return 1 if SIMULATED else int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
 
 
+def gpu() -> tuple[str, str]:
+    """What it is called, and the version of CUDA that its driver is one for."""
+    if SIMULATED:
+        return "Numba's simulator", "none"
+    name = cuda.get_current_device().name
+    version = cuda.cudadrv.driver.driver.get_version()
+    return name.decode() if isinstance(name, bytes) else name, ".".join(map(str, version))
+
+
 # ---------------------------------------------------------------------------------------------------------------
-# Streams. They are known by their handle, as ``__cuda_array_interface__`` gives it: 0 or 1 is the default stream.
+# Streams. They are known by their handle; 0 is the default stream.
 
 
 @functools.lru_cache(maxsize=64)
@@ -54,7 +79,7 @@ def stream(handle: int) -> Any:
     if SIMULATED:
         return 0
     # An object also for the default stream: with 0 for that, copies would wait on the host.
-    if handle in (0, 1):
+    if handle == 0:
         return cuda.default_stream()
     return cuda.per_thread_default_stream() if handle == 2 else cuda.external_stream(handle)
 
@@ -76,7 +101,7 @@ def _configured(kernel: Any, blocks: int, threads: int, handle: int) -> Any:
 
 def is_capturing(handle: int) -> bool:
     """Whether what is launched on this stream is recorded in a graph instead of being run."""
-    if SIMULATED or handle in (0, 1):  # the default stream cannot be recorded
+    if SIMULATED or handle == 0:  # the default stream cannot be recorded
         return False
     try:
         from cuda.bindings import driver
@@ -125,6 +150,12 @@ def allocate(nbytes: int) -> Any:
     """Memory on the GPU, as long as the object lives; `address` tells where it is."""
     # One byte at least: an allocation of none has no address.
     return cuda.device_array(max(nbytes, 1), np.uint8)
+
+
+def free_memory() -> None:
+    """Give back at once the memory of arrays that are gone; otherwise Numba waits until there is much of it."""
+    if not SIMULATED:
+        cuda.current_context().memory_manager.deallocations.clear()
 
 
 def address(array: Any) -> int:

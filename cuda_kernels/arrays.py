@@ -94,7 +94,7 @@ class DeviceArray:
     @property
     def given(self) -> Any:
         """The array of another library that this is a view of; this one, if it is none."""
-        if isinstance(self.owner, _Keeper):
+        if isinstance(self.owner, Seen):
             return self.owner.array
         return self if self.owner is None or isinstance(self.owner, _Memory) else self.owner
 
@@ -204,7 +204,8 @@ def view(value: Any) -> DeviceArray:
             host.ctypes.data, host.shape, host.dtype, value, strides=host.strides, writeable=host.flags.writeable
         )
     try:
-        interface = getattr(value, "__cuda_array_interface__", None)
+        # JAX's interface does not say which stream writes to the array, and cannot be told which one reads it.
+        interface = None if _is_of("jax", value) else getattr(value, "__cuda_array_interface__", None)
         # What NumPy has no name for is a void of so many bytes there; DLPack knows more.
         if interface is None or (interface["typestr"][1] == "V" and hasattr(value, "__dlpack__")):
             return _from_dlpack(value)
@@ -226,7 +227,7 @@ def view(value: Any) -> DeviceArray:
         dtype,
         value,
         strides=interface.get("strides"),
-        writeable=not read_only and not _is_of("jax", value),
+        writeable=not read_only,
     )
 
 
@@ -298,17 +299,20 @@ def _is_simulated(value: Any) -> bool:
 
 
 def _stream(owner: Any) -> int:
-    if isinstance(owner, _Keeper):
+    if isinstance(owner, Seen):
         owner = owner.array
+        if not _is_of("torch", owner):
+            return 0  # which was made to wait for what its library does
     if _is_of("torch", owner):
         stream: int = sys.modules["torch"].cuda.current_stream(owner.device).cuda_stream
-        return stream
-    if _is_of("numba", owner):
+    elif _is_of("numba", owner):
         found = getattr(owner, "stream", 0)
         handle = getattr(found, "handle", found)
-        return int(getattr(handle, "value", handle) or 0)
-    interface = getattr(owner, "__cuda_array_interface__", None)
-    return int(interface.get("stream") or 0) if interface else 0
+        stream = int(getattr(handle, "value", handle) or 0)
+    else:
+        interface = getattr(owner, "__cuda_array_interface__", None) or {}
+        stream = int(interface.get("stream") or 0)
+    return 0 if stream == 1 else stream  # two names of the default stream
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -356,7 +360,7 @@ def _from_dlpack(value: Any) -> DeviceArray:
         tuple(tensor.shape[:n]),
         dtype,
         # The capsule, which nobody takes over, frees the memory when it goes.
-        _Keeper(value, capsule),
+        Seen(value, capsule),
         strides=strides,
         writeable=not _is_of("jax", value),
     )
@@ -369,7 +373,7 @@ class _Memory:
         self.allocation = allocation
 
 
-class _Keeper:
+class Seen:
     """An array that was seen through DLPack, and the capsule that keeps it."""
 
     def __init__(self, array: Any, capsule: Any) -> None:

@@ -17,8 +17,8 @@ CAPTURE_NEEDS_CAPTURABLE = (
     "Attempting CUDA graph capture of step() for an instance of Rprop but param_groups' capturable is False."
 )
 _WARM_UP = (
-    "a step that is recorded in a graph must have been made before, with the same parameters: make a step or two "
-    "first, on the stream that is recorded, and then begin the recording"
+    "a step that is recorded in a graph must have been made before, with the same parameters and rule, and "
+    "gradients and loss of the same kind: make a step or two first, and then begin the recording"
 )
 
 
@@ -40,10 +40,11 @@ class DeviceLoss:
                 f"a loss on a GPU must be one float32 or float64, but is {loss_now.dtype} {loss_now.shape}"
             )
         self.before = before
+        self.dtype = loss_now.dtype.name
         self._loss, self._maximize = loss_now, maximize
 
     def judge(self, verdict: int, stream: int) -> None:
-        loss.judge(self._loss.dtype.name, self._loss.address, self.before.address, verdict, self._maximize, stream)
+        loss.judge(self.dtype, self._loss.address, self.before.address, verdict, self._maximize, stream)
 
 
 class DevicePlan:
@@ -87,6 +88,10 @@ class DevicePlan:
         self._found_at = self._addresses = np.zeros(0, np.int64)
         self._copies: list[tuple[layout.Layout, int, int]] = []
         self._buffers: dict[int, DeviceArray] = {}
+        # All of them, since a graph may use any.
+        self._layouts: dict[tuple[int, Any], layout.Layout] = {}
+        # The rules, and kinds of losses, of which a step has been made, whose kernels are thus on the GPU.
+        self._made: set[tuple[str, str | None]] = set()
         self._streams: list[int] = []
         #: Whether a graph was recorded with it, whose replays use its memory.
         self.is_recorded = False
@@ -102,7 +107,9 @@ class DevicePlan:
 
     def compare(self, loss_now: DeviceArray, before: Any, maximize: bool) -> DeviceLoss:
         """A loss on the GPU beside that of the last step, which may be None, a number, or there already."""
+        self._streams += self._others([loss_now])
         if not isinstance(before, DeviceArray):
+            check_not_recorded(self._stream)
             before = arrays.from_host([np.array(np.nan if before is None else float(before))])[0]
         return DeviceLoss(loss_now, before, maximize)
 
@@ -115,12 +122,7 @@ class DevicePlan:
             for grad, param in zip(grads, self._params, strict=True):
                 check_state(param, grad, "a gradient")
         self._stream = self._params[0].stream()
-        self._streams = [s for s in _streams(grads) if s != self._stream]
-        if self._streams and _cuda.is_capturing(self._stream):
-            raise RuntimeError(
-                "a step is being recorded in a graph, and a gradient comes from another stream than the one that "
-                "is recorded; compute gradients and step on one stream"
-            )
+        self._streams = self._others(grads)
         found_at = np.array([g.address for g in grads], np.int64)
         plain = not self._copies and all(g.strides is None for g in grads)
         if plain and np.array_equal(found_at, self._found_at):
@@ -128,12 +130,24 @@ class DevicePlan:
         copies, addresses = [], found_at.copy()
         for i in self._memory.to_copy(grads, self._params):
             grad = grads[i]
-            if i not in self._buffers:
+            if (i, grad.strides) not in self._layouts:
                 check_not_recorded(self._stream)
-                self._buffers[i] = arrays.allocated([grad.shape], grad.dtype)[0]
+                self._layouts[i, grad.strides] = arrays.layout_of(grad)
+                if i not in self._buffers:
+                    self._buffers[i] = arrays.allocated([grad.shape], grad.dtype)[0]
             addresses[i] = self._buffers[i].address
-            copies.append((arrays.layout_of(grad), self._buffers[i].address, grad.address))
+            copies.append((self._layouts[i, grad.strides], self._buffers[i].address, grad.address))
         self._found_at, self._addresses, self._copies = found_at, addresses, copies
+
+    def _others(self, values: Sequence[DeviceArray]) -> list[int]:
+        """The streams that gradients or a loss come from, if they are not the one of the step."""
+        others = [s for s in _streams(values) if s != self._stream]
+        if others and _cuda.is_capturing(self._stream):
+            raise RuntimeError(
+                "a step is being recorded in a graph, and a gradient or the loss comes from another stream than "
+                "the one that is recorded; compute them and step on one stream"
+            )
+        return others
 
     def prepare(
         self,
@@ -164,7 +178,12 @@ class DevicePlan:
     def run(self, variant: str, worse: bool | DeviceLoss) -> None:
         """Make the step that was loaded and prepared, and count it; returns before the GPU has made it."""
         stream = self._stream
-        self.is_recorded |= _cuda.is_capturing(stream)
+        kind = variant, worse.dtype if isinstance(worse, DeviceLoss) else None
+        if _cuda.is_capturing(stream):
+            if kind not in self._made:  # what has been recorded so far is of no use, and nothing has been changed
+                raise RuntimeError(_WARM_UP)
+            self.is_recorded = True
+        self._made.add(kind)
         for other in self._streams:
             _cuda.wait_for(stream, other)
         if isinstance(worse, DeviceLoss):
@@ -286,6 +305,8 @@ def _streams(grads: Sequence[DeviceArray]) -> list[int]:
     kinds: dict[type, bool] = {}
     for grad in grads:
         owner = grad.owner
+        if isinstance(owner, arrays.Seen):
+            owner = owner.array
         each = kinds.get(type(owner))
         if each is None:
             each = kinds[type(owner)] = type(owner).__module__.startswith("numba")

@@ -72,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     bench.add_argument("--cuda", action="store_true", required=True, help="on an NVIDIA GPU")
     bench.add_argument("--tiny", action="store_true", help="with few and small arrays, to try the script itself")
+    bench.add_argument("--json", metavar="FILE", help="write the table into FILE, too")
+    bench.add_argument("--only", metavar="TEXT", default="", help="measure only parts whose names contain TEXT")
     bench.set_defaults(run=_bench)
 
     arguments = parser.parse_args(argv)
@@ -93,7 +95,7 @@ def _positive(text: str) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from . import bench
 
-    return bench.main(bench.TINY if arguments.tiny else None)
+    return bench.main(bench.TINY if arguments.tiny else None, arguments.json, arguments.only)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,6 +67,47 @@ class TestWithoutAGPU:
         with pytest.raises(RuntimeError, match="What is missing here: "):
             optimizer.step()
         assert not optimizer.state
+
+
+@pytest.mark.parametrize(
+    "driver, compiler, said",
+    [
+        ((12, 4), (13, 5), "one for CUDA 12.4, too old for the compiler, which is of CUDA 13.5.*numba-cuda.cu12."),
+        ((13, 0), (13, 5), None),
+        ((13, 0), (12, 9), None),
+        (None, (13, 5), None),
+    ],
+)
+def test_a_driver_that_is_too_old(driver, compiler, said, monkeypatch):
+    from cuda_kernels import _cuda
+
+    def version():
+        if driver is None:
+            raise OSError("cannot be asked")
+        return driver
+
+    here = SimpleNamespace(get_version=version)
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        cudadrv=SimpleNamespace(driver=SimpleNamespace(driver=here)),
+        runtime=SimpleNamespace(get_version=lambda: compiler),
+    )
+    monkeypatch.setattr(_cuda, "cuda", cuda)
+    monkeypatch.setattr(_cuda, "SIMULATED", False)
+    if said is None:
+        backends.require_cuda()
+    else:
+        with pytest.raises(RuntimeError, match=said):
+            Rprop([Parameter(np.ones(1))], backend="cuda")
+
+
+def test_without_the_compiler(monkeypatch):
+    from cuda_kernels import _cuda
+
+    monkeypatch.setattr(_cuda, "cuda", SimpleNamespace(is_available=lambda: False, cuda_error=lambda: None))
+    monkeypatch.setattr(_cuda, "SIMULATED", False)
+    with pytest.raises(RuntimeError, match="not the compiler .NVVM., which comes with numba-cuda.cu13."):
+        backends.require_cuda()
 
 
 def test_without_numba_asking_for_cuda_says_so(monkeypatch):
@@ -131,8 +173,18 @@ def test_the_stream_of_an_array_is_asked_for_again_and_again():
     assert seen.stream() == 7
     given.__cuda_array_interface__["stream"] = 9
     assert seen.stream() == 9
-    given.__cuda_array_interface__["stream"] = None
-    assert seen.stream() == 0
+    for default in (None, 1):
+        given.__cuda_array_interface__["stream"] = default
+        assert seen.stream() == 0
+
+
+def test_jax_is_told_the_stream():
+    """By DLPack; its ``__cuda_array_interface__`` knows of none."""
+    jax = type("ArrayImpl", (OnGPU, OnGPUByDLPack), {"__module__": "jaxlib._jax"})
+    given = jax(np.zeros(3))
+    given.asked_for = []
+    assert arrays.view(given).stream() == 0
+    assert given.asked_for == [1]
 
 
 def test_what_cannot_be_written_to_is_known():

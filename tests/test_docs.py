@@ -105,6 +105,9 @@ def test_commands_with_placeholders_are_understood(page, monkeypatch):
         command = shlex.split(line, comments=True)
         if command[:2] == ["pip", "install"]:
             continue
+        if command[0] == "pytest":
+            assert (ROOT / command[1]).is_dir()
+            continue
         assert command[:3] == ["python", "-m", "rprop_ref"]
         assert cli.main(command[3:]) == 0
 

@@ -34,6 +34,12 @@ class Compiled:
         return len(re.findall(rf"^\s*(?:@\S+\s+)?{instruction}", self.ptx, re.MULTILINE))
 
     @property
+    def order(self) -> str:
+        """Loads (L) and stores (S) in the order of the PTX, and where it branches (a bar)."""
+        found = re.findall(r"^\s*(?:@\S+\s+)?(?:(ld|st)\.global|bra\b|\$\w+:)", self.ptx, re.MULTILINE)
+        return "".join({"ld": "L", "st": "S", "": "|"}[name] for name in found)
+
+    @property
     def registers(self) -> int:
         """Of each thread."""
         return int(re.findall(r"Used (\d+) registers", self.linked)[0])

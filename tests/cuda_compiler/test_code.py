@@ -50,6 +50,8 @@ def test_a_step(kind, variant, dtype, capability):
     assert code.count(r"ld\.global") == LOADS + COUNTER + ROW[kind] + verdict
     assert code.count(r"st\.global") == STORES + COUNTER
     assert code.count(r"(?:ld|st)\.(?!global|param)") == 0
+    # All loads of the elements stand together, without a branch, before the first of them is stored.
+    assert "|" + "L" * LOADS + "SSS" in code.order
     # So many threads of 256 in a block fit into a multiprocessor with 65,536 registers: 1,024, or 512 of doubles.
     assert code.registers <= (128 if dtype == "float64" else 64)
 
@@ -59,15 +61,24 @@ def test_a_step(kind, variant, dtype, capability):
 def test_the_other_kernels(name, capability):
     text, arguments = ptx.others()[name]
     code = ptx.compile_kernel(text, arguments, capability)
+    assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in code.linked
+    assert ".f64" not in code.ptx or "float64" in name or "judge" in name
     assert code.cubin.startswith(b"\x7fELF")
     assert ".local" not in code.ptx
     assert code.count(r"call\b") == 0
     assert code.count(r"fma\b") == 0
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("variant", ["irprop-", "irprop+"])
-def test_a_whole_run(variant, dtype):
+@pytest.mark.parametrize(
+    "variant, dtype, capability",  # a few, since one takes ten seconds
+    [
+        ("irprop-", "float32", (9, 0)),
+        ("irprop-", "float64", (8, 0)),
+        ("irprop+", "float64", (9, 0)),
+        ("rprop+", "float32", (8, 0)),
+    ],
+)
+def test_a_whole_run(variant, dtype, capability):
     """With an objective that multiplies and adds nothing, nothing is fused either."""
 
     @cuda.jit(device=True)
@@ -80,11 +91,14 @@ def test_a_whole_run(variant, dtype):
 
     assert ensemble.is_device_function(fun)
     assert not ensemble.is_device_function(ensemble.kernel)
-    code = ptx.runs(fun, variant, dtype, (9, 0))
+    code = ptx.runs(fun, variant, dtype, capability)
     assert code.cubin.startswith(b"\x7fELF")
     assert code.count(r"fma\b") == 0
     assert ".local" not in code.ptx
+    assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in code.linked
     assert code.count(r"call\b") == 0
+    # Two blocks of 128 threads, or three, in a multiprocessor at once.
+    assert code.registers <= 65536 // (2 * ensemble.THREADS)
 
 
 def test_the_check_finds_what_it_looks_for():

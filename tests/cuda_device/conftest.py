@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
+# Or it takes most of the memory, and leaves too little to torch and Numba.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
 from cuda_kernels import _cuda, flat, many
+
+FOLDER = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items):
     problem = _cuda.problem()
-    for item in items:
+    # pytest hands over all tests of a run, those of other folders, too.
+    for item in [item for item in items if FOLDER in item.path.parents]:
         # NumPy warns of overflow and NaN in the simulator's threads, which no ``np.errstate`` reaches.
         item.add_marker(pytest.mark.filterwarnings("ignore::RuntimeWarning"))
+        if problem is None and not _cuda.SIMULATED and "cuda_driver" not in sys.modules:
+            # What other libraries warn of on a GPU is no reason to lose a test that may not be run again soon.
+            item.add_marker(pytest.mark.filterwarnings("default"))
         if problem is not None:
             item.add_marker(
                 pytest.mark.skip(reason=f"no GPU, nor NUMBA_ENABLE_CUDASIM=1 for the simulator: {problem}")
