@@ -12,6 +12,7 @@ that have been ruled out are dropped on the way, and so tens of thousands can be
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ Array = np.ndarray[Any, Any]
 STAGES = ("sense", "factor", "clamp", "move", "remember")
 
 
+@functools.cache
 def limits(kind: np.dtype[Any]) -> tuple[float, float, float]:
     """The smallest subnormal, the smallest normal and the largest number of a dtype."""
     if kind.name == "bfloat16":
@@ -106,7 +108,7 @@ class Alternative:
     known_in: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
-        return hash((self.slot, self.name))
+        return hash(self.name)
 
     @property
     def stage(self) -> str:
