@@ -447,6 +447,24 @@ def test_could_not_run():
     assert "gave 15 numbers for 16 coordinates" in str(report)
 
 
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"step": lambda self, grad, loss=None: None}, "step() gave None, which is no array of numbers"),
+        ({"step": lambda self, grad, loss=None: Branches.step(self, grad) + 1j}, "(of dtype complex128)"),
+        ({"step": lambda self, grad, loss=None: Branches.step(self, grad).astype(str)}, "(of dtype <U32)"),
+        ({"step_size": "large"}, "step_size gave 'large', which is no array of numbers"),
+        ({"prev": property(lambda self: 1 / 0), "__init__": lambda self, x0, **setting: None,
+          "step": lambda self, grad, loss=None: grad}, "ZeroDivisionError: division by zero"),
+    ],
+)  # fmt: skip
+def test_answers_that_are_no_arrays_of_real_numbers(changes, text):
+    report = check(type("Odd", (Branches,), changes), dtypes=["float64"], random=3)
+    assert report.verdict == "could not run"
+    assert text in str(report)
+    assert len(report.refused) == report.cases + report.random
+
+
 def test_one_dtype_that_it_does_not_have_is_no_other_rule():
     def double_only(x0, **setting):
         if x0.dtype != np.float64:

@@ -193,18 +193,20 @@ def _checked(
 
 def _missing(factory: Factory, names: Sequence[str]) -> frozenset[str]:
     """The optional features that an implementation does not say it has."""
-    lacks = set() if getattr(factory, "accepts_lr_array", False) else {"lr per coordinate"}
+    lacks = {"none", "set", "save"}
+    if not getattr(factory, "accepts_lr_array", False):
+        lacks.add("lr per coordinate")
     try:
         zero = Maker(COMPLEX.get(names[0], names[0])).kind.type(0)
         rule = factory(np.array([zero, zero]), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
-    except Exception:  # the cases will tell
-        rule = None
-    if not getattr(rule, "accepts_none", False):
-        lacks.add("none")
-    if not hasattr(rule, "set"):
-        lacks.add("set")
-    if not (hasattr(rule, "save") and hasattr(rule, "load")):
-        lacks.add("save")
+        if getattr(rule, "accepts_none", False):
+            lacks.remove("none")
+        if hasattr(rule, "set"):
+            lacks.remove("set")
+        if hasattr(rule, "save") and hasattr(rule, "load"):
+            lacks.remove("save")
+    except (Exception, SystemExit):
+        pass  # the cases will tell
     return frozenset(lacks)
 
 

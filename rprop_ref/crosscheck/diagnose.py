@@ -120,7 +120,7 @@ def _piece(trajectories: Sequence[Trajectory], quantities: Sequence[str], signs:
 
 def _chunk(piece: _Piece) -> int:
     """Wide pieces take fewer candidates at a time: what counts is that the arrays stay in the cache."""
-    return max(16, min(CHUNK, 200_000 // piece.batch.size))
+    return int(max(16, min(CHUNK, 200_000 // piece.batch.size)))
 
 
 class Search:

@@ -111,9 +111,14 @@ def observe(factory: Factory, case: Case, without: frozenset[str] = frozenset())
             run.all_steps()
     except CouldNotRun as failure:
         error = str(failure)
-    except Exception as failure:
-        error = f"{type(failure).__name__}: {failure}"
+    except (Exception, SystemExit) as failure:
+        error = in_a_line(failure)
     return run.trajectory(error)
+
+
+def in_a_line(failure: BaseException) -> str:
+    """Which exception, and what it says."""
+    return " ".join(f"{type(failure).__name__}: {failure}".split())
 
 
 class _Run:
@@ -148,15 +153,17 @@ class _Run:
                     g = buffer
                 answer = rule.step(g, loss=case.loss[t])
                 given = self._in(g, "the gradient")
-            x = self._in(answer, "step()")
-            self.seen["x"].append(x)
-            self.seen["gradient"].append(given)
+            seen = {"x": self._in(answer, "step()"), "gradient": given}
             for name in ("step_size", "prev"):
                 value = getattr(rule, name, None) if name not in self.hidden else None
                 if value is None:
                     self.hidden.add(name)
                 else:
-                    self.seen[name].append(self._in(value, name))
+                    seen[name] = self._in(value, name)
+            # All of a step or nothing: what comes last may fail.
+            x = seen["x"]
+            for name, values in seen.items():
+                self.seen[name].append(values)
 
     def _made(self, x: Array) -> Any:
         case = self.case
@@ -175,6 +182,10 @@ class _Run:
         case = self.case
         try:
             array = np.asarray(value)
+            allowed = (np.number, np.bool_) if case.dtype in COMPLEX else (np.integer, np.floating, np.bool_)
+            # The scalars of ml_dtypes are none of NumPy's.
+            if not issubclass(array.dtype.type, allowed) and array.dtype != case.real:
+                raise TypeError(f"of dtype {array.dtype}")
             if case.dtype in COMPLEX:
                 array = np.ascontiguousarray(array, dtype_named(case.dtype)).reshape(-1).view(case.real)
             with np.errstate(all="ignore"):
