@@ -15,7 +15,7 @@ import pytest
 
 import rprop_ref
 from benchmarks.unknown_rules import unknown_rules
-from rprop_ref import crosscheck
+from rprop_ref import _iteration, crosscheck
 from rprop_ref.bits import same_bits
 from rprop_ref.crosscheck import CATALOGUE, RULES, _check, catalogue, check, mutant, profile
 from rprop_ref.crosscheck.cases import batch, dtypes_here, random_cases
@@ -105,7 +105,7 @@ def test_the_machine_the_text_and_the_oracle_agree_on_every_case(variant, dtype)
     ):
         for name in ("x", "step_size", "prev", "gradient"):
             assert same_bits(getattr(by_machine, name), getattr(by_text, name)), (case.name, name)
-        if case.objective is not None or case.edits or isinstance(case.lr, np.ndarray) or dtype == "float16":
+        if case.objective or case.edits or case.bounds or isinstance(case.lr, np.ndarray) or dtype == "float16":
             continue
         grads = [None if t in case.none else g for t, g in enumerate(case.g)]
         oracle = naive.run(variant, case.x0, grads, lr=case.lr, etas=case.etas, step_sizes=case.step_sizes,
@@ -225,7 +225,41 @@ def test_the_rprop_of_this_package_agrees_in_every_dtype(variant):
     assert not report.zeros
     assert report.compared == ("x", "step_size", "prev", "gradient")
     assert report.headline == f"This is {variant}, to the last bit."
-    assert report.left_out.keys() == {"lr per coordinate"}
+    assert report.left_out.keys() == {"lr per coordinate", "bounds"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_step_of_minimize_within_bounds_agrees(variant):
+    class Bounded:
+        def __init__(self, x0, *, lr, etas, step_sizes, maximize, bounds=(-np.inf, np.inf)):
+            kind, self.way = x0.dtype.type, -1 if maximize else 1
+            self.x, self.prev, self.step_size = x0, np.zeros_like(x0), np.full_like(x0, lr)
+            self.last_x, self.before, self.bounds = x0.copy(), x0.copy(), tuple(map(kind, bounds))
+            self.constants, self.loss = tuple(map(kind, (*etas, *step_sizes, 0, 1, 1))), np.nan
+
+        def step(self, grad, loss=None):
+            worse = loss * self.way > self.loss * self.way
+            self.loss = loss
+            _iteration.move_within(
+                variant, self.x, self.way * grad, self.prev, self.step_size, self.constants, worse, self.last_x,
+                *self.bounds, self.before, _iteration.undoes(variant, worse),
+            )  # fmt: skip
+            self.last_x[:] = self.x
+            return self.x
+
+    def factory(x0, **setting):
+        return Bounded(x0, **setting)
+
+    factory.accepts_bounds = True
+    # Of cases without bounds, those that take no move back: there minimize restores points all the same.
+    without = ["objectives"] if variant in ("rprop+", "irprop+") else []
+    report = check(factory, variant, dtypes=["float64", "float32"], without=without, random=0, diagnosis=False)
+    assert "bounds" not in report.left_out
+    assert not report.refused
+    bounded = [d for d in report.divergences if d.case.bounds]
+    assert not bounded, str(bounded[0])
+    if variant not in ("rprop+", "irprop+"):
+        assert report.agrees, str(report)
 
 
 def test_what_people_write_agrees():

@@ -169,6 +169,8 @@ class _Run:
         case = self.case
         setting: dict[str, Any] = {"etas": case.etas, "step_sizes": case.step_sizes, "maximize": case.maximize}
         setting["lr"] = case.lr.copy() if isinstance(case.lr, np.ndarray) else case.lr
+        if case.bounds is not None:
+            setting["bounds"] = case.bounds
         if getattr(self.factory, "takes_objective", False):
             setting["objective"] = case.objective
         return self.factory(x, **setting)
@@ -238,6 +240,7 @@ def _by_text(claim: str, cases: Sequence[Case]) -> list[Trajectory]:
     with np.errstate(all="ignore"):
         size = _constant(joint.lr[0], kind)
         last_loss = np.full(joint.size, np.nan)
+        before = x
         for t in range(joint.steps):
             names = (joint.eta_minus, joint.eta_plus, joint.low, joint.high)
             constants = (*(_constant(a[t], kind) for a in names), zero, one)
@@ -248,8 +251,14 @@ def _by_text(claim: str, cases: Sequence[Case]) -> list[Trajectory]:
             loss = joint.loss[t]
             worse = np.where(joint.maximize, loss < last_loss, loss > last_loss)
             none = joint.none[t]
-            after = rule(x, g, prev, size, worse, constants)
-            x, prev, size = (np.where(none, a, b) for a, b in zip((x, prev, size), after, strict=True))
+            new_x, *after = rule(x, g, prev, size, worse, constants)
+            if joint.bounded.any():
+                back = (g * prev < zero) & ((claim == "rprop+") | ((claim == "irprop+") & worse))
+                new_x = np.where(new_x < joint.lower, joint.lower, new_x)
+                new_x = np.where(new_x > joint.upper, joint.upper, new_x)
+                new_x = np.where(joint.bounded & back, before, new_x)
+                before = np.where(none, before, x)
+            x, prev, size = (np.where(none, a, b) for a, b in zip((x, prev, size), (new_x, *after), strict=True))
             last_loss = np.where(none, last_loss, loss)
             for name, value in zip(QUANTITIES, (x, size, prev, raw), strict=True):
                 seen[name].append(value)

@@ -153,5 +153,5 @@ def mutant(claim: str, names: Sequence[str]) -> Factory:
     def factory(x0: Array, **setting: Any) -> Runner:
         return Runner(rule, x0, **setting)
 
-    factory.accepts_lr_array = True  # type: ignore[attr-defined]
+    factory.accepts_lr_array = factory.accepts_bounds = True  # type: ignore[attr-defined]
     return factory

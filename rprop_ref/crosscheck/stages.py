@@ -65,7 +65,8 @@ SLOTS = (
     Slot("move", "undo", ("undone",)),
     Slot("move", "length", ("length",)),
     Slot("move", "displace", ("move",)),
-    Slot("move", "arrive", ("new_x",)),
+    Slot("move", "arrive", ("arrived",)),
+    Slot("move", "wall", ("new_x", "kept_size")),
     Slot("remember", "stored", ("stored",)),
     Slot("remember", "at_flip", ("at_flip",)),
     Slot("remember", "memory", ("new_prev",)),
@@ -157,6 +158,8 @@ class Batch:
     loss : ndarray of float64, shape (T, N)
     maximize, reused : ndarray of bool, shape (N,)
         `reused`: the caller gives the same gradient array, overwritten, at every step.
+    bounded : ndarray of bool, shape (N,)
+        Where x is kept between `lower` and `upper`, in the dtype of the parameters.
     starts, case : ndarray of int
         Where each case begins, shape (cases,), and the case of each coordinate, shape (N,).
     lengths : ndarray of int, shape (N,)
@@ -179,6 +182,9 @@ class Batch:
     loss: Array
     maximize: Array
     reused: Array
+    bounded: Array
+    lower: Array
+    upper: Array
     starts: Array
     case: Array
     lengths: Array
@@ -390,6 +396,9 @@ class Machine:
             "loss": batch.loss[t],
             "maximize": batch.maximize,
             "reused": batch.reused,
+            "bounded": batch.bounded,
+            "lower": batch.lower.astype(work),
+            "upper": batch.upper.astype(work),
         }
         values: dict[str, Any] = {
             **self._constants,
@@ -417,7 +426,7 @@ class Machine:
             "saved_x": after("saved_x", state["x"]),
             "x": after("x", self._kept(values["new_x"])),
             "memory": after("memory", self._kept(values["new_prev"])),
-            "size": after("size", self._kept(values["new_size"])),
+            "size": after("size", self._kept(values["kept_size"])),
             "pending": after("pending", self._kept(np.where(values["flip"], values["zero"], values["move"]))),
             "seen": after("seen", np.True_),
             "last_loss": after("last_loss", loss),
