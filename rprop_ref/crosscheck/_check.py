@@ -45,7 +45,7 @@ def check(
         only signs is recognised as such. If it has ``set(lr=, etas=, step_sizes=)``, ``save()`` and
         ``load(state)``, or a true attribute ``accepts_none``, these are tried as well, and if the factory has
         a true attribute ``accepts_lr_array``, an `lr` for each coordinate. A factory with a true attribute
-        ``accepts_bounds`` is also called with ``bounds=(lower, upper)``, two floats between which all of x is kept.
+        ``accepts_bounds`` is also called with ``bounds=(lower, upper)``, floats between which all of x is kept.
     claim : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go", "paper"}, optional
         The rule. "paper" is the algorithm box of torch's page: no product that underflows, one limit in each
         branch.
@@ -54,8 +54,7 @@ def check(
         (bfloat16 if ml_dtypes is installed).
     without : iterable of str, optional
         What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
-        "none", "set", "save", "lr per coordinate", "bounds", "same array" (gradients that are always given in the same
-        array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other than
+        "none", "set", "save", "lr per coordinate", "bounds", "same array" (gradients always given in the same array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other than
         quadratics in two dimensions). Also "prev" and "step_size": then these are not compared.
     random : int, optional
         How many cases are drawn at random, beside those of the catalogue.

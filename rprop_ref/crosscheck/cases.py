@@ -342,7 +342,9 @@ def catalogue(dtypes: Sequence[str] | None = None) -> list[Case]:
             raise ValueError(f"unknown dtype {name!r}; choose from {', '.join((*REALS, *COMPLEX))}")
         real = COMPLEX.get(name, name)
         made = _cases_of(real)
-        found += made if real == name else [replace(c, dtype=name) for c in made if c.size % 2 == 0 and not c.bounds]
+        if real != name:
+            made = [replace(c, dtype=name) for c in made if c.size % 2 == 0 and not c.bounds]
+        found += made
     return found
 
 
@@ -513,7 +515,7 @@ def _use(make: Maker) -> None:
         ("steps at the wall", (-1, -1, -1, -1, -1, 1, 1, 1), 0.125),
         ("nowhere near a wall", (1, -1, -1, 1, 1, -1, 1, 1), 0.0),
     )
-    make.add("bounds", "a wall stops x, and not the step size; what is taken back is the move that was made", walls,
+    make.add("bounds", "a wall stops x, and not its step size; what is taken back is what was done", walls,
              bounds=(-0.25, 0.25))  # fmt: skip
     make.add("a bound on one side", "no wall on the other side", walls, bounds=(-np.inf, 0.25))
 

@@ -771,7 +771,7 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Undo the last move at a change of sign only if the loss rose.", _take_back_if_worse, ("R CaDENCE",)),
         a("last move computed again", "undo",
           "The move taken back is the stored sign times the old step size; within bounds, the one that was made.",
-          "Add sign(stored gradient) times the old step size; with bounds, restore the point of before.", _as_made),
+          "Add sign(stored gradient) times the old step size; with bounds, restore the last point.", _as_made),
         a("takes back the unclipped move", "undo",
           "Takes back the stored sign times the old step size, also where a wall had stopped the move.",
           "Add sign(stored gradient) times the old step size, also with bounds.", _recomputed),
