@@ -54,8 +54,9 @@ def check(
         (bfloat16 if ml_dtypes is installed).
     without : iterable of str, optional
         What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
-        "none", "set", "save", "lr per coordinate", "bounds", "same array" (gradients always given in the same array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other than
-        quadratics in two dimensions). Also "prev" and "step_size": then these are not compared.
+        "none", "set", "save", "lr per coordinate", "bounds", "same array" (gradients that are always given in the
+        same array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other
+        than quadratics in two dimensions). Also "prev" and "step_size": then these are not compared.
     random : int, optional
         How many cases are drawn at random, beside those of the catalogue.
     seed : int, optional
