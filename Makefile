@@ -47,7 +47,7 @@ test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torc
 
 # Apart from test-peers, because these packages are 1 GB and take minutes to install. neurolab does not run on NumPy 2,
 # so it has an environment of its own, and is spoken to through the protocol.
-test-referee: $(VENV)/installed-test $(VENV)/installed-referee $(VENV)-old/installed  ## let the referee judge optax, Paddle, PINTS, OpenCV, neurolab
+test-referee: $(VENV)/installed-test $(VENV)/installed-peers $(VENV)/installed-referee $(VENV)-old/installed  ## let the referee judge optax, Paddle, PINTS, OpenCV, neurolab
 	NEUROLAB_PYTHON=$(abspath $(VENV)-old/bin/python) $(BIN)/python -m pytest -m referee
 
 $(VENV)-old/installed:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from rprop_ref import rules
 from rprop_ref.crosscheck import RULES, Case, catalogue, check, mutant
 from rprop_ref.crosscheck.cases import batch, dtypes_here, random_cases
 from rprop_ref.crosscheck.deviations import alternatives
@@ -30,6 +31,8 @@ from .unknown_rules import unknown_rules
 Array = np.ndarray[Any, Any]
 
 TRIPLES = 2000
+
+VARIANTS = tuple(rules.RULES)
 
 
 def combinations(rule: Rule, size: int) -> list[Changes]:
@@ -201,6 +204,12 @@ def run(sample: int = 40, claim: str = "irprop-") -> dict[str, Any]:
     print(f"{claim}, 50 rules that are not in the catalogue: {found['unknown rules']}", flush=True)
     print(f"{time.perf_counter() - began:.0f} s")
     return found
+
+
+def every_rule() -> None:
+    """The whole figure of each of the five rules."""
+    for claim in VARIANTS:
+        run(claim=claim)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ import pytest
 
 import rprop_ref
 from benchmarks.unknown_rules import unknown_rules
-from rprop_ref import crosscheck
+from rprop_ref import _iteration, crosscheck
 from rprop_ref.bits import same_bits
 from rprop_ref.crosscheck import CATALOGUE, RULES, _check, catalogue, check, mutant, profile
 from rprop_ref.crosscheck.cases import batch, dtypes_here, random_cases
 from rprop_ref.crosscheck.deviations import alternatives, differences
-from rprop_ref.crosscheck.observe import expected, observe, trace
+from rprop_ref.crosscheck.observe import expected, observe, same, trace
 from rprop_ref.crosscheck.runner import Runner
 from rprop_ref.crosscheck.stages import ARITHMETIC, SLOTS, STAGES, changed
 
@@ -105,7 +105,7 @@ def test_the_machine_the_text_and_the_oracle_agree_on_every_case(variant, dtype)
     ):
         for name in ("x", "step_size", "prev", "gradient"):
             assert same_bits(getattr(by_machine, name), getattr(by_text, name)), (case.name, name)
-        if case.objective is not None or case.edits or isinstance(case.lr, np.ndarray) or dtype == "float16":
+        if case.objective or case.edits or case.bounds or isinstance(case.lr, np.ndarray) or dtype == "float16":
             continue
         grads = [None if t in case.none else g for t, g in enumerate(case.g)]
         oracle = naive.run(variant, case.x0, grads, lr=case.lr, etas=case.etas, step_sizes=case.step_sizes,
@@ -157,8 +157,7 @@ def test_a_runner_is_the_machine_one_step_at_a_time(name, dtype):
             assert same_bits(values, getattr(traced, quantity)), (case.name, quantity)
 
 
-#: The causes of divergence that are known in the family, and what stands for each. (Bounds on the parameters are
-#: missing: a factory has none.)
+#: The causes of divergence that are known in the family, and what stands for each.
 CAUSES = {
     "flip move": ("irprop-", ["moves on at a flip", "takes the move back at a flip", "stays at a flip"]),
     "flip memory": (
@@ -195,7 +194,62 @@ CAUSES = {
     "side effects": ("irprop-", ["writes zeros into the gradient", "negates the gradient in place"]),
     "resume": ("rprop+", ["memory lost on resume", "step size lost on resume", "last move lost on resume"]),
     "stop rule": ("irprop-", ["stops when the memory is zero"]),
+    "bounds": ("rprop+", ["takes back the unclipped move", "bounds have no effect", "step size cut at a wall"]),
 }
+
+#: These show themselves at the very first gradient, whatever it is, so they fail every case that has one.
+AT_ONCE = {
+    "a zero product grows", "a zero product is a flip", "first call only stores", "limits swapped",
+    "memory starts as the first gradient", "mirrored", "one step late", "computed in float32",
+}  # fmt: skip
+
+#: For each cause: what stands for it, dtype, case, script, and step, up to which x of no other cause's deviations
+#: (but those above) is wrong; or of few, named last, because they cannot but do something wrong there, too.
+ALONE = {
+    "flip move": ("moves on at a flip", "float64", "one coordinate, flips", "flips", 2, set()),
+    "flip memory": ("memory kept at a flip", "float64", "loss that falls", "flips", 3, {"flip move", "order of options"}),
+    "adapting after the move": ("adapts after the move", "float64", "basics", "agreement, then a flip", 2, {"order of options"}),
+    "error test": ("error test: rose or equal", "float64", "loss that stays", "flips", 2, {"flip move"}),
+    "NaN gradient": ("NaN poisons", "float64", "NaN gradients", "NaN first", 1, set()),
+    "infinite gradient": ("a NaN product shrinks", "float64", "infinite gradients", "infinite first", 1, {"magnitude"}),
+    "exact zero": ("zero is positive", "float64", "basics", "zeros first", 1, set()),
+    "clamp when neutral": ("not clamped when neutral", "float64", "lr above the limits", "negative zeros", 2, {"exact zero", "limits that cross"}),
+    "limits that cross": ("no upper limit", "float64", "tight limits", "agreement, then a flip", 2, {"adapting after the move", "order of options"}),
+    "flip found by the factor": ("flip found by the factor", "float32", "eta- that rounds to 1", "agreement, then a flip", 1, set()),
+    "rounding of constants": ("constants rounded once", "bfloat16", "constants between two numbers", "agreement, then a flip", 1, set()),
+    "compute type": ("computed in float32", "float64", "steps that vanish", "a flip from 0.01", 1, set()),
+    "subnormals": ("subnormals flushed", "float64", "steps that vanish", "agreement, then a flip", 1, set()),
+    "thresholds": ("gradients under 1e-13 are zero", "float64", "small gradients", "product underflows: 2.78e-163", 1, {"magnitude"}),
+    "taking back": ("last point restored", "float64", "infinite steps", "flips", 2, {"flip move"}),
+    "sign convention": ("maximize has no effect", "float64", "maximize", "agreement, then a flip", 1, set()),
+    "shared step size": ("shared step size", "float64", "infinite steps", "growth", 4, set()),
+    "magnitude": ("moves by gradient times step", "float64", "basics", "magnitudes", 1, set()),
+    "order of options": ("etas swapped", "float64", "basics", "agreement, then a flip", 2, {"adapting after the move"}),
+    "asymmetry": ("flips to positive are missed", "float64", "loss that falls", "flips, mirrored", 2, {"flip move"}),
+    "resume": ("memory lost on resume", "float64", "resumed before step 2, 5", "agreement, then a flip", 2, {"adapting after the move", "order of options"}),
+    "stop rule": ("stops when the memory is zero", "float64", "one coordinate, flips", "flips", 3, {"flip memory", "flip move", "order of options"}),
+    "bounds": ("bounds have no effect", "float64", "bounds", "steps at the wall", 2, set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", ALONE)
+def test_a_case_that_hardly_anything_else_fails(cause):
+    name, dtype, what, script, steps, also = ALONE[cause]
+    if dtype not in dtypes_here():
+        pytest.skip("bfloat16 needs ml_dtypes")
+    rule = RULES[CAUSES[cause][0]]
+    (case,) = (c for c in catalogue([dtype]) if c.name == what)
+
+    def fails(name):
+        right, wrong = (trace(changed(rule, changes), [case])[0].x for changes in ((), (CATALOGUE[name],)))
+        i = case.scripts.index(script)
+        return not same("x", right[:steps, i], wrong[:steps, i]).all()
+
+    assert name in CAUSES[cause][1]
+    assert fails(name)
+    assert {
+        c for c, (_, names) in CAUSES.items() for n in names if c != cause and n not in AT_ONCE and fails(n)
+    } == also
 
 
 def test_for_every_known_cause_there_are_scripts_that_show_it_and_nothing_else_does_the_same():
@@ -225,7 +279,41 @@ def test_the_rprop_of_this_package_agrees_in_every_dtype(variant):
     assert not report.zeros
     assert report.compared == ("x", "step_size", "prev", "gradient")
     assert report.headline == f"This is {variant}, to the last bit."
-    assert report.left_out.keys() == {"lr per coordinate"}
+    assert report.left_out.keys() == {"lr per coordinate", "bounds"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_step_of_minimize_within_bounds_agrees(variant):
+    class Bounded:
+        def __init__(self, x0, *, lr, etas, step_sizes, maximize, bounds=(-np.inf, np.inf)):
+            kind, self.way = x0.dtype.type, -1 if maximize else 1
+            self.x, self.prev, self.step_size = x0, np.zeros_like(x0), np.full_like(x0, lr)
+            self.last_x, self.before, self.bounds = x0.copy(), x0.copy(), tuple(map(kind, bounds))
+            self.constants, self.loss = tuple(map(kind, (*etas, *step_sizes, 0, 1, 1))), np.nan
+
+        def step(self, grad, loss=None):
+            worse = loss * self.way > self.loss * self.way
+            self.loss = loss
+            _iteration.move_within(
+                variant, self.x, self.way * grad, self.prev, self.step_size, self.constants, worse, self.last_x,
+                *self.bounds, self.before, _iteration.undoes(variant, worse),
+            )  # fmt: skip
+            self.last_x[:] = self.x
+            return self.x
+
+    def factory(x0, **setting):
+        return Bounded(x0, **setting)
+
+    factory.accepts_bounds = True
+    # Of cases without bounds, those that take no move back: there minimize restores points all the same.
+    without = ["objectives"] if variant in ("rprop+", "irprop+") else []
+    report = check(factory, variant, dtypes=["float64", "float32"], without=without, random=0, diagnosis=False)
+    assert "bounds" not in report.left_out
+    assert not report.refused
+    bounded = [d for d in report.divergences if d.case.bounds]
+    assert not bounded, str(bounded[0])
+    if variant not in ("rprop+", "irprop+"):
+        assert report.agrees, str(report)
 
 
 def test_what_people_write_agrees():
@@ -445,6 +533,24 @@ def test_could_not_run():
 
     report = check(Short, dtypes=["float64"], random=3)
     assert "gave 15 numbers for 16 coordinates" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"step": lambda self, grad, loss=None: None}, "step() gave None, which is no array of numbers"),
+        ({"step": lambda self, grad, loss=None: Branches.step(self, grad) + 1j}, "(of dtype complex128)"),
+        ({"step": lambda self, grad, loss=None: Branches.step(self, grad).astype(str)}, "(of dtype <U32)"),
+        ({"step_size": "large"}, "step_size gave 'large', which is no array of numbers"),
+        ({"prev": property(lambda self: 1 / 0), "__init__": lambda self, x0, **setting: None,
+          "step": lambda self, grad, loss=None: grad}, "ZeroDivisionError: division by zero"),
+    ],
+)  # fmt: skip
+def test_answers_that_are_no_arrays_of_real_numbers(changes, text):
+    report = check(type("Odd", (Branches,), changes), dtypes=["float64"], random=3)
+    assert report.verdict == "could not run"
+    assert text in str(report)
+    assert len(report.refused) == report.cases + report.random
 
 
 def test_one_dtype_that_it_does_not_have_is_no_other_rule():

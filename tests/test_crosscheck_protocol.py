@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import naive
@@ -76,8 +78,11 @@ def test_a_program_agrees(tmp_path):
         ("a = {'x': [1, 2, 3]}", "x has 3 numbers for 16 coordinates"),
         ("a = {'error': 'no idea'}", "the program says: no idea"),
         ("continue", "no answer to 'step' within 0.3 s"),
+        ("sys.stdout.buffer.write(bytes([255, 10])); sys.stdout.flush()", "the answer to 'step' is no JSON"),
+        ("a = {'x': '1234567890123456'}", "x is no list of numbers: 1234567890123456"),
     ],
-    ids=["crash", "hang", "not an object", "nonsense", "nothing", "words", "too few", "error", "missing line"],
+    ids=["crash", "hang", "not an object", "nonsense", "nothing", "words", "too few", "error", "missing line",
+         "no UTF-8", "a string"],
 )  # fmt: skip
 def test_what_goes_wrong_is_reported_and_harms_nothing(spoil, text, tmp_path):
     with Program(client(tmp_path, spoil), timeout=0.3) as program:
@@ -92,8 +97,45 @@ def test_programs_that_do_not_start(tmp_path):
         Program("/nowhere/at/all")
     with pytest.raises(CouldNotRun, match=re.escape("it speaks protocol 9, not 1")):
         Program([sys.executable, "-c", "print('{\"protocol\": 9}', flush=True); input(); input()"])
-    with pytest.raises(CouldNotRun, match="ended instead of answering 'hello'"):
+    with pytest.raises(CouldNotRun, match="ended"):
         Program([sys.executable, "-c", "pass"])
+    with pytest.raises(CouldNotRun, match="the command is empty"):
+        Program("  ")
+
+
+@pytest.mark.parametrize(
+    ("hello", "text"),
+    [
+        ({"error": "no licence"}, "the program says: no licence"),
+        ({"protocol": 1, "dtypes": "float64"}, "dtypes should be a list: 'float64'"),
+        ({"protocol": 1, "dtypes": ["double"]}, "dtypes has 'double', which is none of float64, "),
+        ({"protocol": 1, "has": ["sets"]}, "has has 'sets', which is none of none, set, save"),
+        ({"protocol": 1, "lacks": ["maximise"]}, "lacks has 'maximise', which is none of maximize, "),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_greeting_that_makes_no_sense(hello, text):
+    with pytest.raises(CouldNotRun, match=re.escape(text)):
+        Program([sys.executable, "-c", f"print({json.dumps(hello)!r}, flush=True); input(); input()"])
+
+
+def test_an_answer_too_many():
+    hello = json.dumps({"protocol": 1})
+    with Program([sys.executable, "-c", f"print('''{hello}\n{hello}''', flush=True); input()"]) as program:
+        while program._lines.empty():
+            time.sleep(0.01)
+        with pytest.raises(CouldNotRun, match=re.escape("nobody asked for the line '{\"protocol\": 1}'")):
+            program.ask({"op": "save"})
+
+
+def test_what_a_program_has_started_is_ended_with_it():
+    if os.name != "posix":
+        pytest.skip("there are no process groups")
+    hello = json.dumps({"protocol": 1})
+    with pytest.raises(CouldNotRun, match="no answer to 'new' within 0.3 s"):
+        Program(["sh", "-c", f"echo '{hello}'; sleep 600; true"], timeout=0.3)(
+            np.zeros(1), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -149,12 +191,19 @@ wrong = crosscheck.mutant("irprop-", ["moves on at a flip"])
 rounding = crosscheck.mutant("irprop-", ["etas in double"])
 def broken(*args, **kwargs): raise RuntimeError("no licence")
 number = 3
+class Leaves(type(right(np.zeros(1)))):
+    def __init__(self, x0, **setting): pass
+    def step(self, grad, loss=None): raise SystemExit(0)
+def talks(x0, **setting):
+    print("here I am")
+    return right(x0, **setting)
 """
 
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     (tmp_path / "theirs.py").write_text(MODULE)
+    (tmp_path / "raising.py").write_text("raise RuntimeError('no licence')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     sys.modules.pop("theirs", None)
@@ -176,6 +225,7 @@ def command(tmp_path, monkeypatch, capsys):
         (["theirs:rounding", "--dtypes", "float32"], 1, "rounding differs by at most"),
         (["theirs:rounding", "--dtypes", "float32", "--ulps", "200"], 0, "rounding differs by at most"),
         (["theirs:broken", "--dtypes", "float64"], 2, "no licence"),
+        (["theirs:Leaves", "--dtypes", "float64"], 2, "SystemExit: 0"),
         (["--profile", "shark-3", "--dtypes", "float64", "--claim", "irprop-go"], 1, "* one limit per branch (clamp)."),
     ],
 )  # fmt: skip
@@ -189,6 +239,10 @@ def test_the_command_line(arguments, status, text, command):
     ("arguments", "text"),
     [
         (["theirs"], "'theirs' should be MODULE:FACTORY"),
+        (["theirs:"], "'theirs:' should be MODULE:FACTORY"),
+        (["raising:x"], "cannot load raising:x: RuntimeError: no licence"),
+        (["--export", "theirs.py/deeper"], "cannot write to theirs.py/deeper: Not a directory"),
+        (["--cmd", ""], "the command is empty"),
         (["theirs:nobody"], "cannot load theirs:nobody: module 'theirs' has no attribute 'nobody'"),
         (["nowhere:x"], "cannot load nowhere:x: No module named 'nowhere'"),
         (["theirs:number"], "theirs:number is not callable"),
@@ -207,9 +261,10 @@ def test_json_and_html(command):
     status, printed = command("theirs:wrong", "--dtypes", "float64", "--json")
     assert status == 1
     assert json.loads(printed.out)["diagnosis"]["explanations"][0][0]["name"] == "moves on at a flip"
-    status, printed = command("theirs:right", "--dtypes", "float64", "--html")
+    status, printed = command("theirs:talks", "--dtypes", "float64", "--html")
     assert status == 0
     assert printed.out.startswith("<!DOCTYPE html>")
+    assert "here I am" in printed.err
 
 
 def test_a_program_on_the_command_line(tmp_path, command):

@@ -44,7 +44,8 @@ def check(
         ``prev`` and ``step_size``, arrays of that shape, are compared if it has them; a ``prev`` that holds
         only signs is recognised as such. If it has ``set(lr=, etas=, step_sizes=)``, ``save()`` and
         ``load(state)``, or a true attribute ``accepts_none``, these are tried as well, and if the factory has
-        a true attribute ``accepts_lr_array``, an `lr` for each coordinate.
+        a true attribute ``accepts_lr_array``, an `lr` for each coordinate. A factory with a true attribute
+        ``accepts_bounds`` is also called with ``bounds=(lower, upper)``, floats between which all of x is kept.
     claim : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go", "paper"}, optional
         The rule. "paper" is the algorithm box of torch's page: no product that underflows, one limit in each
         branch.
@@ -53,9 +54,9 @@ def check(
         (bfloat16 if ml_dtypes is installed).
     without : iterable of str, optional
         What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
-        "none", "set", "save", "lr per coordinate", "same array" (gradients that are always given in the same
-        array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other than
-        quadratics in two dimensions). Also "prev" and "step_size": then these are not compared.
+        "none", "set", "save", "lr per coordinate", "bounds", "same array" (gradients that are always given in the
+        same array), "lr outside step_sizes", "scripts" (gradients of the caller's choice), "objectives" (other
+        than quadratics in two dimensions). Also "prev" and "step_size": then these are not compared.
     random : int, optional
         How many cases are drawn at random, beside those of the catalogue.
     seed : int, optional
@@ -193,18 +194,22 @@ def _checked(
 
 def _missing(factory: Factory, names: Sequence[str]) -> frozenset[str]:
     """The optional features that an implementation does not say it has."""
-    lacks = set() if getattr(factory, "accepts_lr_array", False) else {"lr per coordinate"}
+    lacks = {"none", "set", "save"}
+    if not getattr(factory, "accepts_lr_array", False):
+        lacks.add("lr per coordinate")
+    if not getattr(factory, "accepts_bounds", False):
+        lacks.add("bounds")
     try:
         zero = Maker(COMPLEX.get(names[0], names[0])).kind.type(0)
         rule = factory(np.array([zero, zero]), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
-    except Exception:  # the cases will tell
-        rule = None
-    if not getattr(rule, "accepts_none", False):
-        lacks.add("none")
-    if not hasattr(rule, "set"):
-        lacks.add("set")
-    if not (hasattr(rule, "save") and hasattr(rule, "load")):
-        lacks.add("save")
+        if getattr(rule, "accepts_none", False):
+            lacks.remove("none")
+        if hasattr(rule, "set"):
+            lacks.remove("set")
+        if hasattr(rule, "save") and hasattr(rule, "load"):
+            lacks.remove("save")
+    except (Exception, SystemExit):
+        pass  # the cases will tell
     return frozenset(lacks)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -317,8 +318,7 @@ class _OpenCV:
         return self._trained(self.iterations)
 
     def _trained(self, iterations: int) -> Array:
-        import cv2
-
+        cv2: Any = importlib.import_module("cv2")  # whose types leave out what is used here
         # Weights can only be set through the file format.
         (w, b), (minus, plus), (low, high) = self.x0.tolist(), self.etas, self.step_sizes
         text = _NETWORK.format(

@@ -32,6 +32,7 @@ FEATURES = (
     "set",
     "save",
     "lr per coordinate",
+    "bounds",
     "same array",
     "scripts",
     "objectives",
@@ -114,6 +115,8 @@ class Case:
         Whether all gradients are given in the same array.
     objective : object with a method gradient, or None
         Where gradients come from instead of from `g`.
+    bounds : (float, float) or None
+        Between which x is kept.
     needs : frozenset of str
         Of `FEATURES`.
     """
@@ -134,6 +137,7 @@ class Case:
     edits: Mapping[int, dict[str, Any]] = field(default_factory=dict)
     reused: bool = False
     objective: Any = None
+    bounds: tuple[float, float] | None = None
     needs: frozenset[str] = frozenset()
 
     @property
@@ -175,6 +179,8 @@ class Case:
         setting = [self.dtype, f"lr={_list(self.lr)}", f"etas={self.etas}", f"step_sizes={self.step_sizes}"]
         if self.maximize:
             setting.append("maximize")
+        if self.bounds:
+            setting.append(f"bounds={self.bounds}")
         return f"{self.name} ({', '.join(setting)})"
 
 
@@ -194,6 +200,9 @@ def batch(cases: Sequence[Case]) -> Batch:
         "loss": np.zeros(shape),
         "maximize": np.zeros(size, bool),
         "reused": np.zeros(size, bool),
+        "bounded": np.zeros(size, bool),
+        "lower": np.full(size, -np.inf, kind),
+        "upper": np.full(size, np.inf, kind),
         "lengths": np.zeros(size, int),
         "case": np.repeat(np.arange(len(cases)), [c.size for c in cases]),
         "starts": np.cumsum([0, *(c.size for c in cases)])[:-1],
@@ -209,6 +218,9 @@ def batch(cases: Sequence[Case]) -> Batch:
         given["loss"][: case.steps, columns] = np.array(case.loss)[:, None]
         given["maximize"][columns], given["reused"][columns] = case.maximize, case.reused
         given["lengths"][columns] = case.steps
+        if case.bounds is not None:
+            given["bounded"][columns] = True
+            given["lower"][columns], given["upper"][columns] = case.bounds
         if case.objective is not None:
             given["closed"].append((columns, case.objective))
         setting = {"lr": case.lr, "etas": case.etas, "step_sizes": case.step_sizes}
@@ -307,7 +319,7 @@ class Maker:
 
 def _needed(setting: Mapping[str, Any]) -> list[str]:
     """What a setting needs of an implementation."""
-    needs = [name for name in ("maximize", "etas", "step_sizes") if setting.get(name)]
+    needs = [name for name in ("maximize", "etas", "step_sizes", "bounds") if setting.get(name)]
     low, high = setting.get("step_sizes", (1e-6, 50.0))
     lr = setting.get("lr", 0.1)
     if not isinstance(lr, np.ndarray) and not 0 < low <= lr <= high < np.inf:
@@ -330,7 +342,9 @@ def catalogue(dtypes: Sequence[str] | None = None) -> list[Case]:
             raise ValueError(f"unknown dtype {name!r}; choose from {', '.join((*REALS, *COMPLEX))}")
         real = COMPLEX.get(name, name)
         made = _cases_of(real)
-        found += made if real == name else [replace(c, dtype=name) for c in made if c.size % 2 == 0]
+        if real != name:
+            made = [replace(c, dtype=name) for c in made if c.size % 2 == 0 and not c.bounds]
+        found += made
     return found
 
 
@@ -495,6 +509,15 @@ def _use(make: Maker) -> None:
     make.add(
         "lr per coordinate", "first steps of their own", needs=["lr per coordinate"], lr=np.arange(1, n + 1) / 16
     )
+    walls = (
+        ("a flip at the wall", (-1, -1, -1, 1, -1, -1, 1, 1), 0.0),
+        ("a flip at the wall, mirrored", (1, 1, 1, -1, 1, 1, -1, -1), 0.0),
+        ("steps at the wall", (-1, -1, -1, -1, -1, 1, 1, 1), 0.125),
+        ("nowhere near a wall", (1, -1, -1, 1, 1, -1, 1, 1), 0.0),
+    )
+    make.add("bounds", "a wall stops x, and not its step size; what is taken back is what was done", walls,
+             bounds=(-0.25, 0.25))  # fmt: skip
+    make.add("a bound on one side", "no wall on the other side", walls, bounds=(-np.inf, 0.25))
 
 
 def _objectives(make: Maker) -> None:

@@ -6,12 +6,12 @@ import argparse
 import importlib
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
 from . import PROFILES, RULES, check, closest_profiles, profile
 from .cases import COMPLEX, REALS
-from .observe import CouldNotRun, Divergence, Factory
+from .observe import CouldNotRun, Divergence, Factory, in_a_line
 from .protocol import Program
 from .report import FAILED
 from .vectors import export
@@ -65,9 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what the arguments say, and return the exit status."""
     try:
         if arguments.export is not None:
-            for file in export(arguments.export, arguments.claim, arguments.dtypes):
-                print(file)
-            return AGREES
+            return _exported(arguments)
         with ExitStack() as stack:
             return _checked(arguments, stack)
     except (CouldNotRun, ValueError) as error:
@@ -75,25 +73,42 @@ def run(arguments: argparse.Namespace) -> int:
         return COULD_NOT_RUN
 
 
+def _exported(arguments: argparse.Namespace) -> int:
+    try:
+        for file in export(arguments.export, arguments.claim, arguments.dtypes):
+            print(file)
+    except OSError as error:
+        raise CouldNotRun(f"cannot write to {arguments.export}: {error.strerror}") from None
+    return AGREES
+
+
 def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
     options: dict[str, Any] = {"dtypes": arguments.dtypes, "without": arguments.without}
+    page = arguments.json or arguments.html
     factory: Factory
-    if arguments.cmd is not None:
-        factory = program = stack.enter_context(Program(arguments.cmd, arguments.timeout))
-        options["dtypes"] = arguments.dtypes or program.dtypes
-        options["without"] = (*arguments.without, *program.lacks)
-    elif arguments.profile is not None:
-        factory = profile(arguments.profile)
-    else:
-        factory = _loaded(arguments.factory)
-    report = check(
-        factory,
-        arguments.claim,
-        random=arguments.random,
-        seed=arguments.seed,
-        on_divergence=None if arguments.json or arguments.html else _announce,
-        **options,
-    )
+    # What an implementation prints is no part of a page.
+    with redirect_stdout(sys.stderr if page else sys.stdout):
+        if arguments.cmd is not None:
+            factory = program = stack.enter_context(Program(arguments.cmd, arguments.timeout))
+            options["dtypes"] = arguments.dtypes or program.dtypes
+            options["without"] = (*arguments.without, *program.lacks)
+            line = f"from rprop_ref.crosscheck import Program; factory = Program({arguments.cmd!r})"
+        elif arguments.profile is not None:
+            factory = profile(arguments.profile)
+            line = f'from rprop_ref.crosscheck import profile; factory = profile("{arguments.profile}")'
+        else:
+            factory = _loaded(arguments.factory)
+            module, _, name = arguments.factory.partition(":")
+            line = f"import {module}; factory = {module}.{name}"
+        report = check(
+            factory,
+            arguments.claim,
+            random=arguments.random,
+            seed=arguments.seed,
+            on_divergence=None if page else _announce,
+            **options,
+        )
+    report.factory = line
     if arguments.json:
         print(report.to_json())
     elif arguments.html:
@@ -114,8 +129,8 @@ def _announce(found: Divergence) -> None:
 
 
 def _loaded(target: str) -> Factory:
-    module, colon, name = target.partition(":")
-    if not colon:
+    module, _, name = target.partition(":")
+    if not (module and name):
         raise ValueError(f"{target!r} should be MODULE:FACTORY, such as my_package.rprop:make")
     sys.path.insert(0, os.getcwd())
     try:
@@ -124,6 +139,8 @@ def _loaded(target: str) -> Factory:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise CouldNotRun(f"cannot load {target}: {error}") from None
+    except (Exception, SystemExit) as error:  # the module's own
+        raise CouldNotRun(f"cannot load {target}: {in_a_line(error)}") from None
     if not callable(found):
         raise CouldNotRun(f"{target} is not callable")
     loaded: Factory = found

@@ -411,6 +411,12 @@ def _recomputed(s):
     return s.x + _sign(s.memory, s) * s.base
 
 
+def _as_made(s):
+    # A move that a wall has stopped cannot be computed again.
+    again = _recomputed(s)
+    return np.where(s.bounded, s.saved_x, again) if s.bounded.any() else again
+
+
 def _saved_point(s):
     return s.saved_x
 
@@ -428,7 +434,7 @@ def _back_and_forth(s):
 
 
 def _move_not_saved(s):
-    return np.where(s.resumed, s.x, _recomputed(s))
+    return np.where(s.resumed, s.x, _as_made(s))
 
 
 def _new_size(s):
@@ -461,6 +467,22 @@ def _arrive_late(s):
 
 def _first_call_rests(s):
     return np.where(s.first, s.x, _arrive(s))
+
+
+def _kept_within(s):
+    if not s.bounded.any():
+        return s.arrived, s.new_size
+    x = np.where(s.arrived < s.lower, s.lower, s.arrived)
+    return np.where(x > s.upper, s.upper, x), s.new_size
+
+
+def _not_kept_within(s):
+    return s.arrived, s.new_size
+
+
+def _size_cut_at_the_wall(s):
+    x, size = _kept_within(s)
+    return x, np.where(x == s.arrived, size, np.abs(x - s.x))
 
 
 # --- remember -------------------------------------------------------------------------------------------------
@@ -747,8 +769,12 @@ def _catalogue() -> tuple[Alternative, ...]:
         a("takes the move back if the loss rose", "action",
           "Undoes the last move at a change of sign if the loss rose, and otherwise stays.",
           "Undo the last move at a change of sign only if the loss rose.", _take_back_if_worse, ("R CaDENCE",)),
-        a("last move computed again", "undo", "The move taken back is the stored sign times the old step size.",
-          "Add sign(stored gradient) times the old step size.", _recomputed),
+        a("last move computed again", "undo",
+          "The move taken back is the stored sign times the old step size; within bounds, the one that was made.",
+          "Add sign(stored gradient) times the old step size; with bounds, restore the last point.", _as_made),
+        a("takes back the unclipped move", "undo",
+          "Takes back the stored sign times the old step size, also where a wall had stopped the move.",
+          "Add sign(stored gradient) times the old step size, also with bounds.", _recomputed),
         a("last point restored", "undo", "The move is taken back by restoring the saved point, without rounding.",
           "Restore the point of before the last move.", _saved_point),
         a("takes back the shrunk step", "undo", "Takes back the step size after it has shrunk.",
@@ -779,6 +805,12 @@ def _catalogue() -> tuple[Alternative, ...]:
           "Apply the move of the previous step.", _arrive_late, ("optax",)),
         a("first call only stores", "arrive", "The first step only stores the gradient.",
           "Make no move at the first step.", _first_call_rests),
+        a("walls stop x only", "wall", "Bounds stop x, and leave the step size alone.",
+          "Clip x to its bounds, and not the step size.", _kept_within),
+        a("bounds have no effect", "wall", "Walks through its bounds.", "Ignore the bounds.", _not_kept_within),
+        a("step size cut at a wall", "wall",
+          "Where a bound stops x, the step size becomes the move that was made: at the wall, 0.",
+          "Set the step size to the length of the clipped move.", _size_cut_at_the_wall),
         # --- remember
         a("stores the gradient", "stored", "The memory is the gradient.", "Store the gradient.", _gradient),
         a("stores the sign", "stored", "The memory is the sign of the gradient, so products underflow less.",

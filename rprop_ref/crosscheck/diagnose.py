@@ -118,6 +118,11 @@ def _piece(trajectories: Sequence[Trajectory], quantities: Sequence[str], signs:
     return _Piece(joint, cases, joint.lengths, seen, signs)
 
 
+def _chunk(piece: _Piece) -> int:
+    """Wide pieces take fewer candidates at a time: what counts is that the arrays stay in the cache."""
+    return int(max(16, min(CHUNK, 200_000 // piece.batch.size)))
+
+
 class Search:
     """What was seen of an implementation, ready to try rules on.
 
@@ -146,6 +151,7 @@ class Search:
     ) -> None:
         self.rule, self.tried = rule, 0
         self._trajectories, self._failed, self._signs, self._quantities = trajectories, failed, signs, quantities
+        self._dtypes = [t.case.real.name for t in trajectories]
         order = sorted(range(len(trajectories)), key=lambda i: (i not in failed, trajectories[i].case.steps > 40))
         usable = [i for i in order if trajectories[i].steps]
         groups = self._grouped([i for i in usable if i in failed][:FIRST], usable, trajectories)
@@ -176,8 +182,7 @@ class Search:
     @staticmethod
     def _alive(rule: Rule, candidates: list[Changes], piece: _Piece) -> list[Changes]:
         kept: list[Changes] = []
-        # Wide pieces take fewer candidates at a time: what counts is that the arrays stay in the cache.
-        chunk = max(16, min(CHUNK, 200_000 // piece.batch.size))
+        chunk = _chunk(piece)
         for start in range(0, len(candidates), chunk):
             some = candidates[start : start + chunk]
             machine = Machine(rule, some, piece.batch)
@@ -204,8 +209,9 @@ class Search:
         for rule, some in self._by_arithmetic(candidates):
             self.tried += len(some)
             for piece in pieces:
-                for start in range(0, len(some), 128):
-                    part = some[start : start + 128]
+                chunk = _chunk(piece)
+                for start in range(0, len(some), chunk):
+                    part = some[start : start + chunk]
                     rows = [where[changes] for changes in part]
                     result[rows] += self._score(Machine(rule, part, piece.batch), piece)
         return result
@@ -221,23 +227,21 @@ class Search:
 
     def failures(self, changes: Changes, known: Iterable[int] = ()) -> list[int]:
         """A few of the trajectories that a candidate does not reproduce, of the first dtype that has such."""
-        wrong: list[int] = []
-        for rule, some in self._by_arithmetic([changes]):
+        ((rule, some),) = self._by_arithmetic([changes])
+        for dtype in dict.fromkeys(self._dtypes):
+            wrong: set[int] = set()
             for group, piece in zip(self._groups, self.pieces, strict=True):
-                machine = Machine(rule, some, piece.batch)
-                agrees = np.ones(piece.batch.size, bool)
-                for t in range(piece.batch.steps):
-                    machine.step()
-                    agrees &= piece.matches(machine, t)[0]
-                wrong += [group[i] for i in np.unique(piece.batch.case[~agrees])]
-        fresh = sorted(set(wrong) - set(known), key=lambda i: (self._trajectories[i].case.steps > 24, i))
-        dtypes = {i: self._trajectories[i].case.real.name for i in fresh}
-        return [i for i in fresh if dtypes[i] == min(dtypes.values(), key=self.dtypes.index)][:MORE]
-
-    @property
-    def dtypes(self) -> list[str]:
-        """Those that there are, in the order of the cases."""
-        return list(dict.fromkeys(t.case.real.name for t in self._trajectories))
+                if self._dtypes[group[0]] == dtype:
+                    machine = Machine(rule, some, piece.batch)
+                    agrees = np.ones(piece.batch.size, bool)
+                    for t in range(piece.batch.steps):
+                        machine.step()
+                        agrees &= piece.matches(machine, t)[0]
+                    wrong.update(group[i] for i in np.unique(piece.batch.case[~agrees]))
+            fresh = sorted(wrong - set(known), key=lambda i: (self._trajectories[i].case.steps > 24, i))
+            if fresh:
+                return fresh[:MORE]
+        return []
 
     def first_failure(self, changes: Changes) -> str:
         """The case and script that a candidate does not reproduce."""

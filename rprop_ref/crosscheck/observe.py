@@ -111,9 +111,14 @@ def observe(factory: Factory, case: Case, without: frozenset[str] = frozenset())
             run.all_steps()
     except CouldNotRun as failure:
         error = str(failure)
-    except Exception as failure:
-        error = f"{type(failure).__name__}: {failure}"
+    except (Exception, SystemExit) as failure:
+        error = in_a_line(failure)
     return run.trajectory(error)
+
+
+def in_a_line(failure: BaseException) -> str:
+    """Which exception, and what it says."""
+    return " ".join(f"{type(failure).__name__}: {failure}".split())
 
 
 class _Run:
@@ -148,20 +153,24 @@ class _Run:
                     g = buffer
                 answer = rule.step(g, loss=case.loss[t])
                 given = self._in(g, "the gradient")
-            x = self._in(answer, "step()")
-            self.seen["x"].append(x)
-            self.seen["gradient"].append(given)
+            seen = {"x": self._in(answer, "step()"), "gradient": given}
             for name in ("step_size", "prev"):
                 value = getattr(rule, name, None) if name not in self.hidden else None
                 if value is None:
                     self.hidden.add(name)
                 else:
-                    self.seen[name].append(self._in(value, name))
+                    seen[name] = self._in(value, name)
+            # All of a step or nothing: what comes last may fail.
+            x = seen["x"]
+            for name, values in seen.items():
+                self.seen[name].append(values)
 
     def _made(self, x: Array) -> Any:
         case = self.case
         setting: dict[str, Any] = {"etas": case.etas, "step_sizes": case.step_sizes, "maximize": case.maximize}
         setting["lr"] = case.lr.copy() if isinstance(case.lr, np.ndarray) else case.lr
+        if case.bounds is not None:
+            setting["bounds"] = case.bounds
         if getattr(self.factory, "takes_objective", False):
             setting["objective"] = case.objective
         return self.factory(x, **setting)
@@ -175,6 +184,10 @@ class _Run:
         case = self.case
         try:
             array = np.asarray(value)
+            allowed = (np.number, np.bool_) if case.dtype in COMPLEX else (np.integer, np.floating, np.bool_)
+            # The scalars of ml_dtypes are none of NumPy's.
+            if not issubclass(array.dtype.type, allowed) and array.dtype != case.real:
+                raise TypeError(f"of dtype {array.dtype}")
             if case.dtype in COMPLEX:
                 array = np.ascontiguousarray(array, dtype_named(case.dtype)).reshape(-1).view(case.real)
             with np.errstate(all="ignore"):
@@ -227,6 +240,7 @@ def _by_text(claim: str, cases: Sequence[Case]) -> list[Trajectory]:
     with np.errstate(all="ignore"):
         size = _constant(joint.lr[0], kind)
         last_loss = np.full(joint.size, np.nan)
+        before = x
         for t in range(joint.steps):
             names = (joint.eta_minus, joint.eta_plus, joint.low, joint.high)
             constants = (*(_constant(a[t], kind) for a in names), zero, one)
@@ -237,8 +251,14 @@ def _by_text(claim: str, cases: Sequence[Case]) -> list[Trajectory]:
             loss = joint.loss[t]
             worse = np.where(joint.maximize, loss < last_loss, loss > last_loss)
             none = joint.none[t]
-            after = rule(x, g, prev, size, worse, constants)
-            x, prev, size = (np.where(none, a, b) for a, b in zip((x, prev, size), after, strict=True))
+            new_x, *after = rule(x, g, prev, size, worse, constants)
+            if joint.bounded.any():
+                back = (g * prev < zero) & ((claim == "rprop+") | ((claim == "irprop+") & worse))
+                new_x = np.where(new_x < joint.lower, joint.lower, new_x)
+                new_x = np.where(new_x > joint.upper, joint.upper, new_x)
+                new_x = np.where(joint.bounded & back, before, new_x)
+                before = np.where(none, before, x)
+            x, prev, size = (np.where(none, a, b) for a, b in zip((x, prev, size), (new_x, *after), strict=True))
             last_loss = np.where(none, last_loss, loss)
             for name, value in zip(QUANTITIES, (x, size, prev, raw), strict=True):
                 seen[name].append(value)

@@ -1,6 +1,8 @@
 """Published implementations as combinations of the catalogue's alternatives, with the defaults they have.
 
-Each was read from its source, or found by `check` on the package itself (``tests/test_crosscheck_peers.py``).
+Those of torch, optax, PINTS, neurolab, OpenCV and Paddle were found by `check` on the package itself
+(``tests/test_crosscheck_peers.py``). The others follow descriptions of sources, and were not run; their `about`
+says so.
 """
 
 from __future__ import annotations
@@ -91,13 +93,15 @@ def _profiles() -> dict[str, Profile]:
         ("opencv", "cv::ml::ANN_MLP::RPROP (float64)", "irprop-go",
          ("signs compared", "one limit per branch", "stores the sign"), 0.1, (1.2e-7, 50.0)),
         ("paddle-3.3", "paddle.optimizer.Rprop 3.3", "irprop-", (by_sign,), 0.001, (1e-5, 50.0)),
-        ("mindspore", "mindspore.nn.Rprop", "irprop-", ("computed in float32",), 0.1, (1e-6, 50.0)),
-        ("neuralnet", "R's neuralnet, algorithm rprop+", "rprop+",
+        ("mindspore", "mindspore.nn.Rprop (described, not run)", "irprop-",
+         ("computed in float32",), 0.1, (1e-6, 50.0)),
+        ("neuralnet", "R's neuralnet, rprop+ (described, not run)", "rprop+",
          ("signs compared", "stores the sign", "one limit per branch"), 0.1, (1e-10, 0.1)),
-        ("shark-3", "Shark 3, IRpropMinus", "irprop-go", ("one limit per branch",), 0.01, (0.0, 1e100)),
-        ("snns", "SNNS, and RSNNS, without weight decay", "irprop-",
+        ("shark-3", "Shark 3, IRpropMinus (described, not run)", "irprop-go",
+         ("one limit per branch",), 0.01, (0.0, 1e100)),
+        ("snns", "SNNS, and RSNNS, without weight decay (described, not run)", "irprop-",
          (by_sign, "one limit per branch"), 0.001, (1e-6, 2.0)),
-        ("trainrp", "MATLAB's trainrp", "rprop-",
+        ("trainrp", "MATLAB's trainrp (described, not run)", "rprop-",
          ("memory starts as the first gradient", "no lower limit"), 0.07, (0.0, 50.0)),
     )  # fmt: skip
     return {
@@ -153,5 +157,5 @@ def mutant(claim: str, names: Sequence[str]) -> Factory:
     def factory(x0: Array, **setting: Any) -> Runner:
         return Runner(rule, x0, **setting)
 
-    factory.accepts_lr_array = True  # type: ignore[attr-defined]
+    factory.accepts_lr_array = factory.accepts_bounds = True  # type: ignore[attr-defined]
     return factory

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import shlex
+import signal
 import subprocess
 import tempfile
 import threading
@@ -54,6 +56,8 @@ class Program:
 
     def __init__(self, command: str | Sequence[str], timeout: float = 10.0) -> None:
         self.command = shlex.split(command) if isinstance(command, str) else list(command)
+        if not self.command:
+            raise CouldNotRun("the command is empty")
         self.timeout = timeout
         self._failures = 0
         self._process: subprocess.Popen[str] | None = None
@@ -93,6 +97,11 @@ class Program:
         process = self._process
         assert process is not None
         assert process.stdin is not None
+        if not self._lines.empty():
+            # A line would be taken for the next answer.
+            left = self._lines.get()
+            text = "the program has ended" if left is None else f"nobody asked for the line {left.strip()[:80]!r}"
+            raise self._failure(text)
         try:
             process.stdin.write(json.dumps(question, allow_nan=False) + "\n")
             process.stdin.flush()
@@ -106,7 +115,7 @@ class Program:
             raise self._failure(f"the program ended instead of answering {question['op']!r}")
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._failure(f"the answer to {question['op']!r} is no JSON: {line.strip()[:80]!r}") from None
         if not isinstance(answer, dict):
             raise self._failure(f"the answer to {question['op']!r} is no JSON object: {line.strip()[:80]!r}")
@@ -125,10 +134,14 @@ class Program:
                 process.stdin.close()
                 process.wait(timeout=1)
             except (OSError, subprocess.TimeoutExpired):
-                process.kill()
+                _kill(process)
                 process.wait()
-            self._reader.join()
-            process.stdout.close()
+            self._reader.join(timeout=1)
+            if self._reader.is_alive():  # something that the program has started keeps its output open
+                _kill(process)
+                self._reader.join(timeout=1)
+            if not self._reader.is_alive():
+                process.stdout.close()
         if self._errors is not None:
             self._errors.close()
             self._errors = None
@@ -137,21 +150,37 @@ class Program:
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         try:
             self._process = process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
-            )
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+                encoding="utf-8", errors="replace", start_new_session=True,
+            )  # fmt: skip
         except OSError as error:
             self.close()
             raise CouldNotRun(f"cannot run {self.command[0]}: {error.strerror}") from None
         self._lines = queue.SimpleQueue()
         self._reader = threading.Thread(target=_read, args=(process.stdout, self._lines), daemon=True)
         self._reader.start()
-        hello = self.ask({"op": "hello", "protocol": VERSION})
+        try:
+            self._greet(self.ask({"op": "hello", "protocol": VERSION}))
+        except CouldNotRun:
+            self.close()
+            raise
+
+    def _greet(self, hello: dict[str, Any]) -> None:
         if hello.get("protocol") != VERSION:
             raise self._failure(f"it speaks protocol {hello.get('protocol')!r}, not {VERSION}")
         self.name = str(hello.get("name", self.command[0]))
-        self.dtypes = tuple(d for d in hello.get("dtypes", ["float64"]) if d in (*REALS, *COMPLEX))
-        self.has = frozenset(str(f) for f in hello.get("has", []))
-        self.lacks = tuple(f for f in FEATURES if f in hello.get("lacks", []))
+        self.dtypes = self._words(hello, "dtypes", (*REALS, *COMPLEX)) or ("float64",)
+        self.has = frozenset(self._words(hello, "has", ("none", "set", "save")))
+        self.lacks = self._words(hello, "lacks", FEATURES)
+
+    def _words(self, hello: dict[str, Any], name: str, known: Sequence[str]) -> tuple[str, ...]:
+        words = hello.get(name, [])
+        if not isinstance(words, list):
+            raise self._failure(f"{name} should be a list: {words!r}")
+        for word in words:
+            if word not in known:
+                raise self._failure(f"{name} has {word!r}, which is none of {', '.join(known)}")
+        return tuple(words)
 
     def _failure(self, text: str) -> CouldNotRun:
         """End the program that does not keep to the protocol; the next run starts another."""
@@ -162,13 +191,23 @@ class Program:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1)
         status = process.poll()
-        process.kill()
+        if status is None:
+            _kill(process)
         self._errors.seek(0)
         said = self._errors.read().strip().splitlines()
         self.close()
         if status:
             text += f" (status {status})"
         return CouldNotRun(text + (f"; it wrote: {said[-1][:200]}" if said else ""))
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a program and all that it has started, which would keep its output open."""
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def _read(stream: Any, lines: queue.SimpleQueue[str | None]) -> None:
@@ -221,8 +260,10 @@ class _Run:
         if values is None:
             return None
         try:
+            if not isinstance(values, list):
+                raise TypeError(values)
             numbers = [float.fromhex(v) if exact else float(v) for v in values]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise CouldNotRun(f"{name} is no list of numbers: {str(values)[:80]}") from None
         with np.errstate(all="ignore"):
             flat = np.array(numbers).astype(self._like.real.dtype)

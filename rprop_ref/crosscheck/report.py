@@ -68,6 +68,8 @@ class Report:
         What was compared.
     behaviour : list of Behaviour
         What it does, measured, if no known deviation explains it.
+    factory : str
+        The line that makes the name ``factory`` known in `script`.
     """
 
     claim: str
@@ -85,6 +87,7 @@ class Report:
     zeros: bool = False
     compared: tuple[str, ...] = ("x",)
     behaviour: list[Behaviour] = field(default_factory=list)
+    factory: str = "from my_module import factory"
 
     @property
     def agrees(self) -> bool:
@@ -100,10 +103,10 @@ class Report:
         """Whether it is the claimed rule but for rounding by at most so many units in the last place."""
         return self.verdict in (IDENTICAL, ROUNDING) and self.ulps <= ulps
 
-    def script(self, factory: str = "from my_module import factory") -> str:
+    def script(self, factory: str | None = None) -> str:
         """A script of about ten lines that shows the smallest failure; empty if there is none."""
         found = self.smallest or self.first_divergence
-        return "" if found is None else script(found, factory)
+        return "" if found is None else script(found, factory or self.factory)
 
     @property
     def headline(self) -> str:

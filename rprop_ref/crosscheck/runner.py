@@ -22,6 +22,7 @@ class Runner:
     lr : float or ndarray
     etas, step_sizes : (float, float)
     maximize : bool
+    bounds : (float, float) or None
 
     Attributes
     ----------
@@ -40,6 +41,7 @@ class Runner:
         etas: tuple[float, float] = (0.5, 1.2),
         step_sizes: tuple[float, float] = (1e-6, 50.0),
         maximize: bool = False,
+        bounds: tuple[float, float] | None = None,
     ) -> None:
         x0 = np.asarray(x0)
         self.shape, self.dtype = x0.shape, x0.dtype
@@ -50,7 +52,7 @@ class Runner:
         # Two rows: the first holds what was given at the start, the second what holds now.
         self._case = Case(
             "runner", "", self.dtype.name, np.zeros((2, reals.size), reals.dtype), reals,
-            lr=lr, etas=etas, step_sizes=step_sizes, maximize=maximize, loss=(0.0, 0.0),
+            lr=lr, etas=etas, step_sizes=step_sizes, maximize=maximize, bounds=bounds, loss=(0.0, 0.0),
         )  # fmt: skip
         self._batch = batch([self._case])
         self._batch.varies = [True, False]

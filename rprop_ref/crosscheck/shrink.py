@@ -81,6 +81,8 @@ def _smaller(case: Case, found: Divergence) -> Iterator[Case]:
         yield replace(case, reused=False)
     if case.maximize:
         yield replace(case, maximize=False)
+    if case.bounds:
+        yield replace(case, bounds=None)
     if case.x0.any():
         yield replace(case, x0=np.zeros_like(case.x0))
     for setting, plainest in (("lr", 0.1), ("etas", (0.5, 1.2)), ("step_sizes", (1e-6, 50.0))):
@@ -118,7 +120,8 @@ def script(found: Divergence, factory: str = "from my_module import factory") ->
         kind = f'"{case.real.name}"'
     lr = _literal(case.lr) if isinstance(case.lr, np.ndarray) else _float(case.lr)
     etas, sizes = (f"({_float(a)}, {_float(b)})" for a, b in (case.etas, case.step_sizes))
-    lines.append(f"setting = dict(lr={lr}, etas={etas}, step_sizes={sizes}, maximize={case.maximize})")
+    bounds = "" if case.bounds is None else ", bounds=({}, {})".format(*map(_float, case.bounds))
+    lines.append(f"setting = dict(lr={lr}, etas={etas}, step_sizes={sizes}, maximize={case.maximize}{bounds})")
     lines.append(f"x = np.array({x0}, {kind}){view}")
     lines.append("rule = factory(x, **setting)")
     if case.objective is not None:

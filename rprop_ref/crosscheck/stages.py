@@ -12,6 +12,7 @@ that have been ruled out are dropped on the way, and so tens of thousands can be
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ Array = np.ndarray[Any, Any]
 STAGES = ("sense", "factor", "clamp", "move", "remember")
 
 
+@functools.cache
 def limits(kind: np.dtype[Any]) -> tuple[float, float, float]:
     """The smallest subnormal, the smallest normal and the largest number of a dtype."""
     if kind.name == "bfloat16":
@@ -63,7 +65,8 @@ SLOTS = (
     Slot("move", "undo", ("undone",)),
     Slot("move", "length", ("length",)),
     Slot("move", "displace", ("move",)),
-    Slot("move", "arrive", ("new_x",)),
+    Slot("move", "arrive", ("arrived",)),
+    Slot("move", "wall", ("new_x", "kept_size")),
     Slot("remember", "stored", ("stored",)),
     Slot("remember", "at_flip", ("at_flip",)),
     Slot("remember", "memory", ("new_prev",)),
@@ -106,7 +109,7 @@ class Alternative:
     known_in: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
-        return hash((self.slot, self.name))
+        return hash(self.name)
 
     @property
     def stage(self) -> str:
@@ -155,6 +158,8 @@ class Batch:
     loss : ndarray of float64, shape (T, N)
     maximize, reused : ndarray of bool, shape (N,)
         `reused`: the caller gives the same gradient array, overwritten, at every step.
+    bounded : ndarray of bool, shape (N,)
+        Where x is kept between `lower` and `upper`, in the dtype of the parameters.
     starts, case : ndarray of int
         Where each case begins, shape (cases,), and the case of each coordinate, shape (N,).
     lengths : ndarray of int, shape (N,)
@@ -177,6 +182,9 @@ class Batch:
     loss: Array
     maximize: Array
     reused: Array
+    bounded: Array
+    lower: Array
+    upper: Array
     starts: Array
     case: Array
     lengths: Array
@@ -388,6 +396,9 @@ class Machine:
             "loss": batch.loss[t],
             "maximize": batch.maximize,
             "reused": batch.reused,
+            "bounded": batch.bounded,
+            "lower": batch.lower.astype(work),
+            "upper": batch.upper.astype(work),
         }
         values: dict[str, Any] = {
             **self._constants,
@@ -415,7 +426,7 @@ class Machine:
             "saved_x": after("saved_x", state["x"]),
             "x": after("x", self._kept(values["new_x"])),
             "memory": after("memory", self._kept(values["new_prev"])),
-            "size": after("size", self._kept(values["new_size"])),
+            "size": after("size", self._kept(values["kept_size"])),
             "pending": after("pending", self._kept(np.where(values["flip"], values["zero"], values["move"]))),
             "seen": after("seen", np.True_),
             "last_loss": after("last_loss", loss),
