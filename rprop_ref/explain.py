@@ -215,8 +215,8 @@ def _lower(trace: Trace) -> Finding | None:
         )
         advice = (
             "lower the smallest step size, the first of step_sizes. If it is as small as the dtype resolves, "
-            "compute in a wider dtype; if x is near enough, stop. Where rounding or a part of the data makes the "
-            "sign of the gradient, smaller steps do not help: compute it more exactly."
+            "compute in a wider dtype; if x is near enough, stop. If the gradient is noisy, smaller steps do not "
+            "help: compute it from all the data."
         )
     return Finding("lower clamp", found, f"{_which(found, trace)}: {what}.", advice)
 

@@ -305,8 +305,7 @@ class Trace:
         Parameters
         ----------
         event : str
-            "grew", "shrank" (the gradient changed its sign), "underflow" (the product of the gradients did), "
-            ""held",
+            "grew", "shrank" (the gradient changed its sign), "underflow" (the product of the gradients did), "held",
             "undone", "no step", "at lower clamp", "at upper clamp", "zero gradient" or "gradient not finite".
         """
         if event not in _events.NAMES:
