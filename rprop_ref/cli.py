@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "objective of two variables, which can also be watched in a page.",
     )
     explain.add_argument("trace", nargs="?", metavar="TRACE.npz", help="a trace that was saved")
-    explain.add_argument("--objective", metavar="NAME", default="rosenbrock", help=f"{', '.join(OBJECTIVES)}, or one of your own, as MODULE:NAME")
+    known = f"{', '.join(OBJECTIVES)}, or one of your own, as MODULE:NAME"
+    explain.add_argument("--objective", metavar="NAME", default="rosenbrock", help=known)
     explain.add_argument("--rule", choices=RULES, default="irprop-", help="default: irprop-")
     explain.add_argument("--start", nargs=2, type=float, metavar=("A", "B"), help="where to begin")
     explain.add_argument("--lr", type=float, help="the first step size")
