@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
 
@@ -95,11 +94,6 @@ def mapping(workers: Any) -> Iterator[Map]:
     ----------
     workers : int, concurrent.futures.Executor or callable
         A number of processes, -1 for one per processor; who has a ``map``; or ``workers(function, points)``.
-
-    Notes
-    -----
-    Processes are spawned, not forked: a fork of a process in which OpenMP has started threads ends, or waits for
-    ever.
     """
     if isinstance(workers, Executor):
         yield workers.map
@@ -116,5 +110,5 @@ def mapping(workers: Any) -> Iterator[Map]:
     if number == 1:
         yield map
         return
-    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn")) as pool:
+    with _workers.processes(number) as pool:
         yield lambda value, points: pool.map(_workers.Packed(value), points)

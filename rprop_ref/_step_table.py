@@ -166,6 +166,11 @@ def step_table(
     StepTable
         Print it, or let a notebook show it; ``rows`` has the numbers and ``check`` compares.
 
+    Raises
+    ------
+    ValueError
+        If the rule is unknown, or a number or the number of losses is not right.
+
     Examples
     --------
     >>> from rprop_ref import step_table
@@ -179,6 +184,12 @@ def step_table(
     """
     check_variant(rule)
     check_etas(etas)
+    if not lr >= 0:
+        raise ValueError(f"Invalid learning rate: {lr}")
+    try:
+        gradients = [float(g) for g in gradients]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the gradients must be numbers, one for each step, but are {gradients!r}") from error
     if losses is not None and len(losses) != len(gradients):
         raise ValueError(
             f"there must be a loss for each gradient, but there are {len(losses)} for {len(gradients)}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import pickle
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,6 +55,26 @@ def checked(workers: Any) -> Any:
     return workers
 
 
+def processes(number: int) -> Executor:
+    """An executor of so many processes.
+
+    Notes
+    -----
+    Processes are spawned, never forked. A fork copies the state of OpenMP's threads but not the threads, and then
+    a parallel kernel ends the child, or waits for ever.
+    """
+    # Loaded here, since a browser's Python has no processes, and all the rest of `minimize` works there.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"))
+
+
+def _is_of_processes(executor: Executor) -> bool:
+    module = sys.modules.get("concurrent.futures.process")
+    return module is not None and isinstance(executor, module.ProcessPoolExecutor)
+
+
 def is_dask(workers: Any) -> bool:
     """Whether this is a dask.distributed Client; found out without importing dask."""
     return any(
@@ -69,11 +88,6 @@ def mapped(task: Task, work: Sequence[Any], workers: Any) -> Iterator[Iterable[A
     """The results of ``task(item)`` for each item of `work`, in that order, as they become available.
 
     Leaving the context gives up what has not been begun.
-
-    Notes
-    -----
-    Processes are spawned, never forked. A fork copies the state of OpenMP's threads but not the threads, and then
-    a parallel kernel ends the child, or waits for ever.
     """
     if isinstance(workers, int):
         number = min(count(workers), len(work))
@@ -81,11 +95,10 @@ def mapped(task: Task, work: Sequence[Any], workers: Any) -> Iterator[Iterable[A
             yield map(task, work)
             return
         task = Packed(task)  # refuse what cannot be sent before processes are started
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(number, context) as executor, _submitted(executor, task, work) as results:
+        with processes(number) as executor, _submitted(executor, task, work) as results:
             yield _explained(results)
     elif isinstance(workers, Executor):
-        if isinstance(workers, ProcessPoolExecutor):
+        if _is_of_processes(workers):
             task = Packed(task)
         with _submitted(workers, task, work) as results:
             yield results
@@ -195,7 +208,7 @@ def _unpacked(packed: bytes) -> Task:
 def _explained(results: Iterable[Any]) -> Iterator[Any]:
     try:
         yield from results
-    except BrokenProcessPool as error:
+    except BrokenExecutor as error:
         raise RuntimeError(
             "a worker process ended before its work was done. If this is a script, what it does must stand under "
             "if __name__ == '__main__':, since each new process imports the script; otherwise the objective ended "

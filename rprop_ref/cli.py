@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .crosscheck import command as crosscheck
+
+if TYPE_CHECKING:
+    from .objectives import Objective
 
 BLAS_THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
@@ -43,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "objective of two variables, which can also be watched in a page.",
     )
     explain.add_argument("trace", nargs="?", metavar="TRACE.npz", help="a trace that was saved")
-    explain.add_argument("--objective", metavar="NAME", default="rosenbrock", help=", ".join(OBJECTIVES))
+    known = f"{', '.join(OBJECTIVES)}, or one of your own, as MODULE:NAME"
+    explain.add_argument("--objective", metavar="NAME", default="rosenbrock", help=known)
     explain.add_argument("--rule", choices=RULES, default="irprop-", help="default: irprop-")
     explain.add_argument("--start", nargs=2, type=float, metavar=("A", "B"), help="where to begin")
     explain.add_argument("--lr", type=float, help="the first step size")
@@ -135,9 +140,27 @@ def _explain(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _objective(name: str) -> Objective:
+    from .objectives import OBJECTIVES, Objective
+
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        if name not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise ValueError(f"there is no objective {name!r}; it must be one of {known}, or MODULE:NAME")
+        return OBJECTIVES[name]
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"cannot load {name}: {error}") from error
+    if not isinstance(found, Objective):
+        raise ValueError(f"{name} must be an rprop_ref.objectives.Objective, but is {found!r}")
+    return found
+
+
 def _explain_or_refuse(arguments: argparse.Namespace) -> None:
     from ._checks import check_etas
-    from .objectives import OBJECTIVES
     from .trace import Trace
 
     check_etas(tuple(arguments.etas))
@@ -153,12 +176,9 @@ def _explain_or_refuse(arguments: argparse.Namespace) -> None:
             raise ValueError("--html shows a run on one of the objectives; leave the file of a trace away")
         trace = Trace.load(arguments.trace)
     else:
-        if arguments.objective not in OBJECTIVES:
-            known = ", ".join(OBJECTIVES)
-            raise ValueError(f"there is no objective {arguments.objective!r}; it must be one of {known}")
         from . import explorer
 
-        objective = OBJECTIVES[arguments.objective]
+        objective = _objective(arguments.objective)
         options = {
             "start": None if arguments.start is None else tuple(arguments.start),
             "lr": arguments.lr,

@@ -39,8 +39,11 @@ RETREATS = 5
 #: Underflow is reported if it happens in this part of the steps.
 UNDERFLOWS = 0.1
 
-#: Gradients are noise where x changes by so many decades less and the gradient by no less than this, in the mean;
-#: of decades in which there were so many changes.
+#: A first step that is too large for fewer coordinates than this part began near their minimum by chance.
+CHANCE = 0.01
+
+#: Gradients are noise where x changes by so many decades less and the gradient by no less than this, in the mean,
+#: and no more either; of decades in which there were so many changes.
 CALMER, AS_MUCH, FEW = 2, 0.2, 4
 #: ... and the sign does not tell on which side of the minimum x is: the chance that x is larger at a positive
 #: gradient than at a negative one. 1 if it always is, 0.5 if it is a coin.
@@ -159,13 +162,15 @@ def _noise(trace: Trace) -> Finding | None:
     decades = sorted(decade for decade, (count, _) in trace._changes.items() if count >= FEW)
     if recent is None or not decades or decades[-1] - decades[0] < CALMER:
         return None
-    near, far = (trace._changes[decade][1] / trace._changes[decade][0] for decade in (decades[0], decades[-1]))
-    if near < far + np.log10(AS_MUCH):
+    means = [trace._changes[decade][1] / trace._changes[decade][0] for decade in decades]
+    near, far, least = means[0], means[-1], min(means)
+    # Nor do they grow towards the end, as they do where a run comes from a plain into mountains.
+    if near < far + np.log10(AS_MUCH) or least < near + np.log10(AS_MUCH):
         return None
-    # But so does a kink; there, however, the sign tells the side.
+    # But so does a kink; there, however, the sign tells the side, unless the kink lies across the axes.
     rows = len(trace._recent)
     x, sign = trace.x[-rows:], trace.sign[-rows:]
-    chances = np.array([_chance(x[:, i], sign[:, i]) for i in range(min(trace.n, 1000))])
+    chances = np.array([_chance(x[:, i], sign[:, i]) for i in range(trace.n)])
     coins = np.flatnonzero(chances < COIN)
     if coins.size < np.isfinite(chances).sum() / 2 or not coins.size:
         return None
@@ -174,10 +179,11 @@ def _noise(trace: Trace) -> Finding | None:
         "noise",
         coins,
         f"{_which(coins, trace)}: the gradient changes its sign in {100 * flips:.0f}% of the latest steps, "
-        "however small they are, and at no particular place: it is noisy, and the step sizes only follow the "
-        "noise.",
+        "however small they are, and at no particular place: it is noisy, or has kinks that lie across the axes, "
+        "and the step sizes only follow that.",
         "compute the gradient from all the data. Rprop needs full batches: it looks at nothing but signs, so that "
-        "noise is not averaged out; with mini-batches use a method that averages, such as Adam.",
+        "noise is not averaged out; with mini-batches use a method that averages, such as Adam. If it is from all "
+        "the data already, look for kinks (absolute values, maxima) of several variables, and smooth them.",
     )
 
 
@@ -204,11 +210,13 @@ def _lower(trace: Trace) -> Finding | None:
         advice = "set a smallest step size above 0, or stop earlier: nothing can be gained any more."
     else:
         what = (
-            f"the step size is at its lower clamp, {smallest:g}: x comes no nearer to the minimum than about that"
+            f"the step size is at its lower clamp, {smallest:g}: x goes to and fro over something that so long a "
+            "step cannot resolve"
         )
         advice = (
             "lower the smallest step size, the first of step_sizes. If it is as small as the dtype resolves, "
-            "compute in a wider dtype; if x is near enough, stop."
+            "compute in a wider dtype; if x is near enough, stop. If the gradient is noisy, smaller steps do not "
+            "help: compute it from all the data."
         )
     return Finding("lower clamp", found, f"{_which(found, trace)}: {what}.", advice)
 
@@ -283,6 +291,8 @@ def _too_large(trace: Trace) -> Finding | None:
         distance = np.max(np.abs(trace.x[later] - trace.x[0]), axis=0)
         shrank_at_once = np.isnan(before) | (before < first)
         found = np.flatnonzero((distance <= TOO_LARGE * first) & shrank_at_once & (trace.counts["shrank"] > 0))
+    if found.size < CHANCE * trace.n:
+        found = found[:0]
     if early[-1] >= RETREATS:
         found = np.arange(trace.n)
         what = (

@@ -305,9 +305,9 @@ class Trace:
         Parameters
         ----------
         event : str
-            "grew", "shrank" (the gradient changed its sign), "underflow" (the product of the gradients did), "
-            ""held",
-            "undone", "no step", "at lower clamp", "at upper clamp", "zero gradient" or "gradient not finite".
+            "grew", "shrank" (the gradient changed its sign), "underflow" (the product of the gradients did),
+            "held", "undone", "no step", "at lower clamp", "at upper clamp", "zero gradient" or
+            "gradient not finite".
         """
         if event not in _events.NAMES:
             raise ValueError(f"there is no event {event!r}; the events are {', '.join(map(repr, _events.NAMES))}")

@@ -7,7 +7,7 @@ import numpy as np
 import problems
 import pytest
 
-from rprop_ref import Parameter, Rprop, Trace, minimize
+from rprop_ref import Parameter, Rprop, Trace, minimize, nist
 
 
 def traced(gradient, x0, steps, **options):
@@ -76,6 +76,15 @@ class TestHealthy:
     def test_the_full_batch_is_no_noise(self, variant):
         assert names(traced(regression(), np.zeros(5), 300, variant=variant, step_sizes=(0, 50))) == []
 
+    def test_a_run_from_a_plain_into_mountains_is_no_noise(self):
+        problem = nist.get("MGH09")
+        trace = minimize(problem.objective, problem.starts[0], jac=True, trace=True, maxiter=4000).trace
+        assert names(trace) == []
+
+    def test_one_of_many_coordinates_may_begin_at_its_minimum(self):
+        minimum = np.linspace(-3, 3, 1001) + 1e-5  # so near to 0 is one
+        assert names(traced(lambda x: x - minimum, np.zeros(1001), 60, step_sizes=(0, 50))) == []
+
     def test_too_few_steps_to_tell(self):
         assert names(traced(sphere, START, 10, step_sizes=(0.1, 50))) == []
 
@@ -123,6 +132,20 @@ class TestFaults:
         (finding,) = trace.explain().findings
         assert finding.name == "noise"
         assert "Rprop needs full batches" in finding.advice
+
+    def test_noise_is_counted_in_all_coordinates(self, rng):
+        trace = traced(lambda x: x + rng.normal(size=x.size), np.full(3000, 3.0), 300)
+        (finding,) = trace.explain().findings
+        assert finding.name == "noise"
+        assert finding.coordinates.size > 2900
+
+    def test_kinks_across_the_axes_look_like_noise_and_are_mentioned(self, rng):
+        a = rng.normal(size=(200, 30))
+        y = a[:, :4].sum(axis=1) + rng.normal(size=200)
+        trace = traced(lambda x: a.T @ np.sign(a @ x - y) / 200, np.zeros(30), 600, step_sizes=(0, 50))
+        (finding,) = trace.explain().findings
+        assert "or has kinks that lie across the axes" in finding.what
+        assert "all the data already, look for kinks" in finding.advice
 
     @every_rule
     def test_first_step_too_large(self, variant):

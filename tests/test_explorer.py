@@ -16,7 +16,20 @@ import numpy as np
 import pytest
 
 from rprop_ref import Trace, _events, cli, crosscheck, explorer
-from rprop_ref.objectives import OBJECTIVES
+from rprop_ref.objectives import OBJECTIVES, Objective
+
+#: An objective that does not come with the package.
+MINE = Objective(
+    "mine",
+    "a test",
+    value="a * a + 50 * (b - a * a * a) * (b - a * a * a)",
+    da="2 * a - 300 * a * a * (b - a * a * a)",
+    db="100 * (b - a * a * a)",
+    start=(-1.0, 1.0),
+    lr=0.05,
+    window=(-1.5, 1.5, -1.5, 1.5),
+    minimum=(0.0, 0.0),
+)
 
 HERE = Path(explorer.__file__).parent
 NODE = shutil.which("node")
@@ -200,6 +213,13 @@ class TestPage:
         assert cli.main(["explain", str(saved)]) == 0
         assert str(Trace.load(saved).explain()) in capsys.readouterr().out
 
+    def test_the_command_takes_an_objective_of_ones_own(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr(explorer, "MINE", MINE, raising=False)
+        page = tmp_path / "mine.html"
+        assert cli.main(["explain", "--objective", "rprop_ref.explorer:MINE", "--html", str(page)]) == 0
+        assert "mine: a test." in capsys.readouterr().out
+        assert MINE.da in page.read_text()
+
     def test_the_command_draws(self, tmp_path, capsys):
         pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
         assert cli.main(["explain", "--steps", "20", "--plot", str(tmp_path / "p.png")]) == 0
@@ -209,6 +229,8 @@ class TestPage:
         ("arguments", "text"),
         [
             (["--objective", "nonsense"], "there is no objective 'nonsense'; it must be one of rosenbrock, bowl"),
+            (["--objective", "json:nonsense"], "cannot load json:nonsense: module 'json' has no attribute"),
+            (["--objective", "json:loads"], "json:loads must be an rprop_ref.objectives.Objective"),
             (["--etas", "2", "3"], "Invalid eta values: 2.0, 3.0"),
             (["--lr", "-1"], "Invalid learning rate: -1.0"),
             (["missing.npz"], "missing.npz"),
@@ -249,10 +271,10 @@ SIGHTS = {
 @pytest.mark.browser
 class TestInChromium:
     @pytest.fixture
-    def opened(self, chromium, tmp_path):
+    def opened(self, chromium, tmp_path, request):
         """The page, and what it complains of; with no network."""
         file = tmp_path / "out.html"
-        explorer.write(file, OBJECTIVES["rosenbrock"])
+        explorer.write(file, getattr(request, "param", OBJECTIVES["rosenbrock"]))
         contexts = []
 
         def opened(**sight):
@@ -351,6 +373,22 @@ class TestInChromium:
                 assert (name in grew) == trace.where("grew")[k, i]
                 assert (name in shrank) == trace.where("shrank")[k, i]
                 assert (name in undo[0]) == trace.where("undone")[k, i]
+
+    @pytest.mark.parametrize("opened", [MINE], indirect=True)
+    def test_an_objective_of_ones_own(self, opened):
+        page, complaints = opened()
+        trace = explorer.follow(MINE)
+        page.keyboard.press("End")
+        assert self.marker(page)[0] == tuple(trace.x[-1])
+        page.select_option("#objective", "bowl")
+        page.select_option("#objective", "mine")
+        assert "mine: a test" in page.inner_text("#about")
+        page.fill("#option-steps", "99")
+        page.locator("#option-steps").blur()
+        assert "computed in this page" in page.inner_text("#source")
+        page.keyboard.press("End")
+        assert self.marker(page)[0] == tuple(explorer.follow(MINE, steps=99).x[-1])
+        assert complaints == []
 
     def test_numbers_can_be_changed_and_refused(self, opened):
         page, complaints = opened()

@@ -40,11 +40,12 @@ def test_numba_is_loaded_after_a_second_of_steps():
 
 
 def test_everything_but_speed_works_without_numba():
+    """As in a browser's Python, which has no module for processes either."""
     seen = python(
         "import sys, importlib.abc\n"
         "class Hide(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] == 'numba': raise ModuleNotFoundError(name)\n"
+        "        if name.split('.')[0] in ('numba', '_multiprocessing'): raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Hide())\n"
         "import importlib.util as u; find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'numba' else find(name, *a)\n"

@@ -110,3 +110,14 @@ class TestCheck:
     def test_refused(self, rows):
         with pytest.raises(ValueError, match=r"the table has 3 steps|the columns are"):
             step_table([1, 1, -1]).check(rows)
+
+
+@pytest.mark.parametrize("gradients", ["1a", [1, None], [[1, 2], [3, 4]], 5])
+def test_gradients_that_are_no_numbers_are_refused(gradients):
+    with pytest.raises(ValueError, match="the gradients must be numbers, one for each step"):
+        step_table(gradients)
+
+
+def test_a_negative_first_step_is_refused():
+    with pytest.raises(ValueError, match="Invalid learning rate: -1"):
+        step_table([1, 1], lr=-1)

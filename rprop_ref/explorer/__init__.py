@@ -66,7 +66,8 @@ def page(objective: Objective, variant: str = "irprop-", **options: Any) -> str:
     Parameters
     ----------
     objective : Objective
-        What the page begins with; the others of `rprop_ref.objectives` can be chosen in it.
+        What the page begins with: one of `rprop_ref.objectives`, of which the others can be chosen in it, or one
+        of your own.
     variant : str, optional
         The rule that it begins with. All five are in it.
     **options
@@ -103,7 +104,7 @@ def page(objective: Objective, variant: str = "irprop-", **options: Any) -> str:
     }
     data = {
         "rule": variant,
-        "objectives": [dataclasses.asdict(o) for o in OBJECTIVES.values()],
+        "objectives": [dataclasses.asdict(o) for o in {**OBJECTIVES, objective.name: objective}.values()],
         "recorded": recorded,
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
