@@ -299,12 +299,10 @@ def _evaluate_side_by_side(address, data, sign, v, s, n, lanes):
 def _alone(function, raised, sign, constants, variant, vectors, scalars, x, g, control):
     """Take one run to its end, and return its status; or `GO_ON`, if it was to stop."""
     address, data = function
-    status = it.GO_ON
-    while status < 0 and control[STOP] == 0:
-        status = loop.run(address, data, raised, sign, vectors, scalars, constants, variant, 1, x, g)
-        if status == RAISED:
-            raised[0] = 0
-            break
+    turns = 1 << 62  # more than any run has
+    status = loop.run(address, data, raised, sign, vectors, scalars, constants, variant, turns, control, x, g)
+    if status == RAISED:
+        raised[0] = 0
     return status
 
 

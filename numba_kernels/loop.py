@@ -15,7 +15,7 @@ def _compile():
     stamp = DIGEST
 
     @kernel()
-    def run(address, data, raised, sign, vectors, scalars, constants, variant, turns, x, g):
+    def run(address, data, raised, sign, vectors, scalars, constants, variant, turns, stop, x, g):
         stamp  # noqa: B018
         vectors = borrow(vectors)
         scalars = borrow(scalars)
@@ -42,15 +42,16 @@ def _compile():
                 scalars[it.NFEV] += 1
                 scalars[it.NJEV] += 1
             status = _advance(vectors, scalars, constants, variant, f, g)
-            if status >= 0:
+            if status >= 0 or stop[0] != 0:
                 break
         return status
 
     return run
 
 
-#: ``run(address, data, raised, sign, vectors, scalars, constants, variant, turns, x, g) -> status``: evaluates the
-#: objective and advances, `turns` times at most. It holds no lock, and touches nothing but its arguments.
+#: ``run(address, data, raised, sign, vectors, scalars, constants, variant, turns, stop, x, g) -> status``:
+#: evaluates the objective and advances, `turns` times at most. It holds no lock, and touches nothing but its
+#: arguments.
 #:
 #: address, data : int
 #:     A C function as described in `numba_kernels.objective`, and what it is called with.
@@ -62,6 +63,8 @@ def _compile():
 #:     The record, see `rprop_ref._iteration`. Changed in place.
 #: constants, variant
 #:     As for `numba_kernels.iterate.advance`.
+#: stop : ndarray of int64
+#:     When another thread sets the first entry to something else than 0, this returns within an iteration.
 #: x, g : ndarray, shape (n,)
 #:     Room for the point and the gradient, in the dtype of `vectors`.
 run = _compile()

@@ -6,7 +6,7 @@ integers and a flag::
 
     compiled = recognize(fun, jac, args, shape, dtype)     # None if the loop must be Python's
     address, data, raised = compiled.bind()                # once for each run, or each thread
-    status = numba_kernels.loop.run(address, data, raised, 1, vectors, scalars, constants, code, turns, x, g)
+    status = numba_kernels.loop.run(address, data, raised, 1, vectors, scalars, constants, code, turns, stop, x, g)
     if status == numba_kernels.loop.RAISED:                # the same as raised[0] != 0
         compiled.explain(x)                                # raises what the objective raised
 
@@ -345,7 +345,9 @@ def _from_cfunc(
 
 def _check_alone(what: str, jac: Any) -> None:
     if jac is not None and jac is not True:
-        raise TypeError(f"an objective that is {what} writes its own gradient, so jac must be None or True")
+        raise TypeError(
+            f"an objective that is {what} writes its own gradient, so jac must be None or True, and gradient None"
+        )
 
 
 def _complaint(what: str, found: str) -> str:

@@ -7,6 +7,7 @@ what `_iteration.advance` returned last. Whichever drives, the record has the sa
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,8 +35,6 @@ class PythonDriver:
         self._watch = watch
         self._take_in: Callable[[float, Array, int], int] | None = None
         self._status = it.STAYED if _stays(state) else it.GO_ON
-        self._f = float(state.scalars[it.LAST_F])
-        self._g = state.vectors[it.LAST_G].copy()
         self._calls = 0
         self._nfev, self._njev = int(state.scalars[it.NFEV]), int(state.scalars[it.NJEV])
 
@@ -43,9 +42,12 @@ class PythonDriver:
         # What is called in every iteration stands in local names: beside a small objective each look-up counts.
         objective, stayed = self._objective, it.STAYED
         evaluate, x = objective.evaluate, self._state.vectors[it.X]
-        status, f, g, calls = self._status, self._f, self._g, self._calls
+        known_f, known_g = functools.partial(self._state.scalars.item, it.LAST_F), self._state.vectors[it.LAST_G]
+        status, calls = self._status, self._calls
         for _ in range(turns):
-            if status != stayed:
+            if status == stayed:
+                f, g = known_f(), known_g
+            else:
                 f, g = evaluate(x)
                 calls += 1
             take_in = self._take_in or self._choose()
@@ -53,7 +55,7 @@ class PythonDriver:
             if status >= 0:
                 break
         self._state.scalars[it.NJEV] = self._njev + calls - objective.omitted
-        self._status, self._f, self._g, self._calls = status, f, g, calls
+        self._status, self._calls = status, calls
         return int(status)
 
     def _choose(self) -> Callable[[float, Array, int], int]:
@@ -80,8 +82,12 @@ class PythonDriver:
         return status
 
 
+#: Seconds after which machine code comes back, so that Ctrl-C, `maxtime` and the display are looked at.
+SLICE = 0.03
+
+
 class CompiledDriver:
-    """Stays in machine code for all of its turns."""
+    """Stays in machine code for all of its turns, but for no longer than `SLICE` and one evaluation."""
 
     def __init__(self, compiled: Compiled, state: RunState) -> None:
         from numba_kernels import iterate, loop
@@ -95,10 +101,24 @@ class CompiledDriver:
         self._x = state.vectors[it.X]
         self._call = address, data, raised, sign
         self._record = state.vectors, state.scalars, state.constants, iterate.CODES[state.variant]
+        self._stop = np.zeros(1, np.int64)
         self._room = np.empty(n, dtype), np.empty(n, dtype)
 
     def __call__(self, turns: int) -> int:
-        status = int(self._run(*self._call, *self._record, turns, *self._room))
+        if turns == 1:
+            return self._slice(turns)
+        # How long an evaluation takes may change on the way, so it is no use to count.
+        timer = threading.Timer(SLICE, self._stop.__setitem__, (0, 1))
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._slice(turns)
+        finally:
+            timer.cancel()
+
+    def _slice(self, turns: int) -> int:
+        self._stop[0] = 0
+        status = int(self._run(*self._call, *self._record, turns, self._stop, *self._room))
         if status == self._raised:
             self._compiled.explain(self._x)
         return status

@@ -76,8 +76,8 @@ def minimize_many(
     scipy.optimize.OptimizeResult
         The arrays lead with m: ``x`` and ``jac`` of the shape of `x0s`, ``fun``, ``nit``, ``nfev``, ``njev``,
         ``status`` and ``success`` of shape (m,); ``message`` is a list of m strings. ``best`` is the result of the
-        best start, with its row as ``index``: that with the lowest value (the highest, if maximized), the first of
-        equal ones. See `distinct_minima` for the others.
+        best start, with its row as ``index``: that with the lowest finite value (the highest, if maximized), the
+        first of equal ones. See `distinct_minima` for the others.
 
     Raises
     ------
@@ -92,10 +92,11 @@ def minimize_many(
     A start at which the objective raises an exception has status 100, the exception in its ``message``, `x0` as
     ``x``, NaN as ``fun`` and ``jac``, and counts of 0. The others finish.
 
-    Runs in machine code go side by side, several in each vector instruction; with bounds, more than 32 variables
-    or `maxtime`, one by one. For thousands of starts an objective of plain arithmetic is compiled once more, for
-    its number of variables, which takes half a second. Several threads call an objective at once, unless Numba has
-    made it parallel, so it must not write to its `args`. Ctrl-C ends all runs within an iteration.
+    Runs in machine code go side by side, several in each vector instruction; with bounds or more than 32
+    variables, one by one. For thousands of starts an objective of plain arithmetic is compiled once more, for its
+    number of variables, which takes half a second. Several threads call an objective at once, unless Numba has
+    made it parallel, so it must not write to its `args`. Ctrl-C ends all runs within an iteration. With `maxtime`,
+    runs in machine code are treated like those of a Python objective: `workers` is a number of processes then.
 
     Other processes are spawned and not forked. So a script that uses them needs ``if __name__ == "__main__":``,
     and parallel code that has run in this process does no harm there.
@@ -217,7 +218,7 @@ def _try_options(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> R
 
     Returns the state of a run with these options.
     """
-    if jac is None or isinstance(jac, (bool, np.bool_)) or callable(jac):
+    if options.get("gradient") is None and (jac is None or isinstance(jac, (bool, np.bool_)) or callable(jac)):
         jac = np.zeros_like
     result = _minimize.minimize(lambda x: np.sum(0.0 * x), x0, jac=jac, bounds=bounds, **options)
     state: RunState = result.state
@@ -272,8 +273,8 @@ def _assembled(rows: Rows, maximized: bool) -> OptimizeResult:
 
 def _best(values: Array, maximized: bool) -> int:
     order = -values if maximized else values
-    # NaN says nothing, and is what failed starts have.
-    return int(np.argmin(np.where(np.isnan(order), np.inf, order)))
+    # A value that is not finite is where a run failed.
+    return int(np.argmin(np.where(np.isfinite(order), order, np.inf)))
 
 
 def _print_summary(result: OptimizeResult) -> None:

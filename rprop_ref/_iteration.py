@@ -38,7 +38,7 @@ LOWEST_F = 5  # lowest value seen
 LOWEST_NIT = 6  # NIT when it was seen first
 BEST_F = 7  # value at BEST_X
 BEST_G_MAX = 8  # as LAST_G_MAX
-WENT_BACK = 9  # NIT when the run last had to go back
+WENT_BACK = 9  # NIT when the run last had to go back; SMALL_START if the first steps are within XTOL
 MARK_F = 10  # LOWEST_F when the window of FTOL began
 MARK_NIT = 11  # NIT then
 NFEV = 12  # calls of the objective and of the gradient; counted by the driver
@@ -57,8 +57,11 @@ PATIENCE = 24
 ENTRIES = 25
 
 # How many steps must have been made since the run went back before small steps count as convergence: going back
-# makes steps small as well.
+# makes steps small as well. So may the start.
 CALM = 50
+
+# What WENT_BACK is where first steps are so small that they would count as those of a run at rest.
+SMALL_START = -1
 
 # How far from the point of rest the best point may be, in tolerances.
 NEAR = 1000
@@ -255,6 +258,8 @@ def verdict(scalars, x, g, size, best_x, rests):
     calm = nit - scalars[WENT_BACK] >= CALM
     if nit == 0:
         scalars[MARK_F] = scalars[LOWEST_F]
+        if rests:
+            scalars[WENT_BACK] = SMALL_START
     if nit - scalars[MARK_NIT] >= scalars[WINDOW]:
         before, lowest = scalars[MARK_F], scalars[LOWEST_F]
         scale = max(abs(before), abs(lowest), 1.0)
@@ -277,7 +282,7 @@ def verdict(scalars, x, g, size, best_x, rests):
     if scalars[LAST_G_MAX] == 0:
         # A stationary point that is not the best one (a maximum, a plateau): no step leads away from it.
         return PRECISION_LOSS
-    if nit > 0 and rests:
+    if nit > 0 and rests and (calm or scalars[WENT_BACK] != SMALL_START):
         # The best point was met on the way to rest, or else the run has come to rest somewhere else.
         found = near(x, best_x, NEAR * scalars[XTOL], NEAR * scalars[FLOOR])
         return CONVERGED if found and calm else PRECISION_LOSS

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import os
 import time
 import warnings
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from . import _bounds, _differences, _dtypes, _npz, _options, _state, backends
 from . import _iteration as it
 from ._caller import stacklevel
 from ._compiled import recognize
-from ._drive import driver, proceed
+from ._drive import CompiledDriver, driver, proceed
 from ._objective import Objective
 from ._progress import Progress
 from ._result import Result
@@ -46,9 +46,6 @@ _MESSAGES = {
     it.NO_IMPROVEMENT: "The objective has not improved for `patience` iterations.",
     CALLBACK_STOPPED: "`callback` raised `StopIteration`.",
 }
-
-#: Seconds after which a driver is to come back, so that Ctrl-C, `maxtime` and the display are looked at.
-SLICE = 0.03
 
 # More turns than any run has.
 _FOREVER = 1 << 60
@@ -133,7 +130,7 @@ def minimize(
         ``callback(x)`` or ``callback(intermediate_result)``, decided by the name of the parameter as in SciPy;
         called after each iteration, with a copy. It may raise StopIteration to end the run.
     maxiter : int, optional
-        Largest number of iterations (steps). By default 10,000, or 200 n if that is more.
+        Largest number of iterations (steps), or infinity. By default 10,000, or 200 n if that is more.
     maxfev : int, optional
         Largest number of calls of `fun`: the run ends at the iteration that reaches it. No limit by default.
     maxtime : float, optional
@@ -172,7 +169,7 @@ def minimize(
     maximize : bool, optional
         Look for a maximum. Read "high" for "low" everywhere then.
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional
-        The same as a string for `jac`, which SciPy does not pass on to methods of others.
+        The same as a string for `jac`, which SciPy does not pass on to methods of others; `jac` is left out then.
     workers : int, concurrent.futures.Executor or map-like callable, optional
         Who evaluates `fun` for finite differences: so many processes (-1 for one per processor), an executor, or
         ``workers(function, points)`` that returns the values in order. Processes are spawned for this call, so
@@ -213,7 +210,8 @@ def minimize(
         fun : float
             The value there.
         jac : ndarray
-            The gradient there (with bounds: as it is, not as `gtol` sees it).
+            The gradient there (with bounds: as it is, not as `gtol` sees it; but by finite differences it is 0 for
+            a variable that is fixed).
         success : bool
             Whether a tolerance was met: `gtol`, `xtol`, `ftol` or `f_target`.
         status : int
@@ -283,16 +281,21 @@ def minimize(
     if warm_start is not None and resume is not None:
         raise ValueError("warm_start and resume each say where to begin; give one of them")
     every = _options.count("checkpoint_every", checkpoint_every, 1)
+    if tol is not None:
+        tol = _options.number("tol", tol, 0)
     if checkpoint is not None:
-        _npz.check_place(os.fspath(checkpoint))
+        _npz.check_place(_options.path("checkpoint", checkpoint))
     seconds = np.inf if maxtime is None else _options.number("maxtime", maxtime, 0)
 
     start, shape = _start(x0)
     box = _bounds.limits(bounds, shape, start.dtype)
+    with np.errstate(all="ignore"):
+        _state.first_sizes(start, shape, lr)  # what is nothing is refused in a continued run as well
     constants = _dtypes.constants(start.dtype, etas, step_sizes, False)
     rule = box, constants, variant, maximize
     if resume is not None:
-        state = _state.continued(_state.load(resume), start, shape, *rule, name="resume")
+        saved = _state.load(_options.path("resume", resume))
+        state = _state.continued(saved, start, shape, *rule, name="resume")
     elif warm_start is not None:
         state = _state.continued(_state_of(warm_start), start, shape, *rule, name="warm_start")
         state.counts = state.nit, int(state.scalars[it.NFEV]), int(state.scalars[it.NJEV])
@@ -300,8 +303,7 @@ def minimize(
         state = _state.begin(start, shape, lr, *rule)
 
     fun, jac = _unwrapped(fun, jac)
-    if gradient is not None:
-        jac = gradient
+    jac = _options.source(gradient, jac)
     args = args if isinstance(args, tuple) else (args,)
     compiled = recognize(fun, jac, args, shape, start.dtype)
     with contextlib.ExitStack() as stack:
@@ -343,9 +345,7 @@ def minimize(
             watchers.append(_as_collector(allvecs, state))
         if callback is not None:
             watchers.append(_as_watcher(callback, state))
-        show = (
-            stack.enter_context(Progress(int(state.scalars[it.MAXITER]) - state.counts[0])) if progress else None
-        )
+        show = stack.enter_context(Progress(state.scalars[it.MAXITER] - state.counts[0])) if progress else None
         status = _run(drive, state, status, watchers, seconds, show, checkpoint, every)
 
     result = _result(state, status)
@@ -368,26 +368,26 @@ def _run(
     checkpoint: _npz.Path | None,
     every: int,
 ) -> int:
-    """Drive in slices to the end of the run, unless `status` says that it has ended; return the status then.
+    """Drive to the end of the run, unless `status` says that it has ended; return the status then.
 
-    Between slices comes what is not the driver's to do.
+    Whenever the driver comes back there is what is not the driver's to do.
     """
-    began = now = time.perf_counter()
+    began = time.perf_counter()
     nit = saved = state.nit
-    turns = 1
+    looks = show is not None or maxtime < np.inf
+    turns = 1 if watchers or looks else _FOREVER
     while status < 0:
-        before, then = nit, now
+        before = nit
         status = drive(turns if checkpoint is None else min(turns, saved + every - nit))
         nit = state.nit
         if nit > before:
             for watch in watchers:
                 if watch():
                     status = CALLBACK_STOPPED
-        now = time.perf_counter()
-        if not watchers:
-            turns = _turns(turns, now - then)
-        if status < 0 and now - began >= maxtime:
+        if status < 0 and time.perf_counter() - began >= maxtime:
             status = TIME_LIMIT
+        if not watchers and isinstance(drive, CompiledDriver):
+            turns = _FOREVER  # it comes back by itself when there may be something to do
         if show is not None:
             show(state)
         if checkpoint is not None and status < 0 and nit - saved >= every:
@@ -398,11 +398,6 @@ def _run(
     if show is not None:
         show(state, last=True)
     return status
-
-
-def _turns(turns: int, seconds: float) -> int:
-    """How many turns to make next, if so many took so long; carefully, as the next ones may take longer."""
-    return max(1, min(8 * turns, int(turns * SLICE / max(seconds, 1e-6)), _FOREVER))
 
 
 def _result(state: RunState, status: int) -> OptimizeResult:
@@ -430,7 +425,8 @@ def _state_of(result: Any) -> RunState:
     state = getattr(result, "state", None)
     if not isinstance(state, RunState):
         raise TypeError(
-            f"warm_start must be a result of rprop_ref.minimize, but is {type(result).__name__} without its state"
+            f"warm_start must be a result of rprop_ref.minimize, but is {type(result).__name__} without its "
+            "state; those of minimize_many have none"
         )
     return state
 
@@ -445,7 +441,7 @@ def _unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
 def _start(x0: ArrayLike) -> tuple[Array, tuple[int, ...]]:
     """The start as a flat array of its own, and its shape."""
     x = np.atleast_1d(np.asarray(x0))
-    if x.dtype.kind not in "fiubO":
+    if x.dtype.kind not in "fiubO" or (x.dtype.kind == "O" and not all(isinstance(v, Real) for v in x.flat)):
         raise ValueError(f"x0 must hold real numbers, but has dtype {x.dtype}")
     kept = x.dtype in (np.float16, np.float32)
     return x.astype(x.dtype.newbyteorder("=") if kept else np.float64).ravel(), x.shape

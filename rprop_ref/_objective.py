@@ -197,6 +197,8 @@ def as_float(f: Any, *, keep_complex: bool = False) -> Any:
     """What an objective returned as a number; SciPy's error if it is none."""
     try:
         f = np.asarray(f).item()
+        if isinstance(f, (str, bytes)):
+            raise TypeError
         return f if keep_complex and isinstance(f, complex) else float(f)
     except (TypeError, ValueError) as error:
         raise ValueError("The user-provided objective function must return a scalar value.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -11,7 +12,11 @@ from scipy.optimize import OptimizeWarning
 from . import _iteration as it
 from ._caller import stacklevel
 from ._checks import check_etas, check_variant
+from ._differences import SCHEMES
 from ._state import RunState
+
+#: What the option `gradient` may be.
+GRADIENTS = ("autograd", *SCHEMES)
 
 
 def warn_of_unknown(options: dict[str, Any]) -> None:
@@ -88,6 +93,30 @@ def count(name: str, value: Any, least: int = 0) -> int:
     return int(value)
 
 
+def _limit(name: str, value: Any, least: int = 0) -> float:
+    """A whole number of at least `least`, or infinity."""
+    return np.inf if _number_or_nan(value) == np.inf else count(name, value, least)
+
+
+def path(name: str, value: Any) -> Any:
+    """A path as `os.fspath` gives it; anything else is a TypeError."""
+    try:
+        return os.fspath(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a path, but is {value!r}") from None
+
+
+def source(gradient: str | None, jac: Any) -> Any:
+    """Where gradients come from: `gradient`, or else `jac`; a ValueError if both say something."""
+    if gradient is None:
+        return jac
+    if gradient not in GRADIENTS:
+        raise ValueError(f"Invalid gradient: {gradient!r}; it must be one of {GRADIENTS}")
+    if jac is not None and jac is not False:
+        raise ValueError("gradient and jac each say where gradients come from; give one of them")
+    return gradient
+
+
 def set_limits(
     state: RunState,
     *,
@@ -109,10 +138,9 @@ def set_limits(
     """
     scalars = state.scalars
     nit, nfev, _ = state.counts
-    scalars[it.MAXITER] = nit + (
-        max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else count("maxiter", maxiter)
-    )
-    scalars[it.MAXFEV] = np.inf if maxfev is None else nfev + count("maxfev", maxfev, 1)
+    most = max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else _limit("maxiter", maxiter)
+    scalars[it.MAXITER] = nit + most
+    scalars[it.MAXFEV] = np.inf if maxfev is None else nfev + _limit("maxfev", maxfev, 1)
     scalars[it.GTOL] = number("gtol", gtol, 0)
     scalars[it.XTOL] = scalars[it.LEAST_XTOL] if xtol is None else number("xtol", xtol, 0)
     scalars[it.FTOL] = -1.0 if ftol is None else number("ftol", ftol, 0)

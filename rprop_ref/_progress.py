@@ -20,11 +20,11 @@ class Progress:
 
     Parameters
     ----------
-    maxiter : int
-        How many iterations there may be in all.
+    maxiter : float
+        How many iterations there may be in all; perhaps infinity.
     """
 
-    def __init__(self, maxiter: int) -> None:
+    def __init__(self, maxiter: float) -> None:
         self._maxiter = maxiter
         self._began = self._shown = time.perf_counter()
         self._nit = 0
@@ -33,7 +33,8 @@ class Progress:
             from tqdm.auto import tqdm
         except ModuleNotFoundError:
             return
-        self._bar = tqdm(total=maxiter, unit="it", mininterval=0.1, file=sys.stderr)
+        total = None if maxiter == np.inf else int(maxiter)
+        self._bar = tqdm(total=total, unit="it", mininterval=0.1, file=sys.stderr)
 
     def __enter__(self) -> Progress:
         return self
@@ -56,7 +57,7 @@ class Progress:
                 self._bar.refresh()
         elif last or now - self._shown >= INTERVAL:
             rate = nit / max(now - self._began, 1e-9)
-            print(f"{nit}/{self._maxiter} [{rate:.3g} it/s] {_summary(state)}", file=sys.stderr, flush=True)
+            print(f"{nit}/{self._maxiter:.0f} [{rate:.3g} it/s] {_summary(state)}", file=sys.stderr, flush=True)
             self._shown = now
 
 

@@ -78,7 +78,8 @@ def _box(bounds: Any) -> tuple[Array, Array]:
     lower, upper = lower.astype(float), upper.astype(float)
     for i, (low, high) in enumerate(zip(lower, upper, strict=True)):
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError(f"starts need finite bounds, but those of variable {i} are ({low}, {high})")
+            ends = ", ".join("None" if np.isnan(end) else str(end) for end in (low, high))
+            raise ValueError(f"starts need finite bounds, but those of variable {i} are ({ends})")
         if low > high:
             raise ValueError(f"the lower bound of variable {i} is above the upper one: ({low}, {high})")
     return lower, upper

@@ -406,6 +406,22 @@ class TestTheLoop:
         assert (r.status, r.success, r.message) == (5, False, "Maximum time has been exceeded.")
         assert r.nit > 100
 
+    def test_maxtime_where_evaluations_become_slower(self):
+        @numba.njit
+        def slower(x, g):
+            f, z = 0.0, 0.0
+            if x[0] < 0.9:  # some 10 ms
+                for i in range(2_000_000):
+                    z += np.sqrt(i * 1.0)
+            for i in range(x.size):
+                f += x[i] * x[i] + 1e-300 * z
+                g[i] = 2 * x[i]
+            return f
+
+        small = {"lr": 1e-5, "step_sizes": (0, 1e-5), "gtol": 0, "xtol": 0}
+        r = minimize(slower, [1.5], maxtime=0.5, maxiter=62_000, **small)
+        assert (r.status, r.nit > 59_000) == (5, True)
+
     def test_threads_side_by_side(self):
         """As the interface in the docstring of `_compiled` has it."""
         starts = np.random.default_rng(5).uniform(-2, 2, (16, 3))
@@ -419,7 +435,8 @@ class TestTheLoop:
             _options.set_limits(state, maxiter=2000, gtol=1e-10, window=100, **limits)
             address, data, raised = compiled.bind()
             record = state.vectors, state.scalars, constants, iterate.CODES["irprop-"]
-            status = loop.run(address, data, raised, 1, *record, 10**6, np.empty(3), np.empty(3))
+            stop = np.zeros(1, np.int64)
+            status = loop.run(address, data, raised, 1, *record, 10**6, stop, np.empty(3), np.empty(3))
             assert raised[0] == 0
             return status, state.vectors[it.BEST_X]
 

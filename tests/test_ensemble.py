@@ -182,6 +182,10 @@ class TestRefusals:
         with pytest.raises(TypeError, match="workers must be a number of processes"):
             minimize_many(himmelblau, [[1.0, 2.0]], jac=True, workers=workers)
 
+    def test_a_gradient_beside_a_jac(self):
+        with pytest.raises(ValueError, match="gradient and jac each say where gradients come from"):
+            minimize_many(himmelblau, [[1.0, 2.0]], jac=True, gradient="cs")
+
     def test_a_callback_that_cannot_be_called(self):
         with pytest.raises(TypeError, match="callback must be callable, but is 5"):
             minimize_many(himmelblau, [[1.0, 2.0]], jac=True, callback=5)
@@ -194,6 +198,16 @@ class TestRefusals:
     def test_an_objective_that_cannot_be_sent(self):
         with pytest.raises(TypeError, match="at the top level of a module, or run them in threads"):
             minimize_many(lambda x: float(x @ x), np.ones((5, 2)), workers=2)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_start_without_a_finite_value_is_not_the_best(sign):
+    def fun(x):
+        return sign * (float(x @ x) - (np.inf if x[0] == 0 else 0)), sign * 2 * x
+
+    result = minimize_many(fun, [[0.0, 1.0], [1.5, 1.0]], jac=True, maximize=sign < 0)
+    assert result.fun[0] == -sign * np.inf
+    assert (result.best.index, result.best.success) == (1, True)
 
 
 def test_disp_prints_what_the_ends_were(capsys):
@@ -285,7 +299,7 @@ class TestStarts:
     @pytest.mark.parametrize(
         ("bounds", "message"),
         [
-            ([(0, 1), (0, None)], "finite bounds, but those of variable 1"),
+            ([(0, 1), (0, None)], r"finite bounds, but those of variable 1 are \(0.0, None\)"),
             ([(0, np.inf)], "finite bounds"),
             ([(1, 0)], "above the upper one"),
             ([(1, 0, 2)], "must be pairs"),

@@ -522,7 +522,16 @@ class TestArguments:
             ({"variant": "rprop"}, ValueError, "Invalid variant: 'rprop'; it must be one of"),
             ({"backend": "gpu"}, ValueError, "Invalid backend: 'gpu'; it must be"),
             ({"jac": "4-point"}, ValueError, "Invalid jac: '4-point'; it must be a callable, True"),
-            ({"gradient": "x"}, ValueError, "Invalid jac: 'x'"),
+            (
+                {"gradient": "x", "jac": None},
+                ValueError,
+                "Invalid gradient: 'x'; it must be one of \\('autograd', ",
+            ),
+            ({"gradient": True, "jac": None}, ValueError, "Invalid gradient: True"),
+            ({"gradient": "cs"}, ValueError, "gradient and jac each say where gradients come from; give one of"),
+            ({"tol": -1}, ValueError, "tol must be a number, at least 0, but is -1"),
+            ({"resume": True}, TypeError, "resume must be a path, but is True"),
+            ({"checkpoint": 3.5}, TypeError, "checkpoint must be a path, but is 3.5"),
             (
                 {"bounds": [(0, 1), (2, 1)]},
                 ValueError,
@@ -589,7 +598,7 @@ class TestArguments:
         with pytest.raises(error, match=text):
             minimize(problems.sphere, [3.0, 2.0], **{"jac": problems.sphere_der, **bad})
 
-    @pytest.mark.parametrize("value", [np.ones(2), None, "a", 1j])
+    @pytest.mark.parametrize("value", [np.ones(2), None, "a", "1.5", 1j])
     def test_objectives_that_return_no_number(self, value):
         with pytest.raises(ValueError, match="The user-provided objective function must return a scalar value"):
             minimize(lambda x: value, [3.0], jac=problems.sphere_der)
@@ -616,9 +625,17 @@ class TestArguments:
             scipy.optimize.minimize(problems.sphere, x0, jac=problems.sphere_der, method=minimize)
 
     def test_starts_that_are_no_numbers(self):
-        for bad in ([1j], ["3"], np.array(["2020-01-01"], "datetime64[D]")):
+        for bad in ([1j], ["3"], None, [None, 2], np.array(["2020-01-01"], "datetime64[D]")):
             with pytest.raises(ValueError, match="x0 must hold real numbers"):
                 minimize(problems.sphere, bad, jac=problems.sphere_der)
+
+    def test_a_start_of_large_integers(self):
+        assert minimize(problems.sphere, [10**20, 2], jac=problems.sphere_der, maxiter=0).x.tolist() == [1e20, 2]
+
+    def test_no_limit_on_iterations(self, capsys):
+        r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, maxiter=np.inf, maxfev=np.inf, progress=True)
+        assert r.success
+        assert capsys.readouterr().err
 
     def test_no_variables(self):
         r = minimize(lambda x: 4.0, np.zeros(0), jac=lambda x: np.zeros(0))
@@ -649,7 +666,7 @@ class TestArguments:
 
 def test_the_names_of_the_record_cover_it():
     numbers = {name: value for name, value in vars(it).items() if name.isupper() and isinstance(value, int)}
-    limits = "ROWS", "BOUNDED_ROWS", "ENTRIES", "CALM", "NEAR"
+    limits = "ROWS", "BOUNDED_ROWS", "ENTRIES", "CALM", "SMALL_START", "NEAR"
     names = list(numbers)
     rows = names[: names.index("ROWS")] + names[names.index("ROWS") + 1 : names.index("BOUNDED_ROWS")]
     assert [numbers[name] for name in rows] == list(range(it.BOUNDED_ROWS))

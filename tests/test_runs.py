@@ -148,6 +148,41 @@ class TestStoppingRules:
             assert r.success or r.status == 6, r
             assert r.x[0] == pytest.approx(1, abs=1e-5), options
 
+    @pytest.mark.parametrize("backend", ["numpy", "numba"])
+    def test_an_xtol_beyond_the_first_steps_is_not_met_by_them(self, backend):
+        """Steps of 1% are less than 2%, but the run has not come to rest: they grow first."""
+        for xtol in (0.011, 0.02, 0.5):
+            r = minimize(problems.sphere, [5.0, -4.0], jac=problems.sphere_der, xtol=xtol, backend=backend)
+            assert r.success
+            assert (np.abs(r.x - 1) <= xtol).all(), (xtol, r)
+
+    def test_a_gradient_in_a_buffer_of_the_users(self):
+        """After a step that led nowhere the gradient that counts is that of then, whatever has become of the buffer."""
+        buffer = np.zeros(1)
+
+        def jac(x):
+            buffer[:] = 2 * (x - 3)
+            return buffer
+
+        def fun(x):
+            return float((x[0] - 3) ** 2)
+
+        expected = minimize(fun, [1.0], jac=jac)
+        r = minimize(fun, [1.0], jac=jac, callback=lambda x: jac(x + 100))
+        assert_same_ends(r, expected)
+        assert r.nfev < r.nit, "some steps led nowhere"
+
+    def test_maxtime_where_evaluations_become_slower(self):
+        """How fast a run has been says nothing of how fast it will be."""
+
+        def slower(x):
+            time.sleep(0.02 if x[0] < 0.9 else 0)
+            return x @ x, 2 * x
+
+        small = {"lr": 1e-3, "step_sizes": (0, 1e-3), "gtol": 0, "xtol": 0}
+        r = minimize(slower, [1.5], jac=True, maxtime=0.5, maxiter=1000, backend="numba", **small)
+        assert r.status == 5
+
     def test_maxtime_with_a_python_objective(self):
         def slow(x):
             time.sleep(0.01)
