@@ -70,14 +70,14 @@ def test_a_program_agrees(tmp_path):
     ("spoil", "text"),
     [
         ("raise SystemExit('out of luck')", "the program ended instead of answering 'step' (status 1); it wrote: out of luck"),
-        ("import time; time.sleep(60)", "no answer to 'step' within 0.3 s"),
+        ("import time; time.sleep(60)", "no answer to 'step' within 0.7 s"),
         ("a = 7", "the answer to 'step' is no JSON object: '7'"),
         ("print('hello there', flush=True)", "the answer to 'step' is no JSON: 'hello there'"),
         ("a = {}", "the answer to 'step' has neither x nor x_hex"),
         ("a = {'x': ['high']}", "x is no list of numbers: ['high']"),
         ("a = {'x': [1, 2, 3]}", "x has 3 numbers for 16 coordinates"),
         ("a = {'error': 'no idea'}", "the program says: no idea"),
-        ("continue", "no answer to 'step' within 0.3 s"),
+        ("continue", "no answer to 'step' within 0.7 s"),
         ("sys.stdout.buffer.write(bytes([255, 10])); sys.stdout.flush()", "the answer to 'step' is no JSON"),
         ("a = {'x': '1234567890123456'}", "x is no list of numbers: 1234567890123456"),
     ],
@@ -85,7 +85,8 @@ def test_a_program_agrees(tmp_path):
          "no UTF-8", "a string"],
 )  # fmt: skip
 def test_what_goes_wrong_is_reported_and_harms_nothing(spoil, text, tmp_path):
-    with Program(client(tmp_path, spoil), timeout=0.3) as program:
+    # Starting takes a while on a busy machine, so only what hangs has little time.
+    with Program(client(tmp_path, spoil), timeout=0.7 if "within" in text else 10) as program:
         report = check(program, dtypes=["float64"], without=["nan"], random=0)
         assert program._failures <= 5
     assert report.verdict == "could not run"
@@ -132,8 +133,8 @@ def test_what_a_program_has_started_is_ended_with_it():
     if os.name != "posix":
         pytest.skip("there are no process groups")
     hello = json.dumps({"protocol": 1})
-    with pytest.raises(CouldNotRun, match="no answer to 'new' within 0.3 s"):
-        Program(["sh", "-c", f"echo '{hello}'; sleep 600; true"], timeout=0.3)(
+    with pytest.raises(CouldNotRun, match="no answer to 'new' within 1 s"):
+        Program(["sh", "-c", f"read line; echo '{hello}'; sleep 600; true"], timeout=1)(
             np.zeros(1), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False
         )
 
