@@ -354,6 +354,9 @@ def _cases_of(dtype: str) -> list[Case]:
     make.add("one coordinate", "a first flip in one dimension", _BASICS[:1])
     make.add("one coordinate, flips", "a flip at once, in one dimension", _BASICS[1:2])
     make.add("one coordinate, mirrored", "the same with the other sign", _BASICS[2:3])
+    make.add("one coordinate, zero first", "a first gradient of zero in one dimension", (
+        ("zero, then agreement", (0, 1, 1, -1, 1), 0.0),
+    ))  # fmt: skip
     make.add("maximize", "the gradient's sign is changed, once", maximize=True)
     _hyperparameters(make)
     _small_gradients(make)

@@ -15,6 +15,9 @@ from .observe import Trajectory, expected, hexadecimal
 #: Once files of a version have been published, they never change: what would change them gets a new version.
 VERSION = 1
 
+#: Cases that are younger than this version, beside those with bounds.
+_YOUNGER = ("one coordinate, zero first",)
+
 
 def export(folder: str | Path, claim: str = "irprop-", dtypes: Sequence[str] | None = None) -> list[Path]:
     """Write the vectors of a rule, one JSON file for each dtype; ``docs/crosscheck.md`` describes them.
@@ -35,7 +38,7 @@ def export(folder: str | Path, claim: str = "irprop-", dtypes: Sequence[str] | N
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    cases = [c for c in catalogue(dtypes) if not c.bounds]  # version 1 has none of these
+    cases = [c for c in catalogue(dtypes) if not c.bounds and c.name not in _YOUNGER]
     files = []
     for dtype in dict.fromkeys(c.dtype for c in cases):
         some = [c for c in cases if c.dtype == dtype]
