@@ -61,15 +61,15 @@ class PythonDriver:
     def _choose(self) -> Callable[[float, Array, int], int]:
         state = self._state
         take_in: Callable[[float, Array, int], int] = self._numpys
-        if backends.resolve(self._backend, state.vectors.shape[1], state.vectors.dtype) == "numba":
+        loaded = backends.resolve(self._backend, state.vectors.shape[1], state.vectors.dtype) == "numba"
+        if loaded:
             from numba_kernels import iterate
 
             take_in = iterate.bind(state.vectors, state.scalars, state.constants, state.variant)
-            if self._watch is not None:
-                take_in = functools.partial(self._watch, take_in)
-            self._take_in = take_in
-        elif self._watch is not None:
+        if self._watch is not None:
             take_in = functools.partial(self._watch, take_in)
+        if loaded:  # until then, each iteration asks anew
+            self._take_in = take_in
         return take_in
 
     def _numpys(self, f: float, g: Array, nfev: int) -> int:

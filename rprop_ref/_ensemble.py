@@ -174,8 +174,7 @@ class _Task:
 
     def in_machine_code(self, x0: Array, state: RunState | None = None) -> SideBySide | None:
         """The same as machine code, if the objective is that; `state` is of any run with these options."""
-        gradient = self.options.get("gradient")
-        jac = self.jac if gradient is None else gradient
+        jac = _options.source(self.options.get("gradient"), self.jac)
         compiled = recognize(self.fun, jac, self.args, x0.shape, x0.dtype)
         # The clock is looked at by those who make one run at a time.
         if compiled is None or self.options.get("maxtime") is not None:

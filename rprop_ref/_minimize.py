@@ -289,8 +289,9 @@ def minimize(
 
     start, shape = _start(x0)
     box = _bounds.limits(bounds, shape, start.dtype)
-    with np.errstate(all="ignore"):
-        _state.first_sizes(start, shape, lr)  # what is nothing is refused in a continued run as well
+    if resume is not None or warm_start is not None:
+        with np.errstate(all="ignore"):
+            _state.first_sizes(start, shape, lr)  # not used, but refused if it is nothing, as where a run begins
     constants = _dtypes.constants(start.dtype, etas, step_sizes, False)
     rule = box, constants, variant, maximize
     if resume is not None:
