@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import rules
+from .._iteration import undoes
 from ..bits import same_elements
 from .cases import COMPLEX, Case, batch, dtype_named
 from .deviations import RULES
@@ -253,7 +254,7 @@ def _by_text(claim: str, cases: Sequence[Case]) -> list[Trajectory]:
             none = joint.none[t]
             new_x, *after = rule(x, g, prev, size, worse, constants)
             if joint.bounded.any():
-                back = (g * prev < zero) & ((claim == "rprop+") | ((claim == "irprop+") & worse))
+                back = (g * prev < zero) & undoes(claim, worse)
                 new_x = np.where(new_x < joint.lower, joint.lower, new_x)
                 new_x = np.where(new_x > joint.upper, joint.upper, new_x)
                 new_x = np.where(joint.bounded & back, before, new_x)
