@@ -127,6 +127,8 @@ class TestJavaScript:
         (file,) = crosscheck.export(tmp_path, rule, ["float64"])
         cases, expected = [], []
         for case in json.loads(file.read_text())["cases"]:
+            if case["bounds"]:  # the explorer has none
+                continue
             option = {name: case[name] for name in ("etas", "step_sizes")}
             lr = case["lr"] if isinstance(case["lr"], list) else [case["lr"]] * len(case["x0"])
             x, prev, size, last = case["x0"], ["0x0p+0"] * len(lr), lr, None

@@ -1,6 +1,6 @@
 """The referee: is this Rprop right, and if not, where does it part from the rule, and which mistake is it?
 
-`check` runs an implementation, given as a factory, on some two hundred cases, and compares every bit with one
+`check` runs an implementation, given as a factory, on some three hundred cases, and compares every bit with one
 of the five rules. What differs is explained by a search through known deviations. ``docs/crosscheck.md`` is the
 guide.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from ._check import assert_conforms, check, closest_profiles
 from .adapters import from_compiled_torch, from_opencv, from_optax, from_paddle, from_pints, from_torch
-from .cases import Case, catalogue
+from .cases import Case
+from .collection import catalogue
 from .deviations import CATALOGUE, RULES
 from .observe import CouldNotRun, Divergence
 from .profiles import PROFILES, mutant, profile, profiles

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .cases import COMPLEX, FEATURES, REALS, Case, Maker, catalogue, dtypes_here, random_cases
+from .cases import COMPLEX, FEATURES, REALS, Case, dtype_named, dtypes_here, random_cases
+from .collection import catalogue
 from .deviations import RULES, differences
 from .diagnose import Search, diagnose
+from .maker import Maker
 from .observe import Divergence, Factory, Trajectory, divergence, expected, observe, ulps, zeros_differ
 from .profiles import PROFILES
 from .report import DIFFERENT, FAILED, IDENTICAL, ROUNDING, Behaviour, Report
@@ -200,7 +202,7 @@ def _missing(factory: Factory, names: Sequence[str]) -> frozenset[str]:
     if not getattr(factory, "accepts_bounds", False):
         lacks.add("bounds")
     try:
-        zero = Maker(COMPLEX.get(names[0], names[0])).kind.type(0)
+        zero = dtype_named(COMPLEX.get(names[0], names[0])).type(0)
         rule = factory(np.array([zero, zero]), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
         if getattr(rule, "accepts_none", False):
             lacks.remove("none")

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .cases import Case, catalogue
+from .cases import Case
+from .collection import catalogue
 from .observe import Trajectory, expected, hexadecimal
 
 #: Once files of a version have been published, they never change: what would change them gets a new version.
-VERSION = 1
-
-#: Cases that are younger than this version, beside those with bounds.
-_YOUNGER = ("one coordinate, zero first",)
+VERSION = 2
 
 
 def export(folder: str | Path, claim: str = "irprop-", dtypes: Sequence[str] | None = None) -> list[Path]:
@@ -38,7 +36,7 @@ def export(folder: str | Path, claim: str = "irprop-", dtypes: Sequence[str] | N
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    cases = [c for c in catalogue(dtypes) if not c.bounds and c.name not in _YOUNGER]
+    cases = catalogue(dtypes)
     files = []
     for dtype in dict.fromkeys(c.dtype for c in cases):
         some = [c for c in cases if c.dtype == dtype]
@@ -64,6 +62,7 @@ def _vector(trajectory: Trajectory) -> dict[str, Any]:
         "step_sizes": _hex(case.step_sizes),
         "maximize": case.maximize,
         "same_array": case.reused,
+        "bounds": None if case.bounds is None else _hex(case.bounds),
         "x0": _hex(case.x0),
         "steps": [_step(trajectory, t) for t in range(case.steps)],
     }
