@@ -14,8 +14,8 @@ endif
 PROGRAMS ?= 10000
 KILLS ?= 100
 
-.PHONY: demo test test-simulator test-peers test-referee test-browser test-cuda fuzz lint format docs notebooks bench build clean \
-	help
+.PHONY: demo test test-simulator test-peers test-peers-quick test-browser test-cuda fuzz lint format docs notebooks bench build \
+	clean help
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -42,13 +42,13 @@ test: $(VENV)/installed-test  ## run the tests that need no other implementation
 test-simulator: $(VENV)/installed-test  ## run the GPU's kernels in Numba's simulator
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest tests/cuda_device --ignore tests/cuda_device/test_bench.py
 
-test-peers: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others, to the bit
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "peers and not referee"
-
-# Apart from test-peers, because these packages are 1 GB and take minutes to install. neurolab does not run on NumPy 2,
-# so it has an environment of its own, and is spoken to through the protocol.
-test-referee: $(VENV)/installed-test $(VENV)/installed-peers $(VENV)/installed-referee $(VENV)-old/installed  ## let the referee judge optax, Paddle, PINTS, OpenCV, neurolab
+# neurolab does not run on NumPy 2, so it has an environment of its own, and is spoken to through the protocol.
+test-peers: test-peers-quick $(VENV)/installed-referee $(VENV)-old/installed  ## compare with torch and others, to the bit; the referee judges optax, Paddle, PINTS, OpenCV, neurolab
 	NEUROLAB_PYTHON=$(abspath $(VENV)-old/bin/python) $(BIN)/python -m pytest -m referee
+
+# Without what the referee judges, which takes longer to install than to test.
+test-peers-quick: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others, to the bit
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "peers and not referee"
 
 $(VENV)-old/installed:
 	$(PYTHON) -m venv $(VENV)-old

@@ -198,8 +198,8 @@ CAUSES = {
 }
 
 #: For each cause: what stands for it, dtype, case, script, what is looked at, and which other causes have deviations
-#: that fail this script too. Those cannot but do: what makes no move, or the opposite one, fails where anything moves;
-#: what does not clamp at all does not clamp at first; what grows on every product of 0 grows where one has underflowed.
+#: that fail this script, too: what makes no move, or the opposite one, fails wherever x should move; what does not clamp
+#: at all does not clamp at first; what grows on every product of 0 grows where one has underflowed.
 ALONE = {
     "flip move": ("moves on at a flip", "float64", "flip unseen, move", 0, "x", set()),
     "flip memory": ("memory not updated at a flip", "float64", "steps unseen, memory", 0, "x", set()),
@@ -243,7 +243,7 @@ ALONE = {
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_a_case_that_nothing_else_fails_or_little_that_has_to(cause):
+def test_a_case_that_nothing_else_fails_or_little(cause):
     name, dtype, what, script, quantity, also = ALONE[cause]
     if dtype not in dtypes_here():
         pytest.skip("bfloat16 needs ml_dtypes")

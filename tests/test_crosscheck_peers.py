@@ -171,7 +171,7 @@ def test_neurolab_in_an_environment_of_its_own():
 
     python = os.environ.get("NEUROLAB_PYTHON")
     if not python:
-        pytest.skip("NEUROLAB_PYTHON names no Python with neurolab; `make test-referee` makes one")
+        pytest.skip("NEUROLAB_PYTHON names no Python with neurolab; `make test-peers` makes one")
     client = Path(rprop_ref.__file__).parent.parent / "examples" / "crosscheck" / "neurolab_client.py"
     with Program([python, str(client)]) as program:
         report = check(program, "rprop-", dtypes=program.dtypes, without=program.lacks)
