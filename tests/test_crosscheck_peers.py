@@ -99,20 +99,21 @@ def test_optax_is_one_step_late():
     jax.config.update("jax_enable_x64", True)
     factory = adapters.from_optax(optax.rprop)
     report = check(factory)
-    assert names(report) == [
-        {
-            "one step late",
-            "stores the move",
-            "not clamped when neutral",
-            "a NaN product shrinks",
-            "NaN poisons",
-            "flip found by the sign",
-            "an eta- of 0 counts",
-            "float16 lr rounded once",
-            "subnormals flushed",
-        }
-    ]
-    assert behaves_as("optax-0.2.8", report) == set()
+    everywhere = {
+        "one step late",
+        "stores the move",
+        "not clamped when neutral",
+        "a NaN product shrinks",
+        "NaN poisons",
+        "flip found by the sign",
+        "an eta- of 0 counts",
+        "subnormals flushed",
+    }
+    # XLA rounds the etas to float16 in one step where the processor can (AVX512-FP16), and otherwise in two.
+    directly, by_way_of_single = {"float16 constants rounded once"}, {"float16 lr rounded once"}
+    (found,) = names(report)
+    assert found in (everywhere | directly, everywhere | by_way_of_single)
+    assert behaves_as("optax-0.2.8", report) == directly & found
     assert closest_profiles(factory, dtypes=["float32"])[0][0] == "optax-0.2.8"
 
 

@@ -54,5 +54,6 @@ const answers = {
 require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
   const question = JSON.parse(line, read);
   if (question.op === "bye") process.exit(0);
-  console.log(JSON.stringify(answers[question.op](question), write));
+  // With the question's id, an answer cannot be taken for that to another question.
+  console.log(JSON.stringify({ id: question.id, ...answers[question.op](question) }, write));
 });

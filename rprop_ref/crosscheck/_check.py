@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .cases import COMPLEX, FEATURES, REALS, Case, dtype_named, dtypes_here, random_cases
+from .cases import COMPLEX, FEATURES, REALS, Case, dtype_named, dtype_names, random_cases
 from .collection import catalogue
-from .deviations import RULES, differences
+from .deviations import RULES, differences, rule_named
 from .diagnose import Search, diagnose
 from .maker import Maker
-from .observe import Divergence, Factory, Trajectory, divergence, expected, observe, ulps, zeros_differ
+from .observe import (
+    CouldNotRun,
+    Divergence,
+    Factory,
+    Trajectory,
+    divergence,
+    expected,
+    observe,
+    ulps,
+    zeros_differ,
+)
 from .profiles import PROFILES
 from .report import DIFFERENT, FAILED, IDENTICAL, ROUNDING, Behaviour, Report
 from .shrink import shrink
@@ -42,12 +53,13 @@ def check(
     ----------
     factory : callable
         ``factory(x0, *, lr, etas, step_sizes, maximize)`` makes the implementation: an object whose
-        ``step(grad, loss=None)`` returns the new parameters, an array of the shape and dtype of `x0`. Attributes
-        ``prev`` and ``step_size``, arrays of that shape, are compared if it has them; a ``prev`` that holds
-        only signs is recognised as such. If it has ``set(lr=, etas=, step_sizes=)``, ``save()`` and
-        ``load(state)``, or a true attribute ``accepts_none``, these are tried as well, and if the factory has
-        a true attribute ``accepts_lr_array``, an `lr` for each coordinate. A factory with a true attribute
-        ``accepts_bounds`` is also called with ``bounds=(lower, upper)``, floats between which all of x is kept.
+        ``step(grad, loss=None)`` returns the new parameters, as many numbers as `x0` has; they are compared in
+        the dtype of `x0`. Attributes ``prev`` and ``step_size``, as many numbers or one for all, are compared if
+        it has them; a ``prev`` that holds only signs is recognised as such. If it has
+        ``set(lr=, etas=, step_sizes=)``, ``save()`` and ``load(state)``, or a true attribute ``accepts_none``,
+        these are tried as well, and if the factory has a true attribute ``accepts_lr_array``, an `lr` for each
+        coordinate. A factory with a true attribute ``accepts_bounds`` is also called with
+        ``bounds=(lower, upper)``, floats between which all of x is kept.
     claim : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go", "paper"}, optional
         The rule. "paper" is the algorithm box of torch's page: no product that underflows, one limit in each
         branch.
@@ -66,7 +78,7 @@ def check(
     diagnosis : bool, optional
         Whether to search for an explanation if there is a difference.
     on_divergence : callable, optional
-        Called with the first difference as soon as it is found.
+        Called with the first difference, not counting errors, as soon as it is found.
 
     Returns
     -------
@@ -76,8 +88,10 @@ def check(
 
     Raises
     ------
+    TypeError
+        If `factory` cannot be called.
     ValueError
-        If `claim`, a dtype or an entry of `without` is unknown.
+        If `claim`, a dtype or an entry of `without` is unknown, or `random` or `seed` is no count.
 
     Examples
     --------
@@ -101,7 +115,10 @@ def check(
     >>> [a.name for a in report.diagnosis.explanations[0].changes]
     ['moves on at a flip']
     """
-    hidden, names = _checked(claim, dtypes, without)
+    hidden, names = _checked(factory, claim, dtypes, without)
+    for name, value in (("random", random), ("seed", seed)):
+        if not isinstance(value, (int, np.integer)) or value < 0:
+            raise ValueError(f"{name}={value!r} should be 0 or a larger integer")
     lacks = hidden | _missing(factory, names)
     left_out: Counter[str] = Counter()
     cases = []
@@ -116,11 +133,12 @@ def check(
     runs.add(drawn)
     report = runs.report()
     report.cases, report.random, report.left_out = len(cases), len(drawn), dict(left_out)
-    if not report.divergences or report.verdict == FAILED:
+    if not report.divergences:
         return report
     clearest = next((d for d in report.divergences if d.quantity != "error"), report.divergences[0])
     report.smallest = shrink(factory, claim, clearest, hidden, signs=runs.signs)
-    if diagnosis:
+    # What does not repeat, and what ends in an error after steps that were right, are no deviation of the rule.
+    if diagnosis and runs.failed():
         report.diagnosis = diagnose(RULES[claim], runs.explainable(), runs.failed(), signs=runs.signs)
         if not report.diagnosis.explanations:
             report.behaviour = _behaviour(factory, claim, names, lacks)
@@ -142,6 +160,8 @@ def assert_conforms(factory: Factory, claim: str = "irprop-", *, ulps: float = 0
         As for `check`.
     """
     __tracebackhide__ = True  # pytest then shows the caller's line
+    if not ulps >= 0:
+        raise ValueError(f"ulps={ulps!r} should be 0 or a larger number")
     report = check(factory, claim, **options)
     if not report.agrees_within(ulps):
         raise AssertionError(f"\n{report}")
@@ -161,10 +181,19 @@ def closest_profiles(
     -------
     list of (str, int, int)
         The name of a profile, and how many scripts it reproduces to the bit, of how many.
+
+    Raises
+    ------
+    CouldNotRun
+        If not one case can be run.
+    TypeError, ValueError
+        As `check` does.
     """
-    hidden, names = _checked("irprop-", dtypes, without)
+    hidden, names = _checked(factory, "irprop-", dtypes, without)
     lacks = hidden | _missing(factory, names)
     seen = [observe(factory, case, hidden) for case in catalogue(names) if not case.needs & lacks]
+    if not any(t.steps for t in seen):
+        raise CouldNotRun(f"no case could be run: {seen[0].error}" if seen else "no case is left to run")
     base = RULES["irprop-"]
     search = Search(base, seen, set(), signs=False, quantities=("x",))
     rules = [differences(base, known.full_rule) for known in PROFILES.values()]
@@ -176,22 +205,28 @@ def closest_profiles(
 
 
 def _checked(
-    claim: str, dtypes: Sequence[str] | None, without: Iterable[str]
+    factory: Factory, claim: str, dtypes: Sequence[str] | None, without: Iterable[str]
 ) -> tuple[frozenset[str], tuple[str, ...]]:
-    if claim not in RULES:
-        raise ValueError(f"unknown claim {claim!r}; choose from {', '.join(RULES)}")
-    hidden = frozenset([without] if isinstance(without, str) else without)
+    if not callable(factory):
+        raise TypeError(f"factory should be callable, as factory(x0, lr=...), and is {factory!r}")
+    rule_named(claim)
+    hidden = frozenset(_words("without", without))
     known = {*FEATURES, *REALS, *COMPLEX, "prev", "step_size"}
     if hidden - known:
         raise ValueError(f"without={min(hidden - known)!r} is unknown; choose from {', '.join(sorted(known))}")
-    names = tuple(dtypes_here() if dtypes is None else [dtypes] if isinstance(dtypes, str) else dtypes)
-    for name in names:
-        if name not in (*REALS, *COMPLEX):
-            raise ValueError(f"unknown dtype {name!r}; choose from {', '.join((*REALS, *COMPLEX))}")
-    names = tuple(name for name in names if name not in hidden)
+    names = tuple(name for name in dtype_names(dtypes) if name not in hidden)
     if not names:
         raise ValueError("no dtype is left to compare")
     return hidden, names
+
+
+def _words(option: str, words: Iterable[str]) -> list[str]:
+    """The words of an option that takes one or several."""
+    if isinstance(words, str):
+        return [words]
+    if not isinstance(words, Iterable):
+        raise ValueError(f"{option}={words!r} should be a list of words")
+    return [str(word) for word in words]
 
 
 def _missing(factory: Factory, names: Sequence[str]) -> frozenset[str]:
@@ -201,17 +236,19 @@ def _missing(factory: Factory, names: Sequence[str]) -> frozenset[str]:
         lacks.add("lr per coordinate")
     if not getattr(factory, "accepts_bounds", False):
         lacks.add("bounds")
-    try:
-        zero = dtype_named(COMPLEX.get(names[0], names[0])).type(0)
-        rule = factory(np.array([zero, zero]), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
-        if getattr(rule, "accepts_none", False):
-            lacks.remove("none")
-        if hasattr(rule, "set"):
-            lacks.remove("set")
-        if hasattr(rule, "save") and hasattr(rule, "load"):
-            lacks.remove("save")
-    except (Exception, SystemExit):
-        pass  # the cases will tell
+    for name in names:
+        try:
+            x0 = np.zeros(2, dtype_named(name))
+            rule = factory(x0, lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
+            if getattr(rule, "accepts_none", False):
+                lacks.remove("none")
+            if hasattr(rule, "set"):
+                lacks.remove("set")
+            if hasattr(rule, "save") and hasattr(rule, "load"):
+                lacks.remove("save")
+            break
+        except (Exception, SystemExit):
+            continue  # the cases will tell
     return frozenset(lacks)
 
 
@@ -252,7 +289,7 @@ class _Runs:
             self.found.append(None if got.refused else found)
             if got.refused:
                 self.refused.append(f"{case}: {got.error}")
-            elif found is not None and self.on_divergence is not None:
+            elif found is not None and found.quantity != "error" and self.on_divergence is not None:
                 self.on_divergence(found)
                 self.on_divergence = None
 
@@ -268,11 +305,20 @@ class _Runs:
             far,
             divergences=found,
             refused=self.refused,
+            failed_need=self._needed_where_it_failed(),
             unsteady=[str(self.seen[i].case) for i in sorted(self.unsteady)],
             signs=self.signs,
             zeros=any(zeros_differ(a, b) for a, b in zip(self.wanted, self.seen, strict=True)),
             compared=tuple(compared) or ("x",),
         )
+
+    def _needed_where_it_failed(self) -> str | None:
+        """What every case that ended in an error needs, and few others do."""
+        failed = [t.case.needs for t in self.seen if t.error is not None]
+        others = [t.case.needs for t in self.seen if t.error is None]
+        common = frozenset.intersection(*failed) if failed else frozenset()
+        few = {need: sum(need in needs for needs in others) for need in sorted(common)}
+        return min((need for need in few if 2 * few[need] < len(others)), key=few.__getitem__, default=None)
 
     def _verdict(self, found: list[Divergence]) -> tuple[str, float]:
         if not found and not self.unsteady:
@@ -324,9 +370,9 @@ class _Runs:
         return [t for i, t in enumerate(self.seen) if i not in self.unsteady]
 
     def failed(self) -> set[int]:
-        """Which of these are not as expected."""
+        """Which of these are not as expected; an error is not, but what came before it was."""
         steady = [d for i, d in enumerate(self.found) if i not in self.unsteady]
-        return {i for i, d in enumerate(steady) if d is not None}
+        return {i for i, d in enumerate(steady) if d is not None and d.quantity != "error"}
 
 
 def _signs_only(wanted: Trajectory, got: Trajectory) -> bool:
@@ -348,6 +394,9 @@ def _not_turned(wanted: Trajectory, got: Trajectory) -> bool:
     return right_way and bool(np.array_equal(got.prev[0], -wanted.prev[0]) and got.prev[0].any())
 
 
+#: In the behaviour sheet: stands for a gradient whose square is 0 in the dtype.
+_TINY = 1e-200
+
 #: (what, gradients, setting): the rows of the behaviour sheet.
 _SHEET: tuple[tuple[str, tuple[float, ...], dict[str, Any]], ...] = (
     ("first step", (1,), {}),
@@ -364,20 +413,22 @@ _SHEET: tuple[tuple[str, tuple[float, ...], dict[str, Any]], ...] = (
     ("lr of zero", (1, 1), {"lr": 0.0}),
     ("NaN", (1, np.nan, 1, 1), {}),
     ("infinite", (np.inf, 1, 1), {}),
-    ("product underflows", (1e-200, 1e-200, -1e-200), {}),
+    ("product underflows", (_TINY, _TINY, -_TINY), {}),
     ("maximize", (1, 1, -1), {"maximize": True}),
 )
 
 
 def _behaviour(factory: Factory, claim: str, names: Sequence[str], lacks: frozenset[str]) -> list[Behaviour]:
-    make = Maker("float64" if "float64" in names else COMPLEX.get(names[0], names[0]))
+    name = "float64" if "float64" in names else names[0]
+    make = Maker(COMPLEX.get(name, name))
+    small = make.smallest**0.5 / 8
     for what, g, setting in _SHEET:
         needs = [name for name, value in (("nan", np.nan), ("inf", np.inf)) if any(v is value for v in g)]
-        make.add(what, "", [(what, g, 0.0)], needs=needs, **setting)
+        script = what, tuple(float(np.sign(v)) * small if abs(v) == _TINY else v for v in g), 0.0
+        # A complex number is two coordinates.
+        make.add(what, "", [script] * (2 if name in COMPLEX else 1), needs=needs, **setting)
     rows = []
-    for case in make.cases:
-        if case.needs & lacks:
-            continue
+    for case in (replace(case, dtype=name) for case in make.cases if not case.needs & lacks):
         wanted, got = expected(claim, [case])[0], observe(factory, case, frozenset())
         rows.append(
             Behaviour(

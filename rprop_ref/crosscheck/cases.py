@@ -7,8 +7,9 @@ That is also what makes the search for an explanation fast: all cases of a dtype
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,6 +56,25 @@ def dtypes_here() -> tuple[str, ...]:
     return REALS if importlib.util.find_spec("ml_dtypes") else REALS[:3]
 
 
+def dtype_names(dtypes: str | Iterable[Any] | None) -> tuple[str, ...]:
+    """The names of dtypes, checked: those of `REALS` that can be used here, if there are none."""
+    if dtypes is None:
+        return dtypes_here()
+    if not isinstance(dtypes, Iterable):
+        raise ValueError(f"dtypes={dtypes!r} should be a list of names")
+    known = (*REALS, *COMPLEX)
+    names = []
+    for given in [dtypes] if isinstance(dtypes, str) else dtypes:
+        name = given
+        if not isinstance(given, str):
+            with contextlib.suppress(TypeError):
+                name = np.dtype(given).name
+        if name not in known:
+            raise ValueError(f"unknown dtype {given!r}; choose from {', '.join(known)}")
+        names.append(name)
+    return tuple(names)
+
+
 class Quadratic:
     """f(x) = sum of c (x - a)^2 / 2 over the coordinates."""
 
@@ -66,8 +86,10 @@ class Quadratic:
         gradient: Array = self.c * (x - self.a)
         return gradient
 
-    def __str__(self) -> str:
-        return f"c * (x - a), c = {_list(self.c)}, a = {_list(self.a)}"
+    def source(self) -> str:
+        """The gradient as an expression of NumPy."""
+        kind = f'"{self.c.dtype.name}"'
+        return f"np.array({_list(self.c)}, {kind}) * (x - np.array({_list(self.a)}, {kind}))"
 
 
 class Rosenbrock:
@@ -82,8 +104,10 @@ class Rosenbrock:
         along = -two * (one - a) - two * two * hundred * (a * inner)
         return np.stack([along, two * hundred * inner], axis=-1)
 
-    def __str__(self) -> str:
-        return "the gradient of Rosenbrock's function"
+    def source(self) -> str:
+        """The gradient as an expression of NumPy; constants that are exact do not change the dtype of x."""
+        inner = "(x[1] - x[0] * x[0])"
+        return f"np.array([-2 * (1 - x[0]) - 2 * 2 * 100 * (x[0] * {inner}), 2 * 100 * {inner}], x.dtype)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +137,7 @@ class Case:
         Hyperparameters that are set anew before a step.
     reused : bool
         Whether all gradients are given in the same array.
-    objective : object with a method gradient, or None
+    objective : object with methods gradient and source, or None
         Where gradients come from instead of from `g`.
     bounds : (float, float) or None
         Between which x is kept.

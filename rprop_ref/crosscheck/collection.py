@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .cases import COMPLEX, REALS, Case, Quadratic, Rosenbrock, dtypes_here
+from .cases import COMPLEX, Case, Quadratic, Rosenbrock, dtype_names
 from .isolating import isolate
 from .maker import BASICS, LOSSES, Maker
 
@@ -22,9 +22,7 @@ def catalogue(dtypes: Sequence[str] | None = None) -> list[Case]:
         bfloat16 if ml_dtypes is installed.
     """
     found: list[Case] = []
-    for name in dtypes_here() if dtypes is None else dtypes:
-        if name not in (*REALS, *COMPLEX):
-            raise ValueError(f"unknown dtype {name!r}; choose from {', '.join((*REALS, *COMPLEX))}")
+    for name in dtype_names(dtypes):
         real = COMPLEX.get(name, name)
         made = _cases_of(real)
         if real != name:

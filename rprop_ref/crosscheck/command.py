@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
@@ -71,9 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
     except (CouldNotRun, ValueError) as error:
         print(f"rprop_ref: {error}", file=sys.stderr)
         return COULD_NOT_RUN
+    except Exception:
+        # Whatever it is, it does not mean that the implementation differs.
+        traceback.print_exc()
+        return COULD_NOT_RUN
 
 
 def _exported(arguments: argparse.Namespace) -> int:
+    if not arguments.export:
+        raise ValueError("--export should name a folder")
     try:
         for file in export(arguments.export, arguments.claim, arguments.dtypes):
             print(file)
@@ -85,12 +92,16 @@ def _exported(arguments: argparse.Namespace) -> int:
 def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
     options: dict[str, Any] = {"dtypes": arguments.dtypes, "without": arguments.without}
     page = arguments.json or arguments.html
+    if page and arguments.like:
+        raise ValueError("--like goes with the report as text, not with --json or --html")
+    if not arguments.ulps >= 0:
+        raise ValueError(f"--ulps {arguments.ulps:g} should be 0 or a larger number")
     factory: Factory
     # What an implementation prints is no part of a page.
     with redirect_stdout(sys.stderr if page else sys.stdout):
         if arguments.cmd is not None:
             factory = program = stack.enter_context(Program(arguments.cmd, arguments.timeout))
-            options["dtypes"] = arguments.dtypes or program.dtypes
+            options["dtypes"] = program.dtypes if arguments.dtypes is None else arguments.dtypes
             options["without"] = (*arguments.without, *program.lacks)
             line = f"from rprop_ref.crosscheck import Program; factory = Program({arguments.cmd!r})"
         elif arguments.profile is not None:
@@ -132,6 +143,8 @@ def _loaded(target: str) -> Factory:
     module, _, name = target.partition(":")
     if not (module and name):
         raise ValueError(f"{target!r} should be MODULE:FACTORY, such as my_package.rprop:make")
+    if module.endswith(".py"):
+        raise ValueError(f"{target!r} should begin with the name of a module, such as my_package.rprop, no file")
     sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module)

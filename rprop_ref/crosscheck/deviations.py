@@ -601,11 +601,11 @@ def _catalogue() -> tuple[Alternative, ...]:
         a("float16 lr rounded once", "constants",
           "A float16 lr is rounded once, other 16-bit constants by way of float32.",
           "Round a float16 lr directly, other 16-bit constants by way of float32.", _half_lr_directly,
-          ("optax",)),
+          ("optax on other processors",)),
         a("float16 constants rounded once", "constants",
           "float16 constants are rounded once, bfloat16 ones by way of float32.",
           "Round float16 constants directly, bfloat16 ones by way of float32.", _as_numpy,
-          ("NumPy with ml_dtypes",)),
+          ("NumPy with ml_dtypes", "optax on processors with AVX512-FP16")),
         # --- sense
         a("skips missing gradients", "skip",
           "A missing gradient (None) leaves the coordinate and its state alone.",
@@ -913,6 +913,13 @@ def _rules() -> dict[str, Rule]:
 #: The claims `check` accepts: the five rules of `rprop_ref.rules`, and "paper".
 RULES: dict[str, Rule] = {}
 RULES.update(_rules())
+
+
+def rule_named(claim: str) -> Rule:
+    """The rule of this name."""
+    if not isinstance(claim, str) or claim not in RULES:
+        raise ValueError(f"unknown claim {claim!r}; choose from {', '.join(RULES)}")
+    return RULES[claim]
 
 
 def alternatives(rule: Rule) -> list[Alternative]:

@@ -67,12 +67,15 @@ class Diagnosis:
         The best there is, if there is no explanation.
     tried : int
         How many combinations were tried.
+    cases : int
+        How many cases there were to explain, those on which the claimed rule is right included.
     """
 
     explanations: list[Explanation] = field(default_factory=list)
     complete: bool = True
     nearest: list[Near] = field(default_factory=list)
     tried: int = 0
+    cases: int = 0
 
 
 @dataclass
@@ -297,6 +300,7 @@ def diagnose(
     -------
     Diagnosis
     """
+    cases = sum(t.steps > 0 for t in trajectories)
     every = ("x", "step_size", "prev", "gradient")
     search = Search(rule, trajectories, failed, signs=signs, quantities=every)
     beam: list[Changes] = []
@@ -305,15 +309,15 @@ def diagnose(
         beam = _beam(search, rule)
         found = _greedy(search, rule, beam)
     if found:
-        return Diagnosis([Explanation(c) for c in found], tried=search.tried)
+        return Diagnosis([Explanation(c) for c in found], tried=search.tried, cases=cases)
     if any(t.step_size is not None or t.prev is not None for t in trajectories):
         # What it shows as its state may be something else altogether.
         bare = Search(rule, trajectories, failed, signs=signs, quantities=("x", "gradient"))
         found = _smallest(bare, rule, largest=2) or _greedy(bare, rule, _beam(bare, rule))
         search.tried += bare.tried
         if found:
-            return Diagnosis([Explanation(c) for c in found], complete=False, tried=search.tried)
-    return Diagnosis(nearest=_nearest(search, rule, beam), tried=search.tried)
+            return Diagnosis([Explanation(c) for c in found], complete=False, tried=search.tried, cases=cases)
+    return Diagnosis(nearest=_nearest(search, rule, beam), tried=search.tried, cases=cases)
 
 
 def _combinations(rule: Rule, size: int) -> tuple[Changes, ...]:
@@ -417,7 +421,8 @@ def _nearest(search: Search, rule: Rule, beam: list[Changes]) -> list[Near]:
     total = sum(p.batch.size for p in search.pieces)
     found = []
     for changes, matched in zip([(), *beam[:3]], scores, strict=True):
-        if matched < total:
+        # A deviation that explains no more than the rule does is no lead.
+        if matched < total and (not changes or matched > scores[0]):
             found.append(Near(changes, int(matched), total, search.first_failure(changes)))
     found.sort(key=lambda near: (-near.matched, len(near.changes)))
     return found[:3]

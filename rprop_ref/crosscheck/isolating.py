@@ -37,6 +37,7 @@ def isolate(make: Maker) -> None:
     case("first steps unseen, clamped", "a first step is clamped, and then made", (1,), out,
          lr=16.0, step_sizes=(1e-6, 0.9))  # fmt: skip
     case("steps unseen, a large gradient", "steps do not depend on magnitudes", (100,), out)
+    case("steps unseen, crossed limits", "the largest step is not exceeded", (1,), out, step_sizes=(16.0, 0.9))
     case("steps unseen, mirrored", "downhill is against the gradient", (-1,), out, lr=1.5)
     case("steps unseen, maximize", "uphill is along the gradient", (1,), out, lr=1.5, maximize=True)
     if make.kind.itemsize == 2:
@@ -72,11 +73,11 @@ def isolate(make: Maker) -> None:
     case("flip unseen, taken back", "a move is taken back by adding it, if the loss rose", (1, -1), -out,
          lr=1.5, step_sizes=(1.5, 1.5), loss=(2, 2))  # fmt: skip
 
-    # x does not move because its step size is 0, its gradient has no sign, or there is a wall on either side.
-    make.add("steps of zero", "x is left as it is", (
-        ("subnormal", (1,), 3 * make.smallest),
-        ("0.01", (1,), 0.01),
-    ), lr=0.0, step_sizes=(0.0, 50.0))  # fmt: skip
+    # A number of the dtype stays what it is; float32 does not have the first.
+    case("steps unseen, many digits", "x is kept in its dtype", (1,), out * (1 + 4 * make.smallest / make.tiny))
+    case("a step of zero", "a subnormal number is none", (1,), 3 * make.smallest, lr=0.0, step_sizes=(0.0, 50.0))
+    # x does not move because its gradient has no sign, or for a wall on either side.
+    case("a zero alone", "zero has no sign", (0,), 0.0)
     case("a NaN alone", "a NaN has no sign", (math.nan,), 0.0, needs=["nan"])
     case("between walls", "bounds that leave no room", (1, -1), 0.125, bounds=(0.125, 0.125))
     # 0 * inf is NaN, if it is computed in this step.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,16 @@ Factory = Callable[..., Any]
 QUANTITIES = ("x", "step_size", "prev", "gradient")
 
 
+#: Frames below this are ours.
+_PACKAGE = str(Path(__file__).parent.parent)
+
+
 class CouldNotRun(Exception):  # noqa: N818 - it says what happened
     """The implementation failed, or answered with something that is no answer."""
+
+
+class Slipped(CouldNotRun):
+    """Answers have been taken for those to other questions, so that nothing seen in this run counts."""
 
 
 @dataclass
@@ -110,6 +120,9 @@ def observe(factory: Factory, case: Case, without: frozenset[str] = frozenset())
         # Products overflow here, and NaNs are given, on purpose: no reason for NumPy to warn.
         with np.errstate(all="ignore"):
             run.all_steps()
+    except Slipped as failure:
+        run.seen = {q: [] for q in QUANTITIES}
+        error = str(failure)
     except CouldNotRun as failure:
         error = str(failure)
     except (Exception, SystemExit) as failure:
@@ -118,8 +131,15 @@ def observe(factory: Factory, case: Case, without: frozenset[str] = frozenset())
 
 
 def in_a_line(failure: BaseException) -> str:
-    """Which exception, and what it says."""
-    return " ".join(f"{type(failure).__name__}: {failure}".split())
+    """Which exception, what it says, and where it was raised, as far as that is not in this package."""
+    text = " ".join(f"{type(failure).__name__}: {failure}".split())
+    outside = [f for f in traceback.extract_tb(failure.__traceback__) if not f.filename.startswith(_PACKAGE)]
+    # Rather the caller's own line than that of a library it has called.
+    own = [f for f in outside if "site-packages" not in f.filename and not f.filename.startswith("<frozen")]
+    if not outside:
+        return text
+    frame = (own or outside)[-1]
+    return f"{text} ({Path(frame.filename).name}:{frame.lineno}, in {frame.name})"
 
 
 class _Run:
@@ -165,6 +185,8 @@ class _Run:
             x = seen["x"]
             for name, values in seen.items():
                 self.seen[name].append(values)
+        if getattr(self.factory, "checks_runs", False):
+            rule.finish()
 
     def _made(self, x: Array) -> Any:
         case = self.case

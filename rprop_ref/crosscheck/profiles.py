@@ -7,11 +7,12 @@ says so.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .deviations import CATALOGUE, RULES
+from .deviations import CATALOGUE, RULES, rule_named
 from .observe import Factory
 from .runner import Runner
 from .stages import Alternative, Array, Rule, changed
@@ -82,7 +83,7 @@ def _profiles() -> dict[str, Profile]:
         ("torch", "torch.optim.Rprop 2.13 on the CPU, eager", "irprop-", (), 0.01, (1e-6, 50.0)),
         ("torch-compiled", "the same through torch.compile", "irprop-",
          ("16 bits computed in float32, constants rounded",), 0.01, (1e-6, 50.0)),
-        ("optax-0.2.8", "optax.rprop 0.2.8, XLA on the CPU", "irprop-",
+        ("optax-0.2.8", "optax.rprop 0.2.8, XLA on a CPU without AVX512-FP16", "irprop-",
          ("one step late", "not clamped when neutral", "stores the move", by_sign, "subnormals flushed",
           "a NaN product shrinks", "NaN poisons", no_mending, "float16 lr rounded once"), 0.01, (1e-6, 50.0)),
         ("pints-0.6.1", "pints.IRPropMin 0.6.1 (float64)", "irprop-",
@@ -92,7 +93,8 @@ def _profiles() -> dict[str, Profile]:
          ("NaN poisons", no_mending, "lower limit wins"), 0.07, (1e-9, 50.0)),
         ("opencv", "cv::ml::ANN_MLP::RPROP (float64)", "irprop-go",
          ("signs compared", "one limit per branch", "stores the sign"), 0.1, (1.2e-7, 50.0)),
-        ("paddle-3.3", "paddle.optimizer.Rprop 3.3", "irprop-", (by_sign,), 0.001, (1e-5, 50.0)),
+        ("paddle-3.3", "paddle.optimizer.Rprop 3.3, but for gradients that are NaN", "irprop-",
+         (by_sign,), 0.001, (1e-5, 50.0)),
         ("mindspore", "mindspore.nn.Rprop (described, not run)", "irprop-",
          ("computed in float32",), 0.1, (1e-6, 50.0)),
         ("neuralnet", "R's neuralnet, rprop+ (described, not run)", "rprop+",
@@ -151,8 +153,20 @@ def mutant(claim: str, names: Sequence[str]) -> Factory:
         A key of `RULES`.
     names : sequence of str
         Names of alternatives, at most one for each slot.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or two are for the same slot.
     """
-    rule = changed(RULES[claim], tuple(CATALOGUE[name] for name in names))
+    for name in names:
+        if name not in CATALOGUE:
+            raise ValueError(f"unknown deviation {name!r}; choose from {', '.join(CATALOGUE)}")
+    changes = tuple(CATALOGUE[name] for name in dict.fromkeys(names))
+    for one, other in itertools.combinations(changes, 2):
+        if one.slot == other.slot:
+            raise ValueError(f"{one.name!r} and {other.name!r} exclude each other")
+    rule = changed(rule_named(claim), changes)
 
     def factory(x0: Array, **setting: Any) -> Runner:
         return Runner(rule, x0, **setting)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shlex
 import signal
 import subprocess
@@ -18,13 +19,20 @@ from typing import Any
 import numpy as np
 
 from .cases import COMPLEX, FEATURES, REALS, Array
-from .observe import CouldNotRun, hexadecimal
+from .observe import CouldNotRun, Slipped, hexadecimal
 
 #: The version of the protocol.
 VERSION = 1
 
 #: After so many crashes, hangs or answers that make no sense a program is not started again.
 PATIENCE = 5
+
+
+#: Characters that a line may have.
+LONGEST = 10_000_000
+
+_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
+_HEXADECIMAL = re.compile(r"[+-]?(0x[0-9a-f]+(\.[0-9a-f]*)?(p[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
 
 
 class Program:
@@ -35,7 +43,7 @@ class Program:
     command : str or sequence of str
         What to run, with its arguments.
     timeout : float, optional
-        How many seconds an answer may take.
+        How many seconds an answer may take; at most a day.
 
     Attributes
     ----------
@@ -52,13 +60,22 @@ class Program:
     ------
     CouldNotRun
         If it does not start, or gives no sensible answer to the greeting.
+    ValueError
+        If `timeout` is no such number.
     """
+
+    #: `observe` calls `finish` on a run that has ended.
+    checks_runs = True
 
     def __init__(self, command: str | Sequence[str], timeout: float = 10.0) -> None:
         self.command = shlex.split(command) if isinstance(command, str) else list(command)
         if not self.command:
             raise CouldNotRun("the command is empty")
+        if not isinstance(timeout, (int, float)) or not 0 < timeout <= 86400:
+            raise ValueError(f"timeout={timeout!r} should be a number of seconds, more than 0 and at most 86400")
         self.timeout = timeout
+        self._closed = False
+        self._asked = 0
         self._failures = 0
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -75,38 +92,49 @@ class Program:
 
     def __call__(self, x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _Run:
         """Start a run."""
+        if self._closed:
+            raise CouldNotRun("the program has been closed")
         if self._process is None:
             if self._failures >= PATIENCE:
                 raise CouldNotRun(f"the program has failed {PATIENCE} times and is not started again")
             self._start()
-        self.ask(
-            {
-                "op": "new",
-                "dtype": x0.dtype.name,
-                **_numbers("x0", x0),
-                **_numbers("lr", np.float64(lr)),
-                **_numbers("etas", np.array(etas, float)),
-                **_numbers("step_sizes", np.array(step_sizes, float)),
-                "maximize": bool(maximize),
-            }
-        )
-        return _Run(self, x0)
+        new = {
+            "op": "new",
+            "dtype": x0.dtype.name,
+            **_numbers("x0", x0),
+            **_numbers("lr", np.float64(lr)),
+            **_numbers("etas", np.array(etas, float)),
+            **_numbers("step_sizes", np.array(step_sizes, float)),
+            "maximize": bool(maximize),
+        }
+        self.begin(new)
+        return _Run(self, x0, new)
+
+    def begin(self, new: dict[str, Any]) -> None:
+        """Begin a run; what answers with parameters has answered a step twice."""
+        answer = self.ask(new)
+        if "x" in answer or "x_hex" in answer:
+            raise self._failure("the answer to 'new' has x, so one before it was given twice", Slipped)
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Send a line, and return the answer."""
         process = self._process
-        assert process is not None
+        if process is None:
+            raise CouldNotRun("the program has ended" if not self._closed else "the program has been closed")
         assert process.stdin is not None
+        self._asked += 1
+        question = {**question, "id": self._asked}
         if not self._lines.empty():
             # A line would be taken for the next answer.
             left = self._lines.get()
-            text = "the program has ended" if left is None else f"nobody asked for the line {left.strip()[:80]!r}"
-            raise self._failure(text)
+            if left is None:
+                raise self._failure("the program has ended")
+            raise self._failure(f"nobody asked for the line {left.strip()[:80]!r}", Slipped)
         try:
             process.stdin.write(json.dumps(question, allow_nan=False) + "\n")
             process.stdin.flush()
         except OSError:
-            raise self._failure("the program has ended") from None
+            raise self._failure("the program has ended, or has closed its input") from None
         try:
             line = self._lines.get(timeout=self.timeout)
         except queue.Empty:
@@ -119,12 +147,19 @@ class Program:
             raise self._failure(f"the answer to {question['op']!r} is no JSON: {line.strip()[:80]!r}") from None
         if not isinstance(answer, dict):
             raise self._failure(f"the answer to {question['op']!r} is no JSON object: {line.strip()[:80]!r}")
+        if answer.get("id", self._asked) != self._asked:
+            text = f"the answer to {question['op']!r}, which has the id {self._asked}, has the id {answer['id']!r}"
+            raise self._failure(text, Slipped)
         if "error" in answer:
             raise CouldNotRun(f"the program says: {answer['error']}")
         return answer
 
     def close(self) -> None:
-        """End the program."""
+        """End the program, for good."""
+        self._closed = True
+        self._end()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             assert process.stdin is not None
@@ -154,15 +189,15 @@ class Program:
                 encoding="utf-8", errors="replace", start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            self.close()
+            self._end()
             raise CouldNotRun(f"cannot run {self.command[0]}: {error.strerror}") from None
         self._lines = queue.SimpleQueue()
         self._reader = threading.Thread(target=_read, args=(process.stdout, self._lines), daemon=True)
         self._reader.start()
         try:
             self._greet(self.ask({"op": "hello", "protocol": VERSION}))
-        except CouldNotRun:
-            self.close()
+        except BaseException:
+            self._end()
             raise
 
     def _greet(self, hello: dict[str, Any]) -> None:
@@ -171,18 +206,19 @@ class Program:
         self.name = str(hello.get("name", self.command[0]))
         self.dtypes = self._words(hello, "dtypes", (*REALS, *COMPLEX)) or ("float64",)
         self.has = frozenset(self._words(hello, "has", ("none", "set", "save")))
-        self.lacks = self._words(hello, "lacks", FEATURES)
+        self.lacks = self._words(hello, "lacks", (*FEATURES, *REALS, *COMPLEX, "prev", "step_size"))
 
     def _words(self, hello: dict[str, Any], name: str, known: Sequence[str]) -> tuple[str, ...]:
         words = hello.get(name, [])
         if not isinstance(words, list):
-            raise self._failure(f"{name} should be a list: {words!r}")
+            raise self._failure(f"the answer to 'hello': {name!r} should be a list, and is {words!r}")
         for word in words:
             if word not in known:
-                raise self._failure(f"{name} has {word!r}, which is none of {', '.join(known)}")
+                choice = ", ".join(known)
+                raise self._failure(f"the answer to 'hello': {name!r} has {word!r}; choose from {choice}")
         return tuple(words)
 
-    def _failure(self, text: str) -> CouldNotRun:
+    def _failure(self, text: str, kind: type[CouldNotRun] = CouldNotRun) -> CouldNotRun:
         """End the program that does not keep to the protocol; the next run starts another."""
         self._failures += 1
         process = self._process
@@ -195,10 +231,10 @@ class Program:
             _kill(process)
         self._errors.seek(0)
         said = self._errors.read().strip().splitlines()
-        self.close()
+        self._end()
         if status:
             text += f" (status {status})"
-        return CouldNotRun(text + (f"; it wrote: {said[-1][:200]}" if said else ""))
+        return kind(text + (f"; it wrote: {said[-1][:200]}" if said else ""))
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
@@ -211,16 +247,18 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _read(stream: Any, lines: queue.SimpleQueue[str | None]) -> None:
-    for line in stream:
+    while line := stream.readline(LONGEST):
         lines.put(line)
+        if len(line) == LONGEST:  # it would fill the memory; a part of a line is no JSON, and the program is ended
+            break
     lines.put(None)
 
 
 class _Run:
     """One run of a program."""
 
-    def __init__(self, program: Program, x0: Array) -> None:
-        self._program, self._like = program, x0
+    def __init__(self, program: Program, x0: Array, new: dict[str, Any]) -> None:
+        self._program, self._like, self._new = program, x0, new
         self.accepts_none = "none" in program.has
         self.step_size: Array | None = None
         self.prev: Array | None = None
@@ -242,6 +280,10 @@ class _Run:
         self.step_size, self.prev = self._array(answer, "step_size"), self._array(answer, "prev")
         return x
 
+    def finish(self) -> None:
+        """Begin a run once more, which nobody looks at: does an answer come that is none to it?"""
+        self._program.begin(self._new)
+
     def _set(self, **setting: Any) -> None:
         question: dict[str, Any] = {"op": "set"}
         for name, value in setting.items():
@@ -262,14 +304,32 @@ class _Run:
         try:
             if not isinstance(values, list):
                 raise TypeError(values)
-            numbers = [float.fromhex(v) if exact else float(v) for v in values]
+            numbers = [_exactly(v) if exact else _roughly(v) for v in values]
         except (TypeError, ValueError, OverflowError):
-            raise CouldNotRun(f"{name} is no list of numbers: {str(values)[:80]}") from None
+            what = "hexadecimal floats, such as '0x1.8p-3'" if exact else "numbers"
+            shown = f"{name}_hex" if exact else name
+            raise CouldNotRun(f"{shown} should be a list of {what}, and is {str(values)[:80]}") from None
         with np.errstate(all="ignore"):
             flat = np.array(numbers).astype(self._like.real.dtype)
         if flat.size == self._like.size * (2 if np.iscomplexobj(self._like) else 1):
             return flat.view(self._like.dtype)
         raise CouldNotRun(f"{name} has {flat.size} numbers for {self._like.size} coordinates")
+
+
+def _exactly(text: Any) -> float:
+    # float.fromhex takes "0.1", too, for 1/16.
+    if not isinstance(text, str) or not _HEXADECIMAL.fullmatch(text):
+        raise ValueError(text)
+    return float.fromhex(text)
+
+
+def _roughly(value: Any) -> float:
+    # JavaScript has no way but a string to write -0.0.
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise ValueError(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError(value)
+    return float(value)
 
 
 def _numbers(name: str, values: Any) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from .shrink import script
 IDENTICAL, ROUNDING = "identical", "same rule, rounding differs"
 DIFFERENT, FAILED = "a different rule", "could not run"
 
+#: So many explanations are printed in full.
+SHOWN = 6
+
 #: The version of the layout of `Report.to_json`.
 JSON_VERSION = 1
 
@@ -58,6 +61,8 @@ class Report:
         How many cases needed something that the implementation does not have.
     refused : list of str
         Cases that ended with an error before the first step, and the error.
+    failed_need : str or None
+        What all cases with errors need, and few others do: a name for ``without=``.
     unsteady : list of str
         Cases that gave other results when they were run again.
     signs : bool
@@ -82,6 +87,7 @@ class Report:
     random: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    failed_need: str | None = None
     unsteady: list[str] = field(default_factory=list)
     signs: bool = False
     zeros: bool = False
@@ -128,19 +134,29 @@ class Report:
         agree = self.cases + self.random - len(self.divergences) - len(self.refused)
         lines.append(
             f"{agree} of {self.cases + self.random} cases agree "
-            f"({self.cases} of the catalogue, {self.random} at random); compared: {', '.join(self.compared)}"
-            f"{', prev by its sign' if self.signs else ''}."
+            f"({self.cases} of the catalogue, {self.random} at random); compared: {', '.join(self.compared)}."
+            f"{' Its prev holds signs only.' if self.signs else ''}"
         )
         if self.left_out:
-            lines.append("Left out: " + ", ".join(f"{n} ({what})" for what, n in self.left_out.items()) + ".")
+            left_out = ", ".join(f"{n} ({what!r})" for what, n in self.left_out.items())
+            lines.append(f"Left out, for what they need: {left_out}.")
         if self.refused:
             lines.append(f"Refused: {_plural(len(self.refused), 'case')}, the first of them {self.refused[0]}")
-            if self.verdict == FAILED:
-                lines.append("What an implementation does not have can be left out with without= and dtypes=.")
+        if self.failed_need is not None:
+            need = self.failed_need
+            lines.append(f"All errors are in cases that need {need!r}; without=[{need!r}] leaves these out.")
+        elif self.refused and self.verdict == FAILED:
+            lines.append("What an implementation does not have can be left out with without= and dtypes=.")
         if self.zeros:
             lines.append("Some zeros have the other sign; that counts as equal.")
         for name in self.unsteady[:3]:
             lines.append(f"Not reproducible: {name} gives other results when it is run again.")
+        if len(self.unsteady) > 3:
+            lines.append(f"Not reproducible: {len(self.unsteady) - 3} more.")
+        if self.unsteady and agree and len(self.unsteady) == sum(d.quantity != "error" for d in self.divergences):
+            lines.append(
+                "All that repeats is the rule. Memory may be read before it is written, or runs may share state."
+            )
         if self.first_divergence is not None:
             lines += ["", f"First difference: {self.first_divergence}"]
         if self.smallest is not None:
@@ -161,22 +177,30 @@ class Report:
         if not found:
             lines = ["Diagnosis: no known deviation, alone or combined, explains all of it."]
             for near in diagnosis.nearest:
-                names = " + ".join(a.name for a in near.changes) or f"{self.claim} itself"
+                names = " + ".join(a.name for a in near.changes) or f"{self.claim} as it is"
                 lines.append(f"  {near.matched} of {near.scripts} scripts: {names}")
                 lines.append(f"      first fails at {near.fails}")
             return lines
         what = "all of it" if diagnosis.complete else "x, but not what is shown as step_size or prev"
+        if self.refused or self.unsteady:
+            # What was not seen may be anything.
+            cases = _plural(diagnosis.cases, "case")
+            what = f"all that was seen in {cases}" if diagnosis.complete else f"x in {cases}, but not its state"
         if len(found) == 1:
             lines = [f"Diagnosis ({what}, to the bit):"]
         else:
             lines = [f"Diagnosis: {len(found)} explanations ({what}, to the bit) that no case tells apart:"]
-        for number, explanation in enumerate(found, 1):
+        for number, explanation in enumerate(found[:SHOWN], 1):
             if len(found) > 1:
                 lines.append(f"  explanation {number}")
             for a in explanation.changes:
                 known = f" Known in: {', '.join(a.known_in)}." if a.known_in else ""
                 lines.append(f"  * {a.name} ({a.stage}). {a.does}{known}")
                 lines.append(f"      To agree: {remedy(rule, a)}")
+        if len(found) > SHOWN:
+            rest = [" + ".join(explanation.names) for explanation in found[SHOWN:]]
+            more = ", ".join(rest[:SHOWN]) + (" ..." if len(rest) > SHOWN else "")
+            lines.append(f"  and {len(rest)} more: {more}")
         return lines
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,6 +210,7 @@ class Report:
             rule = RULES[self.claim]
             diagnosis = {
                 "complete": self.diagnosis.complete,
+                "cases": self.diagnosis.cases,
                 "tried": self.diagnosis.tried,
                 "explanations": [
                     [
@@ -219,6 +244,7 @@ class Report:
             "random": self.random,
             "left_out": self.left_out,
             "refused": self.refused,
+            "failed_need": self.failed_need,
             "unsteady": self.unsteady,
             "compared": list(self.compared),
             "prev_holds_signs": self.signs,

@@ -48,12 +48,17 @@ def shrink(
         for candidate in _smaller(case, found):
             trials += 1
             again = first_failure(factory, claim, candidate, without, signs=signs)
-            if again is not None and again.quantity == found.quantity:
+            if again is not None and _alike(again, found):
                 case, found, smaller = candidate, again, True
                 break
             if trials >= TRIALS:
                 break
     return found
+
+
+def _alike(again: Divergence, found: Divergence) -> bool:
+    """Whether it is the same failure; one error may have become another, as of a program that has ended."""
+    return again.quantity == found.quantity and (found.quantity != "error" or again.got == found.got)
 
 
 def _smaller(case: Case, found: Divergence) -> Iterator[Case]:
@@ -109,41 +114,56 @@ def script(found: Divergence, factory: str = "from my_module import factory") ->
         The line that makes the name ``factory`` known.
     """
     case = found.case
-    kind = f'"{case.dtype}"'
+    kind, view = f'"{case.dtype}"', ""
+    if case.dtype in COMPLEX:
+        kind, view = f'"{case.real.name}"', f".view({kind})"
     lines = [f"# {case.name}: {case.reason}", "import numpy as np"]
     if case.dtype == "bfloat16":
         lines.append("import ml_dtypes  # makes NumPy know bfloat16")
     lines.append(factory)
-    x0, g, view = _literal(case.x0), ", ".join(_literal(row) for row in case.g), ""
-    if case.dtype in COMPLEX:
-        view = f".view({kind})"
-        kind = f'"{case.real.name}"'
     lr = _literal(case.lr) if isinstance(case.lr, np.ndarray) else _float(case.lr)
     etas, sizes = (f"({_float(a)}, {_float(b)})" for a, b in (case.etas, case.step_sizes))
     bounds = "" if case.bounds is None else ", bounds=({}, {})".format(*map(_float, case.bounds))
     lines.append(f"setting = dict(lr={lr}, etas={etas}, step_sizes={sizes}, maximize={case.maximize}{bounds})")
-    lines.append(f"x = np.array({x0}, {kind}){view}")
-    lines.append("rule = factory(x, **setting)")
-    if case.objective is not None:
-        lines.append(f"# gradients: {case.objective}")
-    lines.append(f"losses = {list(case.loss)}".replace("nan", 'float("nan")'))
-    lines.append(f"for t, g in enumerate([{g}]):")
-    for t in sorted(case.edits):
-        lines.append(f"    if t == {t}: rule.set(**{case.edits[t]})")
-    if case.resumed:
-        lines.append(f"    if t in {sorted(case.resumed)}:")
-        lines.append("        state = rule.save(); rule = factory(x, **setting); rule.load(state)")
-    given = f"np.array(g, {kind}){view}"
-    if case.none:
-        given = f"None if t in {sorted(case.none)} else {given}"
-    lines.append(f"    x = rule.step({given}, loss=losses[t])")
-    lines.append("    print(t + 1, x)")
+    lines.append(f"x = np.array({_literal(case.x0)}, {kind}){view}")
+    lines.append("rule = factory(x.copy(), **setting)")
+    lines += _steps(case, kind, view)
+    # Of parameters it may suffice to print what is returned; of the rest what the caller can see.
+    shown = {"x": "x", "error": "x", "gradient": "g"}.get(found.quantity, f"rule.{found.quantity}")
+    lines.append(f"    print(t + 1, np.asarray({shown}).tolist())")
     if found.quantity == "error":
         lines.append(f"# step {found.step}: {found.got}")
     else:
         wanted, got = _float(float(found.expected)), _float(float(found.got))
         lines.append(f"# step {found.step}: {found.quantity} should be {wanted}, and is {got}")
     return "\n".join(lines) + "\n"
+
+
+def _steps(case: Case, kind: str, view: str) -> list[str]:
+    """The lines of the loop, up to what it prints."""
+    lines = [f"losses = {list(case.loss)}".replace("nan", 'float("nan")')]
+    if case.objective is None:
+        lines.append(f"gradients = np.array([{', '.join(_literal(row) for row in case.g)}], {kind}){view}")
+        g = "gradients[t].copy()"
+    else:
+        g = case.objective.source()
+    if case.reused:
+        lines.append("g = np.zeros_like(x)")
+    lines.append(f"for t in range({case.steps}):")
+    if case.reused:
+        lines.append(f"    g[:] = {g}")
+    elif case.none:
+        lines.append(f"    g = None if t in {sorted(case.none)} else {g}")
+    else:
+        lines.append(f"    g = {g}")
+    for t in sorted(case.edits):
+        lines.append(f"    if t == {t}: rule.set(**{case.edits[t]})")
+    if case.resumed:
+        lines.append(f"    if t in {sorted(case.resumed)}:")
+        lines.append("        state = rule.save(); rule = factory(x.copy(), **setting); rule.load(state)")
+    # A copy: what is returned may be what the next step works on.
+    lines.append("    x = np.array(rule.step(g, loss=losses[t]))")
+    return lines
 
 
 def _literal(values: np.ndarray) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .cases import Case
 from .collection import catalogue
+from .deviations import rule_named
 from .observe import Trajectory, expected, hexadecimal
 
 #: Once files of a version have been published, they never change: what would change them gets a new version.
@@ -33,10 +34,16 @@ def export(folder: str | Path, claim: str = "irprop-", dtypes: Sequence[str] | N
     -------
     list of Path
         The files.
+
+    Raises
+    ------
+    ValueError
+        If the rule or a dtype is unknown; then nothing is written.
     """
+    rule_named(claim)
+    cases = catalogue(dtypes)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    cases = catalogue(dtypes)
     files = []
     for dtype in dict.fromkeys(c.dtype for c in cases):
         some = [c for c in cases if c.dtype == dtype]
