@@ -73,7 +73,7 @@ def isolate(make: Maker) -> None:
     case("flip unseen, taken back", "a move is taken back by adding it, if the loss rose", (1, -1), -out,
          lr=1.5, step_sizes=(1.5, 1.5), loss=(2, 2))  # fmt: skip
 
-    # A number of the dtype stays what it is; float32 does not have the first.
+    # A number of the dtype stays what it is; the first of these, in float64, is none of float32.
     case("steps unseen, many digits", "x is kept in its dtype", (1,), out * (1 + 4 * make.smallest / make.tiny))
     case("a step of zero", "a subnormal number is none", (1,), 3 * make.smallest, lr=0.0, step_sizes=(0.0, 50.0))
     # x does not move because its gradient has no sign, or for a wall on either side.
