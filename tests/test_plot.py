@@ -83,6 +83,10 @@ def test_the_picture_is_the_one_that_was_looked_at(name, valley, wide, tmp_path)
     from matplotlib.figure import Figure
     from matplotlib.image import imread
 
+    if matplotlib.__version_info__ < (3, 11):
+        pytest.skip(
+            "these pictures are by matplotlib 3.11, whose letters are narrower, so that axes lie elsewhere"
+        )
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(4.2, 3.2), dpi=75, layout="constrained")
         ax = figure.subplots()

@@ -32,6 +32,9 @@ from .shrink import shrink
 #: A rule counts as the same, but for rounding, up to so many units in the last place for each step made.
 ULPS_PER_STEP = 4
 
+#: How many units in the last place a number of the dtype has.
+MANTISSAS = {"float64": 2.0**52, "float32": 2.0**23, "float16": 2.0**10, "bfloat16": 2.0**7}
+
 #: How many cases are run again to see whether they give the same results.
 AGAIN = 4
 
@@ -117,7 +120,7 @@ def check(
     """
     hidden, names = _checked(factory, claim, dtypes, without)
     for name, value in (("random", random), ("seed", seed)):
-        if not isinstance(value, (int, np.integer)) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             raise ValueError(f"{name}={value!r} should be 0 or a larger integer")
     lacks = hidden | _missing(factory, names)
     left_out: Counter[str] = Counter()
@@ -135,12 +138,11 @@ def check(
     report.cases, report.random, report.left_out = len(cases), len(drawn), dict(left_out)
     if not report.divergences:
         return report
-    clearest = next((d for d in report.divergences if d.quantity != "error"), report.divergences[0])
-    report.smallest = shrink(factory, claim, clearest, hidden, signs=runs.signs)
+    report.smallest = shrink(factory, claim, runs.clearest(), hidden, signs=runs.signs, turned=bool(runs.turned))
     # What does not repeat, and what ends in an error after steps that were right, are no deviation of the rule.
     if diagnosis and runs.failed():
         report.diagnosis = diagnose(RULES[claim], runs.explainable(), runs.failed(), signs=runs.signs)
-        if not report.diagnosis.explanations:
+        if not report.diagnosis.explanations and not report.diagnosis.state_only:
             report.behaviour = _behaviour(factory, claim, names, lacks)
     return report
 
@@ -160,7 +162,7 @@ def assert_conforms(factory: Factory, claim: str = "irprop-", *, ulps: float = 0
         As for `check`.
     """
     __tracebackhide__ = True  # pytest then shows the caller's line
-    if not ulps >= 0:
+    if not isinstance(ulps, (int, float, np.number)) or not ulps >= 0:
         raise ValueError(f"ulps={ulps!r} should be 0 or a larger number")
     report = check(factory, claim, **options)
     if not report.agrees_within(ulps):
@@ -280,7 +282,7 @@ class _Runs:
                 self.signs = _signs_only(wanted, got)
             if case.maximize and got.prev is not None:
                 if self.turned is None:
-                    self.turned = _not_turned(wanted, got)
+                    self.turned = _not_turned(wanted, got, self.signs)
                 if self.turned:
                     got.prev = -got.prev
             found = divergence(wanted, got, signs=self.signs)
@@ -317,8 +319,10 @@ class _Runs:
         failed = [t.case.needs for t in self.seen if t.error is not None]
         others = [t.case.needs for t in self.seen if t.error is None]
         common = frozenset.intersection(*failed) if failed else frozenset()
-        few = {need: sum(need in needs for needs in others) for need in sorted(common)}
-        return min((need for need in few if 2 * few[need] < len(others)), key=few.__getitem__, default=None)
+        right = {need: sum(need in needs for needs in others) for need in sorted(common)}
+        # A single error may be an accident, and so may be the need it seems to come of.
+        likely = [need for need in right if len(failed) > max(1, right[need])]
+        return min(likely, key=right.__getitem__, default=None)
 
     def _verdict(self, found: list[Divergence]) -> tuple[str, float]:
         if not found and not self.unsteady:
@@ -343,11 +347,12 @@ class _Runs:
                 if quantity == "gradient" or (quantity == "prev" and self.signs):
                     continue
                 away = ulps(wanted, got, quantity)
-                allowed = ULPS_PER_STEP * np.arange(1, len(away) + 1)[:, None]
+                most_ever = MANTISSAS[got.case.real.name] / 8  # an eighth of a number is no rounding
+                allowed = np.minimum(ULPS_PER_STEP * np.arange(1, len(away) + 1), most_ever)[:, None]
                 if (away > allowed).any():
                     return np.inf
                 most = max(most, float(away.max(initial=0)))
-            if found.quantity == "gradient":
+            if found.quantity == "gradient" or (found.quantity == "prev" and self.signs):
                 return np.inf
         return most
 
@@ -355,15 +360,26 @@ class _Runs:
         """Run some failing cases again; differences that come and go explain nothing."""
         failed = [i for i, d in enumerate(self.found) if d is not None and d.quantity != "error"]
         special = [i for i in failed if not np.isfinite(self.seen[i].case.g.astype(np.float64)).all()]
-        for i in dict.fromkeys((*failed[:AGAIN], *special[:AGAIN])):
-            again = observe(self.factory, self.seen[i].case, self.hidden)
-            if self.turned and again.case.maximize and again.prev is not None:
-                again.prev = -again.prev
-            if again.steps < self.seen[i].steps or divergence(again, self.seen[i]) is not None:
-                self.unsteady.add(i)
+        some = list(dict.fromkeys((*failed[:AGAIN], *special[:AGAIN])))
+        self.unsteady = {i for i in some if self._comes_out_otherwise(i)}
+        if self.unsteady:
+            self.unsteady |= {i for i in failed if i not in some and self._comes_out_otherwise(i)}
         if self.unsteady & set(special):
             # What comes of a NaN is not defined; it may have come out the same twice by chance.
             self.unsteady |= set(special)
+
+    def _comes_out_otherwise(self, i: int) -> bool:
+        again = observe(self.factory, self.seen[i].case, self.hidden)
+        if self.turned and again.case.maximize and again.prev is not None:
+            again.prev = -again.prev
+        return again.steps < self.seen[i].steps or divergence(again, self.seen[i]) is not None
+
+    def clearest(self) -> Divergence:
+        """One that repeats, if there is one, and rather not an error."""
+        found = [
+            (i in self.unsteady, d.quantity == "error", i, d) for i, d in enumerate(self.found) if d is not None
+        ]
+        return min(found, key=lambda row: row[:3])[3]
 
     def explainable(self) -> list[Trajectory]:
         """What was seen, without what does not repeat."""
@@ -386,12 +402,13 @@ def _signs_only(wanted: Trajectory, got: Trajectory) -> bool:
     return wanted.prev is not None and signs(got.prev) and not signs(wanted.prev)
 
 
-def _not_turned(wanted: Trajectory, got: Trajectory) -> bool:
-    """Whether an implementation that knows maximize stores the gradient as given."""
+def _not_turned(wanted: Trajectory, got: Trajectory, signs: bool) -> bool:
+    """Whether an implementation that knows maximize stores the gradient, or its sign, as given."""
     if not got.steps or wanted.prev is None or got.prev is None:
         return False
     right_way = np.array_equal(np.sign(got.x[0] - got.case.x0), np.sign(wanted.x[0] - got.case.x0))
-    return right_way and bool(np.array_equal(got.prev[0], -wanted.prev[0]) and got.prev[0].any())
+    memory = np.sign(wanted.prev[0]) if signs else wanted.prev[0]
+    return right_way and bool(np.array_equal(got.prev[0], -memory) and memory.any())
 
 
 #: In the behaviour sheet: stands for a gradient whose square is 0 in the dtype.

@@ -72,6 +72,8 @@ def dtype_names(dtypes: str | Iterable[Any] | None) -> tuple[str, ...]:
         if name not in known:
             raise ValueError(f"unknown dtype {given!r}; choose from {', '.join(known)}")
         names.append(name)
+    if not names:
+        raise ValueError(f"no dtype is left; choose from {', '.join(known)}")
     return tuple(names)
 
 
@@ -86,10 +88,10 @@ class Quadratic:
         gradient: Array = self.c * (x - self.a)
         return gradient
 
-    def source(self) -> str:
-        """The gradient as an expression of NumPy."""
+    def source(self, x: str) -> str:
+        """The gradient at `x`, as an expression of NumPy."""
         kind = f'"{self.c.dtype.name}"'
-        return f"np.array({_list(self.c)}, {kind}) * (x - np.array({_list(self.a)}, {kind}))"
+        return f"np.array({_list(self.c)}, {kind}) * ({x} - np.array({_list(self.a)}, {kind}))"
 
 
 class Rosenbrock:
@@ -104,10 +106,10 @@ class Rosenbrock:
         along = -two * (one - a) - two * two * hundred * (a * inner)
         return np.stack([along, two * hundred * inner], axis=-1)
 
-    def source(self) -> str:
-        """The gradient as an expression of NumPy; constants that are exact do not change the dtype of x."""
-        inner = "(x[1] - x[0] * x[0])"
-        return f"np.array([-2 * (1 - x[0]) - 2 * 2 * 100 * (x[0] * {inner}), 2 * 100 * {inner}], x.dtype)"
+    def source(self, x: str) -> str:
+        """The gradient at `x`, as an expression of NumPy; whole numbers do not change the dtype of x."""
+        inner = f"({x}[1] - {x}[0] * {x}[0])"
+        return f"np.array([-2 * (1 - {x}[0]) - 2 * 2 * 100 * ({x}[0] * {inner}), 2 * 100 * {inner}], {x}.dtype)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +267,7 @@ def batch(cases: Sequence[Case]) -> Batch:
 def needed(setting: Mapping[str, Any]) -> list[str]:
     """What a setting needs of an implementation."""
     needs = [name for name in ("maximize", "etas", "step_sizes", "bounds") if setting.get(name)]
+    needs += {name for edit in setting.get("edits", {}).values() for name in edit if name != "lr"}
     low, high = setting.get("step_sizes", (1e-6, 50.0))
     lr = setting.get("lr", 0.1)
     if not isinstance(lr, np.ndarray) and not 0 < low <= lr <= high < np.inf:

@@ -103,7 +103,8 @@ def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
             factory = program = stack.enter_context(Program(arguments.cmd, arguments.timeout))
             options["dtypes"] = program.dtypes if arguments.dtypes is None else arguments.dtypes
             options["without"] = (*arguments.without, *program.lacks)
-            line = f"from rprop_ref.crosscheck import Program; factory = Program({arguments.cmd!r})"
+            wait = "" if arguments.timeout == 10 else f", timeout={arguments.timeout:g}"
+            line = f"from rprop_ref.crosscheck import Program; factory = Program({arguments.cmd!r}{wait})"
         elif arguments.profile is not None:
             factory = profile(arguments.profile)
             line = f'from rprop_ref.crosscheck import profile; factory = profile("{arguments.profile}")'

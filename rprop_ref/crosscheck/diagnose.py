@@ -67,6 +67,8 @@ class Diagnosis:
         The best there is, if there is no explanation.
     tried : int
         How many combinations were tried.
+    state_only : bool
+        Whether the claimed rule itself explains all but what is shown as step size or memory.
     cases : int
         How many cases there were to explain, those on which the claimed rule is right included.
     """
@@ -75,6 +77,7 @@ class Diagnosis:
     complete: bool = True
     nearest: list[Near] = field(default_factory=list)
     tried: int = 0
+    state_only: bool = False
     cases: int = 0
 
 
@@ -313,6 +316,8 @@ def diagnose(
     if any(t.step_size is not None or t.prev is not None for t in trajectories):
         # What it shows as its state may be something else altogether.
         bare = Search(rule, trajectories, failed, signs=signs, quantities=("x", "gradient"))
+        if bare.surviving([()]):
+            return Diagnosis(complete=False, tried=search.tried, state_only=True, cases=cases)
         found = _smallest(bare, rule, largest=2) or _greedy(bare, rule, _beam(bare, rule))
         search.tried += bare.tried
         if found:

@@ -139,19 +139,19 @@ def profile(name: str) -> Profile:
     ValueError
         If there is no such profile.
     """
-    if name not in PROFILES:
+    if not isinstance(name, str) or name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; choose from {', '.join(PROFILES)}")
     return PROFILES[name]
 
 
-def mutant(claim: str, names: Sequence[str]) -> Factory:
+def mutant(claim: str, names: str | Sequence[str]) -> Factory:
     """A rule with deviations built in, as a factory: what the referee's own tests are made of.
 
     Parameters
     ----------
     claim : str
         A key of `RULES`.
-    names : sequence of str
+    names : str or sequence of str
         Names of alternatives, at most one for each slot.
 
     Raises
@@ -159,6 +159,7 @@ def mutant(claim: str, names: Sequence[str]) -> Factory:
     ValueError
         If a name is unknown, or two are for the same slot.
     """
+    names = [names] if isinstance(names, str) else names
     for name in names:
         if name not in CATALOGUE:
             raise ValueError(f"unknown deviation {name!r}; choose from {', '.join(CATALOGUE)}")

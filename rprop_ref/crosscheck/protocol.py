@@ -67,14 +67,23 @@ class Program:
     #: `observe` calls `finish` on a run that has ended.
     checks_runs = True
 
+    @property
+    def answers_are_known(self) -> bool:
+        """Whether its answers say to which question they belong."""
+        return self._echoes
+
     def __init__(self, command: str | Sequence[str], timeout: float = 10.0) -> None:
-        self.command = shlex.split(command) if isinstance(command, str) else list(command)
+        try:
+            self.command = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]
+        except (TypeError, ValueError) as error:
+            raise CouldNotRun(f"the command {command!r} cannot be read: {error}") from None
         if not self.command:
             raise CouldNotRun("the command is empty")
-        if not isinstance(timeout, (int, float)) or not 0 < timeout <= 86400:
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= 86400:
             raise ValueError(f"timeout={timeout!r} should be a number of seconds, more than 0 and at most 86400")
         self.timeout = timeout
         self._closed = False
+        self._echoes = False
         self._asked = 0
         self._failures = 0
         self._process: subprocess.Popen[str] | None = None
@@ -111,10 +120,19 @@ class Program:
         return _Run(self, x0, new)
 
     def begin(self, new: dict[str, Any]) -> None:
-        """Begin a run; what answers with parameters has answered a step twice."""
-        answer = self.ask(new)
-        if "x" in answer or "x_hex" in answer:
-            raise self._failure("the answer to 'new' has x, so one before it was given twice", Slipped)
+        """Begin a run."""
+        self.ask_for_nothing(new)
+
+    def ask_for_nothing(self, question: dict[str, Any]) -> None:
+        """Send a line whose answer is {}; what belongs to another question shows that one was answered twice."""
+        answer = self.ask(question)
+        for name in ("x", "x_hex", "state"):
+            if name in answer and "id" not in answer:
+                raise self.slipped(f"the answer to {question['op']!r} has {name!r}, as that to another question")
+
+    def slipped(self, text: str) -> CouldNotRun:
+        """Questions and answers have come apart."""
+        return self._failure(text, Slipped)
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Send a line, and return the answer."""
@@ -131,7 +149,7 @@ class Program:
                 raise self._failure("the program has ended")
             raise self._failure(f"nobody asked for the line {left.strip()[:80]!r}", Slipped)
         try:
-            process.stdin.write(json.dumps(question, allow_nan=False) + "\n")
+            process.stdin.write(json.dumps(question) + "\n")
             process.stdin.flush()
         except OSError:
             raise self._failure("the program has ended, or has closed its input") from None
@@ -147,6 +165,7 @@ class Program:
             raise self._failure(f"the answer to {question['op']!r} is no JSON: {line.strip()[:80]!r}") from None
         if not isinstance(answer, dict):
             raise self._failure(f"the answer to {question['op']!r} is no JSON object: {line.strip()[:80]!r}")
+        self._echoes = self._echoes or "id" in answer
         if answer.get("id", self._asked) != self._asked:
             text = f"the answer to {question['op']!r}, which has the id {self._asked}, has the id {answer['id']!r}"
             raise self._failure(text, Slipped)
@@ -177,6 +196,7 @@ class Program:
                 self._reader.join(timeout=1)
             if not self._reader.is_alive():
                 process.stdout.close()
+            _kill(process)  # what it has started may go on without its output
         if self._errors is not None:
             self._errors.close()
             self._errors = None
@@ -276,7 +296,7 @@ class _Run:
         answer = self._program.ask(question)
         x = self._array(answer, "x")
         if x is None:
-            raise CouldNotRun("the answer to 'step' has neither x nor x_hex")
+            raise self._program.slipped("the answer to 'step' has neither x nor x_hex")
         self.step_size, self.prev = self._array(answer, "step_size"), self._array(answer, "prev")
         return x
 
@@ -288,13 +308,16 @@ class _Run:
         question: dict[str, Any] = {"op": "set"}
         for name, value in setting.items():
             question |= _numbers(name, np.array(value, float))
-        self._program.ask(question)
+        self._program.ask_for_nothing(question)
 
     def _save(self) -> Any:
-        return self._program.ask({"op": "save"}).get("state")
+        answer = self._program.ask({"op": "save"})
+        if "state" not in answer:
+            raise self._program.slipped("the answer to 'save' has no state")
+        return answer["state"]
 
     def _load(self, state: Any) -> None:
-        self._program.ask({"op": "load", "state": state})
+        self._program.ask_for_nothing({"op": "load", "state": state})
 
     def _array(self, answer: dict[str, Any], name: str) -> Array | None:
         exact = f"{name}_hex" in answer

@@ -168,12 +168,17 @@ class Report:
             for row in self.behaviour:
                 got = row.error or _numbers(row.got)
                 mark = "  " if not row.error and _same(row.got, row.expected) else "! "
-                lines.append(f"  {mark}{row.what:<26}{row.script:<28}{got}   ({_numbers(row.expected)})")
+                lines.append(f"  {mark}{row.what:<26}{row.script:<28} {got}   ({_numbers(row.expected)})")
         return lines
 
     def _diagnosis_lines(self, diagnosis: Diagnosis) -> list[str]:
         rule = RULES[self.claim]
         found = diagnosis.explanations
+        if diagnosis.state_only:
+            return [
+                f"Diagnosis: x is that of {self.claim} everywhere, to the bit; what is shown as its state is not.",
+                'If it means something else, leave it out: without=["prev"] or without=["step_size"].',
+            ]
         if not found:
             lines = ["Diagnosis: no known deviation, alone or combined, explains all of it."]
             for near in diagnosis.nearest:
@@ -210,6 +215,7 @@ class Report:
             rule = RULES[self.claim]
             diagnosis = {
                 "complete": self.diagnosis.complete,
+                "state_only": self.diagnosis.state_only,
                 "cases": self.diagnosis.cases,
                 "tried": self.diagnosis.tried,
                 "explanations": [

@@ -16,14 +16,25 @@ TRIALS = 200
 
 
 def first_failure(
-    factory: Factory, claim: str, case: Case, without: frozenset[str], *, signs: bool = False
+    factory: Factory, claim: str, case: Case, without: frozenset[str], *, signs: bool = False, turned: bool = False
 ) -> Divergence | None:
     """Run one case, and say where it differs first."""
-    return divergence(expected(claim, [case])[0], observe(factory, case, without), signs=signs)
+    got = observe(factory, case, without)
+    turned = turned and case.maximize and got.prev is not None
+    if turned and got.prev is not None:
+        got.prev = -got.prev
+    found = divergence(expected(claim, [case])[0], got, signs=signs)
+    return None if found is None else replace(found, turned=turned)
 
 
 def shrink(
-    factory: Factory, claim: str, found: Divergence, without: frozenset[str] = frozenset(), *, signs: bool = False
+    factory: Factory,
+    claim: str,
+    found: Divergence,
+    without: frozenset[str] = frozenset(),
+    *,
+    signs: bool = False,
+    turned: bool = False,
 ) -> Divergence:
     """The same failure on a smaller case: one coordinate, few steps, plain numbers.
 
@@ -35,6 +46,8 @@ def shrink(
     without : frozenset of str
     signs : bool
         As for `observe.divergence`.
+    turned : bool
+        Whether the memory that is shown is that of before maximize has negated it.
 
     Returns
     -------
@@ -42,12 +55,13 @@ def shrink(
         Of a case from which nothing can be left out; or `found` itself, if it shows only in company.
     """
     case, trials = found.case, 0
+    found = replace(found, turned=turned and case.maximize)
     smaller = True
     while smaller and trials < TRIALS:
         smaller = False
         for candidate in _smaller(case, found):
             trials += 1
-            again = first_failure(factory, claim, candidate, without, signs=signs)
+            again = first_failure(factory, claim, candidate, without, signs=signs, turned=turned)
             if again is not None and _alike(again, found):
                 case, found, smaller = candidate, again, True
                 break
@@ -121,7 +135,7 @@ def script(found: Divergence, factory: str = "from my_module import factory") ->
     if case.dtype == "bfloat16":
         lines.append("import ml_dtypes  # makes NumPy know bfloat16")
     lines.append(factory)
-    lr = _literal(case.lr) if isinstance(case.lr, np.ndarray) else _float(case.lr)
+    lr = f"np.array({_literal(case.lr)})" if isinstance(case.lr, np.ndarray) else _float(case.lr)
     etas, sizes = (f"({_float(a)}, {_float(b)})" for a, b in (case.etas, case.step_sizes))
     bounds = "" if case.bounds is None else ", bounds=({}, {})".format(*map(_float, case.bounds))
     lines.append(f"setting = dict(lr={lr}, etas={etas}, step_sizes={sizes}, maximize={case.maximize}{bounds})")
@@ -130,7 +144,8 @@ def script(found: Divergence, factory: str = "from my_module import factory") ->
     lines += _steps(case, kind, view)
     # Of parameters it may suffice to print what is returned; of the rest what the caller can see.
     shown = {"x": "x", "error": "x", "gradient": "g"}.get(found.quantity, f"rule.{found.quantity}")
-    lines.append(f"    print(t + 1, np.asarray({shown}).tolist())")
+    minus = "-" if found.quantity == "prev" and found.turned else ""
+    lines.append(f'    print(t + 1, ({minus}np.asarray({shown}, "{case.dtype}")).tolist())')
     if found.quantity == "error":
         lines.append(f"# step {found.step}: {found.got}")
     else:
@@ -145,24 +160,22 @@ def _steps(case: Case, kind: str, view: str) -> list[str]:
     if case.objective is None:
         lines.append(f"gradients = np.array([{', '.join(_literal(row) for row in case.g)}], {kind}){view}")
         g = "gradients[t].copy()"
+    elif view:
+        g = f"({case.objective.source(f'x.view({kind})')}){view}"
     else:
-        g = case.objective.source()
+        g = case.objective.source("x")
     if case.reused:
         lines.append("g = np.zeros_like(x)")
     lines.append(f"for t in range({case.steps}):")
-    if case.reused:
-        lines.append(f"    g[:] = {g}")
-    elif case.none:
-        lines.append(f"    g = None if t in {sorted(case.none)} else {g}")
-    else:
-        lines.append(f"    g = {g}")
-    for t in sorted(case.edits):
-        lines.append(f"    if t == {t}: rule.set(**{case.edits[t]})")
     if case.resumed:
         lines.append(f"    if t in {sorted(case.resumed)}:")
         lines.append("        state = rule.save(); rule = factory(x.copy(), **setting); rule.load(state)")
-    # A copy: what is returned may be what the next step works on.
-    lines.append("    x = np.array(rule.step(g, loss=losses[t]))")
+    for t in sorted(case.edits):
+        lines.append(f"    if t == {t}: rule.set(**{case.edits[t]})")
+    lines.append(f"    g[:] = {g}" if case.reused else f"    g = {g}")
+    given = f"None if t in {sorted(case.none)} else g" if case.none else "g"
+    # A copy, as what is returned may be what the next step works on, and in the dtype in which it is compared.
+    lines.append(f'    x = np.array(rule.step({given}, loss=losses[t]), "{case.dtype}")')
     return lines
 
 
