@@ -427,6 +427,18 @@ def test_a_rule_that_is_not_in_the_catalogue_is_never_given_a_name(unknown):
     assert {row.what for row in report.behaviour} >= {"first step", "flip", "zero", "NaN", "maximize"}
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
+def test_the_behaviour_sheet_in_every_dtype(dtype):
+    (change,) = (row[1] for row in unknown_rules() if row[0] == "grows by 1.1")
+    rule = changed(RULES["irprop-"], (change,))
+    report = check(lambda x0, **setting: Runner(rule, x0, **setting), dtypes=dtype, random=0)
+    rows = {row.what: row for row in report.behaviour}
+    assert all(row.error is None for row in rows.values())
+    assert rows["first step"].got == rows["first step"].expected
+    assert rows["agreement"].got != rows["agreement"].expected
+    assert float(rows["product underflows"].script.split()[2]) > 0
+
+
 def test_what_is_shown_as_state_may_be_something_else():
     class Odd(Runner):
         prev = property(lambda self: 7 * self.x)

@@ -15,13 +15,16 @@ from .._iteration import undoes
 from ..bits import same_elements
 from .cases import COMPLEX, Case, batch, dtype_named
 from .deviations import RULES
-from .stages import Array, Machine, Rule
+from .stages import Array, Machine, Rule, limits
 
 Factory = Callable[..., Any]
 
 #: What is compared, in this order.
 QUANTITIES = ("x", "step_size", "prev", "gradient")
 
+
+#: How many bits of a number are stored.
+MANTISSA_BITS = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
 
 #: Frames below this are ours.
 _PACKAGE = str(Path(__file__).parent.parent)
@@ -376,8 +379,6 @@ def ulps(wanted: Trajectory, got: Trajectory, quantity: str) -> Array:
 
 
 def _unit(size: Array, kind: np.dtype[Any]) -> Array:
-    bits, lowest = {"float64": (52, -1074), "float32": (23, -149), "float16": (10, -24), "bfloat16": (7, -133)}[
-        kind.name
-    ]
+    bits, lowest = MANTISSA_BITS[kind.name], int(np.log2(limits(kind)[0]))
     exponent = np.frexp(size)[1] - 1
     return np.ldexp(1.0, np.maximum(np.where(size == 0, lowest, exponent - bits), lowest))
