@@ -248,6 +248,8 @@ ALONE = {
 def test_all_of_the_catalogue_stands_for_some_cause():
     named = [name for _, names in CAUSES.values() for name in names]
     assert len(named) == len(set(named))
+    alone = sum(not others for *_, others in ALONE.values())
+    assert f"fails ({alone} causes)" in (ROOT / "docs" / "crosscheck.md").read_text()
     assert set(CATALOGUE) - set(named) == {a.name for a in RULES["irprop-"].values()} - {
         "flip found by the factor"
     }
