@@ -525,11 +525,12 @@ def test_a_right_rule_whose_state_is_shown_otherwise_is_given_no_name(name):
     setattr(Odd, name, property(lambda self: 2 * getattr(super(Odd, self), name) + 1))
     report = check(lambda x0, **setting: Odd(RULES["irprop-"], x0, **setting), dtypes=["float64"], random=5)
     assert report.verdict == "a different rule"
-    assert report.diagnosis.state_only
+    assert report.diagnosis.state_only == (name,)
+    assert f"without=['{name}']" in str(report)
     assert report.diagnosis.explanations == []
     assert report.behaviour == []
     assert "x is that of irprop- everywhere, to the bit" in str(report)
-    assert json.loads(report.to_json())["diagnosis"]["state_only"]
+    assert json.loads(report.to_json())["diagnosis"]["state_only"] == [name]
 
 
 def test_a_jump_is_no_rounding():
@@ -544,6 +545,43 @@ def test_a_jump_is_no_rounding():
     report = check(lambda x0, **setting: Jumps(RULES["irprop-"], x0, **setting), dtypes=["bfloat16"], random=0)
     assert report.divergences
     assert report.verdict == "a different rule"
+
+
+def test_noise_that_shows_late_is_noticed_before_nothing_explains_it():
+    rng = np.random.default_rng(5)
+
+    class Late(Runner):
+        def step(self, grad, loss=None):
+            x = super().step(grad, loss)
+            return x + (rng.random() if x.size == 6 else 0)
+
+    rule = changed(RULES["irprop-"], (CATALOGUE["moves on at a flip"],))
+    report = check(lambda x0, **setting: Late(rule, x0, **setting), dtypes=["float64"], random=20)
+    assert report.unsteady
+    assert [e.names for e in report.diagnosis.explanations] == [("moves on at a flip",)]
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_a_memory_is_recognised_by_the_first_case_that_can_be_run(signs):
+    class One(Branches):
+        """For one coordinate only; shows its memory from before maximize, or signs."""
+
+        def __init__(self, x0, **setting):
+            if x0.size > 1:
+                raise ValueError("one coordinate only")
+            super().__init__(x0, **setting)
+            self.inner = np.zeros_like(x0)
+
+        def step(self, grad, loss=None):
+            self.prev = self.inner
+            x = super().step(grad, loss)
+            self.inner = self.prev
+            self.prev = np.sign(self.inner) if signs else self.way * self.inner
+            return x
+
+    report = check(One, dtypes="float64", without=["nan", "etas"], random=0)
+    assert report.verdict == "could not run"
+    assert report.divergences == []
 
 
 def test_what_little_was_seen_is_said():
@@ -572,7 +610,7 @@ def test_what_all_that_was_refused_needs_is_said():
                 raise ValueError("not a number")
             return super().step(grad, loss)
 
-    report = check(NoNaN, dtypes=["float64"], without=["etas"], random=0)
+    report = check(NoNaN, dtypes=["float64"], without=["etas"])
     assert report.verdict == "could not run"
     assert report.failed_need == "nan"
     assert "All errors are in cases that need 'nan'; without=['nan'] leaves these out." in str(report)

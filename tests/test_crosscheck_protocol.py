@@ -105,6 +105,23 @@ def test_what_goes_wrong_is_reported_and_harms_nothing(spoil, text, tmp_path):
     assert text in str(report) or (text == "twice" and "nobody asked for the line" in str(report))
 
 
+def test_a_program_that_is_not_started_again_keeps_its_name(tmp_path):
+    text = CLIENT.replace("SPOIL", "pass").replace("TWICE", "None").replace("HAS", "[]")
+    text = text.replace("g = 0.0 if p < 0 else g\n", "g, m = (0.0, g) if p < 0 else (g, g)\n").replace(
+        "((g > 0) - (g < 0)) * s", "((m > 0) - (m < 0)) * s")  # fmt: skip
+    text = text.replace(
+        'numbers(q["grad_hex"])):', 'numbers(q["grad_hex"])):\n            if abs(g) > 1e200: raise SystemExit(3)'
+    )
+    file = tmp_path / "client.py"
+    file.write_text(text)
+    with Program([sys.executable, str(file)]) as program:
+        report = check(program, dtypes=["float64"], without=["nan"], random=20)
+        assert program._failures == 5
+    assert report.unsteady == []
+    assert ("moves on at a flip",) in [e.names for e in report.diagnosis.explanations]
+    assert "all that was seen in" in str(report)
+
+
 @pytest.mark.parametrize("op", ["new", "set", "save", "load", "step"])
 def test_a_program_that_answers_twice_is_not_taken_for_another_rule(op, tmp_path):
     with Program(client(tmp_path, twice=op, has=["set", "save"])) as program:

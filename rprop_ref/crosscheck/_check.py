@@ -123,7 +123,14 @@ def check(
     # What does not repeat, and what ends in an error after steps that were right, are no deviation of the rule.
     if diagnosis and runs.failed():
         report.diagnosis = diagnose(RULES[claim], runs.explainable(), runs.failed(), signs=runs.signs)
-        if not report.diagnosis.explanations and not report.diagnosis.state_only:
+        if report.diagnosis.found_nothing and runs.run_the_rest_again():
+            report.unsteady, report.diagnosis = runs.unsteady_cases(), None
+            report.smallest = shrink(
+                factory, claim, runs.clearest(), hidden, signs=runs.signs, turned=bool(runs.turned)
+            )
+            if runs.failed():
+                report.diagnosis = diagnose(RULES[claim], runs.explainable(), runs.failed(), signs=runs.signs)
+        if report.diagnosis is not None and report.diagnosis.found_nothing:
             report.behaviour = behaviour_sheet(factory, claim, names, lacks)
     return report
 

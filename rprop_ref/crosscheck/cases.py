@@ -328,4 +328,9 @@ def _random_case(rng: np.random.Generator, dtypes: Sequence[str], i: int, allowe
         g, x0 = (signs * chosen).astype(kind), rng.normal(size=n).astype(kind)
     loss = tuple(float(v) for v in rng.choice([1.0, 2.0, 2.0, 3.0], steps))
     names = tuple(f"coordinate {k}" for k in range(n))
-    return Case(f"random {i}", "found by the random search", dtype, g, x0, loss=loss, scripts=names, **setting)
+    uses = {"nan": np.isnan(chosen).any(), "inf": np.isinf(chosen).any(), "none": "none" in setting,
+            "save": "resumed" in setting, "same array": "reused" in setting, "scripts": True}  # fmt: skip
+    needs = frozenset((*needed(setting), *(name for name, there in uses.items() if there)))
+    return Case(
+        f"random {i}", "found by the random search", dtype, g, x0, loss=loss, scripts=names, needs=needs, **setting
+    )

@@ -67,8 +67,8 @@ class Diagnosis:
         The best there is, if there is no explanation.
     tried : int
         How many combinations were tried.
-    state_only : bool
-        Whether the claimed rule itself explains all but what is shown as step size or memory.
+    state_only : tuple of str
+        Of "step_size" and "prev", what the claimed rule does not explain, if it explains all the rest.
     cases : int
         How many cases there were to explain, those on which the claimed rule is right included.
     """
@@ -77,8 +77,13 @@ class Diagnosis:
     complete: bool = True
     nearest: list[Near] = field(default_factory=list)
     tried: int = 0
-    state_only: bool = False
+    state_only: tuple[str, ...] = ()
     cases: int = 0
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether there is neither an explanation nor a state that is merely shown otherwise."""
+        return not self.explanations and not self.state_only
 
 
 @dataclass
@@ -317,12 +322,20 @@ def diagnose(
         # What it shows as its state may be something else altogether.
         bare = Search(rule, trajectories, failed, signs=signs, quantities=("x", "gradient"))
         if bare.surviving([()]):
-            return Diagnosis(complete=False, tried=search.tried, state_only=True, cases=cases)
+            differ = tuple(q for q in ("step_size", "prev") if not _explains(rule, trajectories, failed, signs, q))
+            return Diagnosis(complete=False, tried=search.tried, state_only=differ, cases=cases)
         found = _smallest(bare, rule, largest=2) or _greedy(bare, rule, _beam(bare, rule))
         search.tried += bare.tried
         if found:
             return Diagnosis([Explanation(c) for c in found], complete=False, tried=search.tried, cases=cases)
     return Diagnosis(nearest=_nearest(search, rule, beam), tried=search.tried, cases=cases)
+
+
+def _explains(
+    rule: Rule, trajectories: Sequence[Trajectory], failed: set[int], signs: bool, quantity: str
+) -> bool:
+    """Whether the rule does what is shown of one quantity."""
+    return bool(Search(rule, trajectories, failed, signs=signs, quantities=(quantity,)).surviving([()]))
 
 
 def _combinations(rule: Rule, size: int) -> tuple[Changes, ...]:

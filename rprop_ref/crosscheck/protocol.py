@@ -74,7 +74,7 @@ class Program:
 
     def __init__(self, command: str | Sequence[str], timeout: float = 10.0) -> None:
         try:
-            self.command = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]
+            self.command = shlex.split(command) if isinstance(command, str) else [os.fspath(p) for p in command]
         except (TypeError, ValueError) as error:
             raise CouldNotRun(f"the command {command!r} cannot be read: {error}") from None
         if not self.command:
@@ -132,7 +132,7 @@ class Program:
 
     def slipped(self, text: str) -> CouldNotRun:
         """Questions and answers have come apart."""
-        return self._failure(text, Slipped)
+        return self._failure(f"{text} (answers that repeat the id of the question cannot be mixed up)", Slipped)
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Send a line, and return the answer."""
@@ -165,7 +165,7 @@ class Program:
             raise self._failure(f"the answer to {question['op']!r} is no JSON: {line.strip()[:80]!r}") from None
         if not isinstance(answer, dict):
             raise self._failure(f"the answer to {question['op']!r} is no JSON object: {line.strip()[:80]!r}")
-        self._echoes = self._echoes or "id" in answer
+        self._echoes = "id" in answer
         if answer.get("id", self._asked) != self._asked:
             text = f"the answer to {question['op']!r}, which has the id {self._asked}, has the id {answer['id']!r}"
             raise self._failure(text, Slipped)
@@ -208,9 +208,9 @@ class Program:
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
                 encoding="utf-8", errors="replace", start_new_session=True,
             )  # fmt: skip
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._end()
-            raise CouldNotRun(f"cannot run {self.command[0]}: {error.strerror}") from None
+            raise CouldNotRun(f"cannot run {self.command[0]}: {getattr(error, 'strerror', error)}") from None
         self._lines = queue.SimpleQueue()
         self._reader = threading.Thread(target=_read, args=(process.stdout, self._lines), daemon=True)
         self._reader.start()
@@ -260,7 +260,7 @@ class Program:
 def _kill(process: subprocess.Popen[str]) -> None:
     """End a program and all that it has started, which would keep its output open."""
     if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()

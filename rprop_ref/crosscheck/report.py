@@ -175,9 +175,12 @@ class Report:
         rule = RULES[self.claim]
         found = diagnosis.explanations
         if diagnosis.state_only:
+            whole = not (self.refused or self.unsteady or any(d.quantity == "error" for d in self.divergences))
+            where = "everywhere" if whole else f"in all that was seen in {_plural(diagnosis.cases, 'case')}"
             return [
-                f"Diagnosis: x is that of {self.claim} everywhere, to the bit; what is shown as its state is not.",
-                'If it means something else, leave it out: without=["prev"] or without=["step_size"].',
+                f"Diagnosis: x is that of {self.claim} {where}, to the bit; "
+                f"what is shown as {' and '.join(diagnosis.state_only)} is not.",
+                f"If it means something else, leave it out: without={list(diagnosis.state_only)}.",
             ]
         if not found:
             lines = ["Diagnosis: no known deviation, alone or combined, explains all of it."]
@@ -215,7 +218,7 @@ class Report:
             rule = RULES[self.claim]
             diagnosis = {
                 "complete": self.diagnosis.complete,
-                "state_only": self.diagnosis.state_only,
+                "state_only": list(self.diagnosis.state_only),
                 "cases": self.diagnosis.cases,
                 "tried": self.diagnosis.tried,
                 "explanations": [

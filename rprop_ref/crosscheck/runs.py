@@ -42,7 +42,8 @@ class Runs:
         self.wanted: list[Trajectory] = []
         self.seen: list[Trajectory] = []
         self.found: list[Divergence | None] = []
-        self.signs = False
+        # Whether its memory holds signs only; None as long as no case has told.
+        self._signs: bool | None = None
         # Whether the memory that is shown is that of before maximize has negated it.
         self.turned: bool | None = None
         self.unsteady: set[int] = set()
@@ -52,8 +53,8 @@ class Runs:
         """Run cases."""
         for case, wanted in zip(cases, expected(self.claim, cases), strict=True):
             got = observe(self.factory, case, self.hidden)
-            if not self.seen:
-                self.signs = _signs_only(wanted, got)
+            if self._signs is None:
+                self._signs = _signs_only(wanted, got)
             if case.maximize and got.prev is not None:
                 if self.turned is None:
                     self.turned = _not_turned(wanted, got, self.signs)
@@ -69,6 +70,11 @@ class Runs:
                 self.on_divergence(found)
                 self.on_divergence = None
 
+    @property
+    def signs(self) -> bool:
+        """Whether its memory holds signs only."""
+        return bool(self._signs)
+
     def report(self) -> Report:
         """The report, without an explanation."""
         self._run_again()
@@ -82,7 +88,7 @@ class Runs:
             divergences=found,
             refused=self.refused,
             failed_need=self._needed_where_it_failed(),
-            unsteady=[str(self.seen[i].case) for i in sorted(self.unsteady)],
+            unsteady=self.unsteady_cases(),
             signs=self.signs,
             zeros=any(zeros_differ(a, b) for a, b in zip(self.wanted, self.seen, strict=True)),
             compared=tuple(compared) or ("x",),
@@ -90,8 +96,9 @@ class Runs:
 
     def _needed_where_it_failed(self) -> str | None:
         """What every case that ended in an error needs, and few others do."""
-        failed = [t.case.needs for t in self.seen if t.error is not None]
-        others = [t.case.needs for t in self.seen if t.error is None]
+        several = len({t.case.dtype for t in self.seen}) > 1
+        failed = [_asked_for(t.case, several) for t in self.seen if t.error is not None]
+        others = [_asked_for(t.case, several) for t in self.seen if t.error is None]
         common = frozenset.intersection(*failed) if failed else frozenset()
         right = {need: sum(need in needs for needs in others) for need in sorted(common)}
         # A single error may be an accident, and so may be the need it seems to come of.
@@ -133,7 +140,7 @@ class Runs:
 
     def _run_again(self) -> None:
         """Run some failing cases again; differences that come and go explain nothing."""
-        failed = [i for i, d in enumerate(self.found) if d is not None and d.quantity != "error"]
+        failed = self._numeric()
         special = [i for i in failed if not np.isfinite(self.seen[i].case.g.astype(np.float64)).all()]
         some = list(dict.fromkeys((*failed[:AGAIN], *special[:AGAIN])))
         self.unsteady = {i for i in some if self._comes_out_otherwise(i)}
@@ -147,7 +154,22 @@ class Runs:
         again = observe(self.factory, self.seen[i].case, self.hidden)
         if self.turned and again.case.maximize and again.prev is not None:
             again.prev = -again.prev
-        return again.steps < self.seen[i].steps or divergence(again, self.seen[i]) is not None
+        # An error, as of a program that is not started again, says nothing of the steps it did not make.
+        found = divergence(self.seen[i], again) if again.steps else None
+        return found is not None and found.quantity != "error"
+
+    def run_the_rest_again(self) -> bool:
+        """Run all failing cases again, as nothing explains them; whether more of them do not repeat."""
+        before = set(self.unsteady)
+        self.unsteady |= {i for i in self._numeric() if i not in before and self._comes_out_otherwise(i)}
+        return self.unsteady != before
+
+    def unsteady_cases(self) -> list[str]:
+        """Those that gave other results when they were run again."""
+        return [str(self.seen[i].case) for i in sorted(self.unsteady)]
+
+    def _numeric(self) -> list[int]:
+        return [i for i, d in enumerate(self.found) if d is not None and d.quantity != "error"]
 
     def clearest(self) -> Divergence:
         """One that repeats, if there is one, and rather not an error."""
@@ -166,21 +188,30 @@ class Runs:
         return {i for i, d in enumerate(steady) if d is not None and d.quantity != "error"}
 
 
-def _signs_only(wanted: Trajectory, got: Trajectory) -> bool:
-    """Whether the memory that is shown is one of signs, though the gradients have other magnitudes."""
-    if got.prev is None or not got.prev.size:
-        return False
+def _asked_for(case: Case, dtypes: bool) -> frozenset[str]:
+    """What a case needs: NaNs and infinities where gradients have them; its dtype, if there are several."""
+    g = case.g.astype(np.float64)
+    asked = set(case.needs - {"nan", "inf"})
+    asked |= {name for name, there in (("nan", np.isnan(g)), ("inf", np.isinf(g))) if there.any()}
+    return frozenset(asked | ({case.dtype} if dtypes else set()))
+
+
+def _signs_only(wanted: Trajectory, got: Trajectory) -> bool | None:
+    """Whether the memory that is shown is one of signs; None if the gradients, too, are 1, 0 and -1."""
 
     def signs(a: np.ndarray) -> bool:
-        return bool(np.isin(a.astype(np.float64), (-1, 0, 1)).all())
+        a = a.astype(np.float64)
+        return bool((np.isin(a, (-1, 0, 1)) | np.isnan(a)).all())
 
-    return wanted.prev is not None and signs(got.prev) and not signs(wanted.prev)
+    if got.prev is None or wanted.prev is None or not got.steps or signs(wanted.prev[: got.steps]):
+        return None
+    return signs(got.prev)
 
 
-def _not_turned(wanted: Trajectory, got: Trajectory, signs: bool) -> bool:
-    """Whether an implementation that knows maximize stores the gradient, or its sign, as given."""
-    if not got.steps or wanted.prev is None or got.prev is None:
-        return False
+def _not_turned(wanted: Trajectory, got: Trajectory, signs: bool) -> bool | None:
+    """Whether the memory, or its sign, is that of before maximize has negated it; None if it is all zero."""
+    if not got.steps or wanted.prev is None or got.prev is None or not wanted.prev[0].any():
+        return None
     right_way = np.array_equal(np.sign(got.x[0] - got.case.x0), np.sign(wanted.x[0] - got.case.x0))
     memory = np.sign(wanted.prev[0]) if signs else wanted.prev[0]
-    return right_way and bool(np.array_equal(got.prev[0], -memory) and memory.any())
+    return right_way and bool(np.array_equal(got.prev[0], -memory))
