@@ -17,8 +17,8 @@ from numba.cuda.models import models, register_model
 
 from cuda_kernels._cuda import cuda
 
-# numba-cuda has copies of its own of what Numba has for all targets.
-if cuda.implementation == "NVIDIA":
+# numba-cuda has copies of its own of what Numba has for all targets. Numba 0.60 does not say which of them it is.
+if getattr(cuda, "implementation", "") == "NVIDIA":
     from numba.cuda import types
     from numba.cuda.typing.templates import ConcreteTemplate, signature
 else:

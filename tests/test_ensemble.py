@@ -393,3 +393,14 @@ def test_constraints_are_refused_and_not_ignored():
     with pytest.raises(ValueError, match="does not support constraints"):
         minimize_many(lambda x: x @ x, np.ones((2, 2)), constraints=[{"type": "eq"}])
     assert minimize_many(lambda x: x @ x, np.ones((2, 2)), constraints=()).success.all()
+
+
+def test_a_process_that_has_imported_numba_cuda_runs_other_objectives_as_before():
+    code = """
+import numba.cuda
+import numpy as np
+from rprop_ref import minimize_many
+print(minimize_many(lambda x: x @ x, np.ones((2, 2)), jac=lambda x: 2 * x).success.all())
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
