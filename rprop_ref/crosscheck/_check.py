@@ -12,7 +12,7 @@ from .behaviour import behaviour_sheet
 from .cases import COMPLEX, FEATURES, REALS, dtype_named, dtype_names, random_cases
 from .collection import catalogue
 from .deviations import RULES, differences, rule_named
-from .diagnose import Search, diagnose
+from .diagnose import Diagnosis, Search, diagnose
 from .observe import CouldNotRun, Divergence, Factory, observe
 from .profiles import PROFILES
 from .report import Report
@@ -119,20 +119,21 @@ def check(
     report.cases, report.random, report.left_out = len(cases), len(drawn), dict(left_out)
     if not report.divergences:
         return report
-    report.smallest = shrink(factory, claim, runs.clearest(), hidden, signs=runs.signs, turned=bool(runs.turned))
-    # What does not repeat, and what ends in an error after steps that were right, are no deviation of the rule.
-    if diagnosis and runs.failed():
-        report.diagnosis = diagnose(RULES[claim], runs.explainable(), runs.failed(), signs=runs.signs)
-        if report.diagnosis.found_nothing and runs.run_the_rest_again():
-            report.unsteady, report.diagnosis = runs.unsteady_cases(), None
-            report.smallest = shrink(
-                factory, claim, runs.clearest(), hidden, signs=runs.signs, turned=bool(runs.turned)
-            )
-            if runs.failed():
-                report.diagnosis = diagnose(RULES[claim], runs.explainable(), runs.failed(), signs=runs.signs)
+    if diagnosis:
+        report.diagnosis = _explained(claim, runs)
+        if report.diagnosis is not None and report.diagnosis.found_nothing and runs.run_the_rest_again():
+            report.unsteady = runs.unsteady_cases()
+            report.diagnosis = _explained(claim, runs)
         if report.diagnosis is not None and report.diagnosis.found_nothing:
             report.behaviour = behaviour_sheet(factory, claim, names, lacks)
+    report.smallest = shrink(factory, claim, runs.clearest(), hidden, signs=runs.signs, turned=bool(runs.turned))
     return report
+
+
+def _explained(claim: str, runs: Runs) -> Diagnosis | None:
+    """The diagnosis; None if all that fails does not repeat, or ends in an error after steps that were right."""
+    failed = runs.failed()
+    return diagnose(RULES[claim], runs.explainable(), failed, signs=runs.signs) if failed else None
 
 
 def assert_conforms(factory: Factory, claim: str = "irprop-", *, ulps: float = 0, **options: Any) -> None:

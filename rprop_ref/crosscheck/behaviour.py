@@ -13,28 +13,27 @@ from .maker import Maker
 from .observe import Factory, expected, observe
 from .report import Behaviour
 
-#: Stands for a gradient whose square is 0 in the dtype.
-_TINY = 1e-200
 
-#: (what, gradients, setting): the rows of the behaviour sheet.
-_SHEET: tuple[tuple[str, tuple[float, ...], dict[str, Any]], ...] = (
-    ("first step", (1,), {}),
-    ("agreement", (1, 1, 1), {}),
-    ("flip", (1, 1, -1), {}),
-    ("after a flip", (1, 1, -1, -1, -1), {}),
-    ("back after a flip", (1, 1, -1, 1, 1), {}),
-    ("mirrored", (-1, -1, 1), {}),
-    ("zero", (1, 0, 1, 1), {}),
-    ("magnitude", (4, 0.5), {}),
-    ("largest step", (1, 1, 1), {"step_sizes": (1e-6, 0.11)}),
-    ("smallest step", (1, -1, -1, 1, 1), {"step_sizes": (0.08, 50.0)}),
-    ("lr above the largest step", (1, 1), {"lr": 1000.0}),
-    ("lr of zero", (1, 1), {"lr": 0.0}),
-    ("NaN", (1, np.nan, 1, 1), {}),
-    ("infinite", (np.inf, 1, 1), {}),
-    ("product underflows", (_TINY, _TINY, -_TINY), {}),
-    ("maximize", (1, 1, -1), {"maximize": True}),
-)
+def _rows(small: float) -> tuple[tuple[str, tuple[float, ...], dict[str, Any]], ...]:
+    """(what, gradients, setting); `small` is a gradient whose square is 0 in the dtype."""
+    return (
+        ("first step", (1,), {}),
+        ("agreement", (1, 1, 1), {}),
+        ("flip", (1, 1, -1), {}),
+        ("after a flip", (1, 1, -1, -1, -1), {}),
+        ("back after a flip", (1, 1, -1, 1, 1), {}),
+        ("mirrored", (-1, -1, 1), {}),
+        ("zero", (1, 0, 1, 1), {}),
+        ("magnitude", (4, 0.5), {}),
+        ("largest step", (1, 1, 1), {"step_sizes": (1e-6, 0.11)}),
+        ("smallest step", (1, -1, -1, 1, 1), {"step_sizes": (0.08, 50.0)}),
+        ("lr above the largest step", (1, 1), {"lr": 1000.0}),
+        ("lr of zero", (1, 1), {"lr": 0.0}),
+        ("NaN", (1, np.nan, 1, 1), {}),
+        ("infinite", (np.inf, 1, 1), {}),
+        ("product underflows", (small, small, -small), {}),
+        ("maximize", (1, 1, -1), {"maximize": True}),
+    )
 
 
 def behaviour_sheet(factory: Factory, claim: str, names: Sequence[str], lacks: frozenset[str]) -> list[Behaviour]:
@@ -52,12 +51,10 @@ def behaviour_sheet(factory: Factory, claim: str, names: Sequence[str], lacks: f
     """
     name = "float64" if "float64" in names else names[0]
     make = Maker(COMPLEX.get(name, name))
-    small = make.smallest**0.5 / 8
-    for what, g, setting in _SHEET:
+    for what, g, setting in _rows(make.small):
         needs = [name for name, value in (("nan", np.nan), ("inf", np.inf)) if any(v is value for v in g)]
-        script = what, tuple(float(np.sign(v)) * small if abs(v) == _TINY else v for v in g), 0.0
         # A complex number is two coordinates.
-        make.add(what, "", [script] * (2 if name in COMPLEX else 1), needs=needs, **setting)
+        make.add(what, "", [(what, g, 0.0)] * (2 if name in COMPLEX else 1), needs=needs, **setting)
     rows = []
     for case in (replace(case, dtype=name) for case in make.cases if not case.needs & lacks):
         wanted, got = expected(claim, [case])[0], observe(factory, case, frozenset())

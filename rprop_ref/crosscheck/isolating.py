@@ -27,7 +27,7 @@ def isolate(make: Maker) -> None:
     make : Maker
     """
     out = 4 * make.tiny / make.smallest  # 4 / epsilon
-    small, inf = make.smallest**0.5 / 8, math.inf
+    small, inf = make.small, math.inf
 
     def case(name: str, reason: str, g: Sequence[float], x0: float, **setting: Any) -> None:
         make.add(name, reason, [(name, g, x0)], **{"lr": 0.8, **setting})

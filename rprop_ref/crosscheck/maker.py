@@ -42,6 +42,8 @@ class Maker:
     ----------
     smallest, tiny, largest : float
         The smallest subnormal, the smallest normal and the largest number.
+    small : float
+        A gradient whose square is 0.
     below_one : float or None
         A number below 1 that is 1 in this dtype, if it has one that is a Python float.
     cases : list of Case
@@ -52,6 +54,7 @@ class Maker:
         self.dtype, self.kind = dtype, dtype_named(dtype)
         self.cases: list[Case] = []
         self.smallest, self.tiny, self.largest = limits(self.kind)
+        self.small = self.smallest**0.5 / 8
         self.below_one = {"float16": 0.9999, "bfloat16": 0.999, "float32": 1 - 1e-8}.get(dtype)
 
     def add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ class Trajectory:
     prev: Array | None
     gradient: Array
     error: str | None = None
+    turned: bool = field(default=False, init=False)  # whether `prev` has been negated, see `turn`
+
+    def turn(self) -> None:
+        """Negate a memory that is shown as it was before maximize has negated it."""
+        if self.case.maximize and self.prev is not None:
+            self.prev, self.turned = -self.prev, True
 
     @property
     def refused(self) -> bool:
@@ -350,9 +356,8 @@ def divergence(wanted: Trajectory, got: Trajectory, *, signs: bool = False) -> D
     if found:
         step, _, coordinate, quantity, target, values = min(found, key=lambda f: f[:3])
         far = ulps(wanted, got, quantity)[step, coordinate]
-        return Divergence(
-            case, step + 1, coordinate, quantity, target[step, coordinate], values[step, coordinate], float(far)
-        )
+        wanted_value, got_value = target[step, coordinate], values[step, coordinate]
+        return Divergence(case, step + 1, coordinate, quantity, wanted_value, got_value, float(far), got.turned)
     if got.error is not None and got.error != wanted.error:
         return Divergence(case, steps + 1, 0, "error", None, got.error, np.inf)
     return None

@@ -116,12 +116,8 @@ class Program:
             **_numbers("step_sizes", np.array(step_sizes, float)),
             "maximize": bool(maximize),
         }
-        self.begin(new)
-        return _Run(self, x0, new)
-
-    def begin(self, new: dict[str, Any]) -> None:
-        """Begin a run."""
         self.ask_for_nothing(new)
+        return _Run(self, x0, new)
 
     def ask_for_nothing(self, question: dict[str, Any]) -> None:
         """Send a line whose answer is {}; what belongs to another question shows that one was answered twice."""
@@ -302,7 +298,7 @@ class _Run:
 
     def finish(self) -> None:
         """Begin a run once more, which nobody looks at: does an answer come that is none to it?"""
-        self._program.begin(self._new)
+        self._program.ask_for_nothing(self._new)
 
     def _set(self, **setting: Any) -> None:
         question: dict[str, Any] = {"op": "set"}

@@ -59,7 +59,7 @@ class Runs:
                 if self.turned is None:
                     self.turned = _not_turned(wanted, got, self.signs)
                 if self.turned:
-                    got.prev = -got.prev
+                    got.turn()
             found = divergence(wanted, got, signs=self.signs)
             self.wanted.append(wanted)
             self.seen.append(got)
@@ -152,8 +152,8 @@ class Runs:
 
     def _comes_out_otherwise(self, i: int) -> bool:
         again = observe(self.factory, self.seen[i].case, self.hidden)
-        if self.turned and again.case.maximize and again.prev is not None:
-            again.prev = -again.prev
+        if self.turned:
+            again.turn()
         # An error, as of a program that is not started again, says nothing of the steps it did not make.
         found = divergence(self.seen[i], again) if again.steps else None
         return found is not None and found.quantity != "error"

@@ -20,11 +20,9 @@ def first_failure(
 ) -> Divergence | None:
     """Run one case, and say where it differs first."""
     got = observe(factory, case, without)
-    turned = turned and case.maximize and got.prev is not None
-    if turned and got.prev is not None:
-        got.prev = -got.prev
-    found = divergence(expected(claim, [case])[0], got, signs=signs)
-    return None if found is None else replace(found, turned=turned)
+    if turned:
+        got.turn()
+    return divergence(expected(claim, [case])[0], got, signs=signs)
 
 
 def shrink(
@@ -55,7 +53,6 @@ def shrink(
         Of a case from which nothing can be left out; or `found` itself, if it shows only in company.
     """
     case, trials = found.case, 0
-    found = replace(found, turned=turned and case.maximize)
     smaller = True
     while smaller and trials < TRIALS:
         smaller = False
