@@ -63,11 +63,11 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## look at the e
 # run, so that the tests of what they compute are left out.
 test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels and read their code; needs no GPU
 	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_device
-	PYTHONPATH=tests $(BIN)/python -m pytest -p cuda_driver tests/cuda_device -k "not oracle and not test_ensemble"
+	PYTHONPATH=tests $(BIN)/python -m pytest -p cuda_driver tests/cuda_device -k "not oracle and not test_many_runs"
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## PROGRAMS=10000 random ones beside torch; KILLS=100 runs killed and resumed
-	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/test_programs.py
-	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/test_runs.py
+	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/step/test_programs.py
+	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/minimizer/test_runs.py
 
 lint: $(VENV)/installed-lint  ## ruff and mypy
 	$(BIN)/ruff check .

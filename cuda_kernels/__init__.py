@@ -5,19 +5,19 @@ The modules, from the bottom up:
 ``_cuda``
     The only place that imports ``numba.cuda``; what is missing where it cannot work; streams and memory.
 ``_numbers``
-    Numbers behind an address, for the compiler (``_compiled``) and for Numba's simulator (``_twin``).
+    Numbers behind an address, for the compiler (``_compiled``) and for Numba's simulator (``_simulator``).
 ``arrays``
     Arrays on the GPU, whoever made them, as an address with a shape and a dtype.
 ``flat``
     One rule on one flat array.
-``many``
+``many_arrays``
     Many arrays in one launch, by a table of their addresses.
-``iterate``, ``ensemble``
+``iterate``, ``many_runs``
     One whole iteration of `rprop_ref.minimize`, and many runs of it, each in a thread.
 ``layout``, ``loss``
     Arrays that are not contiguous; a loss that stays on the GPU.
 
-They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._iteration`, and nothing else of the
+They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._core.iteration`, and nothing else of the
 library. Importing this package, or ``arrays``, imports NumPy at most. Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels
 run in Numba's simulator, on the memory of the host.
 """

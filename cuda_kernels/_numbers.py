@@ -14,7 +14,7 @@ import numpy as np
 
 from cuda_kernels._cuda import SIMULATED
 
-_of_its_kind: Any = importlib.import_module(f"cuda_kernels.{'_twin' if SIMULATED else '_compiled'}")
+_of_its_kind: Any = importlib.import_module(f"cuda_kernels.{'_simulator' if SIMULATED else '_compiled'}")
 device, kind, load, plain, store = (
     getattr(_of_its_kind, name) for name in ("device", "kind", "load", "plain", "store")
 )

@@ -1,4 +1,4 @@
-"""One whole iteration of `rprop_ref.minimize` on the GPU, compiled from the text in `rprop_ref._iteration`.
+"""One whole iteration of `rprop_ref.minimize` on the GPU, compiled from the text in `rprop_ref._core.iteration`.
 
 The functions of that text are compiled as they stand. Only those at its top, which work on whole arrays, and those
 that multiply and add, which the compiler would fuse, have other texts here; they return the same bits.
@@ -13,14 +13,15 @@ from typing import Any
 
 from cuda_kernels import _numbers
 from cuda_kernels._numbers import device, plain, select
-from rprop_ref import _iteration, rules
+from rprop_ref import rules
+from rprop_ref._core import iteration
 
 #: Functions of the text, those that others call first.
 _TEXTS = ("keep_best", "verdict", "conclude", "go_back", "advance")
 
 
 def build(variant: str, dtype: str) -> Callable[..., int]:
-    """`rprop_ref._iteration.advance` for one rule and float32 or float64, for kernels to call.
+    """`rprop_ref._core.iteration.advance` for one rule and float32 or float64, for kernels to call.
 
     Its argument `variant` is looked at by nobody.
     """
@@ -137,7 +138,7 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
 
     names: dict[str, Any] = {
         # The numbers; of its functions only those that are named here, so that none is taken from the host.
-        **{name: value for name, value in vars(_iteration).items() if isinstance(value, int)},
+        **{name: value for name, value in vars(iteration).items() if isinstance(value, int)},
         "np": math,  # of NumPy only isfinite is left, which numba.cuda has under this name
         "look": look,
         "promise": promise,
@@ -153,7 +154,7 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
         "point_inward": point_inward,
     }
     for name in _TEXTS:
-        text = getattr(_iteration, name)
+        text = getattr(iteration, name)
         names[name] = device(types.FunctionType(text.__code__, names, name))
     advance: Callable[..., int] = names["advance"]
     return advance

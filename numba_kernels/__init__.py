@@ -4,15 +4,13 @@ The modules, from the bottom up:
 
 ``flat``
     One rule on one flat array, sequential or on several threads.
-``many``
-    Many small arrays in one call of the above: gather, step, scatter. (This one needs no Numba.)
 ``iterate``
     One whole iteration of `rprop_ref.minimize`, compiled.
 ``objective``
     Objectives in machine code, all behind one C function.
 ``loop``
     The loop of `rprop_ref.minimize` around these two.
-``ensemble``
+``many_runs``
     Many such loops side by side, one in each lane of a block.
 
 ``_cache``
@@ -20,6 +18,6 @@ The modules, from the bottom up:
 ``_processes``
     Whether threads may be used.
 
-They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._iteration`, and nothing else of
-the library. Importing this package imports NumPy at most; Numba comes with all but ``many``.
+They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._core.iteration`, and nothing else of
+the library. Importing this package imports NumPy at most; Numba comes with its modules.
 """

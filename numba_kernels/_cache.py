@@ -16,9 +16,10 @@ from typing import Any
 
 import numba
 
-from rprop_ref import _iteration, rules
+from rprop_ref import _core, rules
 
-_SOURCES = (Path(rules.__file__), Path(_iteration.__file__), *sorted(Path(__file__).parent.glob("*.py")))
+_FOLDERS = Path(_core.__file__).parent, Path(__file__).parent
+_SOURCES = (Path(rules.__file__), *(source for folder in _FOLDERS for source in sorted(folder.glob("*.py"))))
 
 #: SHA-256 of the sources, as 64 hexadecimal digits.
 DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()

@@ -1,4 +1,4 @@
-"""One whole iteration of `rprop_ref.minimize`, compiled from the text in `rprop_ref._iteration`."""
+"""One whole iteration of `rprop_ref.minimize`, compiled from the text in `rprop_ref._core.iteration`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numba.extending import overload, register_jitable
 from numba_kernels import flat
 from numba_kernels._cache import DIGEST, kernel
 from numba_kernels.objective import pointer
-from rprop_ref import _iteration
+from rprop_ref._core import iteration
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +28,7 @@ _INLINE: Any = {"forceinline": True}
 
 # The text uses array expressions in a few places. Compiled, these are loops: they need no temporary arrays, and
 # take seconds less to compile.
-@overload(_iteration.look, jit_options=_INLINE)
+@overload(iteration.look, jit_options=_INLINE)
 def _look(x, g, size, xtol, floor):
     def look(x, g, size, xtol, floor):
         zero = g.dtype.type(0)
@@ -44,7 +44,7 @@ def _look(x, g, size, xtol, floor):
     return look
 
 
-@overload(_iteration.promise)
+@overload(iteration.promise)
 def _promise(g, size):
     def promise(g, size):
         most = g.dtype.type(0)
@@ -56,7 +56,7 @@ def _promise(g, size):
     return promise
 
 
-@overload(_iteration.note, jit_options=_INLINE)
+@overload(iteration.note, jit_options=_INLINE)
 def _note(x, g, known_x, known_g):
     def note(x, g, known_x, known_g):
         for i in range(x.size):
@@ -66,7 +66,7 @@ def _note(x, g, known_x, known_g):
     return note
 
 
-@overload(_iteration.equal)
+@overload(iteration.equal)
 def _equal(a, b):
     def equal(a, b):
         for i in range(a.size):
@@ -77,7 +77,7 @@ def _equal(a, b):
     return equal
 
 
-@overload(_iteration.near)
+@overload(iteration.near)
 def _near(x, y, xtol, floor):
     def near(x, y, xtol, floor):
         for i in range(x.size):
@@ -89,7 +89,7 @@ def _near(x, y, xtol, floor):
     return near
 
 
-@overload(_iteration.move, jit_options=_INLINE)
+@overload(iteration.move, jit_options=_INLINE)
 def _move(variant, x, g, prev, size, constants, worse, last_x):
     def move(variant, x, g, prev, size, constants, worse, last_x):
         c, direction = flat._unpack(constants)
@@ -124,7 +124,7 @@ def _move(variant, x, g, prev, size, constants, worse, last_x):
     return move
 
 
-@overload(_iteration.undoes)
+@overload(iteration.undoes)
 def _undoes(variant, worse):
     def undoes(variant, worse):
         return variant == 0 or (variant == 2 and worse)
@@ -132,13 +132,13 @@ def _undoes(variant, worse):
     return undoes
 
 
-@overload(_iteration.move_within)
+@overload(iteration.move_within)
 def _move_within(variant, x, g, prev, size, constants, worse, last_x, lower, upper, before, undo):
     def move_within(variant, x, g, prev, size, constants, worse, last_x, lower, upper, before, undo):
         for i in range(x.size):
             if not (undo and g[i] * prev[i] < 0):
                 before[i] = np.nan
-        _iteration.move(variant, x, g, prev, size, constants, worse, last_x)
+        iteration.move(variant, x, g, prev, size, constants, worse, last_x)
         moved = False
         for i in range(x.size):
             if before[i] == before[i]:
@@ -154,7 +154,7 @@ def _move_within(variant, x, g, prev, size, constants, worse, last_x, lower, upp
     return move_within
 
 
-@overload(_iteration.point_inward)
+@overload(iteration.point_inward)
 def _point_inward(g, x, lower, upper, inward):
     def point_inward(g, x, lower, upper, inward):
         for i in range(x.size):
@@ -164,7 +164,7 @@ def _point_inward(g, x, lower, upper, inward):
     return point_inward
 
 
-@overload(_iteration.copy)
+@overload(iteration.copy)
 def _copy(source, target):
     def copy(source, target):
         for i in range(source.size):
@@ -173,7 +173,7 @@ def _copy(source, target):
     return copy
 
 
-@overload(_iteration.halve)
+@overload(iteration.halve)
 def _halve(x, last_x, size, half, size_min):
     def halve(x, last_x, size, half, size_min):
         for i in range(x.size):
@@ -185,11 +185,11 @@ def _halve(x, last_x, size, half, size_min):
     return halve
 
 
-register_jitable(_iteration.go_back)
-for _helper in (_iteration.upper_end, _iteration.keep_best, _iteration.verdict, _iteration.conclude):
+register_jitable(iteration.go_back)
+for _helper in (iteration.upper_end, iteration.keep_best, iteration.verdict, iteration.conclude):
     register_jitable(**_INLINE)(_helper)
 
-_advance = numba.njit(_iteration.advance, error_model="numpy", **_INLINE)
+_advance = numba.njit(iteration.advance, error_model="numpy", **_INLINE)
 
 
 def _compile():
@@ -201,9 +201,9 @@ def _compile():
         stamp  # noqa: B018
         words = carray(pointer(record, np.int64), (5,))
         vectors = carray(pointer(words[0], g.dtype), (words[1], g.size))
-        scalars = carray(pointer(words[2], np.float64), (_iteration.ENTRIES,))
+        scalars = carray(pointer(words[2], np.float64), (iteration.ENTRIES,))
         constants = carray(pointer(words[3], g.dtype), (7,))
-        scalars[_iteration.NFEV] = nfev
+        scalars[iteration.NFEV] = nfev
         return _advance(vectors, scalars, constants, words[4], f, g)
 
     return advance
@@ -214,7 +214,7 @@ advance = _compile()
 
 
 def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Callable[[float, Array, int], int]:
-    """`rprop_ref._iteration.advance` for one record, compiled: for loops in Python.
+    """`rprop_ref._core.iteration.advance` for one record, compiled: for loops in Python.
 
     To hand over three arrays in every iteration would take longer than the iteration, so they are found by their
     addresses.
@@ -222,7 +222,7 @@ def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Call
     Parameters
     ----------
     vectors, scalars, constants : ndarray, contiguous
-        The record, see `rprop_ref._iteration`; changed in place by each call of what is returned.
+        The record, see `rprop_ref._core.iteration`; changed in place by each call of what is returned.
     variant : str
 
     Returns

@@ -5,9 +5,9 @@ from __future__ import annotations
 from numba_kernels._cache import DIGEST, kernel
 from numba_kernels.iterate import _advance
 from numba_kernels.objective import borrow, call
-from rprop_ref import _iteration as it
+from rprop_ref._core import iteration as it
 
-#: What `run` returns if the objective raised an exception; otherwise it returns what `_iteration.advance` does.
+#: What `run` returns if the objective raised an exception; otherwise it returns what `iteration.advance` does.
 RAISED = -3
 
 
@@ -60,7 +60,7 @@ def _compile():
 #: sign : int
 #:     -1 if the objective is to be maximized: then it is the negative of its value that the record has; else 1.
 #: vectors, scalars : ndarray
-#:     The record, see `rprop_ref._iteration`. Changed in place.
+#:     The record, see `rprop_ref._core.iteration`. Changed in place.
 #: constants, variant
 #:     As for `numba_kernels.iterate.advance`.
 #: stop : ndarray of int64

@@ -14,11 +14,11 @@ from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
     from . import autograd, crosscheck, interop, lr_scheduler
-    from ._ensemble import minimize_many
-    from ._minimize import minimize
-    from ._rprop import Rprop, rprop
-    from ._starts import distinct_minima, starts
-    from ._step_table import step_table
+    from ._minimizer.minimize import minimize
+    from ._multistart.minimize_many import minimize_many
+    from ._multistart.starts import distinct_minima, starts
+    from ._step.rprop import Rprop, rprop
+    from ._teaching.step_table import step_table
     from .autograd import Parameter, Tensor, enable_grad, no_grad
     from .checkpoint import load_checkpoint, save_checkpoint
     from .hooks import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -55,25 +55,25 @@ __all__ = [
 _MODULES = {
     "Optimizer": "optimizer",
     "Parameter": "autograd",
-    "Rprop": "_rprop",
+    "Rprop": "_step.rprop",
     "Tensor": "autograd",
     "Trace": "trace",
     "autograd": "autograd",
     "crosscheck": "crosscheck",
-    "distinct_minima": "_starts",
+    "distinct_minima": "_multistart.starts",
     "enable_grad": "autograd",
     "interop": "interop",
     "load_checkpoint": "checkpoint",
     "lr_scheduler": "lr_scheduler",
-    "minimize": "_minimize",
-    "minimize_many": "_ensemble",
+    "minimize": "_minimizer.minimize",
+    "minimize_many": "_multistart.minimize_many",
     "no_grad": "autograd",
     "register_optimizer_step_post_hook": "hooks",
     "register_optimizer_step_pre_hook": "hooks",
-    "rprop": "_rprop",
+    "rprop": "_step.rprop",
     "save_checkpoint": "checkpoint",
-    "starts": "_starts",
-    "step_table": "_step_table",
+    "starts": "_multistart.starts",
+    "step_table": "_teaching.step_table",
 }
 
 

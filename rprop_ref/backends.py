@@ -124,10 +124,10 @@ def stepper(name: str) -> Run:
 
 
 def _timed_numpy_step(*args: Any) -> None:
-    from . import _numpy_step
+    from ._core import numpy_step
 
     start = time.perf_counter()
-    _numpy_step.run(*args)
+    numpy_step.run(*args)
     spend(time.perf_counter() - start)
 
 

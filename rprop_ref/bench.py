@@ -30,10 +30,11 @@ import numpy as np
 
 from cuda_kernels import arrays, flat
 
-from . import _dtypes, backends, rules
-from ._ensemble import minimize_many
-from ._rprop import Rprop
-from ._starts import starts
+from . import backends, rules
+from ._core import dtypes
+from ._multistart.minimize_many import minimize_many
+from ._multistart.starts import starts
+from ._step.rprop import Rprop
 from .autograd import Parameter
 from .bits import same_bits
 
@@ -243,7 +244,7 @@ class Bench:
         dtype = np.dtype(np.float32)
         (x,), (g,) = (arrays.filled([(n,)], dtype, value, 0) for value in (1.0, 1.0))
         (prev,), (size,), (other,) = (arrays.filled([(n,)], dtype, value, 0) for value in (1.0, 0.01, 0.0))
-        constants = tuple(map(np.float32, _dtypes.constants(dtype, (0.5, 1.2), (1e-6, 50), False)))
+        constants = tuple(map(np.float32, dtypes.constants(dtype, (0.5, 1.2), (1e-6, 50), False)))
         source, target = self._cuda.bytes_at(g.address, 4 * n), self._cuda.bytes_at(other.address, 4 * n)
 
         def step() -> None:
@@ -441,7 +442,7 @@ def _torch() -> Any:
 
 def _mixed(rng: np.random.Generator, dtype: np.dtype[Any], n: int) -> Array:
     """Ordinary numbers, NaN, infinities, zeros of both signs, numbers that underflow and overflow."""
-    part = _dtypes.real(dtype)
+    part = dtypes.real(dtype)
     reals = rng.standard_normal(n * (dtype.itemsize // part.itemsize)).astype(part)
     if dtype.name == "bfloat16":  # which NumPy does not know
         import ml_dtypes

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numba_kernels.many import as_reals
+from ._step.gather import as_reals
 
 Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from cuda_kernels.arrays import DeviceArray
 
-from . import _npz
+from ._common import npz
 from .interop import state_dict_to_host
 from .lr_scheduler import LRScheduler, undone_on_failure
 from .optimizer import Optimizer
@@ -20,7 +20,7 @@ _KIND, _VERSION = "checkpoint", 1
 
 
 def save_checkpoint(
-    path: _npz.Path, optimizer: Optimizer, scheduler: LRScheduler | None = None, *, extra: Any = None
+    path: npz.Path, optimizer: Optimizer, scheduler: LRScheduler | None = None, *, extra: Any = None
 ) -> None:
     """Save parameters, optimizer and scheduler, so that `load_checkpoint` continues with the same bits.
 
@@ -78,10 +78,10 @@ def save_checkpoint(
         "scheduler": None if scheduler is None else [type(scheduler).__name__, scheduler.state_dict()],
         "extra": extra,
     }
-    _npz.write(path, _KIND, _VERSION, tree)
+    npz.write(path, _KIND, _VERSION, tree)
 
 
-def load_checkpoint(path: _npz.Path, optimizer: Optimizer, scheduler: LRScheduler | None = None) -> Any:
+def load_checkpoint(path: npz.Path, optimizer: Optimizer, scheduler: LRScheduler | None = None) -> Any:
     """Load what `save_checkpoint` saved into an optimizer, its parameters and a scheduler.
 
     Build the optimizer, with parameters of the same shapes and dtypes in the same order, and the scheduler first.
@@ -108,7 +108,7 @@ def load_checkpoint(path: _npz.Path, optimizer: Optimizer, scheduler: LRSchedule
     OSError
         If the file cannot be read.
     """
-    tree = _npz.read(path, _KIND, _VERSION)
+    tree = npz.read(path, _KIND, _VERSION)
     try:
         saved, values, schedule = tree["optimizer"], tree["param"], tree["scheduler"]
         _check_params(optimizer, values)

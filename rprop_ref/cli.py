@@ -160,7 +160,7 @@ def _objective(name: str) -> Objective:
 
 
 def _explain_or_refuse(arguments: argparse.Namespace) -> None:
-    from ._checks import check_etas
+    from ._core.checks import check_etas
     from .trace import Trace
 
     check_etas(tuple(arguments.etas))

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 
-from ._minimize import minimize
+from ._minimizer.minimize import minimize
 from .nist import PROBLEMS, Problem, correct_digits
 
 #: Iterations allowed to either method.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _display, _dtypes, _events
+from ._common import display
+from ._core import dtypes, events
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -89,15 +90,15 @@ class Explanation:
     def __str__(self) -> str:
         lines = list(self.summary)
         for finding in self.findings:
-            lines += ["", _display.wrapped(f"{finding.name.upper()}. {finding.what}", further="")]
-            lines += [_display.wrapped(f"Try: {finding.advice}", indent="  ")]
+            lines += ["", display.wrapped(f"{finding.name.upper()}. {finding.what}", further="")]
+            lines += [display.wrapped(f"Try: {finding.advice}", indent="  ")]
         if not self.findings:
             lines += ["", "Nothing looks wrong."]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         cells = [(f.name, f.what, f.advice) for f in self.findings] or [("nothing looks wrong", "", "")]
-        return _display.html_table(
+        return display.html_table(
             ("finding", "what happened", "what to try"), cells, " ".join(self.summary), (0, 1, 2)
         )
 
@@ -152,7 +153,7 @@ def _recent(trace: Trace) -> tuple[Array, Array] | None:
     """Events and step sizes of the latest iterations, which lie one after the other; None if there are too few."""
     rows = len(trace._recent)
     event, size = trace.event[-rows:], trace.size[-rows:]
-    stepping = ~_events.has(event, "no step").all(axis=1)
+    stepping = ~events.has(event, "no step").all(axis=1)
     return (event[stepping], size[stepping]) if stepping.sum() >= ENOUGH else None
 
 
@@ -174,7 +175,7 @@ def _noise(trace: Trace) -> Finding | None:
     coins = np.flatnonzero(chances < COIN)
     if coins.size < np.isfinite(chances).sum() / 2 or not coins.size:
         return None
-    flips = np.mean(_events.has(recent[0], "shrank")[:, coins])
+    flips = np.mean(events.has(recent[0], "shrank")[:, coins])
     return Finding(
         "noise",
         coins,
@@ -200,7 +201,7 @@ def _lower(trace: Trace) -> Finding | None:
     recent = _recent(trace)
     if recent is None:
         return None
-    stuck = np.mean(_events.has(recent[0], "at lower clamp") & ~_events.has(recent[0], "zero gradient"), axis=0)
+    stuck = np.mean(events.has(recent[0], "at lower clamp") & ~events.has(recent[0], "zero gradient"), axis=0)
     found = np.flatnonzero(stuck >= STUCK)
     if not found.size:
         return None
@@ -248,10 +249,10 @@ def _oscillation(trace: Trace) -> Finding | None:
     for group in trace.groups:
         if group["variant"] == "rprop-":
             needed[group["start"] : group["stop"]] = FLIPS_REMEMBERED
-    rate = np.mean(_events.has(event, "shrank"), axis=0)
+    rate = np.mean(events.has(event, "shrank"), axis=0)
     with np.errstate(all="ignore"):
         shrinks = size[-1] < SHRUNK * size[0]
-    clamped = np.mean(_events.has(event, "at lower clamp"), axis=0) >= STUCK
+    clamped = np.mean(events.has(event, "at lower clamp"), axis=0) >= STUCK
     found = np.flatnonzero((rate >= needed) & ~shrinks & ~clamped)
     if not found.size:
         return None
@@ -329,7 +330,7 @@ def _too_small(trace: Trace) -> Finding | None:
 def _etas(trace: Trace) -> Finding | None:
     for group in trace.groups:
         dtype = np.dtype(_numpy_dtype(group["dtype"]))
-        constants = _dtypes.constants(dtype, group["etas"], group["step_sizes"], group["maximize"])
+        constants = dtypes.constants(dtype, group["etas"], group["step_sizes"], group["maximize"])
         for k, name in enumerate(("eta-", "eta+")):
             if constants[k] != 1:
                 continue
@@ -403,7 +404,7 @@ def _group(trace: Trace, coordinate: int) -> dict[str, Any]:
 def _limit(trace: Trace, coordinate: int, side: int) -> float:
     group = _group(trace, coordinate)
     dtype = np.dtype(_numpy_dtype(group["dtype"]))
-    return float(_dtypes.constants(dtype, group["etas"], group["step_sizes"], False)[2 + side])
+    return float(dtypes.constants(dtype, group["etas"], group["step_sizes"], False)[2 + side])
 
 
 def _numpy_dtype(name: str) -> Any:
@@ -417,6 +418,6 @@ def _numpy_dtype(name: str) -> Any:
 def _which(found: Array, trace: Trace) -> str:
     if found.size == trace.n:
         return "The coordinate" if trace.n == 1 else f"All {trace.n} coordinates"
-    shown = ", ".join(map(str, found[: _display.SHOWN].tolist()))
-    more = f", ... ({found.size} of {trace.n})" if found.size > _display.SHOWN else ""
+    shown = ", ".join(map(str, found[: display.SHOWN].tolist()))
+    more = f", ... ({found.size} of {trace.n})" if found.size > display.SHOWN else ""
     return f"Coordinate{'s' * (found.size > 1)} {shown}{more}"

@@ -13,8 +13,8 @@ import numpy as np
 from cuda_kernels.arrays import DeviceArray, from_host, is_on_device
 
 from . import hooks
-from ._caller import stacklevel
-from ._checks import typename
+from ._common.stacklevel import stacklevel
+from ._core.checks import typename
 from .autograd import Tensor
 from .hooks import Hook, RemovableHandle
 
@@ -406,6 +406,6 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
     def _repr_html_(self) -> str:
-        from ._display import optimizer_html
+        from ._common.display import optimizer_html
 
         return optimizer_html(self)

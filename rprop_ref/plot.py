@@ -323,7 +323,7 @@ def rules(
     -------
     matplotlib.axes.Axes
     """
-    from ._minimize import minimize
+    from ._minimizer.minimize import minimize
     from .rules import RULES
 
     ax = _axes(ax)

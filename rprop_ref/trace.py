@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from numba_kernels.many import as_reals
-
-from . import _dtypes, _events, _npz
-from ._checks import check_variant
+from ._common import npz
+from ._core import dtypes
+from ._core import events as _events
+from ._core.checks import check_variant
+from ._step.gather import as_reals
 from .hooks import RemovableHandle
 
 if TYPE_CHECKING:
-    from ._state import RunState
+    from ._minimizer.state import RunState
     from .explain import Explanation
     from .optimizer import Optimizer
 
@@ -350,7 +351,7 @@ class Trace:
             "event": self.words().ravel(),
         }
 
-    def to_csv(self, path: _npz.Path) -> None:
+    def to_csv(self, path: npz.Path) -> None:
         """Write the table of `to_dict` as a file of comma-separated values, with a line of names.
 
         Numbers are written so that reading them gives the same bits.
@@ -370,7 +371,7 @@ class Trace:
     # ---------------------------------------------------------------------------------------------------
     # Files
 
-    def save(self, path: _npz.Path) -> None:
+    def save(self, path: npz.Path) -> None:
         """Save the trace in one npz file without pickle, which `numpy.load` reads as well.
 
         Parameters
@@ -393,10 +394,10 @@ class Trace:
             "retreats": self._retreats,
             "last": self._last,
         }
-        _npz.write(path, _KIND, _VERSION, tree)
+        npz.write(path, _KIND, _VERSION, tree)
 
     @classmethod
-    def load(cls, path: _npz.Path) -> Trace:
+    def load(cls, path: npz.Path) -> Trace:
         """Load what `save` saved; the file need not be trusted.
 
         Returns
@@ -409,7 +410,7 @@ class Trace:
         ValueError
             If the file is damaged, no trace, or of a later version.
         """
-        tree = _npz.read(path, _KIND, _VERSION)
+        tree = npz.read(path, _KIND, _VERSION)
         try:
             trace = cls(**tree["options"], stride=tree["stride"], limit=tree["limit"])
             trace.groups, trace._counts, trace.steps = tree["groups"], tree["counts"], tree["steps"]
@@ -431,12 +432,12 @@ class Trace:
         return f"<Trace: {self.steps} iterations of {self.n} coordinates, {len(self)} rows>"
 
     def __str__(self) -> str:
-        from ._display import trace_text
+        from ._common.display import trace_text
 
         return trace_text(self)
 
     def _repr_html_(self) -> str:
-        from ._display import trace_html
+        from ._common.display import trace_html
 
         return trace_html(self)
 
@@ -463,7 +464,7 @@ class _Watch:
                     prev, size = _flat(_plain(state["prev"])).copy(), _flat(_plain(state["step_size"])).copy()
                 else:
                     prev = np.zeros_like(x)
-                    first = _dtypes.first_size(param.shape, param.dtype, _number(group["lr"]))
+                    first = dtypes.first_size(param.shape, param.dtype, _number(group["lr"]))
                     size = _flat(first)
                 # The options of this step: hooks and schedules may change them later.
                 self._before.append((param, dict(group, new=not state), x, prev, size))
@@ -546,10 +547,10 @@ def recorder(
     Returns
     -------
     callable
-        ``watch(advance, *arguments) -> status`` calls `_iteration.advance`, and does nothing to the record.
+        ``watch(advance, *arguments) -> status`` calls `iteration.advance`, and does nothing to the record.
     Trace
     """
-    from . import _iteration as it
+    from ._core import iteration as it
 
     if not isinstance(trace, Trace):
         if trace is not True:
@@ -594,7 +595,7 @@ def recorder(
 def _group_events(
     group: dict[str, Any], g: Array, prev: Array, size: Array, new_size: Array, worse: bool
 ) -> Array:
-    constants = _dtypes.constants(g.dtype, group["etas"], group["step_sizes"], group["maximize"])
+    constants = dtypes.constants(g.dtype, group["etas"], group["step_sizes"], group["maximize"])
     return _events.events(group["variant"], constants[6] * g, prev, size, new_size, constants, worse)
 
 

@@ -382,8 +382,9 @@ def put(where: int, kind: Any, value: Any) -> None:
 
 def stand_ins() -> dict[Any, Any]:
     """For each function that compiles a kernel: the types of its arguments, and what it does."""
-    from cuda_kernels import ensemble, flat, layout, loss, many
-    from rprop_ref import _numpy_step
+    from cuda_kernels import flat, layout, loss, many_runs
+    from cuda_kernels import many_arrays as many
+    from rprop_ref._core import numpy_step
 
     def real(dtype):
         return "d" if dtype == "float64" else "f"
@@ -399,7 +400,7 @@ def stand_ins() -> dict[Any, Any]:
         kind = named(dtype)
         arrays = [at(a, n, kind) for a in (x, g, prev, size)]
         worse = bool(worse) if worse in (0, 1) else at(worse, 1, np.int64)[0] == 1
-        _numpy_step.run(variant, *arrays, np.array(constants).astype(kind), worse)
+        numpy_step.run(variant, *arrays, np.array(constants).astype(kind), worse)
         if counter:
             at(counter, 1, np.float32)[0] += 1
 
@@ -473,7 +474,7 @@ def stand_ins() -> dict[Any, Any]:
         (layout, "_kernel"): moved,
         (layout, "_fill_kernel"): filled,
         (loss, "_kernel"): judged,
-        (ensemble, "kernel"): ended,
+        (many_runs, "kernel"): ended,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from cuda_kernels import arrays
 from cuda_kernels.arrays import DeviceArray
 
-from .. import _dtypes
+from .._core import dtypes
 from ._tensor import Parameter, Tensor, _wrong_dtype
 from ._traced import Memory
 
@@ -27,7 +27,7 @@ class DeviceParameter(Parameter):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         array = arrays.view(data)
-        if not _dtypes.is_supported(array.dtype):
+        if not dtypes.is_supported(array.dtype):
             raise RuntimeError(_wrong_dtype(array.dtype))
         self._data: Any = array
         self._grad = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _dtypes
+from .._core import dtypes
 from ._mode import mode
 from ._record import NO_KEYWORDS, NUMBERS, any_tracked, apply, node_of, refresh, set_node, steps_of
 from ._rules import RULES, Rule
@@ -65,7 +65,7 @@ def write(tensor: Any, rule: Rule, args: tuple[Any, ...], compute: Callable[...,
         compute(*[a._data if isinstance(a, Traced) else a for a in args])
         overwritten(tensor)
         return tensor
-    if not _dtypes.is_supported(tensor._data.dtype):
+    if not dtypes.is_supported(tensor._data.dtype):
         raise RuntimeError(
             f"a value that requires a gradient is written into a Tensor of dtype {tensor._data.dtype}, which "
             "cannot keep one; make it of floating point, for instance np.zeros_like(t, dtype=float)"

@@ -17,7 +17,7 @@ import numpy as np
 
 from cuda_kernels.arrays import DeviceArray, is_on_device
 
-from .. import _dtypes
+from .._core import dtypes
 from . import _elementwise, _linalg, _reductions, _shapes, _signals
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
@@ -116,7 +116,7 @@ class Tensor(Traced):
         if is_on_device(data):
             raise TypeError(ON_A_GPU)
         array = np.asarray(data)
-        if requires_grad and not _dtypes.is_supported(array.dtype):
+        if requires_grad and not dtypes.is_supported(array.dtype):
             raise RuntimeError(_wrong_dtype(array.dtype))
         self._data = array
         self._grad = None
@@ -221,7 +221,7 @@ class Tensor(Traced):
     def requires_grad(self, flag: bool) -> None:
         if self._node is not None and not flag:
             raise RuntimeError(NOT_A_LEAF)
-        if flag and not _dtypes.is_supported(self._data.dtype):
+        if flag and not dtypes.is_supported(self._data.dtype):
             raise RuntimeError(_wrong_dtype(self._data.dtype))
         self._requires_grad = bool(flag)
 
@@ -544,7 +544,7 @@ class Tensor(Traced):
         dtype = np.dtype(dtype)
         if dtype == self._data.dtype and not copy:
             return self
-        if not _dtypes.is_supported(dtype):
+        if not dtypes.is_supported(dtype):
             return Tensor(self._data.astype(dtype))
         return apply(_ASTYPE, (self, dtype))
 
@@ -645,7 +645,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: ArrayLike, requires_grad: bool = True) -> None:
         super().__init__(data)
-        if not _dtypes.is_supported(self._data.dtype):
+        if not dtypes.is_supported(self._data.dtype):
             raise RuntimeError(_wrong_dtype(self._data.dtype))
         self._requires_grad = requires_grad
 

@@ -4,7 +4,7 @@ Most mistakes show wherever x moves, and then one does not know which it is. So 
 move. It starts so far out that its dtype cannot show a step below 1: the numbers there are 2 apart towards zero,
 and 4 apart away from it, where a step has to be longer than 2 to be seen. A rule that is right takes steps that
 are too short; one that has the mistake in question arrives at a longer step, and x moves. `ALONE` in
-``tests/test_crosscheck.py`` lists what else fails each of them.
+``tests/crosscheck/test_crosscheck.py`` lists what else fails each of them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import rules
-from .._iteration import undoes
+from .._core.iteration import undoes
 from ..bits import same_elements
 from .cases import COMPLEX, Case, batch, dtype_named
 from .deviations import RULES

@@ -1,8 +1,8 @@
 """Published implementations as combinations of the catalogue's alternatives, with the defaults they have.
 
 Those of torch, optax, PINTS, neurolab, OpenCV and Paddle were found by `check` on the package itself
-(``tests/test_crosscheck_peers.py``). The others follow descriptions of sources, and were not run; their `about`
-says so.
+(``tests/crosscheck/test_crosscheck_peers.py``). The others follow descriptions of sources, and were not run; their
+`about` says so.
 """
 
 from __future__ import annotations

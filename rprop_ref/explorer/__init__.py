@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _dtypes, _numpy_step
+from .._core import dtypes, numpy_step
 from ..objectives import OBJECTIVES, Objective
 from ..rules import RULES
 from ..trace import Trace
@@ -47,14 +47,14 @@ def follow(
     Trace
     """
     trace = Trace(variant, etas=etas, step_sizes=step_sizes, limit=1 << 62)
-    constants = _dtypes.constants(np.dtype(np.float64), etas, step_sizes, False)
+    constants = dtypes.constants(np.dtype(np.float64), etas, step_sizes, False)
     x, prev = np.array(objective.start if start is None else start, np.float64), np.zeros(2)
     size, last = np.full(2, objective.lr if lr is None else lr, np.float64), np.inf
     for k in range(steps + 1):
         f, g = float(objective.fun(x)), objective.jac(x)
         before = x.copy(), prev.copy(), size.copy()
         if k < steps:
-            _numpy_step.run(variant, x, g, prev, size, constants, f > last)
+            numpy_step.run(variant, x, g, prev, size, constants, f > last)
         trace.record(before[0], f, g, before[1], before[2], size, worse=f > last, stepped=k < steps)
         last = f
     return trace

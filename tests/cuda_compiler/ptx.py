@@ -12,7 +12,8 @@ from unittest import mock
 from numba import cuda, types
 from numba.cuda import dispatcher
 
-from cuda_kernels import ensemble, flat, layout, loss, many
+from cuda_kernels import flat, layout, loss, many_runs
+from cuda_kernels import many_arrays as many
 
 CAPABILITIES = ((8, 0), (9, 0))
 
@@ -77,7 +78,7 @@ def runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Com
     number = real(dtype)
     arrays = [types.Array(number, 3, "C"), types.Array(types.float64, 2, "C"), *[types.Array(number, 2, "C")] * 2]
     rest = [types.Array(INT, 1, "C"), types.Array(number, 1, "C"), INT, INT, types.Tuple(())]
-    return compile_kernel(ensemble.text(fun, variant, dtype), [*arrays, *rest], capability)
+    return compile_kernel(many_runs.text(fun, variant, dtype), [*arrays, *rest], capability)
 
 
 def others() -> dict[str, tuple[Any, list[Any]]]:

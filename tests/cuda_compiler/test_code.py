@@ -14,7 +14,7 @@ pytest.importorskip("cuda.core", reason="kernels are compiled by numba-cuda, whi
 import ptx
 from numba import cuda, types
 
-from cuda_kernels import ensemble
+from cuda_kernels import many_runs
 
 KINDS = ("flat", "many")
 
@@ -89,8 +89,8 @@ def test_a_whole_run(variant, dtype, capability):
             f = max(f, abs(x[i]))
         return f
 
-    assert ensemble.is_device_function(fun)
-    assert not ensemble.is_device_function(ensemble.kernel)
+    assert many_runs.is_device_function(fun)
+    assert not many_runs.is_device_function(many_runs.kernel)
     code = ptx.runs(fun, variant, dtype, capability)
     assert code.cubin.startswith(b"\x7fELF")
     assert code.count(r"fma\b") == 0
@@ -98,7 +98,7 @@ def test_a_whole_run(variant, dtype, capability):
     assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in code.linked
     assert code.count(r"call\b") == 0
     # Two blocks of 128 threads, or three, in a multiprocessor at once.
-    assert code.registers <= 65536 // (2 * ensemble.THREADS)
+    assert code.registers <= 65536 // (2 * many_runs.THREADS)
 
 
 def test_the_check_finds_what_it_looks_for():

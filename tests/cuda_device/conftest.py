@@ -11,7 +11,8 @@ import pytest
 # Or it takes most of the memory, and leaves too little to torch and Numba.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-from cuda_kernels import _cuda, flat, many
+from cuda_kernels import _cuda, flat
+from cuda_kernels import many_arrays as many
 
 FOLDER = Path(__file__).parent
 

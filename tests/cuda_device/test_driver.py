@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from cuda_kernels import arrays, many
+from cuda_kernels import arrays
+from cuda_kernels import many_arrays as many
 from rprop_ref import Parameter, Rprop
 from rprop_ref.bits import same_bits
 

@@ -12,7 +12,8 @@ import pytest
 from numba import cuda
 
 import rprop_ref
-from cuda_kernels import _cuda, arrays, many
+from cuda_kernels import _cuda, arrays
+from cuda_kernels import many_arrays as many
 from cuda_kernels.arrays import DeviceArray
 from rprop_ref import Parameter, Rprop, Tensor, load_checkpoint, minimize, save_checkpoint
 from rprop_ref.bits import same_bits

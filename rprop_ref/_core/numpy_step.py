@@ -1,0 +1,29 @@
+"""One Rprop step on one flat array with NumPy alone: the same bits as the kernels, for every dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import rules
+
+Array = np.ndarray[Any, Any]
+
+#: So many elements at a time: the dozen temporary arrays of a rule then stay in the processor's cache.
+BLOCK = 1 << 14
+
+_RULES = {variant: rules.build(variant, np.where) for variant in rules.RULES}
+
+
+def run(variant: str, x: Array, g: Array, prev: Array, size: Array, constants: Array, worse: bool = False) -> None:
+    """Make one step on flat arrays, in place; the arguments are those of `numba_kernels.flat.run`.
+
+    Any dtype with NumPy arithmetic will do, float16 and ml_dtypes' bfloat16 among them.
+    """
+    rule = _RULES[variant]
+    c, direction = tuple(constants[:6]), constants[6]
+    with np.errstate(all="ignore"):
+        for start in range(0, x.size, BLOCK):
+            part = slice(start, start + BLOCK)
+            x[part], prev[part], size[part] = rule(x[part], direction * g[part], prev[part], size[part], worse, c)

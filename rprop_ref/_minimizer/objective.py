@@ -1,0 +1,204 @@
+"""The user's objective and gradient as one call that `minimize` makes: copied, checked, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .compiled_objective import Compiled
+from .finite_differences import SCHEMES, Differences, Map
+
+Array = np.ndarray[Any, Any]
+
+
+#: ``evaluate(x) -> (f, g)``.
+Evaluate = Callable[[Array], tuple[Any, Any]]
+
+
+class Objective:
+    """The user's functions as one call, with the conventions of `scipy.optimize`.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args) -> float``, or ``-> (float, gradient)`` if `jac` is True.
+    jac : callable, bool, str or None
+        ``jac(x, *args) -> array_like``; True if `fun` returns both; "autograd"; the name of a finite-difference
+        scheme; or None for "2-point".
+    args : tuple
+    shape, dtype
+        Of x as the user's functions see it; gradients are returned in this dtype.
+    compiled : Compiled, optional
+        The same in machine code; then `fun` and `jac` are not looked at.
+    maximize : bool, optional
+        Whether value and gradient are negated.
+    box : optional
+        Bounds, for finite differences.
+    mapping : callable, optional
+        ``mapping(function, points)`` like `map`, for finite differences.
+
+    Attributes
+    ----------
+    evaluate : callable
+        ``evaluate(x) -> (f, g)`` for x of shape (n,); g is so too, contiguous, and only to be read until the next
+        call.
+    extra : int
+        Calls of `fun` so far that were made for finite differences only.
+    omitted : int
+        Evaluations so far without a gradient, as the value was not finite; there g is NaN.
+    scheme : str or None
+        The finite-difference scheme, None if the gradient is exact.
+
+    Notes
+    -----
+    The user's functions get a copy of x, so that one that writes to its argument does no harm.
+    """
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        jac: Callable[..., Any] | bool | np.bool | str | None,
+        args: tuple[Any, ...],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        compiled: Compiled | None = None,
+        maximize: bool = False,
+        box: tuple[Array, Array] | None = None,
+        mapping: Map = map,
+    ) -> None:
+        self.extra = 0
+        self.omitted = 0
+        self.scheme: str | None = None
+        if isinstance(jac, np.bool_):
+            jac = bool(jac)
+        if compiled is not None:
+            evaluate: Evaluate = compiled
+            shape = (int(np.prod(shape)),)
+        elif callable(jac):
+            evaluate = _with_jac(fun, jac, args)
+        elif jac is True:
+            evaluate = _with_both(fun, args)
+        elif isinstance(jac, str) and jac == "autograd":
+            from ..autograd import value_and_grad
+
+            evaluate = _with_both(value_and_grad(fun), args)
+        elif jac is None or jac is False or (isinstance(jac, str) and jac in SCHEMES):
+            self.scheme = jac or "2-point"
+            evaluate = self._with_differences(fun, args, shape, box, mapping)
+        else:
+            raise ValueError(
+                f"Invalid jac: {jac!r}; it must be a callable, True (fun returns the gradient too), "
+                f"'autograd', None, or one of {SCHEMES}"
+            )
+        self.evaluate = _checked(evaluate, shape, np.dtype(dtype))
+        if maximize:
+            self.evaluate = _negated(self.evaluate)
+
+    def _with_differences(
+        self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], box: Any, mapping: Map
+    ) -> Evaluate:
+        assert self.scheme is not None
+        value = _Value(fun, args, shape, self.scheme == "cs")
+        differences = Differences(self.scheme, box)
+
+        def counting_map(value: Any, points: Any) -> Any:
+            self.extra += len(points)
+            return mapping(value, points)
+
+        def evaluate(x: Array) -> tuple[Any, Any]:
+            x = x.ravel()
+            f = value(x).real
+            if not np.isfinite(f):
+                # The differences would be not finite either, at the price of n evaluations.
+                self.omitted += 1
+                return f, np.full(shape, np.nan)
+            return f, differences(counting_map, value, x, f).reshape(shape)
+
+        return evaluate
+
+
+def _with_jac(fun: Any, jac: Any, args: tuple[Any, ...]) -> Evaluate:
+    if not args:  # calls without a star take half a microsecond less
+        return lambda x: (fun(x.copy()), jac(x.copy()))
+    return lambda x: (fun(x.copy(), *args), jac(x.copy(), *args))
+
+
+def _with_both(fun: Any, args: tuple[Any, ...]) -> Evaluate:
+    def evaluate(x: Array) -> tuple[Any, Any]:
+        both = fun(x.copy(), *args)
+        try:
+            f, g = both
+        except (TypeError, ValueError):
+            raise ValueError(
+                "with jac=True the objective must return two values, (f, gradient), "
+                f"but it returned {type(both).__name__}"
+            ) from None
+        return f, g
+
+    return evaluate
+
+
+def _checked(evaluate: Evaluate, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Evaluate:
+    """What returns a float and a flat array of this dtype, or raises, for x of shape (n,)."""
+    flat, n, ndarray = len(shape) == 1, int(np.prod(shape)), np.ndarray
+
+    def checked(x: Array) -> tuple[float, Array]:
+        f, g = evaluate(x if flat else x.reshape(shape))
+        if type(f) is not float:
+            f = as_float(f)
+        if type(g) is not ndarray or g.dtype is not dtype or g.ndim != 1 or g.size != n or not g.flags.carray:
+            g = _as_gradient(g, shape, dtype)
+        return f, g
+
+    return checked
+
+
+def _negated(evaluate: Evaluate) -> Evaluate:
+    def negated(x: Array) -> tuple[float, Array]:
+        f, g = evaluate(x)
+        return -f, -g
+
+    return negated
+
+
+def _as_gradient(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    if g is None or np.iscomplexobj(g):
+        raise ValueError(f"The gradient must be an array of real numbers, but is {g!r}.")
+    with np.errstate(all="ignore"):
+        gradient: Array = np.array(g, dtype, order="C", ndmin=1)
+    if gradient.shape != shape:
+        raise ValueError(
+            f"The gradient must have the shape of x0, which is {shape}, but has shape {gradient.shape}."
+        )
+    return gradient.ravel()
+
+
+class _Value:
+    """``value(x)``, the user's objective as finite differences call it, in this process or in another."""
+
+    def __init__(self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], is_complex: bool) -> None:
+        self._fun = fun
+        self._args = args
+        self._shape = shape
+        self._is_complex = is_complex
+        # What the user wants to hear of floating-point errors, for calls from within SciPy's differences.
+        self._errors = np.geterr()
+
+    def __call__(self, x: Array) -> Any:
+        with np.errstate(**self._errors):
+            f = self._fun(x.reshape(self._shape).copy(), *self._args)
+        return as_float(f, keep_complex=self._is_complex)
+
+
+def as_float(f: Any, *, keep_complex: bool = False) -> Any:
+    """What an objective returned as a number; SciPy's error if it is none."""
+    try:
+        f = np.asarray(f).item()
+        if isinstance(f, (str, bytes)):
+            raise TypeError
+        return f if keep_complex and isinstance(f, complex) else float(f)
+    except (TypeError, ValueError) as error:
+        raise ValueError("The user-provided objective function must return a scalar value.") from error

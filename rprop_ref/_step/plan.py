@@ -1,0 +1,327 @@
+"""From lists of arrays of any shape, layout and dtype to flat arrays that a kernel can take.
+
+A `Plan` looks at parameters and their state once: what may be stepped together, what must be gathered, what
+has to be refused. It holds for as long as the arrays are the same objects, so that the many steps of a run
+only look at the gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from .. import backends
+from .._core import dtypes
+from .gather import Gathered, as_reals, joined
+
+Array = np.ndarray[Any, Any]
+
+#: torch's words; its list of devices is what it supports, none of which is the host.
+CAPTURABLE = (
+    "If capturable=True, params and state_steps must be on supported devices: "
+    "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla']."
+)
+
+#: Contiguous arrays from this many elements on are stepped where they are, in a kernel call of their own.
+GATHER_BELOW = 1 << 11
+
+
+class _Direct:
+    """One contiguous array, stepped in place."""
+
+    def __init__(self, index: int, x: Array, prev: Array, size: Array, owners: _Owners) -> None:
+        self.dtype = x.dtype
+        self.elements = x.size
+        self._index = index
+        self._arrays = (x, prev, size)
+        self._flat = (as_reals(x), as_reals(prev), as_reals(size))
+        self._is_real = x.dtype.kind != "c"
+        self._owners = owners
+        self._g = x
+
+    def load(self, grads: Sequence[Array]) -> None:
+        g = grads[self._index]
+        x, prev, size = self._arrays
+        if not (x.flags.writeable and prev.flags.writeable and size.flags.writeable):
+            raise _read_only((x, prev, size))
+        flags = g.flags
+        # All gradients are read before any parameter is written, also those that share memory with one.
+        if not (flags.c_contiguous and flags.aligned) or self._owners.may_share(g):
+            g = g.copy()
+        if g.size != self.elements:
+            raise ValueError(f"a gradient has {g.size} elements, but its parameter has {self.elements}")
+        self._g = g if g.ndim == 1 and self._is_real else as_reals(g)
+
+    def step(self, run: backends.Run, variant: str, constants: Array, worse: bool) -> None:
+        x, prev, size = self._flat
+        run(variant, x, self._g, prev, size, constants, worse)
+        self._g = x  # so as not to keep the gradient alive
+
+
+class _Together:
+    """Arrays of one dtype that are gathered into one: small ones, and those that are not contiguous."""
+
+    def __init__(self, indices: list[int], xs: list[Array], prevs: list[Array], sizes: list[Array]) -> None:
+        self.dtype = xs[0].dtype
+        self.elements = sum(x.size for x in xs)
+        self._indices = indices
+        self._gathered = Gathered(xs, prevs, sizes)
+        self.step = self._gathered.step
+
+    def load(self, grads: Sequence[Array]) -> None:
+        if not all(map(_is_writable, self._gathered.written)):
+            raise _read_only(self._gathered.written)
+        if len(grads) != len(self._indices):
+            grads = [grads[i] for i in self._indices]
+        self._gathered.load(grads)
+
+
+class _Owners:
+    """The memory of some parameters, for telling quickly whether a gradient shares it."""
+
+    def __init__(self, params: Sequence[Array]) -> None:
+        self._params = params
+        owners = list(map(_owner, params))
+        self._ids = None if any(o is None for o in owners) else set(map(id, owners))
+
+    def may_share(self, g: Array) -> bool:
+        owner = g if g.base is None else _owner(g)
+        if owner is not None and self._ids is not None and id(owner) not in self._ids:
+            return False
+        return any(np.may_share_memory(g, p) for p in self._params)
+
+
+def _owner(array: Array) -> Array | None:
+    """The array that owns the memory, if it is an array that does."""
+    owner = array if array.base is None else array.base
+    return owner if type(owner) is np.ndarray and owner.base is None else None
+
+
+# An array, because NumPy adds two arrays in half the time that it takes for an array and a Python number.
+_ONE = np.ones((), np.float32)
+
+
+class Counters:
+    """The 0-d arrays that count the steps of some parameters; RuntimeError if one is none."""
+
+    def __init__(self, counters: Sequence[Any]) -> None:
+        for counter in counters:
+            _check_counter(counter)
+        self._counters = counters
+        ours = bool(counters) and all(c.dtype == np.float32 for c in counters)
+        self._all = joined(counters) if ours else None
+
+    def add_one(self) -> None:
+        """Count a step of each."""
+        if self._all is not None:
+            np.add(self._all, _ONE, self._all)
+        else:
+            for counter in self._counters:
+                np.add(counter, 1, out=counter)
+
+
+_is_writable = attrgetter("flags.writeable")
+
+
+class Plan:
+    """How to step some parameters, given as arrays with their state.
+
+    Parameters
+    ----------
+    params, prevs, sizes : sequence of ndarray
+        Parameters, stored gradients and step sizes, one of each per parameter, of one shape and dtype.
+    counters : sequence of ndarray
+        The 0-d arrays that count the steps of each parameter.
+    memory : sequence of ndarray, optional
+        All parameters that are stepped at the same time, those of this plan among them.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        If one of them cannot be stepped. Nothing has been changed then.
+
+    Notes
+    -----
+    To make a step, call `load`, `prepare` and `run`, in this order. Only the last changes anything that is
+    not the plan's own, and whatever can be refused is refused before it.
+    """
+
+    #: Whether a graph was recorded with it; there are none on the host.
+    is_recorded = False
+
+    def __init__(
+        self,
+        params: Sequence[Array],
+        prevs: Sequence[Array],
+        sizes: Sequence[Array],
+        counters: Sequence[Array],
+        memory: Sequence[Array] | None = None,
+    ) -> None:
+        params, prevs, sizes, counters = list(params), list(prevs), list(sizes), list(counters)
+        lengths = [len(arrays) for arrays in (params, prevs, sizes, counters)]
+        if len(set(lengths)) != 1:
+            raise ValueError(
+                "there must be one prev, one step_size and one step for each parameter, but there are "
+                f"{lengths[0]} parameters and {lengths[1]}, {lengths[2]} and {lengths[3]} of these"
+            )
+        for param, prev, size in zip(params, prevs, sizes, strict=True):
+            check_param(param, param.flags.c_contiguous)
+            check_state(param, prev, "prev")
+            check_state(param, size, "step_size")
+        self._shapes = [p.shape for p in params]
+        self._dtypes = [p.dtype for p in params]
+        self._counters = Counters(counters)
+        self._jobs = _jobs(params, prevs, sizes, _Owners(params if memory is None else memory))
+        self._ready: list[tuple[Any, backends.Run, Array]] = []
+        self._ready_for: tuple[Any, ...] = ()
+
+    def check_capturable(self, capturable: bool) -> None:
+        """Refuse `capturable`, which is for arrays on a GPU."""
+        if capturable:
+            raise AssertionError(CAPTURABLE)
+
+    def load(self, grads: Sequence[Array], *, fit: bool = False) -> None:
+        """Fetch the gradients, one for each parameter; `fit` says that shapes and dtypes are known to fit."""
+        if not fit:
+            if len(grads) != len(self._shapes):
+                raise ValueError(f"there are {len(grads)} gradients for {len(self._shapes)} parameters")
+            for grad, shape, dtype in zip(grads, self._shapes, self._dtypes, strict=True):
+                if grad.shape != shape or grad.dtype != dtype:
+                    raise ValueError(
+                        f"a gradient has shape {grad.shape} and dtype {grad.dtype}, but its parameter has "
+                        f"{shape} and {dtype}; they must be equal"
+                    )
+        for job in self._jobs:
+            job.load(grads)
+
+    def prepare(
+        self,
+        etas: tuple[float, float],
+        step_sizes: tuple[float | None, float | None],
+        maximize: bool,
+        backend: str | None,
+    ) -> None:
+        """Choose backends, and round the constants."""
+        known = self._ready_for
+        if known and etas is known[0] and step_sizes is known[1] and maximize is known[2] and backend is known[3]:
+            return
+        # In the order of the parameters, so that what does not fit is refused for the first of them, as in torch.
+        constants = {d: dtypes.constants(d, etas, step_sizes, maximize) for d in dict.fromkeys(self._dtypes)}
+        names = [backends.resolve(backend, job.elements, job.dtype) for job in self._jobs]
+        self._ready = [
+            (job.step, backends.stepper(name), constants[job.dtype])
+            for name, job in zip(names, self._jobs, strict=True)
+        ]
+        # What is kept must stay true: only tuples of numbers cannot be changed behind our back, and a choice
+        # of NumPy is good for one step.
+        lasting = is_constant(etas) and is_constant(step_sizes) and (backend or "numpy" not in names)
+        self._ready_for = (etas, step_sizes, maximize, backend) if lasting else ()
+
+    def run(self, variant: str, worse: bool) -> None:
+        """Make the step that was loaded and prepared, and count it."""
+        for step, run, constants in self._ready:
+            step(run, variant, constants, worse)
+        self._counters.add_one()
+
+
+def _jobs(
+    params: list[Array], prevs: list[Array], sizes: list[Array], owners: _Owners
+) -> list[_Direct | _Together]:
+    """Sort the parameters into jobs; those that share memory with another keep their order."""
+    entangled = sharing_memory(
+        (*byte_bounds(a), i) for arrays in (params, prevs, sizes) for i, a in enumerate(arrays) if a.size
+    )
+    together: dict[np.dtype[Any], list[int]] = {}
+    jobs: list[_Direct | _Together] = []
+    for i, (x, prev, size) in enumerate(zip(params, prevs, sizes, strict=True)):
+        in_place = x.flags.carray and prev.flags.carray and size.flags.carray
+        if in_place and (x.size >= GATHER_BELOW or i in entangled or len(params) == 1):
+            jobs.append(_Direct(i, x, prev, size, owners))
+        elif i in entangled:
+            jobs.append(_Together([i], [x], [prev], [size]))
+        else:
+            together.setdefault(x.dtype, []).append(i)
+    for indices in together.values():
+        chosen = [[arrays[i] for i in indices] for arrays in (params, prevs, sizes)]
+        jobs.append(_Together(indices, *chosen))
+    return jobs
+
+
+def sharing_memory(spans: Iterable[tuple[int, int, int]]) -> set[int]:
+    """Positions of the parameters whose arrays overlap, in memory, those of another parameter.
+
+    Each span is the address of the first byte of an array and of the one after its last, and the position.
+    """
+    found: set[int] = set()
+    reach, owner = -1, -1
+    for low, high, i in sorted(spans):
+        if low < reach and i != owner:
+            found |= {i, owner}
+        if high > reach:
+            reach, owner = high, i
+    return found
+
+
+def is_constant(values: Any) -> bool:
+    """Whether this is a tuple of plain numbers."""
+    return type(values) is tuple and all(type(v) in (float, int, type(None)) for v in values)
+
+
+def _overlaps_itself(array: Any) -> bool:
+    """Whether two elements share memory, as in windows made with as_strided."""
+    reach = 0
+    for stride, n in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if stride < reach + array.itemsize:
+            # Strange, but it need not overlap: look at every address.
+            offsets = np.zeros((), np.intp)
+            for s, m in zip(array.strides, array.shape, strict=True):
+                offsets = np.add.outer(offsets, s * np.arange(m))
+            gaps = np.diff(np.sort(offsets, axis=None))
+            return bool((gaps < array.itemsize).any())
+        reach += stride * (n - 1)
+    return False
+
+
+def _check_counter(counter: Any) -> None:
+    if not isinstance(counter, np.ndarray) or counter.size != 1 or counter.dtype.kind not in "fiu":
+        raise RuntimeError(
+            "API has changed, `state_steps` argument must contain a list of singleton tensors; "
+            f"a step is {counter!r}, but must be an array of one number"
+        )
+    if not counter.flags.writeable:
+        raise _read_only([counter])
+
+
+def check_param(param: Any, is_contiguous: bool) -> None:
+    """Refuse an array, of the host or a GPU, that cannot be a parameter."""
+    if not dtypes.is_supported(param.dtype):
+        raise TypeError(
+            f"a parameter has dtype {param.dtype}; parameters can be float16, bfloat16, float32, float64, "
+            "complex64 or complex128, in native byte order"
+        )
+    if param.size and not is_contiguous and _overlaps_itself(param):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+            "location. Please clone() the tensor before performing the operation."
+        )
+
+
+def check_state(param: Any, state: Any, name: str) -> None:
+    """Refuse state that does not fit its parameter."""
+    if state.shape != param.shape or state.dtype != param.dtype:
+        raise ValueError(
+            f"{name} has shape {state.shape} and dtype {state.dtype}, but its parameter has "
+            f"{param.shape} and {param.dtype}; they must be equal"
+        )
+
+
+def _read_only(arrays: Sequence[Array]) -> ValueError:
+    array = next(a for a in arrays if not a.flags.writeable)
+    return ValueError(
+        f"a parameter or its state, of shape {array.shape}, is read-only, but a step changes it in place; "
+        "pass a writable array (a copy is one)"
+    )

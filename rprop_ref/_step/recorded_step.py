@@ -1,0 +1,135 @@
+"""A step that is recorded itself, so that gradients flow through it: the text of the rules, run on Tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import rules
+from .._core import dtypes
+from ..autograd import Tensor
+from ..autograd._inplace import become
+from ..autograd._rules import primitive
+from ..autograd._traced import values
+
+Array = np.ndarray[Any, Any]
+State = dict[str, Any]
+
+# numpy.where hands Tensors to their own rule.
+_RULES = {variant: rules.build(variant, np.where) for variant in rules.RULES}
+
+
+class Step:
+    """The step of one parameter, computed when this is made and carried out by `commit`.
+
+    Parameters
+    ----------
+    param : Tensor
+        A leaf that requires no gradient, or no leaf.
+    state : dict
+        ``prev`` and ``step_size`` may be Tensors.
+    before : Step or None
+        A step of the same parameter that will have been carried out when this one is.
+    etas, step_sizes : (number or Tensor, number or Tensor)
+    maximize, variant, worse : as in `Rprop`
+    """
+
+    def __init__(
+        self,
+        param: Tensor,
+        state: State,
+        before: Step | None,
+        *,
+        etas: Any,
+        step_sizes: Any,
+        maximize: bool,
+        variant: str,
+        worse: bool,
+    ) -> None:
+        self._param, self._state = param, state
+        part = dtypes.real(param.dtype)
+        rounded = dtypes.constants(param.dtype, _numbers(etas), _numbers(step_sizes), maximize)
+        given = (*etas, *step_sizes)
+        constants = [_constant(v, c, part) for v, c in zip(given, rounded[:4], strict=True)]
+        start = before._new if before else (param, state["prev"], state["step_size"])
+        x, prev, size = map(_reals, start)
+        g = rounded[6] * _reals(param.grad)
+        with np.errstate(all="ignore"):
+            found = _RULES[variant](x, g, prev, size, worse, (*constants, rounded[4], rounded[5]))
+        # The signs of g and prev are looked at: that is a derivative of zero, and not none at all.
+        self._new: list[Any] = [_of_reals(_linked(v, g, prev), param.dtype) for v in found]
+
+    def commit(self) -> None:
+        """Give parameter and state their new values.
+
+        What requires a gradient gets new memory: what was recorded with the old values goes on using these.
+        """
+        param, (x, prev, size) = self._param, self._new
+        if isinstance(x, Tensor) and x.requires_grad:
+            become(param, x)
+        else:
+            param._data[...] = values(x)
+            param._memory.writes += 1
+        for key, value in (("prev", prev), ("step_size", size)):
+            if isinstance(value, Tensor) and value.requires_grad:
+                self._state[key] = value
+            elif isinstance(self._state[key], Tensor):
+                self._state[key] = values(value)
+            else:
+                self._state[key][...] = values(value)
+        counter = self._state["step"]
+        np.add(counter, 1, out=counter)
+
+
+def first_size(param: Tensor, lr: Tensor) -> Tensor:
+    """Step sizes that are all `lr`, a Tensor of one element, as `dtypes.first_size` makes them of a number."""
+    part = dtypes.real(param.dtype)
+    first = dtypes.first_size(param.shape, param.dtype, lr.item())
+    sizes = _reals(Tensor(first))
+    rounded = _constant(lr, first.reshape(-1)[:1].view(part)[0] if first.size else part.type(0), part)
+    size: Tensor = _of_reals(np.broadcast_to(rounded, sizes.shape).copy(), param.dtype)
+    return size
+
+
+def _numbers(values: Any) -> tuple[Any, ...]:
+    return tuple(v.item() if isinstance(v, Tensor) else v for v in values)
+
+
+def _constant(value: Any, rounded: Any, dtype: np.dtype[Any]) -> Any:
+    """The value in the dtype of the parameter; a number has been rounded already."""
+    if not isinstance(value, Tensor):
+        return rounded
+    if dtype.itemsize == 2:
+        value = value.astype(np.float32)
+    return value.reshape(()).astype(dtype)
+
+
+@primitive(lambda g, _ans, _x: _pairs_to_complex(g))
+def _complex_to_pairs(x: Array) -> Array:
+    return np.stack([x.real, x.imag], axis=-1)
+
+
+@primitive(lambda g, _ans, _x: _complex_to_pairs(g))
+def _pairs_to_complex(x: Array) -> Array:
+    result = np.empty(x.shape[:-1], np.result_type(x.dtype, np.complex64))
+    result.real, result.imag = x[..., 0], x[..., 1]
+    return result
+
+
+def _reals(value: Any) -> Any:
+    return _complex_to_pairs(value) if value.dtype.kind == "c" else value
+
+
+def _of_reals(value: Any, dtype: np.dtype[Any]) -> Any:
+    return _pairs_to_complex(value) if dtype.kind == "c" else value
+
+
+@primitive(
+    lambda g, _ans, _x, _a, _b: g,
+    lambda g, _ans, _x, _a, _b: np.zeros_like(g),
+    lambda g, _ans, _x, _a, _b: np.zeros_like(g),
+)
+def _linked(x: Array, a: Array, b: Array) -> Array:
+    """A copy of x, with derivatives of zero with respect to a and b."""
+    return x.copy()

@@ -1,0 +1,247 @@
+"""`step_table`: the table that one fills in when doing Rprop by hand, and the check of one that was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._common import display
+from .._core import dtypes, numpy_step
+from .._core import events as _events
+from .._core.checks import check_etas, check_variant
+
+_BRANCHES = {_events.KEPT: "first or neutral", _events.GREW: "same sign", _events.SHRANK: "sign changed"}
+
+
+class Step(NamedTuple):
+    """One line of a `StepTable`."""
+
+    gradient: float
+    product: float
+    branch: str
+    step_size: float
+    move: float
+    x: float
+
+
+class StepTable:
+    """The steps of one coordinate, as `step_table` computed them.
+
+    Attributes
+    ----------
+    rows : list of Step
+        Each with ``gradient``, ``product`` (of the gradient and the stored one), ``branch`` (in words),
+        ``step_size`` (after the adaptation), ``move`` (what is added to x) and ``x`` (after the step).
+    rule : str
+    x0 : float
+    """
+
+    def __init__(self, rule: str, x0: float, rows: list[Step], note: str, whys: list[str]) -> None:
+        self.rule = rule
+        self.x0 = x0
+        self.rows = rows
+        self._note = note
+        self._whys = whys
+
+    def check(self, rows: Sequence[Mapping[str, Any] | Sequence[Any]], tolerance: float = 1e-3) -> Marks:
+        """Compare with a table that somebody filled in.
+
+        Parameters
+        ----------
+        rows : sequence
+            A dict for each step, with any of the columns as keys; or a sequence of all columns, with None where
+            nothing was filled in. The branch is right if it names the branch, in any case: "same sign".
+        tolerance : float, optional
+            How far a number may be off, relative to the right one.
+
+        Returns
+        -------
+        Marks
+            ``right`` says whether all is; printing it tells what is not, with a hint. Of each step only the first
+            mistake is told, since the next cells follow from it.
+
+        Raises
+        ------
+        ValueError
+            If there are more rows than steps, or a column has no such name.
+        """
+        if len(rows) > len(self.rows):
+            raise ValueError(f"the table has {len(self.rows)} steps, but {len(rows)} rows were given")
+        wrong = []
+        filled = 0
+        for number, given in enumerate(rows):
+            cells = dict(given) if isinstance(given, Mapping) else dict(zip(Step._fields, given, strict=False))
+            unknown = cells.keys() - set(Step._fields)
+            if unknown or len(given) > len(Step._fields):
+                raise ValueError(f"the columns are {', '.join(Step._fields)}, but row {number + 1} is {given!r}")
+            for name in Step._fields:
+                value = cells.get(name)
+                if value is None:
+                    continue
+                filled += 1
+                if not _agrees(value, getattr(self.rows[number], name), tolerance):
+                    wrong.append((number + 1, name, value, self._whys[number]))
+                    break
+        return Marks(wrong, filled, len(self.rows) * len(Step._fields))
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        head = ["step", "gradient", "product", "branch", "step size", "move", "x"]
+        lines = [["start", "", "", "", "", "", f"{self.x0:g}"]]
+        for number, row in enumerate(self.rows, 1):
+            lines.append([str(number), *(v if isinstance(v, str) else f"{v:.6g}" for v in row)])
+        return head, lines
+
+    def __str__(self) -> str:
+        return f"{self.rule}{self._note}\n" + display.text_table(*self._cells(), left=(3,))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return display.html_table(*self._cells(), caption=self.rule + self._note, left=(3,))
+
+
+class Marks:
+    """What `StepTable.check` found.
+
+    Attributes
+    ----------
+    right : bool
+        Whether every cell is filled in, and right.
+    wrong : list of (int, str, object, str)
+        Number of the step, column, what was filled in, and a hint.
+    """
+
+    def __init__(self, wrong: list[tuple[int, str, Any, str]], filled: int, cells: int) -> None:
+        self.wrong = wrong
+        self.filled = filled
+        self.right = not wrong and filled == cells
+        self._cells = cells
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def __str__(self) -> str:
+        if self.right:
+            return f"All {self._cells} cells are right."
+        if not self.wrong:
+            return f"All {self.filled} cells that are filled in are right; {self._cells - self.filled} are empty."
+        told = (f"Step {n}, {name.replace('_', ' ')}: {v} is not right. {why}" for n, name, v, why in self.wrong)
+        return "\n".join(display.wrapped(line) for line in told)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def step_table(
+    gradients: Sequence[float],
+    rule: str = "irprop-",
+    *,
+    x0: float = 0.0,
+    lr: float = 0.1,
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[float | None, float | None] = (1e-6, 50),
+    losses: Sequence[float] | None = None,
+) -> StepTable:
+    """The table of Rprop steps that a student would fill in, for one coordinate.
+
+    Parameters
+    ----------
+    gradients : sequence of float
+        The gradient of each step; only its sign matters to the result.
+    rule : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"}, optional
+        The rule, as ``variant`` elsewhere.
+    x0 : float, optional
+        The start.
+    lr : float, optional
+        The first step size.
+    etas, step_sizes : (float, float), optional
+        As for `Rprop`.
+    losses : sequence of float, optional
+        The loss at each step, for "irprop+", which undoes a move only if the loss rose. Without them it is taken
+        to have risen at every change of sign.
+
+    Returns
+    -------
+    StepTable
+        Print it, or let a notebook show it; ``rows`` has the numbers and ``check`` compares.
+
+    Raises
+    ------
+    ValueError
+        If the rule is unknown, or a number or the number of losses is not right.
+
+    Examples
+    --------
+    >>> from rprop_ref import step_table
+    >>> step_table([1, 1, -1])
+    irprop-
+     step  gradient  product  branch            step size   move      x
+    start                                                             0
+        1         1        0  first or neutral        0.1   -0.1   -0.1
+        2         1        1  same sign              0.12  -0.12  -0.22
+        3        -1       -1  sign changed           0.06      0  -0.22
+    """
+    check_variant(rule)
+    check_etas(etas)
+    if not lr >= 0:
+        raise ValueError(f"Invalid learning rate: {lr}")
+    try:
+        gradients = [float(g) for g in gradients]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the gradients must be numbers, one for each step, but are {gradients!r}") from error
+    if losses is not None and len(losses) != len(gradients):
+        raise ValueError(
+            f"there must be a loss for each gradient, but there are {len(losses)} for {len(gradients)}"
+        )
+    constants = dtypes.constants(np.dtype(np.float64), etas, step_sizes, False)
+    x, prev, size = (np.array([v], float) for v in (x0, 0.0, lr))
+    rows, whys = [], []
+    for t, gradient in enumerate(gradients):
+        worse = losses is None or (t > 0 and losses[t] > losses[t - 1])
+        g = np.array([gradient], float)
+        old_x, old_prev, old_size = x.copy(), prev.copy(), size.copy()
+        numpy_step.run(rule, x, g, prev, size, constants, worse)
+        event = int(_events.events(rule, g, old_prev, old_size, size, constants, worse)[0])
+        change, move = event & _events.CHANGE, event & _events.MOVE
+        by = {
+            _events.MOVED: -np.sign(g) * size,
+            _events.HELD: np.zeros(1),
+            _events.UNDONE: np.sign(old_prev) * old_size,
+        }[move]
+        product = (g * old_prev).item()
+        branch = _BRANCHES.get(change, "product underflows")
+        rows.append(Step(gradient, product, branch, size.item(), by.item() + 0.0, x.item()))
+        whys.append(_why(event, old_x.item(), old_size.item(), rows[-1], etas))
+    note = ", the loss taken to rise at each change of sign" if rule == "irprop+" and losses is None else ""
+    return StepTable(rule, x0, rows, note, whys)
+
+
+def _why(event: int, x: float, size: float, row: Step, etas: tuple[float, float]) -> str:
+    """The step in words, as a hint."""
+    change, move = event & _events.CHANGE, event & _events.MOVE
+    factor = {_events.GREW: etas[1], _events.SHRANK: etas[0]}.get(change)
+    told = f"The product is {row.product:g}: {row.branch}; "
+    if factor is None:
+        told += f"the step size stays {row.step_size:g}"
+    else:
+        told += f"the step size is {size:g} * {factor:g} = {row.step_size:g}"
+    if event & (_events.LOWER | _events.UPPER):
+        told += " within its limits"
+    told += {
+        _events.MOVED: f"; the move goes against the gradient's sign: {row.move:g}",
+        _events.HELD: "; this rule stays where it is",
+        _events.UNDONE: f"; this rule takes the last move back: {row.move:g}",
+    }[move]
+    return f"{told}; x is {x:g} + {row.move:g} = {row.x:g}."
+
+
+def _agrees(given: Any, right: float | str, tolerance: float) -> bool:
+    if isinstance(right, str):
+        return str(given).strip().lower() in (right, *(right.split(" or ")))
+    try:
+        return abs(float(given) - right) <= tolerance * abs(right) + 1e-9
+    except (TypeError, ValueError):
+        return False

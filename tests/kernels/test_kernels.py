@@ -1,0 +1,371 @@
+"""The compiled kernels: what code they are, when they are compiled, and where they may run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import cases
+import numba
+import numpy as np
+import pytest
+from runs import engine
+
+import rprop_ref
+from numba_kernels import flat, iterate
+from rprop_ref import Parameter, Rprop
+from rprop_ref._core import dtypes
+from rprop_ref._core import iteration as it
+from rprop_ref._minimizer import state as _state
+from rprop_ref._step import gather
+from rprop_ref.bits import same_bits
+
+ROOT = Path(rprop_ref.__file__).parent.parent
+
+
+def arrays(n, dtype, rng):
+    x, g = rng.standard_normal((2, n)).astype(dtype)
+    return x, g, np.zeros(n, dtype), np.full(n, 0.1, dtype)
+
+
+def constants(dtype):
+    return dtypes.constants(np.dtype(dtype), (0.5, 1.2), (1e-6, 50), False)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("kernels", ["SEQUENTIAL", "PARALLEL"])
+def test_the_code_contracts_nothing_and_widens_nothing(kernels, variant, dtype, rng):
+    """No fused multiply-add, and in float32 no operation on doubles: each would round differently."""
+    # Compiled afresh, because a kernel from the disk has no text to look at.
+    dispatcher = getattr(flat, kernels)[variant]
+    kernel = numba.njit(error_model="numpy", parallel=kernels == "PARALLEL")(dispatcher.py_func)
+    kernel(*arrays(64, dtype, rng), constants(dtype), False)
+    check_code(kernel, dtype)
+
+
+def test_the_compiled_iteration_contracts_nothing():
+    dtype = "float32"  # which has operations on doubles as well
+    kernel = numba.njit(error_model="numpy")(iterate.advance.py_func)
+    vectors, scalars = np.ones((it.ROWS, 5), dtype), np.ones(it.ENTRIES)
+    bound = iterate.bind(vectors, scalars, constants(dtype), "irprop-")
+    kernel(*bound.args, 1.0, vectors[0], 1)
+    # Tolerances and values are doubles whatever the dtype, so only contraction is looked for.
+    check_code(kernel, "float64")
+
+
+def check_code(kernel, dtype):
+    texts = [*kernel.inspect_asm().values(), *kernel.inspect_llvm().values()]
+    assert any("mul" in text for text in texts)
+    for text in texts:
+        assert not re.search(r"\bv?fn?m(add|sub)\w*\b|llvm\.fma|llvm\.fmuladd", text)
+        assert not re.search(r"\b(fmul|fadd|fsub|fcmp) (?:\w+ )*(fast|contract|reassoc|nnan|ninf)\b", text)
+        if dtype == "float32":
+            assert not re.search(r"\b(fmul|fadd|fsub|fcmp \w+|fpext) (?:\w+ )*double\b", text)
+            assert not re.search(r"\bv?(mul|add|sub|cmp\w*)[ps]d\b|\bv?cvtss2sd\b", text)
+
+
+def test_no_flag_that_changes_arithmetic_is_set_anywhere():
+    for folder in ("rprop_ref", "numba_kernels", "cuda_kernels"):
+        for file in (ROOT / folder).rglob("*.py"):
+            assert "fastmath=" not in file.read_text(), file
+
+
+def test_steps_on_the_same_kind_of_array_compile_nothing_new(rng):
+    for kernels in (flat.SEQUENTIAL, flat.PARALLEL):
+        run = kernels["irprop-"]
+        for n in (10, 1000):
+            run(*arrays(n, "f4", rng), constants("f4"), False)
+        before = len(run.signatures)
+        for n in (0, 1, 77, 5000):
+            run(*arrays(n, "f4", rng), constants("f4"), True)
+        assert len(run.signatures) == before
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda a: a.__setitem__(0, a[0].astype("f2")),
+        lambda a: a.__setitem__(1, a[1].astype("f8")),
+        lambda a: a.__setitem__(2, a[2][:5]),
+        lambda a: a.__setitem__(3, np.zeros(20, "f4")[::2]),
+        lambda a: a.__setitem__(1, np.zeros(20, "f4")[::2]),
+        lambda a: a.__setitem__(0, a[0].reshape(2, 5)),
+        lambda a: a[0].setflags(write=False),
+        lambda a: a.append(constants("f4")[:6]),
+    ],
+    ids=["half", "mixed dtypes", "length", "strided state", "strided gradient", "2-d", "read-only", "constants"],
+)
+def test_arrays_that_do_not_fit_are_refused_before_anything_is_written(spoil, rng):
+    given = list(arrays(10, "f4", rng))
+    spoil(given)
+    before = [a.copy() for a in given]
+    with pytest.raises(TypeError):
+        flat.step("irprop-", *(given if len(given) == 5 else [*given, constants("f4")]))
+    for array, old in zip(given, before, strict=True):
+        assert same_bits(array, old)
+
+
+def test_the_checked_form_steps(rng):
+    x, g, prev, size = arrays(10, "f4", rng)
+    expected = x - np.sign(g) * np.float32(0.1)
+    g.flags.writeable = False
+    for parallel in (None, False, True):
+        y = x.copy()
+        flat.step("irprop-", y, g, prev.copy(), size.copy(), constants("f4"), parallel=parallel)
+        assert same_bits(y, expected)
+
+
+class TestGathering:
+    def test_slices_are_recognised_as_joined(self):
+        base = np.arange(20.0)
+        parts = gather.slices(base, [(2,), (), (3, 4), (0,), (5,)])
+        assert [p.shape for p in parts] == [(2,), (), (3, 4), (0,), (5,)]
+        assert gather.joined(parts) is not None
+        assert same_bits(gather.joined(parts), base)
+        assert same_bits(gather.joined(parts[1:3]), base[2:15])
+
+    @pytest.mark.parametrize(
+        "arrays",
+        [
+            [np.zeros(2), np.zeros(2)],
+            gather.slices(np.zeros(6), [(2,), (2,), (2,)])[::-1],
+            gather.slices(np.zeros(6), [(2,), (2,), (2,)])[::2],
+            [np.zeros(6)[::2]],
+            [np.zeros((2, 3))[0]],
+        ],
+        ids=["apart", "wrong order", "a gap", "strided", "from a 2-d array"],
+    )
+    def test_others_are_not(self, arrays):
+        assert gather.joined(arrays) is None
+
+
+def test_two_python_threads_may_step_at_once(rng):
+    """One enters the parallel kernel, the other takes the sequential one; the bits do not tell."""
+    starts = [rng.standard_normal(5000) for _ in range(2)]
+    grads = rng.standard_normal((50, 5000))
+    results = [None, None]
+
+    def work(i):
+        p = Parameter(starts[i].copy())
+        o = Rprop([p], backend="numba")
+        for g in grads:
+            p.grad = g
+            o.step()
+        results[i] = p.data
+
+    with engine("parallel, 2 threads"):
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    both = list(results)
+    for i in range(2):
+        with engine("sequential"):
+            work(i)
+        assert same_bits(results[i], both[i])
+
+
+def _step_in_child(queue):
+    with engine("parallel, 2 threads"):
+        p = Parameter(np.zeros(1000))
+        p.grad = np.ones(1000)
+        Rprop([p], lr=0.5, backend="numba").step()
+    queue.put(p.data[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_forked_child_may_step_after_its_parent_used_threads(rng):
+    with engine("parallel, 2 threads"):
+        flat.run("irprop-", *arrays(1000, "f8", rng), constants("f8"))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    # Python 3.12 warns about any fork of a process with threads, which is what is tried here.
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = context.Process(target=_step_in_child, args=(queue,))
+        child.start()
+    assert queue.get(timeout=60) == -0.5
+    child.join(60)
+    assert child.exitcode == 0
+
+
+_CHILD_OF_A_USER_OF_OPENMP = """
+import multiprocessing, numba, numpy as np
+@numba.njit(parallel=True)
+def user(x):
+    for i in numba.prange(x.size):
+        x[i] += 1
+def child():
+    from rprop_ref import Parameter, Rprop
+    p = Parameter(np.ones(200_000)); p.grad = np.ones(200_000)
+    Rprop([p], lr=0.5, backend="numba").step()
+    print(p.data[0], flush=True)
+user(np.ones(100_000))
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start(); process.join()
+print(process.exitcode)
+"""
+
+
+def python(code, **variables):
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2", **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_forked_child_may_step_after_a_user_of_openmp():
+    assert python(_CHILD_OF_A_USER_OF_OPENMP) == ["0.5", "0"]
+
+
+def test_with_workqueue_other_threads_mean_no_threads(monkeypatch):
+    monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
+    assert flat._may_use_threads() == (threading.active_count() == 1)
+    with_company = threading.Event()
+    company = threading.Thread(target=with_company.wait)
+    company.start()
+    try:
+        assert not flat._may_use_threads()
+        monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
+        assert flat._may_use_threads()
+    finally:
+        with_company.set()
+        company.join()
+
+
+_ONE_OF_EACH = """
+import numpy as np, rprop_ref as r, warnings
+warnings.simplefilter("error")
+p = r.Parameter(np.ones(2_000_000)); p.grad = np.ones(2_000_000); o = r.Rprop([p], lr=0.5); o.step()
+print(p.data[0], r.minimize(lambda x: (float(x @ x), 2 * x), np.ones(3), jac=True, backend=None).success)
+"""
+
+
+def test_without_compilation_numpy_does_the_work():
+    assert python("import numba" + _ONE_OF_EACH, NUMBA_DISABLE_JIT="1") == ["0.5", "True"]
+
+
+def test_without_a_place_for_the_cache_kernels_are_compiled_all_the_same():
+    hide = (
+        "from numba.core import caching\n"
+        "class Nowhere(caching.FunctionCache):\n"
+        "    def __init__(self, f): raise RuntimeError('no locator available')\n"
+        "import numba.core.dispatcher as d; d.FunctionCache = Nowhere\n"
+    )
+    assert python(hide + _STEP + "print(x[0])") == ["-2.2"]
+
+
+_STEP = """
+import numpy as np
+from rprop_ref import Parameter, Rprop
+from numba_kernels import flat
+kernel = flat.SEQUENTIAL["irprop-"]
+p = Parameter(np.zeros(1)); p.grad = np.ones(1)
+o = Rprop([p], lr=1.0, backend="numba")
+o.step(); o.step()
+x = p.data
+"""
+
+_RUN = """
+from rprop_ref import minimize
+from numba_kernels import iterate
+kernel = iterate.advance
+x = minimize(lambda x: (float(x @ x), 2 * x), [1.0], jac=True, maxiter=2, lr=0.125, etas=(0.5, 1.2), backend="numba").x
+"""
+
+_COUNTS = "print(x[0], sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))"
+
+
+def test_an_edit_of_any_source_takes_effect_in_the_next_process(tmp_path):
+    """The cache on disk is used when nothing changed, and not when a rule or the iteration did."""
+    for folder in ("rprop_ref", "numba_kernels", "cuda_kernels"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"PYTHONPATH": str(tmp_path)}
+
+    def probe(code):
+        done = subprocess.run(
+            [sys.executable, "-c", code + _COUNTS],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [float(v) for v in done.stdout.split()]
+
+    # Both are stamped with the same sources; the step takes less time to compile.
+    for hits in (0, 1):
+        assert probe(_STEP) == [-2.2, hits, 1 - hits]
+        assert probe(_RUN) == [1 - 0.125 - 0.15, hits, 1 - hits]
+
+    rules = tmp_path / "rprop_ref" / "rules.py"
+    text = rules.read_text()
+    assert text.count("size = size * factor") == 1
+    rules.write_text(text.replace("size = size * factor", "size = size * factor * factor"))
+    for hits in (0, 1):
+        assert probe(_STEP) == [-1 - 1.44, hits, 1 - hits]
+
+    iteration = tmp_path / "rprop_ref" / "_core" / "iteration.py"
+    text = iteration.read_text()
+    move = "        moved = move(variant, x, g, prev, size, constants, worse, last_x)\n"
+    assert text.count(move) == 1
+    iteration.write_text(text.replace(move, move + move))
+    assert probe(_RUN) == [pytest.approx(1 - 0.125 - 0.18 - 0.2592 - 0.373248), 0, 1]
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
+    """With values and gradients of every kind, not finite ones included."""
+    dtype = np.dtype(dtype)
+    n = 7
+    limits = dtypes.constants(dtype, (0.5, 1.2), (1e-3, 10.0), False)
+    ends = set()
+    for _ in range(30):
+        box = None
+        if bounded:
+            lower, upper = rng.choice([-np.inf, -1, -0.3, 0.0], n), rng.choice([0.0, 0.3, 1, np.inf], n)
+            box = lower.astype(dtype), upper.astype(dtype)
+        sizes = rng.choice([1e-30, 0.01, 1.0], n if rng.random() < 0.7 else 1)
+        start = rng.standard_normal(n).astype(dtype)
+        state = _state.begin(start, (n,), np.broadcast_to(sizes, n), box, limits, variant, False)
+        vectors, scalars = state.vectors, state.scalars
+        entries = [it.MAXITER, it.MAXFEV, it.XTOL, it.FLOOR, it.BAND, it.WINDOW, it.PATIENCE, it.F_TARGET]
+        scalars[entries] = 25, 50, 1e-9, 1e-30, 1e-7, 10, 20, -np.inf
+        scalars[it.GTOL] = rng.choice([0.0, 1.0])
+        scalars[it.FTOL] = rng.choice([-1, 1e-3])
+        copies = vectors.copy(), scalars.copy()
+        take_in = iterate.bind(vectors, scalars, limits, variant)
+        for t in range(60):
+            f = float(rng.choice([1.0, 1.0 + 1e-9, 2.0, 0.5, np.inf, np.nan], p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05]))
+            special = rng.random(n) < 0.02 * (t > 0)
+            g = np.where(special, cases.mixed(rng, dtype, n), rng.standard_normal(n).astype(dtype))
+            g = g * dtype.type(rng.random() < 0.97)
+            copies[1][it.NFEV] = t
+            with np.errstate(all="ignore"):
+                expected = it.advance(*copies, limits, variant, f, g)
+            assert take_in(f, g, t) == expected
+            assert same_bits(vectors, copies[0])
+            assert same_bits(scalars, copies[1])
+            if bounded:
+                assert (vectors[it.X] >= box[0]).all()
+                assert (vectors[it.X] <= box[1]).all()
+            if expected >= 0:
+                ends.add(expected)
+                break
+    assert {it.CONVERGED, it.NOT_A_NUMBER} <= ends
+    assert ends & {it.ITERATION_LIMIT, it.NO_IMPROVEMENT}

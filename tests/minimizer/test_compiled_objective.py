@@ -1,0 +1,546 @@
+"""Objectives in machine code: the forms they may have, and that nothing but time depends on them."""
+
+from __future__ import annotations
+
+import _thread
+import collections
+import ctypes
+import gc
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import pytest
+import scipy.optimize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import types
+from scipy import LowLevelCallable
+
+from numba_kernels import iterate, loop
+from rprop_ref import minimize
+from rprop_ref._core import dtypes
+from rprop_ref._core import iteration as it
+from rprop_ref._minimizer import compiled_objective
+from rprop_ref._minimizer import options as _options
+from rprop_ref._minimizer import state as _state
+from rprop_ref.bits import same_bits
+
+C_SIGNATURE = types.float64(
+    types.intc, types.CPointer(types.float64), types.CPointer(types.float64), types.voidptr
+)
+X0 = np.array([-1.2, 1.0, 0.3])
+
+
+@numba.njit
+def writing(x, g, a=1.0):
+    """Rosenbrock's function, term by term."""
+    f = 0.0
+    for i in range(x.size - 1):
+        t, u = x[i + 1] - x[i] * x[i], a - x[i]
+        f += 100 * t * t + u * u
+        g[i] += -400 * t * x[i] - 2 * u
+        g[i + 1] += 200 * t
+    return f
+
+
+@numba.njit
+def returning(x):
+    g = np.zeros_like(x)
+    return writing(x, g), g
+
+
+@numba.njit
+def value(x):
+    return writing(x, np.zeros_like(x))
+
+
+@numba.njit
+def gradient(x):
+    g = np.zeros_like(x)
+    writing(x, g)
+    return g
+
+
+@numba.cfunc(C_SIGNATURE)
+def c_function(n, x, g, data):
+    return writing(numba.carray(x, (n,)), numba.carray(g, (n,)))
+
+
+@numba.cfunc(types.float64(types.intc, *[types.CPointer(types.float64)] * 3))
+def c_function_with_data(n, x, g, data):
+    return writing(numba.carray(x, (n,)), numba.carray(g, (n,)), data[0])
+
+
+_POINTER = ctypes.POINTER(ctypes.c_double)
+_CTYPE = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, _POINTER, _POINTER, ctypes.c_void_p)
+
+FORMS = {
+    "writing": {"fun": writing},
+    "writing, jac=True": {"fun": writing, "jac": True},
+    "returning": {"fun": returning},
+    "returning, jac=True": {"fun": returning, "jac": True},
+    "pair": {"fun": value, "jac": gradient},
+    "cfunc": {"fun": c_function},
+    "cfunc with data": {"fun": c_function_with_data, "args": np.ones(1)},
+    "LowLevelCallable of a cfunc": {"fun": LowLevelCallable(c_function.ctypes)},
+    "LowLevelCallable of ctypes": {
+        "fun": LowLevelCallable(
+            _CTYPE(c_function_with_data.address), ctypes.cast((ctypes.c_double * 1)(1.0), ctypes.c_void_p)
+        )
+    },
+}
+
+
+def assert_same_results(a, b):
+    """Everything in two results, but for messages, to the bit."""
+    assert (a.status, a.nit, a.nfev, a.njev) == (b.status, b.nit, b.nfev, b.njev)
+    for name in ("fun", "x", "jac", "step_size", "prev"):
+        assert same_bits(np.asarray(a[name]), np.asarray(b[name])), name
+    assert same_bits(a.state.vectors, b.state.vectors)
+    assert same_bits(a.state.scalars, b.state.scalars)
+
+
+class TestForms:
+    @pytest.mark.parametrize("form", FORMS)
+    def test_each_has_the_iterates_of_a_python_objective(self, form):
+        def by_hand(x):
+            g = np.zeros_like(x)
+            return writing(x, g), g
+
+        expected = minimize(by_hand, X0, jac=True, maxiter=700, backend="numpy", return_all=True)
+        for options in ({}, {"backend": "numpy"}, {"backend": "numba", "return_all": True}):
+            found = minimize(x0=X0, maxiter=700, **FORMS[form], **options)
+            assert_same_results(found, expected)
+            if options.get("return_all"):
+                assert same_bits(np.array(found.allvecs), np.array(expected.allvecs))
+        arguments = dict(FORMS[form])
+        if not isinstance(arguments["fun"], LowLevelCallable):  # SciPy asks that the objective be callable
+            found = scipy.optimize.minimize(**arguments, x0=X0, method=minimize, options={"maxiter": 700})
+            assert_same_results(found, expected)
+
+    def test_only_the_driver_in_machine_code_evaluates(self, monkeypatch):
+        from rprop_ref._minimizer import drivers
+
+        monkeypatch.delattr(drivers, "PythonDriver")
+        for form in FORMS.values():
+            minimize(x0=X0, maxiter=5, **form)
+
+    def test_what_is_left_to_the_loop_in_python(self):
+        for jac in ("2-point", None, False, gradient.py_func):
+            r = minimize(value, X0, jac=jac, maxiter=50)
+            assert r.nit == 50
+
+    def test_single_precision(self):
+        x0 = X0.astype("f4")
+        for form in ("writing", "returning", "pair"):
+            found = minimize(x0=x0, maxiter=200, **FORMS[form])
+            assert found.x.dtype == found.jac.dtype == np.float32
+            assert_same_results(found, minimize(x0=x0, maxiter=200, backend="numpy", **FORMS[form]))
+
+    def test_other_shapes(self):
+        @numba.njit
+        def fun(x, g, target):
+            f = 0.0
+            for i in range(x.shape[0]):
+                for j in range(x.shape[1]):
+                    d = x[i, j] - target[i, j]
+                    g[i, j] = 2 * d
+                    f += d * d
+            return f
+
+        target = np.arange(6.0).reshape(2, 3)
+        r = minimize(fun, np.ones((2, 3)), args=(target,))
+        assert r.success
+        np.testing.assert_allclose(r.x, target, atol=1e-9)
+        assert same_bits(
+            minimize(c_function, X0.reshape(3, 1), maxiter=50).x.ravel(), minimize(writing, X0, maxiter=50).x
+        )
+
+    def test_arguments_of_all_kinds_without_new_code(self):
+        Pair = collections.namedtuple("Pair", "a b")
+
+        @numba.njit
+        def fun(x, g, center, scale, nested, shift, nothing, flag):
+            f = 0.0
+            for i in range(x.size):
+                d = x[i] - center[i] - nested[0][i] - nested[1].b
+                f += scale * d * d
+                g[i] = 2 * scale * d
+            if nothing is None and flag:
+                f += shift
+            return f
+
+        def arguments(k):
+            readonly = np.full(2, k + 1.0)
+            readonly.flags.writeable = False
+            return (np.arange(2.0) * k, 0.5 + k, (readonly, Pair(1, k + 0.5)), int(k), None, True)
+
+        first = minimize(fun, np.ones(2), args=arguments(0))
+        signatures = len(loop.run.signatures)
+        compiled = compiled_objective._c_function.cache_info().misses
+        for k in (1, 2, 3):
+            args = arguments(k)
+            gc.collect()
+            r = minimize(fun, np.ones(2), args=args)
+            assert r.success
+            np.testing.assert_allclose(r.x, args[0] + args[2][0] + k + 0.5)
+            np.testing.assert_allclose(r.fun, k, atol=1e-15)
+        assert not np.allclose(r.x, first.x)
+        assert compiled_objective._c_function.cache_info().misses == compiled
+        assert len(loop.run.signatures) == signatures
+        # An array that is not contiguous, or of the other byte order, is of another type, but not here.
+        for other in (np.repeat(args[0], 2)[::2], args[0].astype(">f8")):
+            assert same_bits(minimize(fun, np.ones(2), args=(other, *args[1:])).x, r.x)
+        assert compiled_objective._c_function.cache_info().misses == compiled
+
+    def test_defaults_that_leave_it_open_where_the_gradient_goes(self):
+        @numba.njit
+        def plain(x, a=1.0):
+            return (x[0] - a) ** 2
+
+        for args, solution in (((), 1.0), ((2.0,), 2.0)):
+            r = minimize(plain, [3.0], args=args)
+            assert r.success
+            assert r.nfev > r.njev, "by differences"
+            np.testing.assert_allclose(r.x, solution, atol=1e-5)
+        np.testing.assert_allclose(minimize(writing, X0[:2], args=(2.0,)).x, [2, 4], rtol=1e-3)
+
+    def test_functions_that_are_compiled_for_given_types_only(self):
+        @numba.njit("float64(float64[:], float64[:])")
+        def eager(x, g):
+            return writing(x, g)
+
+        @numba.njit(["Tuple((float64, float64[:]))(float64[:])"])
+        def eager_returning(x):
+            return returning(x)
+
+        expected = minimize(writing, X0, maxiter=50)
+        for fun in (eager, eager_returning):
+            assert_same_results(minimize(fun, X0, maxiter=50), expected)
+
+    def test_the_objective_may_do_to_x_what_it_wants(self):
+        @numba.njit
+        def hostile(x, g):
+            f = writing(x, g)
+            x[:] = np.nan
+            return f
+
+        @numba.njit
+        def hostile_value(x):
+            f = value(x)
+            x[:] = np.nan
+            return f
+
+        expected = minimize(writing, X0, maxiter=50)
+        assert_same_results(minimize(hostile, X0, maxiter=50), expected)
+        assert_same_results(minimize(hostile_value, X0, jac=gradient, maxiter=50), expected)
+
+    def test_maximize(self):
+        @numba.njit
+        def hill(x, g):
+            f = -writing(x, g)
+            g[:] = -g
+            return f
+
+        for backend in ("numpy", None):
+            up, down = (
+                minimize(fun, X0, maximize=maximize, maxiter=300, backend=backend)
+                for fun, maximize in ((hill, True), (writing, False))
+            )
+            assert same_bits(up.x, down.x)
+            assert up.fun == -down.fun
+            assert same_bits(up.jac, -down.jac)
+            assert same_bits(up.prev, -down.prev)
+
+
+@numba.njit
+def rough(x, g, w, c, edge):
+    """Hills and valleys whose number and places `w` and `c` decide; not finite beyond the edge."""
+    f = 0.0
+    for i in range(x.size):
+        j = (i + 1) % x.size
+        d = x[i] - c[i]
+        g[i] += w[i] * (2 * d - 3 * np.sin(3 * d)) + 0.1 * x[j]
+        g[j] += 0.1 * x[i]
+        f += w[i] * (d * d + np.cos(3 * d)) + 0.1 * x[i] * x[j]
+        if abs(x[i]) > edge:
+            return np.nan
+    return f
+
+
+@st.composite
+def runs(draw):
+    n = draw(st.integers(1, 5))
+    dtype = draw(st.sampled_from(["f4", "f8"]))
+    number = st.floats(-5, 5, width=32)
+    numbers = st.lists(number, min_size=n, max_size=n)
+    options = {
+        "args": (np.abs(draw(numbers)) + 1e-3, np.array(draw(numbers)), draw(st.sampled_from([3.0, np.inf]))),
+        "x0": np.array(draw(numbers), dtype),
+        "variant": draw(st.sampled_from(["rprop+", "rprop-", "irprop+", "irprop-", "irprop-go"])),
+        "etas": draw(st.sampled_from([(0.5, 1.2), (0.8, 1.1), (0.3, 2.0)])),
+        "step_sizes": draw(st.sampled_from([(0.0, np.inf), (1e-6, 50), (None, 0.5), (1e-3, None)])),
+        "lr": draw(st.sampled_from([None, 0.1, 10.0])),
+        "maxiter": draw(st.integers(0, 300)),
+        "maximize": draw(st.booleans()),
+        "ftol": draw(st.sampled_from([None, 1e-3])),
+        "window": 20,
+        "patience": draw(st.sampled_from([None, 15])),
+    }
+    if draw(st.booleans()):
+        ends = np.sort(np.array([draw(numbers), draw(numbers)]), axis=0)
+        options["bounds"] = list(zip(*ends, strict=True))
+    return options
+
+
+@settings(max_examples=150, deadline=None)
+@given(runs())
+def test_all_loops_have_the_same_bits(options):
+    """In machine code, in Python with Numba, in Python with NumPy: any problem, rule, bounds, and end."""
+    compiled = minimize(rough, **options)
+    assert_same_results(minimize(rough, backend="numpy", **options), compiled)
+    args = options.pop("args")
+
+    def plain(x):
+        g = np.zeros_like(x)
+        return rough(x, g, *args), g
+
+    assert_same_results(minimize(plain, jac=True, backend="numba", **options), compiled)
+    if "bounds" in options:
+        low, high = np.transpose(options["bounds"])
+        assert ((low <= compiled.x) & (compiled.x <= high)).all()
+
+
+class TestTheLoop:
+    def test_it_is_compiled_once_for_all_objectives_and_found_on_disk(self):
+        code = (
+            "import numba, numpy as np\n"
+            "from rprop_ref import minimize\n"
+            "from numba_kernels import loop\n"
+            "@numba.njit\n"
+            "def one(x, g):\n    g[0] = 2 * x[0]\n    return x[0] ** 2\n"
+            "@numba.njit\n"
+            "def two(x, a):\n    return a[0] * x[0] ** 2, 2 * a * x\n"
+            "print(minimize(one, [1.0]).success, minimize(two, [1.0], args=np.ones(1)).success)\n"
+            "print(sum(loop.run.stats.cache_hits.values()), sum(loop.run.stats.cache_misses.values()))\n"
+        )
+        for attempt in range(2):
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            solved, counts = done.stdout.splitlines()
+            assert solved == "True True"
+            assert counts in (("0 1", "1 0") if attempt == 0 else ("1 0",))
+
+    def test_callbacks_on_every_iteration(self):
+        def run(fun, **options):
+            seen = []
+
+            def callback(intermediate_result):
+                seen.append((intermediate_result.x, intermediate_result.fun))
+                if len(seen) == 40:
+                    raise StopIteration
+
+            return minimize(fun, X0, callback=callback, **options), seen
+
+        (r, compiled), (q, python) = run(writing), run(writing, backend="numpy")
+        assert_same_results(r, q)
+        assert (r.status, r.nit, len(compiled)) == (99, 40, 40)
+        for (x, f), (y, h) in zip(compiled, python, strict=True):
+            assert same_bits(x, y)
+            assert f == h == writing(x, np.zeros(3))
+
+    def test_exceptions_come_out(self):
+        @numba.njit
+        def fun(x, g, limit):
+            if x[0] > limit:
+                raise ValueError("too far")
+            g[:] = -1
+            return -x[0]
+
+        with pytest.raises(ValueError, match="^too far$"):
+            minimize(fun, [1.0], args=(5.0,))
+        assert minimize(fun, [1.0], args=(np.inf,), maxiter=5).nit == 5, "and do not stay"
+
+        @numba.njit
+        def pair_value(x):
+            return x[0] ** 2
+
+        @numba.njit
+        def pair_gradient(x):
+            if x[0] < 0.5:
+                raise ArithmeticError("no gradient")
+            return 2 * x
+
+        for backend in (None, "numpy"):
+            with pytest.raises(ArithmeticError, match="^no gradient$"):
+                minimize(pair_value, [1.0], jac=pair_gradient, backend=backend)
+
+    def test_exceptions_that_do_not_come_again(self):
+        @numba.njit
+        def fun(x, g, calls):
+            calls[0] += 1
+            if calls[0] == 3:
+                raise ValueError("once")
+            g[:] = 2 * x
+            return x[0] ** 2
+
+        with pytest.raises(
+            RuntimeError, match=r"raised an exception in compiled code at x = \[.*\], but not when"
+        ):
+            minimize(fun, [1.0], args=(np.zeros(1),))
+
+    def test_ctrl_c(self):
+        def interrupt():
+            time.sleep(0.3)
+            _thread.interrupt_main()
+
+        minimize(writing, X0, maxiter=1)
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            minimize(rough, np.ones(5), args=(np.ones(5), np.zeros(5), np.inf), gtol=0, xtol=0, maxiter=10**12)
+        thread.join()
+
+    def test_maxtime(self):
+        r = minimize(writing, X0, gtol=0, xtol=0, maxiter=10**12, maxtime=0.2)
+        assert (r.status, r.success, r.message) == (5, False, "Maximum time has been exceeded.")
+        assert r.nit > 100
+
+    def test_maxtime_where_evaluations_become_slower(self):
+        @numba.njit
+        def slower(x, g):
+            f, z = 0.0, 0.0
+            if x[0] < 0.9:  # some 10 ms
+                for i in range(2_000_000):
+                    z += np.sqrt(i * 1.0)
+            for i in range(x.size):
+                f += x[i] * x[i] + 1e-300 * z
+                g[i] = 2 * x[i]
+            return f
+
+        small = {"lr": 1e-5, "step_sizes": (0, 1e-5), "gtol": 0, "xtol": 0}
+        r = minimize(slower, [1.5], maxtime=0.5, maxiter=62_000, **small)
+        assert (r.status, r.nit > 59_000) == (5, True)
+
+    def test_threads_side_by_side(self):
+        """As the interface in the docstring of `compiled_objective` has it."""
+        starts = np.random.default_rng(5).uniform(-2, 2, (16, 3))
+        args = (np.ones(3), np.zeros(3), np.inf)
+        compiled = compiled_objective.recognize(rough, None, args, (3,), starts.dtype)
+        constants = dtypes.constants(starts.dtype, (0.8, 1.1), (0, np.inf), False)
+
+        def one(x0):
+            state = _state.begin(x0, (3,), None, None, constants, "irprop-", False)
+            limits = dict.fromkeys(("maxfev", "xtol", "ftol", "f_target", "patience"))
+            _options.set_limits(state, maxiter=2000, gtol=1e-10, window=100, **limits)
+            address, data, raised = compiled.bind()
+            record = state.vectors, state.scalars, constants, iterate.CODES["irprop-"]
+            stop = np.zeros(1, np.int64)
+            status = loop.run(address, data, raised, 1, *record, 10**6, stop, np.empty(3), np.empty(3))
+            assert raised[0] == 0
+            return status, state.vectors[it.BEST_X]
+
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(one, starts))
+        for x0, (status, x) in zip(starts, found, strict=True):
+            r = minimize(rough, x0, args=args, maxiter=2000)
+            assert r.status == status
+            assert same_bits(r.x, x)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            (
+                {"fun": writing, "args": ([1.0],)},
+                r"must be arrays, numbers, None, or tuples of them, but args\[0\] is",
+            ),
+            ({"fun": writing, "args": ("a",)}, r"args\[0\] is 'a' of type str"),
+            ({"fun": writing, "args": (object(),)}, r"args\[0\] is <object"),
+            ({"fun": writing, "args": (None,)}, "Numba cannot compile the objective writing for these arguments"),
+            ({"fun": value, "jac": "autograd"}, "cannot look into a function that Numba has compiled; give"),
+            ({"fun": c_function, "jac": gradient}, "a numba.cfunc writes its own gradient, so jac must be None"),
+            ({"fun": c_function, "args": (1.0,)}, "can only be one contiguous array"),
+            ({"fun": c_function, "x0": np.float32(X0)}, "takes doubles, but x0 has dtype float32"),
+            (
+                {"fun": numba.cfunc("float64(float64)")(lambda x: x)},
+                r"a numba.cfunc must have the signature double \(int n, double \*x, double \*g, void \*data\), but",
+            ),
+            (
+                {"fun": LowLevelCallable(numba.cfunc("float64(float64)")(lambda x: x).ctypes)},
+                r"a LowLevelCallable must have the signature .* but has double \(double\)",
+            ),
+            ({"fun": LowLevelCallable(c_function.ctypes), "args": (1,)}, "takes no args; give it data by"),
+            ({"fun": LowLevelCallable(c_function.ctypes), "jac": "cs"}, "writes its own gradient, so jac must be"),
+            (
+                {"fun": writing, "jac": "2-point"},
+                "a place for its gradient writes its own gradient, so jac must be",
+            ),
+            ({"fun": writing, "x0": np.float16(X0)}, "takes float32 or float64, but x0 has dtype float16"),
+            (
+                {"fun": writing, "x0": np.float16(X0), "jac": False},
+                "writes its own gradient, so jac must be None or",
+            ),
+        ],
+    )
+    def test_what_cannot_be_called(self, arguments, text):
+        with pytest.raises(TypeError, match=text):
+            minimize(**{"x0": X0, **arguments})
+
+    def test_gradients_of_another_shape(self):
+        @numba.njit
+        def both(x):
+            return 1.0, np.ones(2)
+
+        @numba.njit
+        def jac(x):
+            return np.ones(2)
+
+        for fun, gradient in ((both, True), (value, jac)):
+            for backend in (None, "numpy"):
+                with pytest.raises(ValueError, match=r"shape of x0, which is \(3,\), but has shape \(2,\)"):
+                    minimize(fun, X0, jac=gradient, backend=backend)
+
+    def test_no_variables(self):
+        r = minimize(c_function, np.zeros(0))
+        assert (r.fun, r.success) == (0.0, True)
+
+
+class TestTheUsersFunctions:
+    """They are compiled with the options that they were given, and not with those of the functions around them."""
+
+    @pytest.mark.parametrize("form", ["writing", "returning", "pair"])
+    def test_a_division_by_zero_raises_in_a_function_that_was_not_called_before(self, form):
+        @numba.njit
+        def writing(x, g):
+            g[0] = -1.0
+            return -x[0] + 0 * (1 / min(x[0] - 1.25, 0.0))
+
+        @numba.njit
+        def returning(x):
+            return -x[0] + 0 * (1 / min(x[0] - 1.25, 0.0)), -np.ones(1)
+
+        @numba.njit
+        def value(x):
+            return -x[0] + 0 * (1 / min(x[0] - 1.25, 0.0))
+
+        @numba.njit
+        def gradient(x):
+            return -np.ones(1)
+
+        options = {
+            "writing": {"fun": writing},
+            "returning": {"fun": returning},
+            "pair": {"fun": value, "jac": gradient},
+        }[form]
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                minimize(x0=[1.0], **options)
+        fun = options["fun"]
+        with pytest.raises(ZeroDivisionError):
+            fun(*([np.array([2.0]), np.zeros(1)] if form == "writing" else [np.array([2.0])]))

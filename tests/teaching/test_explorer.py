@@ -1,0 +1,418 @@
+"""The explorer: its JavaScript against the oracle in node, its page in Chromium, `explain` on the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import naive
+import numpy as np
+import pytest
+
+from rprop_ref import Trace, cli, crosscheck, explorer
+from rprop_ref._core import events as _events
+from rprop_ref.objectives import OBJECTIVES, Objective
+
+#: An objective that does not come with the package.
+MINE = Objective(
+    "mine",
+    "a test",
+    value="a * a + 50 * (b - a * a * a) * (b - a * a * a)",
+    da="2 * a - 300 * a * a * (b - a * a * a)",
+    db="100 * (b - a * a * a)",
+    start=(-1.0, 1.0),
+    lr=0.05,
+    window=(-1.5, 1.5, -1.5, 1.5),
+    minimum=(0.0, 0.0),
+)
+
+HERE = Path(explorer.__file__).parent
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="runs JavaScript, and there is no node")
+
+#: Checks cases in node. Numbers come and go as the hexadecimal digits of their bits.
+CHECK = """
+const { step, compile, run } = require(process.argv[2]);
+const view = new DataView(new ArrayBuffer(8));
+const number = (h) => (view.setBigUint64(0, BigInt("0x" + h)), view.getFloat64(0));
+const bits = (v) => (v !== v ? "nan" : (view.setFloat64(0, v), view.getBigUint64(0).toString(16).padStart(16,
+"0"))); const { steps, runs } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const out = { steps: [], runs: [] };
+for (const { rule, worse, values } of steps) {
+  const [x, g, prev, size, etaMinus, etaPlus, min, max] = values.map(number);
+  const found = step(rule, x, g, prev, size, worse, { etaMinus, etaPlus, min, max });
+  out.steps.push([bits(found.x), bits(found.prev), bits(found.size), found.event]);
+}
+for (const { objective, rule, options } of runs) {
+  out.runs.push(run(compile(objective), rule, options).map((row) => [
+    ...row.x.map(bits), bits(row.f), ...row.size.map(bits), ...row.event]));
+}
+console.log(JSON.stringify(out));
+"""
+
+
+def bits(v):
+    return "nan" if math.isnan(v) else struct.pack(">d", v).hex()
+
+
+def number(v):
+    """The bits of any double, NaN included."""
+    return struct.pack(">d", v).hex()
+
+
+def in_node(tmp_path, **cases):
+    (tmp_path / "check.cjs").write_text(CHECK)
+    (tmp_path / "rules.cjs").write_text((HERE / "rules.js").read_text())
+    done = subprocess.run(
+        [NODE, tmp_path / "check.cjs", tmp_path / "rules.cjs"],
+        input=json.dumps({"steps": [], "runs": [], **cases}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def pick(rng, values):
+    """One of the values, or any number."""
+    return rng.choice(values) if rng.random() < 0.5 else rng.normal() * 10.0 ** rng.integers(-8, 8)
+
+
+@needs_node
+class TestJavaScript:
+    def test_every_step_has_the_bits_of_the_oracle(self, tmp_path, rng):
+        special = [0.0, -0.0, 1.0, -1.0, 5e-324, -1e-310, 1e-200, -1e200, np.inf, -np.inf, np.nan]
+        sizes = [0.0, 0.1, 5e-324, 1e-6, 50.0, 1e308, np.inf, np.nan]
+        limits = [(1e-6, 50.0), (0.0, np.inf), (0.2, 0.05), (-np.inf, 1.0), (np.nan, 50.0), (1e-6, np.nan)]
+        etas = [(0.5, 1.2), (0.8, 1.1), (1.0, 1.2), (0.0, 1.2), (5e-324, 1e300)]
+        cases, expected = [], []
+        for rule in naive.VARIANTS:
+            for worse in (False, True):
+                for _ in range(1500):
+                    x, g, prev = (pick(rng, special) for _ in range(3))
+                    size = abs(pick(rng, sizes))
+                    eta, (low, high) = etas[rng.integers(len(etas))], limits[rng.integers(len(limits))]
+                    state = naive.step(
+                        rule,
+                        *(np.array([v]) for v in (x, g, prev, size)),
+                        etas=eta,
+                        step_sizes=(low, high),
+                        worse=worse,
+                    )
+                    constants = np.array([*eta, low, high, 0, 1])
+                    event = _events.events(
+                        rule, *(np.array([v]) for v in (g, prev, size)), state[2], constants, worse
+                    ).item()
+                    cases.append(
+                        {
+                            "rule": rule,
+                            "worse": worse,
+                            "values": [number(v) for v in (x, g, prev, size, *eta, low, high)],
+                        }
+                    )
+                    expected.append([*(bits(part.item()) for part in state), event])
+        found = in_node(tmp_path, steps=cases)["steps"]
+        assert len(found) == 15_000
+        for case, ours, theirs in zip(cases, expected, found):
+            assert ours == theirs, case
+
+    @pytest.mark.parametrize("rule", naive.VARIANTS)
+    def test_every_step_of_the_conformance_vectors(self, tmp_path, rule):
+        (file,) = crosscheck.export(tmp_path, rule, ["float64"])
+        cases, expected = [], []
+        for case in json.loads(file.read_text())["cases"]:
+            if case["bounds"]:  # the explorer has none
+                continue
+            option = {name: case[name] for name in ("etas", "step_sizes")}
+            lr = case["lr"] if isinstance(case["lr"], list) else [case["lr"]] * len(case["x0"])
+            x, prev, size, last = case["x0"], ["0x0p+0"] * len(lr), lr, None
+            for step in case["steps"]:
+                option.update({name: value for name, value in step.get("set", {}).items() if name != "lr"})
+                if step["grad"] is not None:
+                    way, loss = (-1 if case["maximize"] else 1), float.fromhex(step["loss"])
+                    worse = last is not None and way * loss > way * last
+                    last = loss
+                    for g, *state in zip(step["grad"], x, prev, size):
+                        values = (
+                            state[0],
+                            (way * float.fromhex(g)).hex(),
+                            *state[1:],
+                            *option["etas"],
+                            *option["step_sizes"],
+                        )
+                        values = [number(float.fromhex(v)) for v in values]
+                        cases.append({"rule": rule, "worse": worse, "values": values})
+                    for after in zip(step["x"], step["prev"], step["step_size"]):
+                        expected.append([bits(float.fromhex(v)) for v in after])
+                x, prev, size = step["x"], step["prev"], step["step_size"]
+        found = in_node(tmp_path, steps=cases)["steps"]
+        assert len(found) == len(expected) > 1000
+        for case, ours, theirs in zip(cases, expected, found):
+            assert ours == theirs[:3], case
+
+    def test_runs_have_the_bits_that_are_recorded(self, tmp_path):
+        cases, expected = [], []
+        for o in OBJECTIVES.values():
+            for rule in naive.VARIANTS:
+                for etas, low in (((0.5, 1.2), 1e-6), ((0.8, 1.1), 0.0)):
+                    trace = explorer.follow(o, rule, etas=etas, step_sizes=(low, 50.0), steps=150)
+                    options = {
+                        "lr": o.lr,
+                        "etaMinus": etas[0],
+                        "etaPlus": etas[1],
+                        "min": low,
+                        "max": 50,
+                        "start": o.start,
+                        "steps": 150,
+                    }
+                    texts = {"value": o.value, "da": o.da, "db": o.db}
+                    cases.append({"objective": texts, "rule": rule, "options": options})
+                    expected.append(
+                        [
+                            [*map(bits, x), bits(f), *map(bits, size), *event.tolist()]
+                            for x, f, size, event in zip(trace.x, trace.f, trace.size, trace.event)
+                        ]
+                    )
+        for case, ours, theirs in zip(cases, expected, in_node(tmp_path, runs=cases)["runs"]):
+            assert ours == theirs, case
+
+
+class TestFollow:
+    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    def test_it_is_the_oracle(self, variant):
+        o = OBJECTIVES["himmelblau"]
+        trace = explorer.follow(o, variant, steps=80)
+        grads = [o.jac(x) for x in trace.x[:-1]]
+        states = naive.run(variant, np.array(o.start), grads, lr=o.lr, losses=trace.f[:-1].tolist())
+        np.testing.assert_array_equal(trace.x[1:], [x for x, _, _ in states])
+        np.testing.assert_array_equal(trace.size[:-1], [size for _, _, size in states])
+
+
+class TestPage:
+    def test_it_stands_alone_and_is_small(self, tmp_path):
+        for name in OBJECTIVES:
+            html = explorer.page(OBJECTIVES[name])
+            assert len(html.encode()) < 400_000
+            assert "http://" not in html
+            assert "https://" not in html
+            assert "/*" not in html.split("<script>")[2].split("\n")[1]
+        assert len(explorer.page(OBJECTIVES["rosenbrock"], steps=1000).encode()) < 1_500_000
+
+    def test_the_command(self, tmp_path, capsys):
+        page, table, saved = tmp_path / "o.html", tmp_path / "t.csv", tmp_path / "t.npz"
+        arguments = ["--objective", "ellipse", "--steps", "50", "--lr", "1e-7", "--step-sizes", "1e-9", "50"]
+        assert cli.main(["explain", *arguments, *map(str, ("--html", page, "--csv", table, "--save", saved))]) == 0
+        out = capsys.readouterr().out
+        assert "Trace of irprop-: 51 iterations (every one), 2 coordinates" in out
+        assert page.read_text().startswith("<!DOCTYPE html>")
+        assert len(table.read_text().splitlines()) == 1 + 2 * 51
+        assert cli.main(["explain", str(saved)]) == 0
+        assert str(Trace.load(saved).explain()) in capsys.readouterr().out
+
+    def test_the_command_takes_an_objective_of_ones_own(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr(explorer, "MINE", MINE, raising=False)
+        page = tmp_path / "mine.html"
+        assert cli.main(["explain", "--objective", "rprop_ref.explorer:MINE", "--html", str(page)]) == 0
+        assert "mine: a test." in capsys.readouterr().out
+        assert MINE.da in page.read_text()
+
+    def test_the_command_draws(self, tmp_path, capsys):
+        pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
+        assert cli.main(["explain", "--steps", "20", "--plot", str(tmp_path / "p.png")]) == 0
+        assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            (["--objective", "nonsense"], "there is no objective 'nonsense'; it must be one of rosenbrock, bowl"),
+            (["--objective", "json:nonsense"], "cannot load json:nonsense: module 'json' has no attribute"),
+            (["--objective", "json:loads"], "json:loads must be an rprop_ref.objectives.Objective"),
+            (["--etas", "2", "3"], "Invalid eta values: 2.0, 3.0"),
+            (["--lr", "-1"], "Invalid learning rate: -1.0"),
+            (["missing.npz"], "missing.npz"),
+            (["x.npz", "--html", "y.html"], "--html shows a run on one of the objectives"),
+        ],
+    )
+    def test_what_is_refused(self, arguments, text, capsys, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert cli.main(["explain", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert text in captured.err
+        assert len(captured.err.splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    api = pytest.importorskip("playwright.sync_api", reason="looks at the page in Chromium (extra 'browser')")
+    own = os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    with api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=own, args=["--no-sandbox"])
+        except api.Error as error:
+            how = "playwright install chromium, or CHROMIUM=path"
+            pytest.skip(f"no Chromium could be started ({how}): {error.message[:200]}")
+        yield browser
+        browser.close()
+
+
+#: Wide and narrow, light and dark.
+SIGHTS = {
+    "desktop": {"viewport": {"width": 1280, "height": 900}},
+    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True},
+    "phone, dark": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
+}
+
+
+@pytest.mark.browser
+class TestInChromium:
+    @pytest.fixture
+    def opened(self, chromium, tmp_path, request):
+        """The page, and what it complains of; with no network."""
+        file = tmp_path / "out.html"
+        explorer.write(file, getattr(request, "param", OBJECTIVES["rosenbrock"]))
+        contexts = []
+
+        def opened(**sight):
+            context = chromium.new_context(offline=True, **(sight or SIGHTS["desktop"]))
+            contexts.append(context)
+            page = context.new_page()
+            complaints = []
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("request", lambda r: r.url.startswith(("file:", "data:")) or complaints.append(r.url))
+            began = time.perf_counter()
+            page.goto(file.as_uri())
+            page.wait_for_function("document.querySelector('#now').textContent !== ''")
+            page.seconds = time.perf_counter() - began
+            return page, complaints
+
+        yield opened
+        for context in contexts:
+            context.close()
+
+    def marker(self, page):
+        a, b = (float(page.get_attribute("#marker", f"data-{name}")) for name in "ab")
+        box, around = page.locator("#marker").bounding_box(), page.locator("#path").bounding_box()
+        left, right, bottom, top = OBJECTIVES["rosenbrock"].window
+        middle = box["x"] + box["width"] / 2 - around["x"], box["y"] + box["height"] / 2 - around["y"]
+        across, up = (right - left) / around["width"], (top - bottom) / around["height"]
+        return (a, b), (left + middle[0] * across, top - middle[1] * up)
+
+    @pytest.mark.parametrize("sight", SIGHTS)
+    def test_the_slider_moves_the_marker_to_what_was_recorded(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        trace = explorer.follow(OBJECTIVES["rosenbrock"])
+        for k in (0, 1, 17, 63, 200):
+            page.evaluate("k => { time.value = k; time.dispatchEvent(new Event('input')); }", k)
+            told, seen = self.marker(page)
+            assert told == tuple(trace.x[k])
+            np.testing.assert_allclose(seen, trace.x[k], atol=0.02)
+            assert f"iteration {k} of 200" in page.inner_text("#now")
+        # Nothing is wider than the window, and nothing is too small to read.
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert (
+            page.evaluate(
+                "Math.min(...[...document.querySelectorAll('body *')].filter(e => e.innerText)"
+                ".map(e => parseFloat(getComputedStyle(e).fontSize)))"
+            )
+            >= 12
+        )
+        assert complaints == []
+
+    def test_it_can_be_used_at_once(self, opened):
+        """Written down, not asserted: time depends on the machine. The page reports how long it took itself."""
+        page, _ = opened()
+        inside = page.evaluate("performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart")
+        print(f"usable after {page.seconds:.2f} s, of which {inside / 1000:.2f} s in the page")
+        assert page.is_enabled("#time")
+
+    def test_keys(self, opened):
+        page, complaints = opened()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowLeft")
+        assert "iteration 1 of" in page.inner_text("#now")
+        page.keyboard.press("End")
+        assert "iteration 200 of" in page.inner_text("#now")
+        page.keyboard.press("Home")
+        assert "iteration 0 of" in page.inner_text("#now")
+        page.keyboard.press("1")
+        assert page.input_value("#rule") == "rprop+"
+        page.keyboard.press("Space")
+        page.wait_for_function("Number(time.value) >= 3")
+        assert page.inner_text("#play") == "Pause"
+        page.keyboard.press("Space")
+        assert page.inner_text("#play") == "Play"
+        # With the focus on the slider a key moves it once.
+        page.keyboard.press("Home")
+        page.focus("#time")
+        page.keyboard.press("ArrowRight")
+        assert "iteration 1 of" in page.inner_text("#now")
+        assert complaints == []
+
+    @pytest.mark.parametrize("rule", naive.VARIANTS)
+    def test_the_branch_that_was_taken_is_marked(self, opened, rule):
+        page, _ = opened()
+        page.select_option("#rule", rule)
+        trace = explorer.follow(OBJECTIVES["rosenbrock"], rule)
+        for k in range(40):
+            page.evaluate("k => { time.value = k; time.dispatchEvent(new Event('input')); }", k)
+            taken = page.evaluate(
+                "[...document.querySelectorAll('#code li')].map(e => [e.querySelector('code').textContent, "
+                "e.querySelector('.who').textContent])"
+            )
+            who = {text.strip(): names.split() for text, names in taken}
+            grew, shrank = (next(n for t, n in who.items() if t.startswith(head)) for head in ("q > 0", "q < 0"))
+            undo = [n for t, n in who.items() if "undo" in t] or [[]]
+            for i, name in enumerate("ab"):
+                assert (name in grew) == trace.where("grew")[k, i]
+                assert (name in shrank) == trace.where("shrank")[k, i]
+                assert (name in undo[0]) == trace.where("undone")[k, i]
+
+    @pytest.mark.parametrize("opened", [MINE], indirect=True)
+    def test_an_objective_of_ones_own(self, opened):
+        page, complaints = opened()
+        trace = explorer.follow(MINE)
+        page.keyboard.press("End")
+        assert self.marker(page)[0] == tuple(trace.x[-1])
+        page.select_option("#objective", "bowl")
+        page.select_option("#objective", "mine")
+        assert "mine: a test" in page.inner_text("#about")
+        page.fill("#option-steps", "99")
+        page.locator("#option-steps").blur()
+        assert "computed in this page" in page.inner_text("#source")
+        page.keyboard.press("End")
+        assert self.marker(page)[0] == tuple(explorer.follow(MINE, steps=99).x[-1])
+        assert complaints == []
+
+    def test_numbers_can_be_changed_and_refused(self, opened):
+        page, complaints = opened()
+        assert "recorded by rprop_ref" in page.inner_text("#source")
+        page.fill("#option-etaMinus", "0.8")
+        page.press("#option-etaMinus", "Enter")
+        page.locator("#option-etaMinus").blur()
+        assert "computed in this page" in page.inner_text("#source")
+        trace = explorer.follow(OBJECTIVES["rosenbrock"], etas=(0.8, 1.2))
+        page.evaluate("time.value = 90; time.dispatchEvent(new Event('input'))")
+        assert self.marker(page)[0] == tuple(trace.x[90])
+        page.fill("#option-etaPlus", "0.9")
+        page.locator("#option-etaPlus").blur()
+        assert "0 < \u03b7\u2212 < 1 < \u03b7+" in page.inner_text("#wrong")
+        page.click("#reset")
+        assert "recorded by rprop_ref" in page.inner_text("#source")
+        for name, o in OBJECTIVES.items():
+            page.select_option("#objective", name)
+            page.keyboard.press("End")
+            told, _ = self.marker(page)
+            assert told == tuple(explorer.follow(o).x[-1])
+        page.click("#path", position={"x": 100, "y": 100})
+        assert "iteration 0 of" in page.inner_text("#now")
+        assert complaints == []
