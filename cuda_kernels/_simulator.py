@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rprop_ref._core import dtypes
+
 
 def _place(address, index, number):
     dtype = np.dtype(type(number))
@@ -36,8 +38,4 @@ def device(function):
 
 def kind(name: str) -> Any:
     """What makes a number of a dtype of a float32 or float64, in a kernel."""
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return ml_dtypes.bfloat16
-    return np.dtype(name).type
+    return dtypes.named(name).type

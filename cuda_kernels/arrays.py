@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from rprop_ref._core import dtypes
+
 Array = np.ndarray[Any, Any]
 
 _DLPACK_CUDA = (2, 13)  # the memory of a GPU, and memory that host and GPU share
@@ -383,8 +385,6 @@ class Seen:
 
 def _bfloat16() -> np.dtype[Any]:
     try:
-        import ml_dtypes
+        return dtypes.named("bfloat16")
     except ImportError:
         raise TypeError("bfloat16 arrays need the package ml_dtypes, which is not installed") from None
-    dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-    return dtype

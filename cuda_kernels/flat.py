@@ -16,6 +16,7 @@ from cuda_kernels import _cuda, _numbers
 from cuda_kernels._cuda import cuda
 from cuda_kernels._numbers import device, load, select, store
 from rprop_ref import rules
+from rprop_ref._core.constants import ONE, make_split
 
 #: Threads of a block.
 THREADS = 256
@@ -40,7 +41,7 @@ def build_span(variant: str) -> Callable[..., None]:
 
     @device
     def span(x, g, prev, size, first, stop, stride, worse, direction, c):
-        one = c[5]
+        one = c[ONE]
         i = first
         while i < stop:
             j = i + stride
@@ -81,12 +82,12 @@ def build_span(variant: str) -> Callable[..., None]:
 
 
 @device
-def is_worse(verdict):
+def loss_rose(worse):
     """Whether the loss rose: 0 is no and 1 yes, anything else the address of one of these."""
-    found = verdict == 1
-    if verdict > 1:
-        found = load(verdict, 0, verdict) == 1
-    return found
+    rose = worse == 1
+    if worse > 1:
+        rose = load(worse, 0, worse) == 1
+    return rose
 
 
 @device
@@ -97,23 +98,23 @@ def count(counter):
         store(counter, 0, load(counter, 0, one) + one)
 
 
-def text(variant: str, dtype: str) -> Callable[..., None]:
+def make_kernel(variant: str, dtype: str) -> Callable[..., None]:
     """The kernel of one rule and one real dtype, before it is compiled."""
-    span, number = build_span(variant), _numbers.kind(dtype)
+    span, split = build_span(variant), device(make_split(_numbers.kind(dtype)))
 
-    def step(x, g, prev, size, n, counter, verdict, c0, c1, c2, c3, c4, c5, c6):
-        c = number(c0), number(c1), number(c2), number(c3), number(c4), number(c5)
+    def step(x, g, prev, size, n, counter, worse, constants):
+        c, direction = split(constants)
         i = cuda.grid(1)
         if i == 0:
             count(counter)
-        span(x, g, prev, size, i, n, cuda.gridsize(1), is_worse(verdict), number(c6), c)
+        span(x, g, prev, size, i, n, cuda.gridsize(1), loss_rose(worse), direction, c)
 
     return step
 
 
 @functools.cache
 def kernel(variant: str, dtype: str) -> Any:
-    return cuda.jit(text(variant, dtype))
+    return cuda.jit(make_kernel(variant, dtype))
 
 
 def constant_type(dtype: str) -> type[np.floating[Any]]:
@@ -132,15 +133,15 @@ def run(
     constants: tuple[Any, ...],
     *,
     counter: int = 0,
-    verdict: int = 0,
+    worse: int = 0,
     stream: int = 0,
 ) -> None:
     """Make one Rprop step on flat arrays on the GPU, in place. It returns before the step has been made.
 
     Parameters
     ----------
-    variant : {"rprop+", "rprop-", "irprop+", "irprop-", "irprop-go"}
-        The rule, see `rprop_ref.rules`.
+    variant : str
+        The rule, a key of `rprop_ref.rules.RULES`.
     dtype : {"float16", "bfloat16", "float32", "float64"}
         The dtype of the arrays; complex ones are twice as many reals.
     x, g, prev, size : int
@@ -148,16 +149,16 @@ def run(
         in place. `g` may be `x` but not overlap it otherwise.
     n : int
         The number of reals.
-    constants : tuple of 7 scalars
-        ``eta_minus, eta_plus, size_min, size_max, 0, 1, direction``, of `constant_type`.
+    constants : tuple of scalars
+        Those of `rprop_ref._core.constants.rule_constants`, of `constant_type`.
     counter : int, optional
         The address of a float32 that counts steps, to be increased by one; 0 for none.
-    verdict : int, optional
-        Whether the loss rose since the last step, 0 or 1; or the address of an int64 that says so. Only "irprop+"
-        reads it.
+    worse : int, optional
+        Whether the loss rose since the last step, 0 or 1; or the address of an int64 that says so. Read by rules
+        that compare losses.
     stream : int, optional
         The handle of the stream.
     """
     blocks = min(-(-n // (THREADS * UNROLL)), BLOCKS * _cuda.multiprocessors())
     step = kernel(variant, dtype)
-    _cuda.launch(step, blocks, THREADS, stream, x, g, prev, size, n, counter, verdict, *constants)
+    _cuda.launch(step, blocks, THREADS, stream, x, g, prev, size, n, counter, worse, constants)

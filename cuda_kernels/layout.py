@@ -16,7 +16,7 @@ from cuda_kernels._numbers import INTEGER, load, store
 WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
-def text(width: int) -> Callable[..., None]:
+def make_kernel(width: int) -> Callable[..., None]:
     """The kernel that moves words of a width, before it is compiled."""
     like = WORDS[width](0)
 
@@ -39,7 +39,7 @@ def text(width: int) -> Callable[..., None]:
 
 @functools.cache
 def _kernel(width: int) -> Any:
-    return cuda.jit(text(width))
+    return cuda.jit(make_kernel(width))
 
 
 class Layout:
@@ -84,7 +84,7 @@ class Layout:
         _cuda.launch(_kernel(self._width), blocks, flat.THREADS, stream, *arguments)
 
 
-def fill_text(dtype: str) -> Callable[..., None]:
+def make_fill_kernel(dtype: str) -> Callable[..., None]:
     """The kernel that fills an array of a real dtype, before it is compiled."""
     number = _numbers.kind(dtype)
 
@@ -99,7 +99,7 @@ def fill_text(dtype: str) -> Callable[..., None]:
 
 @functools.cache
 def _fill_kernel(dtype: str) -> Any:
-    return cuda.jit(fill_text(dtype))
+    return cuda.jit(make_fill_kernel(dtype))
 
 
 def fill(dtype: str, target: int, n: int, value: Any, stream: int) -> None:

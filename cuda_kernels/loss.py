@@ -18,25 +18,25 @@ DTYPES = ("float32", "float64")
 _DOUBLE = np.float64(0)
 
 
-def text(dtype: str) -> Callable[..., None]:
+def make_kernel(dtype: str) -> Callable[..., None]:
     """The kernel, before it is compiled."""
     like = np.dtype(dtype).type(0)
 
-    def judge(loss, before, verdict, maximize):
+    def compare(loss, before, worse, maximize):
         value, last = np.float64(load(loss, 0, like)), load(before, 0, _DOUBLE)
         # No comparison with NaN says so, and NaN stands there before the first step.
-        worse = value < last if maximize else value > last
-        store(verdict, 0, INTEGER + 1 if worse else INTEGER)
+        rose = value < last if maximize else value > last
+        store(worse, 0, INTEGER + 1 if rose else INTEGER)
         store(before, 0, value)
 
-    return judge
+    return compare
 
 
 @functools.cache
 def _kernel(dtype: str) -> Any:
-    return cuda.jit(text(dtype))
+    return cuda.jit(make_kernel(dtype))
 
 
-def judge(dtype: str, loss: int, before: int, verdict: int, maximize: bool, stream: int) -> None:
-    """Compare the loss with the one before, leave 0 or 1 in the verdict, an int64, and keep the loss."""
-    _cuda.launch(_kernel(dtype), 1, 1, stream, loss, before, verdict, int(maximize))
+def compare(dtype: str, loss: int, before: int, worse: int, maximize: bool, stream: int) -> None:
+    """Compare the loss with the one before, leave 0 or 1 in `worse`, an int64, and keep the loss."""
+    _cuda.launch(_kernel(dtype), 1, 1, stream, loss, before, worse, int(maximize))

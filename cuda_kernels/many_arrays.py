@@ -14,8 +14,9 @@ import numpy as np
 
 from cuda_kernels import _cuda, _numbers, flat
 from cuda_kernels._cuda import cuda
-from cuda_kernels._numbers import INTEGER, load, store
-from cuda_kernels.flat import count, is_worse
+from cuda_kernels._numbers import INTEGER, device, load, store
+from cuda_kernels.flat import count, loss_rose
+from rprop_ref._core.constants import make_split
 
 Array = np.ndarray[Any, Any]
 
@@ -29,14 +30,14 @@ COLUMNS = 5
 HANDED = 64
 
 
-def text(variant: str, dtype: str) -> Callable[..., None]:
+def make_kernel(variant: str, dtype: str) -> Callable[..., None]:
     """The kernel of one rule and one real dtype, before it is compiled."""
-    span, number = flat.build_span(variant), _numbers.kind(dtype)
+    span, split = flat.build_span(variant), device(make_split(_numbers.kind(dtype)))
     chunk_length = CHUNK
 
-    def step(table, grads, chunks, n, verdict, c0, c1, c2, c3, c4, c5, c6):
-        c = number(c0), number(c1), number(c2), number(c3), number(c4), number(c5)
-        worse, direction = is_worse(verdict), number(c6)
+    def step(table, grads, chunks, n, worse, constants):
+        c, direction = split(constants)
+        rose = loss_rose(worse)
         i, stride = cuda.threadIdx.x, cuda.blockDim.x
         chunk = cuda.blockIdx.x
         while chunk < n:
@@ -52,7 +53,7 @@ def text(variant: str, dtype: str) -> Callable[..., None]:
                 count(counter)
             if stop > first + chunk_length:
                 stop = first + chunk_length
-            span(x, g, prev, size, first + i, stop, stride, worse, direction, c)
+            span(x, g, prev, size, first + i, stop, stride, rose, direction, c)
             chunk += cuda.gridDim.x
 
     return step
@@ -60,7 +61,7 @@ def text(variant: str, dtype: str) -> Callable[..., None]:
 
 @functools.cache
 def kernel(variant: str, dtype: str) -> Any:
-    return cuda.jit(text(variant, dtype))
+    return cuda.jit(make_kernel(variant, dtype))
 
 
 def hand_over(target, first, n, values):
@@ -168,7 +169,7 @@ class Table:
         grads: Array,
         constants: tuple[Any, ...],
         *,
-        verdict: int = 0,
+        worse: int = 0,
         stream: int = 0,
     ) -> None:
         """Make one step of all of them.
@@ -179,7 +180,7 @@ class Table:
         table, chunks = (_cuda.address(a) for a in self._fixed)
         blocks = min(self._chunks, flat.BLOCKS * _cuda.multiprocessors())
         step = kernel(variant, dtype)
-        _cuda.launch(step, blocks, self._threads, stream, table, where, chunks, self._chunks, verdict, *constants)
+        _cuda.launch(step, blocks, self._threads, stream, table, where, chunks, self._chunks, worse, constants)
 
 
 def _on_device(integers: Array) -> Any:

@@ -13,43 +13,46 @@ import numpy as np
 
 from cuda_kernels import _cuda, iterate
 from cuda_kernels._cuda import cuda
-from rprop_ref._core import iteration as it
+from rprop_ref._core import record
+from rprop_ref._core.status import Status
 
 Array = np.ndarray[Any, Any]
+
+STAYED = Status.STAYED.value
 
 #: Threads of a block.
 THREADS = 128
 
 #: Iterations in one launch; between launches Ctrl-C is heard.
-TURNS = 20_000
+MAX_ITERATIONS = 20_000
 
 
-def text(fun: Any, variant: str, dtype: str) -> Callable[..., None]:
+def make_kernel(fun: Any, variant: str, dtype: str) -> Callable[..., None]:
     """The kernel for one objective, rule and dtype (float32 or float64), before it is compiled."""
     advance = iterate.build(variant, dtype)
 
-    def run(vectors, scalars, points, gradients, status, constants, sign, turns, args):
+    def run(vectors, scalars, points, gradients, status, constants, sign, max_iterations, args):
         i = cuda.grid(1)
         if i < status.size:
-            record, entries = vectors[:, :, i], scalars[:, i]
+            rows, entries = vectors[:, :, i], scalars[:, i]
             x, g = points[:, i], gradients[:, i]
             code = status[i]
-            turn = 0
-            while code < 0 and turn < turns:
-                f = entries[it.LAST_F]
-                if code != it.STAYED:
+            done = 0
+            while code < 0 and done < max_iterations:
+                f = entries[record.LAST_F]
+                if code != STAYED:
                     for j in range(x.size):
-                        x[j] = record[it.X, j]
+                        x[j] = rows[record.X, j]
                         g[j] = 0
                     f = np.float64(fun(x, g, *args))
                     if sign < 0:
                         f = -f
                         for j in range(x.size):
                             g[j] = -g[j]
-                    entries[it.NFEV] += 1
-                    entries[it.NJEV] += 1
-                code = advance(record, entries, constants, 0, f, g)
-                turn += 1
+                    entries[record.NFEV] += 1
+                    entries[record.NJEV] += 1
+                code = advance(rows, entries, constants, 0, f, g)
+                done += 1
             status[i] = code
 
     return run
@@ -57,7 +60,7 @@ def text(fun: Any, variant: str, dtype: str) -> Callable[..., None]:
 
 @functools.lru_cache(maxsize=64)
 def kernel(fun: Any, variant: str, dtype: str) -> Any:
-    return cuda.jit(text(fun, variant, dtype))
+    return cuda.jit(make_kernel(fun, variant, dtype))
 
 
 def is_device_function(fun: Any) -> bool:
@@ -85,9 +88,9 @@ def run(
     args : tuple
         Numbers, and arrays on the GPU.
     vectors : ndarray, shape (rows, n, m)
-        The records of m runs that have not begun, see `rprop_ref._core.iteration`; float32 or float64.
+        The records of m runs that have not begun, see `rprop_ref._core.record`; float32 or float64.
     scalars : ndarray of float64, shape (entries, m)
-    constants : ndarray, shape (7,)
+    constants : ndarray
     variant : str
     sign : int
         -1 if the objective is to be maximized; then it is the negative of its value that the records have.
@@ -98,12 +101,14 @@ def run(
         The records in the end, and what `iteration.advance` returned last, shape (m,).
     """
     _, n, m = vectors.shape
-    there = [cuda.to_device(a) for a in (vectors, scalars, np.empty((n, m), vectors.dtype))]
+    on_device = [cuda.to_device(a) for a in (vectors, scalars, np.empty((n, m), vectors.dtype))]
     gradients = cuda.device_array((n, m), vectors.dtype)
-    status, limits = cuda.to_device(np.full(m, it.GO_ON, np.int64)), cuda.to_device(constants)
+    status = cuda.to_device(np.full(m, Status.CONTINUE, np.int64))
+    constants_on_device = cuda.to_device(constants)
     launched = kernel(fun, variant, vectors.dtype.name)
     while True:
-        _cuda.launch(launched, -(-m // THREADS), THREADS, 0, *there, gradients, status, limits, sign, TURNS, args)
+        arguments = *on_device, gradients, status, constants_on_device, sign, MAX_ITERATIONS, args
+        _cuda.launch(launched, -(-m // THREADS), THREADS, 0, *arguments)
         codes = status.copy_to_host()
         if (codes >= 0).all():
-            return there[0].copy_to_host(), there[1].copy_to_host(), codes
+            return on_device[0].copy_to_host(), on_device[1].copy_to_host(), codes

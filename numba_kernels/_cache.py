@@ -10,6 +10,7 @@ found on disk from then on.
 from __future__ import annotations
 
 import hashlib
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,32 @@ _SOURCES = (Path(rules.__file__), *(source for folder in _FOLDERS for source in 
 DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()
 
 
-def kernel(**flags: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The decorator of the kernels: ``numba.njit``, cached on disk where there is a place to write to."""
+def bound(text: Callable[..., Any], names: dict[str, Any]) -> types.FunctionType:
+    """A copy of a function in which some global names mean something of their own."""
+    return types.FunctionType(text.__code__, {**text.__globals__, **names}, text.__name__, None, text.__closure__)
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        options = {"nogil": True, "error_model": "numpy", **flags}
+
+def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any], **flags: Any) -> Any:
+    """Compile a kernel for one rule: ``numba.njit``, cached on disk where there is a place to write to.
+
+    Parameters
+    ----------
+    rule : Rule
+    text : function
+        The kernel. It closes over a stamp, in which everything stands that its machine code depends on.
+    names : dict
+        Global names that mean something of their own in this kernel: functions that were compiled for the rule.
+        (One that it reached through a closure would be part of the key, and another one in each process.)
+    **flags
+        Of ``numba.njit``.
+    """
+    function = bound(text, names)
+    # The name of the file on disk.
+    function.__qualname__ = f"{text.__name__}_{rule.make.__name__}"
+    options = {"nogil": True, "error_model": "numpy", **flags}
+    if rule.make.__module__ == rules.__name__:  # the stamp does not know the source of another one
         try:
-            compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)
+            return numba.njit(cache=True, **options)(function)
         except RuntimeError:  # no folder for the cache: compiled in every process, then
-            compiled = numba.njit(**options)(function)
-        return compiled
-
-    return decorate
+            pass
+    return numba.njit(**options)(function)

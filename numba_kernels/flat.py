@@ -1,12 +1,13 @@
 """One Rprop step on one flat array, compiled by Numba.
 
-Every kernel is a loop of three lines around a rule of `rprop_ref.rules`; what a rule computes is written
-there and nowhere else. The sequential and the parallel kernels give the same bits for any number of
-threads, since no element depends on another.
+Every kernel is a loop of three lines around a rule of `rprop_ref.rules`, made when it is first asked for; what a
+rule computes is written there and nowhere else. The sequential and the parallel kernels give the same bits for any
+number of threads, since no element depends on another.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +17,9 @@ import numpy as np
 from numba import prange
 
 from numba_kernels import _processes
-from numba_kernels._cache import DIGEST, kernel
+from numba_kernels._cache import DIGEST, kernel_of
 from rprop_ref import rules
+from rprop_ref._core import constants as constants_of_rules
 
 #: From this many elements on, a step runs on all of Numba's threads. Two threads were faster from about
 #: 20,000 elements on when the machine was idle; the margin is for machines that are not, where threads
@@ -30,82 +32,62 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @numba.njit
-def _select(condition, a, b):
+def select(condition, a, b):
+    """``a if condition else b``: the `where` of the rules."""
     if condition:
         return a
     return b
 
 
-# Put together here and not by `rules.build`, so that what the rules share is compiled once and not for each.
-_shared = _select, numba.njit(rules.sign(_select)), numba.njit(rules.adapt(_select))
-
-# Numba files a kernel that reaches its rule through a global name of the module under the same key in
-# every process; one that reaches it through a closure is filed anew each time. Hence five names.
-_rprop_plus = numba.njit(rules.RULES["rprop+"](*_shared))
-_rprop_minus = numba.njit(rules.RULES["rprop-"](*_shared))
-_irprop_plus = numba.njit(rules.RULES["irprop+"](*_shared))
-_irprop_minus = numba.njit(rules.RULES["irprop-"](*_shared))
-_irprop_go = numba.njit(rules.RULES["irprop-go"](*_shared))
-
-
 @numba.njit
-def _unpack(constants):
-    """Constants of the rule as a tuple of scalars, and the factor +1 or -1 of the gradient."""
-    c = constants
-    return (c[0], c[1], c[2], c[3], c[4], c[5]), c[6]
+def same(number):
+    """The number: on the CPU it takes part in arithmetic as it stands."""
+    return number
 
 
-def _compile(parallel: bool) -> dict[str, Callable[..., None]]:
+split = numba.njit(constants_of_rules.make_split(same))
+
+#: The rule of a kernel, see `_cache.kernel_of`.
+_rule: Any = None
+
+
+@functools.cache
+def scalar_rule(rule: rules.Rule) -> Any:
+    """A rule for one coordinate, for compiled code to call."""
+    return numba.njit(rule.make(select, *_shared_parts()))
+
+
+@functools.cache
+def _shared_parts() -> tuple[Any, Any]:
+    # What the rules share is compiled once, and not for each.
+    return numba.njit(rules.sign(select)), numba.njit(rules.adapt(select))
+
+
+def _compile(rule: rules.Rule, parallel: bool) -> Callable[..., None]:
     # The flags stand in the stamp because they, too, are missing from the key of Numba's cache.
-    stamp = f"{DIGEST} parallel={parallel}"
+    stamp = f"{DIGEST} {rule.name} parallel={parallel}"
 
-    @kernel(parallel=parallel)
-    def rprop_plus(x, g, prev, size, constants, worse):
+    def step(x, g, prev, size, constants, worse):
         stamp  # noqa: B018
-        c, direction = _unpack(constants)
+        c, direction = split(constants)
         for i in prange(x.size):
-            x[i], prev[i], size[i] = _rprop_plus(x[i], direction * g[i], prev[i], size[i], worse, c)
+            x[i], prev[i], size[i] = _rule(x[i], direction * g[i], prev[i], size[i], worse, c)
 
-    @kernel(parallel=parallel)
-    def rprop_minus(x, g, prev, size, constants, worse):
-        stamp  # noqa: B018
-        c, direction = _unpack(constants)
-        for i in prange(x.size):
-            x[i], prev[i], size[i] = _rprop_minus(x[i], direction * g[i], prev[i], size[i], worse, c)
-
-    @kernel(parallel=parallel)
-    def irprop_plus(x, g, prev, size, constants, worse):
-        stamp  # noqa: B018
-        c, direction = _unpack(constants)
-        for i in prange(x.size):
-            x[i], prev[i], size[i] = _irprop_plus(x[i], direction * g[i], prev[i], size[i], worse, c)
-
-    @kernel(parallel=parallel)
-    def irprop_minus(x, g, prev, size, constants, worse):
-        stamp  # noqa: B018
-        c, direction = _unpack(constants)
-        for i in prange(x.size):
-            x[i], prev[i], size[i] = _irprop_minus(x[i], direction * g[i], prev[i], size[i], worse, c)
-
-    @kernel(parallel=parallel)
-    def irprop_go(x, g, prev, size, constants, worse):
-        stamp  # noqa: B018
-        c, direction = _unpack(constants)
-        for i in prange(x.size):
-            x[i], prev[i], size[i] = _irprop_go(x[i], direction * g[i], prev[i], size[i], worse, c)
-
-    return {
-        "rprop+": rprop_plus,
-        "rprop-": rprop_minus,
-        "irprop+": irprop_plus,
-        "irprop-": irprop_minus,
-        "irprop-go": irprop_go,
-    }
+    kernel: Callable[..., None] = kernel_of(rule, step, {"_rule": scalar_rule(rule)}, parallel=parallel)
+    return kernel
 
 
-#: The kernels by the name of the rule: ``kernel(x, g, prev, size, constants, worse)``. They check nothing.
-SEQUENTIAL = _compile(parallel=False)
-PARALLEL = _compile(parallel=True)
+_kernels: dict[tuple[str, bool], Callable[..., None]] = {}
+
+
+def kernel(variant: str, parallel: bool) -> Callable[..., None]:
+    """The kernel of a rule: ``kernel(x, g, prev, size, constants, worse)``. It checks nothing."""
+    try:
+        return _kernels[variant, parallel]
+    except KeyError:
+        made = _kernels[variant, parallel] = _compile(rules.RULES[variant], parallel)
+        return made
+
 
 # Two Python threads may not enter parallel kernels at once if Numba's threading layer is workqueue, which ends
 # the process then. The sequential kernel gives the same bits.
@@ -136,18 +118,17 @@ def step(
 
     Parameters
     ----------
-    variant : {"rprop+", "rprop-", "irprop+", "irprop-", "irprop-go"}
-        The rule, see `rprop_ref.rules`.
+    variant : str
+        The rule, a key of `rprop_ref.rules.RULES`.
     x, prev, size : ndarray, shape (n,)
         Parameter, stored gradient and step size; C-contiguous, writable, all float32 or all float64.
         Changed in place. They may not overlap each other.
     g : ndarray, shape (n,)
         The gradient, of the same dtype; only read. It may be `x` itself but not overlap it otherwise.
-    constants : ndarray, shape (7,)
-        ``eta_minus, eta_plus, size_min, size_max, 0, 1, direction`` in the same dtype; `direction` is 1
-        to minimize and -1 to maximize.
+    constants : ndarray
+        Those of `rprop_ref._core.constants.rule_constants`, in the same dtype.
     worse : bool, optional
-        Whether the loss rose since the last step. Only "irprop+" reads it.
+        Whether the loss rose since the last step; read by rules that compare losses.
     parallel : bool, optional
         Whether to use several threads. By default from `PARALLEL_FROM` elements on. The result is the
         same.
@@ -168,8 +149,10 @@ def step(
             f"x, g, prev, size and constants must be of one dtype, but are {x.dtype}, {g.dtype}, "
             f"{prev.dtype}, {size.dtype} and {constants.dtype}"
         )
-    if constants.shape != (7,):
-        raise TypeError(f"constants must be of shape (7,), but are of shape {constants.shape}")
+    if constants.shape != constants_of_rules.SHAPE:
+        raise TypeError(
+            f"constants must be of shape {constants_of_rules.SHAPE}, but are of shape {constants.shape}"
+        )
     if not (x.shape == g.shape == prev.shape == size.shape == (x.size,)):
         raise TypeError(
             f"x, g, prev and size must be one-dimensional and of one length, but their shapes are "
@@ -202,8 +185,8 @@ def run(
         parallel = x.size >= PARALLEL_FROM
     if parallel and _may_use_threads() and _one_at_a_time.acquire(blocking=False):
         try:
-            PARALLEL[variant](x, g, prev, size, constants, worse)
+            kernel(variant, True)(x, g, prev, size, constants, worse)
         finally:
             _one_at_a_time.release()
     else:
-        SEQUENTIAL[variant](x, g, prev, size, constants, worse)
+        kernel(variant, False)(x, g, prev, size, constants, worse)

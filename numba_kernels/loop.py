@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
-from numba_kernels._cache import DIGEST, kernel
-from numba_kernels.iterate import _advance
+import functools
+from typing import Any
+
+from numba_kernels import iterate
+from numba_kernels._cache import DIGEST, kernel_of
 from numba_kernels.objective import borrow, call
-from rprop_ref._core import iteration as it
+from rprop_ref import rules
+from rprop_ref._core import record
+from rprop_ref._core.status import Status
 
-#: What `run` returns if the objective raised an exception; otherwise it returns what `iteration.advance` does.
-RAISED = -3
+CONTINUE, STAYED, RAISED = Status.CONTINUE.value, Status.STAYED.value, Status.RAISED.value
+
+# The functions of a kernel, see `_cache.kernel_of`.
+_advance: Any = None
+_copy: Any = None
+_equal: Any = None
 
 
-def _compile():
-    stamp = DIGEST
+@functools.cache
+def kernel(rule: rules.Rule) -> Any:
+    """The loop for one rule.
 
-    @kernel()
-    def run(address, data, raised, sign, vectors, scalars, constants, variant, turns, stop, x, g):
+    ``run(address, data, raised, sign, vectors, scalars, constants, max_iterations, stop, x, g) -> status``
+    evaluates the objective and advances, `max_iterations` times at most. It returns a `Status`: that of the last
+    iteration, or `RAISED` if the objective raised an exception. It holds no lock, and touches nothing but its
+    arguments.
+
+    address, data : int
+        A C function as described in `numba_kernels.objective`, and what it is called with.
+    raised : ndarray of int64
+        The first entry is not 0 after the objective has raised an exception.
+    sign : int
+        -1 if the objective is to be maximized: then it is the negative of its value that the record has; else 1.
+    vectors, scalars : ndarray
+        The record, see `rprop_ref._core.record`. Changed in place.
+    constants : ndarray
+        As for `numba_kernels.flat.step`.
+    stop : ndarray of int64
+        When another thread sets the first entry to something else than 0, this returns within an iteration.
+    x, g : ndarray, shape (n,)
+        Room for the point and the gradient, in the dtype of `vectors`.
+    """
+    stamp = f"{DIGEST} {rule.name}"
+
+    def run(address, data, raised, sign, vectors, scalars, constants, max_iterations, stop, x, g):
         stamp  # noqa: B018
         vectors = borrow(vectors)
         scalars = borrow(scalars)
         constants = borrow(constants)
         g = borrow(g)
-        status = it.GO_ON
-        if scalars[it.MOVED] != 0 and it.equal(vectors[it.X], vectors[it.LAST_X]):
-            status = it.STAYED
-            it.copy(vectors[it.LAST_G], g)
-        for _ in range(turns):
-            f = scalars[it.LAST_F]
-            if status != it.STAYED:
-                next_x = vectors[it.X]
+        status = CONTINUE
+        if scalars[record.MOVED] != 0 and _equal(vectors[record.X], vectors[record.LAST_X]):
+            status = STAYED
+            _copy(vectors[record.LAST_G], g)
+        for _ in range(max_iterations):
+            f = scalars[record.LAST_F]
+            if status != STAYED:
+                next_x = vectors[record.X]
                 for i in range(x.size):
                     x[i] = next_x[i]
                     g[i] = 0
@@ -39,34 +70,16 @@ def _compile():
                     f = -f
                     for i in range(g.size):
                         g[i] = -g[i]
-                scalars[it.NFEV] += 1
-                scalars[it.NJEV] += 1
-            status = _advance(vectors, scalars, constants, variant, f, g)
+                scalars[record.NFEV] += 1
+                scalars[record.NJEV] += 1
+            status = _advance(vectors, scalars, constants, 0, f, g)
             if status >= 0 or stop[0] != 0:
                 break
         return status
 
-    return run
+    made = iterate.functions(rule)
+    names = {"_advance": made["advance"], "_copy": made["copy"], "_equal": made["equal"]}
+    return kernel_of(rule, run, names)
 
 
-#: ``run(address, data, raised, sign, vectors, scalars, constants, variant, turns, stop, x, g) -> status``:
-#: evaluates the objective and advances, `turns` times at most. It holds no lock, and touches nothing but its
-#: arguments.
-#:
-#: address, data : int
-#:     A C function as described in `numba_kernels.objective`, and what it is called with.
-#: raised : ndarray of int64
-#:     The first entry is not 0 after the objective has raised an exception.
-#: sign : int
-#:     -1 if the objective is to be maximized: then it is the negative of its value that the record has; else 1.
-#: vectors, scalars : ndarray
-#:     The record, see `rprop_ref._core.iteration`. Changed in place.
-#: constants, variant
-#:     As for `numba_kernels.iterate.advance`.
-#: stop : ndarray of int64
-#:     When another thread sets the first entry to something else than 0, this returns within an iteration.
-#: x, g : ndarray, shape (n,)
-#:     Room for the point and the gradient, in the dtype of `vectors`.
-run = _compile()
-
-__all__ = ["RAISED", "run"]
+__all__ = ["kernel"]

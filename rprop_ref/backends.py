@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ._core.dtypes import is_half
+
 Run = Callable[..., None]
 
 #: The names that ``backend=`` takes, beside None.
@@ -52,7 +54,7 @@ def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) 
         raise ValueError(f"arrays are on device {device!r}, but only 'cpu' and 'cuda' are supported")
     if device == "cuda":
         return "cuda"
-    if loaded is None or dtype.itemsize == 2:
+    if loaded is None or is_half(dtype):
         return "numpy"
     return "numba" if loaded or work >= PATIENCE else "numpy"
 
@@ -106,7 +108,7 @@ def resolve(backend: str | None, elements: int, dtype: np.dtype[Any]) -> str:
         return "numpy"  # Numba would run the kernels as Python loops
     if backend is None:
         return choose(_seconds_in_numpy + PER_ELEMENT * elements, dtype, "cpu", numba_loaded())
-    if backend == "numba" and dtype.itemsize == 2:
+    if backend == "numba" and is_half(dtype):
         raise TypeError(
             f"backend='numba' cannot step parameters of {dtype}: Numba has no 16-bit floats on the CPU; "
             "use backend='numpy' or None"

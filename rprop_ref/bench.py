@@ -32,6 +32,7 @@ from cuda_kernels import arrays, flat
 
 from . import backends, rules
 from ._core import dtypes
+from ._core.constants import rule_constants
 from ._multistart.minimize_many import minimize_many
 from ._multistart.starts import starts
 from ._step.rprop import Rprop
@@ -244,7 +245,7 @@ class Bench:
         dtype = np.dtype(np.float32)
         (x,), (g,) = (arrays.filled([(n,)], dtype, value, 0) for value in (1.0, 1.0))
         (prev,), (size,), (other,) = (arrays.filled([(n,)], dtype, value, 0) for value in (1.0, 0.01, 0.0))
-        constants = tuple(map(np.float32, dtypes.constants(dtype, (0.5, 1.2), (1e-6, 50), False)))
+        constants = tuple(map(np.float32, rule_constants(dtype, (0.5, 1.2), (1e-6, 50), False)))
         source, target = self._cuda.bytes_at(g.address, 4 * n), self._cuda.bytes_at(other.address, 4 * n)
 
         def step() -> None:
@@ -424,11 +425,7 @@ def _too_long(*args: Any) -> None:
 
 def _bfloat16() -> list[Any]:
     """The dtype, if the package that has it is there."""
-    if importlib.util.find_spec("ml_dtypes") is None:
-        return []
-    import ml_dtypes
-
-    return [ml_dtypes.bfloat16]
+    return [dtypes.named("bfloat16")] if importlib.util.find_spec("ml_dtypes") else []
 
 
 def _torch() -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._step.gather import as_reals
+from ._core.arrays import as_reals
 
 Array = NDArray[Any]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._common import display
 from ._core import dtypes, events
+from ._core.constants import ETA_MINUS, ETA_PLUS, SIZE_MAX, SIZE_MIN, rule_constants
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -329,9 +330,9 @@ def _too_small(trace: Trace) -> Finding | None:
 
 def _etas(trace: Trace) -> Finding | None:
     for group in trace.groups:
-        dtype = np.dtype(_numpy_dtype(group["dtype"]))
-        constants = dtypes.constants(dtype, group["etas"], group["step_sizes"], group["maximize"])
-        for k, name in enumerate(("eta-", "eta+")):
+        dtype = dtypes.named(group["dtype"])
+        constants = rule_constants(dtype, group["etas"], group["step_sizes"], group["maximize"])
+        for k, name in ((ETA_MINUS, "eta-"), (ETA_PLUS, "eta+")):
             if constants[k] != 1:
                 continue
             found = np.arange(group["start"], group["stop"])
@@ -403,16 +404,9 @@ def _group(trace: Trace, coordinate: int) -> dict[str, Any]:
 
 def _limit(trace: Trace, coordinate: int, side: int) -> float:
     group = _group(trace, coordinate)
-    dtype = np.dtype(_numpy_dtype(group["dtype"]))
-    return float(dtypes.constants(dtype, group["etas"], group["step_sizes"], False)[2 + side])
-
-
-def _numpy_dtype(name: str) -> Any:
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return ml_dtypes.bfloat16
-    return name
+    dtype = dtypes.named(group["dtype"])
+    constants = rule_constants(dtype, group["etas"], group["step_sizes"], False)
+    return float(constants[SIZE_MAX if side else SIZE_MIN])
 
 
 def _which(found: Array, trace: Trace) -> str:

@@ -14,6 +14,8 @@ import numpy as np
 
 from cuda_kernels.arrays import DeviceArray
 
+from ._core import dtypes
+
 Array = np.ndarray[Any, Any]
 
 
@@ -159,10 +161,9 @@ def _copy_of_tensor(tensor: Any) -> Array:
         return tensor.copy()
     tensor = tensor.detach().cpu()
     if str(tensor.dtype) == "torch.bfloat16":
-        import ml_dtypes
         import torch
 
-        return np.array(tensor.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
+        return np.array(tensor.view(torch.int16).numpy()).view(dtypes.named("bfloat16"))
     return np.array(tensor.numpy())
 
 

@@ -160,18 +160,139 @@ def irprop_go(where, sign, adapt):
     return rule
 
 
-#: The rules by the names that ``variant=`` takes.
+#: What may become of the move where the gradient changes its sign (`Rule.move`).
+UNDONE = "undone"
+UNDONE_IF_WORSE = "undone if the loss rose, else left out"
+LEFT_OUT = "left out"
+MADE = "made with the smaller step size"
+
+#: What may become of the stored gradient there (`Rule.memory`).
+CLEARED = "cleared"
+KEPT = "kept"
+
+#: How a rule may test for a change of sign (`Rule.sign_change`).
+PRODUCT_IS_NEGATIVE = "product < 0"
+FACTOR_IS_ETA_MINUS = "factor == eta_minus"
+
+
+class Rule:
+    """A rule: what it computes, and the facts about it.
+
+    Whatever is done for each rule, or depends on which one it is, reads them here: kernels, events, drawings, the
+    explorer, the referee.
+
+    Parameters
+    ----------
+    name : str
+        What ``variant=`` takes.
+    make : callable
+        ``make(where, sign, adapt)`` puts the function together, see `build`.
+    title : str
+        The name in the papers.
+    move, memory, sign_change : str
+        What becomes of the move and of the stored gradient at a change of sign, and how that is told; each one of
+        the constants above.
+    colour : str
+        Of its lines in drawings, ``"#rrggbb"``. The five are told apart also by those who see few colours.
+    line : {"-", "--"}
+        The style of its lines, as matplotlib has it.
+    source : str
+        Where it was published.
+    """
+
+    def __init__(self, name, make, *, title, move, memory, sign_change, colour, line, source):
+        self.name = name
+        self.make = make
+        self.title = title
+        self.move = move
+        self.memory = memory
+        self.sign_change = sign_change
+        self.colour = colour
+        self.line = line
+        self.source = source
+
+    def __repr__(self):
+        return f"<rule {self.name}>"
+
+    @property
+    def compares_losses(self):
+        """Whether it needs to know if the loss rose."""
+        return self.move == UNDONE_IF_WORSE
+
+    def undoes(self, worse):
+        """Whether it takes the last move back where the gradient changes its sign."""
+        return self.move == UNDONE or (self.compares_losses and worse)
+
+
+#: The rules by their names. A new one is a function above, a row here, and what the tests and the referee have
+#: independently of this file (CONTRIBUTING.md).
 RULES = {
-    "rprop+": rprop_plus,
-    "rprop-": rprop_minus,
-    "irprop+": irprop_plus,
-    "irprop-": irprop_minus,
-    "irprop-go": irprop_go,
+    rule.name: rule
+    for rule in (
+        Rule(
+            "rprop+",
+            rprop_plus,
+            title="Rprop+",
+            move=UNDONE,
+            memory=CLEARED,
+            sign_change=PRODUCT_IS_NEGATIVE,
+            colour="#0072b2",
+            line="-",
+            source="Riedmiller & Braun 1993",
+        ),
+        Rule(
+            "rprop-",
+            rprop_minus,
+            title="Rprop-",
+            move=MADE,
+            memory=KEPT,
+            sign_change=PRODUCT_IS_NEGATIVE,
+            colour="#56b4e9",
+            line="--",
+            source="Igel & Huesken 2000",
+        ),
+        Rule(
+            "irprop+",
+            irprop_plus,
+            title="iRprop+",
+            move=UNDONE_IF_WORSE,
+            memory=CLEARED,
+            sign_change=PRODUCT_IS_NEGATIVE,
+            colour="#009e73",
+            line="-",
+            source="Igel & Huesken 2000",
+        ),
+        Rule(
+            "irprop-",
+            irprop_minus,
+            title="iRprop- as printed",
+            move=LEFT_OUT,
+            memory=CLEARED,
+            sign_change=FACTOR_IS_ETA_MINUS,
+            colour="#d55e00",
+            line="-",
+            source="Igel & Huesken 2000 as printed; torch",
+        ),
+        Rule(
+            "irprop-go",
+            irprop_go,
+            title="iRprop- as programmed",
+            move=MADE,
+            memory=CLEARED,
+            sign_change=PRODUCT_IS_NEGATIVE,
+            colour="#cc79a7",
+            line="--",
+            source="Igel & Huesken as programmed; Shark, OpenCV",
+        ),
+    )
 }
+
+#: The default of ``variant=``, and the only rule that torch has.
+DEFAULT = "irprop-"
 
 
 def build(variant, where, compiled=lambda function: function):
-    """Put one rule together.
+    """Put the function of one rule together.
 
     Parameters
     ----------
@@ -187,4 +308,4 @@ def build(variant, where, compiled=lambda function: function):
     callable
         ``rule(x, g, prev, size, worse, constants) -> (x, prev, size)``.
     """
-    return compiled(RULES[variant](where, compiled(sign(where)), compiled(adapt(where))))
+    return compiled(RULES[variant].make(where, compiled(sign(where)), compiled(adapt(where))))

@@ -13,8 +13,9 @@ import numpy as np
 from ._common import npz
 from ._core import dtypes
 from ._core import events as _events
+from ._core.arrays import as_reals
 from ._core.checks import check_variant
-from ._step.gather import as_reals
+from ._core.constants import DIRECTION, rule_constants
 from .hooks import RemovableHandle
 
 if TYPE_CHECKING:
@@ -550,7 +551,7 @@ def recorder(
         ``watch(advance, *arguments) -> status`` calls `iteration.advance`, and does nothing to the record.
     Trace
     """
-    from ._core import iteration as it
+    from ._core import record
 
     if not isinstance(trace, Trace):
         if trace is not True:
@@ -566,26 +567,26 @@ def recorder(
     }
     sign = -1 if state.maximize else 1
     # With bounds the rule sees a gradient of 0 where going on would leave them.
-    seen = it.LAST_G if state.box is None else it.INWARD
+    seen = record.LAST_G if state.box is None else record.INWARD_G
 
     vectors, scalars = state.vectors, state.scalars
 
     def watch(take_in: Callable[..., int], *arguments: Any) -> int:
-        prev, size = vectors[it.PREV].copy(), vectors[it.SIZE].copy()
-        made = scalars[it.NIT]
+        prev, size = vectors[record.PREV].copy(), vectors[record.SIZE].copy()
+        made = scalars[record.NIT]
         status = take_in(*arguments)
-        if scalars[it.NIT] == made:
+        if scalars[record.NIT] == made:
             trace.retreated()
         else:
             trace.record(
-                vectors[it.LAST_X],
-                sign * scalars[it.LAST_F],
+                vectors[record.LAST_X],
+                sign * scalars[record.LAST_F],
                 sign * vectors[seen],
                 prev,
                 size,
-                vectors[it.SIZE],
-                worse=bool(scalars[it.WORSE]),
-                stepped=bool(scalars[it.MOVED]),
+                vectors[record.SIZE],
+                worse=bool(scalars[record.WORSE]),
+                stepped=bool(scalars[record.MOVED]),
             )
         return status
 
@@ -595,8 +596,8 @@ def recorder(
 def _group_events(
     group: dict[str, Any], g: Array, prev: Array, size: Array, new_size: Array, worse: bool
 ) -> Array:
-    constants = dtypes.constants(g.dtype, group["etas"], group["step_sizes"], group["maximize"])
-    return _events.events(group["variant"], constants[6] * g, prev, size, new_size, constants, worse)
+    constants = rule_constants(g.dtype, group["etas"], group["step_sizes"], group["maximize"])
+    return _events.events(group["variant"], constants[DIRECTION] * g, prev, size, new_size, constants, worse)
 
 
 def _no_step(g: Array) -> Array:

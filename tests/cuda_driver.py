@@ -405,15 +405,15 @@ def stand_ins() -> dict[Any, Any]:
             at(counter, 1, np.float32)[0] += 1
 
     def one(variant, dtype):
-        def work(x, g, prev, size, n, counter, verdict, *constants):
-            step(variant, dtype, x, g, prev, size, n, counter, verdict, constants)
+        def work(x, g, prev, size, n, counter, worse, *constants):
+            step(variant, dtype, x, g, prev, size, n, counter, worse, constants)
 
         return "q" * 7 + real(dtype) * 7, work
 
     def several(variant, dtype):
         width = named(dtype).itemsize
 
-        def work(table, grads, chunks, n, verdict, *constants):
+        def work(table, grads, chunks, n, worse, *constants):
             for row, first in at(chunks, 2 * n, np.int64).reshape(n, 2).tolist():
                 x, prev, size, counter, length = at(
                     table + 8 * many.COLUMNS * row, many.COLUMNS, np.int64
@@ -421,7 +421,7 @@ def stand_ins() -> dict[Any, Any]:
                 g = int(at(grads + 8 * row, 1, np.int64)[0])
                 x, g, prev, size = (a + width * first for a in (x, g, prev, size))
                 part = min(length - first, many.CHUNK)
-                step(variant, dtype, x, g, prev, size, part, counter if first == 0 else 0, verdict, constants)
+                step(variant, dtype, x, g, prev, size, part, counter if first == 0 else 0, worse, constants)
 
         return "q" * 5 + real(dtype) * 7, work
 
@@ -451,9 +451,9 @@ def stand_ins() -> dict[Any, Any]:
         return "qq" + real(dtype), work
 
     def judged(dtype):
-        def work(loss_now, before, verdict, maximize):
+        def work(loss_now, before, worse, maximize):
             value, last = float(at(loss_now, 1, dtype)[0]), at(before, 1, np.float64)
-            at(verdict, 1, np.int64)[0] = value < last[0] if maximize else value > last[0]
+            at(worse, 1, np.int64)[0] = value < last[0] if maximize else value > last[0]
             last[0] = value
 
         return "qqqq", work

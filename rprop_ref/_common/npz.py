@@ -23,6 +23,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from . import half
+
 Array = np.ndarray[Any, Any]
 Path = str | os.PathLike[str]
 
@@ -201,9 +203,7 @@ def _as_stored(array: Array) -> Array:
 
 def _from_stored(stored: Array, name: str, shape: list[int]) -> Array:
     if name == "bfloat16":
-        import ml_dtypes
-
-        stored = stored.view(ml_dtypes.bfloat16)
+        stored = stored.view(half.named(name))
     if stored.dtype.name != name or list(stored.shape) != shape:
         raise _RefusedError(f"is damaged: {name} {shape} is stored as {stored.dtype} {list(stored.shape)}")
     return stored.copy()

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..rules import FACTOR_IS_ETA_MINUS, MADE, RULES, adapt
+from . import constants as entry
+
 Array = np.ndarray[Any, Any]
 
 # Two bits: what the signs of the gradient and of the stored one did to the step size.
@@ -46,6 +49,16 @@ NAMES = {
 FLAGS = np.array([[event & bits == value for bits, value in NAMES.values()] for event in range(256)], np.int64)
 
 
+_adapt = adapt(np.where)
+
+
+def _at_sign_change(rule: Any, worse: bool) -> int:
+    """What becomes of the move where the gradient changes its sign."""
+    if rule.move == MADE:
+        return MOVED
+    return UNDONE if rule.undoes(worse) else HELD
+
+
 def events(
     variant: str, g: Array, prev: Array, size: Array, new_size: Array, constants: Array, worse: bool = False
 ) -> Array:
@@ -61,10 +74,10 @@ def events(
         Stored gradient and step size before the step.
     new_size : ndarray
         Step size after it.
-    constants : ndarray, shape (6,) or more
-        As `rprop_ref._core.dtypes.constants` has them, in the dtype of the others.
+    constants : ndarray
+        Those of `rprop_ref._core.constants.rule_constants`, in the dtype of the others.
     worse : bool, optional
-        Whether the loss rose; only "irprop+" looks at it.
+        Whether the loss rose; only rules that compare losses look at it.
 
     Returns
     -------
@@ -72,23 +85,19 @@ def events(
         One of the changes, one of the moves, and the other bits. "Shrank" is a change of sign, "grew" is none: at
         a clamp, or with an eta that rounds to 1, the step size itself stays as it was.
     """
-    eta_minus, _, low, high, zero, one = constants[:6]
+    rule, zero = RULES[variant], constants[entry.ZERO]
     with np.errstate(all="ignore"):
         product = g * prev
         flip = product < zero
         change = np.where(product > zero, GREW, np.where(flip, SHRANK, KEPT))
         change = np.where((product == zero) & (g != zero) & (prev != zero), UNDERFLOW, change)
-        if variant == "irprop-":
-            # torch's test: the factor equals eta-, which a neutral factor does as well where eta- rounds to 1.
-            held = (flip & (eta_minus != zero)) | ((eta_minus == one) & ~(product > zero))
-            move = np.where(held, HELD, MOVED)
-        elif variant in ("rprop+", "irprop+"):
-            back = UNDONE if variant == "rprop+" or worse else HELD
-            move = np.where(flip, back, MOVED)
-        else:
-            move = np.full(g.shape, MOVED)
+        sign_changed = flip
+        if rule.sign_change == FACTOR_IS_ETA_MINUS:
+            sign_changed = _adapt(product, size, entry.split(constants)[0])[0] == constants[entry.ETA_MINUS]
+        move = np.where(sign_changed, _at_sign_change(rule, worse), MOVED)
         found: Array = change | move
-        found |= np.where(new_size == low, LOWER, 0) | np.where(new_size == high, UPPER, 0)
+        found |= np.where(new_size == constants[entry.SIZE_MIN], LOWER, 0)
+        found |= np.where(new_size == constants[entry.SIZE_MAX], UPPER, 0)
         found |= np.where(g == zero, ZERO, 0) | np.where(np.isfinite(g), 0, NOT_FINITE)
     return found.astype(np.uint8)
 

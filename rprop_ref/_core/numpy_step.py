@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import rules
+from .constants import split
 
 Array = np.ndarray[Any, Any]
 
 #: So many elements at a time: the dozen temporary arrays of a rule then stay in the processor's cache.
 BLOCK = 1 << 14
 
-_RULES = {variant: rules.build(variant, np.where) for variant in rules.RULES}
+
+@functools.cache
+def _rule(variant: str) -> Callable[..., tuple[Array, Array, Array]]:
+    rule: Callable[..., tuple[Array, Array, Array]] = rules.build(variant, np.where)
+    return rule
 
 
 def run(variant: str, x: Array, g: Array, prev: Array, size: Array, constants: Array, worse: bool = False) -> None:
@@ -21,8 +28,8 @@ def run(variant: str, x: Array, g: Array, prev: Array, size: Array, constants: A
 
     Any dtype with NumPy arithmetic will do, float16 and ml_dtypes' bfloat16 among them.
     """
-    rule = _RULES[variant]
-    c, direction = tuple(constants[:6]), constants[6]
+    rule = _rule(variant)
+    c, direction = split(constants)
     with np.errstate(all="ignore"):
         for start in range(0, x.size, BLOCK):
             part = slice(start, start + BLOCK)

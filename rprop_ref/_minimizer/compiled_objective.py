@@ -6,11 +6,12 @@ integers and a flag::
 
     compiled = recognize(fun, jac, args, shape, dtype)     # None if the loop must be Python's
     address, data, raised = compiled.bind()                # once for each run, or each thread
-    status = numba_kernels.loop.run(address, data, raised, 1, vectors, scalars, constants, code, turns, stop, x, g)
-    if status == numba_kernels.loop.RAISED:                # the same as raised[0] != 0
+    run = numba_kernels.loop.kernel(rule)
+    status = run(address, data, raised, 1, vectors, scalars, constants, max_iterations, stop, x, g)
+    if status == Status.RAISED:                            # the same as raised[0] != 0
         compiled.explain(x)                                # raises what the objective raised
 
-`numba_kernels.loop.run` releases the interpreter's lock, and touches nothing but its arguments. So runs may go on
+The loop releases the interpreter's lock, and touches nothing but its arguments. So runs may go on
 side by side in threads, if each has a `bind` of its own; and any other compiled loop can call the same function
 through `numba_kernels.objective.call`.
 """
@@ -25,6 +26,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 from scipy import LowLevelCallable
+
+from .._core.dtypes import is_half
 
 Array = np.ndarray[Any, Any]
 
@@ -66,10 +69,10 @@ class Compiled:
         """Whether the objective is one that starts threads itself."""
         return False
 
-    def side_by_side(self) -> int:
+    def batched(self) -> int:
         """The address of a C function that evaluates several points at once, or 0 if there is none.
 
-        See `numba_kernels.many_runs.side_by_side`. It takes the same `data`.
+        See `numba_kernels.batched_objective.batched`. It takes the same `data`.
         """
         return 0
 
@@ -134,7 +137,7 @@ class _Jitted(Compiled):
     def parallel(self) -> bool:
         return any(bool(function.targetoptions.get("parallel")) for function in self._functions)
 
-    def side_by_side(self) -> int:
+    def batched(self) -> int:
         if self._form != "writing":
             return 0
         found = _block_function(self._functions[0], self._kind, int(np.prod(self._shape)), self._dtype)
@@ -200,7 +203,7 @@ def recognize(
     if not numba.extending.is_jitted(fun) or numba.config.DISABLE_JIT:
         return None
     writes = _writes(fun, len(args), jac)
-    if dtype.itemsize == 2:
+    if is_half(dtype):
         if writes:
             raise TypeError(
                 f"an objective that writes its gradient takes float32 or float64, but x0 has dtype {dtype}"
@@ -270,9 +273,9 @@ def _c_function(form: str, functions: tuple[Any, ...], kind: Any, dtype: np.dtyp
 
 @functools.lru_cache(maxsize=128)
 def _block_function(fun: Any, kind: Any, n: int, dtype: np.dtype[Any]) -> Any:
-    from numba_kernels import many_runs
+    from numba_kernels import batched_objective
 
-    return many_runs.side_by_side(fun, kind, n, dtype)
+    return batched_objective.batched(fun, kind, n, dtype)
 
 
 class _Refusals:

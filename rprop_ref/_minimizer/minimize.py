@@ -18,8 +18,9 @@ from scipy.optimize._optimize import MemoizeJac
 from .. import backends
 from .._common import npz
 from .._common.stacklevel import stacklevel
-from .._core import dtypes
-from .._core import iteration as it
+from .._core import record
+from .._core.constants import rule_constants
+from .._core.status import Status, message_of
 from . import bounds as _bounds
 from . import finite_differences, options
 from . import state as _state
@@ -37,20 +38,6 @@ Array = np.ndarray[Any, Any]
 
 #: Default of `gtol` by the finite-difference scheme; None stands for exact gradients.
 GTOL = {None: 1e-10, "cs": 1e-10, "3-point": 1e-7, "2-point": 1e-5}
-
-TIME_LIMIT = 5
-CALLBACK_STOPPED = 99
-
-_MESSAGES = {
-    it.CONVERGED: "Optimization terminated successfully.",
-    it.ITERATION_LIMIT: "Maximum number of iterations has been exceeded.",
-    it.PRECISION_LOSS: "Desired error not necessarily achieved due to precision loss.",
-    it.NOT_A_NUMBER: "NaN result encountered.",
-    it.EVALUATION_LIMIT: "Maximum number of function evaluations has been exceeded.",
-    TIME_LIMIT: "Maximum time has been exceeded.",
-    it.NO_IMPROVEMENT: "The objective has not improved for `patience` iterations.",
-    CALLBACK_STOPPED: "`callback` raised `StopIteration`.",
-}
 
 # More turns than any run has.
 _FOREVER = 1 << 60
@@ -297,14 +284,14 @@ def minimize(
     if resume is not None or warm_start is not None:
         with np.errstate(all="ignore"):
             _state.first_sizes(start, shape, lr)  # not used, but refused if it is nothing, as where a run begins
-    constants = dtypes.constants(start.dtype, etas, step_sizes, False)
+    constants = rule_constants(start.dtype, etas, step_sizes, False)
     rule = box, constants, variant, maximize
     if resume is not None:
         saved = _state.load(options.path("resume", resume))
         state = _state.continued(saved, start, shape, *rule, name="resume")
     elif warm_start is not None:
         state = _state.continued(_state_of(warm_start), start, shape, *rule, name="warm_start")
-        state.counts = state.nit, int(state.scalars[it.NFEV]), int(state.scalars[it.NJEV])
+        state.counts = state.nit, int(state.scalars[record.NFEV]), int(state.scalars[record.NJEV])
     else:
         state = _state.begin(start, shape, lr, *rule)
 
@@ -346,12 +333,12 @@ def minimize(
             watch, trace = recorder(trace, state, etas, step_sizes)
         drive = driver(objective, compiled, state, backend, watch)
         watchers: list[Callable[[], bool]] = []
-        allvecs = [state.shaped(it.LAST_X)]
+        allvecs = [state.shaped(record.LAST_X)]
         if return_all:
             watchers.append(_as_collector(allvecs, state))
         if callback is not None:
             watchers.append(_as_watcher(callback, state))
-        show = stack.enter_context(Progress(state.scalars[it.MAXITER] - state.counts[0])) if progress else None
+        show = stack.enter_context(Progress(state.scalars[record.MAXITER] - state.counts[0])) if progress else None
         status = _run(drive, state, status, watchers, seconds, show, checkpoint, every)
 
     result = _result(state, status)
@@ -389,9 +376,9 @@ def _run(
         if nit > before:
             for watch in watchers:
                 if watch():
-                    status = CALLBACK_STOPPED
+                    status = Status.CALLBACK_STOPPED
         if status < 0 and time.perf_counter() - began >= maxtime:
-            status = TIME_LIMIT
+            status = Status.TIME_LIMIT
         if not watchers and isinstance(drive, CompiledDriver):
             turns = _FOREVER  # it comes back by itself when there may be something to do
         if show is not None:
@@ -408,21 +395,25 @@ def _run(
 
 def _result(state: RunState, status: int) -> OptimizeResult:
     # Before a first finite value there is no best point, but a start and what was found there.
-    f, x, g = (it.LAST_F, it.LAST_X, it.LAST_G) if state.scalars[it.NIT] < 0 else (it.BEST_F, it.BEST_X, it.BEST_G)
+    f, x, g = (
+        (record.LAST_F, record.LAST_X, record.LAST_G)
+        if state.scalars[record.NIT] < 0
+        else (record.BEST_F, record.BEST_X, record.BEST_G)
+    )
     sign = -1 if state.maximize else 1
     nit, nfev, njev = state.counts
     return Result(
-        message=_MESSAGES[status],
-        success=status == it.CONVERGED,
+        message=message_of(status),
+        success=status == Status.CONVERGED,
         status=status,
         fun=sign * float(state.scalars[f]),
         x=state.shaped(x),
         nit=state.nit - nit,
         jac=sign * state.shaped(g),
-        nfev=int(state.scalars[it.NFEV]) - nfev,
-        njev=int(state.scalars[it.NJEV]) - njev,
-        step_size=state.shaped(it.SIZE),
-        prev=sign * state.shaped(it.PREV),
+        nfev=int(state.scalars[record.NFEV]) - nfev,
+        njev=int(state.scalars[record.NJEV]) - njev,
+        step_size=state.shaped(record.SIZE),
+        prev=sign * state.shaped(record.PREV),
         state=state,
     )
 
@@ -455,7 +446,7 @@ def _start(x0: ArrayLike) -> tuple[Array, tuple[int, ...]]:
 
 def _as_collector(points: list[Array], state: RunState) -> Callable[[], bool]:
     def watch() -> bool:
-        points.append(state.shaped(it.LAST_X))
+        points.append(state.shaped(record.LAST_X))
         return False
 
     return watch
@@ -470,10 +461,10 @@ def _as_watcher(callback: Callable[..., Any], state: RunState) -> Callable[[], b
     sign = -1 if state.maximize else 1
 
     def watch() -> bool:
-        x = state.shaped(it.LAST_X)
+        x = state.shaped(record.LAST_X)
         try:
             if wants_result:
-                callback(intermediate_result=OptimizeResult(x=x, fun=sign * float(state.scalars[it.LAST_F])))
+                callback(intermediate_result=OptimizeResult(x=x, fun=sign * float(state.scalars[record.LAST_F])))
             else:
                 callback(x)
         except StopIteration:

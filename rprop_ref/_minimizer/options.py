@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import OptimizeWarning
 
 from .._common.stacklevel import stacklevel
-from .._core import iteration as it
+from .._core import record
 from .._core.checks import check_etas, check_variant
 from .finite_differences import SCHEMES
 from .state import RunState
@@ -139,15 +139,15 @@ def set_limits(
     scalars = state.scalars
     nit, nfev, _ = state.counts
     most = max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else _limit("maxiter", maxiter)
-    scalars[it.MAXITER] = nit + most
-    scalars[it.MAXFEV] = np.inf if maxfev is None else nfev + _limit("maxfev", maxfev, 1)
-    scalars[it.GTOL] = number("gtol", gtol, 0)
-    scalars[it.XTOL] = scalars[it.LEAST_XTOL] if xtol is None else number("xtol", xtol, 0)
-    scalars[it.FTOL] = -1.0 if ftol is None else number("ftol", ftol, 0)
-    scalars[it.WINDOW] = count("window", window, 2)
+    scalars[record.MAXITER] = nit + most
+    scalars[record.MAXFEV] = np.inf if maxfev is None else nfev + _limit("maxfev", maxfev, 1)
+    scalars[record.GTOL] = number("gtol", gtol, 0)
+    scalars[record.XTOL] = scalars[record.DEFAULT_XTOL] if xtol is None else number("xtol", xtol, 0)
+    scalars[record.FTOL] = -1.0 if ftol is None else number("ftol", ftol, 0)
+    scalars[record.WINDOW] = count("window", window, 2)
     target = -np.inf if f_target is None else number("f_target", f_target)
-    scalars[it.F_TARGET] = -target if state.maximize and f_target is not None else target
-    scalars[it.PATIENCE] = np.inf if patience is None else count("patience", patience, 1)
+    scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
+    scalars[record.PATIENCE] = np.inf if patience is None else count("patience", patience, 1)
 
 
 def number(name: str, value: Any, least: float = -np.inf) -> float:

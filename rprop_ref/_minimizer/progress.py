@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core import iteration as it
+from .._core import record
 from .state import RunState
 
 #: Seconds between two lines where there is no tqdm.
@@ -62,10 +62,10 @@ class Progress:
 
 
 def _summary(state: RunState) -> str:
-    size = state.vectors[it.SIZE]
-    f = -state.scalars[it.BEST_F] if state.maximize else state.scalars[it.BEST_F]
+    size = state.vectors[record.SIZE]
+    f = -state.scalars[record.BEST_F] if state.maximize else state.scalars[record.BEST_F]
     smallest, largest = np.min(size, initial=np.inf), np.max(size, initial=0)
-    return f"f={f:.6g}, |g|={state.scalars[it.LAST_G_MAX]:.2e}, steps {smallest:.1e} to {largest:.1e}"
+    return f"f={f:.6g}, |g|={state.scalars[record.LAST_G_MAX]:.2e}, steps {smallest:.1e} to {largest:.1e}"
 
 
 class Starts:

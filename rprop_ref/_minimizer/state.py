@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._common import npz
-from .._core import iteration as it
+from .._core import record
+from .._core.constants import SHAPE
 
 Array = np.ndarray[Any, Any]
 
@@ -22,7 +23,7 @@ _KIND, _VERSION = "run of minimize", 1
 FIRST_STEP = 0.01
 
 # Entries of the record that may be anything but must be a whole number, at least this.
-_COUNTS = {it.NIT: -1, it.NFEV: 0, it.NJEV: 0}
+_COUNTS = {record.NIT: -1, record.NFEV: 0, record.NJEV: 0}
 
 
 @dataclass(eq=False)
@@ -33,7 +34,7 @@ class RunState:
     ----------
     vectors, scalars : ndarray
         The record, see `rprop_ref._core.iteration`.
-    constants : ndarray, shape (7,)
+    constants : ndarray
         etas and step_sizes as the kernels take them.
     variant : str
     maximize : bool
@@ -59,12 +60,14 @@ class RunState:
     @property
     def nit(self) -> int:
         """Iterations made, those of earlier calls of `minimize` included."""
-        return max(int(self.scalars[it.NIT]), 0)
+        return max(int(self.scalars[record.NIT]), 0)
 
     @property
     def box(self) -> tuple[Array, Array] | None:
         """The bounds, if there are any."""
-        return None if len(self.vectors) == it.ROWS else (self.vectors[it.LOWER], self.vectors[it.UPPER])
+        return (
+            None if len(self.vectors) == record.ROWS else (self.vectors[record.LOWER], self.vectors[record.UPPER])
+        )
 
     def shaped(self, row: int) -> Array:
         """A copy of one row of the vectors in the shape of x."""
@@ -114,27 +117,27 @@ def begin(
         If `lr` is negative, infinite, NaN, or of another shape.
     """
     dtype = start.dtype
-    vectors = np.zeros((it.ROWS if box is None else it.BOUNDED_ROWS, start.size), dtype)
+    vectors = np.zeros((record.ROWS if box is None else record.BOUNDED_ROWS, start.size), dtype)
     if box is not None:
-        vectors[it.LOWER], vectors[it.UPPER] = box
+        vectors[record.LOWER], vectors[record.UPPER] = box
         start = np.minimum(np.maximum(start, box[0]), box[1])
-        vectors[it.BEFORE] = start
-    vectors[[it.X, it.LAST_X, it.BEST_X]] = start
+        vectors[record.MOVE_START] = start
+    vectors[[record.X, record.LAST_X, record.BEST_X]] = start
     with np.errstate(all="ignore"):
-        vectors[it.SIZE] = first_sizes(start, shape, lr)
-        smallest = least(start, vectors[it.SIZE])
+        vectors[record.SIZE] = first_sizes(start, shape, lr)
+        smallest = least(start, vectors[record.SIZE])
     scalars = unstarted(dtype)
-    scalars[it.LEAST_XTOL], scalars[it.FLOOR] = smallest
+    scalars[record.DEFAULT_XTOL], scalars[record.SIZE_FLOOR] = smallest
     return RunState(vectors, scalars, constants, variant, maximize, shape)
 
 
 def unstarted(dtype: np.dtype[Any]) -> Array:
     """The scalars of a record before the first evaluation, without what depends on start and options."""
-    scalars = np.zeros(it.ENTRIES)
-    scalars[it.NIT] = -1
-    scalars[[it.LAST_F, it.LOWEST_F, it.BEST_F, it.BEST_G_MAX, it.MARK_F]] = np.inf
-    scalars[it.WENT_BACK] = -np.inf
-    scalars[it.BAND] = 8 * float(np.finfo(dtype).eps)
+    scalars = np.zeros(record.ENTRIES)
+    scalars[record.NIT] = -1
+    scalars[[record.LAST_F, record.LOWEST_F, record.BEST_F, record.BEST_G_MAX, record.WINDOW_F]] = np.inf
+    scalars[record.RETREAT_NIT] = -np.inf
+    scalars[record.F_RESOLUTION] = 8 * float(np.finfo(dtype).eps)
     return scalars
 
 
@@ -204,7 +207,11 @@ def _check(state: RunState) -> None:
     if not (isinstance(state.shape, tuple) and all(type(k) is int and k >= 0 for k in state.shape)):
         raise ValueError(f"x has shape {state.shape}")
     n = math.prod(state.shape)
-    if v.shape not in ((it.ROWS, n), (it.BOUNDED_ROWS, n)) or s.shape != (it.ENTRIES,) or c.shape != (7,):
+    if (
+        v.shape not in ((record.ROWS, n), (record.BOUNDED_ROWS, n))
+        or s.shape != (record.ENTRIES,)
+        or c.shape != SHAPE
+    ):
         raise ValueError(f"its arrays have shapes {v.shape}, {s.shape} and {c.shape}")
     if state.variant not in RULES or type(state.maximize) is not bool:
         raise ValueError(f"its rule is {state.variant!r}, with maximize={state.maximize!r}")

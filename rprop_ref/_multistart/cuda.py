@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from cuda_kernels.arrays import is_on_device
 
 from .. import backends
-from .._core import iteration as it
-from .._minimizer import minimize
+from .._core import record
+from .._core.status import message_of
 from .._minimizer import state as _state
 from .._minimizer.state import RunState
 from . import rows
@@ -71,31 +71,31 @@ def run(
     if state.box is not None:
         lower, upper = state.box
         starts = np.minimum(np.maximum(starts, lower), upper)
-        vectors[it.LOWER], vectors[it.UPPER] = lower[:, None], upper[:, None]
-        vectors[it.BEFORE] = starts.T
-    vectors[[it.X, it.LAST_X, it.BEST_X]] = starts.T
+        vectors[record.LOWER], vectors[record.UPPER] = lower[:, None], upper[:, None]
+        vectors[record.MOVE_START] = starts.T
+    vectors[[record.X, record.LAST_X, record.BEST_X]] = starts.T
     with np.errstate(all="ignore"):
         sizes = _state.first_sizes(starts, state.shape, lr).astype(dtype)
         least_xtol, floor = _state.least(starts, sizes)
-    vectors[it.SIZE] = sizes.T
+    vectors[record.SIZE] = sizes.T
     template = _state.unstarted(dtype)
-    template[it.MAXITER :] = state.scalars[it.MAXITER :]
+    template[record.MAXITER :] = state.scalars[record.MAXITER :]
     scalars = np.repeat(template[:, None], m, axis=1)
-    scalars[it.XTOL] = least_xtol if xtol is None else xtol
-    scalars[it.FLOOR] = floor
+    scalars[record.XTOL] = least_xtol if xtol is None else xtol
+    scalars[record.SIZE_FLOOR] = floor
     sign = -1 if state.maximize else 1
     vectors, scalars, status = many_runs.run(fun, args, vectors, scalars, state.constants, state.variant, sign)
     # A run that never met a finite value has no best point; it ends where it began.
-    found = scalars[it.NIT] >= 0
-    x = np.where(found, vectors[it.BEST_X], vectors[it.LAST_X])
-    g = np.where(found, vectors[it.BEST_G], vectors[it.LAST_G])
-    nfev = scalars[it.NFEV].astype(int)
+    found = scalars[record.NIT] >= 0
+    x = np.where(found, vectors[record.BEST_X], vectors[record.LAST_X])
+    g = np.where(found, vectors[record.BEST_G], vectors[record.LAST_G])
+    nfev = scalars[record.NFEV].astype(int)
     return rows.Rows(
-        message=[minimize._MESSAGES.get(s, "") for s in status.tolist()],
+        message=list(map(message_of, status.tolist())),
         status=status.astype(int),
-        fun=sign * np.where(found, scalars[it.BEST_F], scalars[it.LAST_F]),
+        fun=sign * np.where(found, scalars[record.BEST_F], scalars[record.LAST_F]),
         x=np.ascontiguousarray(x.T).reshape(points.shape),
-        nit=np.maximum(scalars[it.NIT], 0).astype(int),
+        nit=np.maximum(scalars[record.NIT], 0).astype(int),
         jac=sign * np.ascontiguousarray(g.T).reshape(points.shape),
         nfev=nfev,
         njev=nfev.copy(),

@@ -17,6 +17,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 from .. import backends
 from .._common import workers as _workers
 from .._common.stacklevel import stacklevel
+from .._core.status import Status
 from .._minimizer import minimize as _minimize
 from .._minimizer import options as _options
 from .._minimizer.compiled_objective import recognize
@@ -174,7 +175,7 @@ class _Task:
                 rows.append(_rows.of_results([result]))
             except Exception as error:
                 message = f"{type(error).__name__}: {error}"
-                rows.append(_rows.without_result(x0[None], _rows.RAISED, [message]))
+                rows.append(_rows.without_result(x0[None], Status.RAISED, [message]))
         return _rows.joined(rows)
 
     def in_machine_code(self, x0: Array, state: RunState | None = None) -> SideBySide | None:
@@ -252,7 +253,7 @@ def _collected(
             except StopIteration:
                 left = points[done + i + 1 :]
                 parts[-1] = part.first(i + 1)
-                parts.append(_rows.without_result(left, _minimize.CALLBACK_STOPPED, [_NOT_RUN] * len(left)))
+                parts.append(_rows.without_result(left, Status.CALLBACK_STOPPED, [_NOT_RUN] * len(left)))
                 return _rows.joined(parts)
         done += len(part)
     return _rows.joined(parts)

@@ -11,9 +11,6 @@ from scipy.optimize import OptimizeResult
 
 Array = np.ndarray[Any, Any]
 
-#: Status of a run whose objective raised an exception.
-RAISED = 100
-
 
 @dataclass
 class Rows:

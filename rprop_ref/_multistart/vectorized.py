@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._core import iteration as it
-from .._minimizer import minimize
+from .._core import record
+from .._core.status import Status, message_of
 from .._minimizer import state as _state
 from .._minimizer.compiled_objective import Compiled
 from .._minimizer.state import RunState
+from ..rules import RULES
 from . import rows as _rows
 
 Array = np.ndarray[Any, Any]
@@ -45,7 +46,7 @@ class SideBySide:
         self._xtol = xtol
         #: Whether several threads may call this at once. Those of Numba's workqueue cannot be shared.
         self.in_threads = not compiled.parallel
-        self._block = compiled.side_by_side() if m >= COMPILE_FROM and state.box is None else 0
+        self._block = compiled.batched() if m >= COMPILE_FROM and state.box is None else 0
 
     def __call__(self, points: Array, control: Array | None = None) -> _rows.Rows:
         """The results of runs from some starts, of shape (m, \\*shape).
@@ -53,7 +54,7 @@ class SideBySide:
         `control` is that of `numba_kernels.many_runs.run`, by which another thread may stop this one; then what is
         returned means nothing.
         """
-        from numba_kernels import iterate, many_runs
+        from numba_kernels import many_runs
 
         state = self._state
         m, n, dtype = len(points), state.vectors.shape[1], state.vectors.dtype
@@ -67,12 +68,12 @@ class SideBySide:
             least_xtol, floor = _state.least(starts, sizes)
         least = np.column_stack([least_xtol if self._xtol is None else np.full(m, self._xtol, float), floor])
         template = _state.unstarted(dtype)
-        template[it.MAXITER :] = state.scalars[it.MAXITER :]
+        template[record.MAXITER :] = state.scalars[record.MAXITER :]
         x, g = np.empty_like(starts), np.empty_like(starts)
         table = np.empty((m, many_runs.RESULTS))
         address, data, raised = self._compiled.bind()
         sign = -1 if state.maximize else 1
-        many_runs.run(
+        many_runs.kernel(RULES[state.variant])(
             (address, data),
             self._block,
             raised,
@@ -83,7 +84,6 @@ class SideBySide:
             least,
             template,
             state.constants,
-            iterate.CODES[state.variant],
             x,
             g,
             table,
@@ -93,7 +93,7 @@ class SideBySide:
         nit = np.maximum(table[:, many_runs.NIT], 0).astype(int)
         nfev = table[:, many_runs.NFEV].astype(int)
         rows = _rows.Rows(
-            message=[minimize._MESSAGES.get(s, "") for s in status.tolist()],
+            message=list(map(message_of, status.tolist())),
             status=status,
             fun=sign * table[:, many_runs.F],
             x=x.reshape(points.shape),
@@ -103,7 +103,7 @@ class SideBySide:
             njev=nfev.copy(),
         )
         if control is None or control[many_runs.STOP] == 0:
-            for i in np.flatnonzero(status == many_runs.RAISED):
+            for i in np.flatnonzero(status == Status.RAISED):
                 self._explain(rows, i, points[i])
         return rows
 
@@ -112,7 +112,7 @@ class SideBySide:
         try:
             self._compiled.explain(rows.x[i].reshape(-1))
         except Exception as error:
-            failed = _rows.without_result(start[None], _rows.RAISED, [f"{type(error).__name__}: {error}"])
+            failed = _rows.without_result(start[None], Status.RAISED, [f"{type(error).__name__}: {error}"])
         rows.message[i] = failed.message[0]
         for name in ("status", "fun", "x", "nit", "jac", "nfev", "njev"):
             getattr(rows, name)[i] = getattr(failed, name)[0]

@@ -12,6 +12,7 @@ from cuda_kernels import many_arrays as many
 from cuda_kernels.arrays import DeviceArray
 
 from .._core import dtypes as _dtypes
+from .._core.constants import rule_constants
 from .plan import CAPTURABLE, Counters, check_param, check_state, is_constant, sharing_memory
 
 CAPTURE_NEEDS_CAPTURABLE = (
@@ -44,8 +45,8 @@ class DeviceLoss:
         self.dtype = loss_now.dtype.name
         self._loss, self._maximize = loss_now, maximize
 
-    def judge(self, verdict: int, stream: int) -> None:
-        loss.judge(self.dtype, self._loss.address, self.before.address, verdict, self._maximize, stream)
+    def compare(self, worse: int, stream: int) -> None:
+        loss.compare(self.dtype, self._loss.address, self.before.address, worse, self._maximize, stream)
 
 
 class DevicePlan:
@@ -84,7 +85,7 @@ class DevicePlan:
             for job in self._jobs:
                 job.warm_up(self._stream)
         self._memory = _Memory(params if memory is None else memory)
-        self._verdict = arrays.from_host([np.zeros(1, np.int64)])[0]
+        self._worse = arrays.from_host([np.zeros(1, np.int64)])[0]
         # Of the gradients only their addresses are kept, so as not to keep their memory.
         self._found_at = self._addresses = np.zeros(0, np.int64)
         self._copies: list[tuple[layout.Layout, int, int]] = []
@@ -167,7 +168,7 @@ class DevicePlan:
         if known and all(a is b for a, b in zip(known, (etas, step_sizes, maximize), strict=True)):
             return
         dtypes = dict.fromkeys(p.dtype for p in self._params)
-        rounded = {d: _dtypes.constants(d, etas, step_sizes, maximize) for d in dtypes}
+        rounded = {d: rule_constants(d, etas, step_sizes, maximize) for d in dtypes}
         self._constants = {
             _dtypes.real(d).name: tuple(map(flat.constant_type(_dtypes.real(d).name), c))
             for d, c in rounded.items()
@@ -188,14 +189,14 @@ class DevicePlan:
         for other in self._streams:
             _cuda.wait_for(stream, other)
         if isinstance(worse, DeviceLoss):
-            verdict = self._verdict.address
-            worse.judge(verdict, stream)
+            rose = self._worse.address
+            worse.compare(rose, stream)
         else:
-            verdict = int(worse)
+            rose = int(worse)
         for moving, target, source in self._copies:
             moving.gather(target, source, stream)
         for job in self._jobs:
-            job.run(variant, self._addresses, self._constants[job.dtype], verdict, stream)
+            job.run(variant, self._addresses, self._constants[job.dtype], rose, stream)
         self._host_counters.add_one()
 
 
@@ -230,11 +231,11 @@ class _Job:
         if self._table is not None:
             self._table.warm_up(stream)
 
-    def run(self, variant: str, grads: Any, constants: tuple[Any, ...], verdict: int, stream: int) -> None:
+    def run(self, variant: str, grads: Any, constants: tuple[Any, ...], worse: int, stream: int) -> None:
         for moving, moved, array in self._moves:
             moving.gather(moved.address, array.address, stream)
         if self._table is not None:
-            self._table.run(variant, self.dtype, grads[self._indices], constants, verdict=verdict, stream=stream)
+            self._table.run(variant, self.dtype, grads[self._indices], constants, worse=worse, stream=stream)
         else:
             x, prev, size, counter, n = self._only
             g = int(grads[self._indices[0]])
@@ -248,7 +249,7 @@ class _Job:
                 n,
                 constants,
                 counter=counter,
-                verdict=verdict,
+                worse=worse,
                 stream=stream,
             )
         for moving, moved, array in self._moves:

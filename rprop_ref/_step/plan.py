@@ -16,7 +16,9 @@ from numpy.lib.array_utils import byte_bounds
 
 from .. import backends
 from .._core import dtypes
-from .gather import Gathered, as_reals, joined
+from .._core.arrays import as_reals, joined
+from .._core.constants import rule_constants
+from .gather import Gathered
 
 Array = np.ndarray[Any, Any]
 
@@ -210,7 +212,7 @@ class Plan:
         if known and etas is known[0] and step_sizes is known[1] and maximize is known[2] and backend is known[3]:
             return
         # In the order of the parameters, so that what does not fit is refused for the first of them, as in torch.
-        constants = {d: dtypes.constants(d, etas, step_sizes, maximize) for d in dict.fromkeys(self._dtypes)}
+        constants = {d: rule_constants(d, etas, step_sizes, maximize) for d in dict.fromkeys(self._dtypes)}
         names = [backends.resolve(backend, job.elements, job.dtype) for job in self._jobs]
         self._ready = [
             (job.step, backends.stepper(name), constants[job.dtype])

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import rules
 from .._core import dtypes
+from .._core.constants import DIRECTION, ONE, ZERO, rule_constants
 from ..autograd import Tensor
 from ..autograd._inplace import become
 from ..autograd._rules import primitive
@@ -49,14 +50,14 @@ class Step:
     ) -> None:
         self._param, self._state = param, state
         part = dtypes.real(param.dtype)
-        rounded = dtypes.constants(param.dtype, _numbers(etas), _numbers(step_sizes), maximize)
+        rounded = rule_constants(param.dtype, _numbers(etas), _numbers(step_sizes), maximize)
         given = (*etas, *step_sizes)
-        constants = [_constant(v, c, part) for v, c in zip(given, rounded[:4], strict=True)]
+        constants = [_constant(v, c, part) for v, c in zip(given, rounded[:ZERO], strict=True)]
         start = before._new if before else (param, state["prev"], state["step_size"])
         x, prev, size = map(_reals, start)
-        g = rounded[6] * _reals(param.grad)
+        g = rounded[DIRECTION] * _reals(param.grad)
         with np.errstate(all="ignore"):
-            found = _RULES[variant](x, g, prev, size, worse, (*constants, rounded[4], rounded[5]))
+            found = _RULES[variant](x, g, prev, size, worse, (*constants, rounded[ZERO], rounded[ONE]))
         # The signs of g and prev are looked at: that is a derivative of zero, and not none at all.
         self._new: list[Any] = [_of_reals(_linked(v, g, prev), param.dtype) for v in found]
 
@@ -100,7 +101,7 @@ def _constant(value: Any, rounded: Any, dtype: np.dtype[Any]) -> Any:
     """The value in the dtype of the parameter; a number has been rounded already."""
     if not isinstance(value, Tensor):
         return rounded
-    if dtype.itemsize == 2:
+    if dtypes.is_half(dtype):
         value = value.astype(np.float32)
     return value.reshape(()).astype(dtype)
 

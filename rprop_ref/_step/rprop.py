@@ -11,12 +11,14 @@ from cuda_kernels.arrays import DeviceArray, filled, is_on_device, view
 
 from .. import backends
 from .._core import dtypes
+from .._core.arrays import slices
 from .._core.checks import check_etas, check_variant
+from .._core.constants import rule_constants
 from ..autograd import Tensor, enable_grad
 from ..autograd._traced import values
 from ..interop import as_array
 from ..optimizer import Group, Optimizer
-from .gather import slices
+from ..rules import DEFAULT, RULES
 from .plan import GATHER_BELOW, Plan
 
 Array = np.ndarray[Any, Any]
@@ -135,7 +137,7 @@ class Rprop(Optimizer):
             "differentiable": differentiable,
             "capturable": capturable,
         }
-        if variant != "irprop-":
+        if variant != DEFAULT:
             defaults["variant"] = variant
         super().__init__(params, defaults)
 
@@ -157,7 +159,7 @@ class Rprop(Optimizer):
             # As in torch, not taken from the defaults of this optimizer.
             for flag in ("maximize", "differentiable", "capturable"):
                 group.setdefault(flag, False)
-            check_variant(group.get("variant", "irprop-"))
+            check_variant(group.get("variant", DEFAULT))
             for param in group["params"]:
                 kept = state.get(param)
                 if kept and not isinstance(kept["step"], (np.ndarray, DeviceArray)):
@@ -253,12 +255,12 @@ class Rprop(Optimizer):
         known.plan.check_capturable(group["capturable"])
         variant = _variant(group)
         known.plan.prepare(etas, step_sizes, group["maximize"], self.backend)
-        if variant != "irprop+":
+        if not RULES[variant].compares_losses:
             return group, known, variant, False, None
         if group["capturable"] and is_on_device(loss):
-            verdict = known.plan.compare(view(loss), group.get("prev_loss"), group["maximize"])
-            return group, known, variant, verdict, verdict.before
-        new_loss = _loss(loss)
+            device_loss = known.plan.compare(view(loss), group.get("prev_loss"), group["maximize"])
+            return group, known, variant, device_loss, device_loss.before
+        new_loss = _loss(loss, variant)
         return group, known, variant, _is_worse(group, new_loss), new_loss
 
     def _keep_recorded(self, plans: dict[int, _Known]) -> None:
@@ -293,8 +295,8 @@ class Rprop(Optimizer):
             # A plan refuses what cannot be stepped.
             Plan([p._data for p in active], *arrays).load([values(p._grad) for p in active])
             variant, worse = _variant(group), False
-            if variant == "irprop+":
-                losses.append((group, _loss(loss)))
+            if RULES[variant].compares_losses:
+                losses.append((group, _loss(loss, variant)))
                 worse = _is_worse(*losses[-1])
             latest: dict[Tensor, recorded_step.Step] = {}
             for param, state in zip(active, states, strict=True):
@@ -460,7 +462,7 @@ def _counter(value: Any) -> Any:
 
 def _variant(group: Group) -> str:
     if "variant" not in group:
-        return "irprop-"
+        return DEFAULT
     variant: str = group["variant"]
     check_variant(variant)
     return variant
@@ -478,7 +480,7 @@ def _check_flags(group: Group) -> None:
 def _check_leaves(params: list[Tensor], etas: Any, step_sizes: Any) -> None:
     """Refuse, in torch's order, what a step refuses that is to be differentiated through."""
     for param in params:
-        dtypes.constants(param.dtype, etas, step_sizes, False)
+        rule_constants(param.dtype, etas, step_sizes, False)
         if param.requires_grad and param.is_leaf:
             what = "a view of a leaf" if param.dtype.kind == "c" else "a leaf"
             raise RuntimeError(f"{what} Variable that requires grad is being used in an in-place operation.")
@@ -540,10 +542,10 @@ def _pack(states: list[State]) -> None:
                 state[key] = part
 
 
-def _loss(loss: Any) -> float:
+def _loss(loss: Any, variant: str) -> float:
     if loss is None:
         raise ValueError(
-            "variant 'irprop+' compares the loss with that of the last step: call step(closure) with a closure "
+            f"variant {variant!r} compares the loss with that of the last step: call step(closure) with a closure "
             "that returns it, or step(loss=...)"
         )
     if is_on_device(loss):

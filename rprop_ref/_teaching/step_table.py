@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._common import display
-from .._core import dtypes, numpy_step
 from .._core import events as _events
+from .._core import numpy_step
 from .._core.checks import check_etas, check_variant
+from .._core.constants import rule_constants
 
 _BRANCHES = {_events.KEPT: "first or neutral", _events.GREW: "same sign", _events.SHRANK: "sign changed"}
 
@@ -196,7 +197,7 @@ def step_table(
         raise ValueError(
             f"there must be a loss for each gradient, but there are {len(losses)} for {len(gradients)}"
         )
-    constants = dtypes.constants(np.dtype(np.float64), etas, step_sizes, False)
+    constants = rule_constants(np.dtype(np.float64), etas, step_sizes, False)
     x, prev, size = (np.array([v], float) for v in (x0, 0.0, lr))
     rows, whys = [], []
     for t, gradient in enumerate(gradients):

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.dtypes import is_half
 from ._traced import Traced
 
 Vjp = Callable[..., Any]
@@ -296,7 +297,7 @@ def transposed(x: Any) -> Any:
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum over the axes along which an array of this shape was broadcast."""
-    if g.dtype.itemsize == 2 and g.shape != shape:
+    if is_half(g.dtype) and g.shape != shape:
         # A sum in 8 or 11 bits stops growing after a few hundred or thousand terms.
         return unbroadcast(g.astype(np.float32), shape).astype(g.dtype)
     extra = g.ndim - len(shape)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .._core.dtypes import named as dtype_named
 from .behaviour import behaviour_sheet
-from .cases import COMPLEX, FEATURES, REALS, dtype_named, dtype_names, random_cases
+from .cases import COMPLEX, FEATURES, REALS, dtype_names, random_cases
 from .collection import catalogue
 from .deviations import RULES, differences, rule_named
 from .diagnose import Diagnosis, Search, diagnose

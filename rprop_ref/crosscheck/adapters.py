@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core import dtypes
 from .observe import CouldNotRun, Factory
 from .stages import Array
 
@@ -144,9 +145,7 @@ def _array(tensor: Any) -> Array:
 
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:
-        import ml_dtypes
-
-        array: Array = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        array: Array = tensor.view(torch.int16).numpy().view(dtypes.named("bfloat16"))
         return array.copy()
     return np.array(tensor.numpy())
 

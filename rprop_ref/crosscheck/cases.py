@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.dtypes import named as dtype_named
 from .stages import Batch, limits
 
 Array = np.ndarray[Any, Any]
@@ -39,16 +40,6 @@ FEATURES = (
     "objectives",
     "lr outside step_sizes",
 )
-
-
-def dtype_named(name: str) -> np.dtype[Any]:
-    """The dtype of this name; bfloat16 is that of ml_dtypes."""
-    if name == "bfloat16":
-        import ml_dtypes
-
-        kind: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-        return kind
-    return np.dtype(name)
 
 
 def dtypes_here() -> tuple[str, ...]:

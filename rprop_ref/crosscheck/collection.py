@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .._core.dtypes import is_half
 from .cases import COMPLEX, Case, Quadratic, Rosenbrock, dtype_names
 from .isolating import isolate
 from .maker import BASICS, LOSSES, Maker
@@ -119,7 +120,7 @@ def _small_gradients(make: Maker) -> None:
                 side = float(np.sqrt(threshold))
                 scripts.append((f"product about {threshold}", (side, m / side, side, -side, m / side), 0.0))
     make.add("small gradients", "products that underflow, and thresholds", scripts)
-    exponents = np.arange(np.log2(make.smallest), np.log2(make.largest), 5 if make.kind.itemsize == 2 else 12)
+    exponents = np.arange(np.log2(make.smallest), np.log2(make.largest), 5 if is_half(make.kind) else 12)
     ladder = [(f"magnitude 2^{e:.0f}", (1, 2.0**e, 2.0**e, -(2.0**e), -1, 2.0**e), 0.0) for e in exponents]
     make.add("magnitudes", "gradients of every magnitude", ladder)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.dtypes import is_half
 from .stages import ARITHMETIC, SLOTS, Alternative, Arithmetic, Rule, changed
 
 # --- factor and clamp: the constants --------------------------------------------------------------------------
@@ -49,7 +50,7 @@ def _limits_usual(s):
 
 
 def _through_single(s):
-    if s.dtype.itemsize == 2:
+    if is_half(s.dtype):
         return tuple(a.astype(np.float32).astype(s.dtype) for a in _raw_constants(s))
     return tuple(a.astype(s.dtype) for a in _raw_constants(s))
 
@@ -572,7 +573,7 @@ def _to_double(dtype):
 
 
 def _half_to_single(dtype):
-    return _SINGLE if dtype.itemsize == 2 else dtype
+    return _SINGLE if is_half(dtype) else dtype
 
 
 def _catalogue() -> tuple[Alternative, ...]:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from .._core.dtypes import is_half
 from .maker import Maker
 
 #: Stands for a step without a gradient; `none` says which these are.
@@ -40,7 +41,7 @@ def isolate(make: Maker) -> None:
     case("steps unseen, crossed limits", "the largest step is not exceeded", (1,), out, step_sizes=(16.0, 0.9))
     case("steps unseen, mirrored", "downhill is against the gradient", (-1,), out, lr=1.5)
     case("steps unseen, maximize", "uphill is along the gradient", (1,), out, lr=1.5, maximize=True)
-    if make.kind.itemsize == 2:
+    if is_half(make.kind):
         between = 1 + make.smallest / make.tiny / 2 + 2.0**-40
         case("steps unseen, rounded twice", "16-bit constants go by way of float32", (1,), out,
              lr=between, step_sizes=(1e-6, between))  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .cases import Case, Quadratic, dtype_named, needed
+from .._core.dtypes import named as dtype_named
+from .cases import Case, Quadratic, needed
 from .stages import limits
 
 #: Losses that rise, fall and stay, so that a rule that compares losses shows itself.

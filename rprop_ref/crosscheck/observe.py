@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from .. import rules
-from .._core.iteration import undoes
+from .._core.dtypes import is_half
+from .._core.dtypes import named as dtype_named
 from ..bits import same_elements
-from .cases import COMPLEX, Case, batch, dtype_named
+from .cases import COMPLEX, Case, batch
 from .deviations import RULES
 from .stages import Array, Machine, Rule, limits
 
@@ -287,7 +288,7 @@ def _by_text(claim: str, cases: Sequence[Case]) -> list[Trajectory]:
             none = joint.none[t]
             new_x, *after = rule(x, g, prev, size, worse, constants)
             if joint.bounded.any():
-                back = (g * prev < zero) & undoes(claim, worse)
+                back = (g * prev < zero) & rules.RULES[claim].undoes(worse)
                 new_x = np.where(new_x < joint.lower, joint.lower, new_x)
                 new_x = np.where(new_x > joint.upper, joint.upper, new_x)
                 new_x = np.where(joint.bounded & back, before, new_x)
@@ -300,7 +301,7 @@ def _by_text(claim: str, cases: Sequence[Case]) -> list[Trajectory]:
 
 
 def _constant(value: Array, kind: np.dtype[Any]) -> Array:
-    return value.astype(np.float32).astype(kind) if kind.itemsize == 2 else value.astype(kind)
+    return value.astype(np.float32).astype(kind) if is_half(kind) else value.astype(kind)
 
 
 def trace(rule: Rule, cases: Sequence[Case]) -> list[Trajectory]:

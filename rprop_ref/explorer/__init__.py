@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .._core import dtypes, numpy_step
+from .._core import numpy_step
+from .._core.constants import rule_constants
 from ..objectives import OBJECTIVES, Objective
 from ..rules import RULES
 from ..trace import Trace
@@ -47,7 +48,7 @@ def follow(
     Trace
     """
     trace = Trace(variant, etas=etas, step_sizes=step_sizes, limit=1 << 62)
-    constants = dtypes.constants(np.dtype(np.float64), etas, step_sizes, False)
+    constants = rule_constants(np.dtype(np.float64), etas, step_sizes, False)
     x, prev = np.array(objective.start if start is None else start, np.float64), np.zeros(2)
     size, last = np.full(2, objective.lr if lr is None else lr, np.float64), np.inf
     for k in range(steps + 1):

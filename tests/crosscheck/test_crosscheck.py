@@ -13,8 +13,8 @@ import pytest
 
 import rprop_ref
 from benchmarks.unknown_rules import unknown_rules
-from rprop_ref import crosscheck
-from rprop_ref._core import iteration
+from rprop_ref import crosscheck, rules
+from rprop_ref._core import vectors
 from rprop_ref.bits import same_bits
 from rprop_ref.crosscheck import CATALOGUE, RULES, CouldNotRun, _check, catalogue, check, mutant, profile
 from rprop_ref.crosscheck.cases import batch, dtypes_here, random_cases
@@ -318,9 +318,9 @@ def test_a_step_of_minimize_within_bounds_agrees(variant):
         def step(self, grad, loss=None):
             worse = loss * self.way > self.loss * self.way
             self.loss = loss
-            iteration.move_within(
+            vectors.move_within_bounds(
                 variant, self.x, self.way * grad, self.prev, self.step_size, self.constants, worse, self.last_x,
-                *self.bounds, self.before, iteration.undoes(variant, worse),
+                *self.bounds, self.before, rules.RULES[variant].undoes(worse),
             )  # fmt: skip
             self.last_x[:] = self.x
             return self.x

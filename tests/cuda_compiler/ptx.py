@@ -69,8 +69,8 @@ def compiled(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -
     """The kernel that makes the steps of one array ("flat") or of many ("many")."""
     constants = [real(dtype)] * 7
     if kind == "flat":
-        return compile_kernel(flat.text(variant, dtype), [INT] * 7 + constants, capability)
-    return compile_kernel(many.text(variant, dtype), [INT] * 5 + constants, capability)
+        return compile_kernel(flat.make_kernel(variant, dtype), [INT] * 7 + constants, capability)
+    return compile_kernel(many.make_kernel(variant, dtype), [INT] * 5 + constants, capability)
 
 
 def runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
@@ -78,17 +78,17 @@ def runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Com
     number = real(dtype)
     arrays = [types.Array(number, 3, "C"), types.Array(types.float64, 2, "C"), *[types.Array(number, 2, "C")] * 2]
     rest = [types.Array(INT, 1, "C"), types.Array(number, 1, "C"), INT, INT, types.Tuple(())]
-    return compile_kernel(many_runs.text(fun, variant, dtype), [*arrays, *rest], capability)
+    return compile_kernel(many_runs.make_kernel(fun, variant, dtype), [*arrays, *rest], capability)
 
 
 def others() -> dict[str, tuple[Any, list[Any]]]:
     """The kernels that make no steps, and their arguments."""
     found: dict[str, tuple[Any, list[Any]]] = {
-        f"move {width} bytes": (layout.text(width), [INT] * 5 + [types.boolean]) for width in layout.WORDS
+        f"move {width} bytes": (layout.make_kernel(width), [INT] * 5 + [types.boolean]) for width in layout.WORDS
     }
     for dtype in DTYPES:
-        found[f"fill {dtype}"] = (layout.fill_text(dtype), [INT, INT, real(dtype)])
+        found[f"fill {dtype}"] = (layout.make_fill_kernel(dtype), [INT, INT, real(dtype)])
     for dtype in loss.DTYPES:
-        found[f"judge {dtype}"] = (loss.text(dtype), [INT] * 4)
+        found[f"compare losses {dtype}"] = (loss.make_kernel(dtype), [INT] * 4)
     found["hand over"] = (many.hand_over, [INT] * 3 + [types.UniTuple(INT, many.HANDED)])
     return found

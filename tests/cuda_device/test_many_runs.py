@@ -114,7 +114,7 @@ def test_maximize():
 def test_launches_follow_each_other_until_all_have_ended(monkeypatch):
     points = starts([(-2, 2)] * 2, 5, seed=4)
     whole = minimize_many(quartic, points, args=(0.1,), maxiter=30)
-    monkeypatch.setattr(many_runs, "TURNS", 7)
+    monkeypatch.setattr(many_runs, "MAX_ITERATIONS", 7)
     pieces = minimize_many(quartic, points, args=(0.1,), maxiter=30)
     for name in COLUMNS:
         assert same_bits(np.asarray(whole[name], float), np.asarray(pieces[name], float))

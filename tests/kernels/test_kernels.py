@@ -20,11 +20,13 @@ from runs import engine
 import rprop_ref
 from numba_kernels import flat, iterate
 from rprop_ref import Parameter, Rprop
-from rprop_ref._core import dtypes
-from rprop_ref._core import iteration as it
+from rprop_ref._core import iteration, record
+from rprop_ref._core.arrays import joined, slices
+from rprop_ref._core.constants import rule_constants
+from rprop_ref._core.status import Status
 from rprop_ref._minimizer import state as _state
-from rprop_ref._step import gather
 from rprop_ref.bits import same_bits
+from rprop_ref.rules import RULES
 
 ROOT = Path(rprop_ref.__file__).parent.parent
 
@@ -34,27 +36,27 @@ def arrays(n, dtype, rng):
     return x, g, np.zeros(n, dtype), np.full(n, 0.1, dtype)
 
 
-def constants(dtype):
-    return dtypes.constants(np.dtype(dtype), (0.5, 1.2), (1e-6, 50), False)
+def constants_of(dtype):
+    return rule_constants(np.dtype(dtype), (0.5, 1.2), (1e-6, 50), False)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("variant", cases.VARIANTS)
-@pytest.mark.parametrize("kernels", ["SEQUENTIAL", "PARALLEL"])
-def test_the_code_contracts_nothing_and_widens_nothing(kernels, variant, dtype, rng):
+@pytest.mark.parametrize("parallel", [False, True])
+def test_the_code_contracts_nothing_and_widens_nothing(parallel, variant, dtype, rng):
     """No fused multiply-add, and in float32 no operation on doubles: each would round differently."""
     # Compiled afresh, because a kernel from the disk has no text to look at.
-    dispatcher = getattr(flat, kernels)[variant]
-    kernel = numba.njit(error_model="numpy", parallel=kernels == "PARALLEL")(dispatcher.py_func)
-    kernel(*arrays(64, dtype, rng), constants(dtype), False)
+    text = flat.kernel(variant, parallel).py_func
+    kernel = numba.njit(error_model="numpy", parallel=parallel)(text)
+    kernel(*arrays(64, dtype, rng), constants_of(dtype), False)
     check_code(kernel, dtype)
 
 
 def test_the_compiled_iteration_contracts_nothing():
     dtype = "float32"  # which has operations on doubles as well
-    kernel = numba.njit(error_model="numpy")(iterate.advance.py_func)
-    vectors, scalars = np.ones((it.ROWS, 5), dtype), np.ones(it.ENTRIES)
-    bound = iterate.bind(vectors, scalars, constants(dtype), "irprop-")
+    kernel = numba.njit(error_model="numpy")(iterate.kernel(RULES["irprop-"]).py_func)
+    vectors, scalars = np.ones((record.ROWS, 5), dtype), np.ones(record.ENTRIES)
+    bound = iterate.bind(vectors, scalars, constants_of(dtype), "irprop-")
     kernel(*bound.args, 1.0, vectors[0], 1)
     # Tolerances and values are doubles whatever the dtype, so only contraction is looked for.
     check_code(kernel, "float64")
@@ -78,13 +80,13 @@ def test_no_flag_that_changes_arithmetic_is_set_anywhere():
 
 
 def test_steps_on_the_same_kind_of_array_compile_nothing_new(rng):
-    for kernels in (flat.SEQUENTIAL, flat.PARALLEL):
-        run = kernels["irprop-"]
+    for parallel in (False, True):
+        run = flat.kernel("irprop-", parallel)
         for n in (10, 1000):
-            run(*arrays(n, "f4", rng), constants("f4"), False)
+            run(*arrays(n, "f4", rng), constants_of("f4"), False)
         before = len(run.signatures)
         for n in (0, 1, 77, 5000):
-            run(*arrays(n, "f4", rng), constants("f4"), True)
+            run(*arrays(n, "f4", rng), constants_of("f4"), True)
         assert len(run.signatures) == before
 
 
@@ -98,7 +100,7 @@ def test_steps_on_the_same_kind_of_array_compile_nothing_new(rng):
         lambda a: a.__setitem__(1, np.zeros(20, "f4")[::2]),
         lambda a: a.__setitem__(0, a[0].reshape(2, 5)),
         lambda a: a[0].setflags(write=False),
-        lambda a: a.append(constants("f4")[:6]),
+        lambda a: a.append(constants_of("f4")[:6]),
     ],
     ids=["half", "mixed dtypes", "length", "strided state", "strided gradient", "2-d", "read-only", "constants"],
 )
@@ -107,7 +109,7 @@ def test_arrays_that_do_not_fit_are_refused_before_anything_is_written(spoil, rn
     spoil(given)
     before = [a.copy() for a in given]
     with pytest.raises(TypeError):
-        flat.step("irprop-", *(given if len(given) == 5 else [*given, constants("f4")]))
+        flat.step("irprop-", *(given if len(given) == 5 else [*given, constants_of("f4")]))
     for array, old in zip(given, before, strict=True):
         assert same_bits(array, old)
 
@@ -118,32 +120,32 @@ def test_the_checked_form_steps(rng):
     g.flags.writeable = False
     for parallel in (None, False, True):
         y = x.copy()
-        flat.step("irprop-", y, g, prev.copy(), size.copy(), constants("f4"), parallel=parallel)
+        flat.step("irprop-", y, g, prev.copy(), size.copy(), constants_of("f4"), parallel=parallel)
         assert same_bits(y, expected)
 
 
 class TestGathering:
     def test_slices_are_recognised_as_joined(self):
         base = np.arange(20.0)
-        parts = gather.slices(base, [(2,), (), (3, 4), (0,), (5,)])
+        parts = slices(base, [(2,), (), (3, 4), (0,), (5,)])
         assert [p.shape for p in parts] == [(2,), (), (3, 4), (0,), (5,)]
-        assert gather.joined(parts) is not None
-        assert same_bits(gather.joined(parts), base)
-        assert same_bits(gather.joined(parts[1:3]), base[2:15])
+        assert joined(parts) is not None
+        assert same_bits(joined(parts), base)
+        assert same_bits(joined(parts[1:3]), base[2:15])
 
     @pytest.mark.parametrize(
         "arrays",
         [
             [np.zeros(2), np.zeros(2)],
-            gather.slices(np.zeros(6), [(2,), (2,), (2,)])[::-1],
-            gather.slices(np.zeros(6), [(2,), (2,), (2,)])[::2],
+            slices(np.zeros(6), [(2,), (2,), (2,)])[::-1],
+            slices(np.zeros(6), [(2,), (2,), (2,)])[::2],
             [np.zeros(6)[::2]],
             [np.zeros((2, 3))[0]],
         ],
         ids=["apart", "wrong order", "a gap", "strided", "from a 2-d array"],
     )
     def test_others_are_not(self, arrays):
-        assert gather.joined(arrays) is None
+        assert joined(arrays) is None
 
 
 def test_two_python_threads_may_step_at_once(rng):
@@ -184,7 +186,7 @@ def _step_in_child(queue):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_forked_child_may_step_after_its_parent_used_threads(rng):
     with engine("parallel, 2 threads"):
-        flat.run("irprop-", *arrays(1000, "f8", rng), constants("f8"))
+        flat.run("irprop-", *arrays(1000, "f8", rng), constants_of("f8"))
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     # Python 3.12 warns about any fork of a process with threads, which is what is tried here.
@@ -272,7 +274,7 @@ _STEP = """
 import numpy as np
 from rprop_ref import Parameter, Rprop
 from numba_kernels import flat
-kernel = flat.SEQUENTIAL["irprop-"]
+kernel = flat.kernel("irprop-", parallel=False)
 p = Parameter(np.zeros(1)); p.grad = np.ones(1)
 o = Rprop([p], lr=1.0, backend="numba")
 o.step(); o.step()
@@ -282,7 +284,8 @@ x = p.data
 _RUN = """
 from rprop_ref import minimize
 from numba_kernels import iterate
-kernel = iterate.advance
+from rprop_ref.rules import RULES
+kernel = iterate.kernel(RULES["irprop-"])
 x = minimize(lambda x: (float(x @ x), 2 * x), [1.0], jac=True, maxiter=2, lr=0.125, etas=(0.5, 1.2), backend="numba").x
 """
 
@@ -333,7 +336,7 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
     """With values and gradients of every kind, not finite ones included."""
     dtype = np.dtype(dtype)
     n = 7
-    limits = dtypes.constants(dtype, (0.5, 1.2), (1e-3, 10.0), False)
+    constants = rule_constants(dtype, (0.5, 1.2), (1e-3, 10.0), False)
     ends = set()
     for _ in range(30):
         box = None
@@ -342,30 +345,39 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
             box = lower.astype(dtype), upper.astype(dtype)
         sizes = rng.choice([1e-30, 0.01, 1.0], n if rng.random() < 0.7 else 1)
         start = rng.standard_normal(n).astype(dtype)
-        state = _state.begin(start, (n,), np.broadcast_to(sizes, n), box, limits, variant, False)
+        state = _state.begin(start, (n,), np.broadcast_to(sizes, n), box, constants, variant, False)
         vectors, scalars = state.vectors, state.scalars
-        entries = [it.MAXITER, it.MAXFEV, it.XTOL, it.FLOOR, it.BAND, it.WINDOW, it.PATIENCE, it.F_TARGET]
+        entries = [
+            record.MAXITER,
+            record.MAXFEV,
+            record.XTOL,
+            record.SIZE_FLOOR,
+            record.F_RESOLUTION,
+            record.WINDOW,
+            record.PATIENCE,
+            record.F_TARGET,
+        ]
         scalars[entries] = 25, 50, 1e-9, 1e-30, 1e-7, 10, 20, -np.inf
-        scalars[it.GTOL] = rng.choice([0.0, 1.0])
-        scalars[it.FTOL] = rng.choice([-1, 1e-3])
+        scalars[record.GTOL] = rng.choice([0.0, 1.0])
+        scalars[record.FTOL] = rng.choice([-1, 1e-3])
         copies = vectors.copy(), scalars.copy()
-        take_in = iterate.bind(vectors, scalars, limits, variant)
+        advance = iterate.bind(vectors, scalars, constants, variant)
         for t in range(60):
             f = float(rng.choice([1.0, 1.0 + 1e-9, 2.0, 0.5, np.inf, np.nan], p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05]))
             special = rng.random(n) < 0.02 * (t > 0)
             g = np.where(special, cases.mixed(rng, dtype, n), rng.standard_normal(n).astype(dtype))
             g = g * dtype.type(rng.random() < 0.97)
-            copies[1][it.NFEV] = t
+            copies[1][record.NFEV] = t
             with np.errstate(all="ignore"):
-                expected = it.advance(*copies, limits, variant, f, g)
-            assert take_in(f, g, t) == expected
+                expected = iteration.advance(*copies, constants, variant, f, g)
+            assert advance(f, g, t) == expected
             assert same_bits(vectors, copies[0])
             assert same_bits(scalars, copies[1])
             if bounded:
-                assert (vectors[it.X] >= box[0]).all()
-                assert (vectors[it.X] <= box[1]).all()
+                assert (vectors[record.X] >= box[0]).all()
+                assert (vectors[record.X] <= box[1]).all()
             if expected >= 0:
                 ends.add(expected)
                 break
-    assert {it.CONVERGED, it.NOT_A_NUMBER} <= ends
-    assert ends & {it.ITERATION_LIMIT, it.NO_IMPROVEMENT}
+    assert {Status.CONVERGED, Status.NOT_FINITE} <= ends
+    assert ends & {Status.ITERATION_LIMIT, Status.NO_IMPROVEMENT}

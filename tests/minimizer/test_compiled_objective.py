@@ -21,14 +21,15 @@ from hypothesis import strategies as st
 from numba import types
 from scipy import LowLevelCallable
 
-from numba_kernels import iterate, loop
+from numba_kernels import loop
 from rprop_ref import minimize
-from rprop_ref._core import dtypes
-from rprop_ref._core import iteration as it
+from rprop_ref._core import record
+from rprop_ref._core.constants import rule_constants
 from rprop_ref._minimizer import compiled_objective
 from rprop_ref._minimizer import options as _options
 from rprop_ref._minimizer import state as _state
 from rprop_ref.bits import same_bits
+from rprop_ref.rules import RULES
 
 C_SIGNATURE = types.float64(
     types.intc, types.CPointer(types.float64), types.CPointer(types.float64), types.voidptr
@@ -181,7 +182,7 @@ class TestForms:
             return (np.arange(2.0) * k, 0.5 + k, (readonly, Pair(1, k + 0.5)), int(k), None, True)
 
         first = minimize(fun, np.ones(2), args=arguments(0))
-        signatures = len(loop.run.signatures)
+        signatures = len(loop.kernel(RULES["irprop-"]).signatures)
         compiled = compiled_objective._c_function.cache_info().misses
         for k in (1, 2, 3):
             args = arguments(k)
@@ -192,7 +193,7 @@ class TestForms:
             np.testing.assert_allclose(r.fun, k, atol=1e-15)
         assert not np.allclose(r.x, first.x)
         assert compiled_objective._c_function.cache_info().misses == compiled
-        assert len(loop.run.signatures) == signatures
+        assert len(loop.kernel(RULES["irprop-"]).signatures) == signatures
         # An array that is not contiguous, or of the other byte order, is of another type, but not here.
         for other in (np.repeat(args[0], 2)[::2], args[0].astype(">f8")):
             assert same_bits(minimize(fun, np.ones(2), args=(other, *args[1:])).x, r.x)
@@ -322,12 +323,14 @@ class TestTheLoop:
             "import numba, numpy as np\n"
             "from rprop_ref import minimize\n"
             "from numba_kernels import loop\n"
+            "from rprop_ref.rules import RULES\n"
+            "run = loop.kernel(RULES['irprop-'])\n"
             "@numba.njit\n"
             "def one(x, g):\n    g[0] = 2 * x[0]\n    return x[0] ** 2\n"
             "@numba.njit\n"
             "def two(x, a):\n    return a[0] * x[0] ** 2, 2 * a * x\n"
             "print(minimize(one, [1.0]).success, minimize(two, [1.0], args=np.ones(1)).success)\n"
-            "print(sum(loop.run.stats.cache_hits.values()), sum(loop.run.stats.cache_misses.values()))\n"
+            "print(sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))\n"
         )
         for attempt in range(2):
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -431,18 +434,19 @@ class TestTheLoop:
         starts = np.random.default_rng(5).uniform(-2, 2, (16, 3))
         args = (np.ones(3), np.zeros(3), np.inf)
         compiled = compiled_objective.recognize(rough, None, args, (3,), starts.dtype)
-        constants = dtypes.constants(starts.dtype, (0.8, 1.1), (0, np.inf), False)
+        constants = rule_constants(starts.dtype, (0.8, 1.1), (0, np.inf), False)
 
         def one(x0):
             state = _state.begin(x0, (3,), None, None, constants, "irprop-", False)
             limits = dict.fromkeys(("maxfev", "xtol", "ftol", "f_target", "patience"))
             _options.set_limits(state, maxiter=2000, gtol=1e-10, window=100, **limits)
             address, data, raised = compiled.bind()
-            record = state.vectors, state.scalars, constants, iterate.CODES["irprop-"]
+            arrays = state.vectors, state.scalars, constants
             stop = np.zeros(1, np.int64)
-            status = loop.run(address, data, raised, 1, *record, 10**6, stop, np.empty(3), np.empty(3))
+            run = loop.kernel(RULES["irprop-"])
+            status = run(address, data, raised, 1, *arrays, 10**6, stop, np.empty(3), np.empty(3))
             assert raised[0] == 0
-            return status, state.vectors[it.BEST_X]
+            return status, state.vectors[record.BEST_X]
 
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(one, starts))

@@ -25,7 +25,8 @@ from scipy.optimize import OptimizeResult
 from numba_kernels import flat
 from rprop_ref import Parameter, Rprop, minimize, save_checkpoint
 from rprop_ref._common import npz
-from rprop_ref._core import iteration as it
+from rprop_ref._core import record
+from rprop_ref._core.stopping import SETTLING_STEPS
 from rprop_ref._minimizer import progress as _progress
 from rprop_ref.bits import same_bits
 
@@ -35,7 +36,16 @@ X0 = np.array([-1.2, 1.0, 0.3])
 #: How many runs are killed; `make fuzz` sets it to 100.
 KILLS = int(os.environ.get("KILLED_RUNS", "5"))
 
-OPTIONS = (it.MAXITER, it.MAXFEV, it.GTOL, it.XTOL, it.FTOL, it.WINDOW, it.F_TARGET, it.PATIENCE)
+OPTIONS = (
+    record.MAXITER,
+    record.MAXFEV,
+    record.GTOL,
+    record.XTOL,
+    record.FTOL,
+    record.WINDOW,
+    record.F_TARGET,
+    record.PATIENCE,
+)
 
 
 @numba.njit
@@ -64,7 +74,7 @@ def assert_same_ends(a, b):
     for name in ("fun", "x", "jac", "step_size", "prev"):
         assert same_bits(np.asarray(a[name]), np.asarray(b[name])), name
     assert same_bits(a.state.vectors, b.state.vectors)
-    ran = np.setdiff1d(np.arange(it.ENTRIES), OPTIONS)
+    ran = np.setdiff1d(np.arange(record.ENTRIES), OPTIONS)
     assert same_bits(a.state.scalars[ran], b.state.scalars[ran])
 
 
@@ -132,8 +142,8 @@ class TestStoppingRules:
     def test_ftol_does_not_take_the_way_back_for_convergence(self):
         """Beyond 0.4 it is not finite; the steps, and so the gains, are tiny there."""
         r = minimize(barred, X0, jac=True, ftol=1e-3, window=3, gtol=0, variant="irprop-", lr=0.3, maxiter=5000)
-        went_back = r.state.scalars[it.WENT_BACK]
-        assert not r.success or r.nit - went_back >= it.CALM
+        went_back = r.state.scalars[record.RETREAT_NIT]
+        assert not r.success or r.nit - went_back >= SETTLING_STEPS
 
     def test_patience(self):
         values = itertools.chain([3.0, 2.0, 2.5, 2.0, 1.0], itertools.repeat(1.0))
@@ -332,7 +342,7 @@ class TestCheckpoints:
         real = npz.write
 
         def write(path, kind, version, tree):
-            written.append(int(tree["scalars"][it.NIT]))
+            written.append(int(tree["scalars"][record.NIT]))
             real(path, kind, version, tree)
 
         monkeypatch.setattr(npz, "write", write)
@@ -407,14 +417,14 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         "change",
         [
-            {"vectors": np.zeros((it.ROWS, 4))},
-            {"vectors": np.zeros((it.ROWS + 1, 3))},
-            {"vectors": np.zeros((it.ROWS, 3), "i8")},
-            {"vectors": np.zeros((it.ROWS, 3), "f4")},
+            {"vectors": np.zeros((record.ROWS, 4))},
+            {"vectors": np.zeros((record.ROWS + 1, 3))},
+            {"vectors": np.zeros((record.ROWS, 3), "i8")},
+            {"vectors": np.zeros((record.ROWS, 3), "f4")},
             {"vectors": [1.0]},
-            {"scalars": np.zeros(it.ENTRIES - 1)},
-            {"scalars": np.full(it.ENTRIES, 0.5)},
-            {"scalars": np.full(it.ENTRIES, np.inf)},
+            {"scalars": np.zeros(record.ENTRIES - 1)},
+            {"scalars": np.full(record.ENTRIES, 0.5)},
+            {"scalars": np.full(record.ENTRIES, np.inf)},
             {"constants": np.zeros(6)},
             {"shape": (10**9, 10**9)},
             {"shape": (-1, -3)},

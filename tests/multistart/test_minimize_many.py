@@ -238,11 +238,11 @@ _AFTER_OPENMP = """
 import numpy as np
 from numba_kernels import flat
 from rprop_ref import minimize_many
-from rprop_ref._core import dtypes
+from rprop_ref._core.constants import rule_constants
 
 def in_parallel():
-    constants = dtypes.constants(np.dtype(float), (0.5, 1.2), (0, 1), False)
-    flat.PARALLEL["irprop-"](*np.ones((4, 100_000)), constants, False)
+    constants = rule_constants(np.dtype(float), (0.5, 1.2), (0, 1), False)
+    flat.kernel("irprop-", True)(*np.ones((4, 100_000)), constants, False)
 
 def fun(x):
     in_parallel()

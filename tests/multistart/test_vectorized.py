@@ -17,7 +17,7 @@ import pytest
 from numba import float64, types
 from test_minimize_many import check_rows, script
 
-from numba_kernels import many_runs, objective
+from numba_kernels import batched_objective, lanes, objective
 from rprop_ref import minimize, minimize_many, starts
 from rprop_ref._multistart import vectorized
 
@@ -98,7 +98,7 @@ OBJECTIVES = {
     "cosines": (waves, 2, (), {"gtol": 1e-6}),
     "staying": (corner, 1, (), {"etas": (0.5, 1.2)}),
     "a C function": (bowl, 4, (), {}),
-    "many variables": (rosenbrock, many_runs.MOST_VARIABLES + 1, (), {"maxiter": 50}),
+    "many variables": (rosenbrock, lanes.MOST_VARIABLES + 1, (), {"maxiter": 50}),
 }
 
 
@@ -261,7 +261,7 @@ class TestSharksTest:
 
 
 def plain(fun, *args, n=2):
-    return many_runs.side_by_side(fun, objective.kind_of((n,), args), n, float) is not None
+    return batched_objective.batched(fun, objective.kind_of((n,), args), n, float) is not None
 
 
 def test_what_is_plain_arithmetic():
@@ -299,7 +299,7 @@ def test_what_is_plain_arithmetic():
     assert not plain(division), "it may raise ZeroDivisionError"
     assert not plain(fast)
     assert not plain(through_others)
-    assert not plain(rosenbrock, n=many_runs.MOST_VARIABLES + 1)
+    assert not plain(rosenbrock, n=lanes.MOST_VARIABLES + 1)
 
 
 _ENDLESS = """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rprop_ref import Parameter, Rprop
-from rprop_ref._step import gather
+from rprop_ref._core.arrays import joined
 from rprop_ref.bits import same_bits
 
 FLAGS = ["foreach", "maximize", "differentiable", "capturable"]
@@ -212,7 +212,7 @@ def test_state_of_small_parameters_is_gathered_when_it_is_made_and_when_it_is_lo
     second.load_state_dict(first.state_dict())
     for o in optimizers:
         for key in ("step", "prev", "step_size"):
-            assert gather.joined([entry[key] for entry in o.state.values()]) is not None
+            assert joined([entry[key] for entry in o.state.values()]) is not None
 
 
 def test_two_single_elements_of_16_bits_take_an_lr_beyond_float32():

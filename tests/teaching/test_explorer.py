@@ -106,7 +106,7 @@ class TestJavaScript:
                         step_sizes=(low, high),
                         worse=worse,
                     )
-                    constants = np.array([*eta, low, high, 0, 1])
+                    constants = np.array([*eta, low, high, 0, 1, 1])
                     event = _events.events(
                         rule, *(np.array([v]) for v in (g, prev, size)), state[2], constants, worse
                     ).item()

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from rprop_ref import Trace, minimize, plot
-from rprop_ref._core import dtypes, numpy_step
+from rprop_ref._core import numpy_step
+from rprop_ref._core.constants import rule_constants
 from rprop_ref.objectives import OBJECTIVES
 
 matplotlib = pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
@@ -38,7 +39,7 @@ def wide():
     n = 10_000
     scale, x = np.exp(rng.normal(size=n)), rng.normal(size=n)
     prev, size = np.zeros(n), np.full(n, 0.01)
-    constants = dtypes.constants(np.dtype(float), (0.5, 1.2), (1e-4, 50), False)
+    constants = rule_constants(np.dtype(float), (0.5, 1.2), (1e-4, 50), False)
     trace = Trace(step_sizes=(1e-4, 50))
     for _ in range(60):
         before = x.copy(), prev.copy(), size.copy()

@@ -13,8 +13,8 @@ from scipy.optimize import minimize as scipy_minimize
 
 from rprop_ref import Parameter, Rprop, Trace, crosscheck, lr_scheduler, minimize
 from rprop_ref._common import npz
-from rprop_ref._core import dtypes as _dtypes
 from rprop_ref._core import events as _events
+from rprop_ref._core.constants import rule_constants
 from rprop_ref.bits import same_bits
 from rprop_ref.trace import OVERHEAD
 
@@ -73,7 +73,7 @@ class TestEvents:
 
     def test_moves_of_the_rules_at_a_change_of_sign(self):
         one = np.array([1.0])
-        constants = _dtypes.constants(np.dtype(float), (0.5, 1.2), (1e-6, 50), False)
+        constants = rule_constants(np.dtype(float), (0.5, 1.2), (1e-6, 50), False)
 
         def told(variant, worse):
             return str(_events.WORDS[_events.events(variant, -one, one, one, one / 2, constants, worse)][0])
@@ -372,7 +372,7 @@ def fill(trace, count, n=50):
     """A run that does the same whatever is kept of it."""
     rng = np.random.default_rng(3)
     x, prev, size = rng.normal(size=n), np.zeros(n), np.full(n, 0.1)
-    constants = _dtypes.constants(np.dtype(float), (0.5, 1.2), (1e-6, 50), False)
+    constants = rule_constants(np.dtype(float), (0.5, 1.2), (1e-6, 50), False)
     from rprop_ref._core import numpy_step
 
     for _ in range(count):
