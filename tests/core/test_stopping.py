@@ -1,0 +1,64 @@
+"""Each stopping rule is written in one place: whoever makes the iterations reads it there."""
+
+from __future__ import annotations
+
+import functools
+
+import numba
+import numpy as np
+import pytest
+from stopping_cases import CASES, CONDITIONS, MAXITER, MAXITER_CASE, OBJECTIVES, OPTIONS, disable
+
+from rprop_ref import minimize, minimize_many
+from rprop_ref._core import stopping
+from rprop_ref._core.status import Status
+
+jitted = functools.cache(numba.njit)
+
+
+def in_python(fun):
+    def evaluate(x):
+        g = np.zeros_like(x)
+        return fun(x, g), g
+
+    return evaluate
+
+
+def statuses(case, variant):
+    """The status of the run, from each of those who make iterations."""
+    options = {**OPTIONS, **case.options, "variant": variant}
+    fun = OBJECTIVES[case.objective]
+    found = {
+        backend: minimize(in_python(fun), [case.start], jac=True, backend=backend, **options).status
+        for backend in ("numpy", "numba")
+    }
+    found["machine code"] = minimize(jitted(fun), [case.start], **options).status
+    # Enough of them for most to end in the lanes of a block.
+    rows = minimize_many(jitted(fun), np.full((16, 1), case.start), workers=1, **options).status
+    found["many in machine code"] = rows[0] if len(set(rows)) == 1 else rows.tolist()
+    return {name: Status(status) for name, status in found.items()}
+
+
+def all_are(status):
+    return dict.fromkeys(("numpy", "numba", "machine code", "many in machine code"), status)
+
+
+@pytest.mark.parametrize("case", [*CASES, MAXITER_CASE], ids=lambda case: case.name)
+def test_each_rule_ends_its_run(case):
+    assert statuses(case, "irprop-") == all_are(case.status)
+
+
+def test_rules_that_are_disabled_in_their_one_place_end_no_run(monkeypatch):
+    variant = disable(monkeypatch, *CONDITIONS)
+    for case in CASES:
+        assert statuses(case, variant) == all_are(Status.ITERATION_LIMIT), case.name
+
+
+def test_without_the_limit_of_iterations_a_run_goes_on_to_the_next_limit(monkeypatch):
+    variant = disable(monkeypatch, stopping.iterations_are_used_up)
+    assert statuses(MAXITER_CASE, variant) == all_are(Status.EVALUATION_LIMIT)
+
+
+def test_the_limit_of_iterations_is_where_the_other_runs_would_end():
+    r = minimize(in_python(OBJECTIVES["bowl"]), [2.0], jac=True, **OPTIONS)
+    assert (r.status, r.nit) == (Status.ITERATION_LIMIT, MAXITER)
