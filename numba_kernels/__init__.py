@@ -2,22 +2,21 @@
 
 The modules, from the bottom up:
 
-``flat``
-    One rule on one flat array, sequential or on several threads.
-``iterate``
-    One whole iteration of `rprop_ref.minimize`, compiled.
-``objective``
-    Objectives in machine code, all behind one C function.
-``loop``
-    The loop of `rprop_ref.minimize` around these two.
-``many_runs``
-    Many such loops side by side, one in each lane of a block.
-
 ``_cache``
-    What ties compiled code on disk to its sources.
+    The stamp that ties compiled code on disk to its sources; kernels made for one rule.
 ``_processes``
     Whether threads may be used.
+``flat``
+    One rule on one flat array, sequential or on several threads.
+``objective``
+    Objectives in machine code, all behind one C function.
+``iterate``
+    One iteration of `rprop_ref.minimize`, compiled.
+``loop``
+    The loop of `rprop_ref.minimize` around these two.
+``lanes``, ``batched_objective``, ``many_runs``
+    Many such loops at once, one in each lane of a block.
 
-They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._core.iteration`, and nothing else of
-the library. Importing this package imports NumPy at most; Numba comes with its modules.
+They compile `rprop_ref.rules` and the texts in `rprop_ref._core`, and import nothing else of the library.
+Importing this package imports NumPy at most; Numba comes with its modules.
 """

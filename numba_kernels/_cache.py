@@ -1,10 +1,9 @@
 """The stamp that ties compiled code on disk to the sources it was made from.
 
-Numba's ``cache=True`` looks at the file of the kernel alone: an edit of a function that the kernel calls,
-or other compile flags, go unnoticed, and the old machine code runs. But the *closure cells* of a function
-are part of the key under which Numba files it. So every kernel here closes over a string that names the
-contents of all files that can end up in it; after an edit of any of them the kernel is compiled once, and
-found on disk from then on.
+Numba's ``cache=True`` looks at the kernel's own file only: after an edit of a function that the kernel calls, or
+with other compile flags, the old machine code would run. But the *closure cells* of a function are part of the
+key under which Numba files it. So every kernel here closes over a string with a digest of all files that it can
+be made from; after an edit of any of them the kernel is compiled once, and found on disk from then on.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).he
 
 
 def bound(text: Callable[..., Any], names: dict[str, Any]) -> types.FunctionType:
-    """A copy of a function in which some global names mean something of their own."""
+    """A copy of a function in which some global names have values of their own."""
     return types.FunctionType(text.__code__, {**text.__globals__, **names}, text.__name__, None, text.__closure__)
 
 
@@ -38,20 +37,21 @@ def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any],
     ----------
     rule : Rule
     text : function
-        The kernel. It closes over a stamp, in which everything stands that its machine code depends on.
+        The kernel. It closes over a stamp that names everything its machine code depends on.
     names : dict
-        Global names that mean something of their own in this kernel: functions that were compiled for the rule.
-        (One that it reached through a closure would be part of the key, and another one in each process.)
+        The global names that have a value of their own in this kernel: functions that were compiled for the rule.
+        (A function that the kernel reached through a closure would be part of the key, which would then be another
+        one in each process.)
     **flags
         Of ``numba.njit``.
     """
     function = bound(text, names)
-    # The name of the file on disk.
+    # The file on disk is called after it.
     function.__qualname__ = f"{text.__name__}_{rule.make.__name__}"
     options = {"nogil": True, "error_model": "numpy", **flags}
-    if rule.make.__module__ == rules.__name__:  # the stamp does not know the source of another one
+    if rule.make.__module__ == rules.__name__:  # the stamp covers these sources only
         try:
             return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # no folder for the cache: compiled in every process, then
+        except RuntimeError:  # there is no folder to write to
             pass
     return numba.njit(**options)(function)

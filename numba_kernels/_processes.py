@@ -11,15 +11,16 @@ def _is_a_worker_that_inherited_numba() -> bool:
     return processes is not None and processes.parent_process() is not None and "numba" in sys.modules
 
 
-#: True in a process that was forked: OpenMP, if its threads had been started before, ends a process that enters a
-#: parallel kernel after a fork. Where this is imported only after the fork, the guess errs on the safe side.
+#: Whether this process was forked. If OpenMP's threads had been started before the fork, OpenMP kills a process
+#: that enters a parallel kernel after it. If this module is imported only after the fork, the answer may be a
+#: false yes.
 forked = _is_a_worker_that_inherited_numba()
 
 
-def _note_fork() -> None:
+def _set_forked() -> None:
     global forked
     forked = True
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
+    os.register_at_fork(after_in_child=_set_forked)

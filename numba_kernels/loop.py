@@ -32,17 +32,17 @@ def kernel(rule: rules.Rule) -> Any:
     address, data : int
         A C function as described in `numba_kernels.objective`, and what it is called with.
     raised : ndarray of int64
-        The first entry is not 0 after the objective has raised an exception.
+        The first entry becomes 1 when the objective raises an exception.
     sign : int
-        -1 if the objective is to be maximized: then it is the negative of its value that the record has; else 1.
+        -1 to maximize: the record then holds negated values and gradients; else 1.
     vectors, scalars : ndarray
         The record, see `rprop_ref._core.record`. Changed in place.
     constants : ndarray
         As for `numba_kernels.flat.step`.
     stop : ndarray of int64
-        When another thread sets the first entry to something else than 0, this returns within an iteration.
+        The loop returns within an iteration after another thread has set the first entry to 1.
     x, g : ndarray, shape (n,)
-        Room for the point and the gradient, in the dtype of `vectors`.
+        Buffers for the point and the gradient, in the dtype of `vectors`.
     """
     stamp = f"{DIGEST} {rule.name}"
 

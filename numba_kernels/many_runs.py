@@ -1,10 +1,10 @@
-"""Many runs of `rprop_ref.minimize` at once in machine code: runs side by side, one in each lane of a block.
+"""Many runs of `rprop_ref.minimize` at once in machine code, one run in each lane of a block.
 
-What most iterations of most runs do (a finite value, no end, a step) is done for the whole block in loops over the
-lanes, which compilers turn into vector instructions. A lane that needs anything else, because its run begins, may
-end, or has to go back, is an event: its record is taken out of the block, goes through
-`rprop_ref._core.iteration` like that of a single run, and is put back. So there is no second text of what happens
-then, and the bits are those of single runs: no operation of one run depends on another.
+Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
+the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
+else is special: its run begins, may end, or has to retreat. Its record is taken out of the block, goes through
+`rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of single runs, since no
+operation of one run depends on another.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rprop_ref._core.status import Status
 
 STAYED, RAISED = Status.STAYED.value, Status.RAISED.value
 
-#: When so few runs are left they are finished one by one.
+#: The last runs, so many, are finished one by one.
 FEW = 4
 
 # Where things are in a block. Vectors: variable by variable, row by row (those of the record without bounds), lane
@@ -35,14 +35,14 @@ FEW = 4
 _F = record.ENTRIES * LANES  # what the objective returned; its gradient is in the row LAST_G
 _STALLED = _F + LANES  # 1 if all coordinates are stalled
 _BETTER = _STALLED + LANES  # 1 if this is the best point
-_EVENT = _BETTER + LANES  # 1 for an event
-_STAYED = _EVENT + LANES  # 1 if the last step led nowhere
-_FAULT = _STAYED + LANES  # 1 if the objective raised an exception
-_START = _FAULT + LANES  # the index of the start
+_SPECIAL = _BETTER + LANES  # 1 for a special lane
+_STAYED = _SPECIAL + LANES  # 1 if the last step led nowhere
+_EXCEPTION = _STAYED + LANES  # 1 if the objective raised an exception
+_START = _EXCEPTION + LANES  # the index of the start
 BLOCK_SCALARS = _START + LANES
 
-# What of the record of scalars changes with the run.
-_KEPT = np.array(
+# The entries of the record that differ between the runs of a block.
+_OWN_ENTRIES = np.array(
     [
         record.NIT,
         record.LAST_F,
@@ -67,7 +67,7 @@ _KEPT = np.array(
 F, NIT, NFEV, STATUS = range(4)
 RESULTS = 4
 
-# Entries of the array by which threads talk.
+# Entries of the array by which the caller's threads stop the kernel and see how far it is.
 STOP, DONE = range(2)
 
 
@@ -82,7 +82,7 @@ _split = flat.split
 
 
 def _look_in_lanes(v, s, n):
-    """Largest component of the gradient (NaN if one is), and whether all coordinates are stalled."""
+    """Write for each lane the largest component of the gradient (NaN if one is), and whether it is stalled."""
     zero = v.dtype.type(0)
     for lane in range(LANES):
         s[record.LAST_G_MAX * LANES + lane] = 0.0
@@ -102,13 +102,13 @@ def _look_in_lanes(v, s, n):
             s[_STALLED + lane] = s[_STALLED + lane] if stalled else 0.0
 
 
-def _find_events_in_lanes(s, options, lanes):
-    """Find the events, and put the values of the other lanes into their records; whether there are events."""
+def _find_special_in_lanes(s, options, lanes):
+    """Mark the special lanes, and update the scalars of the others; return whether there are special ones."""
     gtol, f_target, resolution = options[record.GTOL], options[record.F_TARGET], options[record.F_RESOLUTION]
     maxiter, maxfev, patience = options[record.MAXITER], options[record.MAXFEV], options[record.PATIENCE]
     # Without a tolerance nothing happens at the end of a window.
     window = options[record.WINDOW] if options[record.FTOL] >= 0 else np.inf
-    any_event = False
+    any_special = False
     for lane in range(LANES):
         f = s[_F + lane]
         g_max = s[record.LAST_G_MAX * LANES + lane]
@@ -144,26 +144,30 @@ def _find_events_in_lanes(s, options, lanes):
             maxfev,
             patience,
         )
-        event = (
-            may_stop | (before < 0) | (not (abs(f) < np.inf)) | (not (g_max < np.inf)) | (s[_FAULT + lane] != 0)
+        special = (
+            may_stop
+            | (before < 0)
+            | (not (abs(f) < np.inf))
+            | (not (g_max < np.inf))
+            | (s[_EXCEPTION + lane] != 0)
         )
         worse = f > s[record.LAST_F * LANES + lane]
-        any_event |= event & (lane < lanes)
-        s[_EVENT + lane] = 1.0 if event else 0.0
+        any_special |= special & (lane < lanes)
+        s[_SPECIAL + lane] = 1.0 if special else 0.0
         s[_BETTER + lane] = 1.0 if better else 0.0
         s[record.WORSE * LANES + lane] = 1.0 if worse else 0.0
-        s[record.NIT * LANES + lane] = before if event else nit
+        s[record.NIT * LANES + lane] = before if special else nit
         s[record.NFEV * LANES + lane] = nfev
-        s[record.LAST_F * LANES + lane] = s[record.LAST_F * LANES + lane] if event else f
-        s[record.LOWEST_F * LANES + lane] = old_lowest_f if event else lowest_f
-        s[record.LOWEST_NIT * LANES + lane] = old_lowest_nit if event else lowest_nit
-        s[record.BEST_F * LANES + lane] = old_best_f if event else best_f
-        s[record.BEST_G_MAX * LANES + lane] = old_best_g_max if event else best_g_max
-    return any_event
+        s[record.LAST_F * LANES + lane] = s[record.LAST_F * LANES + lane] if special else f
+        s[record.LOWEST_F * LANES + lane] = old_lowest_f if special else lowest_f
+        s[record.LOWEST_NIT * LANES + lane] = old_lowest_nit if special else lowest_nit
+        s[record.BEST_F * LANES + lane] = old_best_f if special else best_f
+        s[record.BEST_G_MAX * LANES + lane] = old_best_g_max if special else best_g_max
+    return any_special
 
 
 def _step_lanes(v, s, constants, n):
-    """Keep the best points, and make a step in all lanes; in those with events it means nothing."""
+    """Keep the best points and make a step in all lanes; in special lanes the result is overwritten."""
     c, direction = _split(constants)
     for lane in range(LANES):
         s[_STAYED + lane] = 1.0
@@ -191,7 +195,7 @@ def _take(v, s, lane, vectors, scalars):
     for j in range(vectors.shape[1]):
         for row in range(record.ROWS):
             vectors[row, j] = v[(j * record.ROWS + row) * LANES + lane]
-    for entry in _KEPT:
+    for entry in _OWN_ENTRIES:
         scalars[entry] = s[entry * LANES + lane]
     scalars[record.NJEV] = scalars[record.NFEV]
 
@@ -202,13 +206,13 @@ def _put(v, s, lane, vectors, scalars):
     for j in range(vectors.shape[1]):
         for row in range(record.ROWS):
             v[(j * record.ROWS + row) * LANES + lane] = vectors[row, j]
-    for entry in _KEPT:
+    for entry in _OWN_ENTRIES:
         s[entry * LANES + lane] = scalars[entry]
 
 
 @numba.njit
 def _begin(vectors, scalars, template, box, start, size, tolerances):
-    """The record of a run before its first evaluation: the template's, but for where it starts."""
+    """Write the record of a run before its first evaluation: the template's, but for its start."""
     vectors[:] = 0
     for entry in range(record.ENTRIES):
         scalars[entry] = template[entry]
@@ -225,14 +229,14 @@ def _begin(vectors, scalars, template, box, start, size, tolerances):
 
 @numba.njit
 def _report(i, vectors, scalars, status, x, g, table):
-    """Write the result of a run to row i; if the objective raised an exception, with the point where it did."""
-    found = scalars[record.NIT] >= 0
+    """Write the result of a run to row i; if the objective raised an exception, the point is where it did."""
+    has_best = scalars[record.NIT] >= 0
     for j in range(vectors.shape[1]):
-        x[i, j] = vectors[record.BEST_X if found else record.LAST_X, j]
-        g[i, j] = vectors[record.BEST_G if found else record.LAST_G, j]
+        x[i, j] = vectors[record.BEST_X if has_best else record.LAST_X, j]
+        g[i, j] = vectors[record.BEST_G if has_best else record.LAST_G, j]
         if status == RAISED:
             x[i, j] = vectors[record.X, j]
-    table[i, F] = scalars[record.BEST_F] if found else scalars[record.LAST_F]
+    table[i, F] = scalars[record.BEST_F] if has_best else scalars[record.LAST_F]
     table[i, NIT] = scalars[record.NIT]
     table[i, NFEV] = scalars[record.NFEV]
     table[i, STATUS] = status
@@ -250,7 +254,7 @@ def _evaluate(function, raised, sign, v, s, n, lanes, x, g):
             x[j] = v[(j * record.ROWS + record.X) * LANES + lane]
             g[j] = 0
         f = call(address, n, x.ctypes.data, g.ctypes.data, data)
-        s[_FAULT + lane] = raised[0]
+        s[_EXCEPTION + lane] = raised[0]
         raised[0] = 0
         s[_F + lane] = -f if sign < 0 else f
         for j in range(n):
@@ -276,7 +280,7 @@ _FOREVER = 1 << 62
 # The functions of a kernel, see `_cache.kernel_of`.
 _advance: Any = None
 _copy: Any = None
-_find_events: Any = None
+_find_special: Any = None
 _look: Any = None
 _run_alone: Any = None
 _step: Any = None
@@ -284,7 +288,7 @@ _step: Any = None
 
 @functools.cache
 def kernel(rule: rules.Rule) -> Any:
-    """What takes runs by one rule from m starts to their ends.
+    """The kernel that takes runs by one rule from m starts to their ends.
 
     ``run(function, block, raised, sign, box, starts, sizes, tolerances, template, constants, x, g, table,
     control)`` holds no lock, and touches nothing but its arguments.
@@ -309,8 +313,8 @@ def kernel(rule: rules.Rule) -> Any:
         Where results are written: points, gradients, and the columns `F`, `NIT`, `NFEV` and `STATUS`. If the
         objective raised an exception, x is where it did.
     control : ndarray of int64, shape (2,)
-        When another thread sets `STOP` to something else than 0, this returns within an iteration. `DONE` counts
-        the runs that have ended.
+        The kernel returns within an iteration after another thread has set `STOP` to 1. `DONE` counts the runs
+        that have ended.
     """
     stamp = f"{DIGEST} {rule.name} lanes={LANES}"
 
@@ -348,23 +352,23 @@ def kernel(rule: rules.Rule) -> Any:
             else:
                 _evaluate(function, raised, sign, v, s, n, lanes, point, gradient)
             _look(v, s, n)
-            events = _find_events(s, template, lanes)
-            for lane in range(lanes if events else 0):
-                if s[_EVENT + lane] != 0:
+            any_special = _find_special(s, template, lanes)
+            for lane in range(lanes if any_special else 0):
+                if s[_SPECIAL + lane] != 0:
                     _take(v, s, lane, vectors[lane], scalars[lane])
                     status[lane] = RAISED
-                    if s[_FAULT + lane] == 0:
+                    if s[_EXCEPTION + lane] == 0:
                         _copy(vectors[lane, record.LAST_G], gradient)
                         f = s[_F + lane]
                         status[lane] = _advance(vectors[lane], scalars[lane], constants, 0, f, gradient)
             _step(v, s, constants, n)
-            if not events:
+            if not any_special:
                 continue
             # From the last one on, since the last lane takes the place of one that is done with.
             for lane in range(lanes - 1, -1, -1):
-                if s[_EVENT + lane] == 0:
+                if s[_SPECIAL + lane] == 0:
                     continue
-                s[_FAULT + lane] = 0
+                s[_EXCEPTION + lane] = 0
                 s[_STAYED + lane] = 1.0 if status[lane] == STAYED else 0.0
                 if status[lane] >= 0:
                     _report(int(s[_START + lane]), vectors[lane], scalars[lane], status[lane], x, g, table)
@@ -420,7 +424,7 @@ def kernel(rule: rules.Rule) -> Any:
     names = {
         "_advance": made["advance"],
         "_copy": made["copy"],
-        "_find_events": numba.njit(bound(_find_events_in_lanes, of_lanes)),
+        "_find_special": numba.njit(bound(_find_special_in_lanes, of_lanes)),
         "_look": numba.njit(bound(_look_in_lanes, of_lanes)),
         "_run_alone": loop.kernel(rule),
         "_step": numba.njit(bound(_step_lanes, of_lanes)),

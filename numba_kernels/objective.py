@@ -1,11 +1,11 @@
 """Objectives in machine code, all behind one C function: ``double evaluate(int n, T *x, T *g, void *data)``.
 
-The compiled loop (`numba_kernels.loop`) knows an objective by two integers, the address of such a function and
-the ``data`` it is called with. So it is compiled once, and not again for each objective.
+The compiled loop (`numba_kernels.loop`) is given two integers, the address of such a function and the ``data`` it
+is called with. So the loop is compiled once, and not for each objective.
 
-The functions made here from the user's have as ``data`` the address of two 64-bit integers: the first is set
-to 1 if the user's function raised an exception (C has no way to say so), the second is the address of the
-arguments as `pack` has left them in memory.
+The ``data`` of a function made here is the address of two 64-bit integers. The first is set to 1 if the user's
+function raises an exception, which C cannot report; the second is the address of the arguments, as `pack` wrote
+them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 @intrinsic
 def call(typingctx, address, n, x, g, data):
-    """Call the C function at an address; everything is an integer, pointers as well."""
+    """Call the C function at an address; all arguments are integers, pointers included."""
 
     def codegen(context, builder, signature, arguments):
         pointer, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -40,7 +40,7 @@ def call(typingctx, address, n, x, g, data):
 
 @intrinsic
 def pointer(typingctx, address, dtype):
-    """An address as a pointer to elements of some dtype, for `numba.carray`."""
+    """Turn an address into a pointer to elements of a dtype, for `numba.carray`."""
     kind = types.CPointer(dtype.dtype)
 
     def codegen(context, builder, signature, arguments):
@@ -51,7 +51,7 @@ def pointer(typingctx, address, dtype):
 
 @intrinsic
 def _store(typingctx, value, address):
-    """Write a value to memory as Numba represents it, with arrays that are borrowed."""
+    """Write a value to memory as Numba represents it; its arrays are borrowed (see `borrow`)."""
 
     def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[1], context.get_data_type(value).as_pointer())
@@ -62,7 +62,7 @@ def _store(typingctx, value, address):
 
 
 def _borrowed(context, builder, kind, value):
-    """The value without what counts references to its arrays, as that does not outlive the call that packs it."""
+    """The value without the reference counts of its arrays, which do not outlive the call that packs it."""
     if isinstance(kind, types.BaseTuple):
         parts = [
             _borrowed(context, builder, part, builder.extract_value(value, i)) for i, part in enumerate(kind.types)
@@ -78,7 +78,7 @@ def _borrowed(context, builder, kind, value):
 
 @intrinsic
 def borrow(typingctx, array):
-    """The same array without what counts references to it: each view taken of it is cheaper then."""
+    """The same array without its reference count, so that taking a view of it costs less."""
 
     def codegen(context, builder, signature, arguments):
         return _borrowed(context, builder, array, arguments[0])
@@ -100,7 +100,7 @@ def _load(typingctx, address, kind):
 
 @intrinsic
 def _size(typingctx, value):
-    """How many bytes `_store` writes."""
+    """The number of bytes that `_store` writes."""
 
     def codegen(context, builder, signature, arguments):
         return ir.Constant(ir.IntType(64), context.get_abi_sizeof(context.get_data_type(value)))
@@ -119,14 +119,14 @@ def _write(value, address):
 
 
 def pack(shape: tuple[int, ...], args: tuple[Any, ...]) -> Array:
-    """The shape of x and the user's further arguments as machine code reads them.
+    """Write the shape of x and the user's further arguments to memory, as machine code reads them.
 
     Parameters
     ----------
     shape : tuple of int
     args : tuple
-        Arrays, numbers, None, and tuples of them. The arrays are not copied: keep them as long as the result is
-        used.
+        Arrays, numbers, None, and tuples of them. The arrays are not copied; keep them alive while the result is
+        in use.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def pack(shape: tuple[int, ...], args: tuple[Any, ...]) -> Array:
 
 
 def kind_of(shape: tuple[int, ...], args: tuple[Any, ...]) -> Any:
-    """The Numba type of what `pack` packs; a TypeError if there is something else in it."""
+    """The Numba type of what `pack` writes; a TypeError if machine code cannot be given one of the arguments."""
     for i, value in enumerate(args):
         try:
             plain = _is_plain(numba.typeof(value))
@@ -165,8 +165,8 @@ def _is_plain(kind: Any) -> bool:
 def compile_alone(form: str, functions: tuple[Any, ...], kind: Any, dtype: Any) -> None:
     """Compile the user's functions with the options that they were given.
 
-    As callees of ours they would be compiled with our options: a division by zero would not raise. And so they
-    would stay, in the user's hands and in their cache on disk.
+    If our functions called them first, they would be compiled with our options, so that a division by zero would
+    not raise; and they would stay so, for the user and in the cache on disk.
     """
     x = types.Array(numba.from_dtype(np.dtype(dtype)), len(kind[0]), "C")
     points = (x, x) if form == "writing" else (x,)
@@ -201,10 +201,10 @@ def pair(fun: Any, jac: Any, kind: Any, dtype: Any) -> Any:
 
     @numba.njit(error_model="numpy")
     def evaluate(x, g, args):
-        # Each gets a copy of x, as it does elsewhere.
-        kept = x.copy()
+        # Each gets a copy of x, as with a Python objective.
+        copy = x.copy()
         f = fun(x, *args)
-        _take(jac(kept, *args), g)
+        _take(jac(copy, *args), g)
         return f
 
     return _c_function(evaluate, kind, dtype)
