@@ -7,6 +7,7 @@ from collections.abc import Callable
 from cuda_kernels import _numbers
 from cuda_kernels._numbers import device, plain, select
 from rprop_ref._core import loops
+from rprop_ref.rules import RULES
 
 
 @device
@@ -22,5 +23,5 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
     compiler = loops.Compiler(
         device, zero=_zero, number=_numbers.kind(dtype), double=_numbers.kind("float64"), plain=plain
     )
-    advance: Callable[..., int] = loops.build(variant, select, compiler)["advance"]
+    advance: Callable[..., int] = loops.build(RULES[variant], select, compiler)["advance"]
     return advance

@@ -26,12 +26,12 @@ DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).he
 
 
 def bound(text: Callable[..., Any], names: dict[str, Any]) -> types.FunctionType:
-    """A copy of a function in which some global names have values of their own."""
+    """A copy of a function with some of its globals replaced."""
     return types.FunctionType(text.__code__, {**text.__globals__, **names}, text.__name__, None, text.__closure__)
 
 
 def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any], **flags: Any) -> Any:
-    """Compile a kernel for one rule: ``numba.njit``, cached on disk where there is a place to write to.
+    """Compile a kernel for one rule: ``numba.njit``, cached on disk if the folder of the cache is writable.
 
     Parameters
     ----------
@@ -39,14 +39,13 @@ def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any],
     text : function
         The kernel. It closes over a stamp that names everything its machine code depends on.
     names : dict
-        The global names that have a value of their own in this kernel: functions that were compiled for the rule.
-        (A function that the kernel reached through a closure would be part of the key, which would then be another
-        one in each process.)
+        Globals to replace: functions that were compiled for the rule. (Do not close over these: what a closure
+        holds is part of the key, which would then differ between processes.)
     **flags
         Of ``numba.njit``.
     """
     function = bound(text, names)
-    # The file on disk is called after it.
+    # Numba names the file on disk after it.
     function.__qualname__ = f"{text.__name__}_{rule.make.__name__}"
     options = {"nogil": True, "error_model": "numpy", **flags}
     if rule.make.__module__ == rules.__name__:  # the stamp covers these sources only

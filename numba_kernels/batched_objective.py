@@ -14,13 +14,13 @@ from numba.extending import intrinsic
 from numba.np import arrayobj
 
 from numba_kernels import objective
-from numba_kernels.lanes import LANES, MOST_VARIABLES
+from numba_kernels.lanes import LANES, MAX_VARIABLES
 from rprop_ref._core import record
 
 
 @intrinsic
 def _on_stack(typingctx, dtype, count):
-    """An array of constant length in the frame of the function: its elements may live in registers."""
+    """An array of constant length on the stack, which LLVM can keep in registers."""
     if not isinstance(count, types.IntegerLiteral):
         return None
     kind = types.Array(dtype.dtype, 1, "C")
@@ -46,7 +46,7 @@ def _on_stack(typingctx, dtype, count):
 
 
 def batched(fun: Any, kind: Any, n: int, dtype: Any) -> Any:
-    """The C function that evaluates a jitted ``fun(x, g, *args) -> f`` in all lanes of a block, if it is worth it.
+    """The C function that evaluates a jitted ``fun(x, g, *args) -> f`` in all lanes of a block.
 
     Parameters
     ----------
@@ -62,16 +62,18 @@ def batched(fun: Any, kind: Any, n: int, dtype: Any) -> Any:
     Returns
     -------
     numba.cfunc or None
-        ``double (int lanes, T *block, double *f, void *data)``. None if the function is no plain arithmetic.
+        ``double (int lanes, T *block, double *f, void *data)``. None if it is not plain arithmetic, has more than
+        three further arguments or more than `MAX_VARIABLES` variables, takes x in another shape than (n,), was
+        compiled with options, or cannot be inlined.
 
     Notes
     -----
-    Plain arithmetic means: nothing but operations that IEEE 754 defines to the bit, on the way to a result that
-    no exception prevents. Compiled for one n such a function has the results that it has for any n. That cannot
-    be said of calls of ``pow`` and the like: knowing n, the compiler may evaluate them, or take others instead.
+    Plain arithmetic means only operations that IEEE 754 defines exactly, and no exception. Such a function gives
+    the same bits when it is compiled for a fixed n. Calls of ``pow`` and the like may not: knowing n, the compiler
+    may fold or replace them.
     """
     shape, args = kind.types
-    if len(shape) != 1 or len(args) > 3 or not 1 <= n <= MOST_VARIABLES:
+    if len(shape) != 1 or len(args) > 3 or not 1 <= n <= MAX_VARIABLES:
         return None
     options = {k: v for k, v in fun.targetoptions.items() if v and k not in ("nopython", "cache", "nogil")}
     if options.keys() - {"error_model"}:
@@ -87,7 +89,7 @@ def batched(fun: Any, kind: Any, n: int, dtype: Any) -> Any:
 
 def _compile(fun: Any, options: dict[str, Any], kind: Any, n: int, real: Any) -> Any:
     count = len(kind.types[1])
-    # The inlining of functions knows no starred arguments.
+    # Numba cannot inline a call with starred arguments.
     if count == 0:
 
         @numba.njit(inline="always", **options)

@@ -41,13 +41,13 @@ def select(condition, a, b):
 
 @numba.njit
 def same(number):
-    """The number: on the CPU it takes part in arithmetic as it stands."""
+    """The identity: arithmetic on the CPU needs no wrapper."""
     return number
 
 
 split = numba.njit(constants_of_rules.make_split(same))
 
-#: The rule of a kernel, see `_cache.kernel_of`.
+#: A placeholder: `_cache.kernel_of` replaces it with the compiled rule.
 _rule: Any = None
 
 
@@ -59,12 +59,12 @@ def scalar_rule(rule: rules.Rule) -> Any:
 
 @functools.cache
 def _shared_parts() -> tuple[Any, Any]:
-    # What the rules share is compiled once, and not for each.
+    # Compiled once, not for each rule.
     return numba.njit(rules.sign(select)), numba.njit(rules.adapt(select))
 
 
 def _compile(rule: rules.Rule, parallel: bool) -> Callable[..., None]:
-    # The flags stand in the stamp because they, too, are missing from the key of Numba's cache.
+    # The flags are in the stamp because the key of Numba's cache omits them.
     stamp = f"{DIGEST} {rule.name} parallel={parallel}"
 
     def step(x, g, prev, size, constants, worse):
@@ -81,7 +81,7 @@ _kernels: dict[tuple[str, bool], Callable[..., None]] = {}
 
 
 def kernel(variant: str, parallel: bool) -> Callable[..., None]:
-    """The kernel of a rule: ``kernel(x, g, prev, size, constants, worse)``. It checks nothing."""
+    """The kernel of a rule: ``kernel(x, g, prev, size, constants, worse)``. Arguments are not checked."""
     try:
         return _kernels[variant, parallel]
     except KeyError:
@@ -89,8 +89,8 @@ def kernel(variant: str, parallel: bool) -> Callable[..., None]:
         return made
 
 
-# Two Python threads may not enter parallel kernels at once if Numba's threading layer is workqueue, which ends
-# the process then. The sequential kernel gives the same bits.
+# With the threading layer workqueue, two Python threads that enter parallel kernels at once abort the process. The
+# sequential kernel gives the same bits.
 _one_at_a_time = threading.Lock()
 
 
@@ -124,7 +124,7 @@ def step(
         Parameter, stored gradient and step size; C-contiguous, writable, all float32 or all float64.
         Changed in place. They may not overlap each other.
     g : ndarray, shape (n,)
-        The gradient, of the same dtype; only read. It may be `x` itself but not overlap it otherwise.
+        The gradient, of the same dtype; only read. It may be `x` itself but must not overlap it otherwise.
     constants : ndarray
         Those of `rprop_ref._core.constants.rule_constants`, in the same dtype.
     worse : bool, optional
@@ -177,10 +177,7 @@ def run(
     worse: bool = False,
     parallel: bool | None = None,
 ) -> None:
-    """Do what `step` does without looking at the arrays: for callers that have checked them already.
-
-    Numba compiles each kernel twice if it meets read-only gradients as well as writable ones.
-    """
+    """Like `step`, without the checks. A read-only gradient makes Numba compile the kernel once more."""
     if parallel is None:
         parallel = x.size >= PARALLEL_FROM
     if parallel and _may_use_threads() and _one_at_a_time.acquire(blocking=False):

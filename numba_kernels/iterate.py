@@ -19,13 +19,15 @@ from rprop_ref._core import loops, record
 
 Array = np.ndarray[Any, Any]
 
-# What few iterations go through; the others are compiled into their callers. Passing five arrays takes longer than
-# to work on ten elements of each.
-_CALLED = frozenset(("copy", "halve_move", "move_within_bounds", "point_inward", "predicted_decrease", "retreat"))
+# Functions that few runs or iterations call. All others are inlined: passing five arrays costs more than working
+# on ten elements of each.
+_NOT_INLINED = frozenset(
+    ("copy", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat")
+)
 
 
 def _function(text: Callable[..., Any]) -> Any:
-    options: Any = {} if text.__name__ in _CALLED else {"forceinline": True}
+    options: Any = {} if text.__name__ in _NOT_INLINED else {"forceinline": True}
     return numba.njit(error_model="numpy", **options)(text)
 
 
@@ -41,16 +43,20 @@ _COMPILER = loops.Compiler(_function, zero=_zero, number=flat.same, double=flat.
 @functools.cache
 def functions(rule: rules.Rule) -> dict[str, Any]:
     """The functions of an iteration, compiled for one rule, by their names; see `rprop_ref._core.loops.build`."""
-    return loops.build(rule.name, flat.select, _COMPILER)
+    return loops.build(rule, flat.select, _COMPILER)
 
 
-#: The iteration of a kernel, see `_cache.kernel_of`.
+#: A placeholder: `_cache.kernel_of` replaces it with the compiled iteration.
 _advance: Any = None
 
 
 @functools.cache
 def kernel(rule: rules.Rule) -> Any:
-    """``advance(addresses, f, g, nfev)``, what `bind` binds; `addresses` is the address of four integers."""
+    """The kernel ``advance(addresses, f, g, nfev)`` that `bind` binds.
+
+    `addresses` points to four integers: the address of `vectors`, the number of its rows, and the addresses of
+    `scalars` and `constants`.
+    """
     stamp = f"{DIGEST} {rule.name}"
 
     def advance(addresses, f, g, nfev):
@@ -62,15 +68,14 @@ def kernel(rule: rules.Rule) -> Any:
         scalars[record.NFEV] = nfev
         return _advance(vectors, scalars, constants, 0, f, g)
 
-    # It does not release the interpreter's lock: that takes longer than an iteration of few variables.
+    # It keeps the GIL: releasing it costs more than an iteration of few variables.
     return kernel_of(rule, advance, {"_advance": functions(rule)["advance"]}, nogil=False)
 
 
 def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Callable[[float, Array, int], int]:
     """`rprop_ref._core.iteration.advance` for one record, compiled: for loops in Python.
 
-    To hand over three arrays in every iteration would take longer than the iteration, so they are found by their
-    addresses.
+    The kernel is given addresses, because unpacking three arrays in every call costs more than the iteration.
 
     Parameters
     ----------
@@ -82,7 +87,7 @@ def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Call
     -------
     callable
         ``advance(f, g, nfev) -> status``, with g of shape (n,), contiguous, and in the dtype of `vectors`. `nfev`
-        is written to the record first.
+        is stored in the record before the step.
     """
     addresses = [a.ctypes.data for a in (vectors, scalars, constants)]
     words = np.array([addresses[0], len(vectors), *addresses[1:]], np.int64)

@@ -1,7 +1,7 @@
 """The lanes of a block of runs: how many there are, and for how many variables."""
 
-#: Runs in a block. With two variables this many, and all that they need, are in the fastest cache.
+#: Runs in a block. With two variables the whole block fits in the L1 cache.
 LANES = 64
 
-#: Runs of more variables than this are run one by one, with the vector instructions along the variables.
-MOST_VARIABLES = 32
+#: Runs with more variables go one by one, and are vectorized over the variables.
+MAX_VARIABLES = 32

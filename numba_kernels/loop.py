@@ -14,7 +14,7 @@ from rprop_ref._core.status import Status
 
 CONTINUE, STAYED, RAISED = Status.CONTINUE.value, Status.STAYED.value, Status.RAISED.value
 
-# The functions of a kernel, see `_cache.kernel_of`.
+# Placeholders: `_cache.kernel_of` replaces them with compiled functions.
 _advance: Any = None
 _copy: Any = None
 _equal: Any = None
@@ -26,7 +26,7 @@ def kernel(rule: rules.Rule) -> Any:
 
     ``run(address, data, raised, sign, vectors, scalars, constants, max_iterations, stop, x, g) -> status``
     evaluates the objective and advances, `max_iterations` times at most. It returns a `Status`: that of the last
-    iteration, or `RAISED` if the objective raised an exception. It holds no lock, and touches nothing but its
+    iteration, or `RAISED` if the objective raised an exception. It releases the GIL, and has no effect but on its
     arguments.
 
     address, data : int
@@ -40,7 +40,7 @@ def kernel(rule: rules.Rule) -> Any:
     constants : ndarray
         As for `numba_kernels.flat.step`.
     stop : ndarray of int64
-        The loop returns within an iteration after another thread has set the first entry to 1.
+        The loop ends with the iteration in which another thread sets the first entry to 1.
     x, g : ndarray, shape (n,)
         Buffers for the point and the gradient, in the dtype of `vectors`.
     """
@@ -53,7 +53,7 @@ def kernel(rule: rules.Rule) -> Any:
         constants = borrow(constants)
         g = borrow(g)
         status = CONTINUE
-        if scalars[record.MOVED] != 0 and _equal(vectors[record.X], vectors[record.LAST_X]):
+        if scalars[record.STEP_MADE] != 0 and _equal(vectors[record.X], vectors[record.LAST_X]):
             status = STAYED
             _copy(vectors[record.LAST_G], g)
         for _ in range(max_iterations):

@@ -5,6 +5,8 @@ the lanes do this for the whole block, and compilers turn them into vector instr
 else is special: its run begins, may end, or has to retreat. Its record is taken out of the block, goes through
 `rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of single runs, since no
 operation of one run depends on another.
+
+Runs with bounds or with many variables go one by one, and so do the last few of a block.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 
 from numba_kernels import flat, iterate, loop
 from numba_kernels._cache import DIGEST, bound, kernel_of
-from numba_kernels.lanes import LANES, MOST_VARIABLES
+from numba_kernels.lanes import LANES, MAX_VARIABLES
 from numba_kernels.objective import call
 from rprop_ref import rules
 from rprop_ref._core import record
@@ -25,10 +27,10 @@ from rprop_ref._core.status import Status
 
 STAYED, RAISED = Status.STAYED.value, Status.RAISED.value
 
-#: The last runs, so many, are finished one by one.
+#: When so few runs are left, they are finished one by one.
 FEW = 4
 
-# Where things are in a block. Vectors: variable by variable, row by row (those of the record without bounds), lane
+# The layout of a block. Vectors: variable by variable, row by row (those of the record without bounds), lane
 # by lane. As the distance between two rows is a constant, the compiler sees that lanes do not touch each other.
 # Loops over the lanes go over all of them, used or not: with a constant end they become vector instructions.
 # Scalars: those of the record, and these, lane by lane.
@@ -48,7 +50,7 @@ _OWN_ENTRIES = np.array(
         record.LAST_F,
         record.LAST_G_MAX,
         record.WORSE,
-        record.MOVED,
+        record.STEP_MADE,
         record.LOWEST_F,
         record.LOWEST_NIT,
         record.BEST_F,
@@ -67,11 +69,11 @@ _OWN_ENTRIES = np.array(
 F, NIT, NFEV, STATUS = range(4)
 RESULTS = 4
 
-# Entries of the array by which the caller's threads stop the kernel and see how far it is.
+# Entries of the array by which another thread stops the kernel and reads its progress.
 STOP, DONE = range(2)
 
 
-# The functions that the kernels for lanes are made of, see `_cache.bound`.
+# Placeholders: `kernel` reblock_lanes them with compiled functions.
 _highest_equal_value: Any = None
 _is_better: Any = None
 _is_stalled: Any = None
@@ -81,7 +83,7 @@ _rule: Any = None
 _split = flat.split
 
 
-def _look_in_lanes(v, s, n):
+def _gradient_and_stalled_in_lanes(v, s, n):
     """Write for each lane the largest component of the gradient (NaN if one is), and whether it is stalled."""
     zero = v.dtype.type(0)
     for lane in range(LANES):
@@ -106,7 +108,7 @@ def _find_special_in_lanes(s, options, lanes):
     """Mark the special lanes, and update the scalars of the others; return whether there are special ones."""
     gtol, f_target, resolution = options[record.GTOL], options[record.F_TARGET], options[record.F_RESOLUTION]
     maxiter, maxfev, patience = options[record.MAXITER], options[record.MAXFEV], options[record.PATIENCE]
-    # Without a tolerance nothing happens at the end of a window.
+    # Without the tolerance, windows do not matter.
     window = options[record.WINDOW] if options[record.FTOL] >= 0 else np.inf
     any_special = False
     for lane in range(LANES):
@@ -114,7 +116,7 @@ def _find_special_in_lanes(s, options, lanes):
         g_max = s[record.LAST_G_MAX * LANES + lane]
         before = s[record.NIT * LANES + lane]
         nit = before + 1
-        nfev = s[record.NFEV * LANES + lane] + (1.0 - s[_STAYED + lane])
+        nfev = s[record.NFEV * LANES + lane] + (1.0 - s[_STAYED + lane]) * (1.0 - s[_EXCEPTION + lane])
         old_lowest_f = s[record.LOWEST_F * LANES + lane]
         old_lowest_nit = s[record.LOWEST_NIT * LANES + lane]
         old_best_f = s[record.BEST_F * LANES + lane]
@@ -254,8 +256,10 @@ def _evaluate(function, raised, sign, v, s, n, lanes, x, g):
             x[j] = v[(j * record.ROWS + record.X) * LANES + lane]
             g[j] = 0
         f = call(address, n, x.ctypes.data, g.ctypes.data, data)
-        s[_EXCEPTION + lane] = raised[0]
-        raised[0] = 0
+        if raised[0] != 0:
+            s[_EXCEPTION + lane] = 1
+            raised[0] = 0
+            continue
         s[_F + lane] = -f if sign < 0 else f
         for j in range(n):
             v[(j * record.ROWS + record.LAST_G) * LANES + lane] = -g[j] if sign < 0 else g[j]
@@ -274,14 +278,14 @@ def _evaluate_batched(address, data, sign, v, s, n, lanes):
                 v[o + lane] = -v[o + lane]
 
 
-#: More iterations than any run makes.
-_FOREVER = 1 << 62
+#: No limit on iterations.
+_NO_LIMIT = 1 << 62
 
-# The functions of a kernel, see `_cache.kernel_of`.
+# Placeholders: `_cache.kernel_of` reblock_lanes them with compiled functions.
 _advance: Any = None
 _copy: Any = None
 _find_special: Any = None
-_look: Any = None
+_gradient_and_stalled: Any = None
 _run_alone: Any = None
 _step: Any = None
 
@@ -291,7 +295,7 @@ def kernel(rule: rules.Rule) -> Any:
     """The kernel that takes runs by one rule from m starts to their ends.
 
     ``run(function, block, raised, sign, box, starts, sizes, tolerances, template, constants, x, g, table,
-    control)`` holds no lock, and touches nothing but its arguments.
+    control)`` releases the GIL, and has no effect but on its arguments.
 
     function : (int, int)
         Address and data of the objective, as for `numba_kernels.loop.kernel`.
@@ -324,34 +328,33 @@ def kernel(rule: rules.Rule) -> Any:
         stamp  # noqa: B018
         m, n = starts.shape
         rows = record.BOUNDED_ROWS if box.size > 0 else record.ROWS
-        places = LANES if rows == record.ROWS and n <= MOST_VARIABLES else 0
-        v = np.zeros(places * record.ROWS * n, starts.dtype)
+        block_lanes = LANES if rows == record.ROWS and n <= MAX_VARIABLES else 0
+        v = np.zeros(block_lanes * record.ROWS * n, starts.dtype)
         s = np.zeros(BLOCK_SCALARS)
-        vectors = np.zeros((LANES, rows, n), starts.dtype)
+        vectors = np.zeros((max(block_lanes, 1), rows, n), starts.dtype)
         scalars = np.zeros((LANES, record.ENTRIES))
         for lane in range(LANES):
             scalars[lane] = template
         status = np.zeros(LANES, np.int64)
         point, gradient = np.empty(n, starts.dtype), np.empty(n, starts.dtype)
 
-        following = 0
+        next_start = 0
         lanes = 0
-        while following < m and lanes < places:
-            _begin(
-                vectors[0], scalars[0], template, box, starts[following], sizes[following], tolerances[following]
-            )
+        while next_start < m and lanes < block_lanes:
+            i = next_start
+            _begin(vectors[0], scalars[0], template, box, starts[i], sizes[i], tolerances[i])
             _put(v, s, lanes, vectors[0], scalars[0])
-            s[_START + lanes] = following
-            following += 1
+            s[_START + lanes] = next_start
+            next_start += 1
             lanes += 1
-        while lanes > FEW or (lanes > 0 and following < m):
+        while lanes > FEW or (lanes > 0 and next_start < m):
             if control[STOP] != 0:
                 return
             if block != 0:
                 _evaluate_batched(block, function[1], sign, v, s, n, lanes)
             else:
                 _evaluate(function, raised, sign, v, s, n, lanes, point, gradient)
-            _look(v, s, n)
+            _gradient_and_stalled(v, s, n)
             any_special = _find_special(s, template, lanes)
             for lane in range(lanes if any_special else 0):
                 if s[_SPECIAL + lane] != 0:
@@ -364,7 +367,7 @@ def kernel(rule: rules.Rule) -> Any:
             _step(v, s, constants, n)
             if not any_special:
                 continue
-            # From the last one on, since the last lane takes the place of one that is done with.
+            # Backwards, since the last lane moves into the place of one whose run has ended.
             for lane in range(lanes - 1, -1, -1):
                 if s[_SPECIAL + lane] == 0:
                     continue
@@ -373,11 +376,11 @@ def kernel(rule: rules.Rule) -> Any:
                 if status[lane] >= 0:
                     _report(int(s[_START + lane]), vectors[lane], scalars[lane], status[lane], x, g, table)
                     control[DONE] += 1
-                    if following < m:
-                        start, size = starts[following], sizes[following]
-                        _begin(vectors[lane], scalars[lane], template, box, start, size, tolerances[following])
-                        s[_START + lane] = following
-                        following += 1
+                    if next_start < m:
+                        start, size = starts[next_start], sizes[next_start]
+                        _begin(vectors[lane], scalars[lane], template, box, start, size, tolerances[next_start])
+                        s[_START + lane] = next_start
+                        next_start += 1
                     else:
                         lanes -= 1
                         _take(v, s, lanes, vectors[lane], scalars[lane])
@@ -385,13 +388,13 @@ def kernel(rule: rules.Rule) -> Any:
                         s[_STAYED + lane] = s[_STAYED + lanes]
                 _put(v, s, lane, vectors[lane], scalars[lane])
 
-        # Those that are left in the block, and those that never were in it.
-        for k in range(lanes + m - following):
-            i = following + k - lanes
+        # Finish the runs that are left in the block, then those that never entered it.
+        for k in range(lanes + m - next_start):
+            i = next_start + k - lanes
             if k < lanes:
                 i = int(s[_START + k])
                 _take(v, s, k, vectors[0], scalars[0])
-                scalars[0, record.MOVED] = scalars[0, record.NIT] >= 0
+                scalars[0, record.STEP_MADE] = scalars[0, record.NIT] >= 0
             else:
                 _begin(vectors[0], scalars[0], template, box, starts[i], sizes[i], tolerances[i])
             ended = _run_alone(
@@ -401,7 +404,7 @@ def kernel(rule: rules.Rule) -> Any:
                 vectors[0],
                 scalars[0],
                 constants,
-                _FOREVER,
+                _NO_LIMIT,
                 control,
                 point,
                 gradient,
@@ -425,11 +428,11 @@ def kernel(rule: rules.Rule) -> Any:
         "_advance": made["advance"],
         "_copy": made["copy"],
         "_find_special": numba.njit(bound(_find_special_in_lanes, of_lanes)),
-        "_look": numba.njit(bound(_look_in_lanes, of_lanes)),
+        "_gradient_and_stalled": numba.njit(bound(_gradient_and_stalled_in_lanes, of_lanes)),
         "_run_alone": loop.kernel(rule),
         "_step": numba.njit(bound(_step_lanes, of_lanes)),
     }
     return kernel_of(rule, run, names)
 
 
-__all__ = ["DONE", "LANES", "MOST_VARIABLES", "NFEV", "NIT", "RESULTS", "STATUS", "STOP", "F", "kernel"]
+__all__ = ["DONE", "LANES", "MAX_VARIABLES", "NFEV", "NIT", "RESULTS", "STATUS", "STOP", "F", "kernel"]

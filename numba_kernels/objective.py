@@ -201,7 +201,7 @@ def pair(fun: Any, jac: Any, kind: Any, dtype: Any) -> Any:
 
     @numba.njit(error_model="numpy")
     def evaluate(x, g, args):
-        # Each gets a copy of x, as with a Python objective.
+        # jac gets a copy of its own: what fun does to x does not reach it.
         copy = x.copy()
         f = fun(x, *args)
         _take(jac(copy, *args), g)

@@ -1,24 +1,24 @@
 """The five Rprop update rules, each written once.
 
-This file is the arithmetic of the whole project. It imports nothing and holds no number: the choice
-``where(condition, a, b)`` is handed in, and so is every constant, already rounded to the dtype of the
-parameter. The same text therefore runs
+This file is the arithmetic of the whole project. It imports nothing, and its functions hold no numeric literal:
+the choice ``where(condition, a, b)`` is handed in, and so is every constant, already rounded to the dtype of the
+parameter. The same functions therefore run
 
 * on whole arrays, with ``numpy.where``;
 * on scalars inside compiled loops, with a three-line ``select`` (`numba_kernels`);
-* on anything else that has the operators ``* - == < > <= >= |`` and a ``where``.
+* on anything else that has the operators ``* + - == != < > <= >= |`` and a ``where``.
 
-Every operation below is one IEEE-754 operation rounded to nearest in the parameter's dtype. That is what
-makes the result of a step defined to the bit, so neither the order nor the form of an expression here may
-be changed without changing what the project promises.
+Every operation below is one IEEE-754 operation, rounded to nearest, in the parameter's dtype. This fixes the
+result bit for bit, so do not reorder or rewrite these expressions.
 
 Names, per coordinate and as in the papers:
 
 ====================  =========================================================================
 ``x``                 the parameter, w
 ``g``                 the gradient of this step, dE/dw (t); already negated when maximizing
-``prev``              what the last step stored, dE/dw (t - 1), or 0 after a change of sign
-``size``              the update-value, Delta (t - 1)
+``prev``              the stored gradient, dE/dw (t - 1); 0 before the first step, and after a sign
+                      change if the rule clears it
+``size``              the step size; the papers' update-value, Delta (t - 1)
 ``worse``             whether the loss rose, E(t) > E(t - 1); one value for all coordinates, and
                       read by iRprop+ only
 ``constants``         ``(eta_minus, eta_plus, size_min, size_max, zero, one)``
@@ -40,7 +40,7 @@ References
 
 
 def sign(where):
-    """Build the sign of g: -1, 0 or 1, and 0 for NaN (as in torch; `numpy.sign` would keep NaN)."""
+    """Make ``sign(g, zero, one)``: -1, 0 or 1, and 0 for NaN (as in torch; `numpy.sign` would keep NaN)."""
 
     def sign(g, zero, one):
         return where(g > zero, one, where(g < zero, -one, zero))
@@ -49,16 +49,16 @@ def sign(where):
 
 
 def adapt(where):
-    """Build the part that all five rules share: the next update-value.
+    """Make ``adapt(product, size, constants) -> (factor, size)``, which all five rules share: the next step size.
 
-    The sign of ``product = g * prev`` tells whether the gradient kept its sign. The update-value grows by
+    The sign of ``product = g * prev`` tells whether the gradient kept its sign. The step size grows by
     ``eta_plus`` where it did and shrinks by ``eta_minus`` where it did not ([1]_ and [2]_, the adaptation
     of the update-values Delta), and is then clamped at both ends.
 
-    Three things are torch's and not the papers'. The product is formed in the dtype, so it may underflow
+    Three details follow torch rather than the papers. The product is formed in the dtype, so it may underflow
     to 0 (then the step is neutral), overflow, or be NaN (neutral too). A factor that rounded to 0 counts
     as 1. The clamp acts at both ends on every step, the first and the neutral ones included; NaN stays
-    NaN, a NaN limit gives NaN, and where size_min > size_max the result is size_max.
+    NaN, a limit that is NaN gives NaN, and where size_min > size_max the result is size_max.
     """
 
     def adapt(product, size, constants):
@@ -76,9 +76,9 @@ def adapt(where):
 def rprop_plus(where, sign, adapt):
     """Rprop+: weight-backtracking. Riedmiller & Braun 1993 [1]_; the listing "Rprop+" in [3]_ and [4]_.
 
-    On a change of sign the last move is taken back, and the memory is cleared so that the next step is
-    neutral. The last move was ``-sign(prev) * size`` with the update-value before it shrinks, so it is
-    computed again instead of being stored: the same bits, and no fourth array.
+    On a sign change the last move is taken back, and the stored gradient is cleared so that the next step is
+    neutral. The last move was ``-sign(prev) * size`` with the step size before it shrinks, so it is computed
+    again instead of being stored: the same bits, and no fourth array.
     """
 
     def rule(x, g, prev, size, worse, constants):
@@ -94,9 +94,9 @@ def rprop_plus(where, sign, adapt):
 
 
 def rprop_minus(where, sign, adapt):
-    """Rprop-: no backtracking, the memory is kept. The listing "Rprop-" in Igel & Huesken [3]_, [4]_.
+    """Rprop-: no backtracking, the stored gradient is kept. The listing "Rprop-" in Igel & Huesken [3]_, [4]_.
 
-    On a change of sign the step is made all the same, by the update-value that has just shrunk.
+    On a sign change the step is made nevertheless, with the smaller step size.
     """
 
     def rule(x, g, prev, size, worse, constants):
@@ -110,8 +110,8 @@ def rprop_minus(where, sign, adapt):
 def irprop_plus(where, sign, adapt):
     """iRprop+: backtracking only where it helps. The listing "iRprop+" in Igel & Huesken [3]_, [4]_.
 
-    On a change of sign the last move is taken back if the loss rose since the last step (``worse``), and
-    otherwise the coordinate stays where it is. The memory is cleared either way.
+    On a sign change the last move is taken back if the loss rose since the last step (``worse``), and
+    otherwise the coordinate stays where it is. The stored gradient is cleared either way.
     """
 
     def rule(x, g, prev, size, worse, constants):
@@ -127,12 +127,12 @@ def irprop_plus(where, sign, adapt):
 
 
 def irprop_minus(where, sign, adapt):
-    """iRprop- as printed ("hold"), and torch's. The listing "iRprop-" in Igel & Huesken [3]_, [4]_.
+    """iRprop- as printed, and torch's. The listing "iRprop-" in Igel & Huesken [3]_, [4]_.
 
-    On a change of sign the gradient is set to zero: the coordinate rests for one step, and the next step
-    is neutral. The test for the change of sign is torch's, a comparison of the factor with ``eta_minus``.
-    It differs from ``product < 0`` only where ``eta_minus`` rounds to 1 in the dtype (then every neutral
-    step looks like a change of sign, and the coordinate is frozen) or to 0 (then none does).
+    On a sign change the gradient is set to zero: the coordinate rests for one step, and the next step is
+    neutral. The test for the sign change is torch's, a comparison of the factor with ``eta_minus``. It
+    differs from ``product < 0`` only where ``eta_minus`` rounds to 1 in the dtype (then every neutral step
+    looks like a sign change, and the coordinate is frozen) or to 0 (then none does).
     """
 
     def rule(x, g, prev, size, worse, constants):
@@ -145,10 +145,10 @@ def irprop_minus(where, sign, adapt):
 
 
 def irprop_go(where, sign, adapt):
-    """iRprop- as the authors of [3]_ programmed it ("go"; their code of 1999, and Shark's after it).
+    """iRprop- as the authors of [3]_ programmed it (their code of 1999, and Shark's after it).
 
-    The memory is cleared on a change of sign as in the printed iRprop-, but the coordinate does not rest:
-    it moves by the update-value that has just shrunk. The two part at the first change of sign.
+    The stored gradient is cleared on a sign change as in the printed iRprop-, but the coordinate does not
+    rest: it moves by the smaller step size. The two rules first differ at the first sign change.
     """
 
     def rule(x, g, prev, size, worse, constants):
@@ -160,17 +160,17 @@ def irprop_go(where, sign, adapt):
     return rule
 
 
-#: What may become of the move where the gradient changes its sign (`Rule.move`).
+#: What a rule does with the move at a sign change (`Rule.move`).
 UNDONE = "undone"
 UNDONE_IF_WORSE = "undone if the loss rose, else left out"
 LEFT_OUT = "left out"
 MADE = "made with the smaller step size"
 
-#: What may become of the stored gradient there (`Rule.memory`).
+#: What it does with the stored gradient there (`Rule.memory`).
 CLEARED = "cleared"
 KEPT = "kept"
 
-#: How a rule may test for a change of sign (`Rule.sign_change`).
+#: How it detects a sign change (`Rule.sign_change`).
 PRODUCT_IS_NEGATIVE = "product < 0"
 FACTOR_IS_ETA_MINUS = "factor == eta_minus"
 
@@ -178,8 +178,8 @@ FACTOR_IS_ETA_MINUS = "factor == eta_minus"
 class Rule:
     """A rule: what it computes, and the facts about it.
 
-    Whatever is done for each rule, or depends on which one it is, reads them here: kernels, events, drawings, the
-    explorer, the referee.
+    Code that treats rules differently (kernels, events, plots, the explorer, the referee) reads these attributes,
+    and never compares names.
 
     Parameters
     ----------
@@ -188,14 +188,14 @@ class Rule:
     make : callable
         ``make(where, sign, adapt)`` puts the function together, see `build`.
     title : str
-        The name in the papers.
+        The name shown to readers.
     move, memory, sign_change : str
-        What becomes of the move and of the stored gradient at a change of sign, and how that is told; each one of
-        the constants above.
+        What the rule does with the move and with the stored gradient at a sign change, and how it detects one;
+        each is one of the constants above.
     colour : str
-        Of its lines in drawings, ``"#rrggbb"``. The five are told apart also by those who see few colours.
+        Of its line in plots, ``"#rrggbb"``. The five are distinct also for colour-blind readers.
     line : {"-", "--"}
-        The style of its lines, as matplotlib has it.
+        The style of its line, as matplotlib writes it.
     source : str
         Where it was published.
     """
@@ -220,11 +220,11 @@ class Rule:
         return self.move == UNDONE_IF_WORSE
 
     def undoes(self, worse):
-        """Whether it takes the last move back where the gradient changes its sign."""
+        """Whether it takes the last move back at a sign change."""
         return self.move == UNDONE or (self.compares_losses and worse)
 
 
-#: The rules by their names. A new one is a function above, a row here, and what the tests and the referee have
+#: The rules by their names. To add one, write its function above and a row here, and what tests and referee have
 #: independently of this file (CONTRIBUTING.md).
 RULES = {
     rule.name: rule
@@ -287,17 +287,17 @@ RULES = {
     )
 }
 
-#: The default of ``variant=``, and the only rule that torch has.
+#: The default of ``variant=``: the rule that torch implements.
 DEFAULT = "irprop-"
 
 
-def build(variant, where, compiled=lambda function: function):
+def build(rule, where, compiled=lambda function: function):
     """Put the function of one rule together.
 
     Parameters
     ----------
-    variant : str
-        A key of `RULES`.
+    rule : Rule or str
+        The rule, or its name.
     where : callable
         ``where(condition, a, b)`` for whatever the rule is to run on.
     compiled : callable, optional
@@ -308,4 +308,5 @@ def build(variant, where, compiled=lambda function: function):
     callable
         ``rule(x, g, prev, size, worse, constants) -> (x, prev, size)``.
     """
-    return compiled(RULES[variant].make(where, compiled(sign(where)), compiled(adapt(where))))
+    rule = RULES[rule] if isinstance(rule, str) else rule
+    return compiled(rule.make(where, compiled(sign(where)), compiled(adapt(where))))

@@ -586,7 +586,7 @@ def recorder(
                 size,
                 vectors[record.SIZE],
                 worse=bool(scalars[record.WORSE]),
-                stepped=bool(scalars[record.MOVED]),
+                stepped=bool(scalars[record.STEP_MADE]),
             )
         return status
 

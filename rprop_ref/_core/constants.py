@@ -1,6 +1,7 @@
-"""What a rule needs beside its arrays, as an array of seven numbers of the dtype of the parameter.
+"""The scalar constants of a rule, as one array in the parameter's dtype.
 
-Kernels take an array; everybody else reads it by these names.
+Kernels are given the array; all other code indexes it by these names. Zero and one are among them because a
+literal would widen float32 in compiled code.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def make_split(number):
     Parameters
     ----------
     number : callable
-        What is to become of each entry: a GPU's kernels compute with numbers of a type of their own.
+        Converts each entry to the type that the kernel computes with: on the CPU it is the identity.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def _same(number):
     return number
 
 
-#: For arrays of NumPy.
+#: `make_split` for NumPy arrays.
 split = make_split(_same)
 
 
@@ -90,15 +91,15 @@ def rule_constants(
     Raises
     ------
     RuntimeError
-        If a value does not fit into the dtype, or if both bounds are None (torch's errors).
+        If a value does not fit into the dtype, or if both limits are None (torch's errors).
     TypeError
-        If a value is no number.
+        If a value is not a number.
     """
     dtype = real(dtype)
-    # What is wrong with several values is refused in the order in which torch comes to them.
+    # In torch's order, so that of several invalid values the same one is reported.
     eta_minus, eta_plus = etas
     plus, minus = _eta(eta_plus, dtype), _eta(eta_minus, dtype)
-    smallest, largest = _bounds(step_sizes, dtype)
+    smallest, largest = _step_size_limits(step_sizes, dtype)
     zero, one, direction = dtype.type(0), dtype.type(1), dtype.type(-1 if maximize else 1)
     return np.array([minus, plus, smallest, largest, zero, one, direction], dtype)
 
@@ -106,15 +107,15 @@ def rule_constants(
 def _eta(eta: float, dtype: np.dtype[Any]) -> Any:
     if not _is_number(eta):
         raise TypeError(f"can't assign a {typename(eta)} to a rprop_ref.Parameter; etas must be numbers")
-    if is_half(dtype):  # torch reaches these by way of double: too large is infinite
+    if is_half(dtype):  # torch converts these through float32; too large becomes infinite
         with np.errstate(over="ignore"):
             return dtype.type(np.float32(eta.item() if hasattr(eta, "item") else eta))
     return rounded(eta, dtype, may_overflow=True)
 
 
-def _bounds(step_sizes: tuple[float | None, float | None], dtype: np.dtype[Any]) -> tuple[Any, Any]:
+def _step_size_limits(step_sizes: tuple[float | None, float | None], dtype: np.dtype[Any]) -> tuple[Any, Any]:
     smallest, largest = step_sizes
-    if not all(bound is None or _is_number(bound) for bound in step_sizes):
+    if not all(limit is None or _is_number(limit) for limit in step_sizes):
         raise TypeError(
             "clamp_() received an invalid combination of arguments - got "
             f"({typename(smallest)}, {typename(largest)}); step_sizes must be numbers or None"

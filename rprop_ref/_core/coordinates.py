@@ -1,21 +1,21 @@
-"""What an iteration asks of one coordinate, each as one expression.
+"""Tests of single coordinates that an iteration makes, each one expression.
 
-The same text serves arrays of NumPy (`vectors`), compiled loops over coordinates (`loops`), and the lanes of a
-block of runs (`numba_kernels.many_runs`). `zero` is that of the dtype: a literal would widen float32 in compiled
-code.
+The same source serves arrays of NumPy (`vectors`), compiled loops over coordinates (`loops`), and the lanes of a
+block of runs (`numba_kernels.many_runs`). Pass `zero` in the parameter's dtype: a literal would widen float32 in
+compiled code.
 """
 
 
 def is_stalled(x, g, size, xtol, floor, zero):
-    """`xtol`: the gradient is zero, or the step size is negligible."""
+    """Whether a coordinate is stalled: its gradient is zero, or its step size is negligible (`xtol`)."""
     return (g == zero) | (size <= xtol * abs(x)) | (size <= floor)
 
 
 def is_within_tolerance(x, y, xtol, floor):
-    """Whether two points are the same but for this much."""
+    """Whether two values agree to a relative tolerance xtol or an absolute tolerance floor."""
     return (abs(x - y) <= xtol * abs(x)) | (abs(x - y) <= floor)
 
 
-def points_outward(x, g, lower, upper, zero):
-    """Whether x is at a bound and going downhill would leave it."""
+def is_blocked(x, g, lower, upper, zero):
+    """Whether a descent step is blocked: x is at a bound that it would cross, or the bounds are equal."""
     return ((x <= lower) & (g > zero)) | ((x >= upper) & (g < zero)) | (lower == upper)

@@ -1,10 +1,10 @@
-"""One iteration of `minimize`, written once: NumPy runs this text as it stands, Numba and numba.cuda compile it.
+"""One iteration of `minimize`. NumPy runs this code as it stands; Numba and numba.cuda compile the same source.
 
 `advance` is given the record of a run (`record`) and the objective's value and gradient at the point
-``vectors[X]``, and leaves in ``vectors[X]`` the point to be evaluated next. Drivers only evaluate. So whoever
-drives, the iterates are the same to the bit.
+``vectors[X]``, and leaves in ``vectors[X]`` the point to be evaluated next. Drivers only evaluate the objective,
+and count the evaluations. The iterates are therefore the same, bit for bit, for every driver.
 
-What is done with whole vectors is in `vectors`, as expressions of NumPy, and in `loops`, for compiled code.
+The vector operations are in `vectors` (NumPy) and in `loops` (compiled).
 """
 
 import math
@@ -26,7 +26,6 @@ from .record import (
     LOWEST_NIT,
     MAXFEV,
     MOVE_START,
-    MOVED,
     NFEV,
     NIT,
     PREV,
@@ -34,6 +33,7 @@ from .record import (
     ROWS,
     SIZE,
     SIZE_FLOOR,
+    STEP_MADE,
     UPPER,
     WORSE,
     XTOL,
@@ -49,9 +49,9 @@ from .vectors import (
     max_gradient_and_stalled,
     move,
     move_within_bounds,
-    point_inward,
     store_point,
     undoes,
+    zero_blocked,
 )
 
 STAYED = Status.STAYED.value
@@ -68,9 +68,9 @@ def advance(vectors, scalars, constants, variant, f, g):
     scalars : ndarray of float64, shape (ENTRIES,)
         Changed in place.
     constants : ndarray
-        Those of the rule (`constants`), in the dtype of `vectors`.
+        From `constants.rule_constants`, in the dtype of `vectors`.
     variant : str
-        The rule. Compiled for one rule, the text does not look at it.
+        The rule. Compiled code, which is made for one rule, ignores it.
     f : float
         The objective at ``vectors[X]``.
     g : ndarray, shape (n,)
@@ -79,14 +79,14 @@ def advance(vectors, scalars, constants, variant, f, g):
     Returns
     -------
     int
-        A `Status`: `CONTINUE`; `STAYED`, if the next point is the one that was just evaluated; or the reason why
-        the run has ended.
+        A `Status`: `CONTINUE`; `STAYED`, if the step did not change x (call again with the same f and g); or the
+        reason why the run has ended.
     """
     x, size = vectors[X], vectors[SIZE]
     inward = g
     if vectors.shape[0] > ROWS:
         inward = vectors[INWARD_G]
-        point_inward(g, x, vectors[LOWER], vectors[UPPER], inward)
+        zero_blocked(g, x, vectors[LOWER], vectors[UPPER], inward)
     g_max, stalled = max_gradient_and_stalled(x, inward, size, scalars[XTOL], scalars[SIZE_FLOOR])
     if not (math.isfinite(f) and math.isfinite(g_max)):
         return retreat(vectors, scalars, constants, f, g)
@@ -104,9 +104,8 @@ def advance(vectors, scalars, constants, variant, f, g):
 def is_better(f, g_max, highest, best_f, best_g_max):
     """Whether a point is the best so far.
 
-    The best point has the lowest value; but among points whose values agree within rounding errors (up to
-    `highest`), the value says nothing any more and the gradient still does, so there the smallest gradient
-    decides.
+    The lowest value wins. Values up to `highest` differ only by rounding, so among those the smallest gradient
+    wins.
     """
     return (f <= highest) & ((best_f > highest) | (g_max < best_g_max))
 
@@ -124,9 +123,9 @@ def keep_best(vectors, scalars, x, f, g, g_max):
 
 
 def resume_step(vectors, scalars, constants, variant):
-    """Make the step from the last point, if a stopping rule of an earlier call ended the run there.
+    """Make the step that was not made because a stopping rule ended an earlier call.
 
-    Returns what `advance` returns, which ends with the same.
+    Returns what `advance` returns.
     """
     x, size = vectors[X], vectors[SIZE]
     g = vectors[INWARD_G if vectors.shape[0] > ROWS else LAST_G]
@@ -136,7 +135,7 @@ def resume_step(vectors, scalars, constants, variant):
 
 def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stalled):
     """Make the step from the last point, unless a stopping rule ends the run there."""
-    scalars[MOVED] = 0
+    scalars[STEP_MADE] = 0
     status = stopping_status(scalars, x, g, size, vectors[BEST_X], stalled)
     if status != CONTINUE:
         return status
@@ -148,15 +147,18 @@ def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stall
         moved = move_within_bounds(variant, x, g, prev, size, constants, worse, last_x, lower, upper, start, undo)
     else:
         moved = move(variant, x, g, prev, size, constants, worse, last_x)
-    scalars[MOVED] = 1
+    scalars[STEP_MADE] = 1
     if moved:
         return CONTINUE
-    # A first step leads nowhere only if it is too small.
+    # If even the first step changes nothing, it is below the resolution of x (or the rule is frozen).
     return PRECISION_LOSS if scalars[NIT] == 0 else STAYED
 
 
 def retreat(vectors, scalars, constants, f, g):
-    """Return towards the last finite point, since the objective is not finite here; shrink the steps."""
+    """Go halfway back to the last point, with smaller steps, since the objective is not finite here.
+
+    It does not count as an iteration.
+    """
     if scalars[NIT] < 0:
         scalars[LAST_F] = f
         copy(g, vectors[LAST_G])

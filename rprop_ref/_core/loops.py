@@ -1,8 +1,8 @@
 """The functions of `vectors` as loops, and the iteration made of them: for Numba and for numba.cuda.
 
-What the two compilers do differently is handed in, as `where` is to a rule: how a function is compiled, and how a
-number takes part in arithmetic. (A GPU's compiler fuses a product and a sum of its own floats. So there the
-operations are those of a type of their own, which are rounded each for itself.)
+Two things differ between the compilers and are handed in: how a function is compiled, and how a number takes part
+in arithmetic. (A GPU's compiler would fuse ``a * b + c`` into one operation; there numbers are wrapped in a type
+whose operations are rounded one by one.)
 """
 
 import math
@@ -10,20 +10,21 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .. import rules
+from ..rules import Rule
+from ..rules import build as build_rule
 from . import coordinates, iteration, record, stopping
 from .constants import make_split
 
 
 class Compiler(NamedTuple):
-    """How texts are compiled.
+    """How functions are compiled.
 
     Attributes
     ----------
     function : callable
         The decorator of a function that compiled functions call.
     zero : callable
-        ``zero(array)``, 0 in the dtype of an array, as far as comparisons with its elements need it.
+        ``zero(array)``, 0 in the dtype of the array, for comparisons with its elements.
     number, double : callable
         What makes of a number of the parameter's dtype, and of a float64, one whose operations are rounded each
         for itself.
@@ -38,9 +39,9 @@ class Compiler(NamedTuple):
     plain: Callable[..., Any]
 
 
-#: The functions that are compiled as they stand.
-_TEXTS = {
-    coordinates: ("is_stalled", "is_within_tolerance", "points_outward"),
+#: The functions that are compiled unchanged.
+_UNCHANGED = {
+    coordinates: ("is_stalled", "is_within_tolerance", "is_blocked"),
     stopping: (
         "gradient_is_small",
         "target_is_reached",
@@ -57,13 +58,13 @@ _TEXTS = {
 }
 
 
-def build(variant: str, select: Callable[..., Any], compiler: Compiler) -> dict[str, Any]:
+def build(rule: Rule, select: Callable[..., Any], compiler: Compiler) -> dict[str, Any]:
     """Put the iteration together for one rule.
 
     Parameters
     ----------
-    variant : str
-        A key of `rprop_ref.rules.RULES`.
+    rule : Rule
+        The rule.
     select : callable
         The `where` of the rule, for one coordinate.
     compiler : Compiler
@@ -77,23 +78,23 @@ def build(variant: str, select: Callable[..., Any], compiler: Compiler) -> dict[
     # The names that the texts see as global ones: the integers of their modules, and compiled functions only, so
     # that none is taken from the host by mistake.
     names: dict[str, Any] = {"math": math}
-    for module in (record, *_TEXTS):
+    for module in (record, *_UNCHANGED):
         names |= {name: value for name, value in vars(module).items() if isinstance(value, int)}
-    for module, functions in _TEXTS.items():
+    for module, functions in _UNCHANGED.items():
         for name in functions:
             text = getattr(module, name)
             names[name] = compiler.function(types.FunctionType(text.__code__, names, name))
-    names |= _loops(variant, select, compiler, names)
+    names |= _loops(rule, select, compiler, names)
     return names
 
 
-def _loops(variant: str, select: Callable[..., Any], compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
+def _loops(rule: Rule, select: Callable[..., Any], compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
     function, zero, number, double, plain = compiler
-    rule = rules.build(variant, select, function)
-    always_undoes, undoes_if_worse = rules.RULES[variant].undoes(False), rules.RULES[variant].undoes(True)
+    step = build_rule(rule, select, function)
+    always_undoes, undoes_if_worse = rule.undoes(False), rule.undoes(True)
     split = function(make_split(number))
     is_stalled, is_within_tolerance = names["is_stalled"], names["is_within_tolerance"]
-    points_outward = names["points_outward"]
+    is_blocked = names["is_blocked"]
 
     @function
     def max_gradient_and_stalled(x, g, size, xtol, floor):
@@ -102,7 +103,7 @@ def _loops(variant: str, select: Callable[..., Any], compiler: Compiler, names: 
             magnitude = abs(g[i])
             g_max = magnitude if magnitude > g_max else g_max
             is_nan |= magnitude != magnitude
-            if stalled:  # mostly the first coordinate is not, and the others need not be asked
+            if stalled:  # usually the first coordinate is not, and then the others need no test
                 stalled = is_stalled(x[i], g[i], size[i], xtol, floor, zero(g))
         return math.nan if is_nan else g_max, stalled
 
@@ -158,7 +159,7 @@ def _loops(variant: str, select: Callable[..., Any], compiler: Compiler, names: 
         c, direction = split(constants)
         moved = False
         for i in range(x.size):
-            new_x, new_prev, new_size = rule(
+            new_x, new_prev, new_size = step(
                 number(x[i]), direction * number(g[i]), number(prev[i]), number(size[i]), worse, c
             )
             x[i] = plain(new_x)
@@ -190,9 +191,9 @@ def _loops(variant: str, select: Callable[..., Any], compiler: Compiler, names: 
         return moved
 
     @function
-    def point_inward(g, x, lower, upper, inward):
+    def zero_blocked(g, x, lower, upper, inward):
         for i in range(x.size):
-            inward[i] = zero(g) if points_outward(x[i], g[i], lower[i], upper[i], zero(g)) else g[i]
+            inward[i] = zero(g) if is_blocked(x[i], g[i], lower[i], upper[i], zero(g)) else g[i]
 
     return {
         "all_within_tolerance": all_within_tolerance,
@@ -203,7 +204,7 @@ def _loops(variant: str, select: Callable[..., Any], compiler: Compiler, names: 
         "max_gradient_and_stalled": max_gradient_and_stalled,
         "move": move,
         "move_within_bounds": move_within_bounds,
-        "point_inward": point_inward,
+        "zero_blocked": zero_blocked,
         "predicted_decrease": predicted_decrease,
         "store_point": store_point,
         "undoes": undoes,

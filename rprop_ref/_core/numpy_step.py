@@ -13,8 +13,8 @@ from .constants import split
 
 Array = np.ndarray[Any, Any]
 
-#: So many elements at a time: the dozen temporary arrays of a rule then stay in the processor's cache.
-BLOCK = 1 << 14
+#: Elements that are stepped at a time, few enough for a rule's dozen temporary arrays to stay in the cache.
+CHUNK = 1 << 14
 
 
 @functools.cache
@@ -24,13 +24,23 @@ def _rule(variant: str) -> Callable[..., tuple[Array, Array, Array]]:
 
 
 def run(variant: str, x: Array, g: Array, prev: Array, size: Array, constants: Array, worse: bool = False) -> None:
-    """Make one step on flat arrays, in place; the arguments are those of `numba_kernels.flat.run`.
+    """Make one step on flat arrays, in place.
 
-    Any dtype with NumPy arithmetic will do, float16 and ml_dtypes' bfloat16 among them.
+    Parameters
+    ----------
+    variant : str
+        The rule.
+    x, g, prev, size : ndarray, shape (n,)
+        Parameter, gradient, stored gradient and step size, of one dtype: any that NumPy computes with, float16 and
+        ml_dtypes' bfloat16 among them. All but `g` are changed in place.
+    constants : ndarray
+        From `constants.rule_constants`, in that dtype.
+    worse : bool, optional
+        Whether the loss rose; read by rules that compare losses.
     """
     rule = _rule(variant)
     c, direction = split(constants)
     with np.errstate(all="ignore"):
-        for start in range(0, x.size, BLOCK):
-            part = slice(start, start + BLOCK)
+        for start in range(0, x.size, CHUNK):
+            part = slice(start, start + CHUNK)
             x[part], prev[part], size[part] = rule(x[part], direction * g[part], prev[part], size[part], worse, c)

@@ -1,6 +1,7 @@
 """The record of a run of `minimize`: two arrays, ``vectors`` and ``scalars``, that hold its whole state.
 
-To save, resume or watch a run is to copy its record. `rprop_ref._core.iteration` says what is done with it.
+Copying these two arrays is enough to save, resume or inspect a run. `rprop_ref._core.iteration` updates them;
+`rprop_ref._minimizer.state` sets their first values.
 """
 
 # Rows of ``vectors``, an array of shape (ROWS, n) in the dtype of the parameters, or (BOUNDED_ROWS, n) with
@@ -8,44 +9,44 @@ To save, resume or watch a run is to copy its record. `rprop_ref._core.iteration
 X = 0  # where the objective is evaluated next
 PREV = 1  # the rule's memory: the stored gradient
 SIZE = 2  # the rule's step sizes
-LAST_X = 3  # the last point with a finite value and gradient ...
+LAST_X = 3  # the last accepted point: its value is finite, and its gradient (with bounds, INWARD_G) ...
 LAST_G = 4  # ... and its gradient
 BEST_X = 5  # the best point so far ...
 BEST_G = 6  # ... and its gradient
 ROWS = 7
 LOWER = 7  # the bounds
 UPPER = 8
-MOVE_START = 9  # where the last move began: a move that was clipped cannot be computed again
-INWARD_G = 10  # the gradient at LAST_X, but 0 where going downhill would leave the bounds
+MOVE_START = 9  # where the last move began, to undo a move that was clipped
+INWARD_G = 10  # the gradient at LAST_X, with 0 in components whose descent direction leaves the bounds
 BOUNDED_ROWS = 11
 
 # Entries of ``scalars``, an array of float64.
-NIT = 0  # steps made; -1 before the first evaluation
+NIT = 0  # the number of steps that led to LAST_X, retreats not counted; -1 before the first finite point
 LAST_F = 1  # value at LAST_X
-LAST_G_MAX = 2  # largest component of the gradient there, in absolute value; with bounds, of INWARD_G
+LAST_G_MAX = 2  # largest absolute value in the gradient there; with bounds, in INWARD_G
 WORSE = 3  # whether that value was higher than the one before
-MOVED = 4  # whether the step from LAST_X has been made; not if a stopping rule ended the run there
+STEP_MADE = 4  # 1 once the step from LAST_X has been made; 0 if a stopping rule ended the run there first
 LOWEST_F = 5  # lowest value seen
 LOWEST_NIT = 6  # NIT when it was seen first
 BEST_F = 7  # value at BEST_X
 BEST_G_MAX = 8  # as LAST_G_MAX
-RETREAT_NIT = 9  # NIT when the run last had to retreat; or SMALL_FIRST_STEPS
+RETREAT_NIT = 9  # NIT at the last retreat, -inf if there was none; or SMALL_FIRST_STEPS
 WINDOW_F = 10  # LOWEST_F when the window of FTOL began
 WINDOW_NIT = 11  # NIT then
-NFEV = 12  # calls of the objective and of the gradient; counted by the driver
-NJEV = 13
-SIZE_FLOOR = 14  # a step size that is no larger than this counts as none
-F_RESOLUTION = 15  # values that differ by less than this, relative to the lowest, count as equal
+NFEV = 12  # evaluations of the objective ...
+NJEV = 13  # ... and of the gradient; counted by the driver
+SIZE_FLOOR = 14  # step sizes at or below this are negligible
+F_RESOLUTION = 15  # f counts as equal to the lowest value if f <= lowest + F_RESOLUTION * |lowest|
 DEFAULT_XTOL = 16  # XTOL where the user gives none
-MAXITER = 17  # the options from here on
+MAXITER = 17  # the options of this name, from here on; infinity where there is no limit
 MAXFEV = 18
 GTOL = 19
 XTOL = 20
-FTOL = 21
-WINDOW = 22
+FTOL = 21  # negative if there is no such tolerance
+WINDOW = 22  # in iterations, as is PATIENCE
 F_TARGET = 23
 PATIENCE = 24
 ENTRIES = 25
 
-#: What RETREAT_NIT is where the first steps are so small that they would count as those of a run at rest.
+#: RETREAT_NIT of a run whose first step sizes already satisfy XTOL.
 SMALL_FIRST_STEPS = -1

@@ -1,4 +1,4 @@
-"""Why a run goes on or has ended: one enumeration for `minimize`, rows of many starts, and the loops."""
+"""Status codes shared by `minimize`, the rows of many starts, and the compiled loops."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import enum
 class Status(enum.IntEnum):
     """The status of a run: its code, which is ``result.status``, with its ``message``.
 
-    Codes below 0 are those of a run that goes on. As far as SciPy's BFGS knows a reason, it has BFGS's code and
-    message.
+    A run with a negative code goes on. Codes and messages are those of SciPy's BFGS where it has them (0 to 3,
+    99).
     """
 
     message: str
 
     def __new__(cls, code: int, message: str) -> Status:
-        """A member that is equal to its code."""
+        """Create a member that is equal to its code."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.message = message
         return member
 
-    STAYED = -2, "The step led nowhere; value and gradient are known."
+    STAYED = -2, "The step did not change x; no new evaluation is needed."
     CONTINUE = -1, "The run goes on."
     CONVERGED = 0, "Optimization terminated successfully."
     ITERATION_LIMIT = 1, "Maximum number of iterations has been exceeded."

@@ -1,9 +1,9 @@
-"""The stopping rules of `minimize`, each written once.
+"""The stopping rules of `minimize`: the one place where each condition is written.
 
-Every condition is one expression of comparisons, ``&`` and ``|``, so that the same text serves numbers, arrays of
-NumPy, compiled loops, and the lanes of a block of runs. `stopping_status` asks them in order and says why a run
-ends; `may_stop` tells whether any of them could, which is all that most iterations need to know. (`xtol` is a
-condition on each coordinate: `rprop_ref._core.coordinates.is_stalled`.)
+A condition is one expression of comparisons, ``&`` and ``|``, so that the same source serves single runs and the
+lanes of a block of runs. `stopping_status` evaluates the conditions in order. `may_stop` is true whenever one of
+them could hold; most iterations need no more. (`xtol` is a test of each coordinate:
+`rprop_ref._core.coordinates.is_stalled`.)
 
 The arguments are entries of the record (`rprop_ref._core.record`).
 """
@@ -41,45 +41,45 @@ PRECISION_LOSS = Status.PRECISION_LOSS.value
 EVALUATION_LIMIT = Status.EVALUATION_LIMIT.value
 NO_IMPROVEMENT = Status.NO_IMPROVEMENT.value
 
-#: So many steps after a retreat small steps count as convergence again: a retreat makes steps small as well. So
-#: may the start.
+#: A run that stalls within so many iterations of a retreat has not converged, since the retreat made its steps
+#: small. The same holds after small first steps.
 SETTLING_STEPS = 50
 
-#: How far the best point may be from the point of rest, in tolerances.
-REST_TOLERANCES = 1000
+#: A stalled run has converged only if the best point is within so many tolerances of it.
+BEST_POINT_TOLERANCES = 1000
 
 
 def gradient_is_small(best_g_max, gtol):
-    """`gtol`: at the best point."""
+    """`gtol`: the gradient at the best point is small enough."""
     return best_g_max <= gtol
 
 
 def target_is_reached(best_f, f_target):
-    """`f_target`."""
+    """`f_target`: the best value is low enough."""
     return best_f <= f_target
 
 
 def window_is_over(nit, window_nit, window):
-    """The end of a window, at which `ftol` is looked at."""
+    """`ftol`: its window ends here."""
     return nit - window_nit >= window
 
 
-def value_is_flat(decrease, predicted_decrease, scale, ftol, resolution):
-    """`ftol`: within the window the value has hardly fallen, and the next step promises no more.
+def value_is_flat(decrease, predicted, scale, ftol, resolution):
+    """`ftol`: within the window the value fell by at most the tolerance, and the next step will gain no more.
 
-    Rprop often overshoots and needs some steps to come back, and some rules rest after a change of sign. That
-    nothing has fallen is no sign of a minimum as long as the steps are large for the slope.
+    Rprop often overshoots and needs some steps to come back, and some rules pause after a sign change. A flat
+    window alone is therefore no sign of convergence while steps are large for the slope.
     """
-    return (decrease <= ftol * scale) & (predicted_decrease <= max(ftol, resolution) * scale)
+    return (decrease <= ftol * scale) & (predicted <= max(ftol, resolution) * scale)
 
 
 def iterations_are_used_up(nit, maxiter):
-    """`maxiter`."""
+    """`maxiter`: the limit of iterations is reached."""
     return nit >= maxiter
 
 
 def evaluations_are_used_up(nfev, maxfev):
-    """`maxfev`."""
+    """`maxfev`: the limit of evaluations is reached."""
     return nfev >= maxfev
 
 
@@ -89,7 +89,7 @@ def patience_is_over(nit, lowest_nit, patience):
 
 
 def is_stationary(g_max):
-    """No step leads away from a point whose gradient is zero."""
+    """The gradient is zero: no step can change x."""
     return g_max == 0
 
 
@@ -109,9 +109,9 @@ def may_stop(
     maxfev,
     patience,
 ):
-    """Whether any stopping rule could end the run here, or move its window on.
+    """Whether a stopping rule may hold here, or the window of `ftol` ends.
 
-    The arguments are entries of the record once the point is in it, and whether every coordinate is stalled.
+    The arguments are entries of the record, once the point is in it, and whether every coordinate is stalled.
     """
     return (
         gradient_is_small(best_g_max, gtol)
@@ -126,9 +126,9 @@ def may_stop(
 
 
 def stopping_status(scalars, x, g, size, best_x, stalled):
-    """Whether the run ends at the point that was evaluated last: `CONTINUE`, or the reason.
+    """Apply the stopping rules at the last point: return `CONTINUE`, or the status with which the run ends.
 
-    It also moves the window of `ftol` on.
+    It begins the next window of `ftol` where one ends, and marks small first steps, in `scalars`.
     """
     nit = scalars[NIT]
     if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) or target_is_reached(
@@ -156,10 +156,10 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
     if patience_is_over(nit, scalars[LOWEST_NIT], scalars[PATIENCE]):
         return NO_IMPROVEMENT
     if is_stationary(scalars[LAST_G_MAX]):
-        # It is not the best point: a maximum, or a plateau.
+        # Were it the best point, gtol would have ended the run: a maximum, or a plateau.
         return PRECISION_LOSS
     if nit > 0 and stalled and (settled or scalars[RETREAT_NIT] != SMALL_FIRST_STEPS):
-        # The best point was met on the way to rest, or else the run has come to rest somewhere else.
-        xtol, floor = REST_TOLERANCES * scalars[XTOL], REST_TOLERANCES * scalars[SIZE_FLOOR]
+        # Converged only if the best point is near; otherwise the run has stalled elsewhere.
+        xtol, floor = BEST_POINT_TOLERANCES * scalars[XTOL], BEST_POINT_TOLERANCES * scalars[SIZE_FLOOR]
         return CONVERGED if all_within_tolerance(x, best_x, xtol, floor) and settled else PRECISION_LOSS
     return CONTINUE

@@ -1,14 +1,14 @@
-"""What an iteration does with whole vectors, as expressions of NumPy.
+"""The vector operations of an iteration, in NumPy.
 
-`loops` has the same functions as loops, for compiled code: there they need no temporary arrays. Both return the
-same bits.
+`loops` has the same functions as loops, for compiled code, which needs no temporary arrays. The results agree bit
+for bit.
 """
 
 import numpy as np
 
 from ..rules import RULES
 from . import numpy_step
-from .coordinates import is_stalled, is_within_tolerance, points_outward
+from .coordinates import is_blocked, is_stalled, is_within_tolerance
 
 
 def max_gradient_and_stalled(x, g, size, xtol, floor):
@@ -17,7 +17,7 @@ def max_gradient_and_stalled(x, g, size, xtol, floor):
 
 
 def predicted_decrease(g, size):
-    """By how much, to first order, the step of one coordinate would lower the value: the largest of these."""
+    """The largest decrease of the value, to first order, that the step of one coordinate would give."""
     return np.max(np.where(g == 0, 0, np.abs(g) * size), initial=0)
 
 
@@ -28,20 +28,21 @@ def store_point(x, g, stored_x, stored_g):
 
 
 def move(variant, x, g, prev, size, constants, worse, last_x):
-    """Make one step of the rule, in place, from last_x, where x is; return whether it led away from there."""
+    """Make one step of the rule, in place. On entry x equals last_x; return whether x changed."""
     numpy_step.run(variant, x, g, prev, size, constants, worse)
     return not equal(x, last_x)
 
 
 def undoes(variant, worse):
-    """Whether the rule takes back the last move where the gradient changed its sign."""
+    """Whether the rule takes the last move back at a sign change."""
     return RULES[variant].undoes(worse)
 
 
 def move_within_bounds(variant, x, g, prev, size, constants, worse, last_x, lower, upper, move_start, undo):
-    """Do what `move` does, and clip x to its bounds; move_start becomes last_x.
+    """Like `move`, but clip x to the bounds; on return move_start holds last_x.
 
-    Where the rule takes the last move back (`undo`), x returns to move_start: that move may have been clipped.
+    Where the rule takes the last move back (`undo`), x returns to move_start, since that move may have been
+    clipped.
     """
     undone = (g * prev < 0) & undo
     move(variant, x, g, prev, size, constants, worse, last_x)
@@ -52,9 +53,9 @@ def move_within_bounds(variant, x, g, prev, size, constants, worse, last_x, lowe
     return not equal(x, last_x)
 
 
-def point_inward(g, x, lower, upper, inward):
-    """Write the gradient to `inward`, but 0 where x is at a bound and going downhill would leave it."""
-    inward[:] = np.where(points_outward(x, g, lower, upper, 0), 0, g)
+def zero_blocked(g, x, lower, upper, inward):
+    """Write the gradient to `inward`, with 0 where a bound blocks the descent step."""
+    inward[:] = np.where(is_blocked(x, g, lower, upper, 0), 0, g)
 
 
 def equal(a, b):
@@ -63,7 +64,7 @@ def equal(a, b):
 
 
 def all_within_tolerance(x, y, xtol, floor):
-    """Whether two points are the same but for this much in each coordinate."""
+    """Whether two points agree to these tolerances in every coordinate."""
     return is_within_tolerance(x, y, xtol, floor).all()
 
 
@@ -73,12 +74,11 @@ def copy(source, target):
 
 
 def halve_move(x, last_x, size, half, size_min):
-    """Move x half of the way back to last_x, and halve the step sizes; in place."""
+    """Move x halfway back to last_x and halve the step sizes, in place."""
     smaller = size * half
     size[:] = np.where(smaller < size_min, size_min, smaller)
     nearer = last_x + (x - last_x) * half
-    # A coordinate that has left the range of the dtype, or is so near that it cannot come nearer, goes back
-    # all the way.
+    # A coordinate that is not finite, or that halving no longer changes, goes back to last_x.
     x[:] = np.where(np.isfinite(x) & (nearer != x), nearer, last_x)
 
 

@@ -149,7 +149,7 @@ def driver(
 
 def proceed(state: RunState) -> int:
     """Bring a state to where an evaluation is due, or the run ends: a stopping rule may have ended it before."""
-    if state.scalars[record.NIT] < 0 or state.scalars[record.MOVED]:
+    if state.scalars[record.NIT] < 0 or state.scalars[record.STEP_MADE]:
         return Status.CONTINUE
     with np.errstate(all="ignore"):
         return int(iteration.resume_step(state.vectors, state.scalars, state.constants, state.variant))
@@ -157,4 +157,4 @@ def proceed(state: RunState) -> int:
 
 def _stays(state: RunState) -> bool:
     """Whether the next point is one that has been evaluated already."""
-    return bool(state.scalars[record.MOVED] and equal(state.vectors[record.X], state.vectors[record.LAST_X]))
+    return bool(state.scalars[record.STEP_MADE] and equal(state.vectors[record.X], state.vectors[record.LAST_X]))

@@ -98,7 +98,7 @@ OBJECTIVES = {
     "cosines": (waves, 2, (), {"gtol": 1e-6}),
     "staying": (corner, 1, (), {"etas": (0.5, 1.2)}),
     "a C function": (bowl, 4, (), {}),
-    "many variables": (rosenbrock, lanes.MOST_VARIABLES + 1, (), {"maxiter": 50}),
+    "many variables": (rosenbrock, lanes.MAX_VARIABLES + 1, (), {"maxiter": 50}),
 }
 
 
@@ -299,7 +299,7 @@ def test_what_is_plain_arithmetic():
     assert not plain(division), "it may raise ZeroDivisionError"
     assert not plain(fast)
     assert not plain(through_others)
-    assert not plain(rosenbrock, n=lanes.MOST_VARIABLES + 1)
+    assert not plain(rosenbrock, n=lanes.MAX_VARIABLES + 1)
 
 
 _ENDLESS = """

@@ -61,7 +61,7 @@ def test_every_backend_equals_the_oracle(variant, dtype, maximize, rng):
 def test_size_and_block_make_no_difference(variant, dtype, rng, monkeypatch):
     """Lengths around vector widths, blocks and thread shares, where loops have their seams."""
     dtype = np.dtype(dtype)
-    block = numpy_step.BLOCK
+    block = numpy_step.CHUNK
     for n in (0, 1, 2, 7, 15, 16, 17, 63, 65, 1000, block - 1, block + 1, 2 * block + 3):
         x0 = cases.mixed(rng, dtype, n)
         grads = cases.gradients(rng, dtype, n, steps=4)

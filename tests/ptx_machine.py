@@ -1,0 +1,540 @@
+"""A machine that executes PTX, so that tests can run the GPU's kernels without a GPU.
+
+It knows the instructions that the kernels here use, and refuses every other one. Each register is an array with an
+element for each thread; the threads whose program counter is lowest go on together, the others wait. Memory is that
+of the host, and only what was handed over (`Memory.add`) may be read or written.
+
+The reference is NVIDIA's "Parallel Thread Execution ISA". Arithmetic is IEEE 754, rounded to nearest. What the
+manual leaves undefined (a division of integers by zero, an address that is not aligned) is an error. What is not
+modelled: the order of memory accesses of different threads (here they are those of one thread after another), warps,
+shared memory, barriers, and atomics.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+#: The dtypes of the types of PTX. Registers hold unsigned integers of the same width.
+DTYPES = {
+    **{
+        f"{kind}{8 * n}": np.dtype(f"{letter}{n}")
+        for kind, letter in (("u", "u"), ("b", "u"), ("s", "i"), ("f", "f"))
+        for n in (1, 2, 4, 8)
+        if (kind, n) != ("f", 1)
+    },
+    "pred": np.dtype(bool),
+}
+
+
+class PtxError(Exception):
+    """The text is no PTX that this machine knows, or a thread did what it may not do."""
+
+
+class Memory:
+    """The memory that a kernel may use: arrays of the host, found by their addresses."""
+
+    def __init__(self) -> None:
+        self._starts = np.zeros(0, np.uint64)
+        self._stops = np.zeros(0, np.uint64)
+        self._bytes: list[Array] = []
+
+    def add(self, array: Array) -> int:
+        """Let the kernel use the memory of a contiguous array, and return its address. Keep the array alive."""
+        start = array.ctypes.data
+        self.add_at(start, array.nbytes)
+        return start
+
+    def add_at(self, start: int, nbytes: int) -> None:
+        """Let the kernel use so many bytes from an address on."""
+        if nbytes == 0:
+            return
+        place = int(np.searchsorted(self._starts, np.uint64(start)))
+        self._starts = np.insert(self._starts, place, np.uint64(start))
+        self._stops = np.insert(self._stops, place, np.uint64(start + nbytes))
+        raw: Any = (ctypes.c_uint8 * nbytes).from_address(start)
+        self._bytes.insert(place, np.frombuffer(raw, np.uint8))
+
+    def load(self, addresses: Array, width: int) -> Array:
+        """Read an unsigned integer of `width` bytes from each address."""
+        values = np.zeros(addresses.size, f"u{width}")
+        for threads, cells, places in self._found(addresses, width):
+            values[threads] = cells[places]
+        return values
+
+    def store(self, addresses: Array, values: Array) -> None:
+        """Write the integers to their addresses; of several threads that write to one, the last wins."""
+        for threads, cells, places in self._found(addresses, values.itemsize):
+            cells[places] = values[threads]
+
+    def _found(self, addresses: Array, width: int) -> list[tuple[Array, Array, Array]]:
+        which = np.searchsorted(self._starts, addresses, side="right") - 1
+        end = addresses + np.uint64(width)
+        outside = (which < 0) | (end < addresses)
+        if self._stops.size:
+            outside |= end > self._stops[which]
+        else:
+            outside[:] = True
+        bad = outside | (addresses % np.uint64(width) != 0)
+        if bad.any():
+            thread = int(np.flatnonzero(bad)[0])
+            what = (
+                "outside the memory that was handed over"
+                if outside[thread]
+                else "at an address that is not aligned"
+            )
+            raise _AccessError(thread, f"{width} bytes at {int(addresses[thread]):#x} are {what}")
+        parts = []
+        for block in np.unique(which):
+            threads = np.flatnonzero(which == block)
+            raw, start = self._bytes[block], self._starts[block]
+            skew = int(-int(start) % width)  # cells begin at a multiple of their width
+            cells = raw[skew : skew + (raw.size - skew) // width * width].view(f"u{width}")
+            places = (addresses[threads] - start - np.uint64(skew)) // np.uint64(width)
+            parts.append((threads, cells, places.astype(np.intp)))
+        return parts
+
+
+class _AccessError(Exception):
+    def __init__(self, thread: int, message: str) -> None:
+        super().__init__(message)
+        self.thread = thread
+
+
+@dataclass
+class Instruction:
+    """One instruction: `execute(threads, active)` does its work for the threads whose index is in `active`."""
+
+    text: str
+    guard: str | None
+    negated: bool
+    opcode: str
+    operands: tuple[str, ...]
+
+
+@dataclass
+class Kernel:
+    """A kernel, parsed: its parameters as (type, name), instructions, and where labels stand."""
+
+    name: str
+    parameters: list[tuple[str, str]]
+    code: list[Instruction]
+    labels: dict[str, int] = field(default_factory=dict)
+
+
+def parse(text: str) -> Kernel:
+    """The one kernel in a text of PTX."""
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+    entries = re.findall(r"\.entry\s+([\w$]+)\s*\((.*?)\)\s*((?:\.\w+\s+[\d, ]+)*)\{(.*?)\n\}", text, re.DOTALL)
+    if len(entries) != 1 or re.search(r"\.(func|shared|const|local)\b", text):
+        raise PtxError("the text must be one kernel, without functions and without memory of its own")
+    name, parameters, _, body = entries[0]
+    kernel = Kernel(name, re.findall(r"\.param\s+\.(\w+)\s+([\w$]+)", parameters), [])
+    for statement in _statements(body):
+        if statement.endswith(":"):
+            kernel.labels[statement[:-1]] = len(kernel.code)
+        elif not re.match(r"\.(reg|loc|pragma)\b", statement):
+            kernel.code.append(_instruction(statement))
+    for instruction in kernel.code:
+        if instruction.opcode.startswith("bra") and instruction.operands[0] not in kernel.labels:
+            raise PtxError(f"there is no label {instruction.operands[0]}: {instruction.text}")
+    return kernel
+
+
+def _statements(body: str) -> list[str]:
+    parts = re.split(r";|((?:^|(?<=\s))[$\w]+:)", body)
+    return [" ".join(part.split()) for part in parts if part and part.strip()]
+
+
+def _instruction(text: str) -> Instruction:
+    guarded = re.match(r"@(!?)(%\w+) (.*)", text)
+    negated, guard, rest = (guarded[1] == "!", guarded[2], guarded[3]) if guarded else (False, None, text)
+    opcode, _, operands = rest.partition(" ")
+    instruction = Instruction(
+        text, guard, negated, opcode, tuple(re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,\s]+", operands))
+    )
+    if _handler(opcode) is None:
+        raise PtxError(f"this machine does not know the instruction: {text}")
+    return instruction
+
+
+class Threads:
+    """The threads of one launch: their registers, and where each of them is."""
+
+    def __init__(self, kernel: Kernel, arguments: Sequence[Any], grid: int, block: int, memory: Memory) -> None:
+        if len(arguments) != len(kernel.parameters):
+            raise PtxError(f"the kernel takes {len(kernel.parameters)} arguments, but got {len(arguments)}")
+        self.kernel, self.memory = kernel, memory
+        self.n = grid * block
+        #: Instructions executed so far, each counted once for each thread.
+        self.executed = 0
+        self.parameters = {
+            f"[{name}]": np.array([value]).astype(DTYPES[kind])
+            for (kind, name), value in zip(kernel.parameters, arguments, strict=True)
+        }
+        index = np.arange(self.n)
+        self._special = {
+            "%tid.x": index % block,
+            "%ctaid.x": index // block,
+            "%ntid.x": np.full(self.n, block),
+            "%nctaid.x": np.full(self.n, grid),
+        }
+        self._registers: dict[str, Array] = {}
+        self.counter = np.zeros(self.n, np.int64)
+
+    def run(self) -> None:
+        """Execute the kernel until all threads have ended."""
+        code = self.kernel.code
+        with np.errstate(all="ignore"):
+            while (running := self.counter < len(code)).any():
+                at = int(self.counter[running].min())
+                active = np.flatnonzero(self.counter == at)
+                self.counter[active] = at + 1
+                instruction = code[at]
+                self.executed += active.size
+                if instruction.guard is not None:
+                    active = active[self._registers[instruction.guard][active] != instruction.negated]
+                if active.size:
+                    self._execute(instruction, active)
+
+    def _execute(self, instruction: Instruction, active: Array) -> None:
+        handler = _handler(instruction.opcode)
+        assert handler is not None
+        try:
+            handler(self, instruction, active)
+        except _AccessError as error:
+            raise PtxError(f"thread {active[error.thread]}: {error}: {instruction.text}") from None
+        except KeyError as error:
+            raise PtxError(f"register {error} is read before it is written: {instruction.text}") from None
+
+    def read(self, operand: str, kind: str, active: Array) -> Array:
+        """An operand of the active threads: a register, or a literal."""
+        dtype = DTYPES[kind]
+        if operand in self._special:
+            return self._special[operand][active].astype(dtype)
+        if operand.startswith("%"):
+            values = self._registers[operand][active]
+            if "b" in (dtype.kind, values.dtype.kind):
+                if values.dtype != dtype:
+                    raise PtxError(f"{operand} is {values.dtype}, but is read as {kind}")
+                return values
+            if values.itemsize != dtype.itemsize:
+                raise PtxError(f"{operand} has {8 * values.itemsize} bits, but is read as {kind}")
+            return values.view(dtype)
+        return np.full(active.size, _literal(operand, dtype))
+
+    def write(self, register: str, values: Array, active: Array) -> None:
+        """Write a register of the active threads."""
+        bits = values if values.dtype == bool else values.view(f"u{values.itemsize}")
+        old = self._registers.get(register)
+        if old is None or old.dtype != bits.dtype:
+            old = self._registers[register] = np.zeros(self.n, bits.dtype)
+        old[active] = bits
+
+    def address(self, operand: str, active: Array) -> Array:
+        """The address in ``[register+offset]``."""
+        base, _, offset = operand[1:-1].partition("+")
+        return self.read(base, "u64", active) + np.uint64(int(offset or "0") & (2**64 - 1))
+
+
+def _literal(text: str, dtype: np.dtype[Any]) -> Any:
+    bits = re.fullmatch(r"0([fd])([0-9A-Fa-f]+)", text)
+    if bits:
+        value = np.array(int(bits[2], 16), "u4" if bits[1] in "fF" else "u8").view(
+            "f4" if bits[1] in "fF" else "f8"
+        )
+        if value.dtype.itemsize != dtype.itemsize:
+            raise PtxError(f"the literal {text} is read as {dtype}")
+        return value.view(dtype)
+    if not re.fullmatch(r"-?\d+|-?0x[0-9A-Fa-f]+", text):
+        raise PtxError(f"this machine does not know the operand {text}")
+    unsigned = np.array(int(text, 0) & (2 ** (8 * dtype.itemsize) - 1), f"u{dtype.itemsize}")
+    return unsigned.view(dtype) if dtype.kind != "b" else np.bool_(int(text, 0))
+
+
+# --- The instructions -------------------------------------------------------------------------------------------
+
+Handler = Callable[[Threads, Instruction, Array], None]
+
+_HANDLERS: dict[str, Handler] = {}
+
+
+def _handler(opcode: str) -> Handler | None:
+    return _HANDLERS.get(opcode)
+
+
+def _knows(*opcodes: str) -> Callable[[Handler], Handler]:
+    """Register what executes these opcodes, written out in full: an opcode that is not listed is refused."""
+
+    def register(handler: Handler) -> Handler:
+        for opcode in opcodes:
+            assert opcode not in _HANDLERS, opcode
+            _HANDLERS[opcode] = handler
+        return handler
+
+    return register
+
+
+def _forms(pattern: str, *types: str) -> list[str]:
+    return [pattern.replace("*", kind) for kind in types]
+
+
+def _kind(instruction: Instruction) -> str:
+    return instruction.opcode.rpartition(".")[2]
+
+
+def _compute(function: Callable[..., Any], *opcodes: str) -> None:
+    """Instructions whose result and operands are all of the type that ends the opcode."""
+
+    def execute(threads: Threads, instruction: Instruction, active: Array) -> None:
+        kind = _kind(instruction)
+        target, *sources = instruction.operands
+        values = function(*(threads.read(source, kind, active) for source in sources))
+        threads.write(target, np.asarray(values).astype(DTYPES[kind], copy=False), active)
+
+    _knows(*opcodes)(execute)
+
+
+_FLOATS = ("f32", "f64")
+_INTEGERS = ("s32", "u32", "s64", "u64")
+
+_compute(np.add, *_forms("add.*", *_FLOATS, *_INTEGERS), *_forms("add.rn.*", *_FLOATS))
+_compute(np.subtract, *_forms("sub.*", *_FLOATS, *_INTEGERS), *_forms("sub.rn.*", *_FLOATS))
+_compute(np.multiply, *_forms("mul.*", *_FLOATS), *_forms("mul.rn.*", *_FLOATS), *_forms("mul.lo.*", *_INTEGERS))
+_compute(np.divide, *_forms("div.rn.*", *_FLOATS))
+_compute(np.sqrt, *_forms("sqrt.rn.*", *_FLOATS))
+_compute(np.negative, *_forms("neg.*", *_FLOATS, "s32", "s64"))
+_compute(np.abs, *_forms("abs.*", *_FLOATS, "s32", "s64"))
+_compute(np.fmin, *_forms("min.*", *_FLOATS, *_INTEGERS))
+_compute(np.fmax, *_forms("max.*", *_FLOATS, *_INTEGERS))
+_compute(np.bitwise_and, *_forms("and.*", "b16", "b32", "b64", "pred"))
+_compute(np.bitwise_or, *_forms("or.*", "b16", "b32", "b64", "pred"))
+_compute(np.bitwise_xor, *_forms("xor.*", "b16", "b32", "b64", "pred"))
+_compute(np.invert, *_forms("not.*", "b16", "b32", "b64", "pred"))
+
+
+def _divided(remainder: bool) -> Callable[[Array, Array], Array]:
+    def divide(a: Array, b: Array) -> Array:
+        if (b == 0).any():
+            raise PtxError("a division of integers by zero, whose result is not defined")
+        # The quotient is rounded towards zero, and the remainder has the sign of the dividend.
+        rest = np.fmod(a, b)
+        return rest if remainder else (a - rest) // b
+
+    return divide
+
+
+_compute(_divided(remainder=False), *_forms("div.*", *_INTEGERS))
+_compute(_divided(remainder=True), *_forms("rem.*", *_INTEGERS))
+
+
+def _fma(a: Array, b: Array, c: Array) -> Array:
+    """``a * b + c``, rounded once."""
+    results = a * b + c
+    for i, (x, y, z) in enumerate(zip(a.tolist(), b.tolist(), c.tolist(), strict=True)):
+        if np.isfinite([x, y, z]).all():
+            exact = Fraction(x) * Fraction(y) + Fraction(z)
+            if exact != 0:  # the sign of a zero is that of the sum
+                results[i] = _nearest(exact, a.dtype)
+    return results
+
+
+def _nearest(value: Fraction, dtype: np.dtype[Any]) -> Any:
+    """The float that is nearest to a rational number, the even one of two."""
+    info = np.finfo(dtype)
+    magnitude = abs(value)
+    exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
+    if magnitude < Fraction(2) ** exponent:
+        exponent -= 1
+    unit = Fraction(2) ** (max(exponent, int(info.minexp)) - int(info.nmant))
+    steps = round(magnitude / unit)  # Python rounds a half to even
+    if steps * unit > Fraction(float(info.max)):
+        return dtype.type(np.copysign(np.inf, 1 if value > 0 else -1))
+    return dtype.type(float(steps * unit) * (1 if value > 0 else -1))
+
+
+_compute(_fma, *_forms("fma.rn.*", *_FLOATS))
+
+
+@_knows(*_forms("shl.*", "b16", "b32", "b64"), *_forms("shr.*", "u32", "s32", "u64", "s64", "b32", "b64"))
+def _shift(threads: Threads, instruction: Instruction, active: Array) -> None:
+    kind = _kind(instruction)
+    target, source, amount = instruction.operands
+    value, by = threads.read(source, kind, active), threads.read(amount, "u32", active)
+    bits = 8 * value.itemsize
+    # A shift by the width of the register or more moves everything out.
+    inside = np.minimum(by, bits - 1).astype(value.dtype)
+    if instruction.opcode.startswith("shl"):
+        shifted = np.where(by < bits, np.left_shift(value, inside), 0)
+    elif kind.startswith("s"):
+        shifted = np.right_shift(value, inside)
+    else:
+        shifted = np.where(by < bits, np.right_shift(value, inside), 0)
+    threads.write(target, shifted.astype(value.dtype), active)
+
+
+@_knows("mul.wide.s32", "mul.wide.u32")
+def _mul_wide(threads: Threads, instruction: Instruction, active: Array) -> None:
+    kind = _kind(instruction)
+    wide = DTYPES[kind.replace("32", "64")]
+    target, a, b = instruction.operands
+    product = threads.read(a, kind, active).astype(wide) * threads.read(b, kind, active).astype(wide)
+    threads.write(target, product, active)
+
+
+_COMPARISONS = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
+
+
+def _compare(name: str, a: Array, b: Array) -> Array:
+    if a.dtype.kind != "f":
+        return np.asarray(_COMPARISONS[name](a, b))
+    unordered = np.isnan(a) | np.isnan(b)
+    if name in ("num", "nan"):
+        return unordered if name == "nan" else ~unordered
+    if name in _COMPARISONS:  # false where a number is NaN, also "ne"
+        return np.asarray(_COMPARISONS[name](a, b) & ~unordered)
+    return np.asarray(_COMPARISONS[name.removesuffix("u")](a, b) | unordered)
+
+
+@_knows(
+    *(f"setp.{name}.{kind}" for name in _COMPARISONS for kind in (*_INTEGERS, "s16", "u16")),
+    *(f"setp.{name}.{kind}" for name in ("eq", "ne") for kind in ("b16", "b32", "b64")),
+    *(f"setp.{name}.{kind}" for name in (*_COMPARISONS, "num", "nan") for kind in _FLOATS),
+    *(f"setp.{name}u.{kind}" for name in _COMPARISONS for kind in _FLOATS),
+)
+def _setp(threads: Threads, instruction: Instruction, active: Array) -> None:
+    _, name, kind = instruction.opcode.split(".")
+    target, a, b = instruction.operands
+    threads.write(target, _compare(name, threads.read(a, kind, active), threads.read(b, kind, active)), active)
+
+
+@_knows(*_forms("selp.*", *_FLOATS, *_INTEGERS, "b16", "b32", "b64"))
+def _selp(threads: Threads, instruction: Instruction, active: Array) -> None:
+    kind = _kind(instruction)
+    target, a, b, condition = instruction.operands
+    chosen = np.where(
+        threads.read(condition, "pred", active), threads.read(a, kind, active), threads.read(b, kind, active)
+    )
+    threads.write(target, chosen, active)
+
+
+@_knows(*_forms("mov.*", *_FLOATS, *_INTEGERS, "b16", "b32", "b64", "u16", "pred"))
+def _mov(threads: Threads, instruction: Instruction, active: Array) -> None:
+    kind = _kind(instruction)
+    target, source = instruction.operands
+    if source.startswith("{"):
+        if kind != "b32":
+            raise PtxError(f"this machine packs two halves into 32 bits only: {instruction.text}")
+        low, high = (threads.read(part.strip(), "b16", active) for part in source[1:-1].split(","))
+        threads.write(target, low.astype("u4") | high.astype("u4") << np.uint32(16), active)
+    else:
+        threads.write(target, threads.read(source, kind, active), active)
+
+
+_knows("cvta.to.global.u64")(_mov)
+
+
+@_knows(
+    "cvt.s64.s32",
+    "cvt.u64.u32",
+    "cvt.u32.u64",
+    "cvt.s32.s64",
+    "cvt.f64.f32",
+    "cvt.rn.f32.f64",
+    "cvt.rn.f16.f32",
+    "cvt.rn.bf16.f32",
+    "cvt.f32.f16",
+    *(f"cvt.rn.{to}.{kind}" for to in _FLOATS for kind in _INTEGERS),
+)
+def _cvt(threads: Threads, instruction: Instruction, active: Array) -> None:
+    *_, to, kind = instruction.opcode.split(".")
+    target, source = instruction.operands
+    value = threads.read(source, kind, active)
+    threads.write(target, _to_bfloat16(value) if to == "bf16" else value.astype(DTYPES[to]), active)
+
+
+def _to_bfloat16(value: Array) -> Array:
+    """The upper half of a float32, rounded to nearest and to even; NaN becomes 0x7fff."""
+    bits = value.view("u4")
+    rounded = (bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))) >> np.uint32(16)
+    return np.where(np.isnan(value), 0x7FFF, rounded).astype("u2")
+
+
+@_knows(*_forms("ld.param.*", *_FLOATS, *_INTEGERS, "u8", "u16", "b32", "b64"))
+def _ld_param(threads: Threads, instruction: Instruction, active: Array) -> None:
+    target, name = instruction.operands
+    if name not in threads.parameters:
+        raise PtxError(f"there is no parameter {name}: {instruction.text}")
+    value = threads.parameters[name]
+    kind = DTYPES[_kind(instruction)]
+    if value.itemsize != kind.itemsize:
+        raise PtxError(f"the parameter has {8 * value.itemsize} bits: {instruction.text}")
+    # A register is wider than a byte.
+    threads.write(target, np.repeat(value.astype("u2") if kind.itemsize == 1 else value, active.size), active)
+
+
+_MEMORY = (*_FLOATS, *_INTEGERS, "u16", "b16", "b32", "b64")
+
+
+@_knows(*_forms("ld.*", *_MEMORY), *_forms("ld.global.*", *_MEMORY))
+def _ld(threads: Threads, instruction: Instruction, active: Array) -> None:
+    target, place = instruction.operands
+    width = DTYPES[_kind(instruction)].itemsize
+    threads.write(target, threads.memory.load(threads.address(place, active), width), active)
+
+
+@_knows(*_forms("st.*", *_MEMORY), *_forms("st.global.*", *_MEMORY))
+def _st(threads: Threads, instruction: Instruction, active: Array) -> None:
+    place, source = instruction.operands
+    values = threads.read(source, _kind(instruction), active)
+    threads.memory.store(threads.address(place, active), values.view(f"u{values.itemsize}"))
+
+
+@_knows("bra", "bra.uni")
+def _bra(threads: Threads, instruction: Instruction, active: Array) -> None:
+    threads.counter[active] = threads.kernel.labels[instruction.operands[0]]
+
+
+@_knows("ret", "exit")
+def _ret(threads: Threads, instruction: Instruction, active: Array) -> None:
+    threads.counter[active] = len(threads.kernel.code)
+
+
+def launch(kernel: Kernel, arguments: Sequence[Any], grid: int, block: int, memory: Memory) -> int:
+    """Run a kernel on ``grid * block`` threads; return how many instructions they executed, all together.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        What `parse` returned.
+    arguments : sequence of numbers
+        One for each parameter of the kernel; arrays are passed by their addresses.
+    grid, block : int
+        Blocks of the grid and threads of a block, both one-dimensional.
+    memory : Memory
+        What the kernel may read and write.
+
+    Raises
+    ------
+    PtxError
+        With the thread and the instruction, if a thread uses memory that it was not given, or does something
+        that PTX does not define.
+    """
+    threads = Threads(kernel, arguments, grid, block, memory)
+    threads.run()
+    return threads.executed
