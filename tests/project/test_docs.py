@@ -16,6 +16,7 @@ import rprop_ref
 from rprop_ref import cli, demo, trace
 from rprop_ref._teaching import step_table
 from rprop_ref.nist import PROBLEMS
+from rprop_ref.rules import DEFAULT, RULES
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -153,6 +154,14 @@ def test_the_readme_shows_the_table_that_the_demo_prints():
 def test_the_page_on_nists_problems_has_every_run_of_the_demo():
     rows = re.findall(r"^\| (\w+) \| ([12]) \|", (ROOT / "docs" / "nist.md").read_text(), re.M)
     assert rows == [(p.name, str(start + 1)) for p in PROBLEMS for start in range(len(p.starts))]
+
+
+def test_the_readmes_table_of_rules_has_the_facts_of_each_rule():
+    rows = re.findall(r'^\| `"(.*?)"`(.*?) \| (.*?) \| (.*?) \| (.*?) \|$', README.read_text(), re.M)
+    assert rows == [
+        (name, " (the default)" * (name == DEFAULT), rule.move, rule.memory, rule.source.replace("ue", "ü"))
+        for name, rule in RULES.items()
+    ]
 
 
 def test_the_readme_names_every_public_name():
