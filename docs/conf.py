@@ -30,6 +30,8 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "rprop_ref"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
@@ -62,18 +64,18 @@ def public_names() -> set[str]:
 
 
 def check_reference(app: Any, env: Any) -> None:
-    """Warn, which ends the build, of a public name that has no entry in the reference."""
+    """Warn about a public name that has no entry in the reference; a warning ends the build."""
     from sphinx.util import logging
 
-    found = set(env.get_domain("py").objects)
-    # Classes of a module that are public names of the package have their entry there.
-    found |= {f"rprop_ref.autograd.{name}" for name in rprop_ref.__all__ if f"rprop_ref.{name}" in found}
-    for name in sorted(public_names() - found):
+    documented = set(env.get_domain("py").objects)
+    # A class of autograd that the package exports, too, has its entry under the package.
+    documented |= {f"rprop_ref.autograd.{name}" for name in rprop_ref.__all__ if f"rprop_ref.{name}" in documented}
+    for name in sorted(public_names() - documented):
         logging.getLogger(__name__).warning("the reference has no entry for the public name %s", name)
 
 
 def check_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Warn of an entry in the reference that has no text of its own."""
+    """Warn about an entry of the reference that has no docstring."""
     from sphinx.util import logging
 
     if not any(line.strip() for line in lines):
@@ -81,21 +83,21 @@ def check_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
 
 
 def draw_plots(app: Any, name: str, source: list[str]) -> None:
-    """Hand blocks ``{plot}`` of Markdown to matplotlib's directive, which reads reStructuredText only."""
-
-    # Each block is a document of its own for the directive, which would give all pictures the same name.
+    """Hand blocks ``{plot}``, with their options, to matplotlib's directive, which reads only reStructuredText."""
+    # The directive takes each block for a document of its own and would give all pictures the same name.
     numbers = itertools.count(1)
 
-    def restructured(found: re.Match[str]) -> str:
-        prefix = f"{name.replace('/', '-')}-{next(numbers)}"
-        code = textwrap.indent(found[1], "   ")
-        return f"```{{eval-rst}}\n.. plot::\n   :filename-prefix: {prefix}\n\n{code}```"
+    def restructured(block: re.Match[str]) -> str:
+        prefix = f":filename-prefix: {name.replace('/', '-')}-{next(numbers)}\n"
+        return f"```{{eval-rst}}\n.. plot::\n{textwrap.indent(prefix + block[1], '   ')}```"
 
+    # A block without options needs the blank line that otherwise follows them.
+    source[0] = re.sub(r"^```{plot}\n(?!:)", "```{plot}\n\n", source[0], flags=re.M)
     source[0] = re.sub(r"^```{plot}\n(.*?)^```", restructured, source[0], flags=re.S | re.M)
 
 
 def setup(app: Any) -> None:
-    """Register all of it."""
+    """Register the functions above."""
     app.connect("source-read", draw_plots)
     app.connect("env-check-consistency", check_reference)
     app.connect("autodoc-process-docstring", check_docstring, priority=1)

@@ -1,8 +1,8 @@
-"""Least squares on data that live on the workers of a cluster, with the same bits for any number of workers.
+"""Least squares on data that stay on the workers of a cluster, with the same bits for any number of workers.
 
-The data are cut into shards. A worker keeps its shards; what travels is the point, and of each shard a loss and a
-gradient. These are summed in the order of the shards, wherever they came from. So how many workers there are, and
-which of them has which shard, changes nothing, not even the last bit.
+The data are cut into shards, and each worker keeps its shards. A worker receives a point and returns a loss and a
+gradient for each shard. They are summed in the order of the shards, wherever they came from. So the number of
+workers and the assignment of shards change nothing, not even the last bit.
 
     python examples/distributed_least_squares.py [numbers of workers]
 """
@@ -39,7 +39,7 @@ def model(b: Array, t: Array) -> tuple[Array, Array]:
 
 
 def loss_of_shard(shard: Shard, b: Array) -> tuple[float, Array]:
-    """Its part of the sum of squares, and of the gradient. Sums of NumPy's, whose order is fixed."""
+    """The shard's part of the sum of squares and of its gradient. NumPy sums them in a fixed order."""
     t, y = shard
     predicted, columns = model(b, t)
     residuals = predicted - y
@@ -61,8 +61,8 @@ def fit(client: Any) -> OptimizeResult:
     return rprop_ref.minimize(fun, np.array([1.0, -1.0, 0.0, 2.5]), jac=True, maxiter=40)
 
 
-class Here:
-    """Does in this process what a Client lets workers do."""
+class LocalClient:
+    """Does in this process what a dask Client has its workers do."""
 
     def submit(self, function: Callable[..., Any], *args: Any, pure: bool) -> Any:
         return function(*args)
@@ -72,27 +72,28 @@ class Here:
 
 
 def report(where: str, result: OptimizeResult) -> tuple[bytes, float]:
+    """Print the fit; return its bits."""
     print(f"{where:10}  b = {result.x.round(3)}  f = {result.fun.hex()}", flush=True)
     return result.x.tobytes(), result.fun
 
 
 def main(numbers: list[int]) -> None:
-    print(f"{SHARDS * ROWS} observations in {SHARDS} shards")
+    print(f"Fitting {SHARDS * ROWS} observations in {SHARDS} shards")
     print(f"{'truth':10}  b = {TRUTH}")
-    expected = report("here", fit(Here()))
+    expected = report("no cluster", fit(LocalClient()))
     try:
         from dask.distributed import Client, LocalCluster
     except ModuleNotFoundError:
-        print("There is no dask.distributed to go on with.")
-        print("It comes with pip install 'rprop-ref[dask]'.")
+        print("To fit on a cluster as well, install dask.distributed:")
+        print("pip install 'rprop-ref[dask]'")
         return
     for number in numbers:
         local = LocalCluster(n_workers=number, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
         with local as cluster, Client(cluster) as client:
-            found = report(f"{number} worker{'s' * (number > 1)}", fit(client))
-        if found != expected:
-            sys.exit("the bits differ")
-    print("the same bits each time")
+            on_cluster = report(f"{number} worker{'s' * (number > 1)}", fit(client))
+        if on_cluster != expected:
+            sys.exit("The bits differ.")
+    print("Every fit has the same bits.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A classifier of Fisher's Iris flowers, trained on full batches by each of the five rules.
 
-The loss is plain NumPy; `backward` differentiates it. Half of the flowers are for training, half for the test.
+The loss is plain NumPy; `backward` differentiates it. Half of the flowers train the network, the others test it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rprop_ref import Parameter, Rprop, autograd
+from rprop_ref.rules import RULES
 
 # R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7, 1936, table I:
 # sepal length and width, petal length and width, two digits each, in millimetres; fifty flowers of each species.
@@ -36,12 +37,12 @@ FLOWERS = {
         67315624 69315123 58275119 68325923 67335725 67305223 63255019 65305220 62345423 59305118
     """,
 }
-LIMIT = 1000
+MAX_EPOCHS = 1000
 STARTS = 10
 
 
 def flowers() -> tuple[np.ndarray, np.ndarray]:
-    """The measurements, with mean 0 and deviation 1, and the species as unit vectors."""
+    """The measurements, scaled to mean 0 and standard deviation 1, and the species as unit vectors."""
     rows = [[int(code[i : i + 2]) for i in range(0, 8, 2)] for table in FLOWERS.values() for code in table.split()]
     x = np.array(rows, float)
     return (x - x.mean(axis=0)) / x.std(axis=0), np.repeat(np.eye(3), 50, axis=0)
@@ -52,14 +53,14 @@ def network(weights: list[Any], x: np.ndarray) -> Any:
     return np.tanh(x @ first + bias) @ second + bias2
 
 
-def right(weights: list[Parameter], x: np.ndarray, y: np.ndarray) -> float:
-    """The share of flowers that are put to the right species."""
+def share_right(weights: list[Parameter], x: np.ndarray, y: np.ndarray) -> float:
+    """The share of flowers whose species is recognised."""
     guess = network([w.data for w in weights], x).argmax(axis=1)
     return float(np.mean(guess == y.argmax(axis=1)))
 
 
 def train(variant: str, seed: int) -> tuple[int, float]:
-    """Train until every flower of the training half is right; epochs, and share right in the other half."""
+    """Train until the whole training half is right. Return the epochs, and the share right of the other half."""
     x, y = flowers()
     rng = np.random.default_rng(seed)
     shapes = [(4, 8), (8,), (8, 3), (3,)]
@@ -73,15 +74,15 @@ def train(variant: str, seed: int) -> tuple[int, float]:
         loss.backward()
         return loss
 
-    for epoch in range(1, LIMIT + 1):
+    for epoch in range(1, MAX_EPOCHS + 1):
         optimizer.step(closure)
-        if right(weights, x[::2], y[::2]) == 1:
-            return epoch, right(weights, x[1::2], y[1::2])
-    return LIMIT, right(weights, x[1::2], y[1::2])
+        if share_right(weights, x[::2], y[::2]) == 1:
+            return epoch, share_right(weights, x[1::2], y[1::2])
+    return MAX_EPOCHS, share_right(weights, x[1::2], y[1::2])
 
 
-print(f"4-8-3 network on 75 flowers, median of {STARTS} starts")
-print(f"{'':10}{'epochs until all are right':>28}{'right of the other 75':>24}")
-for variant in ("rprop+", "rprop-", "irprop+", "irprop-", "irprop-go"):
+print(f"A 4-8-3 network, trained on 75 flowers and tested on the other 75; medians of {STARTS} starts.")
+print(f"{'rule':10}{'epochs until all 75 are right':>31}{'share right of the others':>28}")
+for variant in RULES:
     epochs, shares = zip(*(train(variant, seed) for seed in range(STARTS)), strict=True)
-    print(f"{variant:10}{np.median(epochs):28.1f}{np.median(shares):24.1%}")
+    print(f"{variant:10}{np.median(epochs):31.1f}{np.median(shares):28.1%}")

@@ -1,7 +1,7 @@
-"""Tuning the first step size by its own gradient, through the steps of an optimization.
+"""Tune the first step size, `lr`, by the gradient of the final loss with respect to it.
 
-Each trial fits a curve by a dozen Rprop steps that are recorded (``differentiable=True``), and asks how the loss
-at the end would change with `lr`. An outer Rprop then improves the logarithm of `lr`.
+Each trial fits a curve with a dozen recorded Rprop steps (``differentiable=True``) and computes how the final loss
+changes with `lr`. An outer Rprop then improves the logarithm of `lr`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def loss(p: Any) -> Any:
 
 
 def loss_after(lr: Any) -> Any:
-    """The loss after some steps from a fixed start, recorded from `lr` to the end."""
+    """The loss after `STEPS` steps from a fixed start, recorded from `lr` to the end."""
     p = Tensor(np.zeros(3))
     p.requires_grad = True
     p = p.clone()
@@ -44,4 +44,5 @@ for trial in range(25):
     if trial % 4 == 0:
         print(f"{trial:5}{np.exp(log_lr.data):10.5f}{value.item():22.6f}{float(log_lr.grad):20.6f}")
     outer.step()
-print(f"the default, lr = 0.01, gives {loss_after(Tensor(np.array(0.01))).item():.6f}")
+default = loss_after(Tensor(np.array(0.01))).item()
+print(f"With the default, lr = 0.01, the loss after {STEPS} steps is {default:.6f}.")

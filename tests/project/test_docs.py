@@ -1,4 +1,4 @@
-"""Every block of code of the site runs, and prints what the page says; the notebooks run."""
+"""The README and the site: every block of code runs and prints what the page says, and every link leads somewhere."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 import rprop_ref
-from rprop_ref import cli, trace
+from rprop_ref import cli, demo, trace
 from rprop_ref._teaching import step_table
+from rprop_ref.nist import PROBLEMS
+from rprop_ref.rules import DEFAULT, RULES
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [page for page in PAGES if "_build" not in page.parts]
-
+README = ROOT / "README.md"
+PAGES = [README, *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)]
 
 #: Its code is for arrays on a GPU.
 GPU = ROOT / "docs" / "cuda.md"
@@ -34,16 +35,23 @@ def with_blocks(kind):
     return pytest.mark.parametrize("page", pages, ids=lambda p: p.stem)
 
 
-def test_no_page_has_blocks_that_are_not_run():
-    known = {"python", "{plot}", "console", "{toctree}", "sh", "{eval-rst}", "{literalinclude}"}
+def make_targets():
+    return re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_every_kind_of_block_has_a_test():
+    tested = {"python", "{plot}", "console", "sh"}
+    without_code = {"{toctree}", "{eval-rst}", "{literalinclude}"}
     for page in PAGES:
         fences = re.findall(r"^```(.*)$", page.read_text(), re.M)
-        assert {(fence.split() or ["nothing"])[0] for fence in fences[::2]} <= known, page
+        kinds = {fence.partition(" ")[0] for fence in fences[::2]}
+        # The README's one block of text is the table of the demonstration, see below.
+        assert kinds <= tested | without_code | ({"text"} if page == README else set()), page
         assert set(fences[1::2]) <= {""}, page
 
 
-def test_code_for_a_gpu():
-    """Steps of torch's CUDA tensors are only compiled here; many starts run in Numba's simulator."""
+def test_code_for_a_gpu_compiles_and_many_starts_run_in_the_simulator():
+    """Numba's simulator has none of torch's CUDA tensors, so steps of these are only compiled."""
     *others, many = blocks(GPU, "python")
     for block in others:
         compile(block, str(GPU), "exec")
@@ -61,13 +69,13 @@ def test_code_for_a_gpu():
 
 @with_blocks("python")
 def test_sessions_print_what_the_page_says(page):
-    tried = doctest.DocTestRunner()
-    text = "\n".join(blocks(page, "python"))
-    parsed = doctest.DocTestParser().get_doctest(text, {}, page.stem, str(page), 0)
-    assert parsed.examples
-    assert all(">>>" in block for block in blocks(page, "python"))
-    tried.run(parsed)
-    assert tried.summarize(verbose=False).failed == 0
+    sessions = blocks(page, "python")
+    assert all(">>>" in session for session in sessions)
+    runner = doctest.DocTestRunner()
+    runner.run(doctest.DocTestParser().get_doctest("\n".join(sessions), {}, page.stem, str(page), 0))
+    result = runner.summarize(verbose=False)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 @with_blocks("{plot}")
@@ -75,7 +83,8 @@ def test_figures_are_drawn(page):
     plt = pytest.importorskip("matplotlib.pyplot", reason="drawing needs the extra 'plot'")
     plt.switch_backend("agg")
     for block in blocks(page, "{plot}"):
-        exec(compile(block, str(page), "exec"), {})
+        code = re.sub(r"^:.*\n", "", block, flags=re.M)  # without the options of the directive
+        exec(compile(code, str(page), "exec"), {})
         (number,) = plt.get_fignums()
         assert any(ax.has_data() or ax.images for ax in plt.figure(number).axes)
         plt.figure(number).canvas.draw()
@@ -83,10 +92,10 @@ def test_figures_are_drawn(page):
 
 
 @pytest.mark.parametrize("module", [trace, step_table], ids=lambda m: m.__name__)
-def test_docstrings(module):
-    tried = doctest.testmod(module)
-    assert tried.attempted > 0
-    assert tried.failed == 0
+def test_docstrings_print_what_they_say(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 @with_blocks("console")
@@ -98,13 +107,16 @@ def test_commands_run(page, tmp_path, monkeypatch, capsys):
 
 
 @with_blocks("sh")
-def test_commands_with_placeholders_are_understood(page, monkeypatch):
-    """Ours are parsed; they would take minutes, or a file that there is not."""
+def test_commands_that_cannot_run_here_are_at_least_understood(page, monkeypatch):
+    """They install something, take minutes, or name files of the reader. Our own commands are parsed."""
     monkeypatch.setattr("rprop_ref.crosscheck.command.run", lambda arguments: 0)
     monkeypatch.setattr("rprop_ref.cli._bench", lambda arguments: 0)
     for line in "".join(blocks(page, "sh")).splitlines():
         command = shlex.split(line, comments=True)
         if command[:2] == ["pip", "install"]:
+            continue
+        if command[0] == "make":
+            assert command[1] in make_targets()
             continue
         if command[0] == "pytest":
             assert (ROOT / command[1]).is_dir()
@@ -113,23 +125,52 @@ def test_commands_with_placeholders_are_understood(page, monkeypatch):
         assert cli.main(command[3:]) == 0
 
 
-def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+\.(?:md|ipynb))", page.read_text()):
-            assert (page.parent / target).is_file(), f"{page}: {target}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_links_and_make_targets_exist(page):
+    text = page.read_text()
+    for link in re.findall(r"\]\(([^)#:]+\.(?:md|ipynb|py))", text):
+        assert (page.parent / link).is_file(), link
+    assert set(re.findall(r"`make ([a-z-]+)", text)) <= set(make_targets())
 
 
-def test_commands_in_the_readme_are_targets_of_make():
-    """Its Python is run by `test_examples`; demo and test are targets that are run as they stand."""
-    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
-    commands = [line.split()[1] for block in blocks for line in block.splitlines() if line.startswith("make ")]
-    assert {"demo", "test"} <= set(commands)
-    makefile = (ROOT / "Makefile").read_text()
-    assert all(re.search(rf"^{target}:", makefile, re.M) for target in commands)
+def test_the_readme_shows_how_to_run_the_demo_and_the_tests():
+    commands = "".join(blocks(README, "sh"))
+    assert re.search(r"^make demo\b", commands, re.M)
+    assert re.search(r"^make test\b", commands, re.M)
+
+
+def test_the_readme_shows_the_table_that_the_demo_prints():
+    *head, blank, _ = demo.table(iter(()))
+    (shown,) = blocks(README, "text")
+    lines = shown.splitlines()
+    assert lines[: len(head)] == [line.rstrip() for line in head]
+    assert {line.split()[0] for line in lines[len(head) : -2]} <= {p.name for p in PROBLEMS}
+    assert lines[-2] == blank
+    assert re.fullmatch(
+        r"6 or more correct digits in the worst parameter: Rprop \d+ of 20, L-BFGS-B \d+ of 20", lines[-1]
+    )
+
+
+def test_the_page_on_nists_problems_has_every_run_of_the_demo():
+    rows = re.findall(r"^\| (\w+) \| ([12]) \|", (ROOT / "docs" / "nist.md").read_text(), re.M)
+    assert rows == [(p.name, str(start + 1)) for p in PROBLEMS for start in range(len(p.starts))]
+
+
+def test_the_readmes_table_of_rules_has_the_facts_of_each_rule():
+    rows = re.findall(r'^\| `"(.*?)"`(.*?) \| (.*?) \| (.*?) \| (.*?) \|$', README.read_text(), re.M)
+    assert rows == [
+        (name, " (the default)" * (name == DEFAULT), rule.move, rule.memory, rule.source.replace("ue", "ü"))
+        for name, rule in RULES.items()
+    ]
+
+
+def test_the_readme_names_every_public_name():
+    for name in rprop_ref.__all__:
+        assert f"`{name}`" in README.read_text(), name
 
 
 def test_every_public_name_is_in_the_reference():
-    """The build of the site looks closer; this needs no Sphinx."""
+    """The build of the site checks this more closely, but needs Sphinx."""
     text = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
     for name in rprop_ref.__all__:
         assert re.search(rf"\b{name}\b", text), name

@@ -1,4 +1,4 @@
-"""What importing costs, and what works without Numba."""
+"""Importing loads nothing heavy, and everything works without Numba."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import rprop_ref
 
 
-def python(code):
+def words_printed_by(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -23,25 +23,25 @@ def python(code):
     ],
     ids=["import", "one step", "lesson"],
 )
-def test_nothing_heavy_is_loaded(code):
-    loaded = python(code + "; import sys; print(*sys.modules)")
+def test_small_uses_load_nothing_heavy(code):
+    loaded = words_printed_by(code + "; import sys; print(*sys.modules)")
     heavy = {"numba", "scipy", "llvmlite", "matplotlib", "torch"}
     assert not heavy & set(loaded)
 
 
 def test_numba_is_loaded_after_a_second_of_steps():
-    seen = python(
+    loaded = words_printed_by(
         "import sys, numpy as np, rprop_ref as r\n"
         "from rprop_ref import backends\n"
         "p = r.Parameter(np.ones(8)); p.grad = p.data * 2; o = r.Rprop([p]); o.step()\n"
         "print('numba' in sys.modules); backends.spend(1.0); o.step(); print('numba' in sys.modules)\n"
     )
-    assert seen == ["False", "True"]
+    assert loaded == ["False", "True"]
 
 
 def test_everything_but_speed_works_without_numba():
-    """As in a browser's Python, which has no module for processes either."""
-    seen = python(
+    """As in a browser's Python, which lacks `_multiprocessing` as well."""
+    printed = words_printed_by(
         "import sys, importlib.abc\n"
         "class Hide(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path=None, target=None):\n"
@@ -60,10 +60,10 @@ def test_everything_but_speed_works_without_numba():
         "try: r.Rprop([p], backend='numba')\n"
         "except ModuleNotFoundError as e: print('needs the package numba' in str(e))\n"
     )
-    assert seen == ["0.5", "True", "0", "3", "True", "True"]
+    assert printed == ["0.5", "True", "0", "3", "True", "True"]
 
 
-def test_public_names():
+def test_every_public_name_exists_and_has_a_docstring():
     assert set(rprop_ref.__all__) <= set(dir(rprop_ref))
     for name in rprop_ref.__all__:
         assert getattr(rprop_ref, name).__doc__
