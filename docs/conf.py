@@ -48,7 +48,7 @@ plot_apply_rcparams = True
 
 
 def public_names() -> set[str]:
-    """Every name that users may rely on, in full."""
+    """The full names of everything that users may rely on."""
     names = set()
     for name in rprop_ref.__all__:
         value = getattr(rprop_ref, name)
@@ -62,18 +62,18 @@ def public_names() -> set[str]:
 
 
 def check_reference(app: Any, env: Any) -> None:
-    """Warn, which ends the build, of a public name that has no entry in the reference."""
+    """Warn about public names without an entry in the reference; a warning fails the build."""
     from sphinx.util import logging
 
-    found = set(env.get_domain("py").objects)
-    # Classes of a module that are public names of the package have their entry there.
-    found |= {f"rprop_ref.autograd.{name}" for name in rprop_ref.__all__ if f"rprop_ref.{name}" in found}
-    for name in sorted(public_names() - found):
+    documented = set(env.get_domain("py").objects)
+    # Names of autograd that the package exports, too, are documented under their short name.
+    documented |= {f"rprop_ref.autograd.{name}" for name in rprop_ref.__all__ if f"rprop_ref.{name}" in documented}
+    for name in sorted(public_names() - documented):
         logging.getLogger(__name__).warning("the reference has no entry for the public name %s", name)
 
 
 def check_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Warn of an entry in the reference that has no text of its own."""
+    """Warn about an entry of the reference without a docstring."""
     from sphinx.util import logging
 
     if not any(line.strip() for line in lines):
@@ -81,21 +81,21 @@ def check_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
 
 
 def draw_plots(app: Any, name: str, source: list[str]) -> None:
-    """Hand blocks ``{plot}`` of Markdown to matplotlib's directive, which reads reStructuredText only."""
+    """Pass ``{plot}`` blocks of Markdown to matplotlib's directive, which reads only reStructuredText."""
 
-    # Each block is a document of its own for the directive, which would give all pictures the same name.
+    # The directive takes each block for a document of its own and would name all pictures alike.
     numbers = itertools.count(1)
 
-    def restructured(found: re.Match[str]) -> str:
+    def restructured(block: re.Match[str]) -> str:
         prefix = f"{name.replace('/', '-')}-{next(numbers)}"
-        code = textwrap.indent(found[1], "   ")
+        code = textwrap.indent(block[1], "   ")
         return f"```{{eval-rst}}\n.. plot::\n   :filename-prefix: {prefix}\n\n{code}```"
 
     source[0] = re.sub(r"^```{plot}\n(.*?)^```", restructured, source[0], flags=re.S | re.M)
 
 
 def setup(app: Any) -> None:
-    """Register all of it."""
+    """Connect these functions to Sphinx."""
     app.connect("source-read", draw_plots)
     app.connect("env-check-consistency", check_reference)
     app.connect("autodoc-process-docstring", check_docstring, priority=1)
