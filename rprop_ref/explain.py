@@ -34,7 +34,7 @@ SHRUNK = 0.1
 #: this factor before it shrinks for the first time.
 TOO_LARGE, TOO_SMALL = 1e-2, 1e4
 
-#: A first step was too large, too, if the run had to retreat this often before it made its first steps.
+#: A first step was also too large if the run retreated this often before it made its first steps.
 RETREATS = 5
 
 #: Underflow is reported if it happens in this part of the steps.

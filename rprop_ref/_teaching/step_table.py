@@ -172,8 +172,8 @@ def step_table(
     etas, step_sizes : (float, float), optional
         As for `Rprop`.
     losses : sequence of float, optional
-        The loss at each step, for "irprop+", which undoes a move only if the loss rose. By default the loss is
-        assumed to rise at every change of sign.
+        The loss at each step, for "irprop+", which undoes a move only if the loss rose. By default the table
+        assumes that it rises at every change of sign.
 
     Returns
     -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import naive
 import numpy as np
 import problems
 import pytest
@@ -45,7 +44,7 @@ def regression(batch=None):
     return gradient
 
 
-every_rule = pytest.mark.parametrize("variant", naive.VARIANTS)
+every_rule = pytest.mark.parametrize("variant", rules.RULES)
 
 
 class TestHealthy:

@@ -6,11 +6,11 @@ import naive
 import numpy as np
 import pytest
 
-from rprop_ref import step_table
+from rprop_ref import rules, step_table
 
 
 class TestNumbers:
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     @pytest.mark.parametrize(
         "gradients",
         [[1, 1, -1], [1, 1, 1, -1, 1, 1, 1], [1, -1, -1, 1, 1], [2, 0, -3, 1e-200, 1e-200], [-1, -1, 1]],

@@ -11,7 +11,7 @@ import problems
 import pytest
 from scipy.optimize import minimize as scipy_minimize
 
-from rprop_ref import Parameter, Rprop, Trace, crosscheck, lr_scheduler, minimize
+from rprop_ref import Parameter, Rprop, Trace, crosscheck, lr_scheduler, minimize, rules
 from rprop_ref._common import npz
 from rprop_ref._core import events as _events
 from rprop_ref._core.constants import rule_constants
@@ -51,7 +51,7 @@ def branch(variant, g, prev, size, eta_minus, low, high, worse):
 
 class TestEvents:
     @pytest.mark.parametrize("worse", [False, True])
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     @pytest.mark.parametrize("eta_minus", [0.5, 1.0, 0.0])
     def test_every_pair_of_gradients_takes_the_branch_of_the_oracle(self, variant, worse, eta_minus):
         """An eta- of 1 or 0 stands for one that rounds to it."""
@@ -78,7 +78,7 @@ class TestEvents:
         def words(variant, worse):
             return str(_events.WORDS[_events.events(variant, -one, one, one, one / 2, constants, worse)][0])
 
-        assert {v: words(v, True) for v in naive.VARIANTS} == {
+        assert {v: words(v, True) for v in rules.RULES} == {
             "rprop+": "shrank, undone",
             "rprop-": "shrank",
             "irprop+": "shrank, undone",
@@ -95,7 +95,7 @@ class TestEvents:
 
 class TestMinimize:
     @pytest.mark.parametrize("backend", ["numpy", "numba"])
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     @pytest.mark.parametrize("name", problems.PROBLEMS)
     def test_iterates_are_the_same_with_a_trace(self, name, variant, backend):
         fun, jac, x0, _ = problems.PROBLEMS[name]
@@ -248,7 +248,7 @@ class TestAttach:
         steps(a, traced, 1, rng)
         assert trace.steps == 31
 
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     def test_it_equals_the_trace_of_minimize(self, variant):
         """The same run, recorded in both ways."""
         fun, jac, x0, _ = problems.PROBLEMS["rosenbrock"]
@@ -477,7 +477,7 @@ class TestFiles:
 
 
 class TestCrosscheck:
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     def test_every_case_of_the_referee_is_recorded(self, variant):
         for case in crosscheck.catalogue(["float64", "complex64", "float16"]):
             trace = crosscheck.trace(case, variant)
