@@ -1,7 +1,7 @@
-"""All 27 nonlinear-regression problems of NIST's Statistical Reference Datasets, compiled, and who solves them.
+"""All 27 nonlinear-regression problems of NIST's Statistical Reference Datasets, compiled, and solvers for them.
 
-The models are typed here, each with its derivatives. The data, the starts and the certified parameters are read
-from NIST's own files, in the folder that the environment variable NIST_STRD_DIR names.
+The models and their derivatives are written here. The data, the starts and the certified parameters are read from
+NIST's own files, in the folder that the environment variable NIST_STRD_DIR names.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ Array = np.ndarray[Any, Any]
 
 
 class Problem(NamedTuple):
-    """A data set, and the sum of squares as ``fun(b, g, x, y) -> f``, which writes its gradient to g."""
+    """A dataset and its sum of squares, ``fun(b, g, x, y) -> f``, which writes the gradient to g."""
 
     file: nist.File
     fun: Any
     args: tuple[Array, Array]
 
 
-# Each model returns the prediction for the predictors x, and writes its derivatives by b into d. The bodies are
-# formulas for scalars and for arrays alike, real or complex, so that they can be checked without being compiled.
+# Each model returns its prediction for the predictors x, and writes its derivatives with respect to b to d. The
+# formulas hold for scalars and for arrays, real or complex, so the tests can check them without compiling.
 _models: dict[str, Any] = {}
 
 
 def _model(*names: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a model and enter it under the names of its data sets."""
+    """Compile a model, and register it under the names of its datasets."""
 
-    def enter(function: Callable[..., Any]) -> Any:
+    def register(function: Callable[..., Any]) -> Any:
         compiled = numba.njit(error_model="numpy")(function)
         for name in names:
             _models[name] = compiled
         return compiled
 
-    return enter
+    return register
 
 
 @_model("Misra1a", "BoxBOD")
@@ -191,7 +191,7 @@ def _two_exponentials(b: Any, x: Any, d: Any) -> Any:
 
 @_model("Nelson")
 def _nelson(b: Any, x: Any, d: Any) -> Any:
-    """The model of log(y)."""
+    """Predicts log(y)."""
     e = x[0] * np.exp(-b[2] * x[1])
     d[0] = 1.0
     d[1] = -e
@@ -291,61 +291,61 @@ _objectives = {model: _objective(model) for model in dict.fromkeys(_models.value
 
 
 def folder() -> Path | None:
-    """Where NIST's files are, or None if nobody has said so."""
+    """The folder with NIST's files, or None if NIST_STRD_DIR is unset."""
     name = os.environ.get("NIST_STRD_DIR")
     return Path(name) if name else None
 
 
-def problems(where: Path) -> Iterator[Problem]:
-    """All 27, in alphabetical order."""
+def problems(files: Path) -> Iterator[Problem]:
+    """All 27 problems, in alphabetical order."""
     for name in sorted(_models):
-        file = nist.read(where / f"{name}.dat")
+        file = nist.read(files / f"{name}.dat")
         y = np.log(file.y) if name == "Nelson" else file.y.copy()
         yield Problem(file, _objectives[_models[name]], (file.x.copy(), y))
 
 
-def rprop(problem: Problem, start: Array, limit: int) -> Array:
-    """The parameters that `rprop_ref.minimize` finds, with defaults but for the limit on iterations."""
+def rprop(problem: Problem, start: Array, maxiter: int) -> Array:
+    """Solve a problem with `rprop_ref.minimize` and its defaults, in at most `maxiter` iterations."""
     from rprop_ref import minimize
 
-    found: Array = minimize(problem.fun, start, args=problem.args, maxiter=limit).x
-    return found
+    solution: Array = minimize(problem.fun, start, args=problem.args, maxiter=maxiter).x
+    return solution
 
 
-def scipys(method: str, **tolerances: float) -> Callable[[Problem, Array, int], Array]:
-    """The same by a method of `scipy.optimize.minimize`, with the same compiled objective and gradient."""
+def scipy_solver(method: str, **tolerances: float) -> Callable[[Problem, Array, int], Array]:
+    """The same with a method of SciPy, and with the same compiled objective and gradient."""
     from scipy.optimize import minimize
 
-    def solve(problem: Problem, start: Array, limit: int) -> Array:
+    def solve(problem: Problem, start: Array, maxiter: int) -> Array:
         def fun(b: Array) -> tuple[float, Array]:
             g = np.empty_like(b)
             return problem.fun(b, g, *problem.args), g
 
-        options = {"maxiter": limit, **({"maxfun": limit} if method == "L-BFGS-B" else {}), **tolerances}
+        options = {"maxiter": maxiter, **({"maxfun": maxiter} if method == "L-BFGS-B" else {}), **tolerances}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            found: Array = minimize(fun, start, jac=True, method=method, options=options).x
-        return found
+            solution: Array = minimize(fun, start, jac=True, method=method, options=options).x
+        return solution
 
     return solve
 
 
 SOLVERS: dict[str, Callable[[Problem, Array, int], Array]] = {
     "Rprop": rprop,
-    "L-BFGS-B": scipys("L-BFGS-B"),
-    "BFGS": scipys("BFGS"),
-    "L-BFGS-B told not to stop": scipys("L-BFGS-B", ftol=0.0, gtol=0.0),
-    "BFGS told not to stop": scipys("BFGS", gtol=0.0),
+    "L-BFGS-B": scipy_solver("L-BFGS-B"),
+    "BFGS": scipy_solver("BFGS"),
+    "L-BFGS-B told not to stop": scipy_solver("L-BFGS-B", ftol=0.0, gtol=0.0),
+    "BFGS told not to stop": scipy_solver("BFGS", gtol=0.0),
 }
 
 
-def table(where: Path, limit: int = 1_000_000) -> dict[str, dict[str, list[float]]]:
-    """Correct digits of the worst parameter: by problem and solver, one number for each of the two starts."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for problem in problems(where):
+def table(files: Path, maxiter: int = 1_000_000) -> dict[str, dict[str, list[float]]]:
+    """Correct digits of the worst parameter, by problem and solver: one number for each of the two starts."""
+    digits: dict[str, dict[str, list[float]]] = {}
+    for problem in problems(files):
         file = problem.file
-        found[file.name] = {
-            name: [nist.correct_digits(solve(problem, start, limit), file.certified) for start in file.starts]
+        digits[file.name] = {
+            name: [nist.correct_digits(solve(problem, start, maxiter), file.certified) for start in file.starts]
             for name, solve in SOLVERS.items()
         }
-    return found
+    return digits

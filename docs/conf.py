@@ -50,7 +50,7 @@ plot_apply_rcparams = True
 
 
 def public_names() -> set[str]:
-    """Every name that users may rely on, in full."""
+    """The full names of everything that users may rely on."""
     names = set()
     for name in rprop_ref.__all__:
         value = getattr(rprop_ref, name)

@@ -1,4 +1,4 @@
-"""The demonstration: NIST's certified regression problems, fitted by Rprop and by L-BFGS-B."""
+"""The demo: NIST's certified regression problems, fitted by Rprop and by L-BFGS-B."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from scipy.optimize import minimize as scipy_minimize
 from ._minimizer.minimize import minimize
 from .nist import PROBLEMS, Problem, correct_digits
 
-#: Iterations allowed to either method.
+#: Most iterations of either method.
 MAXITER = 30_000
 
-#: A run counts as solved from this many correct digits on.
+#: A run counts as solved if it has at least this many correct digits.
 SOLVED = 6.0
 
 Array = np.ndarray[Any, Any]
@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Fit:
-    """One run of one method: what it found, and what it cost."""
+    """One run of one method: its result and its cost."""
 
     x: Array
     digits: float
@@ -36,7 +36,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Row:
-    """Both methods from one of NIST's two starting points (1 or 2) of one problem."""
+    """Both methods on one problem, from one of NIST's two starting points (1 or 2)."""
 
     problem: Problem
     start: int
@@ -47,8 +47,8 @@ class Row:
 def runs(problems: Sequence[Problem] = PROBLEMS, maxiter: int = MAXITER) -> Iterator[Row]:
     """Fit every problem from both of NIST's starting points.
 
-    Neither method may stop early by a tolerance: each goes on until it can gain nothing more or has made
-    `maxiter` iterations.
+    No tolerance stops a method early: each goes on until it makes no more progress or has made `maxiter`
+    iterations.
     """
     for problem in problems:
         for i, x0 in enumerate(problem.starts):
@@ -65,10 +65,10 @@ def runs(problems: Sequence[Problem] = PROBLEMS, maxiter: int = MAXITER) -> Iter
             )
 
 
-def _fit(problem: Problem, x0: Array, **how: Any) -> Fit:
+def _fit(problem: Problem, x0: Array, **method: Any) -> Fit:
     began = time.perf_counter()
     with np.errstate(all="ignore"):
-        result: OptimizeResult = scipy_minimize(problem.objective, x0, jac=True, **how)
+        result: OptimizeResult = scipy_minimize(problem.objective, x0, jac=True, **method)
     seconds = time.perf_counter() - began
     return Fit(
         result.x,
@@ -80,7 +80,7 @@ def _fit(problem: Problem, x0: Array, **how: Any) -> Fit:
 
 
 def warm_up() -> float:
-    """Load Numba and the compiled iteration, so that no run is charged for it; return the seconds it took."""
+    """Load Numba and the compiled iteration before anything is timed; return the seconds it took."""
     began = time.perf_counter()
     minimize(lambda x: (float(x @ x), 2 * x), [1.0], jac=True, backend="numba")
     return time.perf_counter() - began
@@ -90,16 +90,16 @@ _HEAD = f"{'':17}|{'Rprop (rprop_ref.minimize)':^33}|{'L-BFGS-B (SciPy)':^33}"
 _COLUMNS = f"{'problem':<10}{'start':>6} |" + f"{'iter':>7}{'eval':>8}{'seconds':>9}{'digits':>8} |" * 2
 
 
-def table(rows: Iterator[Row], seen: list[Row] | None = None) -> Iterator[str]:
-    """The lines of the table, each as soon as its run has ended, and the score; rows are appended to `seen`."""
+def table(rows: Iterator[Row], done: list[Row] | None = None) -> Iterator[str]:
+    """Yield the lines of the table, each as soon as its runs have ended, then the score; append rows to `done`."""
     yield _HEAD
     yield _COLUMNS.removesuffix(" |")
     yield "-" * (len(_COLUMNS) - 2)
     solved = {"rprop": 0, "lbfgsb": 0}
     total = 0
     for row in rows:
-        if seen is not None:
-            seen.append(row)
+        if done is not None:
+            done.append(row)
         total += 1
         line = f"{row.problem.name:<10}{row.start:>6} |"
         for name in solved:

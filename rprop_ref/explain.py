@@ -4,51 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from . import rules
 from ._common import display
 from ._core import dtypes, events
 from ._core.constants import ETA_MINUS, ETA_PLUS, SIZE_MAX, SIZE_MIN, rule_constants
-
-if TYPE_CHECKING:
-    from .trace import Trace
+from ._teaching.history import History
 
 Array = np.ndarray[Any, Any]
 
-#: Iterations that there must be before anything is said of a habit.
+#: Steps needed before a habit can be told from chance.
 ENOUGH = 20
 
-#: A coordinate is stuck at the smallest step if it was there in this part of the latest iterations ...
+#: A coordinate is stuck at the smallest step size if it was there in this part of the latest steps ...
 STUCK = 0.5
-#: ... and hindered by the largest one if it was there in this part of all.
-HINDERED = 0.25
+#: ... and limited by the largest one if it was there in this part of all steps.
+LIMITED = 0.25
 
-#: A coordinate oscillates if so many of the latest steps change sign, for rules that forget after a change (which
-#: therefore change sign in every second step at most) and for "rprop-" ...
-FLIPS, FLIPS_REMEMBERED = 0.4, 0.6
-#: ... while its step size does not come below this part of what it was.
+#: A coordinate oscillates if this part of the latest steps changes sign: for rules that clear the stored gradient
+#: (which therefore change sign in every second step at most), and for those that keep it ...
+FLIPS_CLEARED, FLIPS_KEPT = 0.4, 0.6
+#: ... while the step size stays above this part of what it was.
 SHRUNK = 0.1
 
-#: A first step is far too large if x stays within this part of it, and far too small if the size grows by this
-#: factor before it shrinks for the first time.
+#: A first step is far too large if x stays within this part of it, and far too small if the step size grows by
+#: this factor before it shrinks for the first time.
 TOO_LARGE, TOO_SMALL = 1e-2, 1e4
 
-#: So many steps back before the first steps are made show that they were too large as well.
+#: A first step was also too large if the run retreated this often before it made its first steps.
 RETREATS = 5
 
 #: Underflow is reported if it happens in this part of the steps.
 UNDERFLOWS = 0.1
 
-#: A first step that is too large for fewer coordinates than this part began near their minimum by chance.
+#: If fewer coordinates than this part had a first step that was too large, they started near their minimum by
+#: chance.
 CHANCE = 0.01
 
-#: Gradients are noise where x changes by so many decades less and the gradient by no less than this, in the mean,
-#: and no more either; of decades in which there were so many changes.
-CALMER, AS_MUCH, FEW = 2, 0.2, 4
-#: ... and the sign does not tell on which side of the minimum x is: the chance that x is larger at a positive
-#: gradient than at a negative one. 1 if it always is, 0.5 if it is a coin.
+#: A gradient is noisy if its changes stay as large while the changes of x become smaller by this many decades ...
+CALMER = 2
+#: ... where "as large" means: at least this part of them, in the mean over a decade ...
+AS_LARGE = 0.2
+#: ... and only decades with this many changes count ...
+FEW = 4
+#: ... and if the sign does not tell on which side of the minimum x is. This is the chance that x is larger at a
+#: positive gradient than at a negative one: 1 if the sign always tells, 0.5 if it is a coin.
 COIN = 0.8
 
 
@@ -62,7 +65,7 @@ class Finding:
         "noise", "lower clamp", "upper clamp", "oscillation", "underflow", "first step too large",
         "first step too small", "eta- rounds to 1", "eta+ rounds to 1", "no gradient" or "gradient not finite".
     coordinates : ndarray of int
-        Which coordinates have it.
+        The coordinates concerned.
     what, advice : str
         What happened, and what to try.
     """
@@ -104,75 +107,77 @@ class Explanation:
         )
 
 
-def explain(trace: Trace) -> Explanation:
+def explain(trace: History) -> Explanation:
     """See `Trace.explain`."""
     if not len(trace):
         return Explanation(["Nothing was recorded."], [])
-    findings = [finding for look in _LOOKS if (finding := look(trace)) is not None]
+    findings = [finding for check in _CHECKS if (finding := check(trace)) is not None]
     if any(finding.name == "noise" for finding in findings):
-        # What noise does to step sizes is not what is wrong.
+        # Noise is the cause; what it does to step sizes is not.
         findings = [f for f in findings if f.name not in ("lower clamp", "oscillation")]
     if any(finding.name == "eta- rounds to 1" for finding in findings):
         findings = [f for f in findings if f.name != "oscillation"]
     return Explanation(_summary(trace), findings)
 
 
-def _summary(trace: Trace) -> list[str]:
-    rules = ", ".join(dict.fromkeys(group["variant"] for group in trace.groups))
-    # A run ends with a point from which no step is made.
+def _summary(trace: History) -> list[str]:
+    variants = ", ".join(dict.fromkeys(group["variant"] for group in trace.groups))
+    # No step is made from the point at which a run ends.
     steps = trace.steps - int(trace.counts["no step"].min(initial=trace.steps))
-    lines = [f"{steps} step{'s' * (steps != 1)} of {rules} on {trace.n} coordinate{'s' * (trace.n != 1)}."]
-    known = trace.f[np.isfinite(trace.f)]
-    if known.size:
+    lines = [f"{steps} step{'s' * (steps != 1)} of {variants} on {trace.n} coordinate{'s' * (trace.n != 1)}."]
+    values = trace.f[np.isfinite(trace.f)]
+    if values.size:
         lines.append(
-            f"f went from {known[0]:.6g} to {known[-1]:.6g}; the lowest in the rows is {known.min():.6g}."
+            f"f went from {values[0]:.6g} to {values[-1]:.6g}; the lowest in the trace is {values.min():.6g}."
         )
     made = max(1, int(trace.n * trace.steps - trace.counts["no step"].sum()))
     share = {name: 100 * int(count.sum()) / made for name, count in trace.counts.items()}
     kept, changed = share["grew"], share["shrank"]
-    told = f"Of all steps, {kept:.0f}% kept their sign and grew, {changed:.0f}% changed it and shrank"
+    signs = f"The gradient kept its sign in {kept:.0f}% of the steps and changed it in {changed:.0f}%"
     for name in ("held", "undone"):
         if share[name]:
-            told += f" ({share[name]:.0f}% were {name})"
-    lines.append(told + ".")
+            signs += f" ({share[name]:.0f}% were {name})"
+    lines.append(signs + ".")
     first, last = trace.firsts["first"], trace.size[-1]
     if np.isfinite(first).any():
         lines.append(
-            f"Step sizes began between {np.nanmin(first):.3g} and {np.nanmax(first):.3g}, "
+            f"Step sizes started between {np.nanmin(first):.3g} and {np.nanmax(first):.3g} "
             f"and ended between {np.nanmin(last):.3g} and {np.nanmax(last):.3g}."
         )
     if trace.retreats[-1]:
-        lines.append(f"The run stepped back {trace.retreats[-1]} times from where the objective is not finite.")
+        lines.append(
+            f"The run retreated {trace.retreats[-1]} times from points where the objective is not finite."
+        )
     return lines
 
 
 # -------------------------------------------------------------------------------------------------------
-# What to look for. Each returns a finding, or None.
+# The checks. Each returns a finding, or None.
 
 
-def _recent(trace: Trace) -> tuple[Array, Array] | None:
-    """Events and step sizes of the latest iterations, which lie one after the other; None if there are too few."""
+def _recent(trace: History) -> tuple[Array, Array] | None:
+    """Events and step sizes of the latest iterations, without gaps; None if there are too few."""
     rows = len(trace._recent)
     event, size = trace.event[-rows:], trace.size[-rows:]
     stepping = ~events.has(event, "no step").all(axis=1)
     return (event[stepping], size[stepping]) if stepping.sum() >= ENOUGH else None
 
 
-def _noise(trace: Trace) -> Finding | None:
+def _check_noise(trace: History) -> Finding | None:
     recent = _recent(trace)
-    # A gradient that belongs to a function changes the less, the less x changes; noise does not care.
+    # The gradient of a smooth function changes less where x changes less; noise does not.
     decades = sorted(decade for decade, (count, _) in trace._changes.items() if count >= FEW)
     if recent is None or not decades or decades[-1] - decades[0] < CALMER:
         return None
     means = [trace._changes[decade][1] / trace._changes[decade][0] for decade in decades]
-    near, far, least = means[0], means[-1], min(means)
-    # Nor do they grow towards the end, as they do where a run comes from a plain into mountains.
-    if near < far + np.log10(AS_MUCH) or least < near + np.log10(AS_MUCH):
+    near, far, smallest = means[0], means[-1], min(means)
+    # Where a run comes from a plain into mountains, its changes grow towards the end; those of noise do not.
+    if near < far + np.log10(AS_LARGE) or smallest < near + np.log10(AS_LARGE):
         return None
-    # But so does a kink; there, however, the sign tells the side, unless the kink lies across the axes.
+    # A kink has changes of one size, too. But there the sign tells the side, unless the kink lies across the axes.
     rows = len(trace._recent)
     x, sign = trace.x[-rows:], trace.sign[-rows:]
-    chances = np.array([_chance(x[:, i], sign[:, i]) for i in range(trace.n)])
+    chances = np.array([_side_told_by_sign(x[:, i], sign[:, i]) for i in range(trace.n)])
     coins = np.flatnonzero(chances < COIN)
     if coins.size < np.isfinite(chances).sum() / 2 or not coins.size:
         return None
@@ -180,17 +185,17 @@ def _noise(trace: Trace) -> Finding | None:
     return Finding(
         "noise",
         coins,
-        f"{_which(coins, trace)}: the gradient changes its sign in {100 * flips:.0f}% of the latest steps, "
-        "however small they are, and at no particular place: it is noisy, or has kinks that lie across the axes, "
-        "and the step sizes only follow that.",
-        "compute the gradient from all the data. Rprop needs full batches: it looks at nothing but signs, so that "
-        "noise is not averaged out; with mini-batches use a method that averages, such as Adam. If it is from all "
-        "the data already, look for kinks (absolute values, maxima) of several variables, and smooth them.",
+        f"{_named(coins, trace)}: the gradient changes its sign in {100 * flips:.0f}% of the latest steps, "
+        "however small they are, and at no particular place. It is noisy, or the objective has kinks that lie "
+        "across the axes; the step sizes only follow that.",
+        "compute the gradient from all the data. Rprop needs full batches: it reads only signs, so noise does not "
+        "average out. With mini-batches use a method that averages, such as Adam. If the gradient already comes "
+        "from all the data, look for kinks (absolute values, maxima) of several variables, and smooth them.",
     )
 
 
-def _chance(x: Array, sign: Array) -> float:
-    """How probable it is that x is larger where the gradient is positive than where it is negative; or NaN."""
+def _side_told_by_sign(x: Array, sign: Array) -> float:
+    """The chance that x is larger at a positive gradient than at a negative one; NaN if it had only one sign."""
     above, below = x[sign > 0], x[sign < 0]
     if not (above.size and below.size):
         return np.nan
@@ -198,220 +203,221 @@ def _chance(x: Array, sign: Array) -> float:
     return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
 
 
-def _lower(trace: Trace) -> Finding | None:
+def _check_lower_clamp(trace: History) -> Finding | None:
     recent = _recent(trace)
     if recent is None:
         return None
-    stuck = np.mean(events.has(recent[0], "at lower clamp") & ~events.has(recent[0], "zero gradient"), axis=0)
-    found = np.flatnonzero(stuck >= STUCK)
-    if not found.size:
+    at_clamp = events.has(recent[0], "at lower clamp") & ~events.has(recent[0], "zero gradient")
+    stuck = np.flatnonzero(np.mean(at_clamp, axis=0) >= STUCK)
+    if not stuck.size:
         return None
-    smallest = _limit(trace, found[0], 0)
+    smallest = _constant(trace, stuck[0], SIZE_MIN)
     if smallest == 0:
-        what = "the step size has shrunk to zero, and cannot grow again"
-        advice = "set a smallest step size above 0, or stop earlier: nothing can be gained any more."
+        what = "the step size has shrunk to zero and cannot grow again"
+        advice = "set a smallest step size above 0, or stop earlier: nothing more can be gained."
     else:
         what = (
-            f"the step size is at its lower clamp, {smallest:g}: x goes to and fro over something that so long a "
-            "step cannot resolve"
+            f"the step size is at its lower clamp, {smallest:g}: x jumps back and forth across something that a "
+            "step this long cannot resolve"
         )
         advice = (
-            "lower the smallest step size, the first of step_sizes. If it is as small as the dtype resolves, "
-            "compute in a wider dtype; if x is near enough, stop. If the gradient is noisy, smaller steps do not "
-            "help: compute it from all the data."
+            "lower the smallest step size, the first of step_sizes. If it is already as small as the dtype "
+            "resolves, compute in a wider dtype; if x is accurate enough, stop. If the gradient is noisy, smaller "
+            "steps do not help: compute it from all the data."
         )
-    return Finding("lower clamp", found, f"{_which(found, trace)}: {what}.", advice)
+    return Finding("lower clamp", stuck, f"{_named(stuck, trace)}: {what}.", advice)
 
 
-def _upper(trace: Trace) -> Finding | None:
+def _check_upper_clamp(trace: History) -> Finding | None:
     if trace.steps < ENOUGH:
         return None
-    at = trace.counts["at upper clamp"]
-    found = np.flatnonzero(at >= HINDERED * trace.steps)
-    if not found.size:
+    count = trace.counts["at upper clamp"]
+    limited = np.flatnonzero(count >= LIMITED * trace.steps)
+    if not limited.size:
         return None
-    share = 100 * at[found].max() / trace.steps
+    share = 100 * count[limited].max() / trace.steps
     return Finding(
         "upper clamp",
-        found,
-        f"{_which(found, trace)}: up to {share:.0f}% of the steps had the largest size allowed, "
-        f"{_limit(trace, found[0], 1):g}, and wanted to grow.",
+        limited,
+        f"{_named(limited, trace)}: in up to {share:.0f}% of the steps the step size was at its upper clamp, "
+        f"{_constant(trace, limited[0], SIZE_MAX):g}.",
         "raise the largest step size, the second of step_sizes; or scale the variable, so that its distance to "
-        "the minimum is about 1. If f falls without end, the objective may have no minimum.",
+        "the minimum is about 1. If f keeps falling, the objective may have no minimum.",
     )
 
 
-def _oscillation(trace: Trace) -> Finding | None:
+def _check_oscillation(trace: History) -> Finding | None:
     recent = _recent(trace)
     if recent is None:
         return None
     event, size = recent
-    needed = np.full(trace.n, FLIPS)
+    threshold = np.empty(trace.n)
     for group in trace.groups:
-        if group["variant"] == "rprop-":
-            needed[group["start"] : group["stop"]] = FLIPS_REMEMBERED
+        cleared = rules.RULES[group["variant"]].memory == rules.CLEARED
+        threshold[group["start"] : group["stop"]] = FLIPS_CLEARED if cleared else FLIPS_KEPT
     rate = np.mean(events.has(event, "shrank"), axis=0)
     with np.errstate(all="ignore"):
         shrinks = size[-1] < SHRUNK * size[0]
     clamped = np.mean(events.has(event, "at lower clamp"), axis=0) >= STUCK
-    found = np.flatnonzero((rate >= needed) & ~shrinks & ~clamped)
-    if not found.size:
+    oscillating = np.flatnonzero((rate >= threshold) & ~shrinks & ~clamped)
+    if not oscillating.size:
         return None
+    eta_minus = _group(trace, oscillating[0])["etas"][0]
     return Finding(
         "oscillation",
-        found,
-        f"{_which(found, trace)}: the gradient changes its sign in up to {100 * rate[found].max():.0f}% of the "
-        "latest steps, to and fro over the minimum, and the step size hardly shrinks.",
-        f"make the first of etas smaller (it is {_group(trace, found[0])['etas'][0]:g}; 0.5 is usual), so that a "
-        "step that was too long is shortened soon; or take a rule that forgets after a change of sign, such as "
-        '"irprop-".',
+        oscillating,
+        f"{_named(oscillating, trace)}: the gradient changes its sign in up to "
+        f"{100 * rate[oscillating].max():.0f}% of the latest steps: x jumps back and forth across the minimum, "
+        "and the step size hardly shrinks.",
+        f"lower eta-, the first of etas (it is {eta_minus:g}; 0.5 is usual), so that a step that was too long is "
+        "shortened soon; or take a rule that clears the stored gradient at a change of sign, such as "
+        f'"{rules.DEFAULT}".',
     )
 
 
-def _underflow(trace: Trace) -> Finding | None:
+def _check_underflow(trace: History) -> Finding | None:
     count = trace.counts["underflow"]
-    found = np.flatnonzero((count >= 3) & (count >= UNDERFLOWS * trace.steps))
-    if not found.size:
+    underflowing = np.flatnonzero((count >= 3) & (count >= UNDERFLOWS * trace.steps))
+    if not underflowing.size:
         return None
-    dtype = _group(trace, found[0])["dtype"]
+    share = 100 * count[underflowing].max() / trace.steps
+    dtype = _group(trace, underflowing[0])["dtype"]
     return Finding(
         "underflow",
-        found,
-        f"{_which(found, trace)}: in up to {100 * count[found].max() / trace.steps:.0f}% of the steps the product "
-        f"of two gradients is too small for {dtype} and counts as 0, so that step sizes neither grow nor shrink.",
+        underflowing,
+        f"{_named(underflowing, trace)}: in up to {share:.0f}% of the steps the product of two gradients is too "
+        f"small for {dtype} and counts as 0, so step sizes neither grow nor shrink.",
         "multiply the objective by a large constant, which changes no sign; or compute in a wider dtype.",
     )
 
 
-def _too_large(trace: Trace) -> Finding | None:
+def _check_first_step_too_large(trace: History) -> Finding | None:
     if trace.steps < ENOUGH:
         return None
     first, before = trace.firsts["first"], trace.firsts["before growing"]
-    early = trace.retreats[trace.iteration <= 5]
+    early_retreats = trace.retreats[trace.iteration <= 5][-1]
     later = trace.iteration >= trace.steps // 2
     with np.errstate(all="ignore"):
         distance = np.max(np.abs(trace.x[later] - trace.x[0]), axis=0)
         shrank_at_once = np.isnan(before) | (before < first)
-        found = np.flatnonzero((distance <= TOO_LARGE * first) & shrank_at_once & (trace.counts["shrank"] > 0))
-    if found.size < CHANCE * trace.n:
-        found = found[:0]
-    if early[-1] >= RETREATS:
-        found = np.arange(trace.n)
+        stayed = np.flatnonzero((distance <= TOO_LARGE * first) & shrank_at_once & (trace.counts["shrank"] > 0))
+    if early_retreats >= RETREATS:
+        coordinates = np.arange(trace.n)
         what = (
-            f"the objective was not finite where the first steps led, and the run stepped back {early[-1]} times"
+            f"the objective was not finite where the first steps led, and the run retreated {early_retreats} times"
         )
         advice = "make lr, the first step size, so small that the first steps stay where the objective is defined."
-    elif found.size:
-        i = found[0]
+    elif stayed.size and stayed.size >= CHANCE * trace.n:
+        coordinates, i = stayed, stayed[0]
         what = f"the first step was {first[i]:.3g}, but x ended within {distance[i]:.3g} of its start"
         advice = f"make lr, the first step size, smaller than {distance[i]:.1g}."
     else:
         return None
-    return Finding("first step too large", found, f"{_which(found, trace)}: {what}.", advice)
+    return Finding("first step too large", coordinates, f"{_named(coordinates, trace)}: {what}.", advice)
 
 
-def _too_small(trace: Trace) -> Finding | None:
+def _check_first_step_too_small(trace: History) -> Finding | None:
     first, before = trace.firsts["first"], trace.firsts["before shrinking"]
     with np.errstate(all="ignore"):
         reached = np.where(np.isnan(before), trace.size[-1], before)
-        found = np.flatnonzero((reached >= TOO_SMALL * first) & (reached > first))
-    if not found.size:
+        grown = np.flatnonzero((reached >= TOO_SMALL * first) & (reached > first))
+    if not grown.size:
         return None
-    i = found[0]
-    growth = np.log(reached[i] / first[i]) / np.log(_group(trace, i)["etas"][1]) if first[i] > 0 else np.inf
+    i = grown[0]
+    steps = np.log(reached[i] / first[i]) / np.log(_group(trace, i)["etas"][1]) if first[i] > 0 else np.inf
     return Finding(
         "first step too small",
-        found,
-        f"{_which(found, trace)}: the step size grew from {first[i]:.3g} to {reached[i]:.3g} before the gradient "
-        f"changed its sign for the first time; that takes {growth:.0f} steps.",
-        "raise lr, the first step size, to about 1% of the distance to go.",
+        grown,
+        f"{_named(grown, trace)}: the step size grew from {first[i]:.3g} to {reached[i]:.3g} before the gradient "
+        f"first changed its sign; that takes {steps:.0f} steps.",
+        "raise lr, the first step size, to about 1% of the distance to the minimum.",
     )
 
 
-def _etas(trace: Trace) -> Finding | None:
+def _check_etas(trace: History) -> Finding | None:
     for group in trace.groups:
-        dtype = dtypes.named(group["dtype"])
-        constants = rule_constants(dtype, group["etas"], group["step_sizes"], group["maximize"])
-        for k, name in ((ETA_MINUS, "eta-"), (ETA_PLUS, "eta+")):
-            if constants[k] != 1:
+        for entry, name, eta in zip((ETA_MINUS, ETA_PLUS), ("eta-", "eta+"), group["etas"], strict=True):
+            if _group_constants(group)[entry] != 1:
                 continue
-            found = np.arange(group["start"], group["stop"])
-            what = f"{name} = {group['etas'][k]!r} rounds to 1 in {group['dtype']}"
-            if k:
+            what = f"{name} = {eta!r} rounds to 1 in {group['dtype']}"
+            if entry == ETA_PLUS:
                 what += ": step sizes never grow."
-            elif group["variant"] == "irprop-":
+            elif rules.RULES[group["variant"]].sign_change == rules.FACTOR_IS_ETA_MINUS:
                 what += (
-                    ": every neutral step, the first included, looks like a change of sign, so that coordinates "
-                    "never move (torch's rule does this as well)."
+                    ": every neutral step, the first included, counts as a change of sign, so coordinates never "
+                    "move (torch's rule does the same)."
                 )
             else:
                 what += ": step sizes never shrink."
             return Finding(
                 f"{name} rounds to 1",
-                found,
+                np.arange(group["start"], group["stop"]),
                 what,
                 f"choose {name} further from 1 (0.5 and 1.2 are usual), or a wider dtype.",
             )
     return None
 
 
-def _no_gradient(trace: Trace) -> Finding | None:
+def _check_no_gradient(trace: History) -> Finding | None:
     if trace.steps < 2:
         return None
-    found = np.flatnonzero(trace.counts["zero gradient"] == trace.steps)
-    if not found.size:
+    unmoved = np.flatnonzero(trace.counts["zero gradient"] == trace.steps)
+    if not unmoved.size:
         return None
     return Finding(
         "no gradient",
-        found,
-        f"{_which(found, trace)}: the gradient was exactly 0 in every iteration, so that x never moved.",
-        "see whether the objective depends on it at all, whether the start is a point of symmetry, whether the "
-        "gradient underflows, or whether a bound holds it (in minimize that counts as a gradient of 0).",
+        unmoved,
+        f"{_named(unmoved, trace)}: the gradient was exactly 0 in every iteration, so x never moved.",
+        "check whether the objective depends on it at all, whether the start is a point of symmetry, whether the "
+        "gradient underflows, and whether a bound holds it (in minimize that counts as a gradient of 0).",
     )
 
 
-def _not_finite(trace: Trace) -> Finding | None:
-    found = np.flatnonzero(trace.counts["gradient not finite"])
-    if not found.size:
+def _check_not_finite(trace: History) -> Finding | None:
+    count = trace.counts["gradient not finite"]
+    not_finite = np.flatnonzero(count)
+    if not not_finite.size:
         return None
     return Finding(
         "gradient not finite",
-        found,
-        f"{_which(found, trace)}: the gradient was infinite or no number in up to "
-        f"{trace.counts['gradient not finite'].max()} iterations; a NaN moves nothing, and the step after it is "
-        "neutral.",
-        "find out where it comes from (a logarithm of 0, an overflow); minimize steps back from such points.",
+        not_finite,
+        f"{_named(not_finite, trace)}: the gradient was infinite or NaN in up to {count.max()} iterations; at a "
+        "NaN x does not move, and the next step is neutral.",
+        "find out where it comes from (a logarithm of 0, an overflow); minimize retreats from such points.",
     )
 
 
-_LOOKS: tuple[Callable[[Trace], Finding | None], ...] = (
-    _etas,
-    _not_finite,
-    _noise,
-    _lower,
-    _upper,
-    _oscillation,
-    _underflow,
-    _too_large,
-    _too_small,
-    _no_gradient,
+_CHECKS: tuple[Callable[[History], Finding | None], ...] = (
+    _check_etas,
+    _check_not_finite,
+    _check_noise,
+    _check_lower_clamp,
+    _check_upper_clamp,
+    _check_oscillation,
+    _check_underflow,
+    _check_first_step_too_large,
+    _check_first_step_too_small,
+    _check_no_gradient,
 )
 
 
-def _group(trace: Trace, coordinate: int) -> dict[str, Any]:
+def _group(trace: History, coordinate: int) -> dict[str, Any]:
     return next(g for g in trace.groups if g["start"] <= coordinate < g["stop"])
 
 
-def _limit(trace: Trace, coordinate: int, side: int) -> float:
-    group = _group(trace, coordinate)
+def _group_constants(group: dict[str, Any]) -> Array:
     dtype = dtypes.named(group["dtype"])
-    constants = rule_constants(dtype, group["etas"], group["step_sizes"], False)
-    return float(constants[SIZE_MAX if side else SIZE_MIN])
+    return rule_constants(dtype, group["etas"], group["step_sizes"], group["maximize"])
 
 
-def _which(found: Array, trace: Trace) -> str:
-    if found.size == trace.n:
+def _constant(trace: History, coordinate: int, entry: int) -> float:
+    """What the rule of this coordinate has in this entry of its constants."""
+    return float(_group_constants(_group(trace, coordinate))[entry])
+
+
+def _named(coordinates: Array, trace: History) -> str:
+    if coordinates.size == trace.n:
         return "The coordinate" if trace.n == 1 else f"All {trace.n} coordinates"
-    shown = ", ".join(map(str, found[: display.SHOWN].tolist()))
-    more = f", ... ({found.size} of {trace.n})" if found.size > display.SHOWN else ""
-    return f"Coordinate{'s' * (found.size > 1)} {shown}{more}"
+    shown = ", ".join(map(str, coordinates[: display.SHOWN].tolist()))
+    more = f", ... ({coordinates.size} of {trace.n})" if coordinates.size > display.SHOWN else ""
+    return f"Coordinate{'s' * (coordinates.size > 1)} {shown}{more}"

@@ -25,8 +25,8 @@ Model = Callable[[Array, Array], tuple[Array, Array]]
 CERTIFIED_DIGITS = 11.0
 
 
-# eq=False: comparing the array fields would give arrays and not one truth value, so two problems are
-# equal only when they are the same object.
+# eq=False: comparing array fields gives arrays instead of one truth value, so two problems are equal
+# only if they are the same object.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
     """One least-squares problem of the NIST/ITL StRD nonlinear-regression collection.
@@ -83,13 +83,13 @@ class Problem:
         g : ndarray, shape (n,)
             Gradient of f: 2 * J^T (yhat - y).
         """
-        # Far from the solution an exponential may overflow. The resulting inf or nan is the answer an
-        # optimizer must cope with; a warning would only repeat it.
+        # Far from the solution an exponential may overflow. An optimizer must cope with the resulting inf
+        # or nan; a warning would only repeat it.
         with np.errstate(all="ignore"):
             yhat, jac = self.model(np.asarray(b, dtype=np.float64), self.x)
             r = yhat - self.y
-            # np.sum and not a matrix product: BLAS may change the order of its additions, and with it
-            # the last bits, with the number of its threads.
+            # np.sum, not a matrix product: BLAS orders its additions, and so rounds the last bits, by the
+            # number of its threads.
             f = float(np.sum(r * r))
             g: Array = 2.0 * np.sum(jac * r[:, np.newaxis], axis=0)
         return f, g
@@ -108,23 +108,22 @@ def correct_digits(b: npt.ArrayLike, certified: npt.ArrayLike) -> float:
     Returns
     -------
     float
-        Least -log10(|b - c| / |c|) over the parameters, held between 0 and 11; 0 if any b is not
-        finite.
+        Smallest -log10(|b - c| / |c|) of all parameters, clamped to 0 and 11; 0 if any b is not finite.
 
     Raises
     ------
     ValueError
         If the shapes differ.
     """
-    found = np.asarray(b, dtype=np.float64)
+    fitted = np.asarray(b, dtype=np.float64)
     exact = np.asarray(certified, dtype=np.float64)
-    if found.shape != exact.shape:
-        raise ValueError(f"b has shape {found.shape}, certified has shape {exact.shape}")
-    if not np.all(np.isfinite(found)):
+    if fitted.shape != exact.shape:
+        raise ValueError(f"b has shape {fitted.shape}, certified has shape {exact.shape}")
+    if not np.all(np.isfinite(fitted)):
         return 0.0
-    # A finite but huge b may overflow here; inf then counts as no correct digit, as it should.
+    # If a huge b overflows here, inf counts as no correct digit, as it should.
     with np.errstate(over="ignore"):
-        error = float(np.max(np.abs(found - exact) / np.abs(exact)))
+        error = float(np.max(np.abs(fitted - exact) / np.abs(exact)))
     if error == 0.0:
         return CERTIFIED_DIGITS
     return min(CERTIFIED_DIGITS, max(0.0, -math.log10(error)))
@@ -132,7 +131,7 @@ def correct_digits(b: npt.ArrayLike, certified: npt.ArrayLike) -> float:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class File:
-    """What one of NIST's .dat files states. All arrays are float64 and read-only.
+    """The contents of one of NIST's .dat files. All arrays are float64 and read-only.
 
     Attributes
     ----------
@@ -171,7 +170,7 @@ def read(path: str | os.PathLike[str]) -> File:
     Raises
     ------
     ValueError
-        If it is no such file.
+        If it is not such a file.
     OSError
         If it cannot be read.
     """
@@ -179,13 +178,13 @@ def read(path: str | os.PathLike[str]) -> File:
         lines = file.read().splitlines()
     text = "\n".join(lines)
     name = re.search(r"^Dataset Name: +(\w+)", text, re.MULTILINE)
-    # The head says on which lines the data are, counted from 1.
+    # The header gives the lines of the data, counted from 1.
     span = re.search(r"^ +Data +\(lines +(\d+) to +(\d+)\)", text, re.MULTILINE)
     rss = re.search(r"^Residual Sum of Squares: +(\S+)", text, re.MULTILINE)
     # "b1 = start1 start2 certified deviation"
     parameters = re.findall(r"^ +b\d+ = +(\S+) +(\S+) +(\S+) +\S+ *$", text, re.MULTILINE)
     if name is None or span is None or rss is None or not parameters:
-        raise ValueError(f"{path} is no file of NIST's nonlinear regression datasets")
+        raise ValueError(f"{path} is not a file of NIST's nonlinear regression datasets")
     data = np.array([line.split() for line in lines[int(span[1]) - 1 : int(span[2])]], dtype=np.float64)
     table = np.array(parameters, dtype=np.float64)
     return File(
@@ -232,8 +231,8 @@ def _problem(
     )
 
 
-# The models use only operations that also accept a complex b. That lets the derivatives be checked by
-# complex step, which has no cancellation and so confirms them to nearly full precision.
+# The models use only operations that also accept a complex b. So a complex step, which has no
+# cancellation, can check the derivatives to nearly full precision.
 
 
 # ---- Misra1a ---------------------------------------------------------------------------------------------
@@ -428,7 +427,7 @@ def _rat42(b: Array, x: Array) -> tuple[Array, Array]:
     b1, b2, b3 = b
     z = b2 - b3 * x
     s = 1.0 / (1.0 + np.exp(z))
-    # t is exp(z) / (1 + exp(z)), written so that a large z gives 1 and not inf / inf.
+    # t is exp(z) / (1 + exp(z)), written so that a large z gives 1 instead of inf / inf.
     t = 1.0 / (1.0 + np.exp(-z))
     yhat = b1 * s
     return yhat, np.column_stack((s, -yhat * t, x * yhat * t))
@@ -467,7 +466,7 @@ def _rat43(b: Array, x: Array) -> tuple[Array, Array]:
     z = b2 - b3 * x
     d = 1.0 + np.exp(z)
     s = d ** (-1.0 / b4)
-    # t is exp(z) / (1 + exp(z)), written so that a large z gives 1 and not inf / inf.
+    # t is exp(z) / (1 + exp(z)), written so that a large z gives 1 instead of inf / inf.
     t = 1.0 / (1.0 + np.exp(-z))
     yhat = b1 * s
     return yhat, np.column_stack((s, -yhat * t / b4, x * yhat * t / b4, yhat * np.log(d) / b4**2))

@@ -1,7 +1,7 @@
-"""Objectives in two variables to look at: what ``python -m rprop_ref explain`` can be asked for.
+"""Objectives of two variables to look at: the choices of ``python -m rprop_ref explain --objective``.
 
-Each is a polynomial, or has absolute values, and is written as products and sums: so each operation is one of
-IEEE 754, and the same text gives the same bits in Python and in the page that `rprop_ref.explorer` writes.
+Each is written with sums, products and absolute values only. So every operation is one of IEEE 754, and the same
+text gives the same bits in Python and in the page that `rprop_ref.explorer` writes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Objective:
-    """An objective of (a, b), with its gradient, as text that is both Python and JavaScript.
+    """An objective of (a, b) and its gradient, as text that is both Python and JavaScript.
 
     Attributes
     ----------
     name, about : str
+        A name, and a description of a few words.
     value, da, db : str
-        Expressions in ``a`` and ``b``, with ``+ - *`` and ``abs`` and ``sign`` only.
+        Expressions in ``a`` and ``b`` for the value and its derivatives, with ``+ - *``, ``abs`` and ``sign``.
     start : tuple of float
-        Where runs begin.
+        Where runs start.
     lr : float
         A good first step size.
     window : tuple of float
-        What to draw: left, right, bottom, top.
+        The part to draw: left, right, bottom, top.
     minimum : tuple of float
+        A point where the value is lowest.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Objective:
     minimum: tuple[float, float]
 
     def fun(self, x: Array) -> Any:
-        """The value at x, an array of shape (2,), or (2, ...) for many points at once."""
+        """The value at x, an array of shape (2,), or (2, ...) for several points at once."""
         return self._evaluate(self.value, x)
 
     def jac(self, x: Array) -> Array:
@@ -51,7 +53,7 @@ class Objective:
         return np.array([self._evaluate(self.da, x), self._evaluate(self.db, x)])
 
     def _evaluate(self, text: str, x: Array) -> Any:
-        # The texts are those below, of this file.
+        # Evaluates only what the caller wrote as code: the objectives below, or one of the user's own.
         with np.errstate(all="ignore"):
             return eval(text, {"__builtins__": {}}, {"a": x[0], "b": x[1], "abs": np.abs, "sign": np.sign})
 
@@ -59,7 +61,7 @@ class Objective:
 _ALL = (
     Objective(
         "rosenbrock",
-        "a long curved valley: found at once, followed slowly",
+        "a long curved valley: easy to find, slow to follow",
         "(1 - a) * (1 - a) + 100 * (b - a * a) * (b - a * a)",
         "-2 * (1 - a) - 400 * a * (b - a * a)",
         "200 * (b - a * a)",
@@ -70,7 +72,7 @@ _ALL = (
     ),
     Objective(
         "bowl",
-        "a round bowl: each coordinate goes its own way",
+        "a round bowl: the coordinates do not affect each other",
         "a * a + b * b",
         "2 * a",
         "2 * b",
@@ -81,7 +83,7 @@ _ALL = (
     ),
     Objective(
         "ellipse",
-        "one variable is 10,000 times steeper than the other, which Rprop does not notice",
+        "one variable is 10,000 times steeper than the other, which makes no difference to Rprop",
         "a * a + 10000 * b * b",
         "2 * a",
         "20000 * b",
@@ -92,7 +94,7 @@ _ALL = (
     ),
     Objective(
         "rotated",
-        "the same kind of valley, but not along an axis, which Rprop does notice",
+        "a similar valley, but not along an axis, which makes Rprop slow",
         "(a + b) * (a + b) + 100 * (a - b) * (a - b)",
         "2 * (a + b) + 200 * (a - b)",
         "2 * (a + b) - 200 * (a - b)",
@@ -103,7 +105,7 @@ _ALL = (
     ),
     Objective(
         "himmelblau",
-        "four minima: which one is found depends on the rule",
+        "four minima: the rule decides which one is found",
         "(a * a + b - 11) * (a * a + b - 11) + (a + b * b - 7) * (a + b * b - 7)",
         "4 * a * (a * a + b - 11) + 2 * (a + b * b - 7)",
         "2 * (a * a + b - 11) + 4 * b * (a + b * b - 7)",
@@ -114,7 +116,7 @@ _ALL = (
     ),
     Objective(
         "roof",
-        "a kink: the gradient does not become small near the minimum",
+        "a kink: the gradient stays large near the minimum",
         "abs(a) + 2 * abs(b)",
         "sign(a)",
         "2 * sign(b)",

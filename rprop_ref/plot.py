@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .rules import RULES
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -19,25 +21,18 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-#: Colours of the events and of the rules, told apart also by those who see few colours.
+#: Colours of the events, which colour-blind readers can tell apart, too.
 EVENT_COLOURS = {"kept": "0.6", "grew": "#0072b2", "shrank": "#d55e00", "clamped": "#000000"}
-RULE_COLOURS = {
-    "rprop+": "#0072b2",
-    "rprop-": "#56b4e9",
-    "irprop+": "#009e73",
-    "irprop-": "#d55e00",
-    "irprop-go": "#cc79a7",
-}
 
-#: Up to so many coordinates are drawn as lines of their own; of more, how they are distributed.
+#: Up to this many coordinates are drawn as one line each; for more, their distribution is drawn.
 LINES = 12
 
-#: Rows of pixels, at most, in a picture of many coordinates.
+#: Largest number of rows or columns of pixels in a picture of many coordinates.
 PIXELS = 400
 
 
 def require_matplotlib() -> None:
-    """Raise ModuleNotFoundError, saying what to install, if matplotlib is missing."""
+    """Raise ModuleNotFoundError with what to install, if matplotlib is missing."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ModuleNotFoundError(
             "drawing needs matplotlib, which is not installed; install it with: pip install 'rprop-ref[plot]'"
@@ -45,20 +40,20 @@ def require_matplotlib() -> None:
 
 
 def check_file(file: str | PathLike[str]) -> None:
-    """Raise ValueError if matplotlib could not write a picture to this file."""
+    """Raise ValueError if matplotlib cannot write a picture to this file."""
     require_matplotlib()
     from matplotlib.backend_bases import FigureCanvasBase
 
     path = Path(file)
     kinds = FigureCanvasBase.get_supported_filetypes()
     if path.suffix.removeprefix(".").lower() not in kinds:
-        raise ValueError(f"cannot draw into {path}: its ending must be one of {', '.join(sorted(kinds))}")
+        raise ValueError(f"cannot draw to {path}: its ending must be one of {', '.join(sorted(kinds))}")
     if not path.parent.is_dir():
-        raise ValueError(f"cannot draw into {path}: there is no folder {path.parent}")
+        raise ValueError(f"cannot draw to {path}: there is no folder {path.parent}")
 
 
 def fits_figure(rows: Sequence[Row]) -> Figure:
-    """Draw the data of each problem, and the model fitted from each start by Rprop.
+    """Draw the data of each problem, and the models that Rprop fitted from both starts.
 
     Parameters
     ----------
@@ -70,7 +65,7 @@ def fits_figure(rows: Sequence[Row]) -> Figure:
     matplotlib.figure.Figure
     """
     require_matplotlib()
-    # The object interface: no window, no change of the user's backend.
+    # A figure without pyplot opens no window and leaves the user's backend alone.
     from matplotlib.figure import Figure
 
     problems = list(dict.fromkeys(row.problem for row in rows))
@@ -94,17 +89,17 @@ def fits_figure(rows: Sequence[Row]) -> Figure:
         ax.set_axis_off()
     figure.supxlabel("predictor x", fontsize=9)
     figure.supylabel("response y", fontsize=9)
-    figure.suptitle("NIST StRD problems: the data, and what rprop_ref.minimize found from NIST's two starts")
+    figure.suptitle("NIST StRD problems: the data, and the fits of rprop_ref.minimize from NIST's two starts")
     return figure
 
 
 def fits(rows: Sequence[Row], file: str | PathLike[str]) -> None:
-    """Draw `fits_figure` into a file; the ending decides the format (png, pdf, svg ...)."""
+    """Write `fits_figure` to a file; its ending decides the format (png, pdf, svg ...)."""
     fits_figure(rows).savefig(file, dpi=150)
 
 
 def _axes(ax: Axes | None, width: float = 6.4, height: float = 4.0) -> Axes:
-    """The axes given, or those of a figure of their own: no window, no change of the user's backend."""
+    """The given axes, or those of a new figure without pyplot (see `fits_figure`)."""
     require_matplotlib()
     if ax is not None:
         return ax
@@ -120,18 +115,18 @@ def path(
     coordinates: tuple[int, int] = (0, 1),
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the way of two coordinates, over contours of the objective.
+    """Draw the path of two coordinates over contours of the objective.
 
     Parameters
     ----------
     trace : Trace
     fun : callable, optional
-        ``fun(x) -> float`` with x of shape (n,). For its contours the other coordinates stay as they were in the
-        last row. Without it there are none.
+        ``fun(x) -> float`` with x of shape (n,). For the contours the other coordinates are fixed at the last
+        row. By default no contours are drawn.
     coordinates : (int, int), optional
-        Which two.
+        The two coordinates.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a figure of its own.
+        Where to draw; by default on a new figure.
 
     Returns
     -------
@@ -139,7 +134,9 @@ def path(
         Its ``figure`` can be saved.
     """
     if trace.n < 2 or not len(trace):
-        raise ValueError(f"a path needs a row and two coordinates; the trace has {len(trace)} and {trace.n}")
+        raise ValueError(
+            f"a path needs at least 1 row and 2 coordinates, but the trace has {len(trace)} and {trace.n}"
+        )
     ax = _axes(ax, 5.6, 4.6)
     i, j = coordinates
     a, b = trace.x[:, i].astype(float), trace.x[:, j].astype(float)
@@ -184,7 +181,7 @@ def _contours(
                 point[list(coordinates)] = a, b
                 values[r, c] = fun(point.copy())
         lowest = np.nanmin(np.where(np.isfinite(values), values, np.nan))
-        # Levels at equal distances of the logarithm of the height above the lowest value.
+        # The levels are equally spaced in the logarithm of the height above the lowest value.
         height = np.log10(values - lowest + 1e-3 * np.nanmedian(np.abs(values - lowest)))
     finite = np.isfinite(height)
     if finite.any() and np.ptp(height[finite]) > 0:
@@ -192,16 +189,17 @@ def _contours(
 
 
 def step_sizes(trace: Trace, *, coordinates: Sequence[int] | None = None, ax: Axes | None = None) -> Axes:
-    """Draw step sizes over time, coloured by what happened to them.
+    """Draw step sizes over the iterations, coloured by what happened to them.
 
     Parameters
     ----------
     trace : Trace
     coordinates : sequence of int, optional
-        Which; by default all. Up to 12 are drawn as a line each, with dots of the colours. Of more, the range and
-        the middle of their distribution is drawn, and below it how many of them grew, shrank and kept their size.
+        By default all. Up to 12 are drawn as one line each, with coloured dots. For more, range and median of
+        their distribution are drawn, with a strip below that shows how many of them grew, shrank and kept their
+        size.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a figure of its own.
+        Where to draw; by default on a new figure.
 
     Returns
     -------
@@ -236,33 +234,32 @@ def step_sizes(trace: Trace, *, coordinates: Sequence[int] | None = None, ax: Ax
 
 
 def _shares(ax: Axes, time: Array, kinds: dict[str, Array]) -> None:
-    """A strip below the axes' data: how the events are divided in each row."""
+    """Draw a strip at the bottom: the share of each event in each row."""
     strip = ax.inset_axes((0.0, 0.0, 1.0, 0.12), zorder=0)
     parts = [which.mean(axis=1) for which in kinds.values()]
     strip.stackplot(time, parts, colors=[EVENT_COLOURS[name] for name in kinds], lw=0)
     strip.set(xlim=ax.get_xlim(), ylim=(0, 1), xticks=[], yticks=[])
     for name in kinds:
         ax.plot([], [], "s", color=EVENT_COLOURS[name], label=f"{name} (strip below)")
-    # Room for the strip.
+    # Make room for the strip.
     low, high = (np.log10(v) if v > 0 else -12.0 for v in ax.dataLim.intervaly)
     if high > low:
         ax.set_ylim(10 ** (low - 0.2 * (high - low)), 10 ** (high + 0.05 * (high - low)))
 
 
 def flips(trace: Trace, *, ax: Axes | None = None) -> Axes:
-    """Draw where the gradient changed its sign: a raster of iterations and coordinates.
+    """Draw where the gradient changed its sign, as a raster of iterations and coordinates.
 
     Parameters
     ----------
     trace : Trace
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a figure of its own.
+        Where to draw; by default on a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        With more than 400 coordinates, or rows, several share a pixel, which is the darker, the more of them
-        change.
+        With more than 400 coordinates or rows, several share a pixel, which is darker the more of them change.
     """
     ax = _axes(ax)
     shrank = trace.where("shrank").T.astype(float)
@@ -286,7 +283,7 @@ def flips(trace: Trace, *, ax: Axes | None = None) -> Axes:
 
 
 def _binned(values: Array, axis: int) -> Array:
-    """Means of consecutive entries, so that there are no more than `PIXELS`."""
+    """Means of consecutive entries, at most `PIXELS` of them."""
     count = values.shape[axis]
     if count <= PIXELS:
         return values
@@ -306,16 +303,16 @@ def rules(
     ax: Axes | None = None,
     **options: Any,
 ) -> Axes:
-    """Draw the lowest value found so far over the iterations, for all five rules from the same start.
+    """Draw the lowest value so far over the iterations, for every rule from the same start.
 
     Parameters
     ----------
     fun, x0, jac
         As for `minimize`.
     maxiter : int, optional
-        Iterations of each.
+        Iterations of each rule.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a figure of its own.
+        Where to draw; by default on a new figure.
     **options
         Further options of `minimize`, such as ``lr`` and ``etas``.
 
@@ -324,16 +321,14 @@ def rules(
     matplotlib.axes.Axes
     """
     from ._minimizer.minimize import minimize
-    from .rules import RULES
 
     ax = _axes(ax)
     lowest = {}
-    for variant in RULES:
-        found = minimize(fun, x0, jac=jac, maxiter=maxiter, variant=variant, trace=True, **options)
-        lowest[variant] = found.trace.iteration, np.minimum.accumulate(found.trace.f)
-    for variant, (time, f) in lowest.items():
-        style = "--" if variant in ("rprop-", "irprop-go") else "-"
-        ax.plot(time, f, style, lw=1.3, color=RULE_COLOURS[variant], label=variant)
+    for rule in RULES.values():
+        result = minimize(fun, x0, jac=jac, maxiter=maxiter, variant=rule.name, trace=True, **options)
+        lowest[rule] = result.trace.iteration, np.minimum.accumulate(result.trace.f)
+    for rule, (time, f) in lowest.items():
+        ax.plot(time, f, rule.line, lw=1.3, color=rule.colour, label=rule.name)
     if all((f > 0).all() for _, f in lowest.values()):
         ax.set_yscale("log")
     ax.set_xlabel("iteration")

@@ -1,4 +1,4 @@
-"""What a step did to each coordinate, in one byte."""
+"""What a step did to each coordinate, packed into one byte."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from ..rules import FACTOR_IS_ETA_MINUS, MADE, RULES, adapt
+from ..rules import FACTOR_IS_ETA_MINUS, MADE, RULES, Rule, adapt
 from . import constants as entry
 
 Array = np.ndarray[Any, Any]
 
-# Two bits: what the signs of the gradient and of the stored one did to the step size.
+# Two bits for what happened to the step size.
 CHANGE = 0b11
 KEPT = 0  # nothing to compare: the first step, the one after a change of sign, a zero gradient
 GREW = 1
 SHRANK = 2
-UNDERFLOW = 3  # kept, though neither gradient is zero: their product is too small for the dtype
+UNDERFLOW = 3  # kept although neither gradient is zero: their product is too small for the dtype
 
-# Two bits: what became of the move.
+# Two bits for what happened to the move.
 MOVE = 0b1100
 MOVED = 0
 HELD = 4
@@ -29,9 +29,9 @@ NO_STEP = 12  # the run ended here, or the parameter had no gradient
 LOWER = 16  # the step size is the smallest allowed
 UPPER = 32  # the step size is the largest allowed
 ZERO = 64  # the gradient is zero
-NOT_FINITE = 128  # the gradient is infinite or no number
+NOT_FINITE = 128  # the gradient is infinite or NaN
 
-#: The events by name: the bits to look at, and what they are.
+#: The events by name: which bits to look at, and the value they have.
 NAMES = {
     "grew": (CHANGE, GREW),
     "shrank": (CHANGE, SHRANK),
@@ -52,17 +52,10 @@ FLAGS = np.array([[event & bits == value for bits, value in NAMES.values()] for 
 _adapt = adapt(np.where)
 
 
-def _at_sign_change(rule: Any, worse: bool) -> int:
-    """What becomes of the move where the gradient changes its sign."""
-    if rule.move == MADE:
-        return MOVED
-    return UNDONE if rule.undoes(worse) else HELD
-
-
 def events(
     variant: str, g: Array, prev: Array, size: Array, new_size: Array, constants: Array, worse: bool = False
 ) -> Array:
-    """What one step does to each coordinate.
+    """Classify one step, coordinate by coordinate.
 
     Parameters
     ----------
@@ -75,38 +68,55 @@ def events(
     new_size : ndarray
         Step size after it.
     constants : ndarray
-        Those of `rprop_ref._core.constants.rule_constants`, in the dtype of the others.
+        As `rprop_ref._core.constants.rule_constants` makes them, in the dtype of the other arrays.
     worse : bool, optional
-        Whether the loss rose; only rules that compare losses look at it.
+        Whether the loss rose; read only for rules that compare losses.
 
     Returns
     -------
     ndarray of uint8
-        One of the changes, one of the moves, and the other bits. "Shrank" is a change of sign, "grew" is none: at
-        a clamp, or with an eta that rounds to 1, the step size itself stays as it was.
+        What happened to the step size, what happened to the move, and the single bits. "Shrank" stands for a
+        change of sign and "grew" for its absence: at a clamp, or with an eta that rounds to 1, the step size
+        itself does not change.
     """
     rule, zero = RULES[variant], constants[entry.ZERO]
     with np.errstate(all="ignore"):
         product = g * prev
-        flip = product < zero
-        change = np.where(product > zero, GREW, np.where(flip, SHRANK, KEPT))
+        sign_changed = product < zero
+        change = np.where(product > zero, GREW, np.where(sign_changed, SHRANK, KEPT))
         change = np.where((product == zero) & (g != zero) & (prev != zero), UNDERFLOW, change)
-        sign_changed = flip
         if rule.sign_change == FACTOR_IS_ETA_MINUS:
             sign_changed = _adapt(product, size, entry.split(constants)[0])[0] == constants[entry.ETA_MINUS]
-        move = np.where(sign_changed, _at_sign_change(rule, worse), MOVED)
-        found: Array = change | move
-        found |= np.where(new_size == constants[entry.SIZE_MIN], LOWER, 0)
-        found |= np.where(new_size == constants[entry.SIZE_MAX], UPPER, 0)
-        found |= np.where(g == zero, ZERO, 0) | np.where(np.isfinite(g), 0, NOT_FINITE)
-    return found.astype(np.uint8)
+        move = np.where(sign_changed, _move_at_sign_change(rule, worse), MOVED)
+    clamp = np.where(new_size == constants[entry.SIZE_MIN], LOWER, 0)
+    clamp |= np.where(new_size == constants[entry.SIZE_MAX], UPPER, 0)
+    event: Array = change | move | clamp | _gradient_bits(g)
+    return event.astype(np.uint8)
+
+
+def end_events(g: Array) -> Array:
+    """The events of a point from which no step is made, with the gradient there."""
+    return (_gradient_bits(g) | NO_STEP).astype(np.uint8)
+
+
+def _move_at_sign_change(rule: Rule, worse: bool) -> int:
+    """What the rule does with the move where the gradient changes its sign."""
+    if rule.move == MADE:
+        return MOVED
+    return UNDONE if rule.undoes(worse) else HELD
+
+
+def _gradient_bits(g: Array) -> Array:
+    with np.errstate(all="ignore"):
+        bits: Array = np.where(g == 0, ZERO, 0) | np.where(np.isfinite(g), 0, NOT_FINITE)
+    return bits
 
 
 def has(events: Array, name: str) -> Array:
-    """Where an event is, of those in `NAMES`; for any array of events."""
+    """Whether each entry of an array of events has the event of this name, one of `NAMES`."""
     bits, value = NAMES[name]
-    found: Array = (events & bits) == value
-    return found
+    flags: Array = (events & bits) == value
+    return flags
 
 
 def describe(event: int) -> str:

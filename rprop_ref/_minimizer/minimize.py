@@ -328,7 +328,7 @@ def minimize(
         status = proceed(state)
         watch = None
         if trace is not False:
-            from ..trace import recorder
+            from .tracing import recorder
 
             watch, trace = recorder(trace, state, etas, step_sizes)
         drive = driver(objective, compiled, state, backend, watch)

@@ -1,20 +1,60 @@
-"""What `minimize` returns: SciPy's result, which a person can read as well."""
+"""What `minimize` and `minimize_many` return: SciPy's result, with a summary for people."""
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
+import numpy as np
 from scipy.optimize import OptimizeResult
 
-from .._common import display
+from .._common.display import array_text, html_table, pairs_text
 
 
 class Result(OptimizeResult):  # type: ignore[misc]
     """`scipy.optimize.OptimizeResult`, with a summary when it is printed or shown in a notebook.
 
-    Its ``repr`` is SciPy's, with everything.
+    Its ``repr`` is SciPy's and shows everything.
     """
 
     def __str__(self) -> str:
-        return display.result_text(self)
+        name, title, pairs = _summary(self)
+        return pairs_text(f"{name}: {title}", pairs)
 
     def _repr_html_(self) -> str:
-        return display.result_html(self)
+        name, title, pairs = _summary(self)
+        return html_table((name, title), pairs, left=(0, 1))
+
+
+def _summary(result: Any) -> tuple[str, str, list[tuple[str, str]]]:
+    """The function that was called, a title, and names with their values."""
+    if "best" in result:
+        return "minimize_many", *_summary_of_many(result)
+    return "minimize", *_summary_of_one(result)
+
+
+def _summary_of_one(result: Any) -> tuple[str, list[tuple[str, str]]]:
+    title = f"{'success' if result.success else 'no success'} ({result.status}): {result.message}"
+    pairs = [
+        ("fun", f"{result.fun:.10g}"),
+        ("x", array_text(result.x)),
+        ("largest |gradient|", f"{np.max(np.abs(result.jac), initial=0):.3g}"),
+        ("iterations", f"{result.nit}"),
+        ("evaluations", f"{result.nfev} of the value, {result.njev} of the gradient"),
+    ]
+    if "trace" in result:
+        pairs.append(("trace", f"{result.trace!r}: print(result.trace.explain())"))
+    return title, pairs
+
+
+def _summary_of_many(result: Any) -> tuple[str, list[tuple[str, str]]]:
+    best = result.best
+    reasons = Counter(text for text, success in zip(result.message, result.success, strict=True) if not success)
+    pairs = [
+        ("best fun", f"{best.fun:.10g} (start {best.index})"),
+        ("best x", array_text(best.x)),
+        ("iterations", f"{int(np.sum(result.nit))} in all, {int(np.max(result.nit))} at most"),
+        ("evaluations", f"{int(np.sum(result.nfev))} of the value, {int(np.sum(result.njev))} of the gradient"),
+        *(("without success", f"{count}: {text}") for text, count in reasons.most_common(3)),
+    ]
+    return f"{int(np.sum(result.success))} of {len(result.fun)} starts with success", pairs

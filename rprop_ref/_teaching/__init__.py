@@ -1,1 +1,1 @@
-"""What is made for lessons only: the table that one fills in by hand."""
+"""What makes runs visible: the store behind `Trace`, how it watches an optimizer, tables to fill in by hand."""

@@ -1,4 +1,4 @@
-"""`step_table`: the table that one fills in when doing Rprop by hand, and the check of one that was."""
+"""`step_table`: the table that one fills in when doing Rprop by hand, and how a filled-in one is checked."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import rules
 from .._common import display
 from .._core import events as _events
 from .._core import numpy_step
 from .._core.checks import check_etas, check_variant
 from .._core.constants import rule_constants
 
-_BRANCHES = {_events.KEPT: "first or neutral", _events.GREW: "same sign", _events.SHRANK: "sign changed"}
+_BRANCHES = {
+    _events.KEPT: "first or neutral",
+    _events.GREW: "same sign",
+    _events.SHRANK: "sign changed",
+    _events.UNDERFLOW: "product underflows",
+}
 
 
 class Step(NamedTuple):
@@ -28,7 +34,7 @@ class Step(NamedTuple):
 
 
 class StepTable:
-    """The steps of one coordinate, as `step_table` computed them.
+    """The steps of one coordinate, computed by `step_table`.
 
     Attributes
     ----------
@@ -36,37 +42,39 @@ class StepTable:
         Each with ``gradient``, ``product`` (of the gradient and the stored one), ``branch`` (in words),
         ``step_size`` (after the adaptation), ``move`` (what is added to x) and ``x`` (after the step).
     rule : str
+        The rule.
     x0 : float
+        The start.
     """
 
-    def __init__(self, rule: str, x0: float, rows: list[Step], note: str, whys: list[str]) -> None:
+    def __init__(self, rule: str, x0: float, rows: list[Step], assumption: str, hints: list[str]) -> None:
         self.rule = rule
         self.x0 = x0
         self.rows = rows
-        self._note = note
-        self._whys = whys
+        self._title = rule + assumption
+        self._hints = hints
 
     def check(self, rows: Sequence[Mapping[str, Any] | Sequence[Any]], tolerance: float = 1e-3) -> Marks:
-        """Compare with a table that somebody filled in.
+        """Compare with a table that was filled in by hand.
 
         Parameters
         ----------
         rows : sequence
-            A dict for each step, with any of the columns as keys; or a sequence of all columns, with None where
-            nothing was filled in. The branch is right if it names the branch, in any case: "same sign".
+            A dict for each step, with any of the columns as keys; or a sequence of all columns, with None for an
+            empty cell. A branch may be in upper or lower case, and one half of "first or neutral" is enough.
         tolerance : float, optional
             How far a number may be off, relative to the right one.
 
         Returns
         -------
         Marks
-            ``right`` says whether all is; printing it tells what is not, with a hint. Of each step only the first
-            mistake is told, since the next cells follow from it.
+            ``right`` says whether everything is right; printing it lists the mistakes, each with a hint. Only the
+            first mistake of each step is listed, since the later cells follow from it.
 
         Raises
         ------
         ValueError
-            If there are more rows than steps, or a column has no such name.
+            If there are more rows than steps, or if a column is unknown.
         """
         if len(rows) > len(self.rows):
             raise ValueError(f"the table has {len(self.rows)} steps, but {len(rows)} rows were given")
@@ -83,7 +91,7 @@ class StepTable:
                     continue
                 filled += 1
                 if not _agrees(value, getattr(self.rows[number], name), tolerance):
-                    wrong.append((number + 1, name, value, self._whys[number]))
+                    wrong.append((number + 1, name, value, self._hints[number]))
                     break
         return Marks(wrong, filled, len(self.rows) * len(Step._fields))
 
@@ -95,24 +103,24 @@ class StepTable:
         return head, lines
 
     def __str__(self) -> str:
-        return f"{self.rule}{self._note}\n" + display.text_table(*self._cells(), left=(3,))
+        return f"{self._title}\n" + display.text_table(*self._cells(), left=(3,))
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return display.html_table(*self._cells(), caption=self.rule + self._note, left=(3,))
+        return display.html_table(*self._cells(), caption=self._title, left=(3,))
 
 
 class Marks:
-    """What `StepTable.check` found.
+    """What `StepTable.check` says about a table.
 
     Attributes
     ----------
     right : bool
-        Whether every cell is filled in, and right.
+        Whether every cell is filled in and right.
     wrong : list of (int, str, object, str)
-        Number of the step, column, what was filled in, and a hint.
+        The mistakes: number of the step, column, what was filled in, and a hint.
     """
 
     def __init__(self, wrong: list[tuple[int, str, Any, str]], filled: int, cells: int) -> None:
@@ -128,9 +136,12 @@ class Marks:
         if self.right:
             return f"All {self._cells} cells are right."
         if not self.wrong:
-            return f"All {self.filled} cells that are filled in are right; {self._cells - self.filled} are empty."
-        told = (f"Step {n}, {name.replace('_', ' ')}: {v} is not right. {why}" for n, name, v, why in self.wrong)
-        return "\n".join(display.wrapped(line) for line in told)
+            return f"All {self.filled} filled-in cells are right; {self._cells - self.filled} are empty."
+        mistakes = (
+            f"Step {step}, {column.replace('_', ' ')}: {value} is not right. {hint}"
+            for step, column, value, hint in self.wrong
+        )
+        return "\n".join(display.wrapped(mistake) for mistake in mistakes)
 
     def __repr__(self) -> str:
         return str(self)
@@ -138,7 +149,7 @@ class Marks:
 
 def step_table(
     gradients: Sequence[float],
-    rule: str = "irprop-",
+    rule: str = rules.DEFAULT,
     *,
     x0: float = 0.0,
     lr: float = 0.1,
@@ -146,14 +157,14 @@ def step_table(
     step_sizes: tuple[float | None, float | None] = (1e-6, 50),
     losses: Sequence[float] | None = None,
 ) -> StepTable:
-    """The table of Rprop steps that a student would fill in, for one coordinate.
+    """Make the table of Rprop steps that a student would fill in, for one coordinate.
 
     Parameters
     ----------
     gradients : sequence of float
         The gradient of each step; only its sign matters to the result.
-    rule : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"}, optional
-        The rule, as ``variant`` elsewhere.
+    rule : str, optional
+        The rule; elsewhere this option is called ``variant``.
     x0 : float, optional
         The start.
     lr : float, optional
@@ -161,18 +172,18 @@ def step_table(
     etas, step_sizes : (float, float), optional
         As for `Rprop`.
     losses : sequence of float, optional
-        The loss at each step, for "irprop+", which undoes a move only if the loss rose. Without them it is taken
-        to have risen at every change of sign.
+        The loss at each step, for "irprop+", which undoes a move only if the loss rose. By default the table
+        assumes that it rises at every change of sign.
 
     Returns
     -------
     StepTable
-        Print it, or let a notebook show it; ``rows`` has the numbers and ``check`` compares.
+        Print it, or let a notebook show it. ``rows`` has the numbers, and ``check`` marks a filled-in table.
 
     Raises
     ------
     ValueError
-        If the rule is unknown, or a number or the number of losses is not right.
+        If the rule is unknown, an option is outside its allowed range, or there is not one loss for each gradient.
 
     Examples
     --------
@@ -199,44 +210,57 @@ def step_table(
         )
     constants = rule_constants(np.dtype(np.float64), etas, step_sizes, False)
     x, prev, size = (np.array([v], float) for v in (x0, 0.0, lr))
-    rows, whys = [], []
+    rows, hints = [], []
     for t, gradient in enumerate(gradients):
         worse = losses is None or (t > 0 and losses[t] > losses[t - 1])
         g = np.array([gradient], float)
-        old_x, old_prev, old_size = x.copy(), prev.copy(), size.copy()
+        before = _Before(x.item(), prev.item(), size.item())
+        stored, old_size = prev.copy(), size.copy()
         numpy_step.run(rule, x, g, prev, size, constants, worse)
-        event = int(_events.events(rule, g, old_prev, old_size, size, constants, worse)[0])
-        change, move = event & _events.CHANGE, event & _events.MOVE
-        by = {
-            _events.MOVED: -np.sign(g) * size,
-            _events.HELD: np.zeros(1),
-            _events.UNDONE: np.sign(old_prev) * old_size,
-        }[move]
-        product = (g * old_prev).item()
-        branch = _BRANCHES.get(change, "product underflows")
-        rows.append(Step(gradient, product, branch, size.item(), by.item() + 0.0, x.item()))
-        whys.append(_why(event, old_x.item(), old_size.item(), rows[-1], etas))
-    note = ", the loss taken to rise at each change of sign" if rule == "irprop+" and losses is None else ""
-    return StepTable(rule, x0, rows, note, whys)
+        event = int(_events.events(rule, g, stored, old_size, size, constants, worse)[0])
+        row = _row(event, before, gradient, size.item(), x.item())
+        rows.append(row)
+        hints.append(_hint(event, before, row, etas))
+    assumed = losses is None and rules.RULES[rule].compares_losses
+    return StepTable(rule, x0, rows, ", assuming that the loss rises at each change of sign" * assumed, hints)
 
 
-def _why(event: int, x: float, size: float, row: Step, etas: tuple[float, float]) -> str:
-    """The step in words, as a hint."""
-    change, move = event & _events.CHANGE, event & _events.MOVE
-    factor = {_events.GREW: etas[1], _events.SHRANK: etas[0]}.get(change)
-    told = f"The product is {row.product:g}: {row.branch}; "
+class _Before(NamedTuple):
+    """The coordinate before a step."""
+
+    x: float
+    prev: float
+    size: float
+
+
+def _row(event: int, before: _Before, gradient: float, size: float, x: float) -> Step:
+    move = {
+        _events.MOVED: -float(np.sign(gradient)) * size,
+        _events.HELD: 0.0,
+        _events.UNDONE: float(np.sign(before.prev)) * before.size,
+    }[event & _events.MOVE]
+    branch = _BRANCHES[event & _events.CHANGE]
+    return Step(gradient, gradient * before.prev, branch, size, move + 0.0, x)
+
+
+def _hint(event: int, before: _Before, row: Step, etas: tuple[float, float]) -> str:
+    """The step in words."""
+    factor = {_events.GREW: etas[1], _events.SHRANK: etas[0]}.get(event & _events.CHANGE)
     if factor is None:
-        told += f"the step size stays {row.step_size:g}"
+        adaptation = f"the step size stays {row.step_size:g}"
     else:
-        told += f"the step size is {size:g} * {factor:g} = {row.step_size:g}"
+        adaptation = f"the step size is {before.size:g} * {factor:g} = {row.step_size:g}"
     if event & (_events.LOWER | _events.UPPER):
-        told += " within its limits"
-    told += {
-        _events.MOVED: f"; the move goes against the gradient's sign: {row.move:g}",
-        _events.HELD: "; this rule stays where it is",
-        _events.UNDONE: f"; this rule takes the last move back: {row.move:g}",
-    }[move]
-    return f"{told}; x is {x:g} + {row.move:g} = {row.x:g}."
+        adaptation += " after the clamp"
+    move = {
+        _events.MOVED: f"the move goes against the sign of the gradient: {row.move:g}",
+        _events.HELD: "this rule stays where it is",
+        _events.UNDONE: f"this rule takes the last move back: {row.move:g}",
+    }[event & _events.MOVE]
+    return (
+        f"The product is {row.product:g}: {row.branch}; {adaptation}; {move}; "
+        f"x is {before.x:g} + {row.move:g} = {row.x:g}."
+    )
 
 
 def _agrees(given: Any, right: float | str, tolerance: float) -> bool:

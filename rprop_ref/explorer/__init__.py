@@ -1,4 +1,4 @@
-"""The explorer: one page of HTML, without a network, in which the five rules can be watched at work."""
+"""The explorer: one page of HTML, usable without a network, that shows the rules at work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from .._core import numpy_step
 from .._core.constants import rule_constants
 from ..objectives import OBJECTIVES, Objective
-from ..rules import RULES
+from ..rules import CLEARED, DEFAULT, RULES
 from ..trace import Trace
 
 Array = np.ndarray[Any, Any]
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 def follow(
     objective: Objective,
-    variant: str = "irprop-",
+    variant: str = DEFAULT,
     *,
     start: tuple[float, float] | None = None,
     lr: float | None = None,
@@ -29,7 +29,7 @@ def follow(
     step_sizes: tuple[float, float] = (1e-6, 50.0),
     steps: int = 200,
 ) -> Trace:
-    """Make steps of a rule on an objective, and record them.
+    """Make steps of a rule on an objective and record them.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ def follow(
     variant, etas, step_sizes : optional
         As for `Rprop`.
     start : (float, float), optional
-        Where to begin; by default where the objective says, and so for `lr`.
+        Where to start; by default at the objective's own start.
     lr : float, optional
-        The first step size.
+        The first step size; by default the objective's own.
     steps : int, optional
-        How many. The trace has one row more, for the last point.
+        Number of steps. The trace has one more row, for the last point.
 
     Returns
     -------
@@ -61,52 +61,32 @@ def follow(
     return trace
 
 
-def page(objective: Objective, variant: str = "irprop-", **options: Any) -> str:
-    """The text of the page.
+def page(objective: Objective, variant: str = DEFAULT, **options: Any) -> str:
+    """Make the text of the page.
 
     Parameters
     ----------
     objective : Objective
-        What the page begins with: one of `rprop_ref.objectives`, of which the others can be chosen in it, or one
-        of your own.
+        The objective that the page shows first: one of `rprop_ref.objectives`, or one of your own. The reader can
+        choose any other of `rprop_ref.objectives` in the page.
     variant : str, optional
-        The rule that it begins with. All five are in it.
+        The rule that the page shows first. The reader can choose any other.
     **options
         As for `follow`.
 
     Returns
     -------
     str
-        HTML that needs nothing else.
+        HTML that needs no other file.
     """
-    traces = {rule: follow(objective, rule, **options) for rule in RULES}
-    first = traces[variant]
-    group = first.groups[0]
-    recorded = {
-        "name": objective.name,
-        "options": {
-            "lr": objective.lr if options.get("lr") is None else options["lr"],
-            "etaMinus": group["etas"][0],
-            "etaPlus": group["etas"][1],
-            "min": group["step_sizes"][0],
-            "max": group["step_sizes"][1],
-            "start": first.x[0].tolist(),
-            "steps": first.steps - 1,
-        },
-        "runs": {
-            rule: {
-                "x": trace.x.tolist(),
-                "f": trace.f.tolist(),
-                "size": trace.size.tolist(),
-                "event": trace.event.tolist(),
-            }
-            for rule, trace in traces.items()
-        },
-    }
     data = {
         "rule": variant,
+        "rules": {
+            rule.name: {"colour": rule.colour, "line": rule.line, "clears": rule.memory == CLEARED}
+            for rule in RULES.values()
+        },
         "objectives": [dataclasses.asdict(o) for o in {**OBJECTIVES, objective.name: objective}.values()],
-        "recorded": recorded,
+        "recorded": _recorded(objective, variant, options),
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     html = _file("page.html")
@@ -120,8 +100,36 @@ def page(objective: Objective, variant: str = "irprop-", **options: Any) -> str:
     return html
 
 
-def write(path: str | os.PathLike[str], objective: Objective, variant: str = "irprop-", **options: Any) -> None:
-    """Write `page` into a file."""
+def _recorded(objective: Objective, variant: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Runs of all rules on the objective, and the options that they have in common."""
+    traces = {name: follow(objective, name, **options) for name in RULES}
+    first = traces[variant]
+    group = first.groups[0]
+    return {
+        "name": objective.name,
+        "options": {
+            "lr": objective.lr if options.get("lr") is None else options["lr"],
+            "etaMinus": group["etas"][0],
+            "etaPlus": group["etas"][1],
+            "min": group["step_sizes"][0],
+            "max": group["step_sizes"][1],
+            "start": first.x[0].tolist(),
+            "steps": first.steps - 1,
+        },
+        "runs": {
+            name: {
+                "x": trace.x.tolist(),
+                "f": trace.f.tolist(),
+                "size": trace.size.tolist(),
+                "event": trace.event.tolist(),
+            }
+            for name, trace in traces.items()
+        },
+    }
+
+
+def write(path: str | os.PathLike[str], objective: Objective, variant: str = DEFAULT, **options: Any) -> None:
+    """Write `page` to a file."""
     html = page(objective, variant, **options)
     with open(path, "w", encoding="utf-8") as file:
         file.write(html)

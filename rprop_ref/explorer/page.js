@@ -1,44 +1,12 @@
 "use strict";
-// The page: DATA has the objectives and what was recorded; rules.js runs what is changed here.
+// The page. DATA has the rules' facts, the objectives and the recorded runs; rules.js computes new runs.
 
 const $ = (id) => document.getElementById(id);
-const COLOURS = {
-  "rprop+": "#2b87c8", "rprop-": "#56b4e9", "irprop+": "#009e73", "irprop-": "#d55e00", "irprop-go": "#cc79a7",
-};
+const RULE_NAMES = Object.keys(DATA.rules);
 const OPTIONS = [
-  ["lr", "first step"], ["etaMinus", "\u03b7\u2212"], ["etaPlus", "\u03b7+"], ["min", "smallest step"],
-  ["max", "largest step"], ["a", "start a"], ["b", "start b"], ["steps", "iterations"],
+  ["lr", "first step size"], ["etaMinus", "\u03b7\u2212"], ["etaPlus", "\u03b7+"], ["min", "smallest step size"],
+  ["max", "largest step size"], ["a", "start a"], ["b", "start b"], ["steps", "iterations"],
 ];
-const changed = (e) => (e & CHANGE) === SHRANK;
-const grew = (e) => (e & CHANGE) === GREW;
-const neutral = (e) => !changed(e) && !grew(e);
-const stepped = (e) => (e & MOVE) !== NO_STEP;
-const HEAD = [
-  ["q = g \u00b7 prev", stepped],
-  ["q > 0:  size = min(size \u00b7 \u03b7+, largest)", (e) => stepped(e) && grew(e)],
-  ["q < 0:  size = max(size \u00b7 \u03b7\u2212, smallest)", (e) => stepped(e) && changed(e)],
-];
-const flipOf = (text, test) => ["        " + text, (e) => stepped(e) && changed(e) && (!test || test(e))];
-const MOVED = "x = x \u2212 sign(g) \u00b7 size;  prev = g";
-const CODE = {
-  "rprop+": [
-    ...HEAD, flipOf("x = x + sign(prev) \u00b7 old size   (undo)"), flipOf("prev = 0"),
-    ["otherwise:  " + MOVED, (e) => stepped(e) && !changed(e)],
-  ],
-  "rprop-": [...HEAD, ["always:  " + MOVED, stepped]],
-  "irprop+": [
-    ...HEAD, flipOf("if f rose:  x = x + sign(prev) \u00b7 old size   (undo)", (e) => (e & MOVE) === UNDONE),
-    flipOf("if not:  x stays", (e) => (e & MOVE) === HELD), flipOf("prev = 0"),
-    ["otherwise:  " + MOVED, (e) => stepped(e) && !changed(e)],
-  ],
-  "irprop-": [
-    ...HEAD, flipOf("g = 0   (so x stays, and the next step is neutral)"), ["always:  " + MOVED, stepped],
-  ],
-  "irprop-go": [
-    ...HEAD, ["always:  x = x \u2212 sign(g) \u00b7 size", stepped], flipOf("prev = 0"),
-    ["otherwise:  prev = g", (e) => stepped(e) && !changed(e)],
-  ],
-};
 
 const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null };
 
@@ -71,14 +39,17 @@ function colour(e) {
 // ------------------------------------------------------------------------------------------------------
 // Drawing
 
-function sized(canvas) {
+const dash = (rule) => (DATA.rules[rule].line === "--" ? [6, 4] : []);
+
+// Fit the canvas to its box on the screen; returns its context, and its size in CSS pixels.
+function resize(canvas) {
   const scale = window.devicePixelRatio || 1;
   const box = canvas.getBoundingClientRect();
   canvas.width = Math.max(1, Math.round(box.width * scale));
   canvas.height = Math.max(1, Math.round(box.height * scale));
   const pen = canvas.getContext("2d");
   pen.setTransform(scale, 0, 0, scale, 0, 0);
-  return [pen, box.width, box.height, scale];
+  return [pen, box.width, box.height];
 }
 
 function place(a, b, width, height) {
@@ -90,25 +61,25 @@ let background = null;
 
 function drawContours() {
   const canvas = $("path");
-  const [pen, , , ] = sized(canvas);
+  const [pen] = resize(canvas);
   const w = canvas.width, h = canvas.height;
   const [left, right, bottom, top_] = state.objective.window;
   const { value } = state.functions;
   const lowest = value(...state.objective.minimum);
-  const highs = new Float64Array(w * h);
+  const heights = new Float64Array(w * h);
   for (let r = 0; r < h; r++) {
     const b = top_ - ((r + 0.5) / h) * (top_ - bottom);
     for (let c = 0; c < w; c++) {
-      highs[r * w + c] = value(left + ((c + 0.5) / w) * (right - left), b) - lowest;
+      heights[r * w + c] = value(left + ((c + 0.5) / w) * (right - left), b) - lowest;
     }
   }
-  const sorted = Float64Array.from(highs.filter((_, i) => i % 97 === 0)).sort();
-  const small = 0.02 * sorted[sorted.length >> 1], most = Math.log(1 + sorted[sorted.length - 1] / small);
+  const sorted = Float64Array.from(heights.filter((_, i) => i % 97 === 0)).sort();
+  const unit = 0.02 * sorted[sorted.length >> 1], highest = Math.log(1 + sorted[sorted.length - 1] / unit);
   const picture = pen.createImageData(w, h);
   const rgb = (name) => style(name).split(",").map(Number);
   const low = rgb("--low"), high = rgb("--high"), line = rgb("--contour");
   const bands = 16;
-  const level = Int8Array.from(highs, (v) => Math.floor((Math.log(1 + Math.max(v, 0) / small) / most) * bands));
+  const level = Int8Array.from(heights, (v) => Math.floor((Math.log(1 + Math.max(v, 0) / unit) / highest) * bands));
   for (let i = 0; i < w * h; i++) {
     const t = Math.min(1, level[i] / bands);
     const edge = level[i] !== level[i + 1 < w * h ? i + 1 : i] || level[i] !== level[i + w < w * h ? i + w : i];
@@ -125,10 +96,11 @@ function drawPath() {
   const canvas = $("path"), pen = canvas.getContext("2d");
   const box = canvas.getBoundingClientRect();
   pen.putImageData(background, 0, 0);
-  const order = RULES.filter((rule) => rule !== state.rule).concat(state.rule);
+  const order = RULE_NAMES.filter((rule) => rule !== state.rule).concat(state.rule);
   for (const rule of order) {
     const main = rule === state.rule;
-    pen.strokeStyle = COLOURS[rule];
+    pen.strokeStyle = DATA.rules[rule].colour;
+    pen.setLineDash(dash(rule));
     pen.globalAlpha = main ? 1 : 0.5;
     pen.lineWidth = main ? 2.5 : 1.2;
     pen.beginPath();
@@ -140,6 +112,7 @@ function drawPath() {
     pen.stroke();
   }
   pen.globalAlpha = 1;
+  pen.setLineDash([]);
   for (const row of state.runs[state.rule].slice(0, state.k + 1)) {
     const [px, py] = place(row.x[0], row.x[1], box.width, box.height);
     pen.fillStyle = row.event.some(changed) ? style("--shrank") : style("--grew");
@@ -163,9 +136,9 @@ function drawPath() {
   marker.dataset.b = row.x[1];
 }
 
-// A chart over iterations, with a logarithmic axis where all is positive.
+// A chart over iterations; its vertical axis is logarithmic if no value is negative.
 function chart(id, lines, dots) {
-  const [pen, width, height] = sized($(id));
+  const [pen, width, height] = resize($(id));
   const all = lines.flatMap((line) => line.ys).filter(Number.isFinite);
   const positive = all.filter((v) => v > 0);
   const log = positive.length > 0 && Math.min(...all) >= 0;
@@ -229,16 +202,17 @@ function drawCharts() {
   chart("sizes", [
     { ys: sizes[0], colour: quiet, width: 1 }, { ys: sizes[1], colour: quiet, width: 1, dash: [4, 3] },
   ], dots);
-  chart("values", RULES.map((rule) => ({
-    ys: state.runs[rule].map((row) => row.f), colour: COLOURS[rule], width: rule === state.rule ? 2.6 : 1.2,
+  chart("values", RULE_NAMES.map((rule) => ({
+    ys: state.runs[rule].map((row) => row.f), colour: DATA.rules[rule].colour, dash: dash(rule),
+    width: rule === state.rule ? 2.6 : 1.2,
   })), []);
 }
 
-function cell(tag, text, kind) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+function element(tag, text, kind) {
+  const created = document.createElement(tag);
+  created.textContent = text;
+  if (kind) created.className = kind;
+  return created;
 }
 
 function drawStep() {
@@ -247,22 +221,21 @@ function drawStep() {
   const next = moves ? state.runs[state.rule][state.k + 1].x : null;
   const kind = (e) => (grew(e) ? "grew" : changed(e) ? "shrank" : "");
   const lines = [
-    ["x", row.x.map(show)], ["gradient g", row.g.map(show)], ["stored gradient", row.before.map(show)],
-    ["product q", row.g.map((g, i) => show(g * row.before[i]))], ["step size before", row.from.map(show)],
+    ["x", row.x.map(show)], ["gradient g", row.g.map(show)], ["stored gradient", row.prev.map(show)],
+    ["product q", row.g.map((g, i) => show(g * row.prev[i]))], ["step size before", row.oldSize.map(show)],
     ["what happened", row.event.map(words), row.event.map(kind)], ["step size", row.size.map(show)],
     ["next x", next ? next.map(show) : ["", ""]],
   ];
   $("cells").replaceChildren(...lines.map(([name, values, kinds]) => {
-    const made = document.createElement("tr");
-    made.append(cell("td", name), ...values.map((v, i) => cell("td", v, kinds && kinds[i])));
-    return made;
+    const line = element("tr", "");
+    line.append(element("td", name), ...values.map((v, i) => element("td", v, kinds && kinds[i])));
+    return line;
   }));
-  $("code").replaceChildren(...CODE[state.rule].map(([text, test]) => {
+  $("code").replaceChildren(...listing(state.rule).map(([text, test]) => {
     const who = ["a", "b"].filter((_, i) => test(row.event[i]));
-    const made = document.createElement("li");
-    made.append(cell("code", text), cell("span", who.join(" "), "who"));
-    if (who.length) made.className = "taken";
-    return made;
+    const line = element("li", "", who.length ? "taken" : "");
+    line.append(element("code", text), element("span", who.join(" "), "who"));
+    return line;
   }));
   $("now").textContent = `iteration ${state.k} of ${state.options.steps}: f = ${show(row.f)}`;
 }
@@ -300,34 +273,35 @@ function play() {
   $("play").setAttribute("aria-label", "pause");
 }
 
-function recorded() {
+// Whether these options on this objective are the recorded ones.
+function isRecorded() {
   const { name, options } = DATA.recorded;
   const same = (a, b) => a.lr === b.lr && a.etaMinus === b.etaMinus && a.etaPlus === b.etaPlus && a.min === b.min &&
     a.max === b.max && a.steps === b.steps && a.start[0] === b.start[0] && a.start[1] === b.start[1];
   return state.objective.name === name && same(state.options, options);
 }
 
-function fromRecord(record) {
-  // Gradients and stored gradients are computed anew: a record has the signs.
+function fromRecord(rule) {
+  // The record has only the signs of gradients, so gradients and stored gradients are computed again.
+  const record = DATA.recorded.runs[rule];
   const { da, db } = state.functions;
-  let before = [0, 0], from = [state.options.lr, state.options.lr];
+  const isCleared = (e) => changed(e) && DATA.rules[rule].clears;
+  let prev = [0, 0], oldSize = [state.options.lr, state.options.lr];
   return record.x.map((x, k) => {
     const g = [da(...x), db(...x)];
-    const row = { x: x, f: record.f[k], g: g, before: before, from: from, size: record.size[k], event: record.event[k] };
-    from = row.size;
-    const forgets = (e) => changed(e) && state.ruleOf !== "rprop-";
-    before = g.map((v, i) => (forgets(row.event[i]) ? 0 : v));
+    const row = { x: x, f: record.f[k], g: g, prev: prev, oldSize: oldSize, size: record.size[k], event: record.event[k] };
+    oldSize = row.size;
+    prev = g.map((v, i) => (isCleared(row.event[i]) ? 0 : v));
     return row;
   });
 }
 
 function recompute() {
-  const known = recorded();
-  for (const rule of RULES) {
-    state.ruleOf = rule;
-    state.runs[rule] = known ? fromRecord(DATA.recorded.runs[rule]) : run(state.functions, rule, state.options);
+  const recorded = isRecorded();
+  for (const rule of RULE_NAMES) {
+    state.runs[rule] = recorded ? fromRecord(rule) : run(state.functions, rule, state.options);
   }
-  $("source").textContent = known ? "These runs were recorded by rprop_ref." : "These runs were computed in this page.";
+  $("source").textContent = recorded ? "These runs were recorded by rprop_ref." : "These runs were computed in this page.";
   $("time").max = state.options.steps;
   go(state.k);
 }
@@ -344,10 +318,10 @@ function fillOptions() {
 function readOptions() {
   const v = Object.fromEntries(OPTIONS.map(([key]) => [key, $("option-" + key).valueAsNumber]));
   const wrong =
-    Object.values(v).some(Number.isNaN) ? "Each must be a number." :
+    Object.values(v).some(Number.isNaN) ? "Every field needs a number." :
     !(v.etaMinus > 0 && v.etaMinus < 1 && v.etaPlus > 1) ? "The factors must be 0 < \u03b7\u2212 < 1 < \u03b7+." :
-    v.lr < 0 ? "The first step must not be negative." :
-    !(v.steps >= 1 && v.steps <= 5000 && Number.isInteger(v.steps)) ? "1 to 5000 iterations." : "";
+    v.lr < 0 ? "The first step size must not be negative." :
+    !(v.steps >= 1 && v.steps <= 5000 && Number.isInteger(v.steps)) ? "The number of iterations must be 1 to 5000." : "";
   $("wrong").textContent = wrong;
   if (wrong) return;
   state.options = { lr: v.lr, etaMinus: v.etaMinus, etaPlus: v.etaPlus, min: v.min, max: v.max, steps: v.steps,
@@ -371,22 +345,23 @@ function choose(name, options) {
 function setRule(rule) {
   state.rule = rule;
   $("rule").value = rule;
-  $("of").textContent = "(" + rule + "; a: line, b: dashed)";
+  $("of").textContent = "(" + rule + "; a: solid, b: dashed)";
   draw();
 }
 
 function begin() {
-  $("objective").append(...DATA.objectives.map((o) => cell("option", o.name)));
-  $("rule").append(...RULES.map((rule) => cell("option", rule)));
-  $("legend").append(...RULES.map((rule) => {
-    const made = cell("span", " " + rule);
-    const line = document.createElement("i");
-    line.style.borderColor = COLOURS[rule];
-    made.prepend(line);
-    return made;
+  $("objective").append(...DATA.objectives.map((o) => element("option", o.name)));
+  $("rule").append(...RULE_NAMES.map((rule) => element("option", rule)));
+  $("legend").append(...RULE_NAMES.map((rule) => {
+    const label = element("span", " " + rule);
+    const line = element("i", "");
+    line.style.borderColor = DATA.rules[rule].colour;
+    line.style.borderTopStyle = dash(rule).length ? "dashed" : "solid";
+    label.prepend(line);
+    return label;
   }));
   for (const [key, text] of OPTIONS) {
-    const label = cell("label", text);
+    const label = element("label", text);
     const input = document.createElement("input");
     Object.assign(input, { type: "number", id: "option-" + key, step: "any" });
     input.addEventListener("change", readOptions);
@@ -416,7 +391,7 @@ function begin() {
       End: () => go(state.options.steps) };
     if (keys[e.key]) { pause(); keys[e.key](); }
     else if (e.key === " " && e.target.tagName !== "BUTTON") play();
-    else if (/^[1-5]$/.test(e.key)) setRule(RULES[Number(e.key) - 1]);
+    else if (/^[1-9]$/.test(e.key) && e.key <= RULE_NAMES.length) setRule(RULE_NAMES[Number(e.key) - 1]);
     else return;
     e.preventDefault();
   });

@@ -20,42 +20,42 @@ def read(name):
 
 
 def evaluate(name, b):
-    """Predictions (m,) and derivatives (n, m) by the text of the model, for all observations at once."""
+    """Predictions (m,) and derivatives (n, m) by the uncompiled model, for all observations at once."""
     file = read(name)
     d = np.zeros((b.size, file.y.size), b.dtype)
     return bench._models[name].py_func(b, file.x.T, d), d
 
 
-def test_there_are_27():
+def test_there_is_a_model_for_each_of_the_27_files():
     assert len(NAMES) == 27
     assert sorted(f.stem for f in bench.folder().glob("*.dat")) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_certified_sum_of_squares(name):
+def test_the_sum_of_squares_is_the_certified_one(name):
     file = read(name)
     assert file.name == name
     y = np.log(file.y) if name == "Nelson" else file.y
-    found = float(np.sum((y - evaluate(name, file.certified)[0]) ** 2))
-    # Data without noise leave a sum of squares that says nothing but how the certified values are rounded.
-    assert found == pytest.approx(file.rss, rel=1e-9, abs=1e-17 * float(y @ y))
+    rss = float(np.sum((y - evaluate(name, file.certified)[0]) ** 2))
+    # If the data have no noise, the sum of squares shows only how the certified values are rounded.
+    assert rss == pytest.approx(file.rss, rel=1e-9, abs=1e-17 * float(y @ y))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_derivatives_against_the_complex_step(name):
+def test_derivatives_equal_those_of_the_complex_step(name):
     file = read(name)
     for b in (*file.starts, file.certified):
-        found = evaluate(name, b)[1]
+        derivatives = evaluate(name, b)[1]
         for j in range(b.size):
             h = 1e-30 * abs(b[j])
             shifted = b.astype(complex)
             shifted[j] += 1j * h
             exact = evaluate(name, shifted)[0].imag / h
-            assert np.max(np.abs(found[j] - exact)) <= 1e-10 * np.max(np.abs(exact)), (name, j)
+            assert np.max(np.abs(derivatives[j] - exact)) <= 1e-10 * np.max(np.abs(exact)), (name, j)
 
 
 @pytest.mark.parametrize("name", [p.name for p in nist.PROBLEMS])
-def test_the_reader_finds_what_is_typed_in(name):
+def test_the_reader_agrees_with_the_problems_in_the_package(name):
     typed, file = nist.get(name), read(name)
     assert file.x.shape == (typed.y.size, 1)
     assert file.x[:, 0].tolist() == typed.x.tolist()
@@ -65,13 +65,13 @@ def test_the_reader_finds_what_is_typed_in(name):
     assert file.rss == typed.rss
 
 
-def test_two_predictors():
+def test_a_file_with_two_predictors_is_read():
     file = read("Nelson")
     assert file.x.shape == (128, 2)
     assert file.x[0].tolist() == [1.0, 180.0]
 
 
-def test_the_compiled_objective():
+def test_the_compiled_objective_equals_the_one_of_the_package():
     problem = next(p for p in bench.problems(bench.folder()) if p.file.name == "Misra1a")
     start = problem.file.starts[0]
     g = np.full(2, np.nan)
@@ -81,8 +81,8 @@ def test_the_compiled_objective():
     np.testing.assert_allclose(g, expected[1], rtol=1e-11)
 
 
-def test_a_file_of_something_else(tmp_path):
+def test_other_files_are_refused(tmp_path):
     file = tmp_path / "other.dat"
     file.write_text("Dataset Name:  Other\n")
-    with pytest.raises(ValueError, match="no file of NIST's nonlinear regression datasets"):
+    with pytest.raises(ValueError, match="is not a file of NIST's nonlinear regression datasets"):
         nist.read(file)

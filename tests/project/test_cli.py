@@ -1,4 +1,4 @@
-"""The command line, and the pictures it draws."""
+"""The command line, and the pictures that it draws."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_demo_prints_a_row_for_every_run_and_the_score(capsys):
     assert lines[-1].endswith(" of 20")
 
 
-def test_the_table_holds_what_the_runs_found():
+def test_the_table_shows_the_results_of_the_runs():
     row = next(demo.runs([get("BoxBOD")], maxiter=5000))
     assert row.start == 1
     assert row.rprop.digits > 6
@@ -40,7 +40,7 @@ def test_without_matplotlib_the_error_names_the_extra(capsys, monkeypatch):
     assert captured.out == ""
 
 
-def test_every_problem_has_its_picture():
+def test_every_problem_is_drawn():
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
     figure = plot.fits_figure(list(demo.runs(maxiter=20)))
     shown = [ax.get_title() for ax in figure.axes if ax.axison]
@@ -50,7 +50,7 @@ def test_every_problem_has_its_picture():
 @pytest.mark.parametrize(
     ("file", "text"), [("x.xyz", "its ending must be one of"), ("nowhere/x.png", "there is no folder nowhere")]
 )
-def test_a_file_that_cannot_be_written_is_refused_at_once(file, text, capsys):
+def test_a_file_that_cannot_be_written_is_refused_before_the_runs(file, text, capsys):
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
     assert cli.main(["demo", "--plot", file]) == 2
     captured = capsys.readouterr()
@@ -59,7 +59,7 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(file, text, capsys):
     assert captured.out == ""
 
 
-def test_plot(tmp_path):
+def test_fits_are_drawn_to_a_file(tmp_path):
     pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
     file = tmp_path / "fits.png"
     plot.fits(list(demo.runs([get("BoxBOD"), get("DanWood")], maxiter=200)), file)
@@ -67,7 +67,7 @@ def test_plot(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["demo", "--maxiter", "0"], ["demo", "--maxiter", "x"]])
-def test_bad_arguments_end_with_status_2_and_the_usage(arguments, capsys):
+def test_bad_arguments_give_status_2_and_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2

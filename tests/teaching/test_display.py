@@ -1,4 +1,7 @@
-"""What results, optimizers, traces, tables and reports look like: `tests/golden/*.txt`. ``UPDATE_GOLDEN=1`` writes them anew."""
+"""How results, optimizers, traces, tables and reports are displayed: `tests/golden/*.txt`.
+
+``UPDATE_GOLDEN=1`` rewrites these files; look at the difference then.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +27,20 @@ def result(**options):
 
 def optimizer():
     a, b = Parameter(np.ones((3, 2))), Parameter(np.ones(4, np.float32))
-    made = Rprop([{"params": [("weights", a)]}, {"params": [("<bias>", b)], "variant": "rprop+", "lr": 0.5}])
+    optimizer = Rprop([{"params": [("weights", a)]}, {"params": [("<bias>", b)], "variant": "rprop+", "lr": 0.5}])
     a.grad = np.ones((3, 2))
-    made.step()
-    return made
+    optimizer.step()
+    return optimizer
 
 
 def noisy():
     rng = np.random.default_rng(0)
     p = Parameter(np.ones(3))
-    made = Rprop([p])
-    with Trace.attach(made) as trace:
+    optimizer = Rprop([p])
+    with Trace.attach(optimizer) as trace:
         for _ in range(200):
             p.grad = rng.choice([-1.0, 1.0], 3)
-            made.step()
+            optimizer.step()
     return trace
 
 
@@ -71,7 +74,7 @@ SHOWN = {
 
 
 class Checker(html.parser.HTMLParser):
-    """Tags that are opened are closed."""
+    """Checks that every opened tag is closed."""
 
     def __init__(self):
         super().__init__()
@@ -85,7 +88,7 @@ class Checker(html.parser.HTMLParser):
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_it_reads_as_it_did(name):
+def test_it_is_displayed_as_in_the_golden_file(name):
     shown = SHOWN[name]()
     text = str(shown)
     if hasattr(shown, "_repr_html_"):
@@ -98,7 +101,7 @@ def test_it_reads_as_it_did(name):
 
 
 @pytest.mark.parametrize("name", [name for name in SHOWN if name != "marks"])
-def test_the_html_is_sound(name):
+def test_the_html_is_well_formed(name):
     checker = Checker()
     checker.feed(SHOWN[name]()._repr_html_())
     assert checker.open == []
@@ -112,5 +115,5 @@ def test_names_are_escaped():
 def test_the_repr_of_a_result_is_scipys():
     from scipy.optimize import OptimizeResult
 
-    found = result()
-    assert repr(found) == repr(OptimizeResult(found))
+    shown = result()
+    assert repr(shown) == repr(OptimizeResult(shown))

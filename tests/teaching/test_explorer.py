@@ -1,4 +1,4 @@
-"""The explorer: its JavaScript against the oracle in node, its page in Chromium, `explain` on the command line."""
+"""The explorer: its JavaScript against the oracle, in node; its page in Chromium; `explain` on the command line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import naive
 import numpy as np
 import pytest
 
-from rprop_ref import Trace, cli, crosscheck, explorer
+from rprop_ref import Trace, cli, crosscheck, explorer, rules
 from rprop_ref._core import events as _events
 from rprop_ref.objectives import OBJECTIVES, Objective
 
-#: An objective that does not come with the package.
+#: An objective that is not part of the package.
 MINE = Objective(
     "mine",
     "a test",
@@ -34,20 +34,22 @@ MINE = Objective(
 
 HERE = Path(explorer.__file__).parent
 NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="runs JavaScript, and there is no node")
+needs_node = pytest.mark.skipif(NODE is None, reason="needs node, to run JavaScript")
 
-#: Checks cases in node. Numbers come and go as the hexadecimal digits of their bits.
+#: Runs cases in node. Numbers are passed as the hexadecimal digits of their bits.
 CHECK = """
-const { step, compile, run } = require(process.argv[2]);
+const { listing, step, compile, run } = require(process.argv[2]);
 const view = new DataView(new ArrayBuffer(8));
 const number = (h) => (view.setBigUint64(0, BigInt("0x" + h)), view.getFloat64(0));
-const bits = (v) => (v !== v ? "nan" : (view.setFloat64(0, v), view.getBigUint64(0).toString(16).padStart(16,
-"0"))); const { steps, runs } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const bits = (v) => (v !== v ? "nan" : (view.setFloat64(0, v), view.getBigUint64(0).toString(16).padStart(16, "0")));
+const message = (f) => { try { f(); } catch (error) { return error.message; } };
+const { steps, runs, unknown } = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const out = { steps: [], runs: [] };
+out.unknown = unknown.map((rule) => [message(() => step(rule, 0, 1, 1, 1, false, {})), message(() => listing(rule))]);
 for (const { rule, worse, values } of steps) {
   const [x, g, prev, size, etaMinus, etaPlus, min, max] = values.map(number);
-  const found = step(rule, x, g, prev, size, worse, { etaMinus, etaPlus, min, max });
-  out.steps.push([bits(found.x), bits(found.prev), bits(found.size), found.event]);
+  const after = step(rule, x, g, prev, size, worse, { etaMinus, etaPlus, min, max });
+  out.steps.push([bits(after.x), bits(after.prev), bits(after.size), after.event]);
 }
 for (const { objective, rule, options } of runs) {
   out.runs.push(run(compile(objective), rule, options).map((row) => [
@@ -71,7 +73,7 @@ def in_node(tmp_path, **cases):
     (tmp_path / "rules.cjs").write_text((HERE / "rules.js").read_text())
     done = subprocess.run(
         [NODE, tmp_path / "check.cjs", tmp_path / "rules.cjs"],
-        input=json.dumps({"steps": [], "runs": [], **cases}),
+        input=json.dumps({"steps": [], "runs": [], "unknown": [], **cases}),
         capture_output=True,
         text=True,
         check=False,
@@ -81,7 +83,7 @@ def in_node(tmp_path, **cases):
 
 
 def pick(rng, values):
-    """One of the values, or any number."""
+    """One of the values, or a random number."""
     return rng.choice(values) if rng.random() < 0.5 else rng.normal() * 10.0 ** rng.integers(-8, 8)
 
 
@@ -90,15 +92,15 @@ class TestJavaScript:
     def test_every_step_has_the_bits_of_the_oracle(self, tmp_path, rng):
         special = [0.0, -0.0, 1.0, -1.0, 5e-324, -1e-310, 1e-200, -1e200, np.inf, -np.inf, np.nan]
         sizes = [0.0, 0.1, 5e-324, 1e-6, 50.0, 1e308, np.inf, np.nan]
-        limits = [(1e-6, 50.0), (0.0, np.inf), (0.2, 0.05), (-np.inf, 1.0), (np.nan, 50.0), (1e-6, np.nan)]
+        step_sizes = [(1e-6, 50.0), (0.0, np.inf), (0.2, 0.05), (-np.inf, 1.0), (np.nan, 50.0), (1e-6, np.nan)]
         etas = [(0.5, 1.2), (0.8, 1.1), (1.0, 1.2), (0.0, 1.2), (5e-324, 1e300)]
         cases, expected = [], []
-        for rule in naive.VARIANTS:
+        for rule in rules.RULES:
             for worse in (False, True):
                 for _ in range(1500):
                     x, g, prev = (pick(rng, special) for _ in range(3))
                     size = abs(pick(rng, sizes))
-                    eta, (low, high) = etas[rng.integers(len(etas))], limits[rng.integers(len(limits))]
+                    eta, (low, high) = etas[rng.integers(len(etas))], step_sizes[rng.integers(len(step_sizes))]
                     state = naive.step(
                         rule,
                         *(np.array([v]) for v in (x, g, prev, size)),
@@ -118,12 +120,19 @@ class TestJavaScript:
                         }
                     )
                     expected.append([*(bits(part.item()) for part in state), event])
-        found = in_node(tmp_path, steps=cases)["steps"]
-        assert len(found) == 15_000
-        for case, ours, theirs in zip(cases, expected, found):
+        after = in_node(tmp_path, steps=cases)["steps"]
+        assert len(after) == 3000 * len(rules.RULES)
+        for case, ours, theirs in zip(cases, expected, after):
             assert ours == theirs, case
 
-    @pytest.mark.parametrize("rule", naive.VARIANTS)
+    def test_an_unknown_rule_is_an_error(self, tmp_path):
+        unknown = ["irprop", "", "toString"]
+        for name, messages in zip(unknown, in_node(tmp_path, unknown=unknown)["unknown"]):
+            assert messages == [f"there is no rule {name} in rules.js"] * 2
+        # JSON has null for undefined: no error.
+        assert in_node(tmp_path, unknown=list(rules.RULES))["unknown"] == [[None, None]] * len(rules.RULES)
+
+    @pytest.mark.parametrize("rule", rules.RULES)
     def test_every_step_of_the_conformance_vectors(self, tmp_path, rule):
         (file,) = crosscheck.export(tmp_path, rule, ["float64"])
         cases, expected = [], []
@@ -152,15 +161,15 @@ class TestJavaScript:
                     for after in zip(step["x"], step["prev"], step["step_size"]):
                         expected.append([bits(float.fromhex(v)) for v in after])
                 x, prev, size = step["x"], step["prev"], step["step_size"]
-        found = in_node(tmp_path, steps=cases)["steps"]
-        assert len(found) == len(expected) > 1000
-        for case, ours, theirs in zip(cases, expected, found):
+        after = in_node(tmp_path, steps=cases)["steps"]
+        assert len(after) == len(expected) > 1000
+        for case, ours, theirs in zip(cases, expected, after):
             assert ours == theirs[:3], case
 
-    def test_runs_have_the_bits_that_are_recorded(self, tmp_path):
+    def test_runs_in_node_have_the_recorded_bits(self, tmp_path):
         cases, expected = [], []
         for o in OBJECTIVES.values():
-            for rule in naive.VARIANTS:
+            for rule in rules.RULES:
                 for etas, low in (((0.5, 1.2), 1e-6), ((0.8, 1.1), 0.0)):
                     trace = explorer.follow(o, rule, etas=etas, step_sizes=(low, 50.0), steps=150)
                     options = {
@@ -185,8 +194,8 @@ class TestJavaScript:
 
 
 class TestFollow:
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
-    def test_it_is_the_oracle(self, variant):
+    @pytest.mark.parametrize("variant", rules.RULES)
+    def test_its_steps_are_those_of_the_oracle(self, variant):
         o = OBJECTIVES["himmelblau"]
         trace = explorer.follow(o, variant, steps=80)
         grads = [o.jac(x) for x in trace.x[:-1]]
@@ -196,7 +205,7 @@ class TestFollow:
 
 
 class TestPage:
-    def test_it_stands_alone_and_is_small(self, tmp_path):
+    def test_it_needs_no_other_file_and_is_small(self, tmp_path):
         for name in OBJECTIVES:
             html = explorer.page(OBJECTIVES[name])
             assert len(html.encode()) < 400_000
@@ -205,25 +214,25 @@ class TestPage:
             assert "/*" not in html.split("<script>")[2].split("\n")[1]
         assert len(explorer.page(OBJECTIVES["rosenbrock"], steps=1000).encode()) < 1_500_000
 
-    def test_the_command(self, tmp_path, capsys):
+    def test_the_command_writes_page_table_and_trace(self, tmp_path, capsys):
         page, table, saved = tmp_path / "o.html", tmp_path / "t.csv", tmp_path / "t.npz"
         arguments = ["--objective", "ellipse", "--steps", "50", "--lr", "1e-7", "--step-sizes", "1e-9", "50"]
         assert cli.main(["explain", *arguments, *map(str, ("--html", page, "--csv", table, "--save", saved))]) == 0
         out = capsys.readouterr().out
-        assert "Trace of irprop-: 51 iterations (every one), 2 coordinates" in out
+        assert "Trace of irprop-: 51 iterations (all kept), 2 coordinates" in out
         assert page.read_text().startswith("<!DOCTYPE html>")
         assert len(table.read_text().splitlines()) == 1 + 2 * 51
         assert cli.main(["explain", str(saved)]) == 0
         assert str(Trace.load(saved).explain()) in capsys.readouterr().out
 
-    def test_the_command_takes_an_objective_of_ones_own(self, tmp_path, capsys, monkeypatch):
+    def test_the_command_takes_your_own_objective(self, tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(explorer, "MINE", MINE, raising=False)
         page = tmp_path / "mine.html"
         assert cli.main(["explain", "--objective", "rprop_ref.explorer:MINE", "--html", str(page)]) == 0
         assert "mine: a test." in capsys.readouterr().out
         assert MINE.da in page.read_text()
 
-    def test_the_command_draws(self, tmp_path, capsys):
+    def test_the_command_draws_the_path(self, tmp_path, capsys):
         pytest.importorskip("matplotlib", reason="drawing needs the extra 'plot'")
         assert cli.main(["explain", "--steps", "20", "--plot", str(tmp_path / "p.png")]) == 0
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
@@ -240,7 +249,7 @@ class TestPage:
             (["x.npz", "--html", "y.html"], "--html shows a run on one of the objectives"),
         ],
     )
-    def test_what_is_refused(self, arguments, text, capsys, tmp_path, monkeypatch):
+    def test_wrong_arguments_are_refused_in_one_line(self, arguments, text, capsys, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         assert cli.main(["explain", *arguments]) == 2
         captured = capsys.readouterr()
@@ -275,7 +284,7 @@ SIGHTS = {
 class TestInChromium:
     @pytest.fixture
     def opened(self, chromium, tmp_path, request):
-        """The page, and what it complains of; with no network."""
+        """The page, opened without a network, and the list of its complaints."""
         file = tmp_path / "out.html"
         explorer.write(file, getattr(request, "param", OBJECTIVES["rosenbrock"]))
         contexts = []
@@ -312,11 +321,11 @@ class TestInChromium:
         trace = explorer.follow(OBJECTIVES["rosenbrock"])
         for k in (0, 1, 17, 63, 200):
             page.evaluate("k => { time.value = k; time.dispatchEvent(new Event('input')); }", k)
-            told, seen = self.marker(page)
-            assert told == tuple(trace.x[k])
-            np.testing.assert_allclose(seen, trace.x[k], atol=0.02)
+            stated, drawn = self.marker(page)
+            assert stated == tuple(trace.x[k])
+            np.testing.assert_allclose(drawn, trace.x[k], atol=0.02)
             assert f"iteration {k} of 200" in page.inner_text("#now")
-        # Nothing is wider than the window, and nothing is too small to read.
+        # The page fits into the window, and its text is large enough to read.
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert (
             page.evaluate(
@@ -327,14 +336,14 @@ class TestInChromium:
         )
         assert complaints == []
 
-    def test_it_can_be_used_at_once(self, opened):
-        """Written down, not asserted: time depends on the machine. The page reports how long it took itself."""
+    def test_it_is_usable_when_loaded(self, opened):
+        """The time is printed, not asserted, since it depends on the machine."""
         page, _ = opened()
         inside = page.evaluate("performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart")
         print(f"usable after {page.seconds:.2f} s, of which {inside / 1000:.2f} s in the page")
         assert page.is_enabled("#time")
 
-    def test_keys(self, opened):
+    def test_keys_move_and_play_and_choose_rules(self, opened):
         page, complaints = opened()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
@@ -351,15 +360,15 @@ class TestInChromium:
         assert page.inner_text("#play") == "Pause"
         page.keyboard.press("Space")
         assert page.inner_text("#play") == "Play"
-        # With the focus on the slider a key moves it once.
+        # With the focus on the slider, a key moves it only once.
         page.keyboard.press("Home")
         page.focus("#time")
         page.keyboard.press("ArrowRight")
         assert "iteration 1 of" in page.inner_text("#now")
         assert complaints == []
 
-    @pytest.mark.parametrize("rule", naive.VARIANTS)
-    def test_the_branch_that_was_taken_is_marked(self, opened, rule):
+    @pytest.mark.parametrize("rule", rules.RULES)
+    def test_the_branch_taken_is_marked(self, opened, rule):
         page, _ = opened()
         page.select_option("#rule", rule)
         trace = explorer.follow(OBJECTIVES["rosenbrock"], rule)
@@ -378,7 +387,7 @@ class TestInChromium:
                 assert (name in undo[0]) == trace.where("undone")[k, i]
 
     @pytest.mark.parametrize("opened", [MINE], indirect=True)
-    def test_an_objective_of_ones_own(self, opened):
+    def test_your_own_objective_is_shown(self, opened):
         page, complaints = opened()
         trace = explorer.follow(MINE)
         page.keyboard.press("End")
@@ -411,8 +420,8 @@ class TestInChromium:
         for name, o in OBJECTIVES.items():
             page.select_option("#objective", name)
             page.keyboard.press("End")
-            told, _ = self.marker(page)
-            assert told == tuple(explorer.follow(o).x[-1])
+            stated, _ = self.marker(page)
+            assert stated == tuple(explorer.follow(o).x[-1])
         page.click("#path", position={"x": 100, "y": 100})
         assert "iteration 0 of" in page.inner_text("#now")
         assert complaints == []

@@ -1,4 +1,4 @@
-"""The notebooks run: their cells as they are, and, where there is a kernel, as a notebook."""
+"""The notebooks run: cell by cell, and as notebooks where a kernel is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def cells(file):
 
 
 @each
-def test_it_is_kept_without_outputs(file):
+def test_it_is_stored_without_outputs(file):
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells(file))
 
 
@@ -33,7 +33,7 @@ def test_its_cells_run_in_order(file):
 
 
 @pytest.mark.notebooks
-@pytest.mark.filterwarnings("default")  # those of the kernel are not ours
+@pytest.mark.filterwarnings("default")  # the kernel's warnings are not ours
 @each
 def test_it_runs_as_a_notebook(file):
     nbformat = pytest.importorskip("nbformat", reason="runs a kernel (extra 'notebooks')")

@@ -1,6 +1,6 @@
-"""Pictures of runs, against those that were looked at: `tests/golden`, small PNGs.
+"""Pictures of runs, compared with approved ones: small PNGs in `tests/golden`.
 
-``UPDATE_GOLDEN=1`` writes them anew; look at them then.
+``UPDATE_GOLDEN=1`` rewrites them; look at them then.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ matplotlib = pytest.importorskip("matplotlib", reason="drawing needs the extra '
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
-#: How far a picture may be from the one that was looked at: mean difference of its pixels, of 0 to 1. Fonts and the
-#: smoothing of lines differ that much between versions; a curve that is missing or elsewhere differs more.
+#: Largest mean difference of pixels (0 to 1) from the approved picture. Fonts and antialiasing differ this much
+#: between versions; a missing or moved curve differs more.
 TOLERANCE = 0.005
 
 
@@ -71,7 +71,7 @@ def pixels(figure):
 
 
 def blurred(a):
-    """Means of 4 by 4 pixels, so that a line that is moved by one hardly counts."""
+    """Means of 4 by 4 pixels, so that a line that moves by one pixel hardly counts."""
     rows, columns = a.shape[0] // 4, a.shape[1] // 4
     return a[: rows * 4, : columns * 4].reshape(rows, 4, columns, 4, 3).mean(axis=(1, 3))
 
@@ -81,13 +81,13 @@ def difference(a, b):
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_the_picture_is_the_one_that_was_looked_at(name, valley, wide, tmp_path):
+def test_the_picture_is_the_approved_one(name, valley, wide, tmp_path):
     from matplotlib.figure import Figure
     from matplotlib.image import imread
 
     if matplotlib.__version_info__ < (3, 11):
         pytest.skip(
-            "these pictures are by matplotlib 3.11, whose letters are narrower, so that axes lie elsewhere"
+            "the approved pictures are by matplotlib 3.11; older versions have wider letters, which moves the axes"
         )
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(4.2, 3.2), dpi=75, layout="constrained")
@@ -96,24 +96,26 @@ def test_the_picture_is_the_one_that_was_looked_at(name, valley, wide, tmp_path)
         file = GOLDEN / f"{name}.png"
         if os.environ.get("UPDATE_GOLDEN"):
             figure.savefig(file, dpi=75)
-        seen, expected = pixels(figure), imread(file)[..., :3]
+        drawn, approved = pixels(figure), imread(file)[..., :3]
         figure.savefig(tmp_path / file.name, dpi=75)
-    assert difference(seen, expected) < TOLERANCE, f"look at {tmp_path / file.name}"
-    # The tolerance is no carte blanche: a picture without its lines is further away.
+    assert difference(drawn, approved) < TOLERANCE, f"look at {tmp_path / file.name}"
+    # The tolerance is small enough to notice that the lines are missing.
     for line in (*ax.lines, *ax.collections, *ax.images, *ax.child_axes):
         line.set_visible(False)
-    assert difference(pixels(figure), expected) > TOLERANCE
+    assert difference(pixels(figure), approved) > TOLERANCE
 
 
-def test_figures_of_their_own(valley, wide, tmp_path):
+def test_without_axes_a_new_figure_is_drawn(valley, wide, tmp_path):
     for ax in (plot.path(valley), plot.step_sizes(valley), plot.flips(wide), plot.step_sizes(wide)):
         ax.figure.savefig(tmp_path / "x.png")
         assert (tmp_path / "x.png").stat().st_size > 3000
 
 
-def test_what_cannot_be_drawn():
+def test_one_coordinate_has_no_path():
     trace = minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True, trace=True, maxiter=3).trace
-    with pytest.raises(ValueError, match="a path needs a row and two coordinates; the trace has 4 and 1"):
+    with pytest.raises(
+        ValueError, match="a path needs at least 1 row and 2 coordinates, but the trace has 4 and 1"
+    ):
         plot.path(trace)
 
 
@@ -124,7 +126,7 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch, valley):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_objectives_and_their_gradients(name, rng):
+def test_gradients_of_objectives_equal_finite_differences(name, rng):
     o = OBJECTIVES[name]
     for x in rng.uniform(-2, 2, (20, 2)):
         step = 1e-6

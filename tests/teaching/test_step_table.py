@@ -1,4 +1,4 @@
-"""`step_table`: the numbers of the oracle, the checks of exercises."""
+"""`step_table`: its numbers against the oracle, and the marking of exercises."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import naive
 import numpy as np
 import pytest
 
-from rprop_ref import step_table
+from rprop_ref import rules, step_table
 
 
 class TestNumbers:
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     @pytest.mark.parametrize(
         "gradients",
         [[1, 1, -1], [1, 1, 1, -1, 1, 1, 1], [1, -1, -1, 1, 1], [2, 0, -3, 1e-200, 1e-200], [-1, -1, 1]],
     )
-    def test_every_rule_is_the_oracle(self, variant, gradients):
+    def test_every_rule_has_the_numbers_of_the_oracle(self, variant, gradients):
         table = step_table(
             gradients, variant, x0=0.3, lr=0.1, step_sizes=(0.04, 0.13), losses=range(len(gradients))
         )
@@ -34,7 +34,7 @@ class TestNumbers:
         stored = [0.0, *(prev.item() for _, prev, _ in expected)]
         assert [row.product for row in table.rows] == [g * s for g, s in zip(gradients, stored)]
 
-    def test_branches(self):
+    def test_branches_are_named(self):
         branches = [row.branch for row in step_table([1, 1, -1, -1, 1e-300, 1e-300]).rows]
         assert branches == [
             "first or neutral",
@@ -46,11 +46,11 @@ class TestNumbers:
         ]
         assert step_table([1e-300, 1e-300]).rows[1].branch == "product underflows"
 
-    def test_losses_decide_for_irprop_plus(self):
+    def test_losses_decide_whether_irprop_plus_undoes(self):
         moves = [step_table([1, -1], "irprop+", losses=[1, e]).rows[1].move for e in (0, 1, 2)]
         assert moves == [0, 0, 0.1]
-        assert "the loss taken to rise" in str(step_table([1, -1], "irprop+"))
-        assert "the loss taken to rise" not in str(step_table([1, -1], "irprop+", losses=[1, 2]))
+        assert "assuming that the loss rises" in str(step_table([1, -1], "irprop+"))
+        assert "assuming that the loss rises" not in str(step_table([1, -1], "irprop+", losses=[1, 2]))
 
     @pytest.mark.parametrize(
         ("options", "text"),
@@ -60,7 +60,7 @@ class TestNumbers:
             ({"losses": [1]}, "there must be a loss for each gradient, but there are 1 for 3"),
         ],
     )
-    def test_refused(self, options, text):
+    def test_wrong_options_are_refused(self, options, text):
         with pytest.raises(ValueError, match=text):
             step_table([1, 1, -1], **options)
 
@@ -73,16 +73,16 @@ RIGHT = [
 
 
 class TestCheck:
-    def test_what_is_right(self):
+    def test_a_right_table_is_right(self):
         marks = step_table([1, 1, -1]).check(RIGHT)
         assert marks.right
         assert marks
         assert str(marks) == "All 18 cells are right."
 
-    def test_cells_that_are_empty(self):
+    def test_empty_cells_are_counted(self):
         marks = step_table([1, 1, -1]).check([{"x": -0.1}, {"x": -0.22}, (None, None, None, None, None, None)])
         assert not marks
-        assert str(marks) == "All 2 cells that are filled in are right; 16 are empty."
+        assert str(marks) == "All 2 filled-in cells are right; 16 are empty."
 
     @pytest.mark.parametrize(
         ("row", "column", "value"),
@@ -95,25 +95,25 @@ class TestCheck:
         names = ("gradient", "product", "branch", "step_size", "move", "x")
         assert wrong[:3] == (row + 1, names[column], value)
 
-    def test_the_hint_says_how(self):
+    def test_the_hint_shows_the_calculation(self):
         marks = step_table([1, 1, -1], "rprop+").check([{}, {}, {"step_size": 0.06, "move": 0}])
         assert " ".join(str(marks).split()) == (
             "Step 3, move: 0 is not right. The product is -1: sign changed; the step size is 0.12 * 0.5 = 0.06; this "
             "rule takes the last move back: 0.12; x is -0.22 + 0.12 = -0.1."
         )
 
-    def test_numbers_rounded_by_hand_will_do(self):
+    def test_rounded_numbers_are_accepted(self):
         table = step_table([1] * 6)
         assert table.check([{"x": round(row.x, 4)} for row in table.rows]).wrong == []
 
     @pytest.mark.parametrize("rows", [[{}] * 4, [{"size": 1}], [(1, 2, 3, 4, 5, 6, 7)]])
-    def test_refused(self, rows):
+    def test_wrong_rows_are_refused(self, rows):
         with pytest.raises(ValueError, match=r"the table has 3 steps|the columns are"):
             step_table([1, 1, -1]).check(rows)
 
 
 @pytest.mark.parametrize("gradients", ["1a", [1, None], [[1, 2], [3, 4]], 5])
-def test_gradients_that_are_no_numbers_are_refused(gradients):
+def test_gradients_that_are_not_numbers_are_refused(gradients):
     with pytest.raises(ValueError, match="the gradients must be numbers, one for each step"):
         step_table(gradients)
 

@@ -1,4 +1,4 @@
-"""`Trace`: the same run with and without, every event, bounded memory, files, tables."""
+"""`Trace`: it changes no run, knows every event, stays within its memory, and is saved, loaded and tabulated."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ import problems
 import pytest
 from scipy.optimize import minimize as scipy_minimize
 
-from rprop_ref import Parameter, Rprop, Trace, crosscheck, lr_scheduler, minimize
+from rprop_ref import Parameter, Rprop, Trace, crosscheck, lr_scheduler, minimize, rules
 from rprop_ref._common import npz
 from rprop_ref._core import events as _events
 from rprop_ref._core.constants import rule_constants
+from rprop_ref._teaching.history import OVERHEAD
 from rprop_ref.bits import same_bits
-from rprop_ref.trace import OVERHEAD
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 1e-200, -1e-200, 5e-324, np.inf, -np.inf, np.nan]
 
 
 def branch(variant, g, prev, size, eta_minus, low, high, worse):
-    """The events of one coordinate as the papers' text has them, and from what the oracle returns."""
+    """The events of one coordinate, from the papers' text and from what the oracle returns."""
     zero = np.float64(0)
     with np.errstate(all="ignore"):
         q = g * prev
         x, _, new_size = naive._coordinate(
             variant, zero, g, prev, size, eta_minus, np.float64(1.2), low, high, worse
         )
-    found = set()
+    events = set()
     if q > 0:
-        found.add("grew")
+        events.add("grew")
     elif q < 0:
-        found.add("shrank")
+        events.add("shrank")
     elif q == 0 and g != 0 and prev != 0:
-        found.add("underflow")
-    # From the start at 0 the oracle's x is the move; what is undone may be as long as what would have been made.
+        events.add("underflow")
+    # The start is 0, so the oracle's x is the move. An undone move may be as long as the move it replaces.
     if q < 0 and (variant == "rprop+" or (variant == "irprop+" and worse)):
         assert x == naive._sign(prev) * size
-        found.add("undone")
+        events.add("undone")
     elif x == 0 and np.isfinite(g) and g != 0 and new_size != 0:
-        found.add("held")
-    found |= {"at lower clamp"} if new_size == low else set()
-    found |= {"at upper clamp"} if new_size == high else set()
-    found |= {"zero gradient"} if g == 0 else set()
-    found |= set() if np.isfinite(g) else {"gradient not finite"}
-    return found, new_size
+        events.add("held")
+    events |= {"at lower clamp"} if new_size == low else set()
+    events |= {"at upper clamp"} if new_size == high else set()
+    events |= {"zero gradient"} if g == 0 else set()
+    events |= set() if np.isfinite(g) else {"gradient not finite"}
+    return events, new_size
 
 
 class TestEvents:
     @pytest.mark.parametrize("worse", [False, True])
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     @pytest.mark.parametrize("eta_minus", [0.5, 1.0, 0.0])
     def test_every_pair_of_gradients_takes_the_branch_of_the_oracle(self, variant, worse, eta_minus):
-        """An eta- that rounds to 1 or to 0 is handed in as that."""
+        """An eta- of 1 or 0 stands for one that rounds to it."""
         low, high = np.float64(0.05), np.float64(0.2)
         grid = [np.float64(v) for v in SPECIAL]
         for size in map(np.float64, (0.05, 0.1, 0.2)):
@@ -64,30 +64,30 @@ class TestEvents:
                     constants = np.array([eta_minus, 1.2, low, high, 0, 1, 1])
                     arrays = [np.array([v]) for v in (g, prev, size, new_size)]
                     event = int(_events.events(variant, *arrays, constants, worse)[0])
-                    found = {name for name, (bits, value) in _events.NAMES.items() if event & bits == value}
+                    events = {name for name, (bits, value) in _events.NAMES.items() if event & bits == value}
                     if not np.isfinite(g) or g == 0:
-                        # Where nothing would move anyway the oracle's result does not tell the move.
+                        # Nothing would move anyway, so the oracle's result does not show what became of the move.
                         expected -= {"held", "undone"}
-                        found -= {"held", "undone"}
-                    assert found == expected, (variant, g, prev, size)
+                        events -= {"held", "undone"}
+                    assert events == expected, (variant, g, prev, size)
 
-    def test_moves_of_the_rules_at_a_change_of_sign(self):
+    def test_each_rule_has_its_move_at_a_change_of_sign(self):
         one = np.array([1.0])
         constants = rule_constants(np.dtype(float), (0.5, 1.2), (1e-6, 50), False)
 
-        def told(variant, worse):
+        def words(variant, worse):
             return str(_events.WORDS[_events.events(variant, -one, one, one, one / 2, constants, worse)][0])
 
-        assert {v: told(v, True) for v in naive.VARIANTS} == {
+        assert {v: words(v, True) for v in rules.RULES} == {
             "rprop+": "shrank, undone",
             "rprop-": "shrank",
             "irprop+": "shrank, undone",
             "irprop-": "shrank, held",
             "irprop-go": "shrank",
         }
-        assert told("irprop+", False) == "shrank, held"
+        assert words("irprop+", False) == "shrank, held"
 
-    def test_words(self):
+    def test_every_byte_has_its_words(self):
         assert _events.describe(0) == "kept"
         assert _events.describe(_events.SHRANK | _events.HELD | _events.LOWER) == "shrank, held, at lower clamp"
         assert len(_events.WORDS) == 256
@@ -95,9 +95,9 @@ class TestEvents:
 
 class TestMinimize:
     @pytest.mark.parametrize("backend", ["numpy", "numba"])
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     @pytest.mark.parametrize("name", problems.PROBLEMS)
-    def test_the_iterates_are_the_same(self, name, variant, backend):
+    def test_iterates_are_the_same_with_a_trace(self, name, variant, backend):
         fun, jac, x0, _ = problems.PROBLEMS[name]
         options = {"variant": variant, "backend": backend, "maxiter": 100, "return_all": True}
         with_trace = minimize(fun, x0, jac=jac, trace=True, **options)
@@ -134,14 +134,14 @@ class TestMinimize:
         assert rows.size
         np.testing.assert_allclose(trace.x[rows + 1, columns], trace.x[rows - 1, columns], rtol=1e-12)
 
-    def test_steps_back_are_counted(self):
+    def test_retreats_are_counted(self):
         fun, jac, _, _ = problems.PROBLEMS["barrier"]
         trace = minimize(fun, [0.5, 0.5], jac=jac, trace=True, lr=3.0, variant="rprop-").trace
         assert trace.retreats[-1] > 0
         assert (np.diff(trace.retreats) >= 0).all()
         assert np.isfinite(trace.f).all()
 
-    def test_bounds_maximize_and_shapes(self):
+    def test_runs_with_bounds_maximize_and_shapes(self):
         fun, jac, x0, _ = problems.PROBLEMS["himmelblau"]
         options = {"bounds": [(-1, 2), (None, 1)], "maxiter": 80, "return_all": True, "variant": "rprop+"}
         with_trace = minimize(fun, x0, jac=jac, trace=True, **options)
@@ -163,7 +163,7 @@ class TestMinimize:
         flat = minimize(lambda x: (np.sum((x - 1) ** 2), 2 * (x - 1)), np.zeros((2, 3)), jac=True, trace=True)
         assert flat.trace.n == 6
 
-    def test_objectives_in_machine_code(self):
+    def test_compiled_objectives_have_the_same_trace(self):
         import numba
 
         @numba.njit
@@ -175,21 +175,21 @@ class TestMinimize:
         assert same_bits(one.trace.x, two.trace.x)
         assert (one.trace.event == two.trace.event).all()
 
-    def test_a_run_that_is_continued(self):
+    def test_a_continued_run_is_traced_from_where_it_continues(self):
         fun, jac, x0, _ = problems.PROBLEMS["rosenbrock"]
         whole = minimize(fun, x0, jac=jac, trace=True, maxiter=100).trace
         first = minimize(fun, x0, jac=jac, maxiter=40)
         rest = minimize(fun, x0, jac=jac, warm_start=first, trace=True, maxiter=60).trace
-        # The step from the last point of the first call belongs to no evaluation of the second.
+        # The second call begins with the step from the first call's last point, before its first evaluation.
         assert same_bits(rest.x, whole.x[41:])
         assert (rest.event == whole.event[41:]).all()
 
-    def test_as_an_option_through_scipy_with_a_trace_of_ones_own(self):
+    def test_your_own_trace_can_be_an_option_through_scipy(self):
         fun, jac, x0, _ = problems.PROBLEMS["sphere"]
         trace = Trace(stride=5)
-        found = scipy_minimize(fun, x0, jac=jac, method=minimize, options={"trace": trace, "maxiter": 200})
-        assert found.trace is trace
-        assert trace.steps == found.nit + 1
+        result = scipy_minimize(fun, x0, jac=jac, method=minimize, options={"trace": trace, "maxiter": 200})
+        assert result.trace is trace
+        assert trace.steps == result.nit + 1
         with pytest.raises(ValueError, match="the trace must be new, but it has"):
             minimize(fun, x0, jac=jac, trace=trace)
         with pytest.raises(TypeError, match="trace must be True, False or a Trace, but is 'yes'"):
@@ -236,7 +236,7 @@ class TestAttach:
         assert trace.n == 6 + 4 + 4
         assert trace.steps == 31
         last = np.concatenate([np.ravel(traced[0].data), traced[1].data, traced[2].data.view(float)])
-        # The trace has the point before the last step, in which the first parameter made none.
+        # The last row is the point before the last step, which the first parameter did not make.
         assert same_bits(trace.x[-1, :6], last[:6])
         assert trace.where("no step")[-1].tolist() == [True] * 6 + [False] * 8
         assert trace.size[-1, 6:10].tolist() == a.state[traced[1]]["step_size"].tolist()
@@ -244,13 +244,13 @@ class TestAttach:
         assert trace.where("undone")[:, 10:].any()
         assert not trace.where("undone")[:, :10].any()
         assert [g["variant"] for g in trace.groups] == ["irprop-", "irprop-", "irprop+"]
-        # Ends with the block.
+        # Recording has ended with the block.
         steps(a, traced, 1, rng)
         assert trace.steps == 31
 
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
-    def test_it_records_what_minimize_does(self, variant):
-        """The same run in both ways."""
+    @pytest.mark.parametrize("variant", rules.RULES)
+    def test_it_equals_the_trace_of_minimize(self, variant):
+        """The same run, recorded in both ways."""
         fun, jac, x0, _ = problems.PROBLEMS["rosenbrock"]
         one = minimize(
             fun,
@@ -277,7 +277,7 @@ class TestAttach:
             assert same_bits(getattr(one, name)[:50], getattr(two, name)) or name in ("sign", "event")
             np.testing.assert_array_equal(getattr(one, name)[:50], getattr(two, name))
 
-    def test_closures_by_name_hooks_that_change_options_and_schedules(self):
+    def test_closures_by_name_and_schedules(self):
         p = Parameter(np.ones(2))
         optimizer = Rprop([p], lr=0.1)
         lr_scheduler.StepLR(optimizer, 1)
@@ -294,7 +294,7 @@ class TestAttach:
         assert trace.f[0] == 2.0
         assert trace.steps == 3
 
-    def test_a_parameter_that_is_added_is_refused(self):
+    def test_an_added_parameter_is_refused(self):
         p = Parameter(np.ones(2), requires_grad=False)
         optimizer = Rprop([p])
         p.grad = np.ones(2)
@@ -334,7 +334,7 @@ class TestAttach:
 
 
 class TestByHand:
-    def test_record(self):
+    def test_steps_can_be_recorded_by_hand(self):
         trace = Trace("rprop+", etas=(0.5, 1.5))
         x, zero, size = np.zeros((2, 2)), np.zeros((2, 2)), np.full((2, 2), 0.1)
         trace.record(x, 1.0, np.ones((2, 2)), zero, size, size)
@@ -352,11 +352,11 @@ class TestByHand:
             ({"variant": "x"}, "Invalid variant: 'x'"),
         ],
     )
-    def test_refused(self, options, text):
+    def test_wrong_options_are_refused(self, options, text):
         with pytest.raises(ValueError, match=text):
             Trace(**options)
 
-    def test_a_trace_without_rows(self, tmp_path):
+    def test_a_trace_without_rows_can_be_read_and_saved(self, tmp_path):
         trace = Trace()
         assert (len(trace), trace.n, trace.x.shape, trace.f.shape) == (0, 0, (0, 0), (0,))
         assert str(trace.explain()).startswith("Nothing was recorded.")
@@ -369,7 +369,7 @@ class TestByHand:
 
 
 def fill(trace, count, n=50):
-    """A run that does the same whatever is kept of it."""
+    """Record a run that does not depend on the trace."""
     rng = np.random.default_rng(3)
     x, prev, size = rng.normal(size=n), np.zeros(n), np.full(n, 0.1)
     constants = rule_constants(np.dtype(float), (0.5, 1.2), (1e-6, 50), False)
@@ -415,20 +415,20 @@ class TestMemory:
         finally:
             tracemalloc.stop()
         assert trace.stride > 1
-        # What is kept beside the rows: counts, first sizes, the last point.
+        # The allowance is for what is kept beside the rows: counts, first sizes, the last point.
         assert used < 200_000 + 300 * n + 50_000
 
-    def test_stride(self):
+    def test_rows_are_kept_at_the_stride(self):
         trace = fill(Trace(stride=7), 500, n=2)
         assert trace.iteration[:3].tolist() == [0, 7, 14]
         assert trace.iteration[-64:].tolist() == list(range(436, 500))
 
-    def test_a_row_that_is_larger_than_the_limit(self):
+    def test_a_few_rows_are_kept_even_beyond_the_limit(self):
         assert 1 <= len(fill(Trace(limit=1), 100)) <= 4
 
 
 class TestFiles:
-    def test_saved_and_loaded_it_is_the_same_and_goes_on(self, tmp_path):
+    def test_a_loaded_trace_is_the_same_and_can_be_continued(self, tmp_path):
         path = tmp_path / "trace.npz"
         whole, first = fill(Trace(limit=50_000), 900), fill(Trace(limit=50_000), 900)
         first.save(path)
@@ -445,7 +445,7 @@ class TestFiles:
         with np.load(path) as arrays:
             assert "columns.x" in arrays
 
-    def test_what_is_no_trace_is_refused(self, tmp_path):
+    def test_other_and_damaged_files_are_refused(self, tmp_path):
         path = tmp_path / "trace.npz"
         fill(Trace(), 30).save(path)
         damaged = bytearray(path.read_bytes())
@@ -460,7 +460,7 @@ class TestFiles:
         with pytest.raises(ValueError, match="cannot load"):
             Trace.load(path)
 
-    def test_tables(self, tmp_path):
+    def test_the_tables_have_a_line_for_each_coordinate_of_each_row(self, tmp_path):
         fun, jac, x0, _ = problems.PROBLEMS["sphere"]
         trace = minimize(fun, x0, jac=jac, maxiter=12, trace=True).trace
         table = trace.to_dict()
@@ -477,7 +477,7 @@ class TestFiles:
 
 
 class TestCrosscheck:
-    @pytest.mark.parametrize("variant", naive.VARIANTS)
+    @pytest.mark.parametrize("variant", rules.RULES)
     def test_every_case_of_the_referee_is_recorded(self, variant):
         for case in crosscheck.catalogue(["float64", "complex64", "float16"]):
             trace = crosscheck.trace(case, variant)
@@ -489,9 +489,9 @@ class TestCrosscheck:
         assert same_bits(trace.x[1:], np.array([x for x, _, _ in states]))
         assert same_bits(trace.size[:-1], np.array([size for _, _, size in states]))
 
-    def test_an_implementation_beside_the_rule(self):
+    def test_the_trace_of_an_implementation_departs_where_the_report_says(self):
         class Late:
-            """Moves by the step size of before."""
+            """Moves by the step size before it is adapted."""
 
             def __init__(self, x0, *, lr, etas, step_sizes, maximize):
                 self.x, self.size, self.prev = x0.copy(), np.full_like(x0, lr), np.zeros_like(x0)
@@ -506,8 +506,8 @@ class TestCrosscheck:
         report = crosscheck.check(
             Late, dtypes=["float64"], without=["nan", "inf", "maximize", "etas", "step_sizes"]
         )
-        found = report.smallest
-        mine, right = crosscheck.trace(found.case, factory=Late), crosscheck.trace(found.case)
-        assert same_bits(mine.x[: found.step], right.x[: found.step])
-        assert mine.x[found.step, found.coordinate] == found.got
-        assert right.x[found.step, found.coordinate] == found.expected
+        smallest = report.smallest
+        mine, right = crosscheck.trace(smallest.case, factory=Late), crosscheck.trace(smallest.case)
+        assert same_bits(mine.x[: smallest.step], right.x[: smallest.step])
+        assert mine.x[smallest.step, smallest.coordinate] == smallest.got
+        assert right.x[smallest.step, smallest.coordinate] == smallest.expected

@@ -1,0 +1,31 @@
+"""How a trace stores one step of an array: as flat reals, with the events of each coordinate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._core.arrays import as_reals
+from .._core.constants import DIRECTION, rule_constants
+from .._core.events import events
+
+Array = np.ndarray[Any, Any]
+
+
+def flat_reals(a: Array) -> Array:
+    """One dimension of reals, in C order."""
+    return as_reals(np.ascontiguousarray(a)).reshape(-1)
+
+
+def storable(a: Array) -> Array:
+    """The array in a dtype that mixes with NumPy's own, without rounding."""
+    return a.astype(np.float32) if a.dtype.name == "bfloat16" else a
+
+
+def step_events(
+    group: dict[str, Any], g: Array, prev: Array, size: Array, new_size: Array, *, worse: bool
+) -> Array:
+    """The events of a step by the rule and options of one of a trace's `groups`."""
+    constants = rule_constants(g.dtype, group["etas"], group["step_sizes"], group["maximize"])
+    return events(group["variant"], constants[DIRECTION] * g, prev, size, new_size, constants, worse)
