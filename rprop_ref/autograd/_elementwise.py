@@ -1,4 +1,4 @@
-"""Rules of the elementwise functions. See `_rules` for how a rule is written."""
+"""Rules of the elementwise functions. See `_primitives` for how a rule is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._rules import PLAIN, RULES, Rule, add, composite, conj, is_constant, primitive
+from ._primitives import PLAIN, PRIMITIVES, Primitive, add_primitive, composite, conj, is_constant, primitive
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
@@ -165,23 +165,23 @@ BINARY: dict[Any, Any] = {
 }
 
 for _fun, _vjp in UNARY.items():
-    add(_fun, _vjp, lean=True)
+    add_primitive(_fun, _vjp, ignores_shapes=True)
 for _ufunc, _vjps in BINARY.items():
-    add(_ufunc, *_vjps, broadcasts=True, lean=True)
+    add_primitive(_ufunc, *_vjps, broadcasts=True, ignores_shapes=True)
 
 # The operator ** is faster than the function for the usual powers.
 power = operator.pow
-RULES[power] = Rule(power, (power_x, power_y), broadcasts=True, lean=True)
-RULES[power].name = "numpy.power"
+PRIMITIVES[power] = Primitive(power, (power_x, power_y), broadcasts=True, ignores_shapes=True)
+PRIMITIVES[power].name = "numpy.power"
 
 # Not ufuncs.
-add(np.real, lambda g, _ans, x: g, view=True)
-add(np.imag, lambda g, _ans, x: g * 1j if x.dtype.kind == "c" else np.zeros_like(g), view=True)
-add(np.angle, angle)
-add(np.copy, lambda g, _ans, _x, order="K", subok=False: g)
-add(np.round, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
-add(np.around, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
-add(np.fix, lambda g, _ans, _x, _out=None: np.zeros_like(g))
+add_primitive(np.real, lambda g, _ans, x: g, view=True)
+add_primitive(np.imag, lambda g, _ans, x: g * 1j if x.dtype.kind == "c" else np.zeros_like(g), view=True)
+add_primitive(np.angle, angle)
+add_primitive(np.copy, lambda g, _ans, _x, order="K", subok=False: g)
+add_primitive(np.round, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
+add_primitive(np.around, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
+add_primitive(np.fix, lambda g, _ans, _x, _out=None: np.zeros_like(g))
 
 
 @primitive(lambda g, _ans, x, nan, posinf, neginf: np.where(np.isfinite(x), g, 0))

@@ -7,7 +7,7 @@ import string
 
 import numpy as np
 
-from ._rules import add, array, composite, conj, is_constant, primitive, transposed
+from ._primitives import add_primitive, as_array, composite, conj, conj_transpose, is_constant, primitive
 
 # ---- products
 
@@ -17,7 +17,7 @@ def _matmul_x(g, _ans, _x, y):
         return (g[..., None] if _x.ndim > 1 else g) * conj(y)
     if _x.ndim == 1:
         return (conj(y) @ g[..., None])[..., 0]
-    return g @ transposed(y)
+    return g @ conj_transpose(y)
 
 
 def _matmul_y(g, _ans, x, _y):
@@ -26,11 +26,11 @@ def _matmul_y(g, _ans, x, _y):
             return g * conj(x)
         return conj(x)[:, None] * g[..., None, :]
     if _y.ndim == 1:
-        return (transposed(x) @ g[..., None])[..., 0]
-    return transposed(x) @ g
+        return (conj_transpose(x) @ g[..., None])[..., 0]
+    return conj_transpose(x) @ g
 
 
-add(np.matmul, _matmul_x, _matmul_y, broadcasts=True)
+add_primitive(np.matmul, _matmul_x, _matmul_y, broadcasts=True)
 
 
 @composite(np.linalg.matmul)
@@ -75,7 +75,7 @@ def inner(a, b):
 
 @composite(np.vdot)
 def vdot(a, b):
-    a, b = array(a), array(b)
+    a, b = as_array(a), as_array(b)
     return np.ravel(conj(a)) @ np.ravel(b)
 
 
@@ -149,7 +149,7 @@ def _subscripts(subscripts, operands):
     return full, right.replace("...", "".join(dots)), unused[longest:]
 
 
-@primitive(lambda g, _ans, i, operands, subscripts: _einsum_vjp(g, i, operands, subscripts), joint=True)
+@primitive(lambda g, _ans, i, operands, subscripts: _einsum_vjp(g, i, operands, subscripts), takes_sequence=True)
 def _einsum(operands, subscripts):
     found = np.einsum(subscripts, *operands, optimize=len(operands) > 2)
     # Of one operand NumPy gives a view, which could be written through.
@@ -201,22 +201,22 @@ def einsum(*operands, optimize=False):
 def _solve_b(g, a, _b):
     if _b.ndim == 1:
         # With a stack of matrices `g` is a stack of vectors, which NumPy would take for a matrix.
-        return np.linalg.solve(transposed(a), g[..., None])[..., 0]
-    return np.linalg.solve(transposed(a), g)
+        return np.linalg.solve(conj_transpose(a), g[..., None])[..., 0]
+    return np.linalg.solve(conj_transpose(a), g)
 
 
 def _solve_a(g, ans, a, _b):
     gb = _solve_b(g, a, _b)
     if _b.ndim == 1:
         return -gb[..., :, None] * conj(ans)[..., None, :]
-    return -gb @ transposed(ans)
+    return -gb @ conj_transpose(ans)
 
 
-add(np.linalg.solve, _solve_a, lambda g, _ans, a, _b: _solve_b(g, a, _b), broadcasts=True)
+add_primitive(np.linalg.solve, _solve_a, lambda g, _ans, a, _b: _solve_b(g, a, _b), broadcasts=True)
 
 
 def _inv(g, ans, _a):
-    turned = transposed(ans)
+    turned = conj_transpose(ans)
     return -turned @ g @ turned
 
 
@@ -227,7 +227,9 @@ def _adjugate(a):
         u, sizes, vh = np.linalg.svd(a)
         others = [np.prod(np.delete(sizes, i, -1), axis=-1) for i in range(n)]
         turn = np.linalg.det(u) * np.linalg.det(vh)
-        return (turn[..., None, None] * transposed(vh) * np.stack(others, -1)[..., None, :]) @ transposed(u)
+        return (turn[..., None, None] * conj_transpose(vh) * np.stack(others, -1)[..., None, :]) @ conj_transpose(
+            u
+        )
     # Slow, but made of functions with rules.
     places = [[i for i in range(n) if i != k] for k in range(n)]
     minors = [
@@ -240,9 +242,9 @@ def _adjugate(a):
 
 def _det(g, ans, a):
     try:
-        return (g * conj(ans))[..., None, None] * transposed(np.linalg.inv(a))
+        return (g * conj(ans))[..., None, None] * conj_transpose(np.linalg.inv(a))
     except np.linalg.LinAlgError:
-        return g[..., None, None] * transposed(_adjugate(a))
+        return g[..., None, None] * conj_transpose(_adjugate(a))
 
 
 def _phi(x):
@@ -254,15 +256,15 @@ def _phi(x):
 
 def _cholesky(g, ans, _a):
     # Symmetric, as in torch, although only one triangle is read.
-    upper = transposed(ans)
+    upper = conj_transpose(ans)
     inverse = np.linalg.inv(upper)
-    s = inverse @ _phi(upper @ g) @ transposed(inverse)
-    return (s + transposed(s)) / 2
+    s = inverse @ _phi(upper @ g) @ conj_transpose(inverse)
+    return (s + conj_transpose(s)) / 2
 
 
-add(np.linalg.inv, _inv)
-add(np.linalg.det, _det)
-add(np.linalg.cholesky, _cholesky)
+add_primitive(np.linalg.inv, _inv)
+add_primitive(np.linalg.det, _det)
+add_primitive(np.linalg.cholesky, _cholesky)
 
 
 def _sign_of_det(g, ans, a):
@@ -270,7 +272,7 @@ def _sign_of_det(g, ans, a):
         return np.zeros(a.shape, a.dtype)
     # The sign turns by the imaginary part of trace(inv(a) da).
     turn = -np.imag(conj(g) * ans)
-    return (turn * 1j)[..., None, None] * transposed(np.linalg.inv(a))
+    return (turn * 1j)[..., None, None] * conj_transpose(np.linalg.inv(a))
 
 
 @primitive(_sign_of_det)
@@ -278,7 +280,7 @@ def _det_sign(a):
     return np.linalg.slogdet(a)[0]
 
 
-@primitive(lambda g, _ans, a: g[..., None, None] * transposed(np.linalg.inv(a)))
+@primitive(lambda g, _ans, a: g[..., None, None] * conj_transpose(np.linalg.inv(a)))
 def _det_log(a):
     return np.linalg.slogdet(a)[1]
 
@@ -293,25 +295,25 @@ def slogdet(a):
 
 def _pinv(g, ans, a, rcond=None, hermitian=False, *, rtol=None):
     # Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973), 413-432.
-    turned, gt = transposed(ans), transposed(g)
+    turned, gt = conj_transpose(ans), conj_transpose(g)
     rows = np.eye(a.shape[-2]) - a @ ans
     columns = np.eye(a.shape[-1]) - ans @ a
     return -turned @ g @ turned + rows @ gt @ ans @ turned + turned @ ans @ gt @ columns
 
 
-add(np.linalg.pinv, _pinv)
+add_primitive(np.linalg.pinv, _pinv)
 
 
 def _eigh(g, ans, _a, _uplo):
     values, vectors = np.real(ans[..., 0]), ans[..., 1:]
     gaps = values[..., None, :] - values[..., :, None]
     same = np.eye(values.shape[-1]) == 1
-    turns = transposed(vectors) @ g[..., 1:]
+    turns = conj_transpose(vectors) @ g[..., 1:]
     # Hermitian, as in torch, although only one triangle is read.
-    turns = np.where(same, 0, (turns - transposed(turns)) / np.where(same, 2, 2 * gaps))
+    turns = np.where(same, 0, (turns - conj_transpose(turns)) / np.where(same, 2, 2 * gaps))
     # Of the eigenvalues only the real part.
     inner = turns + np.real(g[..., 0])[..., None, :] * np.eye(values.shape[-1])
-    return vectors @ inner @ transposed(vectors)
+    return vectors @ inner @ conj_transpose(vectors)
 
 
 @primitive(_eigh)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ._rules import add, array, composite, conj, is_constant, primitive
+from ._primitives import add_primitive, as_array, composite, conj, is_constant, primitive
 
 
 def kept(ans, ndim, axis, keepdims):
@@ -142,7 +142,7 @@ REDUCTIONS: dict[Any, Any] = {
     np.sort: sort,
 }
 for _fun, _vjp in REDUCTIONS.items():
-    add(_fun, _vjp)
+    add_primitive(_fun, _vjp)
 
 
 def _norm_vjp(g, ans, x, axis, keepdims):
@@ -214,7 +214,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
 
 @composite(np.polyval)
 def polyval(p, x):
-    x = array(x)
+    x = as_array(x)
     found = 0 * x
     for coefficient in p:
         found = found * x + coefficient
@@ -232,7 +232,7 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
         return NotImplemented
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
-    a, weights = array(a), array(weights)
+    a, weights = as_array(a), as_array(weights)
     if np.shape(weights) != np.shape(a):
         shape = [1] * np.ndim(a)
         shape[axis] = -1

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ._rules import BUFFERS, PLAIN, RULES, add, array, composite, is_constant, primitive, unbroadcast
+from ._primitives import (
+    BUFFERS,
+    PLAIN,
+    PRIMITIVES,
+    add_primitive,
+    as_array,
+    composite,
+    is_constant,
+    primitive,
+    unbroadcast,
+)
 
 
 def is_basic(index: Any) -> bool:
@@ -33,7 +43,7 @@ def getitem(x, index):
     return x[index]
 
 
-add(getitem, lambda g, _ans, _x, index: scatter(g, index, _x.shape), view=True)
+add_primitive(getitem, lambda g, _ans, _x, index: scatter(g, index, _x.shape), view=True)
 
 
 def _last(index, shape):
@@ -216,9 +226,9 @@ ELEMENTS: dict[Any, Any] = {
     np.take_along_axis: lambda g, _ans, _x, indices, axis=-1: _take_along_axis(g, None, _x, indices, axis),
 }
 for _fun, _vjp in SHAPES.items():
-    add(_fun, _vjp, view=True)
+    add_primitive(_fun, _vjp, view=True)
 for _fun, _vjp in ELEMENTS.items():
-    add(_fun, _vjp)
+    add_primitive(_fun, _vjp)
 
 
 @composite(np.diag)
@@ -244,17 +254,17 @@ def _part(g, _ans, i, _arrays, axis, starts):
     return g[(slice(None),) * (axis % g.ndim) + (slice(starts[i], starts[i + 1]),)]
 
 
-@primitive(_part, joint=True)
+@primitive(_part, takes_sequence=True)
 def _concatenate(arrays, axis, starts):
     return np.concatenate(arrays, axis)
 
 
-RULES[_concatenate].name = "numpy.concatenate"
+PRIMITIVES[_concatenate].name = "numpy.concatenate"
 
 
 @composite(np.concatenate)
 def concatenate(arrays, axis=0):
-    arrays = tuple(map(array, arrays))
+    arrays = tuple(map(as_array, arrays))
     # Where each begins is found here, once: each rule by itself would add up all sizes before its own.
     sizes = [a.size if axis is None else a.shape[axis] if a.ndim else 0 for a in arrays]
     return _concatenate(arrays, axis, (0, *itertools.accumulate(sizes)))
@@ -264,7 +274,7 @@ def _stack(g, _ans, i, _arrays, axis=0):
     return g[(slice(None),) * (axis % g.ndim) + (i,)]
 
 
-add(np.stack, _stack, joint=True)
+add_primitive(np.stack, _stack, takes_sequence=True)
 
 
 @composite(np.atleast_1d)
@@ -389,7 +399,7 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 @composite(np.linspace)
 def linspace(start, stop, num=50, endpoint=True):
     # Numbers stay numbers, which take the precision of the other.
-    start, stop = (array(end) if isinstance(end, (list, tuple)) else end for end in (start, stop))
+    start, stop = (as_array(end) if isinstance(end, (list, tuple)) else end for end in (start, stop))
     shape = (-1,) + (1,) * builtins.max(np.ndim(start), np.ndim(stop))
     places = np.reshape(np.arange(num).astype(np.result_type(start, stop, float(num))), shape)
     found = places * ((stop - start) / builtins.max(num - 1 if endpoint else num, 1)) + start

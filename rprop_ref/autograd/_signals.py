@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ._rules import add, array, composite, conj, primitive
+from ._primitives import add_primitive, as_array, composite, conj, primitive
 
 
 def fitted(x, shape, axes):
@@ -64,7 +64,7 @@ TRANSFORMS: dict[Any, Any] = {
     np.fft.irfft: _irfft,
 }
 for _fun, _vjp in TRANSFORMS.items():
-    add(_fun, _vjp)
+    add_primitive(_fun, _vjp)
 
 
 @composite(np.fft.fftshift)
@@ -89,7 +89,7 @@ def _convolved(a, v):
 
 @composite(np.convolve)
 def convolve(a, v, mode="full"):
-    a, v = np.atleast_1d(array(a)), np.atleast_1d(array(v))
+    a, v = np.atleast_1d(as_array(a)), np.atleast_1d(as_array(v))
     full = _convolved(a, v)
     long, short = sorted((len(a), len(v)), reverse=True)
     if mode == "same":
@@ -101,7 +101,7 @@ def convolve(a, v, mode="full"):
 
 @composite(np.interp)
 def interp(x, xp, fp, left=None, right=None):
-    x, xp, fp = array(x), array(xp), array(fp)
+    x, xp, fp = as_array(x), as_array(xp), as_array(fp)
     i = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, len(xp) - 2)
     slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])
     found = slope * (x - xp[i]) + fp[i]
@@ -144,10 +144,10 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
 
 @composite(np.trapezoid)
 def trapezoid(y, x=None, dx=1.0, axis=-1):
-    y = array(y)
+    y = as_array(y)
     before = (slice(None),) * normalize_axis_index(axis, np.ndim(y))
     if x is not None:
-        x = array(x)
+        x = as_array(x)
         dx = np.diff(x, axis=0 if np.ndim(x) == 1 else axis)
         if np.ndim(x) == 1:
             dx = np.reshape(dx, (-1,) + (1,) * (np.ndim(y) - len(before) - 1))

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from ._rules import NO_RULE, add, primitive
+from ._primitives import NO_VJP, add_primitive, primitive
 
 ROOT_PI = float(np.sqrt(np.pi))
 
 
-@primitive(NO_RULE, lambda g, _ans, n, x: g * polygamma(n + 1, x))
+@primitive(NO_VJP, lambda g, _ans, n, x: g * polygamma(n + 1, x))
 def polygamma(n, x):
     return sc.polygamma(n, x)
 
@@ -93,13 +93,13 @@ BINARY: dict[Any, Any] = {
         ),
         lambda g, _ans, delta, r: g * r / np.sqrt(1 + (r / delta) ** 2),
     ),
-    sc.gammainc: (NO_RULE, lambda g, _ans, a, x: g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
-    sc.gammaincc: (NO_RULE, lambda g, _ans, a, x: -g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
-    sc.jv: (NO_RULE, lambda g, _ans, v, x: g * (sc.jv(v - 1, x) - sc.jv(v + 1, x)) / 2),
-    sc.iv: (NO_RULE, lambda g, _ans, v, x: g * (sc.iv(v - 1, x) + sc.iv(v + 1, x)) / 2),
+    sc.gammainc: (NO_VJP, lambda g, _ans, a, x: g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
+    sc.gammaincc: (NO_VJP, lambda g, _ans, a, x: -g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
+    sc.jv: (NO_VJP, lambda g, _ans, v, x: g * (sc.jv(v - 1, x) - sc.jv(v + 1, x)) / 2),
+    sc.iv: (NO_VJP, lambda g, _ans, v, x: g * (sc.iv(v - 1, x) + sc.iv(v + 1, x)) / 2),
 }
 
 for _fun, _vjp in UNARY.items():
-    add(_fun, _vjp, lean=True)
+    add_primitive(_fun, _vjp, ignores_shapes=True)
 for _fun, _vjps in BINARY.items():
-    add(_fun, *_vjps, broadcasts=True, lean=True)
+    add_primitive(_fun, *_vjps, broadcasts=True, ignores_shapes=True)

@@ -7,7 +7,7 @@ import pytest
 import scipy.special as sc
 
 from rprop_ref import Tensor, autograd, no_grad
-from rprop_ref.autograd._rules import COMPOSITES
+from rprop_ref.autograd._primitives import COMPOSITES
 
 #: Functions whose results do not depend differentiably on the values: they are jumps, or no numbers at all.
 CONSTANT = {

@@ -9,9 +9,9 @@ from autograd_cases import ALL
 
 from rprop_ref import Tensor, autograd
 from rprop_ref.autograd import _shapes, _special
-from rprop_ref.autograd._rules import BUFFERS, COMPOSITES, PLAIN, RULES
+from rprop_ref.autograd._primitives import BUFFERS, COMPOSITES, PLAIN, PRIMITIVES
 
-OURS = set(RULES) | set(COMPOSITES)
+OURS = set(PRIMITIVES) | set(COMPOSITES)
 
 
 def name_of(case):
