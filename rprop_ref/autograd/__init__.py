@@ -1,7 +1,7 @@
 """Gradients of NumPy code: reverse-mode automatic differentiation with torch's meaning and NumPy's functions.
 
 `Tensor` is an array that records what is computed with it; ``backward()`` goes back through the graph of recorded
-operations. Each module uses only those above it:
+operations. Each module uses only those above it::
 
     _mode        whether operations are recorded
     _traced      the data of a Tensor
