@@ -47,8 +47,8 @@ LEAVES_TAPE = (
     "use np.stack(list); and write x.detach() where no gradient is wanted"
 )
 ON_A_GPU = (
-    "operations are recorded on arrays in host memory only; make the array on the GPU a Parameter and assign its "
-    "gradient, or copy it to the host"
+    "operations are recorded on arrays in host memory only, and this array is on a GPU; make it a Parameter and "
+    "assign its gradient, or copy it to the host"
 )
 
 
