@@ -1,4 +1,4 @@
-"""torch's tensors from and to arrays with the same bits, bfloat16 included."""
+"""torch tensors from arrays and back, with the same bits; bfloat16 included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = np.ndarray[Any, Any]
 
 
 def tensor_over(array: Array) -> Any:
-    """A tensor that shares the memory and the layout of the array."""
+    """A tensor that shares the memory and layout of an array."""
     import torch
 
     if array.dtype.name == "bfloat16":
@@ -20,7 +20,7 @@ def tensor_over(array: Array) -> Any:
 
 
 def array_over(tensor: Any) -> Array:
-    """An array that shares the memory of the tensor."""
+    """An array that shares the memory of a tensor."""
     import torch
 
     tensor = tensor.detach()
@@ -30,10 +30,10 @@ def array_over(tensor: Any) -> Array:
 
 
 def to_torch(array: Any) -> Any:
-    """A tensor with memory of its own."""
+    """A copy of an array, as a tensor."""
     return tensor_over(np.array(array))
 
 
 def from_torch(tensor: Any) -> Array:
-    """An array with memory of its own."""
+    """A copy of a tensor, as an array."""
     return array_over(tensor).copy()

@@ -11,7 +11,7 @@ from .._core import dtypes
 from .._core.constants import DIRECTION, ONE, ZERO, rule_constants
 from ..autograd import Tensor
 from ..autograd._inplace import become
-from ..autograd._rules import primitive
+from ..autograd._primitives import primitive
 from ..autograd._traced import values
 
 Array = np.ndarray[Any, Any]

@@ -1,7 +1,7 @@
-"""NumPy's protocols: what happens to a call of NumPy with a Tensor among its arguments.
+"""NumPy's protocols: a call of NumPy with a Tensor among its arguments.
 
-The function is looked up in the tables of `_rules`. It is recorded if it has a rule; called with arrays if its
-result does not depend differentiably on them, or if no gradient is wanted; and refused otherwise.
+The function is looked up in the tables of `_primitives`. The call is recorded if the function has vjps. It is made
+with plain arrays if no gradient flows through the function, or if none is wanted. Otherwise it is refused.
 """
 
 from __future__ import annotations
@@ -14,14 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from ._inplace import check_write, overwritten, write
+from ._graph import any_tracked, apply, apply_to_sequence, no_gradient_rule
+from ._inplace import check_write, mark_overwritten, write
 from ._mode import mode
-from ._record import any_tracked, apply, apply_joint, no_rule
-from ._rules import BUFFERS, COMPOSITES, PLAIN, RULES, Rule, arguments_of, is_numpys, name_of, signature_of
-from ._traced import Traced, new, values
+from ._primitives import (
+    BUFFERS,
+    COMPOSITES,
+    PLAIN,
+    PRIMITIVES,
+    Primitive,
+    argument_places,
+    is_numpy_function,
+    name_of,
+    signature_of,
+)
+from ._traced import Traced, new_tensor, values
 
-#: What methods of ufuncs are in terms of functions.
-_METHODS: dict[Any, Any] = {
+#: Methods of ufuncs, and the functions that compute the same.
+_UFUNC_METHODS: dict[Any, Any] = {
     (np.add, "reduce"): np.sum,
     (np.add, "accumulate"): np.cumsum,
     (np.multiply, "reduce"): np.prod,
@@ -32,70 +42,74 @@ _METHODS: dict[Any, Any] = {
 
 
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A ufunc that is called with keywords, or has no rule of its own, or one of its methods."""
+    """Call a ufunc, or one of its methods."""
     outs = kwargs.pop("out", ())
-    if ufunc not in RULES and ufunc not in PLAIN:
+    if ufunc not in PRIMITIVES and ufunc not in PLAIN:
         _load_special(ufunc)
     if method == "__call__":
         if not kwargs:
             if ufunc in COMPOSITES and not outs:
                 return COMPOSITES[ufunc](*inputs)
-            if (rule := RULES.get(ufunc)) is not None:
-                return _apply_out(rule, inputs, outs[0]) if outs else apply(rule, inputs)
-    elif not outs and (function := _METHODS.get((ufunc, method))) is not None:
+            if (primitive := PRIMITIVES.get(ufunc)) is not None:
+                return _apply_out(primitive, inputs, outs[0]) if outs else apply(primitive, inputs)
+    elif not outs and (function := _UFUNC_METHODS.get((ufunc, method))) is not None:
         if len(inputs) == 1:
             kwargs.setdefault("axis", 0)
         return function(*inputs, **kwargs)
-    elif method == "outer" and not kwargs and not outs and ufunc in RULES:
+    elif method == "outer" and not kwargs and not outs and ufunc in PRIMITIVES:
         a, b = inputs
         return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
     if ufunc not in PLAIN and mode.enabled and any_tracked((inputs, outs)):
-        name = name_of(ufunc)
-        if method != "__call__":
-            raise no_rule(f"{name}.{method}", "f")
-        if kwargs and (ufunc in RULES or ufunc in COMPOSITES):
-            raise no_rule(_with(name, kwargs), name)
-        raise no_rule(name, name)
+        raise _no_ufunc_rule(ufunc, method, kwargs)
     targets = inputs[:1] if method == "at" else outs
     if outs:
         kwargs["out"] = outs
-    return _on_arrays(getattr(ufunc, method), name_of(ufunc), inputs, kwargs, targets)
+    return _call_on_arrays(getattr(ufunc, method), name_of(ufunc), inputs, kwargs, targets)
 
 
-def _with(name: str, arguments: Iterable[str]) -> str:
+def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:
+    name = name_of(ufunc)
+    if method != "__call__":
+        return no_gradient_rule(f"{name}.{method}", "f")
+    if kwargs and (ufunc in PRIMITIVES or ufunc in COMPOSITES):
+        return no_gradient_rule(_with_arguments(name, kwargs), name)
+    return no_gradient_rule(name, name)
+
+
+def _with_arguments(name: str, arguments: Iterable[str]) -> str:
     return f"{name} with {', '.join(f'{argument}=' for argument in arguments)}"
 
 
-def _on_arrays(
+def _call_on_arrays(
     function: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Sequence[Any] = ()
 ) -> Any:
-    """Call a function as it is, on arrays; some of the Tensors, the `targets`, it writes to."""
+    """Call a function on arrays; it writes to `targets`, some of which may be Tensors."""
     tensors = [t for t in targets if isinstance(t, Traced)]
     for tensor in tensors:
         check_write(tensor, name)
-    found = function(*values(args), **{key: values(value) for key, value in kwargs.items()})
+    result = function(*values(args), **{key: values(value) for key, value in kwargs.items()})
     for tensor in tensors:
-        overwritten(tensor)
-    if not tensors or found is None:
-        return found
+        mark_overwritten(tensor)
+    if not tensors or result is None:
+        return result
     if len(targets) == 1:
         return targets[0]
-    return tuple(f if t is None else t for t, f in zip(targets, found, strict=True))
+    return tuple(r if t is None else t for t, r in zip(targets, result, strict=True))
 
 
-def _apply_out(rule: Rule, inputs: tuple[Any, ...], target: Any) -> Any:
-    """The result is written into a Tensor; into an array only if nothing is lost by that."""
+def _apply_out(primitive: Primitive, inputs: tuple[Any, ...], target: Any) -> Any:
+    """Write the result into a Tensor; into an array only if no gradient is lost by that."""
     if isinstance(target, Traced):
-        return write(target, rule, inputs, lambda *arrays: rule.fun(*arrays, out=target._data))
+        return write(target, primitive, inputs, lambda *arrays: primitive.fun(*arrays, out=target._data))
     if mode.enabled and any_tracked(inputs):
         raise RuntimeError(
-            f"{rule.name}(): functions with out=... arguments don't support automatic differentiation, but one of "
-            "the arguments requires grad. Make `out` a Tensor"
+            f"{primitive.name}(): functions with out=... arguments don't support automatic differentiation, but "
+            "one of the arguments requires grad. Make `out` a Tensor"
         )
-    return rule.fun(*values(inputs), out=target)
+    return primitive.fun(*values(inputs), out=target)
 
 
-# Functions that change their first argument (one of them if there is no copy=True), and what it is called.
+# Functions that change their first argument in place (nan_to_num only with copy=False), and that argument's name.
 _WRITERS: dict[Any, str] = {
     np.copyto: "dst",
     np.put: "a",
@@ -108,28 +122,34 @@ _WRITERS: dict[Any, str] = {
 
 
 def call_function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A function of NumPy that is not a ufunc."""
-    if (len(args) > 1 or "out" in kwargs) and (out := _out(func, args, kwargs)) is not None:
+    """Call a function of NumPy that is not a ufunc."""
+    if (len(args) > 1 or "out" in kwargs) and (out := _out_argument(func, args, kwargs)) is not None:
         return _call_plain(func, args, kwargs, "out", out)
     composite = COMPOSITES.get(func)
     if composite is not None:
         return _call_composite(func, composite, args, kwargs)
-    rule = RULES.get(func)
-    if rule is not None:
-        if len(args) > rule.most:
-            args, kwargs = _named(func, args, kwargs, rule.most)
-        if kwargs:
-            args, kwargs, unknown = _positional(rule, args, kwargs)
-            if unknown is not None:
-                return _call_plain(func, args, kwargs, unknown)
-        return apply_joint(rule, args, kwargs) if rule.joint else apply(rule, args, kwargs)
+    primitive = PRIMITIVES.get(func)
+    if primitive is not None:
+        return _call_primitive(func, primitive, args, kwargs)
     if func in BUFFERS:
-        return new(_on_arrays(func, name_of(func), args, kwargs), None)
+        return new_tensor(_call_on_arrays(func, name_of(func), args, kwargs), None)
     return _call_plain(func, args, kwargs)
 
 
-def _call_plain(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], what: str = "", out: Any = None) -> Any:
-    """Call a function as it is, if no gradient is lost by that; `what` it was given that there is no rule for."""
+def _call_primitive(func: Any, primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if len(args) > primitive.max_positional:
+        args, kwargs = _named(func, args, kwargs, primitive.max_positional)
+    if kwargs:
+        args, kwargs, unsupported = _positional(primitive, args, kwargs)
+        if unsupported is not None:
+            return _call_plain(func, args, kwargs, unsupported)
+    return (apply_to_sequence if primitive.takes_sequence else apply)(primitive, args, kwargs)
+
+
+def _call_plain(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], unsupported: str = "", out: Any = None
+) -> Any:
+    """Call a function on arrays if no gradient is lost by that; the error names the `unsupported` argument."""
     name = name_of(func)
     tracked = func not in PLAIN and mode.enabled and any_tracked((args, kwargs))
     if func in _WRITERS:
@@ -140,39 +160,39 @@ def _call_plain(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], what: 
             )
         out = args[0] if args else kwargs.get(_WRITERS[func])
     if tracked:
-        raise no_rule(_with(name, [what]) if what else name, name)
-    return _on_arrays(func, name, args, kwargs, () if out is None else (out,))
+        raise no_gradient_rule(_with_arguments(name, [unsupported]) if unsupported else name, name)
+    return _call_on_arrays(func, name, args, kwargs, () if out is None else (out,))
 
 
-def _out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The array that a result is to be written into, if there is one among the arguments."""
+def _out_argument(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The array that the result is to be written into, if one is among the arguments."""
     if "out" in kwargs:
-        return kwargs["out"] if is_numpys(func) else None
-    names = _names_of(func)
+        return kwargs["out"] if is_numpy_function(func) else None
+    names = _positional_names(func)
     place = names.index("out") if "out" in names else len(args)
     return args[place] if place < len(args) else None
 
 
-# What older versions of NumPy do not say of their functions in C (2.0 does not, 2.4 does).
-_NAMES = {"concatenate": ["arrays", "axis", "out"], "dot": ["a", "b", "out"]}
+# Functions in C whose signatures older versions of NumPy do not tell (2.0 does not, 2.4 does).
+_POSITIONAL_NAMES = {"concatenate": ["arrays", "axis", "out"], "dot": ["a", "b", "out"]}
 
 
 @functools.cache
-def _names_of(func: Any) -> list[str]:
-    """The names of the positional arguments of a function of NumPy; none if they cannot be found out."""
-    import inspect  # takes long to load
+def _positional_names(func: Any) -> list[str]:
+    """The names of the positional arguments of a function of NumPy; empty if they are unknown."""
+    import inspect  # slow to import
 
-    if not is_numpys(func):
+    if not is_numpy_function(func):
         return []
     try:
         parameters = inspect.signature(func).parameters.values()
     except (TypeError, ValueError):
-        return _NAMES.get(func.__name__, [])
+        return _POSITIONAL_NAMES.get(func.__name__, [])
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-# Arguments that say nothing if they have this value.
-_ABSENT: dict[str, Any] = {
+# Arguments that make no difference if they have this value.
+_DEFAULTS: dict[str, Any] = {
     "out": None,
     "dtype": None,
     "copy": None,
@@ -182,62 +202,65 @@ _ABSENT: dict[str, Any] = {
 }
 
 
-def _said(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in kwargs.items() if value is not _ABSENT.get(name, _ABSENT)}
+def _without_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kwargs.items() if value is not _DEFAULTS.get(name, _DEFAULTS)}
 
 
 def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> tuple[Any, dict[str, Any]]:
-    """The arguments with no more than `count` of them without a name."""
-    names = _names_of(func)[count : len(args)]
+    """Leave `count` arguments positional, and turn the others into keywords."""
+    names = _positional_names(func)[count : len(args)]
     if len(names) < len(args) - count:
         raise TypeError(f"{name_of(func)} with {len(args)} arguments by position; give them by keyword")
     return args[:count], {**dict(zip(names, args[count:], strict=True)), **kwargs}
 
 
 def _call_composite(func: Any, composite: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A function that is written in terms of others, which may not take all that NumPy's takes."""
-    count, takes = signature_of(composite)
+    """Call the composite in place of NumPy's function, some of whose arguments it may not take."""
+    count, names = signature_of(composite)
     if count is not None and len(args) > count:
         args, kwargs = _named(func, args, kwargs, count)
-    kwargs = _said(kwargs)
-    for name in kwargs:
-        if name not in takes:
-            return _call_plain(func, args, kwargs, name)
-    found = composite(*args, **kwargs)
-    return _call_plain(func, args, kwargs) if found is NotImplemented else found
-
-
-def _positional(rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, str | None]:
-    """Move keywords that are Tensors, or stand for arguments with rules, to their places; one that is unknown."""
-    names = rule.keywords
-    if names is None:
-        names = rule.keywords = arguments_of(rule)
-        if names is None:
-            return args, {name: _keyword(rule, name, value) for name, value in kwargs.items()}, None
-    # NumPy's names of the first argument vary.
-    for alias in ("a", "x", "m", "arr", "array", "ary"):
-        if alias in kwargs and not args and alias not in names:
-            args = (kwargs.pop(alias),)
-    kwargs = _said(kwargs)
+    kwargs = _without_defaults(kwargs)
     for name in kwargs:
         if name not in names:
+            return _call_plain(func, args, kwargs, name)
+    result = composite(*args, **kwargs)
+    return _call_plain(func, args, kwargs) if result is NotImplemented else result
+
+
+def _positional(
+    primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any, str | None]:
+    """Make keywords for arguments with vjps positional; the third result is a keyword that is not supported."""
+    places = primitive.places
+    if places is None:
+        places = primitive.places = argument_places(primitive)
+        if places is None:
+            return args, {name: _constant(primitive, name, value) for name, value in kwargs.items()}, None
+    # NumPy's names of the first argument vary.
+    for alias in ("a", "x", "m", "arr", "array", "ary"):
+        if alias in kwargs and not args and alias not in places:
+            args = (kwargs.pop(alias),)
+    kwargs = _without_defaults(kwargs)
+    for name in kwargs:
+        if name not in places:
             return args, kwargs, name
-    while len(args) < len(rule.vjps):
-        following = next((n for n, i in names.items() if i == len(args)), None)
+    while len(args) < len(primitive.vjps):
+        following = next((name for name, place in places.items() if place == len(args)), None)
         if following is None or following not in kwargs:
             break
         args = (*args, kwargs.pop(following))
-    return args, {name: _keyword(rule, name, value) for name, value in kwargs.items()}, None
+    return args, {name: _constant(primitive, name, value) for name, value in kwargs.items()}, None
 
 
-def _keyword(rule: Rule, name: str, value: Any) -> Any:
+def _constant(primitive: Primitive, name: str, value: Any) -> Any:
+    """The value of an argument through which no gradient may flow."""
     if mode.enabled and any_tracked(value):
-        raise no_rule(f"the argument {name} of {rule.name}", rule.name)
+        raise no_gradient_rule(f"the argument {name} of {primitive.name}", primitive.name)
     return values(value)
 
 
 def _load_special(ufunc: Any) -> None:
-    """Rules for SciPy's special functions are loaded when one of them is met."""
+    """Load the vjps of SciPy's special functions when one of them is first called, for users of SciPy only."""
     special = sys.modules.get("scipy.special")
     if special is not None and getattr(special, ufunc.__name__, None) is ufunc:
         importlib.import_module("rprop_ref.autograd._special")

@@ -1,4 +1,4 @@
-"""Rules of the elementwise functions. See `_rules` for how a rule is written."""
+"""Vjps of the elementwise functions. `_primitives` says how a vjp is written."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from ._rules import PLAIN, RULES, Rule, add, composite, conj, is_constant, primitive
+from ._primitives import PLAIN, PRIMITIVES, Primitive, add_primitive, composite, conj, is_constant, primitive
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
 
 def zero(g, _ans, _x, *_others):
-    """Of a function that is constant but for jumps; torch's convention."""
+    """The vjp of a piecewise constant function: zero, as in torch."""
     return np.zeros_like(g)
 
 
 def power_x(g, _ans, x, y):
     if np.ndim(y) == 0 and not hasattr(y, "requires_grad"):
         return g * conj(y * x ** (y - 1)) if y != 0 else np.zeros_like(g)
-    # 0 to the power of -1 must not be met where y is 0.
+    # Where y is 0, x ** -1 must not be computed.
     return g * conj(np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - 1)))
 
 
 def power_y(g, ans, x, y):
-    # As in torch: 0 to the power of y does not depend on y, unless y is negative.
+    # As in torch: 0 ** y does not depend on y unless y is negative.
     zeros = (x == 0) & (np.real(y) >= 0)
     return g * conj(np.where(zeros, 0, ans * np.log(np.where(zeros, 1, x))))
 
@@ -53,7 +53,7 @@ def angle(g, _ans, x, deg=False):
 
 
 def larger(g, _ans, x, y):
-    # Ties are shared, and NaN takes the gradient, as in torch.
+    # As in torch: equal values share the gradient; if one is NaN, each gets all of it.
     return np.where(x == y, g / 2, np.where(x < y, 0, g))
 
 
@@ -61,9 +61,9 @@ def smaller(g, _ans, x, y):
     return np.where(x == y, g / 2, np.where(x > y, 0, g))
 
 
-def swapped(rule):
-    """The rule of the second argument of a symmetric function."""
-    return lambda g, ans, x, y: rule(g, ans, y, x)
+def swapped(vjp):
+    """The vjp of the second argument of a symmetric function."""
+    return lambda g, ans, x, y: vjp(g, ans, y, x)
 
 
 def arctan2_y(g, _ans, y, x):
@@ -73,23 +73,23 @@ def arctan2_y(g, _ans, y, x):
 
 
 def logaddexp(exp):
-    """The rule of the first argument, for this base."""
+    """The vjp of the first argument; `exp` raises the base to a power."""
 
-    def rule(g, ans, x, y):
-        # An infinite x has all of the gradient as long as y is not infinite as well: no inf - inf there.
+    def vjp(g, ans, x, y):
+        # An infinite x gets all of the gradient unless y is infinite as well. This avoids inf - inf.
         alone = (x == ans) & (x != y)
         return g * exp(np.where(alone, 0, x) - np.where(alone, 0, ans))
 
-    return rule
+    return vjp
 
 
 def tanh(g, ans, _x):
     if not is_constant(g, ans):
         return g * conj(1 - ans * ans)
-    # The same in the memory of the result: for a layer of a network, most time goes into fetching new memory.
-    found = np.multiply(ans, ans, out=np.empty_like(ans))
-    np.subtract(1, found, out=found)
-    return np.multiply(g, conj(found), out=found)
+    # The same in one array: for a layer of a network, allocating memory takes most of the time.
+    gradient = np.multiply(ans, ans, out=np.empty_like(ans))
+    np.subtract(1, gradient, out=gradient)
+    return np.multiply(g, conj(gradient), out=gradient)
 
 
 UNARY: dict[Any, Any] = {
@@ -165,23 +165,23 @@ BINARY: dict[Any, Any] = {
 }
 
 for _fun, _vjp in UNARY.items():
-    add(_fun, _vjp, lean=True)
+    add_primitive(_fun, _vjp, ignores_shapes=True)
 for _ufunc, _vjps in BINARY.items():
-    add(_ufunc, *_vjps, broadcasts=True, lean=True)
+    add_primitive(_ufunc, *_vjps, broadcasts=True, ignores_shapes=True)
 
-# The operator ** is faster than the function for the usual powers.
+# For common powers the operator ** is faster than numpy.power.
 power = operator.pow
-RULES[power] = Rule(power, (power_x, power_y), broadcasts=True, lean=True)
-RULES[power].name = "numpy.power"
+PRIMITIVES[power] = Primitive(power, (power_x, power_y), broadcasts=True, ignores_shapes=True)
+PRIMITIVES[power].name = "numpy.power"
 
 # Not ufuncs.
-add(np.real, lambda g, _ans, x: g, view=True)
-add(np.imag, lambda g, _ans, x: g * 1j if x.dtype.kind == "c" else np.zeros_like(g), view=True)
-add(np.angle, angle)
-add(np.copy, lambda g, _ans, _x, order="K", subok=False: g)
-add(np.round, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
-add(np.around, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
-add(np.fix, lambda g, _ans, _x, _out=None: np.zeros_like(g))
+add_primitive(np.real, lambda g, _ans, x: g, view=True)
+add_primitive(np.imag, lambda g, _ans, x: g * 1j if x.dtype.kind == "c" else np.zeros_like(g), view=True)
+add_primitive(np.angle, angle)
+add_primitive(np.copy, lambda g, _ans, _x, order="K", subok=False: g)
+add_primitive(np.round, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
+add_primitive(np.around, lambda g, _ans, _x, decimals=0, _out=None: np.zeros_like(g))
+add_primitive(np.fix, lambda g, _ans, _x, _out=None: np.zeros_like(g))
 
 
 @primitive(lambda g, _ans, x, nan, posinf, neginf: np.where(np.isfinite(x), g, 0))
@@ -191,7 +191,7 @@ def _nan_to_num(x, nan, posinf, neginf):
 
 @composite(np.nan_to_num)
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
-    # Otherwise it is changed in place.
+    # Without a copy it is changed in place.
     return _nan_to_num(x, nan, posinf, neginf) if copy else NotImplemented
 
 
@@ -222,16 +222,16 @@ def where(condition, *values):
 
 @composite(np.select)
 def select(condlist, choicelist, default=0):
-    found = default
+    result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
-        found = np.where(condition, choice, found)
-    return found
+        result = np.where(condition, choice, result)
+    return result
 
 
 def _inside(g, _ans, x, low, high):
-    # A bound that is None is not replaced by an infinity, which would turn integers into floats.
-    here = True if low is None else x >= low
-    return np.where(here if high is None else here & (x <= high), g, 0)
+    # A missing bound is not replaced by an infinity, which would turn integers into floats.
+    is_inside = True if low is None else x >= low
+    return np.where(is_inside if high is None else is_inside & (x <= high), g, 0)
 
 
 @primitive(
@@ -255,7 +255,7 @@ def clip(a, a_min=None, a_max=None, *, min=None, max=None):
 def sinc(x):
     y = np.pi * x
     small = np.abs(y) < 1e-3
-    # The Taylor series has the derivatives that the quotient loses near 0.
+    # Near 0 the derivatives of the quotient lose their digits; those of the Taylor series do not.
     z = np.where(small, y, 0)
     return np.where(small, 1 - z**2 / 6 + z**4 / 120, np.sin(y) / np.where(small, 1, y))
 

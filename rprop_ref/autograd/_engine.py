@@ -1,20 +1,20 @@
-"""The backward pass through what was recorded.
+"""The backward pass through the graph.
 
-It is a loop, not a recursion, and works through graphs of any depth; gradients and saved arrays are let go as soon
-as they have been used.
+It is a loop, not a recursion, so a graph may be of any depth. Gradients and saved arrays are freed as soon as they
+have been used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ._graph import Node, refresh
 from ._mode import mode
-from ._record import Node, refresh
-from ._rules import Rule, unbroadcast
-from ._traced import Traced, new
+from ._primitives import Primitive, unbroadcast
+from ._traced import Traced, new_tensor
 
 SECOND_TIME = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
@@ -34,29 +34,50 @@ def backward(
     create_graph: bool,
     wanted: Sequence[Traced] | None = None,
 ) -> list[Any]:
-    """Check the gradients to begin with, and start the pass; returns the gradients of `wanted`."""
+    """Compute the gradients of `wanted`; without it those of all leaves, which are added to their ``grad``.
+
+    Parameters
+    ----------
+    outputs : sequence of (Tensor, array_like or None)
+        What to differentiate, and the gradient of the final loss with respect to it.
+    retain : bool
+        Keep what was saved, for another pass.
+    create_graph : bool
+        Record the pass, so that the gradients are Tensors.
+    wanted : sequence of Tensor, optional
+        Stop at these; no leaf accumulates anything then.
+
+    Returns
+    -------
+    list of (ndarray or Tensor or None)
+        The gradients of `wanted`; None for a Tensor that the outputs do not depend on.
+    """
     for tensor in (*(output for output, _ in outputs), *(wanted or ())):
         if tensor._base is not None:
             refresh(tensor)
     seeds = [
-        (output if output._node is None else output._node, _seed(i, output, gradient, create_graph))
-        for i, (output, gradient) in enumerate(outputs)
+        (_source(output), _seed(i, output, gradient, create_graph)) for i, (output, gradient) in enumerate(outputs)
     ]
-    targets = None if wanted is None else [t if t._node is None else t._node for t in wanted]
+    targets = None if wanted is None else [_source(tensor) for tensor in wanted]
     before = mode.enabled
     mode.enabled = create_graph
     try:
-        found = _run(seeds, retain=retain, create_graph=create_graph, wanted=targets)
+        gradient_of = _run(seeds, targets, retain=retain, create_graph=create_graph)
     finally:
         mode.enabled = before
-    gradients = [found.get(t) for t in targets or ()]
+    gradients = [gradient_of.get(target) for target in targets or ()]
     if create_graph:
-        return [g if g is None or isinstance(g, Traced) else new(np.asarray(g), None) for g in gradients]
+        return [g if g is None or isinstance(g, Traced) else new_tensor(np.asarray(g), None) for g in gradients]
     return [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
 
 
+def _source(tensor: Traced) -> Any:
+    """The Node that a Tensor comes from; a leaf itself."""
+    return tensor if tensor._node is None else tensor._node
+
+
 def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
-    """The gradient that the pass begins with, at the output number `i`."""
+    """The gradient with which the pass starts at output number `i`."""
     if not output._requires_grad:
         raise RuntimeError(NO_GRADIENT.replace("element 0", f"element {i}"))
     data = output._data
@@ -76,130 +97,159 @@ def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
         if seed.dtype != data.dtype:
             seed = seed.astype(data.dtype)
     if create_graph:
-        return seed if isinstance(seed, Traced) else new(seed, None)
+        return seed if isinstance(seed, Traced) else new_tensor(seed, None)
     return seed._data if isinstance(seed, Traced) else seed
 
 
 def _run(
-    seeds: Sequence[tuple[Any, Any]],
-    *,
-    retain: bool,
-    create_graph: bool,
-    wanted: Sequence[Any] | None = None,
+    seeds: Sequence[tuple[Any, Any]], targets: Sequence[Any] | None, *, retain: bool, create_graph: bool
 ) -> dict[Any, Any]:
-    """Take gradients from the outputs back.
+    """Go from the outputs back to the leaves, or to the given Nodes and leaves, whose gradients are returned."""
+    wanted = None if targets is None else set(targets)
+    uses = _count_uses(seeds) if wanted is None else _count_uses_between(seeds, wanted)
+    pending = _Pending(seeds, uses, create_graph)
+    wanted_gradients: dict[Any, Any] = {}
+    # Of leaves, and of Tensors that retain theirs. Stored after the pass, so that one that fails changes nothing.
+    to_store: list[tuple[Any, Any, bool]] = []
+    while pending.ready:
+        target = pending.ready.pop()
+        gradient = pending.gradients.pop(target)
+        if wanted is not None and target in wanted:
+            wanted_gradients[target] = gradient
+            if _is_an_end(target, uses):
+                continue  # and what lies behind it is not freed
+        if type(target) is not Node:
+            to_store.append((target, gradient, target in pending.owned))
+            continue
+        if target.retaining is not None and (tensor := target.retaining()) is not None and tensor._node is target:
+            to_store.append((tensor, gradient, False))
+        _propagate(target, gradient, pending, create_graph)
+        if not retain:
+            target.free()
+    _store(to_store, wanted)
+    return wanted_gradients
+
+
+class _Pending:
+    """The gradients that are still being summed.
 
     Parameters
     ----------
     seeds : sequence of (Node or leaf, gradient)
-        Where to begin.
-    retain : bool
-        Keep what was saved, for another pass.
+        Where the pass starts.
+    uses : dict
+        How many contributions the gradient of each Node or leaf still lacks.
     create_graph : bool
-        Gradients are Tensors, and the pass is recorded.
-    wanted : sequence of Node or leaf, optional
-        Stop there, and return their gradients; no leaf accumulates anything then.
-
-    Returns
-    -------
-    dict
-        The gradients of those in `wanted` that the outputs depend on.
+        The pass is recorded, so nothing may be added to in place.
     """
-    counts = _reachable(seeds) if wanted is None else _leading_to(seeds, set(wanted))
-    grads: dict[Any, Any] = {}
-    # The targets whose gradient is an array that belongs to this pass, so that it can be added to.
-    owned: set[Any] = set()
-    found: dict[Any, Any] = {}
-    leaves: list[tuple[Any, Any, bool]] = []
-    for target, seed in seeds:
-        if target in counts:
-            grads[target] = grads[target] + seed if target in grads else seed
-    ready = [target for target in grads if not counts[target]]
-    stops = None if wanted is None else set(wanted)
-    while ready:
-        node = ready.pop()
-        g = grads.pop(node)
-        if stops is not None and node in stops:
-            found[node] = g
-            if type(node) is Node and not any(parent in counts for parent, _, _ in node.links):
-                continue  # what lies behind it is not passed, and so not freed either
-        if type(node) is not Node:
-            leaves.append((node, g, node in owned))
-            continue
-        if node.keep is not None and (tensor := node.keep()) is not None and tensor._node is node:
-            leaves.append((tensor, g, False))
-        rule = node.rule
-        ours = rule.ours and not create_graph
-        args, kwargs, ans = node.args, node.kwargs, node.ans
-        if rule.joint:
-            # Once for all operands: each of them may be looked at for each of the others.
-            _check_unchanged(node, 0)
-        if create_graph:
-            values, ans = _as_recorded(node), None if ans is None else new(ans, node)
+
+    __slots__ = ("_in_place", "gradients", "owned", "ready", "uses")
+
+    def __init__(self, seeds: Sequence[tuple[Any, Any]], uses: dict[Any, int], create_graph: bool) -> None:
+        self.uses = uses
+        self._in_place = not create_graph
+        self.gradients: dict[Any, Any] = {}
+        # The targets whose gradient is an array that belongs to this pass, so that it can be added to.
+        self.owned: set[Any] = set()
+        for target, seed in seeds:
+            if target in uses:
+                before = self.gradients.get(target)
+                self.gradients[target] = seed if before is None else before + seed
+        # The targets whose gradients are complete.
+        self.ready = [target for target in self.gradients if not uses[target]]
+
+    def add(self, target: Any, contribution: Any, is_new: bool) -> None:
+        """Add a contribution; `is_new` says that it is a new array or a view of one."""
+        gradients = self.gradients
+        before = gradients.get(target)
+        if before is None:
+            gradients[target] = contribution
+            if is_new and type(contribution) is np.ndarray and contribution.base is None:
+                self.owned.add(target)
+        elif target in self.owned:
+            np.add(before, contribution, out=before)
         else:
-            values = args
-        for i, (parent, _, _) in enumerate(node.links):
-            if parent is None or parent not in counts:
-                continue
-            if rule.joint:
-                vjp, like = rule.vjps[0], args[0][i]
-                out = vjp(g, ans, i, *values, **kwargs)
-            else:
-                vjp, like = rule.vjps[i], parent if args[i] is None else args[i]
-                _check_unchanged(node, i)
-                out = vjp(g, ans, *values, **kwargs) if kwargs else vjp(g, ans, *values)
-            if not rule.ours and not isinstance(out, (np.ndarray, Traced)):
-                out = np.asarray(out)
-            if out.shape != like.shape:
-                out = _reshaped(out, like.shape, rule)
-            if out.dtype is not like.dtype and out.dtype != like.dtype:
-                out = _cast(out, like.dtype)
-            before = grads.get(parent)
-            if before is None:
-                grads[parent] = out
-                if ours and out is not g and type(out) is np.ndarray and out.base is None:
-                    owned.add(parent)
-            elif parent in owned:
-                np.add(before, out, out=before)
-            else:
-                grads[parent] = before + out
-                if not create_graph and type(before) is np.ndarray and before.ndim:
-                    owned.add(parent)
-            counts[parent] -= 1
-            if not counts[parent]:
-                ready.append(parent)
-        if not retain:
-            node.args = node.ans = None
-            node.links = ()
-    if stops is None:
-        for leaf, g, mine in leaves:
-            # As in torch, one that wants no gradient any more gets none.
-            if leaf._requires_grad:
-                leaf._accumulate(g, mine)
-    else:
-        for tensor, g, mine in leaves:
-            if tensor._node is not None and tensor._node not in stops:
-                tensor._accumulate(g, mine)
-    return found
+            gradients[target] = before + contribution
+            if self._in_place and type(before) is np.ndarray and before.ndim:
+                self.owned.add(target)
+        self.uses[target] = missing = self.uses[target] - 1
+        if not missing:
+            self.ready.append(target)
 
 
-def _as_recorded(node: Node) -> Any:
+def _is_an_end(target: Any, uses: dict[Any, int]) -> bool:
+    """Whether the pass need not go beyond this Node."""
+    return type(target) is Node and not any(parent in uses for parent, _, _ in target.links)
+
+
+def _propagate(node: Node, g: Any, pending: _Pending, create_graph: bool) -> None:
+    """Take the gradient of the result of an operation to its operands."""
+    primitive, args, kwargs, ans = node.primitive, node.args, node.kwargs, node.ans
+    if primitive.takes_sequence:
+        # Once for all operands: the vjp of each may read each of the others.
+        _check_unchanged(node, 0)
+    if create_graph:
+        args, ans = _recorded_args(node), None if ans is None else new_tensor(ans, node)
+    trusted = primitive.trusted and not create_graph
+    uses, vjps = pending.uses, primitive.vjps
+    for i, (parent, _, _) in enumerate(node.links):
+        if parent is None or parent not in uses:
+            continue
+        if primitive.takes_sequence:
+            vjp, operand = vjps[0], node.args[0][i]
+            contribution = vjp(g, ans, i, *args, **kwargs)
+        else:
+            vjp, operand = vjps[i], parent if node.args[i] is None else node.args[i]
+            _check_unchanged(node, i)
+            contribution = vjp(g, ans, *args, **kwargs) if kwargs else vjp(g, ans, *args)
+        if not (primitive.trusted and contribution.shape == operand.shape and contribution.dtype is operand.dtype):
+            contribution = _fitted(contribution, operand, primitive)
+        pending.add(parent, contribution, trusted and contribution is not g)
+
+
+def _fitted(g: Any, operand: Any, primitive: Primitive) -> Any:
+    """The gradient in the shape and the dtype of the operand."""
+    if not isinstance(g, (np.ndarray, Traced)):
+        g = np.asarray(g)
+    if g.shape != operand.shape:
+        g = _summed(g, operand.shape, primitive)
+    return g if g.dtype == operand.dtype else _cast(g, operand.dtype)
+
+
+def _store(gradients: Iterable[tuple[Any, Any, bool]], wanted: Collection[Any] | None) -> None:
+    """Add gradients to ``grad`` of their Tensors."""
+    for tensor, gradient, is_owned in gradients:
+        if wanted is None:
+            # As in torch, a leaf that no longer requires a gradient gets none.
+            is_stored = tensor._requires_grad
+        else:
+            # Of a Tensor that retains its gradient, and is not itself wanted.
+            is_stored = tensor._node is not None and tensor._node not in wanted
+        if is_stored:
+            tensor._accumulate(gradient, is_owned)
+
+
+def _recorded_args(node: Node) -> Any:
     """The arguments of an operation, as Tensors where a gradient flows."""
-    joint = node.rule.joint
-    arrays = node.args[0] if joint else node.args
-    found = [
+    takes_sequence = node.primitive.takes_sequence
+    arrays = node.args[0] if takes_sequence else node.args
+    operands = [
         array if array is None
-        else new(array, parent) if type(parent) is Node
-        # A leaf, if it has not become another since (by a step).
+        else new_tensor(array, parent) if type(parent) is Node
+        # A leaf, unless a step has given it another array since.
         else parent if parent is not None and parent._data is array
         else array
         for array, (parent, _, _) in zip(arrays, node.links, strict=False)
     ]  # fmt: skip
-    return (tuple(found), *node.args[1:]) if joint else (*found, *node.args[len(found) :])
+    return (tuple(operands), *node.args[1:]) if takes_sequence else (*operands, *node.args[len(operands) :])
 
 
-def _reachable(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
-    """Everything the outputs depend on, and from how many places each of these is reached."""
+# -----------------------------------------------------------------------------------------------------------
+# Which part of the graph is passed
+
+
+def _count_uses(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
+    """For each Node and leaf that the outputs depend on: how many operands it is."""
     counts: dict[Any, int] = {target: 0 for target, _ in seeds}
     stack = list(counts)
     while stack:
@@ -217,31 +267,20 @@ def _reachable(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
     return counts
 
 
-def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any, int]:
-    """The same, of what lies between the outputs and `wanted` only: nothing else need be computed."""
-    children: dict[Any, list[Node]] = {}
-    seen = {target for target, _ in seeds}
-    stack = list(seen)
-    while stack:
-        node = stack.pop()
-        if type(node) is Node:
-            for parent, _, _ in node.links:
-                if parent is not None:
-                    children.setdefault(parent, []).append(node)
-                    if parent not in seen:
-                        seen.add(parent)
-                        stack.append(parent)
-    useful = wanted & seen
-    if len(useful) < len(wanted) and any(type(node) is Node and node.args is None for node in seen):
+def _count_uses_between(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any, int]:
+    """Likewise, only for what lies between the outputs and `wanted`: nothing else need be computed."""
+    children = _children({target for target, _ in seeds})
+    needed = wanted & children.keys()
+    if len(needed) < len(wanted) and any(type(node) is Node and node.args is None for node in children):
         raise RuntimeError(SECOND_TIME)
-    stack = list(useful)
+    stack = list(needed)
     while stack:
-        for child in children.get(stack.pop(), ()):
-            if child not in useful:
-                useful.add(child)
+        for child in children[stack.pop()]:
+            if child not in needed:
+                needed.add(child)
                 stack.append(child)
-    counts = dict.fromkeys(useful, 0)
-    for node in useful:
+    counts = dict.fromkeys(needed, 0)
+    for node in needed:
         for parent, _, _ in node.links if type(node) is Node else ():
             if parent in counts:
                 if node.args is None:
@@ -250,22 +289,39 @@ def _leading_to(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any,
     return counts
 
 
+def _children(outputs: Iterable[Any]) -> dict[Any, list[Node]]:
+    """For each Node and leaf that the outputs depend on: the operations that use it."""
+    children: dict[Any, list[Node]] = {target: [] for target in outputs}
+    stack = list(children)
+    while stack:
+        node = stack.pop()
+        if type(node) is Node:
+            for parent, _, _ in node.links:
+                if parent is not None:
+                    if parent not in children:
+                        children[parent] = []
+                        stack.append(parent)
+                    children[parent].append(node)
+    return children
+
+
+# -----------------------------------------------------------------------------------------------------------
+# Checks
+
+
 def _check_unchanged(node: Node, k: int) -> None:
-    """Refuse to use a value that the rule looks at, if it is not any more what it was."""
-    rule, memory = node.rule, node.memory
-    if memory.writes != node.version and rule.needs_ans[k]:
-        raise _changed(node.ans, memory.writes, node.version, rule.name)
-    links, needs = node.links, rule.needs[k]
-    if rule.joint:
-        # The first argument is all of them.
-        needs = None if needs is None or 0 in needs else ()
-    for j in range(len(links)) if needs is None else needs:
+    """Raise if a value that vjp number `k` reads has been changed in place."""
+    primitive, memory = node.primitive, node.memory
+    if memory.writes != node.version and primitive.reads_ans[k]:
+        raise _changed(node.ans, memory.writes, node.version, primitive.name)
+    links, places = node.links, primitive.reads[k]
+    for j in range(len(links)) if places is None else places:
         if j >= len(links):
             continue
         origin, written, version = links[j]
         if written is not None and written.writes != version:
-            array = node.args[0][j] if rule.joint else node.args[j]
-            raise _changed(array, written.writes, version, origin.rule.name if type(origin) is Node else None)
+            array = node.args[0][j] if primitive.takes_sequence else node.args[j]
+            raise _changed(array, written.writes, version, origin.primitive.name if type(origin) is Node else None)
 
 
 def _changed(array: Any, now: int, then: int, origin: str | None) -> RuntimeError:
@@ -277,11 +333,12 @@ def _changed(array: Any, now: int, then: int, origin: str | None) -> RuntimeErro
     )
 
 
-def _reshaped(out: Any, shape: tuple[int, ...], rule: Rule) -> Any:
-    summed = unbroadcast(out, shape) if rule.broadcasts else out
+def _summed(g: Any, shape: tuple[int, ...], primitive: Primitive) -> Any:
+    """The gradient summed over broadcast axes."""
+    summed = unbroadcast(g, shape) if primitive.broadcasts else g
     if summed.shape != shape:
         raise RuntimeError(
-            f"the rule of {rule.name} returned a gradient of shape {out.shape} for an argument of shape {shape}"
+            f"the rule of {primitive.name} returned a gradient of shape {g.shape} for an argument of shape {shape}"
         )
     return summed
 

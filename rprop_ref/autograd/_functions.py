@@ -1,4 +1,4 @@
-"""What is built on Tensors and the engine: derivatives of functions, their check, logsumexp and softmax."""
+"""Functions on Tensors: grad, value_and_grad, logsumexp, softmax."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from . import _reductions
 from ._engine import NO_GRADIENT, backward
 from ._mode import enable_grad, mode
 from ._tensor import LeavesTapeError, Tensor
-
-Array = np.ndarray[Any, Any]
 
 
 def grad(
@@ -29,13 +27,13 @@ def grad(
     Parameters
     ----------
     outputs : Tensor or sequence of Tensor
-        What to differentiate (the sum of them).
+        What to differentiate (their sum).
     inputs : Tensor or sequence of Tensor
-        Leaves, or values computed on the way.
+        Leaves, or values computed from them.
     grad_outputs : array_like or sequence of array_like or None, optional
-        The gradient of the final loss with respect to each output; None for real outputs of one element.
+        The gradient of the final loss with respect to each output; may be None for a real output of one element.
     retain_graph : bool, optional
-        Keep what was recorded for another pass; the default is `create_graph`.
+        Keep the graph for another pass; the default is `create_graph`.
     create_graph : bool, optional
         Record the pass, so that the gradients can be differentiated again.
     allow_unused : bool, optional
@@ -49,7 +47,7 @@ def grad(
     Raises
     ------
     RuntimeError
-        With the words of ``torch.autograd.grad`` where it refuses the same thing.
+        Whenever ``torch.autograd.grad`` raises it, in its words.
 
     Examples
     --------
@@ -70,53 +68,52 @@ def grad(
                 raise TypeError(f"{kind} of grad() must be Tensors, but got {type(tensor).__name__}")
     if grad_outputs is None:
         seeds = [None] * len(outs)
+    elif isinstance(outputs, Tensor) and not isinstance(grad_outputs, (list, tuple)):
+        seeds = [grad_outputs]
     else:
-        seeds = (
-            [grad_outputs]
-            if isinstance(outputs, Tensor) and not isinstance(grad_outputs, (list, tuple))
-            else list(grad_outputs)
-        )
+        seeds = list(grad_outputs)
     if len(seeds) != len(outs):
         raise RuntimeError(f"got {len(outs)} tensors and {len(seeds)} gradients")
     if not all(tensor.requires_grad for tensor in ins):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-    found = backward(
+    gradients = backward(
         list(zip(outs, seeds, strict=True)),
         retain=create_graph if retain_graph is None else retain_graph,
         create_graph=create_graph,
         wanted=ins,
     )
-    for i, g in enumerate(found):
+    for i, g in enumerate(gradients):
         if g is None and not allow_unused:
             raise RuntimeError(
                 f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
                 "allow_unused=True if this is the desired behavior."
             )
-    return tuple(found)
+    return tuple(gradients)
 
 
 def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
-    """Make of a function of arrays one that returns its value and its gradient.
+    """Turn a function of arrays into one that returns its value and its gradient.
 
     Parameters
     ----------
     fun : callable
-        Takes arrays (any arguments) and returns one real number, computed with NumPy's functions.
+        Takes arrays (and any other arguments) and returns one real number, computed with NumPy's functions.
     argnums : int or sequence of int, optional
-        The positional arguments to differentiate by.
+        The positional arguments with respect to which to differentiate.
 
     Returns
     -------
     callable
-        Of the same arguments; returns ``(value, gradient)``: the value as a NumPy scalar, the gradient as an array
-        of the shape and dtype of the argument (integers become float64), or a tuple of arrays if `argnums` is a
-        sequence. `rprop_ref.minimize` takes it with ``jac=True``.
+        Takes the same arguments and returns ``(value, gradient)``: the value as a NumPy scalar, the gradient as an
+        array of the shape and dtype of the argument (integers become float64), or a tuple of arrays if `argnums`
+        is a sequence. `rprop_ref.minimize` takes it with ``jac=True``.
 
     Raises
     ------
     TypeError
-        If the value did not come from the arguments by recorded operations, or one on the way is converted to a
-        number (``float``, ``math.sin``, ``item``) or written into a plain array, which would lose its gradient.
+        If the result was not computed from the arguments by recorded operations, or if a value on the way is
+        converted to a number (``float``, ``math.sin``, ``item``) or written into a plain array, which would lose
+        its gradient.
 
     Examples
     --------
@@ -135,38 +132,40 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     @functools.wraps(fun)
     def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         args_list = list(args)
-        variables = []
         for i in positions:
             array = np.asarray(args[i])
-            if array.dtype.kind in "biu":
-                array = array.astype(float)
-            args_list[i] = Tensor(array, requires_grad=True)
-            variables.append(args_list[i])
-        before, mode.strict = mode.strict, True
-        try:
-            with enable_grad():
-                value = fun(*args_list, **kwargs)
-        except ValueError as error:
-            # NumPy says "setting an array element with a sequence" of a Tensor that refuses to become a number.
-            if isinstance(error.__cause__, LeavesTapeError):
-                raise error.__cause__.with_traceback(error.__traceback__) from None
-            raise
-        finally:
-            mode.strict = before
+            args_list[i] = Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
+        variables = [args_list[i] for i in positions]
+        value = _call_strictly(fun, args_list, kwargs)
         if not isinstance(value, Tensor) or not value.requires_grad:
             raise TypeError(
                 f"{NO_GRADIENT}: the function returned a {type(value).__name__} that does not depend on its "
                 "argument by recorded operations; float(), item(), tolist() and .data leave the tape"
             )
-        found = grad(value, variables, allow_unused=True)
-        # As a copy where the gradient could be an array of the caller's.
+        # Copied, because a gradient may be an array of the caller's.
         gradients = [
-            np.zeros(v.shape, v.dtype) if g is None else np.array(g) for v, g in zip(variables, found, strict=True)
+            np.zeros(v.shape, v.dtype) if g is None else np.array(g)
+            for v, g in zip(variables, grad(value, variables, allow_unused=True), strict=True)
         ]
         number = value.data.reshape(())[()]
         return number, gradients[0] if isinstance(argnums, int) else tuple(gradients)
 
     return call
+
+
+def _call_strictly(fun: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Call a function and record it; a value that leaves the tape is an error."""
+    before, mode.strict = mode.strict, True
+    try:
+        with enable_grad():
+            return fun(*args, **kwargs)
+    except ValueError as error:
+        # NumPy says "setting an array element with a sequence" of a Tensor that refuses to become a number.
+        if isinstance(error.__cause__, LeavesTapeError):
+            raise error.__cause__.with_traceback(error.__traceback__) from None
+        raise
+    finally:
+        mode.strict = before
 
 
 def logsumexp(a: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
@@ -176,14 +175,14 @@ def logsumexp(a: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool 
     ----------
     a : Tensor or array_like
     axis : int or tuple of int, optional
-        Over which axes to sum; all by default.
+        The axes to sum over; all by default.
     keepdims : bool, optional
         Keep the axes, with length one.
 
     Returns
     -------
     Tensor or ndarray
-        Of a Tensor, a Tensor.
+        A Tensor if `a` is one.
 
     Examples
     --------
@@ -196,19 +195,19 @@ def logsumexp(a: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool 
 
 
 def softmax(a: Any, axis: int | tuple[int, ...] | None = None) -> Any:
-    """Exponentials over their sum, without overflow.
+    """Exponentials divided by their sum, without overflow.
 
     Parameters
     ----------
     a : Tensor or array_like
         Real.
     axis : int or tuple of int, optional
-        Over which axes the result sums to one; all by default.
+        The axes over which the result sums to one; all by default.
 
     Returns
     -------
     Tensor or ndarray
-        Of a Tensor, a Tensor.
+        A Tensor if `a` is one.
 
     Examples
     --------
@@ -218,128 +217,3 @@ def softmax(a: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     array([0.25, 0.75])
     """
     return _reductions._softmax(a if isinstance(a, Tensor) else np.asarray(a), axis)
-
-
-# -----------------------------------------------------------------------------------------------------------
-# Checking
-
-
-def gradcheck(
-    fn: Callable[..., Any],
-    inputs: Any,
-    eps: float = 1e-6,
-    atol: float = 1e-5,
-    rtol: float = 1e-3,
-    second_order: bool = True,
-    seed: int = 0,
-) -> bool:
-    """Compare the gradients of a function with finite differences.
-
-    Parameters
-    ----------
-    fn : callable
-        Takes Tensors, and returns one or a sequence of them.
-    inputs : array_like or sequence of array_like
-        Where to check. float64 and complex128 arrays are differentiated by; others are passed on as they are.
-    eps : float, optional
-        The step of the central differences.
-    atol, rtol : float, optional
-        Two numbers agree if they differ by no more than ``atol + rtol * abs(numerical)``.
-    second_order : bool, optional
-        Check the derivatives of the gradients as well.
-    seed : int, optional
-        Of the random gradients of the outputs to begin with.
-
-    Returns
-    -------
-    bool
-        True, always.
-
-    Raises
-    ------
-    AssertionError
-        If they do not agree, with both numbers.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from rprop_ref import autograd
-    >>> autograd.gradcheck(lambda x: np.sin(x) * x, np.array([0.5, 2.0]))
-    True
-    """
-    given = [inputs] if isinstance(inputs, (np.ndarray, Tensor)) else list(inputs)
-    arrays: list[Array] = [a.data if isinstance(a, Tensor) else np.asarray(a) for a in given]
-    rng = np.random.default_rng(seed)
-    _check(fn, arrays, eps, atol, rtol, rng, "gradient")
-    if second_order:
-        outputs = [o.data for o in _outputs(fn, arrays)[1]]
-        cotangents = [_random(rng, o) for o in outputs]
-        count = len(arrays)
-
-        def gradient(*values: Any) -> list[Any]:
-            outs = _as_list(fn(*values[:count]))
-            wrt = [v for v in values[:count] if isinstance(v, Tensor) and v.requires_grad]
-            pairs = [(o, c) for o, c in zip(outs, values[count:], strict=True) if o.requires_grad]
-            found = grad([o for o, _ in pairs], wrt, [c for _, c in pairs], create_graph=True, allow_unused=True)
-            return [g for g in found if g is not None and g.requires_grad]
-
-        _check(gradient, [*arrays, *cotangents], eps, atol, rtol, rng, "second derivative")
-    return True
-
-
-def _as_list(found: Any) -> list[Any]:
-    return [found] if isinstance(found, Tensor) else list(found)
-
-
-def _random(rng: np.random.Generator, like: Array) -> Array:
-    found: Any = rng.standard_normal(like.shape)
-    if like.dtype.kind == "c":
-        found = found + 1j * rng.standard_normal(like.shape)
-    return np.asarray(found, like.dtype)
-
-
-def _outputs(fn: Callable[..., Any], arrays: Sequence[Array]) -> tuple[list[Tensor | Array], list[Tensor]]:
-    values: list[Any] = [
-        Tensor(a.copy(), requires_grad=True) if a.dtype in (np.float64, np.complex128) else a for a in arrays
-    ]
-    with enable_grad():
-        return values, _as_list(fn(*values))
-
-
-def _check(
-    fn: Callable[..., Any], arrays: list[Array], eps: float, atol: float, rtol: float, rng: Any, what: str
-) -> None:
-    values, outs = _outputs(fn, arrays)
-    outs = [o for o in outs if o.requires_grad]
-    if not outs:
-        if what == "gradient":
-            raise AssertionError("no output depends on the inputs by recorded operations")
-        return
-    cotangents = [_random(rng, o.data) for o in outs]
-    variables = [v for v in values if isinstance(v, Tensor)]
-    found = grad(outs, variables, cotangents, allow_unused=True)
-
-    def projected(changed: list[Array]) -> float:
-        others = [o for o in _outputs(fn, changed)[1] if o.requires_grad]
-        total = sum(np.sum(np.real(np.conj(c) * o.data)) for c, o in zip(cotangents, others, strict=True))
-        return float(total)
-
-    wrt = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
-    for i, g in zip(wrt, found, strict=True):
-        analytical = np.zeros_like(arrays[i]) if g is None else g
-        for index in np.ndindex(arrays[i].shape):
-            for direction in (1.0 + 0j, 1.0j) if arrays[i].dtype.kind == "c" else (1.0 + 0j,):
-                ends = []
-                for sign in (1, -1):
-                    moved = list(arrays)
-                    moved[i] = arrays[i].copy()
-                    moved[i][index] += sign * eps * (direction if arrays[i].dtype.kind == "c" else 1.0)
-                    ends.append(projected(moved))
-                numerical = (ends[0] - ends[1]) / (2 * eps)
-                ours = float(np.real(np.conj(direction) * analytical[index]))
-                if not abs(ours - numerical) <= atol + rtol * abs(numerical):
-                    part = " (imaginary part)" if direction == 1.0j else ""
-                    raise AssertionError(
-                        f"the {what} with respect to element {index}{part} of input {i} is {ours!r}, but finite "
-                        f"differences give {numerical!r}"
-                    )

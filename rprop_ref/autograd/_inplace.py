@@ -1,4 +1,4 @@
-"""Changes in place: ``t += x``, ``t[index] = x``, ``out=t``. They are recorded, or counted, or refused."""
+"""Changes in place: ``t += x``, ``t[index] = x``, ``out=t``. They are recorded, counted or refused."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from .._core import dtypes
+from ._graph import NO_KEYWORDS, NUMBERS, any_tracked, apply, new_node, refresh, set_node, view_ops_of
 from ._mode import mode
-from ._record import NO_KEYWORDS, NUMBERS, any_tracked, apply, node_of, refresh, set_node, steps_of
-from ._rules import RULES, Rule
+from ._primitives import PRIMITIVES, Primitive
 from ._shapes import getitem, is_basic, overwrite, setitem
-from ._traced import Memory, Traced, new, values
+from ._traced import Memory, Traced, new_tensor, values
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 LEAF_VIEW_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
@@ -23,16 +23,16 @@ VIEW_IN_PLACE = (
 
 
 def become(tensor: Traced, other: Traced) -> None:
-    """Let a Tensor take over the values and the history of another one, with its memory.
+    """Give a Tensor the values, the history and the memory of another one.
 
-    The memory that it had is not written to: what was recorded with it stays true.
+    The memory that it had is not written to, so what was recorded with it stays valid.
     """
     set_node(tensor, other._node)
     tensor._data, tensor._memory, tensor._base = other._data, other._memory, None
 
 
 def check_write(tensor: Traced, how: str) -> None:
-    """Refuse a write, of constants, that cannot be recorded truthfully."""
+    """Raise if constants may not be written to this Tensor; `how` names the function that writes them."""
     _check_leaf(tensor)
     if mode.enabled and tensor._base is not None and tensor._base._requires_grad:
         raise RuntimeError(VIEW_IN_PLACE.format(how=how))
@@ -47,33 +47,38 @@ def _check_leaf(tensor: Traced) -> None:
             raise RuntimeError(LEAF_VIEW_IN_PLACE)
 
 
-def overwritten(tensor: Traced) -> None:
-    """Constants have been written; gradients end here."""
+def mark_overwritten(tensor: Traced) -> None:
+    """Record that constants have been written: no gradient flows through the Tensor any more."""
     tensor._memory.writes += 1
     if mode.enabled and tensor._node is not None:
         tensor._memory.recorded = tensor._memory.writes
         set_node(tensor, None)
 
 
-def write(tensor: Any, rule: Rule, args: tuple[Any, ...], compute: Callable[..., Any]) -> Any:
-    """Change the memory to the result of `rule`; `args` may contain this Tensor. Recorded if need be."""
+def write(tensor: Any, primitive: Primitive, args: tuple[Any, ...], compute: Callable[..., Any]) -> Any:
+    """Let `compute` write the result of a primitive into a Tensor, and record it if a gradient flows through it.
+
+    The Tensor itself may be one of the arguments.
+    """
     tracked = any_tracked(args)
     _check_leaf(tensor)
     if mode.enabled and tensor._base is not None and (tracked or tensor._base._requires_grad):
-        return _write_view(tensor, rule, args)
+        return _write_view(tensor, primitive, args)
     if not (mode.enabled and tracked):
         compute(*[a._data if isinstance(a, Traced) else a for a in args])
-        overwritten(tensor)
+        mark_overwritten(tensor)
         return tensor
     if not dtypes.is_supported(tensor._data.dtype):
         raise RuntimeError(
             f"a value that requires a gradient is written into a Tensor of dtype {tensor._data.dtype}, which "
             "cannot keep one; make it of floating point, for instance np.zeros_like(t, dtype=float)"
         )
-    # As in torch: a copy, so that the change itself does not take away what its gradient needs.
-    past = _past(tensor, tensor._data.copy() if _looks_at(rule, args, tensor) else tensor._data)
-    args = tuple(past if a is tensor else a for a in args)
-    node = node_of(rule, args, NO_KEYWORDS, tensor._data)
+    # As in torch: a copy if the gradient of the change needs the old values.
+    previous = _previous_value(
+        tensor, tensor._data.copy() if _vjps_read(primitive, args, tensor) else tensor._data
+    )
+    args = tuple(previous if a is tensor else a for a in args)
+    node = new_node(primitive, args, NO_KEYWORDS, tensor._data)
     compute(*[a._data if isinstance(a, Traced) else a for a in args])
     memory = tensor._memory
     memory.writes += 1
@@ -83,61 +88,66 @@ def write(tensor: Any, rule: Rule, args: tuple[Any, ...], compute: Callable[...,
     return tensor
 
 
-def _past(tensor: Traced, data: Any) -> Traced:
-    """What this is now, for the record of an operation that changes it: the same history, in this array."""
-    past: Traced = new(data, tensor._node)
-    past._memory = Memory()
-    return past
+def _previous_value(tensor: Traced, data: Any) -> Traced:
+    """A stand-in for a Tensor before a change: the same history, with these values."""
+    previous: Traced = new_tensor(data, tensor._node)
+    previous._memory = Memory()
+    return previous
 
 
-def _looks_at(rule: Rule, args: tuple[Any, ...], tensor: Traced) -> bool:
-    """Whether gradients that will be wanted need the values of one of the arguments."""
-    places = [j for j, arg in enumerate(args) if arg is tensor]
+def _vjps_read(primitive: Primitive, args: tuple[Any, ...], tensor: Traced) -> bool:
+    """Whether a vjp that will be called reads the values of this Tensor, which is among the arguments."""
+    tensor_places = [j for j, arg in enumerate(args) if arg is tensor]
     return any(
         vjp is not None
         and isinstance(arg, Traced)
         and arg._requires_grad
-        and (needs is None or any(j in needs for j in places))
-        for vjp, needs, arg in zip(rule.vjps, rule.needs, args, strict=False)
+        and (places is None or any(j in places for j in tensor_places))
+        for vjp, places, arg in zip(primitive.vjps, primitive.reads, args, strict=False)
     )
 
 
-def _write_view(view: Any, rule: Rule, args: tuple[Any, ...]) -> Any:
-    """The same for a view: recorded as a change of the Tensor that it is a view of, from which it is taken again.
+def _write_view(view: Any, primitive: Primitive, args: tuple[Any, ...]) -> Any:
+    """Likewise for a view: recorded as a change of the Tensor that it is a view of, then the view is taken again.
 
     (torch does the same, and calls it CopySlices.)
     """
-    owner = view._base
-    if view._steps is None or view.dtype != owner.dtype:
-        how = f"{rule.name}, and it was taken inside no_grad() or is of another dtype"
+    base = view._base
+    if view._view_ops is None or view.dtype != base.dtype:
+        how = f"{primitive.name}, and it was taken inside no_grad() or is of another dtype"
         raise RuntimeError(VIEW_IN_PLACE.format(how=how))
-    past = _past(view, view._data.copy())
-    found = apply(rule, tuple(past if a is view else a for a in args))
-    if found.shape != view.shape:
+    previous = _previous_value(view, view._data.copy())
+    result = apply(primitive, tuple(previous if a is view else a for a in args))
+    if result.shape != view.shape:
         raise ValueError(
             f"non-broadcastable output operand with shape {view.shape} doesn't match the broadcast shape "
-            f"{found.shape}"
+            f"{result.shape}"
         )
-    if not np.can_cast(found.dtype, view.dtype, "same_kind"):
-        raise TypeError(f"Cannot cast {rule.name} output from {found.dtype!r} to {view.dtype!r}")
-    write(owner, RULES[overwrite], (owner, found, view._steps), lambda x, v, steps: np.copyto(view._data, v))
+    if not np.can_cast(result.dtype, view.dtype, "same_kind"):
+        raise TypeError(f"Cannot cast {primitive.name} output from {result.dtype!r} to {view.dtype!r}")
+    write(
+        base,
+        PRIMITIVES[overwrite],
+        (base, result, view._view_ops),
+        lambda x, v, view_ops: np.copyto(view._data, v),
+    )
     refresh(view)
     return view
 
 
-def augment(tensor: Any, fun: Any, other: Any) -> Any:
-    """An operator such as ``+=``."""
+def assign_augmented(tensor: Any, fun: Any, other: Any) -> Any:
+    """Carry out an operator such as ``+=``."""
     if not isinstance(other, (Traced, *NUMBERS)):
         other = np.asarray(other)
-    return write(tensor, RULES[fun], (tensor, other), lambda x, y: fun(x, y, out=tensor._data))
+    return write(tensor, PRIMITIVES[fun], (tensor, other), lambda x, y: fun(x, y, out=tensor._data))
 
 
 def set_item(tensor: Any, index: Any, value: Any) -> None:
-    """``tensor[index] = value``."""
+    """Carry out ``tensor[index] = value``."""
     if mode.enabled and tensor._requires_grad and tensor._node is None:
         raise RuntimeError(LEAF_VIEW_IN_PLACE)
     index = plain_index(index)
-    if _is_there(tensor, index, value):
+    if _is_assigned_already(tensor, index, value):
         return
     if not isinstance(value, (Traced, *NUMBERS)):
         value = np.asarray(value)
@@ -145,23 +155,23 @@ def set_item(tensor: Any, index: Any, value: Any) -> None:
     def compute(x: Any, v: Any, index: Any) -> None:
         tensor._data[index] = v
 
-    write(tensor, RULES[setitem], (tensor, value, index), compute)
+    write(tensor, PRIMITIVES[setitem], (tensor, value, index), compute)
 
 
-def _is_there(tensor: Traced, index: Any, value: Any) -> bool:
-    """Whether a value is what t[index] is already: Python ends t[index] += v with t[index] = the result."""
-    if not isinstance(value, Traced) or value._base is None or not value._steps:
+def _is_assigned_already(tensor: Traced, index: Any, value: Any) -> bool:
+    """Whether the value is t[index] itself: Python ends ``t[index] += v`` by assigning the result to t[index]."""
+    if not isinstance(value, Traced) or value._base is None or not value._view_ops:
         return False
-    *before, (rule, args, _) = value._steps
+    *before, (primitive, args, _) = value._view_ops
     return (
         value._base is (tensor if tensor._base is None else tensor._base)
-        and list(map(id, before)) == list(map(id, steps_of(tensor) or ()))
-        and rule is RULES[getitem]
+        and list(map(id, before)) == list(map(id, view_ops_of(tensor) or ()))
+        and primitive is PRIMITIVES[getitem]
         and is_basic(index)
         and bool(args[0] == index)
     )
 
 
 def plain_index(index: Any) -> Any:
-    """An index without Tensors."""
+    """The index with arrays in place of Tensors."""
     return values(index) if isinstance(index, (Traced, tuple, list)) else index

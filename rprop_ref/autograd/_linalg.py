@@ -1,4 +1,4 @@
-"""Rules of products of matrices, einsum, and linear algebra."""
+"""Vjps of products of matrices, einsum, and linear algebra."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import string
 
 import numpy as np
 
-from ._rules import add, array, composite, conj, is_constant, primitive, transposed
+from ._primitives import add_primitive, as_array, composite, conj, conj_transpose, is_constant, primitive
 
 # ---- products
 
@@ -17,7 +17,7 @@ def _matmul_x(g, _ans, _x, y):
         return (g[..., None] if _x.ndim > 1 else g) * conj(y)
     if _x.ndim == 1:
         return (conj(y) @ g[..., None])[..., 0]
-    return g @ transposed(y)
+    return g @ conj_transpose(y)
 
 
 def _matmul_y(g, _ans, x, _y):
@@ -26,11 +26,11 @@ def _matmul_y(g, _ans, x, _y):
             return g * conj(x)
         return conj(x)[:, None] * g[..., None, :]
     if _y.ndim == 1:
-        return (transposed(x) @ g[..., None])[..., 0]
-    return transposed(x) @ g
+        return (conj_transpose(x) @ g[..., None])[..., 0]
+    return conj_transpose(x) @ g
 
 
-add(np.matmul, _matmul_x, _matmul_y, broadcasts=True)
+add_primitive(np.matmul, _matmul_x, _matmul_y, broadcasts=True)
 
 
 @composite(np.linalg.matmul)
@@ -51,7 +51,7 @@ def vecmat(x1, x2):
     return (conj(x1)[..., None, :] @ x2)[..., 0, :]
 
 
-# Of NumPy 2.2 and later.
+# In NumPy 2.2 and later.
 for _fun in (matvec, vecmat):
     if hasattr(np, _fun.__name__):
         composite(getattr(np, _fun.__name__))(_fun)
@@ -75,7 +75,7 @@ def inner(a, b):
 
 @composite(np.vdot)
 def vdot(a, b):
-    a, b = array(a), array(b)
+    a, b = as_array(a), as_array(b)
     return np.ravel(conj(a)) @ np.ravel(b)
 
 
@@ -130,7 +130,7 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
 
 
 def _subscripts(subscripts, operands):
-    """Inputs and output with a letter for each axis, the ellipsis included."""
+    """The subscripts of each operand and of the result with a letter for every axis, and the unused letters."""
     subscripts = subscripts.replace(" ", "")
     left, arrow, right = subscripts.partition("->")
     unused = [c for c in string.ascii_letters if c not in subscripts]
@@ -149,15 +149,15 @@ def _subscripts(subscripts, operands):
     return full, right.replace("...", "".join(dots)), unused[longest:]
 
 
-@primitive(lambda g, _ans, i, operands, subscripts: _einsum_vjp(g, i, operands, subscripts), joint=True)
+@primitive(lambda g, _ans, i, operands, subscripts: _einsum_vjp(g, i, operands, subscripts), takes_sequence=True)
 def _einsum(operands, subscripts):
-    found = np.einsum(subscripts, *operands, optimize=len(operands) > 2)
-    # Of one operand NumPy gives a view, which could be written through.
-    return found.copy() if len(operands) == 1 else found
+    result = np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+    # For one operand NumPy returns a view, through which the operand could be changed.
+    return result.copy() if len(operands) == 1 else result
 
 
 def _einsum_vjp(g, i, operands, subscripts):
-    """The same product with `g` in place of operand i, summed to its axes."""
+    """The same product with `g` in place of operand `i`, summed over the axes that this does not have."""
     inputs, output, unused = _subscripts(subscripts, operands)
     shape, mine = np.shape(operands[i]), inputs[i]
     others = [
@@ -169,29 +169,29 @@ def _einsum_vjp(g, i, operands, subscripts):
     target = ""
     for letter, n in zip(mine, shape, strict=True):
         if letter in target:
-            # A diagonal: the second axis gets a letter of its own, and a matrix that ties it to the first.
-            twin = unused.pop()
-            sources.append((letter + twin, np.eye(n, dtype=g.dtype)))
-            target += twin
+            # A diagonal: the second axis gets a letter of its own, and an identity matrix ties it to the first.
+            second = unused.pop()
+            sources.append((letter + second, np.eye(n, dtype=g.dtype)))
+            target += second
         else:
             target += letter
-    known = set("".join(s for s, _ in sources))
-    # What one element stands for many of is summed, by not being in the result.
+    letters = set("".join(s for s, _ in sources))
+    # Axes of length one, which are broadcast, are left out of the result, and so are summed.
     single = {c for c, n in zip(target, shape, strict=True) if n == 1}
-    available = "".join(c for c in target if c in known and c not in single)
+    available = "".join(c for c in target if c in letters and c not in single)
     result = np.einsum(
         ",".join(s for s, _ in sources) + "->" + available, *(o for _, o in sources), optimize=len(sources) > 2
     )
     lengths = dict(zip(available, result.shape, strict=True))
     result = np.reshape(result, [lengths.get(c, 1) for c in target])
-    # Summed over in the product, or one element in all others: the gradient is the same along these axes.
+    # The gradient is constant along an axis that was summed, or that has length one in all other operands.
     return result if result.shape == shape else result * np.ones(shape, g.dtype)
 
 
 @composite(np.einsum)
 def einsum(*operands, optimize=False):
     if not isinstance(operands[0], str):
-        raise TypeError("numpy.einsum has a rule for subscripts in a string only, einsum('ij,j->i', a, b)")
+        raise TypeError("numpy.einsum has a rule only for subscripts in a string, einsum('ij,j->i', a, b)")
     return _einsum(operands[1:], operands[0])
 
 
@@ -200,35 +200,37 @@ def einsum(*operands, optimize=False):
 
 def _solve_b(g, a, _b):
     if _b.ndim == 1:
-        # With a stack of matrices `g` is a stack of vectors, which NumPy would take for a matrix.
-        return np.linalg.solve(transposed(a), g[..., None])[..., 0]
-    return np.linalg.solve(transposed(a), g)
+        # With a stack of matrices `g` is a stack of vectors, which NumPy would take to be a matrix.
+        return np.linalg.solve(conj_transpose(a), g[..., None])[..., 0]
+    return np.linalg.solve(conj_transpose(a), g)
 
 
 def _solve_a(g, ans, a, _b):
     gb = _solve_b(g, a, _b)
     if _b.ndim == 1:
         return -gb[..., :, None] * conj(ans)[..., None, :]
-    return -gb @ transposed(ans)
+    return -gb @ conj_transpose(ans)
 
 
-add(np.linalg.solve, _solve_a, lambda g, _ans, a, _b: _solve_b(g, a, _b), broadcasts=True)
+add_primitive(np.linalg.solve, _solve_a, lambda g, _ans, a, _b: _solve_b(g, a, _b), broadcasts=True)
 
 
 def _inv(g, ans, _a):
-    turned = transposed(ans)
-    return -turned @ g @ turned
+    inverse = conj_transpose(ans)
+    return -inverse @ g @ inverse
 
 
 def _adjugate(a):
-    """The inverse times the determinant, which singular matrices have as well."""
+    """The inverse times the determinant; singular matrices have one as well."""
     n = a.shape[-1]
     if is_constant(a):
-        u, sizes, vh = np.linalg.svd(a)
-        others = [np.prod(np.delete(sizes, i, -1), axis=-1) for i in range(n)]
-        turn = np.linalg.det(u) * np.linalg.det(vh)
-        return (turn[..., None, None] * transposed(vh) * np.stack(others, -1)[..., None, :]) @ transposed(u)
-    # Slow, but made of functions with rules.
+        u, singular_values, vh = np.linalg.svd(a)
+        others = [np.prod(np.delete(singular_values, i, -1), axis=-1) for i in range(n)]
+        phase = np.linalg.det(u) * np.linalg.det(vh)
+        return (phase[..., None, None] * conj_transpose(vh) * np.stack(others, -1)[..., None, :]) @ conj_transpose(
+            u
+        )
+    # Slow, but composed of functions with vjps.
     places = [[i for i in range(n) if i != k] for k in range(n)]
     minors = [
         (-1) ** (i + j) * np.linalg.det(a[..., np.array(places[j], int)[:, None], np.array(places[i], int)])
@@ -240,9 +242,9 @@ def _adjugate(a):
 
 def _det(g, ans, a):
     try:
-        return (g * conj(ans))[..., None, None] * transposed(np.linalg.inv(a))
+        return (g * conj(ans))[..., None, None] * conj_transpose(np.linalg.inv(a))
     except np.linalg.LinAlgError:
-        return g[..., None, None] * transposed(_adjugate(a))
+        return g[..., None, None] * conj_transpose(_adjugate(a))
 
 
 def _phi(x):
@@ -253,24 +255,24 @@ def _phi(x):
 
 
 def _cholesky(g, ans, _a):
-    # Symmetric, as in torch, although only one triangle is read.
-    upper = transposed(ans)
+    # Symmetric, as in torch, although NumPy reads one triangle only.
+    upper = conj_transpose(ans)
     inverse = np.linalg.inv(upper)
-    s = inverse @ _phi(upper @ g) @ transposed(inverse)
-    return (s + transposed(s)) / 2
+    s = inverse @ _phi(upper @ g) @ conj_transpose(inverse)
+    return (s + conj_transpose(s)) / 2
 
 
-add(np.linalg.inv, _inv)
-add(np.linalg.det, _det)
-add(np.linalg.cholesky, _cholesky)
+add_primitive(np.linalg.inv, _inv)
+add_primitive(np.linalg.det, _det)
+add_primitive(np.linalg.cholesky, _cholesky)
 
 
 def _sign_of_det(g, ans, a):
     if a.dtype.kind != "c":
         return np.zeros(a.shape, a.dtype)
-    # The sign turns by the imaginary part of trace(inv(a) da).
-    turn = -np.imag(conj(g) * ans)
-    return (turn * 1j)[..., None, None] * transposed(np.linalg.inv(a))
+    # The phase changes by the imaginary part of trace(inv(a) da).
+    phase = -np.imag(conj(g) * ans)
+    return (phase * 1j)[..., None, None] * conj_transpose(np.linalg.inv(a))
 
 
 @primitive(_sign_of_det)
@@ -278,7 +280,7 @@ def _det_sign(a):
     return np.linalg.slogdet(a)[0]
 
 
-@primitive(lambda g, _ans, a: g[..., None, None] * transposed(np.linalg.inv(a)))
+@primitive(lambda g, _ans, a: g[..., None, None] * conj_transpose(np.linalg.inv(a)))
 def _det_log(a):
     return np.linalg.slogdet(a)[1]
 
@@ -293,30 +295,30 @@ def slogdet(a):
 
 def _pinv(g, ans, a, rcond=None, hermitian=False, *, rtol=None):
     # Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973), 413-432.
-    turned, gt = transposed(ans), transposed(g)
+    inverse, gt = conj_transpose(ans), conj_transpose(g)
     rows = np.eye(a.shape[-2]) - a @ ans
     columns = np.eye(a.shape[-1]) - ans @ a
-    return -turned @ g @ turned + rows @ gt @ ans @ turned + turned @ ans @ gt @ columns
+    return -inverse @ g @ inverse + rows @ gt @ ans @ inverse + inverse @ ans @ gt @ columns
 
 
-add(np.linalg.pinv, _pinv)
+add_primitive(np.linalg.pinv, _pinv)
 
 
 def _eigh(g, ans, _a, _uplo):
     values, vectors = np.real(ans[..., 0]), ans[..., 1:]
     gaps = values[..., None, :] - values[..., :, None]
     same = np.eye(values.shape[-1]) == 1
-    turns = transposed(vectors) @ g[..., 1:]
-    # Hermitian, as in torch, although only one triangle is read.
-    turns = np.where(same, 0, (turns - transposed(turns)) / np.where(same, 2, 2 * gaps))
-    # Of the eigenvalues only the real part.
-    inner = turns + np.real(g[..., 0])[..., None, :] * np.eye(values.shape[-1])
-    return vectors @ inner @ transposed(vectors)
+    inner = conj_transpose(vectors) @ g[..., 1:]
+    # Hermitian, as in torch, although NumPy reads one triangle only.
+    inner = np.where(same, 0, (inner - conj_transpose(inner)) / np.where(same, 2, 2 * gaps))
+    # The eigenvalues are real.
+    inner = inner + np.real(g[..., 0])[..., None, :] * np.eye(values.shape[-1])
+    return vectors @ inner @ conj_transpose(vectors)
 
 
 @primitive(_eigh)
 def _eigen(a, uplo):
-    """The eigenvalues as one more column before the eigenvectors."""
+    """The eigenvalues as an additional column before the eigenvectors."""
     values, vectors = np.linalg.eigh(a, uplo)
     return np.concatenate([values[..., None].astype(vectors.dtype), vectors], -1)
 
@@ -326,8 +328,8 @@ _EIGH = type(np.linalg.eigh(np.eye(1)))
 
 @composite(np.linalg.eigh)
 def eigh(a, UPLO="L"):  # noqa: N803
-    found = _eigen(a, UPLO)
-    return _EIGH(np.real(found[..., 0]), found[..., 1:])
+    eigen = _eigen(a, UPLO)
+    return _EIGH(np.real(eigen[..., 0]), eigen[..., 1:])
 
 
 @composite(np.linalg.eigvalsh)
@@ -339,21 +341,21 @@ def eigvalsh(a, UPLO="L"):  # noqa: N803
 def matrix_power(a, n):
     if n < 0:
         a, n = np.linalg.inv(a), -n
-    found = None
+    power = None
     while n:
         if n & 1:
-            found = a if found is None else found @ a
+            power = a if power is None else power @ a
         n >>= 1
         if n:
             a = a @ a
-    if found is None:
+    if power is None:
         return a * 0 + np.eye(a.shape[-1], dtype=a.dtype)
-    return found
+    return power
 
 
 @composite(np.linalg.multi_dot)
 def multi_dot(arrays):
-    found = arrays[0]
+    product = arrays[0]
     for factor in arrays[1:]:
-        found = found @ factor
-    return found
+        product = product @ factor
+    return product

@@ -1,4 +1,4 @@
-"""Whether operations are recorded: a switch that each thread has for itself."""
+"""Whether operations are recorded: a switch in each thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 class _Mode(threading.local):
     enabled = True
-    # Whether a value that leaves the tape is an error: inside value_and_grad, where its gradient would be lost.
+    # Whether a value that leaves the tape is an error, as inside value_and_grad, where its gradient would be lost.
     strict = False
 
 
@@ -36,43 +36,43 @@ def is_grad_enabled() -> bool:
     return mode.enabled
 
 
-# The flag in code objects of generator functions (inspect has it under a name, but takes long to load).
+# The flag in code objects of generator functions (inspect names it, but is slow to import).
 _GENERATOR = 32
 
 
-def _in_generator(function: Callable[..., Any], kind: type[_SetMode]) -> Callable[..., Any]:
+def _decorated_generator(function: Callable[..., Any], context: type[_SetMode]) -> Callable[..., Any]:
     """As in torch: the switch is set while the generator runs, not while it waits."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with kind():
+        with context():
             generator = function(*args, **kwargs)
-            step, given = generator.send, None
+            resume, argument = generator.send, None
         while True:
             try:
-                with kind():
-                    found = step(given)
+                with context():
+                    yielded = resume(argument)
             except StopIteration as stop:
                 return stop.value
             try:
-                given, step = (yield found), generator.send
+                argument, resume = (yield yielded), generator.send
             except GeneratorExit:
-                with kind():
+                with context():
                     generator.close()
                 raise
             except BaseException as error:
-                given, step = error, generator.throw
+                argument, resume = error, generator.throw
 
     return call
 
 
 class _SetMode:
-    """Set the switch for a block, or for each call of a function; the old value comes back after it."""
+    """Set the switch for a block, or for each call of a function, and restore it afterwards."""
 
     _enabled: bool
 
     def __init__(self) -> None:
-        # A stack, so that one object can be entered again inside its own block.
+        # A stack, so that the same object can be entered again inside its own block.
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
@@ -83,13 +83,13 @@ class _SetMode:
         mode.enabled = self._before.pop()
 
     def __call__(self, function: Function) -> Function:
-        kind = type(self)
+        context = type(self)
         if (code := getattr(function, "__code__", None)) is not None and code.co_flags & _GENERATOR:
-            return _in_generator(function, kind)  # type: ignore[return-value]
+            return _decorated_generator(function, context)  # type: ignore[return-value]
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with kind():
+            with context():
                 return function(*args, **kwargs)
 
         return call  # type: ignore[return-value]
@@ -105,8 +105,8 @@ class _SetMode:
 class no_grad(_SetMode):  # noqa: N801
     """Record nothing: a context manager, and a decorator with or without parentheses.
 
-    The results of operations do not require gradients, and values that require one may be changed in place.
-    Only this thread is affected.
+    The results of operations do not require gradients, and leaves that require a gradient may be changed in place.
+    Only the current thread is affected.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class no_grad(_SetMode):  # noqa: N801
 
 
 class enable_grad(_SetMode):  # noqa: N801
-    """Record again, inside a `no_grad`: a context manager, and a decorator with or without parentheses.
+    """Record again inside `no_grad`: a context manager, and a decorator with or without parentheses.
 
     Examples
     --------

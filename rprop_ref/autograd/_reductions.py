@@ -1,4 +1,4 @@
-"""Rules of sums, means, extremes, sorting, and the like."""
+"""Vjps of sums, means, extremes, norms, sorting, and the like."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ._rules import add, array, composite, conj, is_constant, primitive
+from ._primitives import add_primitive, as_array, composite, conj, is_constant, primitive
 
 
-def kept(ans, ndim, axis, keepdims):
-    """A result of a reduction, with the axes of length one that it would have with ``keepdims=True``."""
+def with_kept_axes(ans, ndim, axis, keepdims):
+    """The result of a reduction in the shape that it has with ``keepdims=True``."""
     if keepdims or ans.ndim == ndim:
         return ans
     if axis is None:
@@ -23,16 +23,16 @@ def kept(ans, ndim, axis, keepdims):
 
 
 def expanded(g, x, axis, keepdims):
-    """A gradient of a reduction, at every element that went into it."""
+    """The gradient of a reduction, repeated for every element that went into it."""
     if not is_constant(g):
-        return np.broadcast_to(kept(g, x.ndim, axis, keepdims), x.shape)
+        return np.broadcast_to(with_kept_axes(g, x.ndim, axis, keepdims), x.shape)
     out = np.empty(x.shape, g.dtype)
-    out[...] = g if axis is None else kept(g, x.ndim, axis, keepdims)
+    out[...] = g if axis is None else with_kept_axes(g, x.ndim, axis, keepdims)
     return out
 
 
-def number(x, axis):
-    """How many elements go into each result."""
+def count_reduced(x, axis):
+    """How many elements are reduced to one."""
     if axis is None:
         return x.size
     return math.prod(x.shape[i] for i in normalize_axis_tuple(axis, x.ndim))
@@ -40,21 +40,21 @@ def number(x, axis):
 
 def extreme(g, ans, x, axis=None, _out=None, keepdims=False):
     # Ties share the gradient, as in torch's amax.
-    best = kept(ans, x.ndim, axis, keepdims)
-    here = (x == best) | (np.isnan(x) & np.isnan(best))
-    share = np.add.reduce(here, axis=axis if axis is None else normalize_axis_tuple(axis, x.ndim), keepdims=True)
-    return np.where(here, kept(g, x.ndim, axis, keepdims) / share.astype(g.dtype), 0)
+    best = with_kept_axes(ans, x.ndim, axis, keepdims)
+    is_best = (x == best) | (np.isnan(x) & np.isnan(best))
+    ties = np.add.reduce(is_best, axis=axis if axis is None else normalize_axis_tuple(axis, x.ndim), keepdims=True)
+    return np.where(is_best, with_kept_axes(g, x.ndim, axis, keepdims) / ties.astype(g.dtype), 0)
 
 
 def mean(g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False):
-    n = number(_x, axis)
-    # In 16 bits a large n is infinite, or not exact.
+    n = count_reduced(_x, axis)
+    # In 16 bits a large n overflows or is inexact.
     share = g / n if g.dtype.itemsize > 2 else (g.astype(np.float32) / n).astype(g.dtype)
     return expanded(share, _x, axis, keepdims)
 
 
 def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
-    """The products of the others, from those before and those after: right for zeros as well."""
+    """The product of the other factors, from those before and those after: correct for zeros as well."""
     if not x.size:
         return expanded(g, x, axis, keepdims)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
@@ -67,7 +67,7 @@ def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
     before = np.cumprod(np.concatenate([ones, rows[..., :-1]], -1), axis=-1)
     after = np.flip(np.cumprod(np.concatenate([ones, np.flip(rows, -1)[..., :-1]], -1), axis=-1), -1)
     others = np.reshape(before * after, tuple(x.shape[i] for i in order))
-    return kept(g, x.ndim, axis, keepdims) * conj(np.transpose(others, np.argsort(order)))
+    return with_kept_axes(g, x.ndim, axis, keepdims) * conj(np.transpose(others, np.argsort(order)))
 
 
 def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
@@ -77,16 +77,13 @@ def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
 
 
 def cumprod(g, ans, x, axis=None, dtype=None, _out=None):
-    """The products over each factor, unless that is a division of 0 or infinity.
-
-    Then, from the derivative of each product with respect to each factor: O(n * n), and right for zeros.
-    """
+    """Each product divided by each factor; where that would divide 0 or infinity, factor by factor in O(n * n)."""
     if axis is None:
         return np.reshape(cumprod(g, ans, np.ravel(x), 0), x.shape)
     if not x.size:
         return g
     sizes = np.abs(ans if isinstance(ans, np.ndarray) else ans.data)
-    # No product of values that are not 0 either, if it has lost digits to underflow.
+    # Subnormal products are excluded too: they have lost digits to underflow.
     if sizes.dtype.kind == "f" and np.all((sizes >= np.finfo(sizes.dtype).tiny) & np.isfinite(sizes)):
         return np.flip(np.cumsum(np.flip(g * conj(ans), axis), axis=axis), axis) / conj(x)
     rows, g = np.moveaxis(x, axis, -1), np.moveaxis(g, axis, -1)
@@ -99,23 +96,23 @@ def cumprod(g, ans, x, axis=None, dtype=None, _out=None):
 
 
 def deviations(x, axis, n, factor):
-    """From the mean, times a factor, over the degrees of freedom."""
+    """Deviations from the mean, times a factor, divided by `n` degrees of freedom."""
     from_mean = x - np.mean(x, axis=axis, keepdims=True)
-    # torch's convention where nothing is left of them; NumPy warns of it.
+    # Without degrees of freedom, torch's convention; NumPy warns of it.
     return from_mean * (factor / n) if n > 0 else np.where(from_mean == 0, np.nan, np.inf)
 
 
 def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
-    n = number(x, axis) - (ddof if correction is None else correction)
-    g = kept(g, x.ndim, axis, keepdims)
+    n = count_reduced(x, axis) - (ddof if correction is None else correction)
+    g = with_kept_axes(g, x.ndim, axis, keepdims)
     return g * deviations(x, axis, n, 2)
 
 
-def deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
-    n = number(x, axis) - (ddof if correction is None else correction)
-    flat = ans == 0
+def standard_deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+    n = count_reduced(x, axis) - (ddof if correction is None else correction)
+    is_zero = ans == 0
     # 0 where all elements are equal, as in torch.
-    g = kept(np.where(flat, 0, g / np.where(flat, 1, ans)), x.ndim, axis, keepdims)
+    g = with_kept_axes(np.where(is_zero, 0, g / np.where(is_zero, 1, ans)), x.ndim, axis, keepdims)
     return g * deviations(x, axis, n, 1)
 
 
@@ -136,18 +133,18 @@ REDUCTIONS: dict[Any, Any] = {
     np.amax: extreme,
     np.amin: extreme,
     np.var: variance,
-    np.std: deviation,
+    np.std: standard_deviation,
     np.cumsum: cumsum,
     np.cumprod: cumprod,
     np.sort: sort,
 }
 for _fun, _vjp in REDUCTIONS.items():
-    add(_fun, _vjp)
+    add_primitive(_fun, _vjp)
 
 
 def _norm_vjp(g, ans, x, axis, keepdims):
-    flat = ans == 0
-    return kept(np.where(flat, 0, g / np.where(flat, 1, ans)), x.ndim, axis, keepdims) * x
+    is_zero = ans == 0
+    return with_kept_axes(np.where(is_zero, 0, g / np.where(is_zero, 1, ans)), x.ndim, axis, keepdims) * x
 
 
 @primitive(_norm_vjp)
@@ -158,11 +155,11 @@ def norm2(x, axis, keepdims):
 
 def _normp_vjp(g, ans, x, ord, axis, keepdims):
     size = np.abs(x)
-    zeros, flat = size == 0, ans == 0
+    zeros, is_zero = size == 0, ans == 0
     powers = np.where(zeros, 0, np.where(zeros, 1, size) ** (ord - 1))
     # 0 at 0 for every order, as in torch.
-    scale = np.where(flat, 0, g / np.where(flat, 1, ans) ** (ord - 1))
-    return kept(scale, x.ndim, axis, keepdims) * (np.sign(x) * powers)
+    scale = np.where(is_zero, 0, g / np.where(is_zero, 1, ans) ** (ord - 1))
+    return with_kept_axes(scale, x.ndim, axis, keepdims) * (np.sign(x) * powers)
 
 
 @primitive(_normp_vjp)
@@ -194,8 +191,8 @@ def norm(x, ord=None, axis=None, keepdims=False):
         if ord in (1, -1, np.inf, -np.inf):
             inner, outer = axes if abs(ord) == 1 else axes[::-1]
             sums = np.sum(np.abs(x), axis=inner, keepdims=True)
-            found = (np.max if ord > 0 else np.min)(sums, axis=outer, keepdims=True)
-            return found if keepdims else np.squeeze(found, axes)
+            result = (np.max if ord > 0 else np.min)(sums, axis=outer, keepdims=True)
+            return result if keepdims else np.squeeze(result, axes)
     return NotImplemented
 
 
@@ -214,11 +211,11 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
 
 @composite(np.polyval)
 def polyval(p, x):
-    x = array(x)
-    found = 0 * x
+    x = as_array(x)
+    result = 0 * x
     for coefficient in p:
-        found = found * x + coefficient
-    return found
+        result = result * x + coefficient
+    return result
 
 
 @composite(np.ptp)
@@ -232,7 +229,7 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
         return NotImplemented
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
-    a, weights = array(a), array(weights)
+    a, weights = as_array(a), as_array(weights)
     if np.shape(weights) != np.shape(a):
         shape = [1] * np.ndim(a)
         shape[axis] = -1
@@ -247,12 +244,12 @@ def median(a, axis=None, *, keepdims=False):
     rows = np.ravel(a) if axis is None else np.moveaxis(a, axis, -1)
     n = rows.shape[-1]
     rows = np.sort(rows, axis=-1)
-    found = np.mean(rows[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
+    middle = np.mean(rows[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
     if n:
-        # NaN is sorted to the end; it is the median then, and takes the gradient, as in torch.
+        # As in torch: a NaN, which is sorted to the end, is the median and gets the gradient.
         last = rows[..., -1]
-        found = np.where(np.isnan(last), last, found)
-    return kept(found, ndim, axis, False) if keepdims else found
+        middle = np.where(np.isnan(last), last, middle)
+    return with_kept_axes(middle, ndim, axis, False) if keepdims else middle
 
 
 @composite(np.quantile)
@@ -267,12 +264,12 @@ def quantile(a, q, axis=None, *, method="linear", keepdims=False):
     share = place - low
     if type(q) in (int, float) and rows.dtype.kind == "f":
         share = share.astype(rows.dtype)
-    found = first + (second - first) * share
+    quantiles = first + (second - first) * share
     # NaN is sorted to the end.
     last = np.reshape(rows[..., -1], rows.shape[:-1] + (1,) * place.ndim)
-    found = np.where(np.isnan(last), last, found)
-    found = np.moveaxis(found, range(found.ndim - place.ndim, found.ndim), range(place.ndim))
-    return kept(found, ndim, axis, False) if keepdims else found
+    quantiles = np.where(np.isnan(last), last, quantiles)
+    quantiles = np.moveaxis(quantiles, range(quantiles.ndim - place.ndim, quantiles.ndim), range(place.ndim))
+    return with_kept_axes(quantiles, ndim, axis, False) if keepdims else quantiles
 
 
 @composite(np.percentile)
@@ -288,16 +285,18 @@ def nansum(a, axis=None, *, keepdims=False):
 
 @composite(np.nanmean)
 def nanmean(a, axis=None, *, keepdims=False):
-    found = nansum(a, axis, keepdims=keepdims) / np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
-    # The division by integers makes float64 of lower precision.
-    return found if a.dtype.kind in "iub" else found.astype(a.dtype)
+    result = nansum(a, axis, keepdims=keepdims) / np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
+    # Division by an array of integers promotes lower precisions to float64.
+    return result if a.dtype.kind in "iub" else result.astype(a.dtype)
 
 
-# ---- of our own
+# ---- logsumexp and softmax, which NumPy does not have
 
 
 def _logsumexp_vjp(g, ans, x, axis, keepdims):
-    return kept(g, x.ndim, axis, keepdims) * conj(np.exp(x - kept(ans, x.ndim, axis, keepdims)))
+    return with_kept_axes(g, x.ndim, axis, keepdims) * conj(
+        np.exp(x - with_kept_axes(ans, x.ndim, axis, keepdims))
+    )
 
 
 @primitive(_logsumexp_vjp)
@@ -306,9 +305,9 @@ def _logsumexp(x, axis, keepdims):
     if not np.isfinite(top).all():
         top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
-        found = np.log(np.add.reduce(np.exp(x - top), axis=axis, keepdims=True))
-    found = found + top
-    return found if keepdims else np.squeeze(found, axis)
+        result = np.log(np.add.reduce(np.exp(x - top), axis=axis, keepdims=True))
+    result = result + top
+    return result if keepdims else np.squeeze(result, axis)
 
 
 @primitive(lambda g, ans, _x, axis: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)))

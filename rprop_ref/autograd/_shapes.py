@@ -1,4 +1,4 @@
-"""Rules of the functions that move elements about: shapes, indexing, joining and splitting."""
+"""Vjps of the functions that move elements: shapes, indexing, joining and splitting."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ._rules import BUFFERS, PLAIN, RULES, add, array, composite, is_constant, primitive, unbroadcast
+from ._primitives import (
+    BUFFERS,
+    PLAIN,
+    PRIMITIVES,
+    add_primitive,
+    as_array,
+    composite,
+    is_constant,
+    primitive,
+    unbroadcast,
+)
 
 
 def is_basic(index: Any) -> bool:
-    """Whether an index makes a view, so that no element is taken twice."""
+    """Whether an index makes a view, which takes no element twice."""
     items = index if type(index) is tuple else (index,)
     return all(i is None or i is Ellipsis or isinstance(i, (int, slice, np.integer)) for i in items)
 
 
 @primitive(lambda g, _ans, _x, index, shape: g[index])
 def scatter(x, index, shape):
-    """Zeros, to which `x` is added at an index; elements that are indexed twice get both."""
+    """Zeros, with `x` added at an index; an element that is indexed twice gets both values."""
     out = np.zeros(shape, x.dtype)
     if is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):
         out[index] = x
@@ -33,25 +43,25 @@ def getitem(x, index):
     return x[index]
 
 
-add(getitem, lambda g, _ans, _x, index: scatter(g, index, _x.shape), view=True)
+add_primitive(getitem, lambda g, _ans, _x, index: scatter(g, index, _x.shape), view=True)
 
 
 def _last(index, shape):
-    """A number for each element of `x[index]`, and for each element of `x` the number that it keeps."""
+    """Number the elements of `x[index]`; also, for each element of `x`, the last number that is written to it."""
     taken = np.empty(shape, bool)[index]
     numbers = np.arange(taken.size).reshape(taken.shape)
-    kept = np.full(shape, -1)
-    kept[index] = numbers
-    return kept, numbers
+    last = np.full(shape, -1)
+    last[index] = numbers
+    return last, numbers
 
 
 def _set_values(g, value_shape, index):
     taken = g[index]
     if not is_basic(index):
-        # Of values written to the same place only the last one stays.
-        kept, numbers = _last(index, g.shape)
-        taken = np.where(kept[index] == numbers, taken, 0)
-    # NumPy lets a value have more axes than its place, if they are of length one.
+        # Of several values written to one element only the last remains.
+        last, numbers = _last(index, g.shape)
+        taken = np.where(last[index] == numbers, taken, 0)
+    # NumPy accepts values with extra axes of length one.
     extra = builtins.max(len(value_shape) - np.ndim(taken), 0)
     return np.reshape(unbroadcast(taken, value_shape[extra:]), value_shape)
 
@@ -61,32 +71,31 @@ def _set_values(g, value_shape, index):
     lambda g, _ans, _x, _value, index: _set_values(g, np.shape(_value), index),
 )
 def setitem(x, value, index):
-    """A copy of `x` with other values at an index."""
+    """A copy of `x` with new values at an index."""
     out = np.array(x)
     out[index] = value
     return out
 
 
-def _places(x, steps):
-    """For each element of a view of `x`, the one that `steps` take, its place in `x`."""
+def _places(x, view_ops):
+    """For each element of the view of `x` that `view_ops` take, its place in `x`."""
     x = x if isinstance(x, np.ndarray) else x.data
-    # In an array that lies in memory as x does, on which the order of the elements of a view may depend.
+    # The array has the memory layout of x, on which the order of the elements of a view may depend.
     places = np.empty_like(x, dtype=np.intp)
     places[...] = np.arange(x.size).reshape(x.shape)
-    for rule, args, kwargs in steps:
-        places = rule.fun(places, *args, **kwargs)
+    for op, args, kwargs in view_ops:
+        places = op.fun(places, *args, **kwargs)
     return places
 
 
-@primitive(
-    lambda g, _ans, _x, _value, steps: setitem(np.ravel(g), np.zeros((), g.dtype), _places(_x, steps)).reshape(
-        g.shape
-    ),
-    lambda g, _ans, _x, _value, steps: np.ravel(g)[_places(_x, steps)],
-)
-def overwrite(x, value, steps):
-    """A copy of `x` with other values in a view of it, the one that `steps` take."""
-    return setitem(np.ravel(x), value, _places(x, steps)).reshape(x.shape)
+def _overwrite_x(g, _ans, _x, _value, view_ops):
+    return setitem(np.ravel(g), np.zeros((), g.dtype), _places(_x, view_ops)).reshape(g.shape)
+
+
+@primitive(_overwrite_x, lambda g, _ans, _x, _value, view_ops: np.ravel(g)[_places(_x, view_ops)])
+def overwrite(x, value, view_ops):
+    """A copy of `x` with new values in the view that `view_ops` take."""
+    return setitem(np.ravel(x), value, _places(x, view_ops)).reshape(x.shape)
 
 
 @primitive(lambda g, _ans, _x, _dtype: g)
@@ -97,7 +106,7 @@ def astype(x, dtype):
 
 
 def _unravelled(g, x, order):
-    """The inverse of a reshape of `x` in this order."""
+    """The gradient with respect to `x` of a reshape in this order."""
     if order in ("C", "F"):
         return np.reshape(g, x.shape, order)
     flags = (x if isinstance(x, np.ndarray) else x.data).flags
@@ -105,9 +114,9 @@ def _unravelled(g, x, order):
         return np.reshape(g, x.shape, "F" if flags.fnc else "C")
     if order not in ("K", "k"):
         return np.reshape(g, x.shape, order)
-    # As the axes lie in memory: those with the largest steps first.
-    steps = (x if isinstance(x, np.ndarray) else x.data).strides
-    axes = sorted(range(x.ndim), key=lambda i: -abs(steps[i]))
+    # In the order of the axes in memory: those with the largest strides first.
+    strides = (x if isinstance(x, np.ndarray) else x.data).strides
+    axes = sorted(range(x.ndim), key=lambda i: -abs(strides[i]))
     return np.transpose(np.reshape(g, [x.shape[i] for i in axes]), _inverse(axes, x.ndim))
 
 
@@ -141,7 +150,7 @@ def _diagonal(g, _ans, x, offset=0, axis1=0, axis2=1):
     n = g.shape[-1]
     i, j = np.arange(n) + builtins.max(-offset, 0), np.arange(n) + builtins.max(offset, 0)
     rest = tuple(np.delete(x.shape, [axis1 % x.ndim, axis2 % x.ndim]))
-    # Indices put first move those axes to the front.
+    # The two indexed axes come first.
     out = scatter(np.moveaxis(g, -1, 0), (i, j), (rows, columns, *rest))
     return np.moveaxis(out, (0, 1), (axis1, axis2))
 
@@ -216,9 +225,9 @@ ELEMENTS: dict[Any, Any] = {
     np.take_along_axis: lambda g, _ans, _x, indices, axis=-1: _take_along_axis(g, None, _x, indices, axis),
 }
 for _fun, _vjp in SHAPES.items():
-    add(_fun, _vjp, view=True)
+    add_primitive(_fun, _vjp, view=True)
 for _fun, _vjp in ELEMENTS.items():
-    add(_fun, _vjp)
+    add_primitive(_fun, _vjp)
 
 
 @composite(np.diag)
@@ -244,18 +253,18 @@ def _part(g, _ans, i, _arrays, axis, starts):
     return g[(slice(None),) * (axis % g.ndim) + (slice(starts[i], starts[i + 1]),)]
 
 
-@primitive(_part, joint=True)
+@primitive(_part, takes_sequence=True)
 def _concatenate(arrays, axis, starts):
     return np.concatenate(arrays, axis)
 
 
-RULES[_concatenate].name = "numpy.concatenate"
+PRIMITIVES[_concatenate].name = "numpy.concatenate"
 
 
 @composite(np.concatenate)
 def concatenate(arrays, axis=0):
-    arrays = tuple(map(array, arrays))
-    # Where each begins is found here, once: each rule by itself would add up all sizes before its own.
+    arrays = tuple(map(as_array, arrays))
+    # The starts are computed once, here: each vjp by itself would have to add up all sizes before its own.
     sizes = [a.size if axis is None else a.shape[axis] if a.ndim else 0 for a in arrays]
     return _concatenate(arrays, axis, (0, *itertools.accumulate(sizes)))
 
@@ -264,28 +273,28 @@ def _stack(g, _ans, i, _arrays, axis=0):
     return g[(slice(None),) * (axis % g.ndim) + (i,)]
 
 
-add(np.stack, _stack, joint=True)
+add_primitive(np.stack, _stack, takes_sequence=True)
 
 
 @composite(np.atleast_1d)
 def atleast_1d(*arys):
-    found = tuple(np.reshape(a, (1,)) if np.ndim(a) == 0 else a for a in arys)
-    return found[0] if len(found) == 1 else found
+    reshaped = tuple(np.reshape(a, (1,)) if np.ndim(a) == 0 else a for a in arys)
+    return reshaped[0] if len(reshaped) == 1 else reshaped
 
 
 @composite(np.atleast_2d)
 def atleast_2d(*arys):
-    found = tuple(np.reshape(a, (1,) * (2 - np.ndim(a)) + np.shape(a)) if np.ndim(a) < 2 else a for a in arys)
-    return found[0] if len(found) == 1 else found
+    reshaped = tuple(np.reshape(a, (1,) * (2 - np.ndim(a)) + np.shape(a)) if np.ndim(a) < 2 else a for a in arys)
+    return reshaped[0] if len(reshaped) == 1 else reshaped
 
 
 @composite(np.atleast_3d)
 def atleast_3d(*arys):
-    found = []
+    reshaped = []
     for ary in arys:
         a = atleast_2d(ary) if np.ndim(ary) != 1 else np.reshape(ary, (1, -1, 1))
-        found.append(np.reshape(a, (*np.shape(a), 1)) if np.ndim(a) == 2 else a)
-    return found[0] if len(found) == 1 else tuple(found)
+        reshaped.append(np.reshape(a, (*np.shape(a), 1)) if np.ndim(a) == 2 else a)
+    return reshaped[0] if len(reshaped) == 1 else tuple(reshaped)
 
 
 @composite(np.vstack)
@@ -388,13 +397,13 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
 @composite(np.linspace)
 def linspace(start, stop, num=50, endpoint=True):
-    # Numbers stay numbers, which take the precision of the other.
-    start, stop = (array(end) if isinstance(end, (list, tuple)) else end for end in (start, stop))
+    # Numbers stay numbers, so they take the precision of the other end.
+    start, stop = (as_array(end) if isinstance(end, (list, tuple)) else end for end in (start, stop))
     shape = (-1,) + (1,) * builtins.max(np.ndim(start), np.ndim(stop))
     places = np.reshape(np.arange(num).astype(np.result_type(start, stop, float(num))), shape)
-    found = places * ((stop - start) / builtins.max(num - 1 if endpoint else num, 1)) + start
-    # As in NumPy the last is exact.
-    return np.where(places == num - 1, stop, found) if endpoint and num > 1 else found
+    samples = places * ((stop - start) / builtins.max(num - 1 if endpoint else num, 1)) + start
+    # As in NumPy, the last one is exact.
+    return np.where(places == num - 1, stop, samples) if endpoint and num > 1 else samples
 
 
 @composite(np.matrix_transpose, np.linalg.matrix_transpose)

@@ -1,4 +1,4 @@
-"""Rules of Fourier transforms, convolution, interpolation, and finite differences."""
+"""Vjps of Fourier transforms, convolution, interpolation, and finite differences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ._rules import add, array, composite, conj, primitive
+from ._primitives import add_primitive, as_array, composite, conj, primitive
 
 
 def fitted(x, shape, axes):
-    """Cut, or filled up with zeros at the end, to the lengths of a shape along some axes."""
+    """Cut, or padded with zeros at the end, to the lengths of a shape along some axes."""
     for axis in normalize_axis_tuple(axes, len(shape)):
         before, n = (slice(None),) * axis, shape[axis]
         missing = n - x.shape[axis]
@@ -23,18 +23,18 @@ def fitted(x, shape, axes):
 
 
 def _adjoint(transform):
-    """Of a linear function with a symmetric matrix; normalization is part of the matrix."""
+    """The vjp of a linear function with a symmetric matrix; normalization is part of the matrix."""
     return lambda g, _ans, _x, n=None, axis=-1, norm=None: fitted(
         conj(transform(conj(g), None, axis, norm)), _x.shape, [axis]
     )
 
 
 def _adjoint_of_many(transform, default):
-    def rule(g, _ans, _x, s=None, axes=default, norm=None):
-        found = conj(transform(conj(g), None, axes, norm))
-        return fitted(found, _x.shape, range(_x.ndim) if axes is None else axes)
+    def vjp(g, _ans, _x, s=None, axes=default, norm=None):
+        gradient = conj(transform(conj(g), None, axes, norm))
+        return fitted(gradient, _x.shape, range(_x.ndim) if axes is None else axes)
 
-    return rule
+    return vjp
 
 
 def _rfft(g, _ans, _x, n=None, axis=-1, norm=None):
@@ -44,13 +44,13 @@ def _rfft(g, _ans, _x, n=None, axis=-1, norm=None):
 
 def _irfft(g, _ans, _x, n=None, axis=-1, norm=None):
     opposite: Any = {"ortho": "ortho", "forward": "backward"}.get(norm, "forward")
-    found = np.moveaxis(np.fft.rfft(g, None, axis, opposite), axis, -1)
-    # All frequencies but the first, and the last if n is even, stand for two.
-    twice = np.full(found.shape[-1], 2, g.dtype)
+    spectrum = np.moveaxis(np.fft.rfft(g, None, axis, opposite), axis, -1)
+    # Every frequency stands for two, but the first, and the last if n is even.
+    twice = np.full(spectrum.shape[-1], 2, g.dtype)
     twice[0] = 1
     if g.shape[axis] % 2 == 0:
         twice[-1] = 1
-    return fitted(np.moveaxis(found * twice, -1, axis), _x.shape, [axis])
+    return fitted(np.moveaxis(spectrum * twice, -1, axis), _x.shape, [axis])
 
 
 TRANSFORMS: dict[Any, Any] = {
@@ -64,7 +64,7 @@ TRANSFORMS: dict[Any, Any] = {
     np.fft.irfft: _irfft,
 }
 for _fun, _vjp in TRANSFORMS.items():
-    add(_fun, _vjp)
+    add_primitive(_fun, _vjp)
 
 
 @composite(np.fft.fftshift)
@@ -89,7 +89,7 @@ def _convolved(a, v):
 
 @composite(np.convolve)
 def convolve(a, v, mode="full"):
-    a, v = np.atleast_1d(array(a)), np.atleast_1d(array(v))
+    a, v = np.atleast_1d(as_array(a)), np.atleast_1d(as_array(v))
     full = _convolved(a, v)
     long, short = sorted((len(a), len(v)), reverse=True)
     if mode == "same":
@@ -101,14 +101,14 @@ def convolve(a, v, mode="full"):
 
 @composite(np.interp)
 def interp(x, xp, fp, left=None, right=None):
-    x, xp, fp = array(x), array(xp), array(fp)
+    x, xp, fp = as_array(x), as_array(xp), as_array(fp)
     i = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, len(xp) - 2)
     slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])
-    found = slope * (x - xp[i]) + fp[i]
-    found = np.where(x < xp[0], fp[0] if left is None else left, found)
-    found = np.where(x > xp[-1], fp[-1] if right is None else right, found)
-    # Whatever the dtypes of its arguments.
-    return found.astype(np.result_type(found.dtype, float))
+    result = slope * (x - xp[i]) + fp[i]
+    result = np.where(x < xp[0], fp[0] if left is None else left, result)
+    result = np.where(x > xp[-1], fp[-1] if right is None else right, result)
+    # Double precision, whatever the dtypes of the arguments.
+    return result.astype(np.result_type(result.dtype, float))
 
 
 @composite(np.gradient)
@@ -118,7 +118,7 @@ def gradient(f, *varargs, axis=None, edge_order=1):
     short = any(f.shape[i] < 2 for i in axes)
     if edge_order != 1 or len(steps) != len(axes) or any(np.ndim(step) for step in steps) or short:
         return NotImplemented
-    found = []
+    gradients = []
     for i, step in zip(axes, steps, strict=True):
         rows = np.moveaxis(f, i, -1)
         parts = [
@@ -126,8 +126,8 @@ def gradient(f, *varargs, axis=None, edge_order=1):
             (rows[..., 2:] - rows[..., :-2]) / (2 * step),
             (rows[..., -1:] - rows[..., -2:-1]) / step,
         ]
-        found.append(np.moveaxis(np.concatenate(parts, -1), -1, i))
-    return found[0] if len(found) == 1 else tuple(found)
+        gradients.append(np.moveaxis(np.concatenate(parts, -1), -1, i))
+    return gradients[0] if len(gradients) == 1 else tuple(gradients)
 
 
 @composite(np.diff)
@@ -144,10 +144,10 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
 
 @composite(np.trapezoid)
 def trapezoid(y, x=None, dx=1.0, axis=-1):
-    y = array(y)
+    y = as_array(y)
     before = (slice(None),) * normalize_axis_index(axis, np.ndim(y))
     if x is not None:
-        x = array(x)
+        x = as_array(x)
         dx = np.diff(x, axis=0 if np.ndim(x) == 1 else axis)
         if np.ndim(x) == 1:
             dx = np.reshape(dx, (-1,) + (1,) * (np.ndim(y) - len(before) - 1))

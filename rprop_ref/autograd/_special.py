@@ -1,4 +1,4 @@
-"""Rules of the functions of scipy.special. Loaded when one of them is met: only its users load SciPy."""
+"""Vjps of the functions of scipy.special. Loaded when one of these is first called: others need no SciPy."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from ._rules import NO_RULE, add, primitive
+from ._primitives import NO_VJP, add_primitive, primitive
 
 ROOT_PI = float(np.sqrt(np.pi))
 
 
-@primitive(NO_RULE, lambda g, _ans, n, x: g * polygamma(n + 1, x))
+@primitive(NO_VJP, lambda g, _ans, n, x: g * polygamma(n + 1, x))
 def polygamma(n, x):
     return sc.polygamma(n, x)
 
 
 def normal_ratio(ans, x):
-    """The density of the normal distribution over its integral, from the logarithm of that."""
+    """The density of the normal distribution divided by its integral, whose logarithm is `ans`."""
     return np.exp(-x * x / 2 - ans) / np.sqrt(2 * np.pi)
 
 
 def _over(x, y):
-    # The derivative of xlogy and xlog1py by y. At x = 0 they are 0 for every y, so that 0 / 0 is 0 (torch: NaN).
+    # The derivative of xlogy and xlog1py with respect to y. At x = 0 they are 0 for every y, so 0 / 0 is 0 here
+    # (in torch NaN).
     return x / np.where((x == 0) & (y == 0), 1, y)
 
 
 def _log(g, x, y, log, end):
-    # The derivative by x is log(y), also at x = 0, as in torch; but 0 there if y is out of its domain.
-    none = (x == 0) & (y <= end)
-    return np.where(none, 0, g * log(np.where(none, 1, y)))
+    # The derivative with respect to x is log(y), also at x = 0, as in torch; but 0 there if log(y) is not defined.
+    outside = (x == 0) & (y <= end)
+    return np.where(outside, 0, g * log(np.where(outside, 1, y)))
 
 
 def _ratio(ans, x):
-    """Of a Bessel function of order one and x: 1/2 at 0."""
+    """The quotient of a Bessel function of order one and x, which is 1/2 at 0."""
     return np.where(x == 0, 0.5, ans / np.where(x == 0, 1, x))
 
 
@@ -93,13 +94,13 @@ BINARY: dict[Any, Any] = {
         ),
         lambda g, _ans, delta, r: g * r / np.sqrt(1 + (r / delta) ** 2),
     ),
-    sc.gammainc: (NO_RULE, lambda g, _ans, a, x: g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
-    sc.gammaincc: (NO_RULE, lambda g, _ans, a, x: -g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
-    sc.jv: (NO_RULE, lambda g, _ans, v, x: g * (sc.jv(v - 1, x) - sc.jv(v + 1, x)) / 2),
-    sc.iv: (NO_RULE, lambda g, _ans, v, x: g * (sc.iv(v - 1, x) + sc.iv(v + 1, x)) / 2),
+    sc.gammainc: (NO_VJP, lambda g, _ans, a, x: g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
+    sc.gammaincc: (NO_VJP, lambda g, _ans, a, x: -g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
+    sc.jv: (NO_VJP, lambda g, _ans, v, x: g * (sc.jv(v - 1, x) - sc.jv(v + 1, x)) / 2),
+    sc.iv: (NO_VJP, lambda g, _ans, v, x: g * (sc.iv(v - 1, x) + sc.iv(v + 1, x)) / 2),
 }
 
 for _fun, _vjp in UNARY.items():
-    add(_fun, _vjp, lean=True)
+    add_primitive(_fun, _vjp, ignores_shapes=True)
 for _fun, _vjps in BINARY.items():
-    add(_fun, *_vjps, broadcasts=True, lean=True)
+    add_primitive(_fun, *_vjps, broadcasts=True, ignores_shapes=True)

@@ -1,7 +1,7 @@
-"""`Tensor`, an array that remembers where it came from, and `Parameter`, the Tensor that an optimizer works on.
+"""`Tensor`, an array that records what is computed with it.
 
-A Tensor takes part in NumPy's own protocols: NumPy hands a call with a Tensor among its arguments to
-``__array_ufunc__`` or ``__array_function__`` below, and these to `_dispatch`. Operators are recorded directly.
+NumPy hands a call with a Tensor among its arguments to ``__array_ufunc__`` or ``__array_function__`` below, which
+hand it to `_dispatch`. Operators are recorded directly.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from .._core import dtypes
 from . import _elementwise, _linalg, _reductions, _shapes, _signals
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
-from ._inplace import augment, plain_index, set_item
+from ._graph import apply, operate, refresh
+from ._inplace import assign_augmented, plain_index, set_item
 from ._mode import mode
-from ._record import apply, operate, refresh
-from ._rules import RULES
-from ._traced import Array, Memory, Traced, new, results_are, values
+from ._primitives import PRIMITIVES
+from ._traced import Array, Memory, Traced, new_tensor, use_for_results, values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-# The tables that are always there; their rows are found in RULES and COMPOSITES.
+# Imported for the rows that they add to PRIMITIVES and COMPOSITES.
 TABLES = (_elementwise, _shapes, _reductions, _linalg, _signals)
 
-# NumPy with functions that take Tensors, which its types do not say.
+# NumPy, whose annotations do not say that its functions take Tensors.
 _np: Any = np
 
 NOT_A_LEAF = (
@@ -42,21 +42,29 @@ NOT_A_LEAF = (
 )
 LEAVES_TAPE = (
     "a value that requires a gradient is converted to a number, or written into a plain array, inside "
-    "value_and_grad; it would leave the tape, and its gradient would be lost. Write np.sin(x) for "
-    "math.sin(x), leave out float(), int(), item() and tolist(), write np.zeros_like(x), which is a Tensor, for "
-    "the array that results are written into (or np.stack(list)), and x.detach() where no gradient is wanted"
+    "value_and_grad; it would leave the tape, and its gradient would be lost. Write np.sin(x) for math.sin(x); "
+    "leave out float(), int(), item() and tolist(); write results into np.zeros_like(x), which is a Tensor, or "
+    "use np.stack(list); and write x.detach() where no gradient is wanted"
 )
 ON_A_GPU = (
-    "operations are recorded in the memory of the host; an array on a GPU can be a Parameter, whose gradient you "
-    "assign, or be copied to the host"
+    "operations are recorded on arrays in host memory only, and this array is on a GPU; make it a Parameter and "
+    "assign its gradient, or copy it to the host"
 )
+
+
+def wrong_dtype(dtype: np.dtype[Any]) -> str:
+    """The message for data that cannot require a gradient."""
+    return (
+        "Only Tensors of floating point and complex dtype can require gradients; "
+        f"got dtype {dtype}; convert the data, for instance with numpy.asarray(data, float)"
+    )
 
 
 class LeavesTapeError(TypeError):
-    """What `value_and_grad` raises for a conversion to a number; NumPy may have made a ValueError of it."""
+    """Raised inside `value_and_grad` if a value leaves the tape; NumPy may turn it into a ValueError."""
 
 
-@results_are
+@use_for_results
 class Tensor(Traced):
     """An array that records what is computed with it, for gradients by `backward`.
 
@@ -74,27 +82,27 @@ class Tensor(Traced):
     Attributes
     ----------
     data : ndarray
-        The values, outside of all recording.
+        The values; operations on them are not recorded.
     grad : ndarray, Tensor or None
-        The gradient, which `backward` adds to. It is a Tensor only if it can be differentiated itself. For complex
-        data it is torch's: the steepest ascent, dL/d(real) + dL/d(imag) * 1j.
+        The gradient, to which `backward` adds. It is a Tensor only if it can itself be differentiated. For complex
+        data it is torch's, the direction of steepest ascent: dL/d(real) + dL/d(imag) * 1j.
     requires_grad : bool
-        Whether operations with it are recorded. Can be set for leaves.
+        Whether operations on it are recorded. Can be set for leaves.
     is_leaf : bool
         False if it was computed from values that require a gradient.
 
     Raises
     ------
     RuntimeError
-        If a gradient is wanted for data that is neither floating point nor complex.
+        If a gradient is wanted but the data are neither floating point nor complex.
 
     Notes
     -----
-    The meaning of the methods is torch's. A 0-d Tensor converts to a number (`float` warns, as in torch, if it
-    requires a gradient); ``np.asarray`` is refused if gradients would be lost.
+    The methods do what torch's do. A 0-d Tensor converts to a number (`float` warns, as in torch, if it requires a
+    gradient); ``np.asarray`` raises if a gradient would be lost.
 
-    Plain arrays that are operands are kept as they are: fill a buffer anew only after the backward pass, or pass a
-    copy. Indices and masks are copied.
+    Operands that are plain arrays are saved without a copy: refill such a buffer only after the backward pass, or
+    pass a copy. Indices and masks are copied.
 
     Examples
     --------
@@ -117,7 +125,7 @@ class Tensor(Traced):
             raise TypeError(ON_A_GPU)
         array = np.asarray(data)
         if requires_grad and not dtypes.is_supported(array.dtype):
-            raise RuntimeError(_wrong_dtype(array.dtype))
+            raise RuntimeError(wrong_dtype(array.dtype))
         self._data = array
         self._grad = None
         self._grad_fits = array
@@ -148,7 +156,7 @@ class Tensor(Traced):
         if grad is not None and (
             type(grad) is not np.ndarray or grad.dtype is not data.dtype or grad.shape != data.shape
         ):
-            grad = self._checked(grad)
+            grad = self._checked_gradient(grad)
         self._grad = grad
         self._grad_fits = None if isinstance(grad, Tensor) else data
 
@@ -156,13 +164,13 @@ class Tensor(Traced):
     def grad(self) -> None:
         self.grad = None
 
-    def _checked(self, grad: Any) -> Any:
+    def _checked_gradient(self, grad: Any) -> Any:
         if is_on_device(grad) and not is_on_device(self._data):
             raise RuntimeError(
                 "attempting to assign a gradient with device type 'cuda' to a tensor with device type 'cpu'. "
                 "Please ensure that the gradient and the tensor are on the same device"
             )
-        # NumPy makes scalars of 0-d results, so that for a 0-d parameter one is a fair gradient.
+        # NumPy turns 0-d results into scalars, so a 0-d parameter may have a scalar gradient.
         if not isinstance(grad, (np.ndarray, Tensor, DeviceArray)) and not (
             isinstance(grad, np.generic) and self._data.ndim == 0
         ):
@@ -188,16 +196,16 @@ class Tensor(Traced):
             )
         return grad
 
-    def _accumulate(self, g: Any, mine: bool) -> None:
-        """Add to the gradient; `mine` says that nobody else holds the array."""
+    def _accumulate(self, g: Any, is_owned: bool) -> None:
+        """Add to the gradient; `is_owned` says that nothing else holds the array."""
         before = self._grad
         if isinstance(g, Tensor) and not g._requires_grad:
-            g, mine = g._data, False
+            g, is_owned = g._data, False
         if before is None:
             if isinstance(g, Tensor):
                 self.grad = g
                 return
-            g = g if mine else np.array(g)
+            g = g if is_owned else np.array(g)
             data = self._data
             if g.dtype is data.dtype and g.shape == data.shape:
                 self._grad = g
@@ -222,7 +230,7 @@ class Tensor(Traced):
         if self._node is not None and not flag:
             raise RuntimeError(NOT_A_LEAF)
         if flag and not dtypes.is_supported(self._data.dtype):
-            raise RuntimeError(_wrong_dtype(self._data.dtype))
+            raise RuntimeError(wrong_dtype(self._data.dtype))
         self._requires_grad = bool(flag)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -236,45 +244,45 @@ class Tensor(Traced):
 
     @property
     def retains_grad(self) -> bool:
-        """Whether `retain_grad` was called, for a value that is not a leaf."""
-        return self._node is not None and self._node.keep is not None
+        """Whether `retain_grad` was called on a Tensor that is not a leaf."""
+        return self._node is not None and self._node.retaining is not None
 
     def retain_grad(self) -> None:
-        """Let `backward` store the gradient here too, although this is not a leaf."""
+        """Let `backward` store the gradient of this Tensor too, although it is not a leaf."""
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if self._node is not None:
-            self._node.keep = weakref.ref(self)
+            self._node.retaining = weakref.ref(self)
 
     def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
-        """Add the gradients of this value to ``grad`` of all leaves it was computed from.
+        """Add the gradients of this value to ``grad`` of all leaves that it was computed from.
 
         Parameters
         ----------
         gradient : array_like, optional
-            The gradient of the final loss with respect to this value. Needed unless this is one real number.
+            The gradient of the final loss with respect to this value. Required unless it is one real number.
         retain_graph : bool, optional
-            Keep what was recorded for another pass; the default is `create_graph`. Otherwise it is freed.
+            Keep the graph for another pass; otherwise it is freed. The default is `create_graph`.
         create_graph : bool, optional
-            Record the pass, so that the gradients, which become Tensors, can be differentiated.
+            Record the pass: the gradients are then Tensors, and can be differentiated.
 
         Raises
         ------
         RuntimeError
-            If there is nothing to differentiate, if the recording has been freed, or if a value that is needed was
-            changed in place. No gradient has been changed then.
+            If the value requires no gradient, if the graph has been freed, or if a value that is needed was
+            changed in place. No gradient is changed then.
         """
         retain = create_graph if retain_graph is None else retain_graph
         backward([(self, gradient)], retain=retain, create_graph=create_graph)
 
     def detach(self) -> Tensor:
-        """A Tensor with the same memory that is not recorded."""
-        out: Tensor = new(self._data, None)
+        """A Tensor that shares memory with this one and requires no gradient."""
+        out: Tensor = new_tensor(self._data, None)
         out._memory = self._memory
         return out
 
     def detach_(self) -> Tensor:
-        """Forget where the values come from: this becomes a leaf that requires no gradient."""
+        """Make this a leaf that requires no gradient, by dropping its history."""
         if self._base is not None and self.requires_grad:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         self._node = None
@@ -282,9 +290,9 @@ class Tensor(Traced):
         return self
 
     def clone(self) -> Tensor:
-        """A copy that gradients flow through."""
-        found: Tensor = apply(_COPY, (self,))
-        return found
+        """A copy through which gradients flow."""
+        copied: Tensor = apply(_COPY, (self,))
+        return copied
 
     copy = clone
 
@@ -292,19 +300,19 @@ class Tensor(Traced):
     # In place
 
     def __iadd__(self, other: Any) -> Any:
-        return augment(self, np.add, other)
+        return assign_augmented(self, np.add, other)
 
     def __isub__(self, other: Any) -> Any:
-        return augment(self, np.subtract, other)
+        return assign_augmented(self, np.subtract, other)
 
     def __imul__(self, other: Any) -> Any:
-        return augment(self, np.multiply, other)
+        return assign_augmented(self, np.multiply, other)
 
     def __itruediv__(self, other: Any) -> Any:
-        return augment(self, np.divide, other)
+        return assign_augmented(self, np.divide, other)
 
     def __ipow__(self, other: Any) -> Any:
-        return augment(self, np.power, other)
+        return assign_augmented(self, np.power, other)
 
     def __getitem__(self, index: Any) -> Any:
         return apply(_GETITEM, (self, plain_index(index)))
@@ -317,9 +325,9 @@ class Tensor(Traced):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
-            rule = RULES.get(ufunc)
-            if rule is not None:
-                return apply(rule, inputs)
+            primitive = PRIMITIVES.get(ufunc)
+            if primitive is not None:
+                return apply(primitive, inputs)
         return call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -421,7 +429,7 @@ class Tensor(Traced):
     def __ge__(self, other: Any) -> Any:
         return self._data >= values(other)
 
-    # By identity, as in torch, so that a Tensor can be a key although == compares elements.
+    # By identity, as in torch: a Tensor can be a key although == compares elements.
     __hash__ = object.__hash__
 
     def __iter__(self) -> Iterator[Any]:
@@ -441,28 +449,28 @@ class Tensor(Traced):
     # Numbers
 
     def item(self) -> Any:
-        """The value as a Python number, outside of all recording; there must be one element."""
+        """The value of a Tensor of one element, as a Python number; no gradient flows through it."""
         if self._data.size != 1:
             raise RuntimeError(f"a Tensor with {self._data.size} elements cannot be converted to Scalar")
         if mode.strict:
-            self._stay()
+            self._check_may_leave_tape()
         return self._data.item()
 
     def tolist(self) -> Any:
-        """The values as (nested lists of) Python numbers, outside of all recording."""
+        """The values as (nested lists of) Python numbers; no gradient flows through them."""
         if mode.strict:
-            self._stay()
+            self._check_may_leave_tape()
         return self._data.tolist()
 
-    def _stay(self) -> None:
+    def _check_may_leave_tape(self) -> None:
         if self.requires_grad and mode.enabled:
             raise LeavesTapeError(LEAVES_TAPE)
 
-    def _scalar(self) -> Any:
+    def _to_number(self) -> Any:
         if self._data.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
         if mode.strict:
-            self._stay()
+            self._check_may_leave_tape()
         if self.requires_grad:
             warnings.warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
@@ -472,13 +480,13 @@ class Tensor(Traced):
         return self._data.item()
 
     def __float__(self) -> float:
-        return float(self._scalar())
+        return float(self._to_number())
 
     def __int__(self) -> int:
-        return int(self._scalar())
+        return int(self._to_number())
 
     def __complex__(self) -> complex:
-        return complex(self._scalar())
+        return complex(self._to_number())
 
     def __index__(self) -> int:
         return operator.index(self._data)
@@ -495,7 +503,7 @@ class Tensor(Traced):
     def __repr__(self) -> str:
         text = f"Tensor({np.array2string(self._data, separator=', ')}, dtype={self.dtype}"
         if self.requires_grad and self._node is not None:
-            return f"{text}, from {self._node.rule.name})"
+            return f"{text}, from {self._node.primitive.name})"
         return f"{text}, requires_grad=True)" if self._requires_grad else f"{text})"
 
     # ---------------------------------------------------------------------------------------------------
@@ -540,7 +548,7 @@ class Tensor(Traced):
         return iter(_np.ravel(self))
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
-        """A Tensor of another dtype; gradients flow if it is floating point or complex."""
+        """A Tensor of another dtype; gradients flow through it if that is floating point or complex."""
         dtype = np.dtype(dtype)
         if dtype == self._data.dtype and not copy:
             return self
@@ -549,24 +557,24 @@ class Tensor(Traced):
         return apply(_ASTYPE, (self, dtype))
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
-        """As the method of arrays."""
+        """Like the method of arrays."""
         return _np.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> Any:
-        """As the method of arrays."""
+        """Like the method of arrays."""
         if not axes or axes[0] is None:
             return _np.transpose(self)
         return _np.transpose(self, axes[0] if np.iterable(axes[0]) else axes)
 
     def flatten(self, order: str = "C") -> Any:
-        """As the method of arrays."""
+        """Like the method of arrays."""
         return _np.ravel(self, order).copy()
 
     # ---------------------------------------------------------------------------------------------------
     # Copies
 
     def _load(self, values: Array) -> None:
-        """Overwrite the values, outside of all recording."""
+        """Overwrite the values without recording it."""
         self._data[...] = values
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -577,99 +585,27 @@ class Tensor(Traced):
             )
         if id(self) in memo:
             return memo[id(self)]
-        # As in torch: Tensors go on sharing memory with each other, each Parameter gets memory of its own.
-        plain = type(self) is Tensor
-        data = copy.deepcopy(self._data, memo) if plain else self._data.copy(order="K")
-        twin = memo[id(self)] = type(self)(data, self._requires_grad)
-        if plain and self._grad is not None:
-            twin.grad = copy.deepcopy(self._grad, memo)
-        return twin
+        # As in torch: copied Tensors share memory if the originals did, but each Parameter gets memory of its own.
+        is_plain = type(self) is Tensor
+        data = copy.deepcopy(self._data, memo) if is_plain else self._data.copy(order="K")
+        copied = memo[id(self)] = type(self)(data, self._requires_grad)
+        if is_plain and self._grad is not None:
+            copied.grad = copy.deepcopy(self._grad, memo)
+        return copied
 
     def __reduce__(self) -> Any:
         return type(self), (self._data, self._requires_grad)
 
 
-class Parameter(Tensor):
-    """An array to be optimized, with its gradient.
-
-    It is a `Tensor` that requires a gradient, so that NumPy code that is written for arrays can be differentiated
-    with respect to it.
-
-    Parameters
-    ----------
-    data : array_like
-        The values. An array is not copied: the parameter shares memory with it, so that steps are visible in
-        the caller's array (as with ``torch.nn.Parameter``). So does an array on a GPU, of Numba, CuPy or torch,
-        whose gradients are assigned and not recorded. Anything else becomes a new array.
-        float16, float32, float64, complex64, complex128, or bfloat16 from ml_dtypes.
-    requires_grad : bool, optional
-        Whether a gradient is wanted.
-
-    Attributes
-    ----------
-    data : ndarray
-        The values; steps change them in place.
-    grad : ndarray, Tensor or None
-        The gradient, of the shape and dtype of `data`. It is kept as it is given, not copied, and no step
-        writes to it. `Tensor.backward` adds to it. For a complex parameter it is torch's: the steepest ascent,
-        dL/d(real) + dL/d(imag) * 1j.
-    requires_grad : bool
-
-    Raises
-    ------
-    RuntimeError
-        If `data` is neither floating point nor complex.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from rprop_ref import Parameter, Rprop
-    >>> w = np.array([1.0, -2.0])
-    >>> p = Parameter(w)
-    >>> (p @ p).backward()
-    >>> p.grad
-    array([ 2., -4.])
-    >>> Rprop([p], lr=0.1).step()
-    >>> w
-    array([ 0.9, -1.9])
-    """
-
-    __slots__ = ()
-
-    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
-        if cls is Parameter and is_on_device(data):
-            from ._device import DeviceParameter
-
-            return object.__new__(DeviceParameter)
-        return object.__new__(cls)
-
-    def __init__(self, data: ArrayLike, requires_grad: bool = True) -> None:
-        super().__init__(data)
-        if not dtypes.is_supported(self._data.dtype):
-            raise RuntimeError(_wrong_dtype(self._data.dtype))
-        self._requires_grad = requires_grad
-
-    def __repr__(self) -> str:
-        flag = "" if self._requires_grad else ", requires_grad=False"
-        return f"Parameter({np.array2string(self._data, separator=', ')}, dtype={self.dtype}{flag})"
-
-
-def _wrong_dtype(dtype: np.dtype[Any]) -> str:
-    return (
-        "Only Tensors of floating point and complex dtype can require gradients; "
-        f"got dtype {dtype}; convert the data, for instance with numpy.asarray(data, float)"
-    )
-
-
 # -----------------------------------------------------------------------------------------------------------
-# What is taken from the tables
+# Operators and methods from the tables
 
 
-_ADD, _SUBTRACT, _MULTIPLY = RULES[np.add], RULES[np.subtract], RULES[np.multiply]
-_DIVIDE, _MATMUL, _POWER = RULES[np.divide], RULES[np.matmul], RULES[_elementwise.power]
-_NEGATIVE, _POSITIVE, _ABSOLUTE = RULES[np.negative], RULES[np.positive], RULES[np.absolute]
-_GETITEM = RULES[_shapes.getitem]
-_COPY, _ASTYPE = RULES[np.copy], RULES[_shapes.astype]
+_ADD, _SUBTRACT, _MULTIPLY = PRIMITIVES[np.add], PRIMITIVES[np.subtract], PRIMITIVES[np.multiply]
+_DIVIDE, _MATMUL, _POWER = PRIMITIVES[np.divide], PRIMITIVES[np.matmul], PRIMITIVES[_elementwise.power]
+_NEGATIVE, _POSITIVE, _ABSOLUTE = PRIMITIVES[np.negative], PRIMITIVES[np.positive], PRIMITIVES[np.absolute]
+_GETITEM = PRIMITIVES[_shapes.getitem]
+_COPY, _ASTYPE = PRIMITIVES[np.copy], PRIMITIVES[_shapes.astype]
 
 
 def _method(function: Any) -> Any:
@@ -677,12 +613,12 @@ def _method(function: Any) -> Any:
         return function(self, *args, **kwargs)
 
     method.__name__ = function.__name__
-    method.__doc__ = f"As the method of arrays; see ``numpy.{function.__name__}``."
+    method.__doc__ = f"Like the method of arrays; see ``numpy.{function.__name__}``."
     return method
 
 
 def _clip(self: Tensor, min: Any = None, max: Any = None, **kwargs: Any) -> Any:
-    """As the method of arrays, which takes one limit where ``numpy.clip`` of older versions wants two."""
+    """Like the method of arrays; unlike ``numpy.clip`` of older NumPy, it takes a single bound too."""
     return np.clip(self, min, max, **kwargs)
 
 

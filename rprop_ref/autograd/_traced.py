@@ -1,7 +1,6 @@
-"""What a Tensor keeps.
+"""The data of a Tensor: what the modules that record operations, and go back through them, know of it.
 
-The modules that record operations, and go back through them, know a Tensor as this. `Tensor` itself, in `_tensor`,
-is built on top of them.
+`Tensor` itself, in `_tensor`, is built on top of those modules.
 """
 
 from __future__ import annotations
@@ -11,22 +10,23 @@ from typing import Any, TypeVar
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Steps = tuple[tuple[Any, tuple[Any, ...], dict[str, Any]], ...]
+# How a view is taken: for each operation its primitive, the arguments after the first, and the keywords.
+ViewOps = tuple[tuple[Any, tuple[Any, ...], dict[str, Any]], ...]
 
 
 class Memory:
-    """What all Tensors that share memory know together: how often it has been written to."""
+    """Shared by all Tensors that share memory: how often that has been written to."""
 
     __slots__ = ("recorded", "writes")
 
     def __init__(self) -> None:
         self.writes = 0
-        # The count after the last write that changed where values come from.
+        # `writes` after the last write that changed where values come from.
         self.recorded = 0
 
 
 class Traced:
-    """The data of a Tensor, without its methods."""
+    """A Tensor without its methods."""
 
     __slots__ = (
         "__weakref__",
@@ -37,8 +37,8 @@ class Traced:
         "_memory",
         "_node",
         "_requires_grad",
-        "_seen",
-        "_steps",
+        "_taken_at",
+        "_view_ops",
     )
 
     # The values; a plain array.
@@ -46,35 +46,35 @@ class Traced:
     _memory: Memory
     _grad: Any
     # The array whose shape and dtype the gradient was compared with when it was assigned; None if the gradient is
-    # a Tensor, so that a step looks at it again.
+    # a Tensor, so that a step checks it again.
     _grad_fits: Any
     _requires_grad: bool
-    # The operation that the values come from, a `_record.Node`; None for a leaf.
+    # The operation that the values come from, a `_graph.Node`; None for a leaf.
     _node: Any
-    # Of a view, the Tensor that it is a view of (that one is none), and how it is taken from it: the rule and the
-    # other arguments of each operation; None if it was taken inside no_grad. Other Tensors have no _steps.
+    # The Tensor that this is a view of, which is never a view itself; None if this is not a view.
     _base: Traced | None
-    _steps: Steps | None
-    # Of a view, the count `_memory.recorded` that `_node` belongs to.
-    _seen: int
+    # Of a view: how it is taken from `_base`; None if it was taken inside no_grad.
+    _view_ops: ViewOps | None
+    # Of a view: `_memory.recorded` when `_node` was set.
+    _taken_at: int
 
 
-Kind = TypeVar("Kind", bound=type[Traced])
+TensorClass = TypeVar("TensorClass", bound=type[Traced])
 
 _allocate = object.__new__
-_kind: type[Traced] = Traced
+_result_class: type[Traced] = Traced
 
 
-def results_are(kind: Kind) -> Kind:
-    """Say of which class the results of operations are: a decorator for `Tensor`."""
-    global _kind
-    _kind = kind
-    return kind
+def use_for_results(cls: TensorClass) -> TensorClass:
+    """Make this the class of the results of operations: a decorator for `Tensor`."""
+    global _result_class
+    _result_class = cls
+    return cls
 
 
-def new(data: Array, node: Any) -> Any:
+def new_tensor(data: Array, node: Any) -> Any:
     """A Tensor without the checks of its constructor."""
-    out = _allocate(_kind)
+    out = _allocate(_result_class)
     out._data = out._grad_fits = data
     out._node = node
     out._memory = Memory() if node is None else node.memory
@@ -84,7 +84,7 @@ def new(data: Array, node: Any) -> Any:
 
 
 def values(x: Any) -> Any:
-    """Arrays in place of Tensors, also inside lists and tuples."""
+    """The same with arrays in place of Tensors, also inside lists and tuples."""
     if isinstance(x, Traced):
         return x._data
     if type(x) in (list, tuple):

@@ -1,4 +1,4 @@
-"""Gradients, conventions and errors side by side with torch's autograd."""
+"""Gradients, conventions and errors compared with those of torch.autograd."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ DTYPES = {np.float32: 2e-4, np.float64: 1e-10, np.complex64: 5e-4, np.complex128
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("call", CALLS, ids=lambda c: c[0])
-def test_values_and_gradients(torch, rng, call, dtype):
+def test_values_and_gradients_are_torchs(torch, rng, call, dtype):
     name, ours, theirs, shapes, takes_complex = call
     is_complex = np.dtype(dtype).kind == "c"
     if is_complex and not takes_complex:
@@ -160,11 +160,11 @@ def test_values_and_gradients(torch, rng, call, dtype):
     x.backward(seed)
     t.backward(torch.tensor(seed, dtype=t.dtype))
     for a, b in zip(xs, ts):
-        if b.grad is None:  # torch's way to say that a result does not depend on the argument
+        if b.grad is None:  # in torch: the result does not depend on the argument
             assert not a.grad.any()
             continue
         assert str(b.grad.dtype) == f"torch.{a.grad.dtype}"
-        if name == "psi":  # torch's trigamma has no more digits
+        if name == "psi":  # torch's trigamma is no more accurate
             tolerance = max(tolerance, 1e-8)
         np.testing.assert_allclose(a.grad, b.grad.resolve_conj().numpy(), rtol=tolerance, atol=tolerance)
 
@@ -191,7 +191,7 @@ KINKS = {
 
 
 @pytest.mark.parametrize("name", KINKS)
-def test_conventions_at_kinks(torch, name):
+def test_gradients_at_kinks_are_torchs(torch, name):
     ours, theirs = KINKS[name]
     for values in ([1.0, 1.0, 0.0], [0.0, -1.0, 1.0], [0.0, 0.0, 0.0]):
         x, t = (
@@ -223,7 +223,7 @@ POINTS = {
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_conventions_at_points(torch, name):
+def test_gradients_at_special_points_are_torchs(torch, name):
     ours, theirs, points = POINTS[name]
     for values in points:
         xs = [Tensor(np.array(float(v)), requires_grad=True) for v in values]
@@ -235,8 +235,8 @@ def test_conventions_at_points(torch, name):
             np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=1e-14, err_msg=str(values))
 
 
-class Both:
-    """What a mistake needs of each library."""
+class Library:
+    """What a mistake uses, from torch or from here."""
 
     def __init__(self, torch=None):
         self.torch = torch
@@ -330,11 +330,11 @@ MISTAKES = [
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda f: f.__name__ + str(f.__code__.co_firstlineno))
 def test_errors_are_torchs(torch, mistake):
     with pytest.raises(Exception) as theirs:
-        mistake(Both(torch))
+        mistake(Library(torch))
     with pytest.raises(type(theirs.value)) as ours:
-        mistake(Both())
+        mistake(Library())
     expected = str(theirs.value)
-    if "inplace operation: [" in expected:  # then come names and dtypes
+    if "inplace operation: [" in expected:  # names and dtypes follow
         head, _, _ = expected.partition("[")
         assert str(ours.value).startswith(head)
         version = "is at version 1; expected version 0 instead. Hint: "
@@ -344,7 +344,7 @@ def test_errors_are_torchs(torch, mistake):
         assert str(ours.value) == expected
 
 
-def test_float_warns_as_torchs_does(torch):
+def test_float_warns_as_in_torch(torch):
     t, x = torch.tensor(2.0, requires_grad=True), Tensor(np.array(2.0), requires_grad=True)
     with pytest.warns(UserWarning) as ours:
         float(x)
@@ -362,7 +362,7 @@ def test_float_warns_as_torchs_does(torch):
     assert str(theirs[0].message).startswith(str(ours[0].message))
 
 
-def test_a_network_trains_as_with_torch(torch, rng):
+def test_a_network_trains_as_in_torch(torch, rng):
     from rprop_ref import Rprop
 
     a, y = rng.standard_normal((20, 4)), rng.integers(0, 3, 20)
@@ -386,7 +386,7 @@ def test_a_network_trains_as_with_torch(torch, rng):
         np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-7)
 
 
-def test_hessians(torch, rng):
+def test_hessians_are_torchs(torch, rng):
     a = rng.uniform(0.2, 1.0, 4)
 
     def ours(x):
@@ -403,7 +403,7 @@ def test_hessians(torch, rng):
     )
 
 
-def test_bfloat16(torch):
+def test_bfloat16_gradients_are_torchs(torch):
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="needs bfloat16 arrays")
     from rprop_ref import Rprop
 
@@ -418,7 +418,7 @@ def test_bfloat16(torch):
 
 def program(rng):
     """A random program on values that change in place: a list of steps, each a name and numbers."""
-    # Most begin with copies, because hardly anything may be done to leaves and their views.
+    # Most start from copies, because leaves and their views may hardly be changed.
     steps, count = [("copies", 0, 0)] * bool(rng.random() < 0.8), 2
     for _ in range(int(rng.integers(3, 12))):
         kind = rng.choice(
@@ -428,24 +428,24 @@ def program(rng):
                 "tanh",
                 "square",
                 "slice",
-                "around",
+                "reshape",
                 "flip",
                 "iadd",
                 "imul",
                 "set",
                 "detach",
-                "quiet",
+                "in_no_grad",
                 "out",
             ],
             p=[0.13, 0.08, 0.1, 0.08, 0.12, 0.08, 0.02, 0.1, 0.1, 0.08, 0.03, 0.05, 0.03],
         )
         steps.append((str(kind), *(int(i) for i in rng.integers(0, count, 2))))
-        count += kind not in ("iadd", "imul", "set", "quiet")
+        count += kind not in ("iadd", "imul", "set", "in_no_grad")
     return steps
 
 
 def execute(steps, m):
-    """The gradients of the sum of all values, and those values, or the error."""
+    """The gradients of the sum of all squared values, and the values; or the error."""
     leaves = [m.leaf(1.5, -0.5, 0.25), m.leaf(0.5, 2.0, -1.0)]
     values = list(leaves)
     try:
@@ -464,7 +464,7 @@ def execute(steps, m):
                 values.append(a**2)
             elif kind == "slice":
                 values.append(a[:2])
-            elif kind == "around":
+            elif kind == "reshape":
                 values.append(a.reshape(-1, 1).T[0, -2:])
             elif kind == "flip":
                 values.append(a.flip(0) if m.torch else np.flip(a).copy())
@@ -473,7 +473,7 @@ def execute(steps, m):
             elif kind == "out":
                 values.append(a * 1)
                 values[-1] *= 2
-            elif kind == "quiet":
+            elif kind == "in_no_grad":
                 with m.no_grad():
                     a *= 0.5
             elif kind == "set":
@@ -493,16 +493,16 @@ def execute(steps, m):
 
 
 def test_programs_that_change_values_in_place(torch, rng):
-    """Values and gradients are torch's, or the program is refused by both."""
+    """Values and gradients are torch's, or both libraries refuse the program."""
     outcomes = {"same": 0, "both refuse": 0}
     for _ in range(1000):
         steps = program(rng)
-        theirs, ours = execute(steps, Both(torch)), execute(steps, Both())
+        theirs, ours = execute(steps, Library(torch)), execute(steps, Library())
         if isinstance(ours, str):
             assert isinstance(theirs, str), (steps, ours)
             outcomes["both refuse"] += 1
         elif isinstance(theirs, str):
-            # torch keeps a copy of one operand only, and looks for operands that overlap with the result.
+            # torch copies one operand only, and refuses operands that overlap with the result.
             copies = any(kind == "imul" and i == j for kind, i, j in steps)
             assert copies or "refer to a single memory location" in theirs, (steps, theirs)
         else:

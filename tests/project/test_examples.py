@@ -13,7 +13,7 @@ import rprop_ref
 from rprop_ref import checkpoint
 from rprop_ref._minimizer import minimize
 from rprop_ref._multistart import minimize_many, starts
-from rprop_ref.autograd import _functions, _mode, _rules, _tensor
+from rprop_ref.autograd import _functions, _gradcheck, _mode, _parameter, _primitives, _tensor
 
 ROOT = Path(rprop_ref.__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -35,7 +35,7 @@ def test_the_examples_readme_lists_every_example():
 
 @pytest.mark.parametrize(
     "module",
-    [minimize_many, minimize, starts, checkpoint, _functions, _mode, _rules, _tensor],
+    [minimize_many, minimize, starts, checkpoint, _functions, _gradcheck, _mode, _parameter, _primitives, _tensor],
     ids=lambda m: m.__name__,
 )
 def test_docstrings_print_what_they_say(module):

@@ -1,40 +1,40 @@
-"""Every row of the tables of rules, against finite differences."""
+"""Every primitive and composite, compared with finite differences."""
 
 from __future__ import annotations
 
 import cases
 import numpy as np
 import pytest
-from autograd_cases import ALL
+from gradient_cases import ALL
 
 from rprop_ref import Tensor, autograd
 from rprop_ref.autograd import _shapes, _special
-from rprop_ref.autograd._rules import BUFFERS, COMPOSITES, PLAIN, RULES
+from rprop_ref.autograd._primitives import BUFFERS, COMPOSITES, PLAIN, PRIMITIVES
 
-OURS = set(RULES) | set(COMPOSITES)
+DIFFERENTIABLE = set(PRIMITIVES) | set(COMPOSITES)
 
 
 def name_of(case):
-    fun, what, _, _ = case
-    return f"{getattr(fun, '__name__', fun)}: {what}"
+    fun, title, _, _ = case
+    return f"{getattr(fun, '__name__', fun)}: {title}"
 
 
-def test_every_rule_has_a_case():
+def test_every_primitive_and_composite_has_a_case():
     covered = {case[0] for case in ALL}
-    assert not [fun for fun in OURS if fun not in covered]
+    assert not [fun for fun in DIFFERENTIABLE if fun not in covered]
 
 
 @pytest.mark.parametrize(
     "case", [c for c in ALL if c[0] not in (_shapes.setitem, _shapes.overwrite, _shapes.astype)], ids=name_of
 )
-def test_value(case):
-    """On Tensors, a function returns what it returns on arrays."""
+def test_values_are_those_of_arrays(case):
+    """A function returns the same for Tensors as for arrays."""
     _, _, call, arrays = case
     expected = call(*arrays)
-    found = call(*(Tensor(a, requires_grad=True) for a in arrays))
+    result = call(*(Tensor(a, requires_grad=True) for a in arrays))
     if not isinstance(expected, (list, tuple)):
-        expected, found = [expected], [found]
-    for e, f in zip(expected, found, strict=True):
+        expected, result = [expected], [result]
+    for e, f in zip(expected, result, strict=True):
         assert isinstance(f, Tensor)
         assert f.dtype == e.dtype
         assert f.shape == e.shape
@@ -42,7 +42,7 @@ def test_value(case):
 
 
 @pytest.mark.parametrize("case", ALL, ids=name_of)
-def test_gradients(case):
+def test_gradients_agree_with_finite_differences(case):
     _, _, call, arrays = case
     with np.errstate(divide="ignore", invalid="ignore"):
         assert autograd.gradcheck(call, arrays)
@@ -50,7 +50,7 @@ def test_gradients(case):
 
 @pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
 @pytest.mark.parametrize("case", ALL, ids=name_of)
-def test_precision_stays(case):
+def test_results_and_gradients_keep_their_precision(case):
     """Results and gradients of float32 values are float32."""
     _, _, call, arrays = case
     narrow = [a.astype(np.complex64 if a.dtype.kind == "c" else np.float32) for a in arrays]
@@ -75,10 +75,10 @@ def test_plain_functions_do_not_return_tensors(fun):
     calls = [(x,), (x, x), (x, 1), (x[0], x), ((x[0], x[1]),), (x[0], np.array([1.0, 2.0])), ("ij->", x)]
     for args in calls:
         try:
-            found = fun(*args)
+            result = fun(*args)
         except (TypeError, ValueError):
             continue
-        assert not isinstance(found, Tensor)
+        assert not isinstance(result, Tensor)
         return
     raise AssertionError(f"no call of {fun} worked")
 
@@ -98,7 +98,7 @@ def test_buffers_take_values_that_require_gradients(fun):
 
 
 def gradient(fun, *arrays):
-    """Of the sum of a function, for each argument."""
+    """The gradient of the sum of a function with respect to each argument."""
     tensors = [Tensor(np.asarray(a), requires_grad=True) for a in arrays]
     with np.errstate(all="ignore"):
         np.sum(fun(*tensors)).backward()
@@ -106,15 +106,15 @@ def gradient(fun, *arrays):
 
 
 def test_solve_with_a_stack_and_a_vector():
-    """NumPy would take the gradient, a stack of vectors, for one matrix."""
+    """NumPy would take the gradient, a stack of vectors, to be one matrix."""
     a = np.stack([np.eye(2) * 2, np.eye(2) * 3])
     weights = np.array([[1.0, 0.0], [0.0, 0.0]])
-    (found,) = gradient(lambda b: np.linalg.solve(a, b) * weights, [1.0, 2.0])
-    np.testing.assert_allclose(found, [0.5, 0.0], rtol=1e-15)
+    (result,) = gradient(lambda b: np.linalg.solve(a, b) * weights, [1.0, 2.0])
+    np.testing.assert_allclose(result, [0.5, 0.0], rtol=1e-15)
 
 
 @pytest.mark.parametrize("order", "AK")
-def test_order_of_fortran_data(order):
+def test_ravel_and_reshape_of_fortran_ordered_data(order):
     x = Tensor(np.asfortranarray(np.arange(6.0).reshape(2, 3)), requires_grad=True)
     for flat in (np.ravel(x, order=order), np.reshape(x, -1, order="A")):
         x.grad = None
@@ -131,14 +131,14 @@ def test_clip_of_integers_stays_integer():
 
 def test_median_of_nan_is_nan():
     x = Tensor(np.array([[1.0, np.nan, 3.0], [4.0, 6.0, 5.0]]), requires_grad=True)
-    found = np.median(x, axis=1)
-    np.testing.assert_array_equal(found.data, [np.nan, 5.0])
-    np.sum(found).backward()
+    result = np.median(x, axis=1)
+    np.testing.assert_array_equal(result.data, [np.nan, 5.0])
+    np.sum(result).backward()
     assert x.grad.tolist() == [[0, 1, 0], [0, 0, 1]]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_dtypes_of_composites(dtype):
+def test_composites_keep_the_dtype(dtype):
     x = np.array([1.0, 2.0, 3.0], dtype)
     calls = [
         lambda x: np.linspace(x[0], x[1], 4),
@@ -147,12 +147,12 @@ def test_dtypes_of_composites(dtype):
         np.median,
     ]
     for call in calls:
-        found, expected = call(Tensor(x, requires_grad=True)), call(x)
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found.data, expected)
+        result, expected = call(Tensor(x, requires_grad=True)), call(x)
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result.data, expected)
 
 
-def test_mean_of_many_in_half_precision():
+def test_mean_of_many_elements_in_half_precision():
     x = np.zeros(100_000, np.float16)
     assert gradient(np.mean, x)[0][0] == np.float16(1e-5) > 0
 
@@ -160,9 +160,9 @@ def test_mean_of_many_in_half_precision():
 @pytest.mark.parametrize("name", ["float16", pytest.param("bfloat16", marks=pytest.mark.peers)])
 def test_sums_over_broadcast_axes_in_half_precision(name):
     dtype = cases.dtype_named(name)
-    (found,) = gradient(lambda x: np.broadcast_to(x, (4096, 2)) * 1, np.ones(2, dtype))
-    assert found.dtype == dtype
-    assert found.astype(float).tolist() == [4096, 4096]
+    (result,) = gradient(lambda x: np.broadcast_to(x, (4096, 2)) * 1, np.ones(2, dtype))
+    assert result.dtype == dtype
+    assert result.astype(float).tolist() == [4096, 4096]
 
 
 @pytest.mark.filterwarnings("ignore:Degrees of freedom")
@@ -180,7 +180,7 @@ def test_second_derivative_of_a_singular_determinant():
     assert x.grad.tolist() == [[0, 0], [0, 1]]
 
 
-def test_values_with_more_axes_than_their_place():
+def test_a_value_with_more_axes_than_the_elements_it_is_assigned_to():
     x = Tensor(np.ones((1, 1, 3)), requires_grad=True)
     y = Tensor(np.zeros(3), requires_grad=True) * 2
     y[:] = x
@@ -188,13 +188,13 @@ def test_values_with_more_axes_than_their_place():
     assert x.grad.tolist() == [[[1, 2, 3]]]
 
 
-def test_cumprod_that_loses_digits():
+def test_cumprod_that_underflows():
     """A product that underflows cannot be divided by its factors."""
     x = np.array([1e-200, 1e-200, 3.0])
-    (found,) = gradient(lambda x: np.cumprod(x) * np.array([0.0, 0.0, 1e200]), x)
-    np.testing.assert_allclose(found, [3.0, 3.0, 0.0], rtol=1e-14)
+    (result,) = gradient(lambda x: np.cumprod(x) * np.array([0.0, 0.0, 1e200]), x)
+    np.testing.assert_allclose(result, [3.0, 3.0, 0.0], rtol=1e-14)
 
 
-def test_bessel_functions_at_zero():
+def test_derivatives_of_bessel_functions_at_zero():
     for fun in (_special.sc.j1, _special.sc.i1, _special.sc.i1e):
         assert gradient(fun, [0.0])[0].tolist() == [0.5]

@@ -1,7 +1,7 @@
-"""Calls of every function that has a rule, for the tests of gradients.
+"""Calls of every primitive and composite, for the tests of gradients.
 
-Each case is a function that is written for arrays, and the arrays to call it with. Values keep away from kinks and
-poles, so that finite differences make sense.
+A case is the primitive or composite, a title, a function that calls it, and the arrays to call that with. The values
+keep away from kinks and poles, so that finite differences are accurate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _rng = np.random.default_rng(5)
 
 
 def real(*shape, low=-2.0, high=2.0):
-    """Values that are all different, at random between two bounds, and 0 is not among them."""
+    """Distinct random values between two bounds, none of them 0."""
     n = int(np.prod(shape))
     grid = np.linspace(low, high, n + 2)[1:-1]
     return _rng.permutation(grid + _rng.uniform(0.01, 0.06, n)).reshape(shape)
@@ -39,7 +39,7 @@ def spd(n, dtype=float):
     return a @ a.conj().T + n * np.eye(n)
 
 
-#: The domain of each function of one variable, and whether it takes complex numbers.
+#: For each function of one argument: its domain, and whether it takes complex numbers.
 UNARY = {
     **dict.fromkeys(
         [
@@ -145,7 +145,7 @@ def elementwise_cases():
     yield _special.polygamma, "order", lambda x: _special.polygamma(1, x), [positive(3)]
 
 
-#: Views of an array of 2 x 3 x 2 whose elements lie in memory in other orders.
+#: Views of a 2 x 3 x 2 array with other memory layouts.
 LAYOUTS = {
     "C": lambda x: x,
     "Fortran": lambda x: x.T,
@@ -494,7 +494,7 @@ def linalg_cases():
         hermitian = np.linalg.eigvalsh, lambda a: a + np.conj(np.swapaxes(a, -1, -2))
         yield hermitian[0], name, lambda a, h=hermitian[1]: np.linalg.eigvalsh(h(a)), [field(2, 3, 3)]
         yield np.linalg.eigh, name, lambda a, h=hermitian[1]: np.linalg.eigh(h(a))[0], [field(3, 3)]
-        # Of the vectors what does not depend on their signs (or phases).
+        # Only what does not depend on the signs or phases of the eigenvectors.
         yield (
             _linalg._eigen,
             name,

@@ -1,4 +1,4 @@
-"""Every function of NumPy, and every ufunc of scipy.special, called with a Tensor: nothing detaches silently."""
+"""Every function of NumPy and every ufunc of scipy.special, called with a Tensor: no gradient is lost silently."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 import scipy.special as sc
 
 from rprop_ref import Tensor, autograd, no_grad
-from rprop_ref.autograd._rules import COMPOSITES
+from rprop_ref.autograd._primitives import COMPOSITES
 
-#: Functions whose results do not depend differentiably on the values: they are jumps, or no numbers at all.
+#: Functions through which no gradient flows: piecewise constant, or not numbers at all.
 CONSTANT = {
     *("all", "allclose", "any", "argmax", "argmin", "argpartition", "argsort", "argwhere", "array2string"),
     *("array_equal", "array_equiv", "array_repr", "array_str", "common_type", "count_nonzero"),
@@ -22,8 +22,8 @@ CONSTANT = {
 }
 
 
-#: Where that depends on the arguments: full_like(t, 1) is constant, full_like(t, t[0]) is not.
-SOMETIMES = {"full_like", "where"}
+#: Constant or not, depending on the arguments: full_like(t, 1) is constant, full_like(t, t[0]) is not.
+SOMETIMES_CONSTANT = {"full_like", "where"}
 
 
 def leaf(values):
@@ -39,7 +39,7 @@ def functions():
 
 
 def calls(fun):
-    """Arguments of many kinds, among which most functions find some that they take."""
+    """Arguments of many kinds; most functions accept some of them."""
     v, m = leaf([0.3, 0.6, 0.8]), leaf([[2.0, 0.3], [0.3, 1.0]])
     if isinstance(fun, np.ufunc):
         yield from ([x] * fun.nin for x in (v, m))
@@ -59,34 +59,34 @@ def calls(fun):
     yield from ([m, np.array([[0, 1]]), 0], [v, [v > 0.5], [1.0]], [m, [[0, 0]], 1.0, 0], [m[None, None], 1])
 
 
-def tensors(found):
-    if isinstance(found, Tensor):
-        yield found
-    elif isinstance(found, (tuple, list)):
-        for part in found:
+def tensors(result):
+    if isinstance(result, Tensor):
+        yield result
+    elif isinstance(result, (tuple, list)):
+        for part in result:
             yield from tensors(part)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "fun"), [pytest.param(*f, id=f[0]) for f in functions()])
-def test_recorded_or_constant_or_refused(name, fun):
+def test_a_call_is_recorded_or_constant_or_refused(name, fun):
     outcomes = set()
     with np.errstate(all="ignore"):
         for args in calls(fun):
             try:
-                found = fun(*args)
+                result = fun(*args)
             except Exception as error:
                 if "no rule" not in str(error):
-                    continue  # NumPy's own, for arguments that do not suit the function
+                    continue  # NumPy refuses these arguments
                 assert isinstance(error, TypeError)
                 assert fun.__name__ in str(error) or fun in COMPOSITES
                 assert "register_vjp(" in str(error) or "which has one" in str(error)
                 outcomes.add("refused")
             else:
-                if isinstance(found, (tuple, list)) and not found:
-                    continue  # nothing, such as the derivatives along no axes
-                # Of a list that contains a Tensor, NumPy does not always ask the Tensor.
-                if any(t.requires_grad for t in tensors(found)):
+                if isinstance(result, (tuple, list)) and not result:
+                    continue  # an empty result, such as the derivatives along no axes
+                # NumPy does not always dispatch on a Tensor inside a list.
+                if any(t.requires_grad for t in tensors(result)):
                     outcomes.add("recorded")
                 elif isinstance(args[0], Tensor):
                     outcomes.add("constant")
@@ -94,7 +94,7 @@ def test_recorded_or_constant_or_refused(name, fun):
         assert outcomes == {"constant"}
     else:
         assert outcomes - {"constant"}
-        assert "constant" not in outcomes or name in SOMETIMES
+        assert "constant" not in outcomes or name in SOMETIMES_CONSTANT
 
 
 OUT = [
@@ -106,7 +106,7 @@ OUT = [
 
 
 @pytest.mark.parametrize("call", OUT, ids=lambda c: c[0].__name__)
-@pytest.mark.parametrize("where", ["keyword", "in its place"])
+@pytest.mark.parametrize("where", ["keyword", "position"])
 def test_out_is_refused_or_written(call, where):
     fun, *rest = call
     x = np.array([1.0, 2.0, 4.0])
@@ -133,7 +133,7 @@ def test_out_is_refused_or_written(call, where):
         y.backward()
 
 
-def test_a_change_without_a_copy():
+def test_nan_to_num_without_a_copy():
     x = leaf([1.0, np.nan])
     for call in (lambda: np.nan_to_num(x, copy=False), lambda: np.nan_to_num(x, False)):
         with pytest.raises(TypeError, match=r"numpy.nan_to_num changes its argument in place.*t\[index\] = value"):
@@ -147,13 +147,13 @@ def test_a_change_without_a_copy():
 
 
 @pytest.mark.parametrize("method", ["reduce", "accumulate", "reduceat", "at"])
-def test_methods_of_ufuncs(method):
+def test_methods_of_ufuncs_without_a_rule_are_refused(method):
     x = leaf([1.0, 2.0])
     with pytest.raises(TypeError, match=rf"numpy.subtract.{method} has no rule"):
         getattr(np.subtract, method)(x, *{"at": ([0], 1.0), "reduceat": ([0],)}.get(method, ()))
 
 
-def test_outer_of_ufuncs():
+def test_the_outer_method_of_ufuncs():
     for ufunc in (np.subtract, np.hypot, sc.xlogy):
         a, b = np.array([1.0, 2.0]), np.array([[3.0], [4.0]])
         np.testing.assert_array_equal(ufunc.outer(leaf(a), b).data, ufunc.outer(a, b))
@@ -178,15 +178,15 @@ def test_outer_of_ufuncs():
         (lambda x: np.linalg.norm(x[:, None], "nuc"), r"numpy\.linalg\.norm"),
     ],
 )
-def test_arguments_without_a_rule(call, name):
+def test_arguments_without_a_rule_are_refused(call, name):
     x = leaf([1.0, 2.0])
     with pytest.raises(TypeError, match=f"{name} has no rule.*register_vjp"):
         call(x)
     with no_grad():
-        assert not any(t.requires_grad for t in tensors(call(x)))  # as NumPy
+        assert not any(t.requires_grad for t in tensors(call(x)))  # NumPy's result
 
 
-def test_out_of_a_function_of_ones_own():
+def test_a_registered_function_may_have_an_argument_named_out():
     f = autograd.register_vjp(lambda x, out=1.0: x * out, lambda g, _ans, _x, out=1.0: g * out)
     for call in (lambda x: f(x, out=3.0), lambda x: f(x, 3.0)):
         x = leaf(2.0)

@@ -1,0 +1,221 @@
+"""The graph: primitives are computed on arrays, and each recorded call becomes a `Node`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._mode import mode
+from ._primitives import NO_VJP, Primitive
+from ._traced import Array, Memory, Traced, ViewOps, new_tensor, values
+
+# NumPy, whose annotations do not say that its functions take Tensors.
+_np: Any = np
+
+NO_KEYWORDS: dict[str, Any] = {}
+NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
+_OPERANDS = (Traced, *NUMBERS, list, tuple)
+
+
+class Node:
+    """One recorded operation: its primitive, the arrays it was called with, and where these came from.
+
+    Links lead to older nodes and to leaves only, so nodes form no reference cycle.
+    """
+
+    __slots__ = (
+        "ans",
+        "args",
+        "dtype",
+        "kwargs",
+        "links",
+        "memory",
+        "primitive",
+        "retaining",
+        "shape",
+        "version",
+    )
+
+    def __init__(
+        self, primitive: Primitive, args: Sequence[Any], kwargs: dict[str, Any], links: Sequence[Link], ans: Any
+    ) -> None:
+        self.primitive = primitive
+        # What the function was called with; None in place of an array that no vjp reads. `free` makes it None.
+        self.args: Any = args
+        self.kwargs = kwargs
+        self.links = links
+        self.ans = ans if primitive.saves_ans else None
+        self.shape, self.dtype = ans.shape, ans.dtype
+        # The memory of the result, and how often it had been written to when this was recorded.
+        self.memory = Memory()
+        self.version = 0
+        # A weak reference to the Tensor whose gradient is to be kept (retain_grad).
+        self.retaining: Any = None
+
+    def free(self) -> None:
+        """Drop what was saved; the next pass through this node is refused."""
+        self.args = self.ans = None
+        self.links = ()
+
+
+# For each operand: the Node or leaf that it came from (None if no gradient flows to it), its memory (None if it
+# was a plain array), and how often that had been written to.
+Link = tuple[Any, Memory | None, int]
+_CONSTANT: Link = (None, None, 0)
+
+
+def no_gradient_rule(call: str, name: str) -> TypeError:
+    """The error for a call that cannot be differentiated, of the function of this name."""
+    return TypeError(
+        f"{call} has no rule for its gradient; add one with rprop_ref.autograd.register_vjp({name}, ...), write "
+        "it with functions that have one, or give it values that need no gradient (t.detach() or t.data)"
+    )
+
+
+def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KEYWORDS) -> Any:
+    """Call a primitive, and record the call if a gradient flows through it."""
+    tracked = False
+    arrays = []
+    for i, arg in enumerate(args):
+        if isinstance(arg, Traced):
+            if arg._base is not None:
+                refresh(arg)
+            tracked = tracked or arg._requires_grad
+            arrays.append(arg._data)
+        elif (type(arg) is list or type(arg) is tuple) and i < len(primitive.vjps):
+            joined = _np.stack(arg) if any(isinstance(v, Traced) for v in arg) else np.asarray(arg)
+            args = (*args[:i], joined, *args[i + 1 :])
+            tracked = tracked or any_tracked(joined)
+            arrays.append(values(joined))
+        else:
+            arrays.append(arg)
+    ans = primitive.fun(*arrays, **kwargs)
+    if type(ans) is not np.ndarray:
+        ans = np.asarray(ans)
+    out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if tracked and mode.enabled else None)
+    if primitive.view:
+        _mark_view(out, args[0], (primitive, args[1:], kwargs))
+    return out
+
+
+def apply_to_sequence(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Likewise, for a primitive whose first argument is a sequence of arrays."""
+    operands = tuple(a if isinstance(a, (Traced, np.ndarray)) else np.asarray(a) for a in args[0])
+    args = (operands, *args[1:])
+    ans = np.asarray(primitive.fun([values(a) for a in operands], *args[1:], **kwargs))
+    tracked = mode.enabled and any_tracked(operands)
+    return new_tensor(ans, new_node(primitive, args, kwargs, ans) if tracked else None)
+
+
+def operate(primitive: Primitive, other: Any, args: tuple[Any, Any]) -> Any:
+    """Call a primitive for an operator; `other` is the operand that may be of any type."""
+    return apply(primitive, args) if isinstance(other, _OPERANDS) else NotImplemented
+
+
+def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Array) -> Node:
+    """Record a call with the result `ans`."""
+    count = 1 if primitive.takes_sequence else len(primitive.vjps)
+    arrays: list[Any] = []
+    links: list[Link] = []
+    for i, arg in enumerate(args[0] if primitive.takes_sequence else args[:count]):
+        vjp = primitive.vjps[0 if primitive.takes_sequence else i]
+        if isinstance(arg, Traced):
+            parent = None
+            if arg._requires_grad and vjp is not None:
+                if vjp is NO_VJP:
+                    raise no_gradient_rule(f"argument {i} of {primitive.name}", primitive.name)
+                parent = arg if arg._node is None else arg._node
+            memory = arg._memory
+            # A leaf holds its array anyway.
+            arrays.append(
+                arg._data if primitive.takes_sequence or arg._node is None or primitive.saves[i] else None
+            )
+            links.append((parent, memory, memory.writes))
+        else:
+            # Masks are copied, because callers reuse them; copies of other arrays would cost too much.
+            arrays.append(arg.copy() if vjp is None and type(arg) is np.ndarray else arg)
+            links.append(_CONSTANT)
+    saved: Any = (tuple(arrays),) if primitive.takes_sequence else arrays
+    if len(args) > count:
+        saved = [*saved, *[_snapshot(primitive, i, args[i]) for i in range(count, len(args))]]
+    return Node(primitive, saved, kwargs, links, ans)
+
+
+def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
+    """The present value of an argument without a vjp, such as an axis or an index."""
+    kind = type(value)
+    if kind is int or value is None or kind is str:
+        return value
+    if kind is np.ndarray:
+        return value.copy()
+    if kind is tuple or kind is list:
+        return kind([_snapshot(primitive, place, v) for v in value])
+    if isinstance(value, Traced):
+        if value._requires_grad:
+            raise no_gradient_rule(f"argument {place} of {primitive.name}", primitive.name)
+        return value._data.copy()
+    return value
+
+
+# -----------------------------------------------------------------------------------------------------------
+# Views
+
+
+def _mark_view(out: Traced, source: Traced, view_op: Any) -> None:
+    """Mark the result as a view if it shares memory with its source."""
+    # NumPy gives all views of an array the same owner as their ``base``.
+    base, x = out._data.base, source._data
+    if not (out._data is x or (base is not None and (base is x or base is x.base))):
+        return
+    out._memory = memory = source._memory
+    out._taken_at = memory.recorded
+    if out._node is not None:
+        out._node.memory, out._node.version = memory, memory.writes
+    out._base = source if source._base is None else source._base
+    before = view_ops_of(source)
+    out._view_ops = None if before is None or not mode.enabled else (*before, view_op)
+
+
+def view_ops_of(tensor: Traced) -> ViewOps | None:
+    """How a Tensor is taken from the one that it is a view of; none for one that is no view."""
+    return () if tensor._base is None else tensor._view_ops
+
+
+def refresh(view: Traced) -> None:
+    """Take a view again if its memory has been given another history since it was taken."""
+    if view._taken_at == view._memory.recorded or view._view_ops is None:
+        return
+    fresh: Any = view._base
+    before, mode.enabled = mode.enabled, True
+    try:
+        for primitive, args, kwargs in view._view_ops:
+            fresh = apply(primitive, (fresh, *args), kwargs)
+    finally:
+        mode.enabled = before
+    view._taken_at = view._memory.recorded
+    set_node(view, fresh._node)
+
+
+def set_node(tensor: Traced, node: Node | None) -> None:
+    """Give a Tensor another history; as in torch, `retain_grad` then applies to the new value."""
+    before = tensor._node
+    if before is not None and before.retaining is not None and node is not None:
+        node.retaining, before.retaining = before.retaining, None
+    tensor._node = node
+    tensor._requires_grad = node is not None
+
+
+def any_tracked(x: Any) -> bool:
+    """Whether a value, or one inside it, requires a gradient; refreshes views."""
+    if isinstance(x, Traced):
+        if x._base is not None:
+            refresh(x)
+        return x._requires_grad
+    if isinstance(x, (list, tuple)):
+        # Not any(): all views have to be refreshed.
+        return max(map(any_tracked, x), default=False)
+    if isinstance(x, dict):
+        return any_tracked(list(x.values()))
+    return False
