@@ -14,6 +14,7 @@ from numba.cuda import dispatcher
 
 from cuda_kernels import flat, layout, loss, many_runs
 from cuda_kernels import many_arrays as many
+from rprop_ref._core.constants import COUNT
 
 CAPABILITIES = ((8, 0), (9, 0))
 
@@ -67,7 +68,7 @@ def real(dtype: str) -> Any:
 @functools.cache
 def compiled(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
     """The kernel that makes the steps of one array ("flat") or of many ("many")."""
-    constants = [real(dtype)] * 7
+    constants = [types.UniTuple(real(dtype), COUNT)]
     if kind == "flat":
         return compile_kernel(flat.make_kernel(variant, dtype), [INT] * 7 + constants, capability)
     return compile_kernel(many.make_kernel(variant, dtype), [INT] * 5 + constants, capability)
