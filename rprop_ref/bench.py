@@ -185,7 +185,7 @@ class Bench:
             Path(self._file).write_text(json.dumps(self._found, indent=1) + "\n")
 
     def _machine(self) -> str:
-        name, driver = self._cuda.gpu()
+        name, driver = self._cuda.gpu_and_driver()
         versions = [f"driver for CUDA {driver}", f"Python {platform.python_version()}"]
         for package in ("numpy", "numba", "numba-cuda", "cuda-core", "torch", "triton"):
             with contextlib.suppress(metadata.PackageNotFoundError):

@@ -425,11 +425,11 @@ def stand_ins() -> dict[Any, Any]:
 
         return "q" * 5 + real(dtype) * 7, work
 
-    def handed():
+    def addresses_written():
         def work(target, first, n, *values):
             at(target + 8 * first, n, np.int64)[:] = values[:n]
 
-        return "q" * (3 + many.HANDED), work
+        return "q" * (3 + many.ADDRESSES_PER_LAUNCH), work
 
     def moved(width):
         def work(flat_array, strided, n, table, dimensions, scatter):
@@ -470,7 +470,7 @@ def stand_ins() -> dict[Any, Any]:
     return {
         (flat, "kernel"): one,
         (many, "kernel"): several,
-        (many, "_hand_over"): handed,
+        (many, "_write_kernel"): addresses_written,
         (layout, "_kernel"): moved,
         (layout, "_fill_kernel"): filled,
         (loss, "_kernel"): judged,

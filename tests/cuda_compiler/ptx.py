@@ -91,5 +91,5 @@ def others() -> dict[str, tuple[Any, list[Any]]]:
         found[f"fill {dtype}"] = (layout.make_fill_kernel(dtype), [INT, INT, real(dtype)])
     for dtype in loss.DTYPES:
         found[f"compare losses {dtype}"] = (loss.make_kernel(dtype), [INT] * 4)
-    found["hand over"] = (many.hand_over, [INT] * 3 + [types.UniTuple(INT, many.HANDED)])
+    found["write addresses"] = (many.write_addresses, [INT] * 3 + [types.UniTuple(INT, many.ADDRESSES_PER_LAUNCH)])
     return found
