@@ -34,7 +34,8 @@ def bits(table: Table, sizes: Sizes) -> None:
         for variant in rules.RULES
         for count in (1, 3)
     ]
-    table.row("runs with the same bits as NumPy, of all runs", str(sum(same)), str(len(same)), sum(same) / len(same), 1)
+    equal, total = sum(same), len(same)
+    table.row("runs with the same bits as NumPy, of all runs", str(equal), str(total), equal / total, 1)
 
 
 def all_dtypes() -> list[np.dtype[Any]]:

@@ -88,8 +88,8 @@ class DevicePlan:
                 job.warm_up(self._stream)
         self._memory = _Memory(params if memory is None else memory)
         self._worse = arrays.from_host([np.zeros(1, np.int64)])[0]
-        # Where the gradients are, and where kernels read them. Only addresses are kept, so that a gradient's memory
-        # can be freed.
+        # Where the gradients are, and where kernels read them. Only addresses are kept, so that a gradient's
+        # memory can be freed.
         self._grad_addresses = self._read_addresses = np.zeros(0, np.int64)
         self._copies: list[tuple[layout.Layout, int, int]] = []
         self._buffers: dict[int, DeviceArray] = {}
