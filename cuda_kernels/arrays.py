@@ -121,7 +121,7 @@ class DeviceArray:
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ValueError(
                 f"an array of dtype {array.dtype} and shape {array.shape} does not fit into one of dtype "
-                f"{self.dtype} and shape {self.shape}; both must be equal"
+                f"{self.dtype} and shape {self.shape}; dtypes and shapes must be equal"
             )
         target = self if self.strides is None else allocated([self.shape], self.dtype)[0]
         _cuda.from_host(target.address, np.ascontiguousarray(array), stream)
