@@ -3,21 +3,21 @@
 The modules, from the bottom up:
 
 ``_cuda``
-    The only place that imports ``numba.cuda``; what is missing where it cannot work; streams and memory.
+    The only module that imports ``numba.cuda``: why it may be unavailable, streams, memory.
 ``_numbers``
     Numbers behind an address, for the compiler (``_compiled``) and for Numba's simulator (``_simulator``).
-``arrays``
-    Arrays on the GPU, whoever made them, as an address with a shape and a dtype.
+``arrays``, ``dlpack``
+    Arrays on the GPU, of any library: an address with a shape and a dtype.
 ``flat``
     One rule on one flat array.
 ``many_arrays``
     Many arrays in one launch, by a table of their addresses.
 ``iterate``, ``many_runs``
-    One whole iteration of `rprop_ref.minimize`, and many runs of it, each in a thread.
+    One whole iteration of `rprop_ref.minimize`; many runs of it, one per thread.
 ``layout``, ``loss``
     Arrays that are not contiguous; a loss that stays on the GPU.
 
-They import the texts that they compile, `rprop_ref.rules` and `rprop_ref._core.iteration`, and nothing else of the
-library. Importing this package, or ``arrays``, imports NumPy at most. Under ``NUMBA_ENABLE_CUDASIM=1`` the kernels
-run in Numba's simulator, on the memory of the host.
+They import the rules and the iteration that they compile, from `rprop_ref.rules` and `rprop_ref._core`, and
+nothing else of the library. Importing this package, or ``arrays``, imports NumPy at most. Under
+``NUMBA_ENABLE_CUDASIM=1`` the kernels run in Numba's simulator, on the memory of the host.
 """

@@ -1,7 +1,8 @@
-"""`_numbers` for the compiler: instructions, and the types of the numbers.
+"""`_numbers` for the compiler: types of numbers, and the instructions that their operations become.
 
-16-bit floats are float32 numbers inside a kernel, rounded to 16 bits after every operation. Rounding twice gives
-the same bits as rounding once, since float32 has more than twice their digits and two; NumPy and torch compute so.
+Inside a kernel a 16-bit float is a float32 that is rounded to 16 bits after every operation. Rounding twice gives
+the same bits as rounding once, since float32 has at least 2p + 2 binary digits where these formats have p; NumPy
+and torch do the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numba.cuda.models import models, register_model
 
 from cuda_kernels._cuda import cuda
 
-# numba-cuda has copies of its own of what Numba has for all targets. Numba 0.60 does not say which of them it is.
+# numba-cuda has its own copies of these modules. Numba 0.60 has no attribute that tells which package this is.
 if getattr(cuda, "implementation", "") == "NVIDIA":
     from numba.cuda import types
     from numba.cuda.typing.templates import ConcreteTemplate, signature
@@ -27,15 +28,15 @@ else:
 
 
 def device(function):
-    """A function that kernels call."""
+    """Compile a function that kernels call."""
     return cuda.jit(device=True)(function)
 
 
 class Real(types.Type):
-    """A floating-point number of a kernel, whose operations are rounded each for itself.
+    """A type of floating-point numbers for kernels, each of whose operations is rounded by itself.
 
-    The compiler is free to fuse the products and sums of its own floats to one operation, and cannot be told not
-    to; it may not do so with the instructions that these are made of.
+    The compiler may fuse a product and a sum of its own floats into one operation, and has no switch against that.
+    It may not fuse the instructions that operations of this type become.
     """
 
     def __init__(self, dtype, value, suffix, in_memory, to_memory="", from_memory=""):
@@ -44,20 +45,21 @@ class Real(types.Type):
         self._to_memory, self._from_memory = to_memory, from_memory
 
     def to_memory(self, builder, value):
-        """The bits of a number as an array has them."""
+        """The bits of a number as an array stores them."""
         return _assembly(builder, self._to_memory, self.in_memory, value, "=h,f")
 
     def from_memory(self, builder, bits):
+        """The number that an array stores as these bits."""
         return _assembly(builder, self._from_memory, self.value, bits, "=f,h")
 
     def rounded(self, builder, value):
-        """A result, rounded to what an array can hold."""
+        """A result, rounded to the dtype of the array."""
         if not self._to_memory:
             return value
         return self.from_memory(builder, self.to_memory(builder, value))
 
     def operation(self, builder, name, *args):
-        """A single operation, rounded to nearest."""
+        """One operation, rounded to nearest."""
         function = ir.FunctionType(self.value, [self.value, self.value])
         name = f"llvm.nvvm.{name}.rn.{self.suffix}"
         declared = builder.module.globals.get(name) or ir.Function(builder.module, function, name)
@@ -80,7 +82,7 @@ class _RealModel(models.PrimitiveModel):
 _SINGLE, _DOUBLE, _BITS = ir.FloatType(), ir.DoubleType(), ir.IntType(16)
 _REALS = {
     "float16": Real("float16", _SINGLE, "f", _BITS, "cvt.rn.f16.f32 $0, $1;", "cvt.f32.f16 $0, $1;"),
-    # Of GPUs of compute capability 8.0 and up.
+    # The conversion needs compute capability 8.0.
     "bfloat16": Real("bfloat16", _SINGLE, "f", _BITS, "cvt.rn.bf16.f32 $0, $1;", "mov.b32 $0, {0, $1};"),
     "float32": Real("float32", _SINGLE, "f", _SINGLE),
     "float64": Real("float64", _DOUBLE, "d", _DOUBLE),
@@ -88,7 +90,7 @@ _REALS = {
 
 
 def _operator(function, generate, arity, result=None):
-    """Let an operator work on these numbers; its result is one of them, unless another type is given."""
+    """Define an operator for these types; its result has the type of its arguments unless another is given."""
 
     class Typing(ConcreteTemplate):
         cases = [signature(result or real, *[real] * arity) for real in _REALS.values()]  # noqa: RUF012
@@ -101,7 +103,7 @@ def _operator(function, generate, arity, result=None):
 def _arithmetic(function, name):
     def generate(context, builder, sig, args):
         real = sig.return_type
-        if name == "sub":  # the negative of a number is exact, also of a zero
+        if name == "sub":  # a - b is a + (-b): a negative is exact, also that of a zero
             args = args[0], _negative(real, builder, args[1])
         return real.operation(builder, "mul" if name == "mul" else "add", *args)
 
@@ -135,64 +137,64 @@ for _function, _symbol in (
 _operator(operator.neg, lambda context, builder, sig, args: _negative(sig.return_type, builder, args[0]), 1)
 
 
-def _conversion(real):
+def _build_converter(real):
     @intrinsic
     def number(typing_context, value):
         def generate(context, builder, sig, args):
-            return real.rounded(builder, context.cast(builder, args[0], value, _WIDE[real.value]))
+            return real.rounded(builder, context.cast(builder, args[0], value, _PLAIN[real.value]))
 
         return signature(real, value), generate
 
     return number
 
 
-_WIDE = {_SINGLE: types.float32, _DOUBLE: types.float64}
-_KINDS = {dtype: _conversion(real) for dtype, real in _REALS.items()}
+_PLAIN = {_SINGLE: types.float32, _DOUBLE: types.float64}
+_CONVERTERS = {dtype: _build_converter(real) for dtype, real in _REALS.items()}
 
 
-def kind(name: str) -> Any:
-    """What makes a number of a dtype of a float32 or float64, in a kernel."""
-    return _KINDS[name]
+def converter(dtype: str) -> Any:
+    """The function that, in a kernel, converts a float32 or float64 to a number of a dtype."""
+    return _CONVERTERS[dtype]
 
 
 @intrinsic
 def plain(typing_context, number):
-    """The number as the float32 or float64 that it is."""
+    """Convert a number to one of the compiler's own floats: a float64 if it is one, otherwise a float32."""
     if not isinstance(number, Real):
         return None
 
     def generate(context, builder, sig, args):
         return args[0]
 
-    return signature(_WIDE[number.value], number), generate
+    return signature(_PLAIN[number.value], number), generate
 
 
 def _pointer(context, builder, number, address, index):
     data = number.in_memory if isinstance(number, Real) else context.get_data_type(number)
     size = ir.Constant(ir.IntType(64), context.get_abi_sizeof(data))
-    place = builder.add(address, builder.mul(index, size))
-    # Address space 1 is the global memory: a load from there takes no detour.
-    return builder.inttoptr(place, ir.PointerType(data, addrspace=1))
+    element = builder.add(address, builder.mul(index, size))
+    # Address space 1 is global memory; without it, the GPU would look up at every load which memory is meant.
+    return builder.inttoptr(element, ir.PointerType(data, addrspace=1))
 
 
 @intrinsic
 def load(typing_context, address, index, like):
-    """The number at a place of an array; `like` is any number of its dtype."""
+    """Read the element at an index of the array at an address; `like` is any number of its dtype."""
 
     def generate(context, builder, sig, args):
-        found = builder.load(_pointer(context, builder, like, args[0], args[1]))
-        return like.from_memory(builder, found) if isinstance(like, Real) else found
+        bits = builder.load(_pointer(context, builder, like, args[0], args[1]))
+        return like.from_memory(builder, bits) if isinstance(like, Real) else bits
 
     return signature(like, types.int64, types.int64, like), generate
 
 
 @intrinsic
 def store(typing_context, address, index, value):
-    """Write a number to a place of an array of its dtype."""
+    """Write a number at an index of the array at an address, which has its dtype."""
 
     def generate(context, builder, sig, args):
-        written = value.to_memory(builder, args[2]) if isinstance(value, Real) else args[2]
-        builder.store(written, _pointer(context, builder, value, args[0], args[1]))
+        bits = value.to_memory(builder, args[2]) if isinstance(value, Real) else args[2]
+        builder.store(bits, _pointer(context, builder, value, args[0], args[1]))
         return context.get_dummy_value()
 
     return signature(types.void, types.int64, types.int64, value), generate

@@ -1,8 +1,8 @@
 """Numbers behind an address: how kernels read and write arrays.
 
-A kernel is given addresses and not arrays. So one kernel serves arrays of every library, many arrays cost no more
-than a table of their addresses, and a launch passes a few integers. In the simulator the same names are functions
-that read and write the memory of the host.
+A kernel is given addresses instead of arrays. So one kernel serves the arrays of every library, many arrays cost
+no more than a table of their addresses, and a launch passes a few integers. In the simulator the same names are
+functions that read and write the memory of the host.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from cuda_kernels._cuda import SIMULATED
 
-_of_its_kind: Any = importlib.import_module(f"cuda_kernels.{'_simulator' if SIMULATED else '_compiled'}")
-device, kind, load, plain, store = (
-    getattr(_of_its_kind, name) for name in ("device", "kind", "load", "plain", "store")
+_implementation: Any = importlib.import_module(f"cuda_kernels.{'_simulator' if SIMULATED else '_compiled'}")
+device, converter, load, plain, store = (
+    getattr(_implementation, name) for name in ("device", "converter", "load", "plain", "store")
 )
 
-#: What an address is counted in; every number in a table is one.
+#: A zero of the type that addresses, and all numbers in a table, have.
 INTEGER = np.int64(0)
 
 
@@ -31,4 +31,4 @@ def select(condition, a, b):
     return b
 
 
-__all__ = ["INTEGER", "device", "kind", "load", "plain", "select", "store"]
+__all__ = ["INTEGER", "converter", "device", "load", "plain", "select", "store"]

@@ -10,32 +10,33 @@ import numpy as np
 from rprop_ref._core import dtypes
 
 
-def _place(address, index, number):
+def _element(address, index, number):
+    """The element at an index, as an array of one."""
     dtype = np.dtype(type(number))
     memory: Any = (ctypes.c_char * dtype.itemsize).from_address(int(address) + int(index) * dtype.itemsize)
     return np.frombuffer(memory, dtype)
 
 
 def load(address, index, like):
-    """The number at a place of an array; `like` is any number of its dtype."""
-    return _place(address, index, like)[0]
+    """Read the element at an index of the array at an address; `like` is any number of its dtype."""
+    return _element(address, index, like)[0]
 
 
 def store(address, index, value):
-    """Write a number to a place of an array of its dtype."""
-    _place(address, index, value)[0] = value
+    """Write a number at an index of the array at an address, which has its dtype."""
+    _element(address, index, value)[0] = value
 
 
 def plain(number):
-    """The number as the float32 or float64 that it is."""
+    """The number itself: the host's operations are not fused."""
     return number
 
 
 def device(function):
-    """A function that kernels call."""
+    """The function itself: kernels are not compiled."""
     return function
 
 
-def kind(name: str) -> Any:
-    """What makes a number of a dtype of a float32 or float64, in a kernel."""
-    return dtypes.named(name).type
+def converter(dtype: str) -> Any:
+    """The function that, in a kernel, converts a float32 or float64 to a number of a dtype."""
+    return dtypes.named(dtype).type

@@ -1,12 +1,11 @@
-"""Arrays in the memory of a GPU, whoever made them, without importing who made them.
+"""Arrays in the memory of a GPU, of any library, without importing that library.
 
 They are recognised by ``__cuda_array_interface__`` (Numba, CuPy, torch) or DLPack (JAX, torch's bfloat16), and are
-looked at where they are. In Numba's simulator its arrays stand in for them.
+viewed without a copy. In Numba's simulator, the simulator's arrays take their place.
 """
 
 from __future__ import annotations
 
-import ctypes
 import math
 import sys
 from collections.abc import Sequence
@@ -14,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from rprop_ref._core import dtypes
+from cuda_kernels import dlpack
 
 Array = np.ndarray[Any, Any]
-
-_DLPACK_CUDA = (2, 13)  # the memory of a GPU, and memory that host and GPU share
 
 
 class DeviceArray:
@@ -33,13 +30,13 @@ class DeviceArray:
         In bytes; None if it is C-contiguous.
     writeable : bool
     owner : object
-        The array of another library that this is a view of, or what else keeps the memory.
+        The array of another library that this is a view of, or another object that keeps the memory alive.
 
     Notes
     -----
     It has ``__cuda_array_interface__``, so that ``cupy.asarray(a)``, ``torch.as_tensor(a, device="cuda")`` and
-    ``numba.cuda.as_cuda_array(a)`` share its memory. To NumPy's functions it is a stranger: they would have to
-    copy it to the host, which `copy_to_host` does.
+    ``numba.cuda.as_cuda_array(a)`` share its memory. NumPy's functions refuse it, since they would have to copy it
+    to the host; `copy_to_host` does that.
     """
 
     __slots__ = ("address", "dtype", "owner", "shape", "size", "strides", "writeable")
@@ -71,8 +68,8 @@ class DeviceArray:
         return self.size * self.dtype.itemsize
 
     @property
-    def bounds(self) -> tuple[int, int]:
-        """The addresses of the first byte, and of the one after the last."""
+    def byte_bounds(self) -> tuple[int, int]:
+        """The addresses of the first byte and of the one after the last."""
         if self.strides is None or not self.size:
             return self.address, self.address + self.nbytes
         spans = [stride * (n - 1) for n, stride in zip(self.shape, self.strides, strict=True)]
@@ -95,17 +92,17 @@ class DeviceArray:
 
     @property
     def given(self) -> Any:
-        """The array of another library that this is a view of; this one, if it is none."""
-        if isinstance(self.owner, Seen):
+        """The array of another library that this is a view of, or else this array itself."""
+        if isinstance(self.owner, dlpack.Owner):
             return self.owner.array
         return self if self.owner is None or isinstance(self.owner, _Memory) else self.owner
 
     def stream(self) -> int:
-        """The handle of the stream that its owner works on at the moment; 0 for the default stream."""
+        """The handle of the stream that the owner currently works on; 0 for the default stream."""
         return _stream(self.owner)
 
     def copy_to_host(self) -> Array:
-        """A copy as a NumPy array, when the stream of the owner has come so far."""
+        """Copy to a NumPy array, after all work submitted so far to the owner's stream."""
         from cuda_kernels import _cuda
 
         source, stream = self, self.stream()
@@ -117,12 +114,15 @@ class DeviceArray:
         return out
 
     def copy_from_host(self, array: Array) -> None:
-        """Overwrite with an array of the same shape and dtype."""
+        """Overwrite this array with a NumPy array of the same shape and dtype."""
         from cuda_kernels import _cuda
 
         stream = self.stream()
         if array.shape != self.shape or array.dtype != self.dtype:
-            raise ValueError(f"{array.dtype} {array.shape} does not fit into {self.dtype} {self.shape}")
+            raise ValueError(
+                f"an array of dtype {array.dtype} and shape {array.shape} does not fit into one of dtype "
+                f"{self.dtype} and shape {self.shape}; dtypes and shapes must be equal"
+            )
         target = self if self.strides is None else allocated([self.shape], self.dtype)[0]
         _cuda.from_host(target.address, np.ascontiguousarray(array), stream)
         if self.strides is not None:
@@ -130,7 +130,7 @@ class DeviceArray:
             _cuda.synchronize(stream)
 
     def fill(self, value: float) -> None:
-        """Overwrite all elements with a number, on the stream of the owner."""
+        """Overwrite all elements with a number, on the owner's stream."""
         stream = self.stream()
         source = filled([self.shape], self.dtype, value, stream)[0] if self.strides is not None else self
         if source is self:
@@ -139,27 +139,27 @@ class DeviceArray:
             layout_of(self).scatter(source.address, self.address, stream)
 
     def item(self) -> Any:
-        """The value of the only element; waits for the GPU."""
+        """The value of the only element; this waits for the GPU."""
         return self.copy_to_host().item()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
-        raise self._stranger()
+        raise self._not_for_numpy()
 
     def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
-        raise self._stranger()
+        raise self._not_for_numpy()
 
     def __array_function__(self, *args: Any, **kwargs: Any) -> Any:
-        raise self._stranger()
+        raise self._not_for_numpy()
 
-    def _stranger(self) -> TypeError:
+    def _not_for_numpy(self) -> TypeError:
         return TypeError(
-            f"NumPy does not compute with an array on a GPU ({self.dtype} {self.shape}); use the library that it "
-            "comes from, or copy it to the host"
+            f"NumPy cannot compute with an array on a GPU ({self.dtype} {self.shape}); use the library that it "
+            "comes from, or copy it to the host: a.copy_to_host()"
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DeviceArray:
-        twin = memo[id(self)] = from_host([self.copy_to_host()])[0]
-        return twin
+        duplicate = memo[id(self)] = from_host([self.copy_to_host()])[0]
+        return duplicate
 
     def __reduce__(self) -> Any:
         return _unpickled, (self.copy_to_host(),)
@@ -183,9 +183,9 @@ def is_on_device(value: Any) -> bool:
     try:
         if hasattr(value, "__cuda_array_interface__"):
             return True
-        return hasattr(value, "__dlpack_device__") and value.__dlpack_device__()[0] in _DLPACK_CUDA
+        return hasattr(value, "__dlpack_device__") and value.__dlpack_device__()[0] in dlpack.CUDA_DEVICES
     except Exception:
-        # torch refuses to show a tensor that requires a gradient, but only one on a GPU.
+        # torch raises for a tensor that requires a gradient, but only if it is on a GPU.
         return True
 
 
@@ -206,11 +206,11 @@ def view(value: Any) -> DeviceArray:
             host.ctypes.data, host.shape, host.dtype, value, strides=host.strides, writeable=host.flags.writeable
         )
     try:
-        # JAX's interface does not say which stream writes to the array, and cannot be told which one reads it.
+        # JAX's interface neither tells which stream writes the array nor can be told which one reads it.
         interface = None if _is_of("jax", value) else getattr(value, "__cuda_array_interface__", None)
-        # What NumPy has no name for is a void of so many bytes there; DLPack knows more.
+        # The interface describes a dtype that NumPy does not have as a void of the same size; DLPack names it.
         if interface is None or (interface["typestr"][1] == "V" and hasattr(value, "__dlpack__")):
-            return _from_dlpack(value)
+            return _view_by_dlpack(value)
     except Exception as error:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise TypeError(
@@ -222,7 +222,7 @@ def view(value: Any) -> DeviceArray:
     address, read_only = interface["data"]
     dtype = np.dtype(interface["typestr"])
     if dtype.kind == "V" and str(getattr(value, "dtype", "")) == "bfloat16":
-        dtype = _bfloat16()
+        dtype = dlpack.bfloat16()
     return DeviceArray(
         address or 0,
         interface["shape"],
@@ -233,34 +233,41 @@ def view(value: Any) -> DeviceArray:
     )
 
 
+def _view_by_dlpack(value: Any) -> DeviceArray:
+    # torch's tensors are stepped on torch's current stream, so nothing has to wait; other libraries make the
+    # default stream wait for theirs.
+    description = dlpack.describe(value, stream=-1 if _is_of("torch", value) else 1)
+    return DeviceArray(**description._asdict(), writeable=not _is_of("jax", value))
+
+
 def allocated(shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> list[DeviceArray]:
-    """New arrays, with what happens to stand in their memory; they are consecutive slices of one allocation."""
+    """New arrays, uninitialised; they are consecutive slices of one allocation."""
     from cuda_kernels import _cuda
 
     memory = _Memory(_cuda.allocate(sum(math.prod(shape) for shape in shapes) * dtype.itemsize))
-    found, address = [], _cuda.address(memory.allocation)
+    slices, address = [], _cuda.address(memory.allocation)
     for shape in shapes:
-        found.append(DeviceArray(address, shape, dtype, memory))
-        address += found[-1].nbytes
-    return found
+        slices.append(DeviceArray(address, shape, dtype, memory))
+        address += slices[-1].nbytes
+    return slices
 
 
 def from_host(arrays: Sequence[Array]) -> list[DeviceArray]:
-    """Copies of arrays of one dtype on the GPU."""
+    """Copy arrays of one dtype to the GPU."""
     from cuda_kernels import _cuda
 
-    found = allocated([a.shape for a in arrays], arrays[0].dtype)
-    if found:
-        _cuda.from_host(found[0].address, np.concatenate([a.reshape(-1) for a in arrays]), 0)
-    return found
+    copies = allocated([a.shape for a in arrays], arrays[0].dtype)
+    if copies:
+        _cuda.from_host(copies[0].address, np.concatenate([a.reshape(-1) for a in arrays]), 0)
+    return copies
 
 
 def filled(shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any], value: Any, stream: int) -> list[DeviceArray]:
-    """New arrays filled on a stream with a number; complex ones with value + value * 1j."""
-    found = allocated(shapes, dtype)
-    if found:
-        _fill(found[0].address, sum(a.nbytes for a in found), dtype, value, stream)
-    return found
+    """New arrays, filled with a number on a stream; complex ones with value + value * 1j."""
+    slices = allocated(shapes, dtype)
+    if slices:
+        _fill(slices[0].address, sum(a.nbytes for a in slices), dtype, value, stream)
+    return slices
 
 
 def _fill(address: int, nbytes: int, dtype: np.dtype[Any], value: Any, stream: int) -> None:
@@ -301,90 +308,24 @@ def _is_simulated(value: Any) -> bool:
 
 
 def _stream(owner: Any) -> int:
-    if isinstance(owner, Seen):
+    if isinstance(owner, dlpack.Owner):
         owner = owner.array
         if not _is_of("torch", owner):
-            return 0  # which was made to wait for what its library does
+            return 0  # DLPack made the default stream wait for the library's own
     if _is_of("torch", owner):
-        stream: int = sys.modules["torch"].cuda.current_stream(owner.device).cuda_stream
+        handle: int = sys.modules["torch"].cuda.current_stream(owner.device).cuda_stream
     elif _is_of("numba", owner):
-        found = getattr(owner, "stream", 0)
-        handle = getattr(found, "handle", found)
-        stream = int(getattr(handle, "value", handle) or 0)
+        stream = getattr(owner, "stream", 0)
+        pointer = getattr(stream, "handle", stream)
+        handle = int(getattr(pointer, "value", pointer) or 0)
     else:
         interface = getattr(owner, "__cuda_array_interface__", None) or {}
-        stream = int(interface.get("stream") or 0)
-    return 0 if stream == 1 else stream  # two names of the default stream
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# DLPack
-
-
-class _Device(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int32), ("id", ctypes.c_int32)]
-
-
-class _DataType(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16)]
-
-
-class _Tensor(ctypes.Structure):
-    _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("device", _Device),
-        ("ndim", ctypes.c_int32),
-        ("dtype", _DataType),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    ]
-
-
-_DLPACK_KINDS = {0: "i", 1: "u", 2: "f", 5: "c"}
-_DLPACK_BFLOAT = 4
-
-
-def _from_dlpack(value: Any) -> DeviceArray:
-    # torch's tensors are used on the stream that is current there; others make the default stream wait for theirs.
-    capsule = value.__dlpack__(stream=-1 if _is_of("torch", value) else 1)
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    tensor = _Tensor.from_address(pointer(capsule, b"dltensor"))
-    code, bits, lanes = tensor.dtype.code, tensor.dtype.bits, tensor.dtype.lanes
-    if lanes != 1 or (code not in _DLPACK_KINDS and (code, bits) != (_DLPACK_BFLOAT, 16)):
-        raise TypeError(f"its elements are of DLPack's type code {code} with {bits} bits and {lanes} lanes")
-    dtype = _bfloat16() if code == _DLPACK_BFLOAT else np.dtype(f"{_DLPACK_KINDS[code]}{bits // 8}")
-    n = tensor.ndim
-    strides = tuple(s * dtype.itemsize for s in tensor.strides[:n]) if tensor.strides else None
-    return DeviceArray(
-        (tensor.data or 0) + tensor.byte_offset,
-        tuple(tensor.shape[:n]),
-        dtype,
-        # The capsule, which nobody takes over, frees the memory when it goes.
-        Seen(value, capsule),
-        strides=strides,
-        writeable=not _is_of("jax", value),
-    )
+        handle = int(interface.get("stream") or 0)
+    return 0 if handle == 1 else handle  # both stand for the default stream
 
 
 class _Memory:
-    """An allocation of our own."""
+    """The owner of arrays in an allocation of our own."""
 
     def __init__(self, allocation: Any) -> None:
         self.allocation = allocation
-
-
-class Seen:
-    """An array that was seen through DLPack, and the capsule that keeps it."""
-
-    def __init__(self, array: Any, capsule: Any) -> None:
-        self.array = array
-        self._capsule = capsule
-
-
-def _bfloat16() -> np.dtype[Any]:
-    try:
-        return dtypes.named("bfloat16")
-    except ImportError:
-        raise TypeError("bfloat16 arrays need the package ml_dtypes, which is not installed") from None

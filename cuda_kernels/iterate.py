@@ -16,12 +16,12 @@ def _zero(array):
 
 
 def build(variant: str, dtype: str) -> Callable[..., int]:
-    """`rprop_ref._core.iteration.advance` for one rule and float32 or float64, for kernels to call.
+    """Build `rprop_ref._core.iteration.advance` for one rule and float32 or float64, for kernels to call.
 
-    Its argument `variant` is looked at by nobody.
+    The function ignores its argument `variant`.
     """
     compiler = loops.Compiler(
-        device, zero=_zero, number=_numbers.kind(dtype), double=_numbers.kind("float64"), plain=plain
+        device, zero=_zero, number=_numbers.converter(dtype), double=_numbers.converter("float64"), plain=plain
     )
     advance: Callable[..., int] = loops.build(RULES[variant], select, compiler)["advance"]
     return advance

@@ -1,4 +1,4 @@
-"""Arrays of any layout to contiguous ones and back, and arrays filled with one number, on the GPU."""
+"""Copies between arrays of any layout and contiguous ones, and filling with one number, on the GPU."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from cuda_kernels import _cuda, _numbers, flat
 from cuda_kernels._cuda import cuda
 from cuda_kernels._numbers import INTEGER, load, store
 
-#: Elements are moved as words of so many bytes; complex128 as two words.
+#: Elements are copied as integers of the same width in bytes; complex128 as two of them.
 WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def make_kernel(width: int) -> Callable[..., None]:
-    """The kernel that moves words of a width, before it is compiled."""
+    """Build the kernel that copies words of one width, not yet compiled."""
     like = WORDS[width](0)
 
-    def move(flat_array, strided, n, layout, dimensions, scatter):
+    def copy(flat_array, strided, n, layout, dimensions, scatter):
         i = cuda.grid(1)
         while i < n:
-            rest, place = i, INTEGER
+            rest, position = i, INTEGER
             for d in range(dimensions):
-                extent = load(layout, 2 * d, INTEGER)
-                place += rest % extent * load(layout, 2 * d + 1, INTEGER)
-                rest //= extent
+                length = load(layout, 2 * d, INTEGER)
+                position += rest % length * load(layout, 2 * d + 1, INTEGER)
+                rest //= length
             if scatter:
-                store(strided, place, load(flat_array, i, like))
+                store(strided, position, load(flat_array, i, like))
             else:
-                store(flat_array, i, load(strided, place, like))
+                store(flat_array, i, load(strided, position, like))
             i += cuda.gridsize(1)
 
-    return move
+    return copy
 
 
 @functools.cache
@@ -67,26 +67,26 @@ class Layout:
     @staticmethod
     @functools.lru_cache(maxsize=4096)
     def of(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> Layout:
-        """The layout, made once: to make one is to copy it to the GPU."""
+        """The layout, made once, since making one copies it to the GPU."""
         return Layout(shape, strides, itemsize)
 
     def gather(self, flat_array: int, strided: int, stream: int) -> None:
-        """Copy from the strided array into the contiguous one, given by their addresses."""
-        self._move(flat_array, strided, False, stream)
+        """Copy from the strided array into the contiguous one; both are given by their addresses."""
+        self._copy(flat_array, strided, False, stream)
 
     def scatter(self, flat_array: int, strided: int, stream: int) -> None:
         """Copy from the contiguous array into the strided one."""
-        self._move(flat_array, strided, True, stream)
+        self._copy(flat_array, strided, True, stream)
 
-    def _move(self, flat_array: int, strided: int, scatter: bool, stream: int) -> None:
+    def _copy(self, flat_array: int, strided: int, scatter: bool, stream: int) -> None:
         blocks = min(-(-self._n // flat.THREADS), flat.BLOCKS * _cuda.multiprocessors())
         arguments = flat_array, strided, self._n, _cuda.address(self._table), self._dimensions, scatter
         _cuda.launch(_kernel(self._width), blocks, flat.THREADS, stream, *arguments)
 
 
 def make_fill_kernel(dtype: str) -> Callable[..., None]:
-    """The kernel that fills an array of a real dtype, before it is compiled."""
-    number = _numbers.kind(dtype)
+    """Build the kernel that fills an array of a real dtype, not yet compiled."""
+    number = _numbers.converter(dtype)
 
     def write(target, n, value):
         i = cuda.grid(1)

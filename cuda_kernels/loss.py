@@ -1,4 +1,4 @@
-"""Whether a loss that stands on the GPU rose since the last step, found out there."""
+"""Comparing a loss on the GPU with that of the last step, without copying either to the host."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DOUBLE = np.float64(0)
 
 
 def make_kernel(dtype: str) -> Callable[..., None]:
-    """The kernel, before it is compiled."""
+    """Build the kernel that compares losses of one dtype, not yet compiled."""
     like = np.dtype(dtype).type(0)
 
     def compare(loss, before, worse, maximize):
         value, last = np.float64(load(loss, 0, like)), load(before, 0, _DOUBLE)
-        # No comparison with NaN says so, and NaN stands there before the first step.
+        # False if either is NaN, as `before` is at the first step.
         rose = value < last if maximize else value > last
         store(worse, 0, INTEGER + 1 if rose else INTEGER)
         store(before, 0, value)
@@ -38,5 +38,8 @@ def _kernel(dtype: str) -> Any:
 
 
 def compare(dtype: str, loss: int, before: int, worse: int, maximize: bool, stream: int) -> None:
-    """Compare the loss with the one before, leave 0 or 1 in `worse`, an int64, and keep the loss."""
+    """Write 0 or 1 into `worse`, an int64: whether the loss rose; then store the loss in `before`, a float64.
+
+    The arrays are given by their addresses.
+    """
     _cuda.launch(_kernel(dtype), 1, 1, stream, loss, before, worse, int(maximize))

@@ -1,6 +1,6 @@
-"""Many runs of `rprop_ref.minimize` at once on the GPU: a thread for each, the whole loop there.
+"""Many runs of `rprop_ref.minimize` at once on the GPU: each thread does the whole loop of one run.
 
-Records lie side by side, so that neighbouring threads read neighbouring numbers.
+The last axis of the records is that of the runs, so that neighbouring threads read neighbouring numbers.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ STAYED = Status.STAYED.value
 #: Threads of a block.
 THREADS = 128
 
-#: Iterations in one launch; between launches Ctrl-C is heard.
+#: Iterations of a run in one launch. Ctrl-C takes effect between launches.
 MAX_ITERATIONS = 20_000
 
 
 def make_kernel(fun: Any, variant: str, dtype: str) -> Callable[..., None]:
-    """The kernel for one objective, rule and dtype (float32 or float64), before it is compiled."""
+    """Build the kernel for one objective, rule and dtype (float32 or float64), not yet compiled."""
     advance = iterate.build(variant, dtype)
 
     def run(vectors, scalars, points, gradients, status, constants, sign, max_iterations, args):
@@ -37,8 +37,8 @@ def make_kernel(fun: Any, variant: str, dtype: str) -> Callable[..., None]:
             rows, entries = vectors[:, :, i], scalars[:, i]
             x, g = points[:, i], gradients[:, i]
             code = status[i]
-            done = 0
-            while code < 0 and done < max_iterations:
+            iterations = 0
+            while code < 0 and iterations < max_iterations:
                 f = entries[record.LAST_F]
                 if code != STAYED:
                     for j in range(x.size):
@@ -52,7 +52,7 @@ def make_kernel(fun: Any, variant: str, dtype: str) -> Callable[..., None]:
                     entries[record.NFEV] += 1
                     entries[record.NJEV] += 1
                 code = advance(rows, entries, constants, 0, f, g)
-                done += 1
+                iterations += 1
             status[i] = code
 
     return run
@@ -64,7 +64,7 @@ def kernel(fun: Any, variant: str, dtype: str) -> Any:
 
 
 def is_device_function(fun: Any) -> bool:
-    """Whether this is a function that was compiled for kernels to call, by ``cuda.jit(device=True)``."""
+    """Whether `fun` was compiled by ``cuda.jit(device=True)``, so that kernels can call it."""
     if _cuda.SIMULATED:
         return bool(getattr(fun, "_device", False))
     return bool(getattr(fun, "targetoptions", {}).get("device", False)) and hasattr(fun, "py_func")
@@ -79,7 +79,7 @@ def run(
     variant: str,
     sign: int,
 ) -> tuple[Array, Array, Array]:
-    """Take runs from their records to their ends.
+    """Carry runs from their records to their ends.
 
     Parameters
     ----------
@@ -88,27 +88,28 @@ def run(
     args : tuple
         Numbers, and arrays on the GPU.
     vectors : ndarray, shape (rows, n, m)
-        The records of m runs that have not begun, see `rprop_ref._core.record`; float32 or float64.
+        The records of m runs that have not begun (see `rprop_ref._core.record`), float32 or float64.
     scalars : ndarray of float64, shape (entries, m)
     constants : ndarray
+        Those of `rprop_ref._core.constants.rule_constants`.
     variant : str
     sign : int
-        -1 if the objective is to be maximized; then it is the negative of its value that the records have.
+        -1 to maximize the objective, otherwise 1; the records hold its value times this sign.
 
     Returns
     -------
     vectors, scalars, status : ndarray
-        The records in the end, and what `iteration.advance` returned last, shape (m,).
+        The final records, and the last result of `iteration.advance` for each run, shape (m,).
     """
     _, n, m = vectors.shape
-    on_device = [cuda.to_device(a) for a in (vectors, scalars, np.empty((n, m), vectors.dtype))]
-    gradients = cuda.device_array((n, m), vectors.dtype)
-    status = cuda.to_device(np.full(m, Status.CONTINUE, np.int64))
-    constants_on_device = cuda.to_device(constants)
-    launched = kernel(fun, variant, vectors.dtype.name)
+    device_vectors, device_scalars, device_constants, status = (
+        cuda.to_device(a) for a in (vectors, scalars, constants, np.full(m, Status.CONTINUE, np.int64))
+    )
+    points, gradients = (cuda.device_array((n, m), vectors.dtype) for _ in range(2))
+    arrays = device_vectors, device_scalars, points, gradients, status, device_constants
+    compiled = kernel(fun, variant, vectors.dtype.name)
     while True:
-        arguments = *on_device, gradients, status, constants_on_device, sign, MAX_ITERATIONS, args
-        _cuda.launch(launched, -(-m // THREADS), THREADS, 0, *arguments)
+        _cuda.launch(compiled, -(-m // THREADS), THREADS, 0, *arrays, sign, MAX_ITERATIONS, args)
         codes = status.copy_to_host()
         if (codes >= 0).all():
-            return on_device[0].copy_to_host(), on_device[1].copy_to_host(), codes
+            return device_vectors.copy_to_host(), device_scalars.copy_to_host(), codes

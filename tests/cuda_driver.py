@@ -1,10 +1,10 @@
 # ruff: noqa: N802 (functions have the names of NVIDIA's)
-"""A CUDA driver made of the host's memory: what numba-cuda asks of a driver, answered without a GPU.
+"""A CUDA driver made of the host's memory, so that numba-cuda runs without a GPU.
 
 As a plugin of pytest (``-p cuda_driver``) it lets the tests in ``cuda_device`` go through numba-cuda, cuda.core and
-cuda.bindings as on a GPU: kernels are compiled for one, loaded, and launched with their arguments; memory is allocated,
-copied and freed; streams are recorded in graphs. Only where a kernel would run is there a function of NumPy in its
-place, which is given what the launch gave to the driver. All work is done at once, in the order of the calls.
+cuda.bindings as on a GPU: kernels are compiled, loaded, and launched with their arguments; memory is allocated, copied
+and freed; streams are recorded in graphs. Only the kernels themselves do not run: NumPy functions stand in for them, and
+get the arguments that the launch passed to the driver. All work is done at once, in the order of the calls.
 
 It is stricter than a GPU: while any stream is recorded, whatever may wait, allocate, free or load fails.
 """
@@ -31,9 +31,9 @@ SOURCE = r"""
 #include <stddef.h>
 static void *(*resolve)(const char *);
 void set_resolver(void *(*function)(const char *)) { resolve = function; }
-int cuGetProcAddress_v2(const char *name, void **found, int version, unsigned long long flags, int *status)
+int cuGetProcAddress_v2(const char *name, void **address, int version, unsigned long long flags, int *status)
 {
-    *found = resolve(name);
+    *address = resolve(name);
     if (status) *status = 0;
     return 0;
 }
@@ -41,7 +41,7 @@ int cuGetProcAddress_v2(const char *name, void **found, int version, unsigned lo
 
 SUCCESS, OUT_OF_MEMORY, NOT_SUPPORTED, CAPTURE_UNSUPPORTED, UNKNOWN = 0, 2, 801, 900, 999
 
-#: Of an H100, as far as anybody asks; numbers of ``CUdevice_attribute``.
+#: Those attributes of an H100 that are asked for, by their numbers in ``CUdevice_attribute``.
 ATTRIBUTES = {
     1: 1024,
     2: 1024,
@@ -56,7 +56,7 @@ ATTRIBUTES = {
     75: 9,
 }
 
-#: All work is done at once, and the memory of a handle is not missed.
+#: Functions that just succeed: all work is done at once, and handles are never freed.
 NOTHING_TO_DO = {
     "cuInit",
     "cuDevicePrimaryCtxRelease",
@@ -79,7 +79,7 @@ NOTHING_TO_DO = {
 
 COPIES = {"cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemcpyDtoD"}
 
-#: What a step that is recorded may not do.
+#: Functions that fail while a stream is recorded.
 FORBIDDEN = {
     *(
         "cuMemAlloc",
@@ -96,7 +96,7 @@ FORBIDDEN = {
 
 
 class Driver:
-    """Its functions are the methods; ``calls`` are the names of those that were called."""
+    """The driver: each method ``cu...`` is one of its functions, and ``calls`` lists the names of those called."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -104,12 +104,12 @@ class Driver:
         self.missing: set[str] = set()
         self.graphs: dict[int, list[Any]] = {}
         self.recording: dict[int, int] = {}
-        #: Of each launch: blocks, threads of a block, and the stream.
+        #: For each launch: blocks, threads of a block, and the stream.
         self.launches: list[tuple[int, int, int]] = []
-        #: So many bytes can be allocated at once.
-        self.most = 1 << 30
-        #: Of the kernel that is launched next: the types of its arguments, and what stands in for it.
-        self.launched: tuple[str, Any] = ("", None)
+        #: The largest allocation that succeeds, in bytes.
+        self.max_allocation = 1 << 30
+        #: For the kernel that is launched next: the types of its arguments, and the function that stands in for it.
+        self.next_launch: tuple[str, Any] = ("", None)
         self._handles = itertools.count(0x1000, 8)
         self._memory: dict[int, Any] = {}
         self._contexts: list[int] = []
@@ -118,7 +118,7 @@ class Driver:
         self._resolver = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(self._resolve)
 
     def install(self) -> None:
-        """Be the library that is found under the name of NVIDIA's."""
+        """Load this driver under the name of NVIDIA's, so that others find it."""
         folder = Path(tempfile.mkdtemp())
         (folder / "driver.c").write_text(SOURCE)
         library = folder / "libcuda.so.1"
@@ -128,11 +128,11 @@ class Driver:
         self._library.set_resolver(self._resolver)
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[Counter[str]]:
-        """Count the calls, but for those that ask which GPU it is."""
-        before, counted = len(self.calls), Counter()
-        yield counted
-        counted.update(c for c in self.calls[before:] if c not in ("cuCtxGetCurrent", "cuCtxGetDevice"))
+    def counted_calls(self) -> Iterator[Counter[str]]:
+        """Count the calls in a block, except those that ask which GPU is current."""
+        before, counts = len(self.calls), Counter()
+        yield counts
+        counts.update(c for c in self.calls[before:] if c not in ("cuCtxGetCurrent", "cuCtxGetDevice"))
 
     def _resolve(self, symbol: bytes) -> int:
         name = symbol.decode()
@@ -218,26 +218,26 @@ class Driver:
         put(free, ctypes.c_size_t, 1 << 36)
         put(total, ctypes.c_size_t, 1 << 36)
 
-    def _allocate(self, where, size):
-        memory = np.full(size + 256, 0xAA, np.uint8)  # which nobody may rely on
+    def _allocate(self, out, size):
+        memory = np.full(size + 256, 0xAA, np.uint8)  # so that nothing relies on zeros
         address = -(-memory.ctypes.data // 256) * 256
         self._memory[address] = memory
-        put(where, ctypes.c_void_p, address)
+        put(out, ctypes.c_void_p, address)
 
-    def cuMemAlloc(self, where, size):
-        if size > self.most:
+    def cuMemAlloc(self, out, size):
+        if size > self.max_allocation:
             return OUT_OF_MEMORY
-        self._allocate(where, size)
+        self._allocate(out, size)
         return SUCCESS
 
-    def cuMemFree(self, where):
-        self._memory.pop(where)[:] = 0xBB
+    def cuMemFree(self, address):
+        self._memory.pop(address)[:] = 0xBB
 
-    def cuMemHostAlloc(self, where, size, flags):
-        self._allocate(where, size)
+    def cuMemHostAlloc(self, out, size, flags):
+        self._allocate(out, size)
 
-    def cuMemFreeHost(self, where):
-        del self._memory[where]
+    def cuMemFreeHost(self, address):
+        del self._memory[address]
 
     def cuMemcpyHtoD(self, target, source, size):
         ctypes.memmove(target, source, size)
@@ -265,9 +265,9 @@ class Driver:
         else:
             function(*args)
 
-    def _handle(self, where):
+    def _handle(self, out):
         handle = next(self._handles)
-        put(where, ctypes.c_void_p, handle)
+        put(out, ctypes.c_void_p, handle)
         return handle
 
     def cuStreamCreate(self, stream, flags):
@@ -352,11 +352,12 @@ class Driver:
         self.launch(LaunchConfig(*grid, *block, c_uint(shared), stream), arguments)
 
     def launch(self, config: LaunchConfig, arguments: int) -> None:
-        """Run the function that stands in for the kernel that was launched last."""
+        """Call the stand-in of the kernel with the arguments of the launch."""
         self.launches.append((config.grid_x, config.block_x, config.stream or 0))
-        kinds, work = self.launched
-        places = ctypes.cast(arguments, ctypes.POINTER(ctypes.c_void_p))
-        self._do(config.stream or 0, work, *[_KINDS[k].from_address(places[i]).value for i, k in enumerate(kinds)])
+        codes, stand_in = self.next_launch
+        addresses = ctypes.cast(arguments, ctypes.POINTER(ctypes.c_void_p))
+        values = [TYPES[code].from_address(addresses[i]).value for i, code in enumerate(codes)]
+        self._do(config.stream or 0, stand_in, *values)
 
 
 class LaunchConfig(ctypes.Structure):
@@ -372,149 +373,46 @@ def c_uint(value: int) -> int:
     return value & 0xFFFFFFFF
 
 
-def put(where: int, kind: Any, value: Any) -> None:
-    kind.from_address(where).value = value
+def put(out: int, kind: Any, value: Any) -> None:
+    """Write a result to the address that the caller gave for it."""
+    kind.from_address(out).value = value
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# What stands in for the kernels: functions of the arguments of a kernel, that return the work to be done.
+#: The types of a kernel's arguments, by the letters that `cuda_stand_ins` uses.
+TYPES = {"q": ctypes.c_int64, "f": ctypes.c_float, "d": ctypes.c_double, "?": ctypes.c_bool}
 
-
-def stand_ins() -> dict[Any, Any]:
-    """For each function that compiles a kernel: the types of its arguments, and what it does."""
-    from cuda_kernels import flat, layout, loss, many_runs
-    from cuda_kernels import many_arrays as many
-    from rprop_ref._core import numpy_step
-
-    def real(dtype):
-        return "d" if dtype == "float64" else "f"
-
-    def named(dtype):
-        if dtype == "bfloat16":
-            import ml_dtypes
-
-            return np.dtype(ml_dtypes.bfloat16)
-        return np.dtype(dtype)
-
-    def step(variant, dtype, x, g, prev, size, n, counter, worse, constants):
-        kind = named(dtype)
-        arrays = [at(a, n, kind) for a in (x, g, prev, size)]
-        worse = bool(worse) if worse in (0, 1) else at(worse, 1, np.int64)[0] == 1
-        numpy_step.run(variant, *arrays, np.array(constants).astype(kind), worse)
-        if counter:
-            at(counter, 1, np.float32)[0] += 1
-
-    def one(variant, dtype):
-        def work(x, g, prev, size, n, counter, worse, *constants):
-            step(variant, dtype, x, g, prev, size, n, counter, worse, constants)
-
-        return "q" * 7 + real(dtype) * 7, work
-
-    def several(variant, dtype):
-        width = named(dtype).itemsize
-
-        def work(table, grads, chunks, n, worse, *constants):
-            for row, first in at(chunks, 2 * n, np.int64).reshape(n, 2).tolist():
-                x, prev, size, counter, length = at(
-                    table + 8 * many.COLUMNS * row, many.COLUMNS, np.int64
-                ).tolist()
-                g = int(at(grads + 8 * row, 1, np.int64)[0])
-                x, g, prev, size = (a + width * first for a in (x, g, prev, size))
-                part = min(length - first, many.CHUNK)
-                step(variant, dtype, x, g, prev, size, part, counter if first == 0 else 0, worse, constants)
-
-        return "q" * 5 + real(dtype) * 7, work
-
-    def handed():
-        def work(target, first, n, *values):
-            at(target + 8 * first, n, np.int64)[:] = values[:n]
-
-        return "q" * (3 + many.HANDED), work
-
-    def moved(width):
-        def work(flat_array, strided, n, table, dimensions, scatter):
-            pairs = at(table, 2 * dimensions, np.int64).reshape(dimensions, 2).tolist()
-            for i in range(n):
-                rest, place = i, 0
-                for extent, stride in pairs:
-                    place += rest % extent * stride
-                    rest //= extent
-                there, here = strided + width * place, flat_array + width * i
-                ctypes.memmove(*((there, here) if scatter else (here, there)), width)
-
-        return "qqqqq?", work
-
-    def filled(dtype):
-        def work(target, n, value):
-            at(target, n, named(dtype))[:] = value
-
-        return "qq" + real(dtype), work
-
-    def judged(dtype):
-        def work(loss_now, before, worse, maximize):
-            value, last = float(at(loss_now, 1, dtype)[0]), at(before, 1, np.float64)
-            at(worse, 1, np.int64)[0] = value < last[0] if maximize else value > last[0]
-            last[0] = value
-
-        return "qqqq", work
-
-    def ended(fun, variant, dtype):
-        # Of an array are passed: two words that are not used, size, item size, address, shape and strides.
-        before = sum(5 + 2 * ndim for ndim in (3, 2, 2, 2))
-
-        def work(*arguments):
-            at(arguments[before + 4], arguments[before + 2], np.int64)[:] = 0
-
-        return "q" * (before + 5), work
-
-    return {
-        (flat, "kernel"): one,
-        (many, "kernel"): several,
-        (many, "_hand_over"): handed,
-        (layout, "_kernel"): moved,
-        (layout, "_fill_kernel"): filled,
-        (loss, "_kernel"): judged,
-        (many_runs, "kernel"): ended,
-    }
-
-
-def at(address: int, n: int, dtype: Any) -> Any:
-    """An array over the memory at an address."""
-    dtype = np.dtype(dtype)
-    memory: Any = (ctypes.c_char * (n * dtype.itemsize)).from_address(address)
-    return np.frombuffer(memory, dtype)
-
-
-_KINDS = {"q": ctypes.c_int64, "f": ctypes.c_float, "d": ctypes.c_double, "?": ctypes.c_bool}
 
 DRIVER = Driver()
 DRIVER.install()
 
 
 def pytest_collection_modifyitems(items):
-    """Let each kernel, when it is launched, do what stands in for it."""
+    """Let each launch of a kernel call its stand-in."""
+    # Loaded here, since they load numba.cuda, which must find this driver.
+    from cuda_stand_ins import MAKERS
+
     from cuda_kernels import _cuda
 
-    functions: dict[int, Any] = {}
+    stand_in_of: dict[int, Any] = {}
 
-    def noted(compiles, make):
+    def with_stand_in(compile_kernel, make_stand_in):
         @functools.cache
         def wrapped(*args):
-            kernel = compiles(*args)
-            functions[id(kernel)] = make(*args)
+            kernel = compile_kernel(*args)
+            stand_in_of[id(kernel)] = make_stand_in(*args)
             return kernel
 
         return wrapped
 
-    for (module, name), make in stand_ins().items():
-        setattr(module, name, noted(getattr(module, name), make))
+    for (module, name), make_stand_in in MAKERS.items():
+        setattr(module, name, with_stand_in(getattr(module, name), make_stand_in))
     launch = _cuda.launch
 
-    def launch_noted(kernel, *args):
-        DRIVER.launched = functions[id(kernel)]
+    def launch_stand_in(kernel, *args):
+        DRIVER.next_launch = stand_in_of[id(kernel)]
         launch(kernel, *args)
 
-    _cuda.launch = launch_noted
+    _cuda.launch = launch_stand_in
 
 
 _status = 0
@@ -524,13 +422,13 @@ def pytest_sessionfinish(session, exitstatus):
     global _status
     _status = int(exitstatus)
     if DRIVER.failures or DRIVER.missing:
-        print(f"\nthe driver failed: {DRIVER.failures}; it has no {sorted(DRIVER.missing)}")
+        print(f"\nthe driver failed: {DRIVER.failures}; functions that it lacks: {sorted(DRIVER.missing)}")
         _status = _status or 1
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure():
-    """Leave without the destructors of C++, which would call a driver whose Python is gone."""
+    """Exit without C++ destructors, which would call this driver after Python has ended."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_status)

@@ -14,6 +14,7 @@ from numba.cuda import dispatcher
 
 from cuda_kernels import flat, layout, loss, many_runs
 from cuda_kernels import many_arrays as many
+from rprop_ref._core.constants import COUNT
 
 CAPABILITIES = ((8, 0), (9, 0))
 
@@ -24,71 +25,73 @@ INT = types.int64
 
 @dataclass
 class Compiled:
-    """What became of a kernel; `linked` is what the linker said about it."""
+    """A compiled kernel, with the linker's log."""
 
     ptx: str
     cubin: bytes
-    linked: str
+    log: str
 
     def count(self, instruction: str) -> int:
-        """How often an instruction stands in the PTX; a regular expression."""
+        """How many instructions of the PTX match a regular expression."""
         return len(re.findall(rf"^\s*(?:@\S+\s+)?{instruction}", self.ptx, re.MULTILINE))
 
     @property
     def order(self) -> str:
-        """Loads (L) and stores (S) in the order of the PTX, and where it branches (a bar)."""
-        found = re.findall(r"^\s*(?:@\S+\s+)?(?:(ld|st)\.global|bra\b|\$\w+:)", self.ptx, re.MULTILINE)
-        return "".join({"ld": "L", "st": "S", "": "|"}[name] for name in found)
+        """Loads (L), stores (S), and branches and labels (|), in the order of the PTX."""
+        names = re.findall(r"^\s*(?:@\S+\s+)?(?:(ld|st)\.global|bra\b|\$\w+:)", self.ptx, re.MULTILINE)
+        return "".join({"ld": "L", "st": "S", "": "|"}[name] for name in names)
 
     @property
     def registers(self) -> int:
-        """Of each thread."""
-        return int(re.findall(r"Used (\d+) registers", self.linked)[0])
+        """The number of registers of each thread."""
+        return int(re.findall(r"Used (\d+) registers", self.log)[0])
 
 
-def compile_kernel(text: Any, arguments: list[Any], capability: tuple[int, int]) -> Compiled:
+def compile_kernel(kernel: Any, arguments: list[Any], capability: tuple[int, int]) -> Compiled:
+    """Compile a kernel for arguments of some types and a compute capability."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    # Functions that a kernel calls are compiled for the GPU that is there; here, for one that is not.
+    # numba-cuda compiles the functions that a kernel calls for the current GPU; pretend there is one.
     device = SimpleNamespace(compute_capability=capability)
     with mock.patch.object(dispatcher, "get_current_device", lambda: device):
         signature = types.void(*arguments)
-        ptx, _ = cuda.compile(text, signature, device=False, cc=capability, output="ptx", abi="numba")
+        ptx, _ = cuda.compile(kernel, signature, device=False, cc=capability, output="ptx", abi="numba")
     options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}", ptxas_options="-v")
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
     return Compiled(ptx, linker.link("cubin").code, linker.get_info_log())
 
 
 def real(dtype: str) -> Any:
-    """In which type a kernel is handed its constants."""
+    """The type in which a kernel takes its constants."""
     return types.float64 if dtype == "float64" else types.float32
 
 
 @functools.cache
 def compiled(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
-    """The kernel that makes the steps of one array ("flat") or of many ("many")."""
-    constants = [real(dtype)] * 7
+    """The kernel that steps one array ("flat") or many ("many")."""
+    constants = [types.UniTuple(real(dtype), COUNT)]
     if kind == "flat":
         return compile_kernel(flat.make_kernel(variant, dtype), [INT] * 7 + constants, capability)
     return compile_kernel(many.make_kernel(variant, dtype), [INT] * 5 + constants, capability)
 
 
-def runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
-    """The kernel that takes many runs to their ends, for an objective without further arguments."""
+def compile_runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
+    """The kernel of `many_runs`, for an objective without further arguments."""
     number = real(dtype)
     arrays = [types.Array(number, 3, "C"), types.Array(types.float64, 2, "C"), *[types.Array(number, 2, "C")] * 2]
-    rest = [types.Array(INT, 1, "C"), types.Array(number, 1, "C"), INT, INT, types.Tuple(())]
-    return compile_kernel(many_runs.make_kernel(fun, variant, dtype), [*arrays, *rest], capability)
+    others = [types.Array(INT, 1, "C"), types.Array(number, 1, "C"), INT, INT, types.Tuple(())]
+    return compile_kernel(many_runs.make_kernel(fun, variant, dtype), [*arrays, *others], capability)
 
 
-def others() -> dict[str, tuple[Any, list[Any]]]:
-    """The kernels that make no steps, and their arguments."""
-    found: dict[str, tuple[Any, list[Any]]] = {
-        f"move {width} bytes": (layout.make_kernel(width), [INT] * 5 + [types.boolean]) for width in layout.WORDS
+def other_kernels() -> dict[str, tuple[Any, list[Any]]]:
+    """The kernels that make no steps, with the types of their arguments."""
+    kernels: dict[str, tuple[Any, list[Any]]] = {
+        f"copy {width} bytes": (layout.make_kernel(width), [INT] * 5 + [types.boolean]) for width in layout.WORDS
     }
     for dtype in DTYPES:
-        found[f"fill {dtype}"] = (layout.make_fill_kernel(dtype), [INT, INT, real(dtype)])
+        kernels[f"fill {dtype}"] = (layout.make_fill_kernel(dtype), [INT, INT, real(dtype)])
     for dtype in loss.DTYPES:
-        found[f"compare losses {dtype}"] = (loss.make_kernel(dtype), [INT] * 4)
-    found["hand over"] = (many.hand_over, [INT] * 3 + [types.UniTuple(INT, many.HANDED)])
-    return found
+        kernels[f"compare losses {dtype}"] = (loss.make_kernel(dtype), [INT] * 4)
+    addresses = types.UniTuple(INT, many.ADDRESSES_PER_LAUNCH)
+    kernels["write addresses"] = (many.write_addresses, [INT] * 3 + [addresses])
+    return kernels

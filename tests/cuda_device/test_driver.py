@@ -1,4 +1,4 @@
-"""What a step asks of the driver, call by call: by a driver that keeps a list (``pytest -p cuda_driver``)."""
+"""Which functions of the driver a step calls: with a driver that logs its calls (``pytest -p cuda_driver``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rprop_ref import Parameter, Rprop
 from rprop_ref.bits import same_bits
 
 if "cuda_driver" not in sys.modules:
-    pytest.skip("only the driver that is made of the host's memory keeps a list", allow_module_level=True)
+    pytest.skip("only the driver made of the host's memory logs its calls", allow_module_level=True)
 
 import cuda_driver
 
@@ -23,22 +23,22 @@ DRIVER = cuda_driver.DRIVER
 SHAPES = {"one": [(5000,)], "many": [(), (5,), (0,), (64, 33)] * 50}
 
 
-class Foreign:
-    """An array of a library like torch: a stream is current, and is asked for."""
+class TorchLike:
+    """An array of a library that, like torch, has a current stream."""
 
     __module__ = "torch"
     device = "cuda:0"
 
     def __init__(self, array, strides=None):
-        (self.there,) = arrays.from_host([np.asarray(array, order="C")])
-        self.__cuda_array_interface__ = {**self.there.__cuda_array_interface__, "strides": strides}
+        (self.memory,) = arrays.from_host([np.asarray(array, order="C")])
+        self.__cuda_array_interface__ = {**self.memory.__cuda_array_interface__, "strides": strides}
 
-    def on_host(self):
-        return self.there.copy_to_host()
+    def copy_to_host(self):
+        return self.memory.copy_to_host()
 
 
-class Streams:
-    """What of torch is asked for its stream."""
+class TorchModule:
+    """The part of torch that tells its current stream."""
 
     def __init__(self):
         self.cuda = self
@@ -50,9 +50,9 @@ class Streams:
 
 @pytest.fixture
 def library(monkeypatch):
-    streams = Streams()
-    monkeypatch.setitem(sys.modules, "torch", streams)
-    return streams
+    module = TorchModule()
+    monkeypatch.setitem(sys.modules, "torch", module)
+    return module
 
 
 @pytest.fixture
@@ -63,27 +63,28 @@ def stream():
     return device.create_stream()
 
 
-def made(rng, shapes, kind, **options):
+def optimizers(rng, shapes, to_device, **options):
+    """Arrays on the GPU, an optimizer of them, and one of equal arrays on the host, all with gradients."""
     starts = [rng.standard_normal(s).astype("f4") for s in shapes]
     grads = [rng.standard_normal(s).astype("f4") for s in shapes]
-    there = [kind(x) for x in starts]
-    params = [Parameter(x) for x in there]
+    device_arrays = [to_device(x) for x in starts]
+    params = [Parameter(x) for x in device_arrays]
     for p, g in zip(params, grads, strict=True):
-        p.grad = kind(g)
+        p.grad = to_device(g)
     on_host = [Parameter(x.copy()) for x in starts]
     for q, g in zip(on_host, grads, strict=True):
         q.grad = g
-    return there, Rprop(params, capturable=True, **options), Rprop(on_host, backend="numpy", **options)
+    return device_arrays, Rprop(params, capturable=True, **options), Rprop(on_host, backend="numpy", **options)
 
 
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
-def test_a_step_is_a_launch(shapes, rng):
+def test_a_step_is_one_launch(shapes, rng):
     stream = cuda.stream()
-    _, optimizer, _ = made(rng, shapes, lambda a: cuda.to_device(a, stream=stream))
+    _, optimizer, _ = optimizers(rng, shapes, lambda a: cuda.to_device(a, stream=stream))
     optimizer.step()
-    with DRIVER.watched() as calls:
+    with DRIVER.counted_calls() as calls:
         optimizer.step()
-    # Whether it is recorded in a graph is asked in a few places.
+    # Several places ask whether a graph is being recorded.
     del calls["cuStreamIsCapturing"]
     assert calls == {"cuLaunchKernelEx": 1}
     blocks, threads, handle = DRIVER.launches[-1]
@@ -92,108 +93,111 @@ def test_a_step_is_a_launch(shapes, rng):
     assert (blocks, threads) == ((5, 256) if shapes is SHAPES["one"] else (chunks, 256))
 
 
-def test_new_gradients_are_told_without_waiting(rng):
-    """Their addresses go to the GPU in the order of the stream, from memory that the GPU reads by itself."""
+def test_addresses_of_new_gradients_are_copied_without_waiting(rng):
+    """The copy follows the order of the stream, from pinned memory, which the GPU reads by itself."""
     stream = cuda.stream()
-    _, optimizer, _ = made(rng, SHAPES["many"], lambda a: cuda.to_device(a, stream=stream))
+    _, optimizer, _ = optimizers(rng, SHAPES["many"], lambda a: cuda.to_device(a, stream=stream))
     optimizer.step()
-    seen = []
+    calls_of_steps = []
     for _ in range(4):
-        kept = [p.grad for p in optimizer.param_groups[0]["params"]]
+        # The old gradients keep their memory, so that the new ones have other addresses.
+        old_grads = [p.grad for p in optimizer.param_groups[0]["params"]]
         for p in optimizer.param_groups[0]["params"]:
             p.grad = cuda.to_device(np.ones(p.shape, "f4"), stream=stream)
-        with DRIVER.watched() as calls:
+        with DRIVER.counted_calls() as calls:
             optimizer.step()
-        seen.append(calls)
-        del kept
-    for calls in seen:
+        calls_of_steps.append(calls)
+        del old_grads
+    for calls in calls_of_steps:
         assert calls["cuLaunchKernelEx"] == calls["cuMemcpyHtoDAsync"] == calls["cuEventRecord"] == 1
         waiting = {c for c in calls if "Synchronize" in c or "Alloc" in c or c in cuda_driver.COPIES}
         assert not waiting
-    with DRIVER.watched() as calls:
+    with DRIVER.counted_calls() as calls:
         optimizer.step()
     assert calls["cuMemcpyHtoDAsync"] == 0
 
 
-def test_a_loss_on_the_gpu_is_a_launch_more(rng):
-    there, optimizer, other = made(rng, [(40,)], cuda.to_device, variant="irprop+")
+def test_a_loss_on_the_gpu_costs_one_more_launch(rng):
+    (x,), optimizer, on_host = optimizers(rng, [(40,)], cuda.to_device, variant="irprop+")
     for value in (1.0, 2.0, 3.0):
         loss = cuda.to_device(np.array([value], "f4"))
-        with DRIVER.watched() as calls:
+        with DRIVER.counted_calls() as calls:
             optimizer.step(loss=loss)
-        other.step(loss=value)
+        on_host.step(loss=value)
     assert calls == {"cuLaunchKernelEx": 2}
-    assert same_bits(there[0].copy_to_host(), other.param_groups[0]["params"][0].data)
+    assert same_bits(x.copy_to_host(), on_host.param_groups[0]["params"][0].data)
 
 
 def test_gradients_and_losses_of_other_streams_are_waited_for_on_the_gpu(rng):
-    stream, another = cuda.stream(), cuda.stream()
-    _, optimizer, _ = made(rng, [(40,)], lambda a: cuda.to_device(a, stream=stream), variant="irprop+")
+    stream, other_stream = cuda.stream(), cuda.stream()
+    _, optimizer, _ = optimizers(rng, [(40,)], lambda a: cuda.to_device(a, stream=stream), variant="irprop+")
     for _ in range(2):
-        with DRIVER.watched() as calls:
-            optimizer.step(loss=cuda.to_device(np.ones(1), stream=another))
+        with DRIVER.counted_calls() as calls:
+            optimizer.step(loss=cuda.to_device(np.ones(1), stream=other_stream))
     assert calls["cuStreamWaitEvent"] == calls["cuEventRecord"] == 1
     assert not {c for c in calls if "Synchronize" in c}
 
 
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("new_gradients", [False, True])
-def test_a_graph_on_the_current_stream_of_a_library(shapes, new_gradients, library, stream, rng):
-    there, optimizer, other = made(rng, shapes, Foreign)
+def test_a_graph_on_the_current_stream_of_a_library_replays_the_same_bits(
+    shapes, new_gradients, library, stream, rng
+):
+    device_arrays, optimizer, on_host = optimizers(rng, shapes, TorchLike)
     params = optimizer.param_groups[0]["params"]
-    # Whose memory is not freed: not while a graph is recorded, and not before its last replay.
-    kept = [p.grad for p in params]
-    copies = [Foreign(g.on_host()) for g in kept]
+    # Their memory may not be freed while a graph is recorded, nor before its last replay.
+    grads = [p.grad for p in params]
+    copies = [TorchLike(g.copy_to_host()) for g in grads]
     optimizer.step()
     library.cuda_stream = int(stream.handle)
     builder = stream.create_graph_builder().begin_building()
-    if new_gradients:  # as backward makes them while a graph is recorded
+    if new_gradients:  # as backward does while a graph is recorded
         for p, g in zip(params, copies, strict=True):
             p.grad = g
     optimizer.step()
     graph = builder.end_building().complete()
     library.cuda_stream = 0
-    # A step between the recording and the replays, with gradients elsewhere, does not disturb it.
-    for p, g in zip(params, kept, strict=True):
-        p.grad = Foreign(g.on_host())
+    # A step between the recording and the replays, with gradients at other addresses, does not disturb them.
+    for p, g in zip(params, grads, strict=True):
+        p.grad = TorchLike(g.copy_to_host())
     optimizer.step()
     for _ in range(3):
         graph.launch(stream)
     for _ in range(5):
-        other.step()
-    for x, q in zip(there, other.param_groups[0]["params"], strict=True):
-        assert same_bits(x.on_host(), q.data)
+        on_host.step()
+    for x, q in zip(device_arrays, on_host.param_groups[0]["params"], strict=True):
+        assert same_bits(x.copy_to_host(), q.data)
     assert all(optimizer.state[p]["step"].item() == 5 for p in params)
 
 
-class Changes:
-    """What is made beforehand, and then, while a graph is recorded, done."""
-
-    def another_rule(self):
-        return lambda group: group.update(variant="rprop+")
-
-    def another_layout(self):
-        g = Foreign(np.ones((6, 6)), strides=(8, 48))
-        return lambda group: setattr(group["params"][0], "grad", g)
-
-    def a_loss(self):
-        return lambda group: group.update(variant="irprop+")
+def another_rule():
+    return lambda group: group.update(variant="rprop+")
 
 
-@pytest.mark.parametrize("change", ["another_rule", "another_layout", "a_loss"])
-def test_what_a_recording_would_have_to_load_is_refused(change, library, stream):
-    p, loss = Parameter(Foreign(np.ones((6, 6)))), Foreign(np.ones(1))
-    p.grad = Foreign(np.ones((6, 6)))
+def another_layout():
+    g = TorchLike(np.ones((6, 6)), strides=(8, 48))
+    return lambda group: setattr(group["params"][0], "grad", g)
+
+
+def a_loss():
+    return lambda group: group.update(variant="irprop+")
+
+
+@pytest.mark.parametrize("prepare", [another_rule, another_layout, a_loss])
+def test_a_recorded_step_that_would_have_to_load_something_is_refused(prepare, library, stream):
+    p, loss = Parameter(TorchLike(np.ones((6, 6)))), TorchLike(np.ones(1))
+    p.grad = TorchLike(np.ones((6, 6)))
     optimizer = Rprop([p], capturable=True)
     optimizer.step()
-    make, kept = getattr(Changes(), change)(), p.grad
+    change = prepare()
+    old_grad = p.grad  # its memory may not be freed while a graph is recorded
     library.cuda_stream = int(stream.handle)
     builder = stream.create_graph_builder().begin_building()
     try:
-        with DRIVER.watched() as calls, pytest.raises(RuntimeError, match="make a step or two first"):
-            make(optimizer.param_groups[0])
+        with DRIVER.counted_calls() as calls, pytest.raises(RuntimeError, match="make a step or two first"):
+            change(optimizer.param_groups[0])
             optimizer.step(loss=loss)
     finally:
         builder.end_building()
     assert set(calls) <= {"cuStreamIsCapturing"}
-    del kept
+    del old_grad

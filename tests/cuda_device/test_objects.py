@@ -1,4 +1,4 @@
-"""Parameters on the GPU in the object model: state, state dicts, checkpoints, errors, capturable."""
+"""Parameters on the GPU: their state, state dicts, checkpoints, copies, errors, and `capturable`."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from rprop_ref.bits import same_bits
 from rprop_ref.interop import state_dict_to_host
 
 
-def made(x, **options):
-    there = cuda.to_device(np.array(x, np.float32))
-    p = Parameter(there)
-    return there, p, Rprop([p], **{"lr": 0.1, **options})
+def optimizer_of(x, **options):
+    """An array on the GPU, a parameter of it, and an optimizer of that."""
+    array = cuda.to_device(np.array(x, np.float32))
+    p = Parameter(array)
+    return array, p, Rprop([p], **{"lr": 0.1, **options})
 
 
-def stepped(there, p, optimizer, *grads):
+def stepped(array, p, optimizer, *grads):
+    """The array after a step with each of the gradients."""
     for g in grads:
         p.grad = cuda.to_device(np.full(p.shape, g, p.dtype))
         optimizer.step()
-    return there.copy_to_host()
+    return array.copy_to_host()
 
 
-def test_a_parameter_shows_the_arrays_that_were_given():
-    there, p, optimizer = made([1.0, 2.0])
+def test_a_parameter_returns_the_arrays_it_was_given():
+    array, p, optimizer = optimizer_of([1.0, 2.0])
     g = cuda.to_device(np.ones(2, np.float32))
     p.grad = g
-    assert p.data is there
+    assert p.data is array
     assert p.grad is g
     assert (p.shape, p.dtype, p.ndim, p.size) == ((2,), np.dtype("f4"), 1, 2)
     assert isinstance(p, Parameter)
@@ -50,24 +52,24 @@ def test_a_parameter_shows_the_arrays_that_were_given():
 
 
 def test_a_step_keeps_no_gradient_alive():
-    _, p, optimizer = made([1.0, 2.0])
+    _, p, optimizer = optimizer_of([1.0, 2.0])
     q = Parameter(cuda.to_device(np.ones((3, 2), np.float32)))
     optimizer.add_param_group({"params": [q]})
     p.grad = cuda.to_device(np.ones(2, np.float32))
     (whole,) = arrays.from_host([np.ones((2, 3), np.float32)])
     q.grad = DeviceArray(whole.address, (3, 2), whole.dtype, whole, strides=(4, 12))
-    kept = weakref.ref(p.grad), weakref.ref(whole.owner)
+    references = weakref.ref(p.grad), weakref.ref(whole.owner)
     optimizer.step()
     optimizer.zero_grad()
     del whole
     gc.collect()
-    assert [k() for k in kept] == [None, None]
+    assert [r() for r in references] == [None, None]
 
 
 @pytest.mark.parametrize("capturable", [False, True])
-def test_where_the_counter_is(capturable):
-    there, p, optimizer = made([1.0], capturable=capturable)
-    stepped(there, p, optimizer, 1.0, 1.0)
+def test_the_counter_is_on_the_gpu_only_with_capturable(capturable):
+    array, p, optimizer = optimizer_of([1.0], capturable=capturable)
+    stepped(array, p, optimizer, 1.0, 1.0)
     step = optimizer.state[p]["step"]
     assert isinstance(step, DeviceArray if capturable else np.ndarray)
     assert step.item() == 2
@@ -75,9 +77,9 @@ def test_where_the_counter_is(capturable):
     assert step.dtype == np.float32
 
 
-def test_capturable_waits_for_nothing(monkeypatch):
-    """Once it has been made, a step neither waits on the host nor copies, as long as the gradients stay put."""
-    _, p, optimizer = made([1.0, 1.0], capturable=True, variant="irprop+")
+def test_a_capturable_step_waits_for_nothing(monkeypatch):
+    """After the first one, a step neither waits on the host nor copies, unless the gradients move."""
+    _, p, optimizer = optimizer_of([1.0, 1.0], capturable=True, variant="irprop+")
     q = Parameter(cuda.to_device(np.ones(3, np.float32)))
     optimizer.add_param_group({"params": [q]})
     q.grad, p.grad = cuda.to_device(np.ones(3, np.float32)), cuda.to_device(np.ones(2, np.float32))
@@ -91,7 +93,7 @@ def test_capturable_waits_for_nothing(monkeypatch):
 @pytest.mark.parametrize("maximize", [False, True])
 def test_a_loss_on_the_gpu_is_compared_there(maximize, rng):
     x = rng.standard_normal(8).astype("f4")
-    there, p, optimizer = made(x, capturable=True, variant="irprop+", maximize=maximize)
+    array, p, optimizer = optimizer_of(x, capturable=True, variant="irprop+", maximize=maximize)
     q = Parameter(x.copy())
     other = Rprop([q], lr=0.1, variant="irprop+", maximize=maximize)
     for value in (1.0, 2.0, 0.5, np.nan, 1.0, 3.0, 3.0, -1.0):
@@ -99,101 +101,101 @@ def test_a_loss_on_the_gpu_is_compared_there(maximize, rng):
         p.grad, q.grad = cuda.to_device(g), g
         optimizer.step(loss=cuda.to_device(np.array(value, "f4")))
         other.step(loss=value)
-        assert same_bits(there.copy_to_host(), q.data)
+        assert same_bits(array.copy_to_host(), q.data)
     assert optimizer.param_groups[0]["prev_loss"].item() == -1.0
     with pytest.raises(ValueError, match="must be one float32 or float64"):
         optimizer.step(loss=cuda.to_device(np.ones(2)))
 
 
 def test_state_dicts_go_to_the_host_and_back():
-    there, p, optimizer = made([1.0, 2.0], capturable=True, variant="irprop+")
+    array, p, optimizer = optimizer_of([1.0, 2.0], capturable=True, variant="irprop+")
     for loss in (1.0, 2.0):
         p.grad = cuda.to_device(np.ones(2, np.float32))
         optimizer.step(loss=cuda.to_device(np.array(loss)))
     saved = state_dict_to_host(optimizer.state_dict())
-    kept = saved["state"][0]
-    assert all(isinstance(v, np.ndarray) for v in kept.values())
-    assert kept["step"] == 2
-    same_there, same, resumed = made(there.copy_to_host(), capturable=True, variant="irprop+")
+    state = saved["state"][0]
+    assert all(isinstance(v, np.ndarray) for v in state.values())
+    assert state["step"] == 2
+    same_array, same, resumed = optimizer_of(array.copy_to_host(), capturable=True, variant="irprop+")
     resumed.load_state_dict(saved)
-    host = Parameter(there.copy_to_host())
+    host = Parameter(array.copy_to_host())
     on_host = Rprop([host], variant="irprop+")
     on_host.load_state_dict({**saved, "param_groups": [{**saved["param_groups"][0], "capturable": False}]})
-    # From an optimizer on the GPU directly, and as a copy of one.
-    direct_there, direct, other = made(there.copy_to_host(), variant="irprop+")
+    # Also a copy of the state dict that stays on the GPU.
+    direct_array, direct, other = optimizer_of(array.copy_to_host(), variant="irprop+")
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for x, o in ((same, resumed), (host, on_host), (direct, other), (p, optimizer)):
         g = -np.ones(2, np.float32)
         x.grad = g if x is host else cuda.to_device(g)
         o.step(loss=3.0)
-    for x in (same_there, direct_there):
-        assert same_bits(x.copy_to_host(), there.copy_to_host())
-    assert same_bits(host.data, there.copy_to_host())
+    for x in (same_array, direct_array):
+        assert same_bits(x.copy_to_host(), array.copy_to_host())
+    assert same_bits(host.data, array.copy_to_host())
     assert resumed.state[same]["step"].item() == 3
     assert isinstance(resumed.state[same]["step"], DeviceArray)
     assert isinstance(on_host.state[host]["step_size"], np.ndarray)
 
 
 @pytest.mark.parametrize("capturable", [False, True])
-def test_checkpoints(tmp_path, capturable):
-    there, p, optimizer = made([1.0, 2.0], capturable=capturable)
-    stepped(there, p, optimizer, 1.0, 1.0)
+def test_a_checkpoint_resumes_on_the_gpu_and_on_the_host(tmp_path, capturable):
+    array, p, optimizer = optimizer_of([1.0, 2.0], capturable=capturable)
+    stepped(array, p, optimizer, 1.0, 1.0)
     save_checkpoint(tmp_path / "a.npz", optimizer, extra=7)
-    other_there, q, other = made([0.0, 0.0], capturable=capturable)
+    other_array, q, other = optimizer_of([0.0, 0.0], capturable=capturable)
     assert load_checkpoint(tmp_path / "a.npz", other) == 7
-    assert same_bits(other_there.copy_to_host(), there.copy_to_host())
+    assert same_bits(other_array.copy_to_host(), array.copy_to_host())
     host = Parameter(np.zeros(2, np.float32))
     if not capturable:
         on_host = Rprop([host])
         load_checkpoint(tmp_path / "a.npz", on_host)
         host.grad = -np.ones(2, np.float32)
         on_host.step()
-    expected = stepped(there, p, optimizer, -1.0)
-    assert same_bits(stepped(other_there, q, other, -1.0), expected)
+    expected = stepped(array, p, optimizer, -1.0)
+    assert same_bits(stepped(other_array, q, other, -1.0), expected)
     if not capturable:
         assert same_bits(host.data, expected)
 
 
 def test_copies_have_memory_of_their_own():
-    there, p, optimizer = made([1.0, 2.0])
-    stepped(there, p, optimizer, 1.0)
-    for twin in (copy.deepcopy(p), pickle.loads(pickle.dumps(p))):
-        assert isinstance(twin, Parameter)
-        assert same_bits(twin.data.copy_to_host(), there.copy_to_host())
-        assert twin._data.address != p._data.address
-    twins = copy.deepcopy(optimizer)
-    q = twins.param_groups[0]["params"][0]
-    assert same_bits(stepped(q.data, q, twins, 1.0), stepped(there, p, optimizer, 1.0))
+    array, p, optimizer = optimizer_of([1.0, 2.0])
+    stepped(array, p, optimizer, 1.0)
+    for duplicate in (copy.deepcopy(p), pickle.loads(pickle.dumps(p))):
+        assert isinstance(duplicate, Parameter)
+        assert same_bits(duplicate.data.copy_to_host(), array.copy_to_host())
+        assert duplicate._data.address != p._data.address
+    duplicate = copy.deepcopy(optimizer)
+    q = duplicate.param_groups[0]["params"][0]
+    assert same_bits(stepped(q.data, q, duplicate, 1.0), stepped(array, p, optimizer, 1.0))
 
 
-def test_host_and_device_do_not_mix():
-    there, p, _ = made([1.0])
+def test_arrays_of_host_and_gpu_cannot_be_stepped_together():
+    array, p, _ = optimizer_of([1.0])
     host = np.ones(1, np.float32)
     with pytest.raises(RuntimeError, match="device type 'cpu' to a tensor with device type 'cuda'"):
         p.grad = host
     with pytest.raises(RuntimeError, match="device type 'cuda' to a tensor with device type 'cpu'"):
-        Parameter(host).grad = there
+        Parameter(host).grad = array
     q = Parameter(host)
     q.grad, p.grad = host.copy(), cuda.to_device(host)
     with pytest.raises(TypeError, match="all on the GPU or all in the memory of the host"):
         Rprop([p, q]).step()
-    assert there.copy_to_host() == 1
+    assert array.copy_to_host() == 1
     assert q.data == 1
-    # In groups of their own they are stepped together.
+    # In different groups they can be.
     Rprop([{"params": [p]}, {"params": [q]}], lr=0.5).step()
-    assert there.copy_to_host() == q.data == 0.5
+    assert array.copy_to_host() == q.data == 0.5
     constants = {"step_size_min": 1e-6, "step_size_max": 50, "etaminus": 0.5, "etaplus": 1.2}
     with pytest.raises(TypeError, match="all on the GPU"):
-        rprop_ref.rprop([host], [there], [host.copy()], [host.copy()], [np.zeros(())], **constants)
+        rprop_ref.rprop([host], [array], [host.copy()], [host.copy()], [np.zeros(())], **constants)
 
 
-def test_backends():
-    there, p, _ = made([1.0])
+def test_arrays_on_a_gpu_need_the_backend_cuda_or_none():
+    array, p, _ = optimizer_of([1.0])
     p.grad = cuda.to_device(np.ones(1, np.float32))
     q = Parameter(np.ones(1))
     q.grad = np.ones(1)
     Rprop([p], lr=0.5, backend="cuda").step()
-    assert there.copy_to_host() == 0.5
+    assert array.copy_to_host() == 0.5
     for backend in ("numpy", "numba"):
         with pytest.raises(TypeError, match="cannot step arrays on a GPU"):
             Rprop([p], backend=backend).step()
@@ -203,8 +205,8 @@ def test_backends():
         minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True, backend="cuda")
 
 
-def test_refusals_change_nothing():
-    there, p, optimizer = made([1.0, 2.0])
+def test_an_array_that_is_refused_changes_nothing():
+    array, p, optimizer = optimizer_of([1.0, 2.0])
     with pytest.raises(RuntimeError, match="dtype 'float64' to a tensor with dtype 'float32'"):
         p.grad = cuda.to_device(np.ones(2))
     with pytest.raises(RuntimeError, match="gradient of size '\\[3\\]' to a tensor of size '\\[2\\]'"):
@@ -220,12 +222,12 @@ def test_refusals_change_nothing():
     r.grad = cuda.to_device(np.ones((3, 2), "f4"))
     with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
         Rprop([r]).step()
-    assert (there.copy_to_host() == [1, 2]).all()
+    assert (array.copy_to_host() == [1, 2]).all()
     assert not optimizer.state
 
 
-def test_the_steps_counted_must_be_where_capturable_needs_them():
-    _, p, optimizer = made([1.0])
+def test_capturable_refuses_a_counter_on_the_host():
+    _, p, optimizer = optimizer_of([1.0])
     p.grad = cuda.to_device(np.ones(1, np.float32))
     optimizer.step()
     optimizer.param_groups[0]["capturable"] = True
@@ -234,7 +236,7 @@ def test_the_steps_counted_must_be_where_capturable_needs_them():
 
 
 class TestRecording:
-    """Graphs are recorded where there is a GPU; here, what is done differently while one is."""
+    """What a step does differently while a graph is recorded; recording itself needs a GPU."""
 
     @pytest.fixture
     def capturing(self, monkeypatch):
@@ -242,15 +244,15 @@ class TestRecording:
         monkeypatch.setattr(_cuda, "is_capturing", lambda stream: state["on"])
         return state
 
-    def test_without_capturable_it_is_refused_as_in_torch(self, capturing):
-        there, p, optimizer = made([1.0])
-        stepped(there, p, optimizer, 1.0)
+    def test_a_step_without_capturable_is_refused_as_in_torch(self, capturing):
+        array, p, optimizer = optimizer_of([1.0])
+        stepped(array, p, optimizer, 1.0)
         capturing["on"] = True
         with pytest.raises(RuntimeError, match="Attempting CUDA graph capture of step"):
             optimizer.step()
 
     def test_the_first_step_cannot_be_recorded(self, capturing):
-        _, p, optimizer = made([1.0], capturable=True)
+        _, p, optimizer = optimizer_of([1.0], capturable=True)
         capturing["on"] = True
         p.grad = cuda.to_device(np.ones(1, np.float32))
         with pytest.raises(RuntimeError, match="make a step or two first"):
@@ -258,49 +260,49 @@ class TestRecording:
         assert not optimizer.state
 
     def test_the_memory_that_a_graph_uses_lives_as_long_as_the_optimizer(self, capturing):
-        there, p, optimizer = made([1.0, 2.0], capturable=True)
-        stepped(there, p, optimizer, 1.0)
-        eager = weakref.ref(optimizer._plans[id(optimizer.param_groups[0])].plan)
+        array, p, optimizer = optimizer_of([1.0, 2.0], capturable=True)
+        stepped(array, p, optimizer, 1.0)
+        plan = weakref.ref(optimizer._plans[id(optimizer.param_groups[0])].plan)
         prev = weakref.ref(optimizer.state[p]["prev"].owner)
         capturing["on"] = True
         optimizer.step()
         capturing["on"] = False
         optimizer.load_state_dict(optimizer.state_dict())
-        stepped(there, p, optimizer, 1.0)
+        stepped(array, p, optimizer, 1.0)
         gc.collect()
-        assert eager() is not None
+        assert plan() is not None
         assert prev() is not None
         del optimizer
         gc.collect()
-        assert eager() is None
+        assert plan() is None
 
-    def test_addresses_that_a_graph_reads_are_left_alone(self, capturing):
-        def read(where):
+    def test_addresses_that_a_graph_reads_are_not_overwritten(self, capturing):
+        def read(address):
             out = np.zeros(200, np.int64)
-            _cuda.to_host(where, out, 0)
+            _cuda.to_host(address, out, 0)
             return out
 
         a, b, c = np.random.default_rng(0).integers(1, 1 << 40, (3, 200))
         table = many.Addresses(200)
-        eager = table.write(a, 0)
-        assert table.write(a.copy(), 0) == eager
+        first = table.write(a, 0)
+        assert table.write(a.copy(), 0) == first
         capturing["on"] = True
         recorded = table.write(a, 0)
-        assert recorded == eager
-        brought = table.write(b, 0)
-        assert brought != eager
-        assert same_bits(read(brought).view("f8"), b.view("f8"))
+        assert recorded == first
+        passed = table.write(b, 0)
+        assert passed != first
+        assert same_bits(read(passed).view("f8"), b.view("f8"))
         capturing["on"] = False
         later = table.write(c, 0)
         assert (read(recorded) == a).all()
         assert (read(later) == c).all()
-        assert len({recorded, brought, later}) == 3
+        assert len({recorded, passed, later}) == 3
 
 
 class TestArrays:
-    def test_numpy_does_not_compute_with_them(self):
-        there, p, optimizer = made([1.0])
-        stepped(there, p, optimizer, 1.0)
+    def test_numpy_refuses_to_compute_with_them(self):
+        array, p, optimizer = optimizer_of([1.0])
+        stepped(array, p, optimizer, 1.0)
         prev = optimizer.state[p]["prev"]
         for call in (
             lambda: np.sin(prev),
@@ -311,19 +313,19 @@ class TestArrays:
             lambda: p + 1,
             lambda: np.sum(p),
             p.backward,
-            lambda: Tensor(there),
+            lambda: Tensor(array),
         ):
             with pytest.raises(TypeError):
                 call()
 
-    def test_subclasses_of_parameter_are_of_the_host(self):
+    def test_a_subclass_of_parameter_refuses_arrays_on_a_gpu(self):
         class Mine(Parameter):
             pass
 
         with pytest.raises(TypeError, match="on a GPU"):
             Mine(cuda.to_device(np.ones(1)))
 
-    def test_copies_to_and_from_the_host(self, rng):
+    def test_strided_arrays_are_copied_to_and_from_the_host(self, rng):
         values = rng.standard_normal((4, 5))
         (a,) = arrays.from_host([values])
         assert same_bits(a.copy_to_host(), values)

@@ -1,4 +1,4 @@
-"""CUDA without a GPU: what is said where there is none, and arrays that claim to be on one."""
+"""CUDA without a GPU: the errors, and arrays that claim to be on one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FOLDER = Path(__file__).parents[1]
 
 
 @pytest.mark.peers
-def test_tensors_of_torch_and_the_benchmark_in_the_simulator():
+def test_torch_tensors_and_the_benchmark_in_the_simulator():
     """The simulator is chosen before Numba is imported, hence a process of its own."""
     path = FOLDER / "cuda_device" / "test_bench.py"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)],
         cwd=FOLDER.parent,
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
@@ -30,7 +30,7 @@ def test_tensors_of_torch_and_the_benchmark_in_the_simulator():
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 class TestWithoutAGPU:
@@ -59,8 +59,8 @@ class TestWithoutAGPU:
         assert "numba-cuda[cu12]" in text
         assert "What is missing here: " in text
 
-    def test_an_array_that_is_on_a_gpu_all_the_same(self):
-        """As torch may have one, where Numba finds no driver."""
+    def test_a_step_of_an_array_on_a_gpu_that_numba_does_not_find_is_refused(self):
+        """torch, for instance, may find a driver where Numba finds none."""
         p = Parameter(OnGPU(np.ones(3, np.float32)))
         p.grad = OnGPU(np.ones(3, np.float32))
         optimizer = Rprop([p])
@@ -70,38 +70,42 @@ class TestWithoutAGPU:
 
 
 @pytest.mark.parametrize(
-    "driver, compiler, said",
+    "driver, compiler, message",
     [
-        ((12, 4), (13, 5), "one for CUDA 12.4, too old for the compiler, which is of CUDA 13.5.*numba-cuda.cu12."),
+        (
+            (12, 4),
+            (13, 5),
+            "the driver supports CUDA 12.4, but the compiler is that of CUDA 13.5.*numba-cuda.cu12.",
+        ),
         ((13, 0), (13, 5), None),
         ((13, 0), (12, 9), None),
         (None, (13, 5), None),
     ],
 )
-def test_a_driver_that_is_too_old(driver, compiler, said, monkeypatch):
+def test_a_driver_older_than_the_compiler_is_refused(driver, compiler, message, monkeypatch):
     from cuda_kernels import _cuda
 
     def version():
         if driver is None:
-            raise OSError("cannot be asked")
+            raise OSError("the version is unknown")
         return driver
 
-    here = SimpleNamespace(get_version=version)
+    nvidia_driver = SimpleNamespace(get_version=version)
     cuda = SimpleNamespace(
         is_available=lambda: True,
-        cudadrv=SimpleNamespace(driver=SimpleNamespace(driver=here)),
+        cudadrv=SimpleNamespace(driver=SimpleNamespace(driver=nvidia_driver)),
         runtime=SimpleNamespace(get_version=lambda: compiler),
     )
     monkeypatch.setattr(_cuda, "cuda", cuda)
     monkeypatch.setattr(_cuda, "SIMULATED", False)
-    if said is None:
+    if message is None:
         backends.require_cuda()
     else:
-        with pytest.raises(RuntimeError, match=said):
+        with pytest.raises(RuntimeError, match=message):
             Rprop([Parameter(np.ones(1))], backend="cuda")
 
 
-def test_without_the_compiler(monkeypatch):
+def test_without_the_compiler_the_error_says_so(monkeypatch):
     from cuda_kernels import _cuda
 
     monkeypatch.setattr(_cuda, "cuda", SimpleNamespace(is_available=lambda: False, cuda_error=lambda: None))
@@ -110,14 +114,14 @@ def test_without_the_compiler(monkeypatch):
         backends.require_cuda()
 
 
-def test_without_numba_asking_for_cuda_says_so(monkeypatch):
+def test_without_numba_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(backends, "numba_loaded", lambda: None)
     with pytest.raises(ModuleNotFoundError, match="rprop-ref\\[cuda\\]"):
         Rprop([Parameter(np.ones(1))], backend="cuda")
 
 
 class OnGPU:
-    """An array that claims to be on a GPU, as the libraries say it."""
+    """An array that claims to be on a GPU, by ``__cuda_array_interface__``."""
 
     def __init__(self, array, **interface):
         self.array = array
@@ -132,62 +136,62 @@ class OnGPU:
 
 
 class OnGPUByDLPack:
-    """The same, by DLPack alone."""
+    """The same, by DLPack only."""
 
     def __init__(self, array):
         self.array = array
-        self.asked_for = []
+        self.streams = []
 
     def __dlpack_device__(self):
         return (2, 0)
 
     def __dlpack__(self, stream=None):
-        self.asked_for.append(stream)
+        self.streams.append(stream)
         return self.array.__dlpack__()
 
 
 @pytest.mark.parametrize("kind", [OnGPU, OnGPUByDLPack])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128"])
-def test_arrays_of_others_are_seen_where_they_are(kind, dtype):
+def test_arrays_of_other_libraries_are_viewed_without_a_copy(kind, dtype):
     whole = np.zeros((4, 6), dtype)
     for array in (whole, whole[1:, 2:4], whole.T, whole[:, :0], np.zeros((), dtype)):
         given = kind(array)
         assert arrays.is_on_device(given)
-        seen = arrays.view(given)
-        assert seen.address == array.ctypes.data or not array.size
-        assert (seen.shape, seen.dtype) == (array.shape, array.dtype)
-        assert seen.strides == (None if array.flags.c_contiguous or not array.size else array.strides)
-        assert seen.given is given
-        assert seen.writeable
+        view = arrays.view(given)
+        assert view.address == array.ctypes.data or not array.size
+        assert (view.shape, view.dtype) == (array.shape, array.dtype)
+        assert view.strides == (None if array.flags.c_contiguous or not array.size else array.strides)
+        assert view.given is given
+        assert view.writeable
 
 
 def test_dlpack_makes_the_default_stream_wait():
     given = OnGPUByDLPack(np.zeros(3))
     assert arrays.view(given).stream() == 0
-    assert given.asked_for == [1]
+    assert given.streams == [1]
 
 
-def test_the_stream_of_an_array_is_asked_for_again_and_again():
+def test_the_stream_of_an_array_is_asked_for_every_time():
     given = OnGPU(np.zeros(3), stream=7)
-    seen = arrays.view(given)
-    assert seen.stream() == 7
+    view = arrays.view(given)
+    assert view.stream() == 7
     given.__cuda_array_interface__["stream"] = 9
-    assert seen.stream() == 9
+    assert view.stream() == 9
     for default in (None, 1):
         given.__cuda_array_interface__["stream"] = default
-        assert seen.stream() == 0
+        assert view.stream() == 0
 
 
-def test_jax_is_told_the_stream():
-    """By DLPack; its ``__cuda_array_interface__`` knows of none."""
+def test_jax_is_told_the_stream_through_dlpack():
+    """Its ``__cuda_array_interface__`` says nothing of streams."""
     jax = type("ArrayImpl", (OnGPU, OnGPUByDLPack), {"__module__": "jaxlib._jax"})
     given = jax(np.zeros(3))
-    given.asked_for = []
+    given.streams = []
     assert arrays.view(given).stream() == 0
-    assert given.asked_for == [1]
+    assert given.streams == [1]
 
 
-def test_what_cannot_be_written_to_is_known():
+def test_read_only_arrays_are_recognised():
     assert not arrays.view(OnGPU(np.zeros(3), data=(4096, True))).writeable
     given = OnGPUByDLPack(np.zeros(3))
     jax = type("ArrayImpl", (OnGPUByDLPack,), {"__module__": "jaxlib._jax"})
@@ -195,7 +199,7 @@ def test_what_cannot_be_written_to_is_known():
     assert not arrays.view(jax(np.zeros(3))).writeable
 
 
-def test_bfloat16_is_a_name_that_numpy_does_not_know():
+def test_bfloat16_is_recognised_by_the_name_of_its_dtype():
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 arrays need ml_dtypes, which is not installed")
     array = np.zeros(3, ml_dtypes.bfloat16)
     given = OnGPU(array, typestr="<V2")
@@ -204,14 +208,14 @@ def test_bfloat16_is_a_name_that_numpy_does_not_know():
 
 
 class Refusing:
-    """As a torch tensor that requires a gradient."""
+    """Like a torch tensor that requires a gradient."""
 
     @property
     def __cuda_array_interface__(self):
         raise RuntimeError("Can't get __cuda_array_interface__ on Variable that requires grad.")
 
 
-def test_what_cannot_be_viewed():
+def test_an_array_that_cannot_be_viewed_is_refused():
     assert arrays.is_on_device(Refusing())
     with pytest.raises(TypeError, match="requires grad.*can be passed as tensor.detach"):
         Parameter(Refusing())
@@ -222,5 +226,5 @@ def test_what_cannot_be_viewed():
 
 
 @pytest.mark.parametrize("value", [np.zeros(3), np.float64(1), 1.0, 1, 1j, [1.0], (1.0,), None, "x", object()])
-def test_what_is_not_on_a_gpu(value):
+def test_other_values_are_not_on_a_gpu(value):
     assert not arrays.is_on_device(value)
