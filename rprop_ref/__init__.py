@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ._minimizer.minimize import minimize
     from ._multistart.minimize_many import minimize_many
     from ._multistart.starts import distinct_minima, starts
-    from ._step.rprop import Rprop, rprop
+    from ._step.functional import rprop
+    from ._step.rprop import Rprop
     from ._teaching.step_table import step_table
     from .autograd import Parameter, Tensor, enable_grad, no_grad
     from .checkpoint import load_checkpoint, save_checkpoint
@@ -70,7 +71,7 @@ _MODULES = {
     "no_grad": "autograd",
     "register_optimizer_step_post_hook": "hooks",
     "register_optimizer_step_pre_hook": "hooks",
-    "rprop": "_step.rprop",
+    "rprop": "_step.functional",
     "save_checkpoint": "checkpoint",
     "starts": "_multistart.starts",
     "step_table": "_teaching.step_table",

@@ -378,7 +378,7 @@ class TestPlans:
         params = [with_grad([0.0]), Parameter(np.zeros(1)), with_grad([0.0])]
         o = Rprop(params)
         o.step()
-        monkeypatch.setattr(_rprop, "_Known", None)
+        monkeypatch.setattr(_rprop, "CachedPlan", None)
         o.step()
 
     @pytest.mark.parametrize("n", [1, 3, 3000])
