@@ -256,13 +256,13 @@ class TestWhatDoesNotFit:
 
     def test_schedulers(self, saved, tmp_path, rng):
         other, _ = make(rng)
-        self.refused(saved, other, "saved with scheduler None, but is to be loaded into StepLR",
+        self.refused(saved, other, "saved with scheduler None, but is being loaded into StepLR",
                      lr_scheduler.StepLR(other, 2))  # fmt: skip
         save_checkpoint(tmp_path / "b.npz", other, lr_scheduler.StepLR(other, 2))
-        self.refused(tmp_path / "b.npz", other, "saved with scheduler StepLR, but is to be loaded into None")
+        self.refused(tmp_path / "b.npz", other, "saved with scheduler StepLR, but is being loaded into None")
         chain = [lr_scheduler.StepLR(other, 2), lr_scheduler.ConstantLR(other)]
         save_checkpoint(tmp_path / "c.npz", other, lr_scheduler.ChainedScheduler(chain))
-        self.refused(tmp_path / "c.npz", other, "saved with a ChainedScheduler that was built otherwise",
+        self.refused(tmp_path / "c.npz", other, "saved with a ChainedScheduler of different parts",
                      lr_scheduler.ChainedScheduler(chain[:1]))  # fmt: skip
 
     def test_no_file(self, tmp_path):
@@ -276,13 +276,15 @@ class TestWhatDoesNotFit:
     def test_another_kind_and_a_later_version(self, tmp_path):
         path, optimizer = tmp_path / "a.npz", Rprop([Parameter(np.ones(1))])
         npz.write(path, "trace", 1, {})
-        self.refused(path, optimizer, "is a rprop_ref trace, not a checkpoint")
+        self.refused(path, optimizer, "is an rprop_ref trace, not a checkpoint")
         npz.write(path, "checkpoint", 2, {})
-        self.refused(path, optimizer, "has version 2 of the format, but only versions up to 1 are known")
+        self.refused(
+            path, optimizer, "has version 2 of the format, but this rprop_ref reads only versions up to 1"
+        )
         np.savez(path, a=np.ones(2))
         self.refused(path, optimizer, "has no manifest.json")
         path.write_bytes(b"")
-        self.refused(path, optimizer, "is damaged, or is no rprop_ref checkpoint")
+        self.refused(path, optimizer, "is damaged, or is not an rprop_ref checkpoint")
 
     @pytest.mark.parametrize(
         "change",

@@ -34,9 +34,16 @@ def test_a_numpy_array_is_itself():
     assert interop.as_array(a) is a
 
 
+def test_a_group_that_names_torchs_rule_is_exported():
+    pytest.importorskip("torch")
+    p = Parameter(np.ones(1))
+    o = Rprop([{"params": [p], "variant": "irprop-"}], variant="rprop+")
+    assert "variant" not in interop.state_dict_to_torch(o.state_dict())["param_groups"][0]
+
+
 def test_another_rule_is_not_exported():
     o = Rprop([Parameter(np.ones(1))], variant="rprop+")
-    with pytest.raises(ValueError, match=r"torch has no rule but 'irprop-'.*'rprop\+'"):
+    with pytest.raises(ValueError, match=r"torch has only the rule 'irprop-'.*'rprop\+'"):
         interop.state_dict_to_torch(o.state_dict())
 
 

@@ -679,7 +679,7 @@ class TestChoice:
             assert backends.choose(0.0, dtype, "cuda", loaded) == "cuda"
 
     def test_a_million_elements_are_worth_loading_numba_at_once(self):
-        assert backends.choose(1_000_000 * backends.PER_ELEMENT, self.F4, "cpu", False) == "numba"
+        assert backends.choose(1_000_000 * backends.SECONDS_PER_ELEMENT, self.F4, "cpu", False) == "numba"
 
     def test_other_devices_are_refused(self):
         with pytest.raises(ValueError, match="device 'tpu'"):
