@@ -174,12 +174,12 @@ def _check_state(saved: dict[str, Any], values: list[Any]) -> None:
 
 
 def _check_scheduler(scheduler: LRScheduler | None, saved: Any) -> None:
-    given = None if scheduler is None else type(scheduler).__name__
-    expected = None if saved is None else saved[0]
-    if given != expected:
-        raise _MisfitError(f"it was saved with scheduler {expected}, but is being loaded into {given}")
+    name = None if scheduler is None else type(scheduler).__name__
+    saved_name = None if saved is None else saved[0]
+    if name != saved_name:
+        raise _MisfitError(f"it was saved with scheduler {saved_name}, but is being loaded into {name}")
     if scheduler is not None and not _same_structure(scheduler.state_dict(), saved[1]):
-        raise _MisfitError(f"it was saved with a {given} of different parts; build this one in the same way")
+        raise _MisfitError(f"it was saved with a {name} of different parts; build this one in the same way")
 
 
 def _same_structure(state: dict[str, Any], saved: dict[str, Any]) -> bool:

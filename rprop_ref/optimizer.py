@@ -291,10 +291,10 @@ class Optimizer:
         Build learning rate schedulers before you load: a scheduler sets the rates when it is built.
         """
         copied = state_dict.copy()  # type: ignore[attr-defined]
-        given = self._after_hooks(self._optimizer_load_state_dict_pre_hooks, copied)
-        saved_groups = copy.deepcopy(given["param_groups"])
+        to_load = self._after_hooks(self._optimizer_load_state_dict_pre_hooks, copied)
+        saved_groups = copy.deepcopy(to_load["param_groups"])
         pairs = self._matched_groups(saved_groups)
-        state = self._loaded_state(given["state"], pairs)
+        state = self._loaded_state(to_load["state"], pairs)
         for group, saved in pairs:
             saved["params"] = group["params"]
             if "param_names" in group:

@@ -1,4 +1,4 @@
-"""torch's tensors from and to arrays with the same bits, bfloat16 included."""
+"""Conversions between arrays and torch's tensors that keep all bits, bfloat16 included."""
 
 from __future__ import annotations
 

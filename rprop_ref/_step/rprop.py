@@ -67,8 +67,8 @@ class Rprop(Optimizer):
     state : dict
         For each parameter, after its first gradient: ``step`` (0-d float32 array, the number of steps),
         ``prev`` (the stored gradient, zero after a change of sign) and ``step_size``, the last two of the shape
-        and dtype of the parameter. For a parameter on a GPU these two are there as well
-        (`cuda_kernels.arrays.DeviceArray`), and with `capturable` so is the counter.
+        and dtype of the parameter. For a parameter on a GPU these two are on the GPU
+        too (`cuda_kernels.arrays.DeviceArray`), and with `capturable` so is the counter.
     backend : str or None
 
     Raises
@@ -79,19 +79,19 @@ class Rprop(Optimizer):
     Notes
     -----
     **Differentiating through steps.** With ``differentiable=True`` each step is recorded by
-    `rprop_ref.autograd`; the numbers are the same. ``lr``, ``etas`` and ``step_sizes`` given as Tensors need it
-    to receive gradients. Optimize values that are not leaves (``p = w.clone()``) or that require no gradient,
-    set ``p.grad``, step as often as you like, and call ``backward`` on a loss at the end. Gradients then flow to
-    ``w``, to gradients that carry a graph themselves (from ``autograd.grad(..., create_graph=True)``), to ``lr``,
-    ``etas`` and ``step_sizes``.
+    `rprop_ref.autograd`; the numbers are the same. Only then do Tensors that are given as ``lr``, ``etas`` or
+    ``step_sizes`` receive gradients. Optimize values that are not leaves (``p = w.clone()``) or that require no
+    gradient, set ``p.grad``, step as often as you like, and call ``backward`` on a loss at the end. Gradients then
+    flow to ``w``, to gradients that carry a graph themselves (from ``autograd.grad(..., create_graph=True)``), to
+    ``lr``, ``etas`` and ``step_sizes``.
 
     A step is ``x - sign(g) * size``. It is differentiated along the path that was taken: every size is `lr`, or
     one of the two `step_sizes`, times a product of etas, and x is the start minus a sum of such sizes with the
     signs of the gradients. The signs, and the branch that each coordinate takes, are piecewise constant: their
     derivative is zero, also exactly at a switch. For instance, after three steps from `x` with gradients of one
     sign and sizes between the `step_sizes`, the value is ``x - lr * (1 + eta_plus + eta_plus**2)``, so that d/dlr
-    is ``-(1 + eta_plus + eta_plus**2)`` and d/deta_plus is ``-lr * (1 + 2 * eta_plus)``. Only where "rprop+" and
-    "irprop+" take a move back at a change of sign is its derivative taken back too.
+    is ``-(1 + eta_plus + eta_plus**2)`` and d/deta_plus is ``-lr * (1 + 2 * eta_plus)``. Where "rprop+" and
+    "irprop+" undo a move at a change of sign, they undo its derivative too.
 
     A recorded step gives the parameter and its state new memory, because what was recorded before still uses the
     old one: ``p.data`` is another array afterwards.
