@@ -1,7 +1,7 @@
 """Rprop for NumPy: the reference that other implementations are checked against.
 
-Importing this package costs next to nothing: each public name is loaded when it is first used, NumPy with most of
-them, SciPy with `minimize`, Numba when there is work for it.
+Importing this package is quick: each public name is loaded when it is first used. Most names load NumPy,
+`minimize` loads SciPy, and Numba is loaded when there is enough work for it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Imported before any fork, so that it is noticed (see there).
+# Imported early, so that it notices every fork of the process (see there).
 from numba_kernels import _processes as _processes
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ._minimizer.minimize import minimize
     from ._multistart.minimize_many import minimize_many
     from ._multistart.starts import distinct_minima, starts
-    from ._step.rprop import Rprop, rprop
+    from ._step.functional import rprop
+    from ._step.rprop import Rprop
     from ._teaching.step_table import step_table
     from .autograd import Parameter, Tensor, enable_grad, no_grad
     from .checkpoint import load_checkpoint, save_checkpoint
@@ -51,7 +52,7 @@ __all__ = [
     "step_table",
 ]
 
-# The module of each public name; of a public module, itself.
+# The module of each public name; a public module stands for itself.
 _MODULES = {
     "Optimizer": "optimizer",
     "Parameter": "autograd",
@@ -70,7 +71,7 @@ _MODULES = {
     "no_grad": "autograd",
     "register_optimizer_step_post_hook": "hooks",
     "register_optimizer_step_pre_hook": "hooks",
-    "rprop": "_step.rprop",
+    "rprop": "_step.functional",
     "save_checkpoint": "checkpoint",
     "starts": "_multistart.starts",
     "step_table": "_teaching.step_table",

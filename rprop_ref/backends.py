@@ -1,4 +1,4 @@
-"""Who makes the steps: NumPy or Numba, or a GPU. All give the same bits, so this is a question of time only."""
+"""What makes the steps: NumPy, Numba or a GPU. All give the same bits, so only time depends on the choice."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ._core.dtypes import is_half
 
 Run = Callable[..., None]
 
-#: The names that ``backend=`` takes, beside None.
+#: The names that ``backend=`` accepts, besides None.
 NAMES = ("numpy", "numba", "cuda")
 
-#: Loading Numba and its kernels takes about a second, so that much is spent in NumPy first.
-PATIENCE = 1.0
+#: Seconds spent in NumPy steps before Numba is loaded: loading it and its kernels takes about as long.
+SECONDS_BEFORE_NUMBA = 1.0
 
-#: What a step on one element counts for, in seconds: NumPy needs about 2e-8, and a step is seldom alone.
-#: An array of a million elements is thus worth loading Numba for at once.
-PER_ELEMENT = 1e-6
+#: Seconds that each element of a step counts for. NumPy needs only about 2e-8, but a step seldom comes alone. An
+#: array of a million elements thus makes it worth loading Numba at once.
+SECONDS_PER_ELEMENT = 1e-6
 
 _seconds_in_numpy = 0.0
 
@@ -32,13 +32,13 @@ _seconds_in_numpy = 0.0
 def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) -> str:
     """Name the backend for a step; a pure function.
 
-    Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba is already loaded, or this
-    process has spent about a second in NumPy steps (large arrays: at once), and then by Numba.
+    Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba is loaded anyway or this
+    process has spent about a second in NumPy steps (large arrays: at once), and from then on by Numba.
 
     Parameters
     ----------
     work : float
-        Seconds spent in NumPy steps so far, and `PER_ELEMENT` for each element of this one.
+        Seconds spent in NumPy steps so far, and `SECONDS_PER_ELEMENT` for each element of this one.
     dtype : numpy.dtype
         The dtype of the parameters. Numba has no 16-bit floats on the CPU.
     device : {"cpu", "cuda"}
@@ -56,7 +56,7 @@ def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) 
         return "cuda"
     if loaded is None or is_half(dtype):
         return "numpy"
-    return "numba" if loaded or work >= PATIENCE else "numpy"
+    return "numba" if loaded or work >= SECONDS_BEFORE_NUMBA else "numpy"
 
 
 def check(backend: str | None) -> None:
@@ -66,14 +66,14 @@ def check(backend: str | None) -> None:
     if backend == "numba" and numba_loaded() is None:
         raise ModuleNotFoundError(
             "backend='numba' needs the package numba, which is not installed; "
-            "install it, or leave backend=None, which does without"
+            "install it, or leave backend=None, which works without it"
         )
     if backend == "cuda":
         require_cuda()
 
 
 def require_cuda() -> None:
-    """Raise, and say what is missing, unless arrays on a GPU can be stepped here."""
+    """Raise an error that names what is missing, unless arrays on a GPU can be stepped here."""
     if numba_loaded() is None:
         raise ModuleNotFoundError(
             "arrays on a GPU need the package numba-cuda, which is not installed, and neither is numba: "
@@ -97,7 +97,7 @@ def _is_installed(package: str) -> bool:
 
 
 def resolve(backend: str | None, elements: int, dtype: np.dtype[Any]) -> str:
-    """Name the backend for a step on so many elements of one dtype: the one asked for, or the best."""
+    """Name the backend for a step on arrays of one dtype: `backend` itself, or the fastest if it is None."""
     if backend == "cuda":
         raise TypeError(
             "backend='cuda' steps arrays on a GPU, but these are in the memory of the host; pass arrays of Numba, "
@@ -107,7 +107,7 @@ def resolve(backend: str | None, elements: int, dtype: np.dtype[Any]) -> str:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return "numpy"  # Numba would run the kernels as Python loops
     if backend is None:
-        return choose(_seconds_in_numpy + PER_ELEMENT * elements, dtype, "cpu", numba_loaded())
+        return choose(_seconds_in_numpy + SECONDS_PER_ELEMENT * elements, dtype, "cpu", numba_loaded())
     if backend == "numba" and is_half(dtype):
         raise TypeError(
             f"backend='numba' cannot step parameters of {dtype}: Numba has no 16-bit floats on the CPU; "
@@ -134,6 +134,6 @@ def _timed_numpy_step(*args: Any) -> None:
 
 
 def spend(seconds: float) -> None:
-    """Note time spent in NumPy steps, by which `resolve` decides when to load Numba."""
+    """Count time spent in NumPy steps; `resolve` decides by it when to load Numba."""
     global _seconds_in_numpy
     _seconds_in_numpy += seconds

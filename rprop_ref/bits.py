@@ -1,4 +1,4 @@
-"""When two results count as the same: `same_bits`."""
+"""`same_bits`: when two results count as the same."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Array = NDArray[Any]
 
 
 def same_bits(a: ArrayLike, b: ArrayLike, *, signed_zeros: bool = True) -> bool:
-    """Whether two arrays hold the same bits, where any NaN is the same as any other.
+    """Whether two arrays hold the same bits, where any NaN equals any other.
 
     Parameters
     ----------
     a, b : array_like
-        Arrays of floats or complex numbers (real and imaginary part are looked at one by one).
+        Arrays of floats or complex numbers (real and imaginary parts are compared separately).
     signed_zeros : bool, optional
-        Whether +0 and -0 differ. They always do, but for one case: the stored gradient of a complex
-        parameter under ``maximize``, where torch differs from itself.
+        Whether +0 and -0 differ. Pass False in one case only: for the stored gradient of a complex parameter
+        under ``maximize``, where torch differs from itself.
 
     Returns
     -------
@@ -30,7 +30,8 @@ def same_bits(a: ArrayLike, b: ArrayLike, *, signed_zeros: bool = True) -> bool:
 
     Notes
     -----
-    NaNs are equal because their payloads and signs differ between libraries and devices, and say nothing.
+    All NaNs are equal, because their payloads and signs carry no information and differ between libraries and
+    devices.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype != b.dtype:
@@ -40,7 +41,7 @@ def same_bits(a: ArrayLike, b: ArrayLike, *, signed_zeros: bool = True) -> bool:
 
 
 def same_elements(a: Array, b: Array, *, signed_zeros: bool = True) -> Array:
-    """Where two arrays of one real dtype hold the same, in the sense of `same_bits`; they are broadcast."""
+    """Where two arrays of one real dtype are equal in the sense of `same_bits`; the arrays are broadcast."""
     integers = np.dtype(f"u{a.dtype.itemsize}")
     with np.errstate(invalid="ignore"):
         same: Array = (a.view(integers) == b.view(integers)) | ((a != a) & (b != b))

@@ -22,34 +22,35 @@ _KIND, _VERSION = "checkpoint", 1
 def save_checkpoint(
     path: npz.Path, optimizer: Optimizer, scheduler: LRScheduler | None = None, *, extra: Any = None
 ) -> None:
-    """Save parameters, optimizer and scheduler, so that `load_checkpoint` continues with the same bits.
+    """Save parameters, optimizer and scheduler, so that a run loaded with `load_checkpoint` continues bit for bit.
 
     Parameters
     ----------
     path : str or path-like
-        The file, by custom with the ending ``.npz``. One that exists is replaced, at once and only when the new
-        one is complete on disk: a crash leaves the old one or the new one.
+        The file, usually ending in ``.npz``. An existing file is replaced atomically, once the new one is
+        complete on disk: after a crash there is either the old file or the new one.
     optimizer : Optimizer
-        Its parameters are saved as well.
+        Its parameters are saved too.
     scheduler : LRScheduler, optional
         A scheduler of the optimizer.
     extra : object, optional
-        Anything else to keep, such as the number of the epoch: numbers, strings, None, arrays of numbers, and
-        lists, tuples and dicts of these. `load_checkpoint` returns it.
+        Anything else to keep, such as the epoch: numbers, strings, None, arrays of numbers, and lists, tuples and
+        dicts of these. `load_checkpoint` returns it.
 
     Raises
     ------
     TypeError
-        If an option of a group, the scheduler or `extra` holds something else. Nothing has been written then.
+        If an option of a group, the scheduler or `extra` holds anything else. Nothing has been written then.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    What is on a GPU is copied to the host; a file from either can be loaded for either.
+    Arrays on a GPU are copied to the host. A file can be loaded for parameters on the host or on a GPU, wherever
+    it was saved.
 
-    The file is a npz archive (`numpy.load` reads its arrays) with a manifest in JSON: version of the format,
-    names, dtypes and shapes of the arrays, the options, and a SHA-256 digest of all of it. It contains no pickle.
+    The file is an npz archive (`numpy.load` reads its arrays) with a manifest in JSON: version of the format,
+    names, dtypes and shapes of the arrays, the options, and a SHA-256 digest of everything. It contains no pickle.
 
     Examples
     --------
@@ -84,16 +85,16 @@ def save_checkpoint(
 def load_checkpoint(path: npz.Path, optimizer: Optimizer, scheduler: LRScheduler | None = None) -> Any:
     """Load what `save_checkpoint` saved into an optimizer, its parameters and a scheduler.
 
-    Build the optimizer, with parameters of the same shapes and dtypes in the same order, and the scheduler first.
+    First build the optimizer, with parameters of the same shapes and dtypes in the same order, and the scheduler.
 
     Parameters
     ----------
     path : str or path-like
-        A file from `save_checkpoint`. It need not be trusted: nothing in it is run.
+        A file from `save_checkpoint`. Untrusted files are safe to load: nothing in them is run.
     optimizer : Optimizer
         Its state and options are replaced, and its parameters are written in place.
     scheduler : LRScheduler, optional
-        Must be given if, and only if, one was saved, and be of the same class.
+        Required if, and only if, a scheduler was saved; it must be of the same class.
 
     Returns
     -------
@@ -103,8 +104,8 @@ def load_checkpoint(path: npz.Path, optimizer: Optimizer, scheduler: LRScheduler
     Raises
     ------
     ValueError
-        If the file is damaged, no checkpoint, of a later version, or does not fit the optimizer. Neither the
-        optimizer nor a parameter nor the scheduler has been changed then.
+        If the file is damaged, is not a checkpoint, is of a later version, or does not fit the optimizer. Neither
+        the optimizer nor a parameter nor the scheduler has been changed then.
     OSError
         If the file cannot be read.
     """
@@ -121,7 +122,7 @@ def load_checkpoint(path: npz.Path, optimizer: Optimizer, scheduler: LRScheduler
     except _MisfitError as error:
         raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from None
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        # The digest was right, so that somebody wrote this file with care, but not save_checkpoint.
+        # The digest was right, so somebody other than save_checkpoint wrote this file on purpose.
         raise ValueError(f"cannot load {os.fspath(path)!r}: {type(error).__name__}: {error}") from error
     for param, value in zip(_params(optimizer), values, strict=True):
         param._load(value)
@@ -130,8 +131,8 @@ def load_checkpoint(path: npz.Path, optimizer: Optimizer, scheduler: LRScheduler
 
 @contextlib.contextmanager
 def _restored_on_failure(optimizer: Optimizer, scheduler: LRScheduler | None) -> Iterator[None]:
-    """Put optimizer and scheduler back if loading fails half-way, in a hook for instance."""
-    # Loading replaces state and groups by new objects.
+    """Restore optimizer and scheduler if loading fails half-way, in a hook for instance."""
+    # Loading replaces state and groups by new objects, so the old ones need not be copied.
     before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
     try:
         with contextlib.nullcontext() if scheduler is None else undone_on_failure(scheduler):
@@ -155,8 +156,8 @@ def _check_params(optimizer: Optimizer, values: list[Any]) -> None:
         raise _MisfitError(f"it has {len(values)} parameters, but the optimizer has {len(params)}")
     for i, (param, value) in enumerate(zip(params, values, strict=True)):
         if not isinstance(value, np.ndarray) or value.shape != param.shape or value.dtype != param.dtype:
-            found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
-            raise _MisfitError(f"its parameter {i} is {found}, but the optimizer's is {param.dtype} {param.shape}")
+            saved = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+            raise _MisfitError(f"its parameter {i} is {saved}, but the optimizer's is {param.dtype} {param.shape}")
         data = param._data
         if not (data if isinstance(data, DeviceArray) else data.flags).writeable:
             raise _MisfitError(f"parameter {i} of the optimizer is read-only")
@@ -173,20 +174,20 @@ def _check_state(saved: dict[str, Any], values: list[Any]) -> None:
 
 
 def _check_scheduler(scheduler: LRScheduler | None, saved: Any) -> None:
-    given = None if scheduler is None else type(scheduler).__name__
-    expected = None if saved is None else saved[0]
-    if given != expected:
-        raise _MisfitError(f"it was saved with scheduler {expected}, but is to be loaded into {given}")
-    if scheduler is not None and not _same_form(scheduler.state_dict(), saved[1]):
-        raise _MisfitError(f"it was saved with a {given} that was built otherwise")
+    name = None if scheduler is None else type(scheduler).__name__
+    saved_name = None if saved is None else saved[0]
+    if name != saved_name:
+        raise _MisfitError(f"it was saved with scheduler {saved_name}, but is being loaded into {name}")
+    if scheduler is not None and not _same_structure(scheduler.state_dict(), saved[1]):
+        raise _MisfitError(f"it was saved with a {name} of different parts; build this one in the same way")
 
 
-def _same_form(state: dict[str, Any], saved: dict[str, Any]) -> bool:
-    """Whether a scheduler with this state can take over the saved one; some are made of others."""
+def _same_structure(state: dict[str, Any], saved: dict[str, Any]) -> bool:
+    """Whether a scheduler with this state can load the saved one; some schedulers are made of others."""
     parts, saved_parts = state.get("_schedulers", []), saved.get("_schedulers", [])
     return (
         state.keys() == saved.keys()
         and len(state.get("lr_lambdas", [])) == len(saved.get("lr_lambdas", []))
         and len(parts) == len(saved_parts)
-        and all(map(_same_form, parts, saved_parts))
+        and all(map(_same_structure, parts, saved_parts))
     )

@@ -143,9 +143,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         f"at most\n{arguments.maxiter} iterations; BLAS runs in one thread.",
         flush=True,
     )
-    print(
-        f"Loading the compiled iteration took {demo.warm_up():.1f} s (compiled once, then kept on disk).\n"
-    )
+    print(f"Loading the compiled iteration took {demo.warm_up():.1f} s (compiled once, then kept on disk).\n")
     rows: list[demo.Row] = []
     for line in demo.table(demo.runs(maxiter=arguments.maxiter), rows):
         print(line, flush=True)

@@ -1,4 +1,4 @@
-"""Hooks: functions that run before or after something, and the handles that remove them."""
+"""Hooks: functions that run before or after a step or a state dict, and the handles that remove them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Hooks = OrderedDict[int, Hook]
 
 
 class RemovableHandle:
-    """What a registration returns: removes the hook again.
+    """What registering a hook returns: `remove` removes the hook.
 
-    It is a context manager too, which removes the hook at the end of the block. It does not keep the
-    optimizer alive, and removing twice, or after the optimizer is gone, does nothing. A copy or a pickle of a
-    handle keeps the number but removes nothing, since the hooks themselves are not copied.
+    As a context manager it removes the hook at the end of the block. It does not keep the optimizer alive.
+    Removing a hook twice, or after the optimizer is gone, does nothing. A copied or unpickled handle keeps the
+    number but removes nothing, since the hooks themselves are not copied.
 
     Attributes
     ----------
     id : int
-        The key of the hook in the optimizer's ordered dict of hooks; no two handles of a process share one.
+        The key of the hook in the optimizer's ordered dict of hooks; unique within the process.
     """
 
     next_id = 0
@@ -33,7 +33,7 @@ class RemovableHandle:
         RemovableHandle.next_id += 1
 
     def remove(self) -> None:
-        """Remove the hook, if it is still there."""
+        """Remove the hook if it is still registered."""
         hooks = self._hooks()
         if hooks is not None:
             hooks.pop(self.id, None)
@@ -53,7 +53,7 @@ class RemovableHandle:
 
 
 def _no_hooks() -> None:
-    """What a handle without hooks refers to."""
+    """Stands for the weak reference of a handle that was copied: there are no hooks to remove from."""
 
 
 def register(hooks: Hooks, hook: Hook, *, prepend: bool = False) -> RemovableHandle:
@@ -70,7 +70,7 @@ _every_step_post: Hooks = OrderedDict()
 
 
 def register_optimizer_step_pre_hook(hook: Hook) -> RemovableHandle:
-    """Run a hook before every step of every optimizer, ahead of the optimizer's own hooks.
+    """Run a hook before every step of every optimizer, before the optimizer's own hooks.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def register_optimizer_step_pre_hook(hook: Hook) -> RemovableHandle:
 
 
 def register_optimizer_step_post_hook(hook: Hook) -> RemovableHandle:
-    """Run a hook after every step of every optimizer, behind the optimizer's own hooks.
+    """Run a hook after every step of every optimizer, after the optimizer's own hooks.
 
     Parameters
     ----------
@@ -110,20 +110,20 @@ def with_step_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
             return step(self, *args, **kwargs)
         running = self.__dict__.get("_step_with_hooks")
         if running is not None and running is not step:
-            return step(self, *args, **kwargs)  # super().step() of a class that runs them itself
+            return step(self, *args, **kwargs)  # super().step(): the subclass has run the hooks
         all_args: tuple[Any, ...] = (self, *args)
         for hook in (*_every_step_pre.values(), *before.values()):
-            replaced = hook(self, all_args, kwargs)
-            if replaced is None:
+            replacement = hook(self, all_args, kwargs)
+            if replacement is None:
                 continue
-            if not (isinstance(replaced, tuple) and len(replaced) == 2):
+            if not (isinstance(replacement, tuple) and len(replacement) == 2):
                 raise RuntimeError(
-                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}."
+                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replacement}."
                 )
-            all_args, kwargs = replaced
+            all_args, kwargs = replacement
         self._step_with_hooks = step
         try:
-            value = step(all_args[0], *all_args[1:], **kwargs)  # no arguments: an IndexError, as in torch
+            value = step(all_args[0], *all_args[1:], **kwargs)  # without arguments an IndexError, as in torch
         finally:
             self._step_with_hooks = running
         for hook in (*after.values(), *_every_step_post.values()):

@@ -1,7 +1,7 @@
 """Arrays and state dicts of other libraries.
 
-Nothing here imports another library: a torch tensor, for instance, is recognised by its DLPack interface, and
-torch is imported only by the function whose purpose is to make tensors.
+Importing this module imports no other library: a torch tensor, for instance, is recognised by its DLPack
+interface. Only functions that handle torch's own objects import torch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from cuda_kernels.arrays import DeviceArray
 
 from ._core import dtypes
+from .rules import DEFAULT
 
 Array = np.ndarray[Any, Any]
 
@@ -24,13 +25,13 @@ def as_array(value: Any) -> Array:
 
     Parameters
     ----------
-    value : ndarray, or anything in the memory of the host with DLPack or the buffer protocol
+    value : ndarray, or any object in the memory of the host with DLPack or the buffer protocol
         For instance a torch tensor on the CPU, or an ``array.array``.
 
     Returns
     -------
     ndarray
-        It shares the memory of `value`. Of subclasses (matrix, masked array) it is the plain array.
+        It shares the memory of `value`. For subclasses (matrix, masked array) it is the plain array.
 
     Raises
     ------
@@ -44,14 +45,14 @@ def as_array(value: Any) -> Array:
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "__dlpack__"):
         if getattr(value, "is_neg", bool)():
-            # torch exports it without a word, and without the sign.
+            # torch would export it silently with the wrong sign.
             raise TypeError(f"cannot view a {kind} whose negative bit is set; pass tensor.resolve_neg()")
         try:
             return np.from_dlpack(value)
         except Exception as error:
             raise TypeError(
-                f"cannot view a {kind} as a NumPy array: {error}. Of torch tensors, those that require a gradient "
-                "can be passed as tensor.detach(), and bfloat16 ones as "
+                f"cannot view a {kind} as a NumPy array: {error}. Pass a torch tensor that requires a gradient as "
+                "tensor.detach(), and a bfloat16 tensor as "
                 "tensor.detach().view(torch.int16).numpy().view(ml_dtypes.bfloat16)"
             ) from error
     try:
@@ -64,24 +65,24 @@ def as_array(value: Any) -> Array:
 
 
 def state_dict_to_host(state_dict: Any) -> Any:
-    """Copy what a state dict has on a GPU to the host.
+    """Copy the arrays of a state dict that are on a GPU to the host.
 
     Parameters
     ----------
     state_dict : dict
-        What `Rprop.state_dict` returned, or any nest of dicts, lists and tuples.
+        What `Rprop.state_dict` returned, or any nested dicts, lists and tuples.
 
     Returns
     -------
     dict
-        The same structure, with NumPy arrays in place of the arrays on a GPU; everything else is not copied.
-        `Rprop.load_state_dict` takes it for parameters on the host and on a GPU.
+        The same structure, with NumPy arrays in place of the arrays on a GPU; nothing else is copied.
+        `Rprop.load_state_dict` accepts it for parameters on the host and on a GPU.
     """
     return _mapped(state_dict, lambda array: array.copy_to_host() if isinstance(array, DeviceArray) else array)
 
 
 def state_dict_from_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
-    """Turn a state dict of ``torch.optim.Rprop`` into one that `Rprop.load_state_dict` takes.
+    """Turn a state dict of ``torch.optim.Rprop`` into one that `Rprop.load_state_dict` accepts.
 
     Parameters
     ----------
@@ -91,8 +92,8 @@ def state_dict_from_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The same structure, with copies of all tensors as arrays, and one-element tensors in the options (such as
-        a learning rate) as numbers.
+        The same structure, with tensors copied to arrays, and one-element tensors in the options (such as a
+        learning rate) turned into numbers.
     """
     return {
         "state": _mapped(state_dict["state"], _copy_of_tensor),
@@ -101,7 +102,7 @@ def state_dict_from_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
 
 
 def state_dict_to_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
-    """Turn a state dict of `Rprop` into one that ``torch.optim.Rprop.load_state_dict`` takes.
+    """Turn a state dict of `Rprop` into one that ``torch.optim.Rprop.load_state_dict`` accepts.
 
     Parameters
     ----------
@@ -111,18 +112,19 @@ def state_dict_to_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The same structure, with copies of all arrays as tensors.
+        The same structure without ``"variant"``, and with arrays copied to tensors.
 
     Raises
     ------
     ValueError
-        If a group has another rule than torch's, "irprop-".
+        If a group has a rule other than torch's, "irprop-".
     """
-    for group in state_dict["param_groups"]:
-        if "variant" in group:
+    groups = state_dict["param_groups"]
+    for group in groups:
+        if group.get("variant", DEFAULT) != DEFAULT:
             raise ValueError(
-                f"torch has no rule but 'irprop-', and a group has variant {group['variant']!r}; "
-                "its state means something else there"
+                f"torch has only the rule {DEFAULT!r}, but a group has variant {group['variant']!r}, whose state "
+                f"would mean something else in torch; only runs with variant={DEFAULT!r} can be exported"
             )
     import torch
 
@@ -134,18 +136,20 @@ def state_dict_to_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
 
     return {
         "state": _mapped(state_dict["state"], tensor),
-        "param_groups": _mapped(state_dict["param_groups"], _option),
+        "param_groups": [
+            _mapped({key: value for key, value in group.items() if key != "variant"}, _option) for group in groups
+        ],
     }
 
 
-def _is_tensor(value: Any) -> bool:
+def _is_array_or_tensor(value: Any) -> bool:
     torch = sys.modules.get("torch")
     return isinstance(value, (np.ndarray, DeviceArray)) or (torch is not None and isinstance(value, torch.Tensor))
 
 
 def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
     """A copy of nested dicts, lists and tuples with a function applied to the arrays and tensors in them."""
-    if _is_tensor(value):
+    if _is_array_or_tensor(value):
         return function(value)
     if isinstance(value, dict):
         return {key: _mapped(entry, function) for key, entry in value.items()}

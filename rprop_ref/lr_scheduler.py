@@ -1,10 +1,10 @@
 """Learning rate schedules, after ``torch.optim.lr_scheduler``.
 
 A schedule sets ``lr`` in the groups of an optimizer. **Rprop reads lr once for each parameter, when its state is
-created at its first gradient.** With Rprop a schedule therefore decides only the first step size: of parameters
-that get their first gradient while the schedule is running, at the rate of that moment. A warm-up, for instance,
-leaves all parameters at the rate it began with. To change the steps of a run, edit ``state[p]["step_size"]``,
-``step_sizes`` or ``etas``.
+created at its first gradient.** With Rprop a schedule therefore decides only first step sizes: a parameter whose
+first gradient comes while the schedule is running starts with the rate of that moment. After a warm-up, for
+instance, all parameters still have the rate that it began with. To change the steps of a run, edit
+``state[p]["step_size"]``, ``step_sizes`` or ``etas``.
 
 The sequences of rates are those of torch 2.13 to the bit.
 """
@@ -69,7 +69,7 @@ def _rate(value: Any) -> Any:
 
 
 def _set_rate(group: dict[str, Any], rate: float) -> None:
-    """Set a rate; one that is a Tensor is changed in place, as in torch."""
+    """Set a rate. A rate that is a Tensor is changed in place, as in torch."""
     if isinstance(group["lr"], Tensor):
         with no_grad():
             group["lr"][...] = rate
@@ -85,23 +85,23 @@ class LRScheduler:
     Parameters
     ----------
     optimizer : Optimizer
-        Each of its groups is scheduled. Its rates are set to the first of the schedule when this is built, also
-        if they were loaded from a state dict just before: build schedulers first, then load.
+        All of its groups are scheduled. Building a schedule sets their rates to its first ones, even if the rates
+        have just been loaded from a state dict: build schedulers first, then load.
     last_epoch : int, optional
-        Where to go on, for a run that is resumed: the groups must have ``initial_lr`` then. -1 starts anew.
+        The last epoch of a run that is resumed; the groups must then have ``initial_lr``. -1 starts a new run.
 
     Attributes
     ----------
     base_lrs : list of float
-        The rate of each group at the start, also in the group as ``initial_lr``.
+        The rate of each group at the start; the group also has it, as ``initial_lr``.
     last_epoch : int
         How many times the schedule has been stepped.
 
     Notes
     -----
-    A schedule is defined by `get_lr`, the next rates computed from the present ones; so it respects what others
-    have set meanwhile, and can be chained. ``step(epoch)`` goes to an epoch directly, by `_get_closed_form_lr`
-    where there is one.
+    A schedule is defined by `get_lr`, which computes the next rates from the present ones. It therefore respects
+    changes that others have made in between, and schedules can be chained. ``step(epoch)`` goes straight to an
+    epoch, with `_get_closed_form_lr` where a schedule has it.
     """
 
     #: Attributes that `state_dict` leaves out.
@@ -128,18 +128,18 @@ class LRScheduler:
         self._initial_step()
 
     def _initial_step(self) -> None:
-        """Set the first rates: a step that does not count as one."""
+        """Set the first rates, with a step that is not counted."""
         self._step_count = 0
         self._is_initial = True
         self.step()
         self._is_initial = False
 
     def get_lr(self) -> list[float]:
-        """The next rate of each group, from the present ones; for `step` to call."""
+        """Compute the next rate of each group from the present one; called by `step`."""
         raise NotImplementedError
 
     def get_last_lr(self) -> list[float]:
-        """The rate of each group that the last `step` has set."""
+        """Return the rate of each group, as the last `step` set it."""
         return self._last_lr
 
     def state_dict(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class LRScheduler:
         return {key: value for key, value in self.__dict__.items() if key not in self._not_saved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned. This does not set the rates: load the optimizer for that."""
+        """Load what `state_dict` returned. This does not set the rates; loading the optimizer does."""
         self.__dict__.update(state_dict)
 
     def step(self, epoch: int | None = None) -> None:
@@ -175,7 +175,7 @@ class LRScheduler:
             self.last_epoch = epoch
             closed_form = getattr(self, "_get_closed_form_lr", None)
             rates = closed_form() if closed_form is not None else self._called_within_step()
-        # A list, so that a wrong number of rates is refused before any is set.
+        # A list, so that a wrong number of rates is refused before any rate is set.
         for group, rate in list(zip(self.optimizer.param_groups, rates, strict=True)):
             _set_rate(group, rate)
         self._last_lr = _rates(self.optimizer)
@@ -188,7 +188,7 @@ class LRScheduler:
             self._get_lr_called_within_step = False
 
     def _present(self) -> list[float]:
-        """The rates that are in force; warns a user who asked `get_lr` for them."""
+        """The present rates; warns if `get_lr` was called by a user rather than by `step`."""
         if not self._get_lr_called_within_step:
             warnings.warn(
                 "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
@@ -200,7 +200,7 @@ class LRScheduler:
 
 @contextlib.contextmanager
 def undone_on_failure(scheduler: LRScheduler) -> Iterator[None]:
-    """Put a scheduler, all that it is made of and the rates back if the block fails half-way."""
+    """Restore a scheduler, all its parts and the rates if the block raises."""
     before = [(part, dict(part.__dict__)) for part in _parts(scheduler)]
     rates = [(group, _rate(group["lr"])) for group in scheduler.optimizer.param_groups]
     try:
@@ -215,7 +215,7 @@ def undone_on_failure(scheduler: LRScheduler) -> Iterator[None]:
 
 
 def _parts(scheduler: LRScheduler) -> Iterator[Any]:
-    """The scheduler, the callable objects that it calls, and the same of those that it is made of."""
+    """The scheduler, the callable objects that it calls, and the parts of the schedulers it is made of."""
     yield scheduler
     yield from (f for f in getattr(scheduler, "lr_lambdas", ()) if hasattr(f, "__dict__"))
     for part in getattr(scheduler, "_schedulers", ()):
@@ -223,10 +223,10 @@ def _parts(scheduler: LRScheduler) -> Iterator[Any]:
 
 
 def _count_steps(optimizer: Optimizer) -> None:
-    """Have the optimizer note that it was stepped, once, so that a wrong order can be warned about."""
+    """Make the optimizer record that it was stepped, so that `step` can warn about a wrong order; only once."""
     if hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         return
-    # No reference to the optimizer: it would keep itself alive.
+    # A weak reference, since otherwise the optimizer would keep itself alive.
     owner = weakref.ref(optimizer)
     plain = optimizer.step.__func__  # type: ignore[attr-defined]
 
@@ -240,14 +240,14 @@ def _count_steps(optimizer: Optimizer) -> None:
 
 
 class LambdaLR(LRScheduler):
-    """The rate at the start times a function of the epoch.
+    """The first rate times a function of the epoch.
 
     Parameters
     ----------
     optimizer : Optimizer
     lr_lambda : callable or list of callable
-        ``lr_lambda(epoch) -> factor``; one for all groups, or one for each. Functions are not saved in the state
-        dict, the attributes of callable objects are.
+        ``lr_lambda(epoch) -> factor``; one for all groups, or one for each. The state dict holds the attributes
+        of callable objects, but not functions.
     last_epoch : int, optional
     """
 
@@ -268,19 +268,19 @@ class LambdaLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        found = super().state_dict()
-        del found["lr_lambdas"]
-        found["lr_lambdas"] = [
+        state = super().state_dict()
+        del state["lr_lambdas"]  # so that it comes last, as in torch
+        state["lr_lambdas"] = [
             None if isinstance(f, types.FunctionType) else dict(f.__dict__) for f in self.lr_lambdas
         ]
-        return found
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        given = dict(state_dict)
-        for function, attributes in zip(self.lr_lambdas, given.pop("lr_lambdas"), strict=False):
+        state = dict(state_dict)
+        for function, attributes in zip(self.lr_lambdas, state.pop("lr_lambdas"), strict=False):
             if attributes is not None:
                 function.__dict__.update(attributes)
-        super().load_state_dict(given)
+        super().load_state_dict(state)
 
     def get_lr(self) -> list[float]:
         self._present()
@@ -289,7 +289,7 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """The rate times `gamma` after every `step_size` epochs.
+    """The rate is multiplied by `gamma` every `step_size` epochs.
 
     Parameters
     ----------
@@ -315,7 +315,7 @@ class StepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """The rate times `factor`, until `total_iters` epochs are over.
+    """The first rate times `factor` for `total_iters` epochs, then the first rate itself.
 
     Parameters
     ----------
@@ -344,12 +344,12 @@ class ConstantLR(LRScheduler):
         return [rate * (1.0 / self.factor) for rate in rates]
 
     def _get_closed_form_lr(self) -> list[float]:
-        over = self.last_epoch >= self.total_iters
-        return [base * (self.factor + over * (1 - self.factor)) for base in self.base_lrs]
+        is_over = self.last_epoch >= self.total_iters
+        return [base * (self.factor + is_over * (1 - self.factor)) for base in self.base_lrs]
 
 
 class LinearLR(LRScheduler):
-    """The rate times a factor that goes from `start_factor` to `end_factor` in `total_iters` epochs.
+    """The first rate times a factor that goes from `start_factor` to `end_factor` in `total_iters` equal steps.
 
     Parameters
     ----------
@@ -398,7 +398,7 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """The rate times `gamma` at every epoch.
+    """The rate is multiplied by `gamma` every epoch.
 
     Parameters
     ----------
@@ -413,7 +413,7 @@ class ExponentialLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         rates = self._present()
-        # A run that is resumed finds its rate in the group already.
+        # In a resumed run the group has the right rate already.
         if self._is_initial:
             return rates
         return [rate * self.gamma for rate in rates]
@@ -423,7 +423,7 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """The rate falls to `eta_min` along half a cosine of `T_max` epochs, and rises again along the next.
+    """The rate falls to `eta_min` along half a cosine wave in `T_max` epochs, and rises again along the next half.
 
     Parameters
     ----------
@@ -459,7 +459,7 @@ class CosineAnnealingLR(LRScheduler):
                 for base, _ in zip(self.base_lrs, rates, strict=True)
             ]
         if (epoch - 1 - period) % (2 * period) == 0:
-            # At the bottom the quotient below is 0 / 0.
+            # At the minimum the ratio below is 0 / 0.
             return [
                 rate + (base - self.eta_min) * (1 - math.cos(math.pi / period)) / 2
                 for base, rate in zip(self.base_lrs, rates, strict=True)
@@ -472,23 +472,23 @@ class CosineAnnealingLR(LRScheduler):
         return [self.eta_min + (base - self.eta_min) * share / 2 for base in self.base_lrs]
 
 
-class _Several(LRScheduler):
-    """What `SequentialLR` and `ChainedScheduler` share: schedulers of one optimizer."""
+class _Composite(LRScheduler):
+    """A schedule made of several others of one optimizer."""
 
     _not_saved = ("optimizer", "_schedulers")
     _schedulers: Sequence[LRScheduler]
 
     def state_dict(self) -> dict[str, Any]:
-        found = super().state_dict()
-        found["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
-        return found
+        state = super().state_dict()
+        state["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        given = dict(state_dict)
-        saved = given.pop("_schedulers")
-        super().load_state_dict(given)
-        for scheduler, state in zip(self._schedulers, saved, strict=True):
-            scheduler.load_state_dict(state)
+        state = dict(state_dict)
+        member_states = state.pop("_schedulers")
+        super().load_state_dict(state)
+        for scheduler, member_state in zip(self._schedulers, member_states, strict=True):
+            scheduler.load_state_dict(member_state)
 
 
 def _check_member(name: str, scheduler: Any, i: int, optimizer: Optimizer) -> None:
@@ -505,7 +505,7 @@ def _check_member(name: str, scheduler: Any, i: int, optimizer: Optimizer) -> No
         )
 
 
-class SequentialLR(_Several):
+class SequentialLR(_Composite):
     """One schedule after the other.
 
     Parameters
@@ -536,11 +536,11 @@ class SequentialLR(_Several):
                 f"milestone points, but got number of schedulers {len(schedulers)} and the number of milestones "
                 f"to be equal to {len(milestones)}"
             )
-        # The lists themselves, as in torch: edits of the caller act.
+        # The lists are not copied: as in torch, the caller's later edits take effect.
         self._schedulers, self._milestones = schedulers, milestones
         self.last_epoch = last_epoch + 1
         self.optimizer = optimizer
-        # Building the schedulers has stepped each of them once. Undo that for all, and begin one of them again.
+        # Building the schedulers has stepped each of them once. Undo that for all, and start the first one again.
         for group in optimizer.param_groups:
             _set_rate(group, group["initial_lr"])
         for scheduler in self._schedulers:
@@ -556,20 +556,20 @@ class SequentialLR(_Several):
             i = bisect_right(self._milestones, self.last_epoch)
             scheduler = self._schedulers[i]
             if i > 0 and self._milestones[i - 1] == self.last_epoch:
-                _begin(scheduler)
+                _restart(scheduler)
             else:
                 scheduler.step()
             self._last_lr = scheduler.get_last_lr()
 
 
-class ChainedScheduler(_Several):
-    """Several schedules at once: each changes what the one before it has set.
+class ChainedScheduler(_Composite):
+    """Several schedules at once: each changes the rates that the one before it has set.
 
     Parameters
     ----------
     schedulers : list of LRScheduler
     optimizer : Optimizer, optional
-        By default that of the first schedule.
+        By default the optimizer of the first schedule.
     """
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
@@ -587,7 +587,7 @@ class ChainedScheduler(_Several):
         self._last_lr = _rates(self._schedulers[-1].optimizer)
 
     def step(self) -> None:  # type: ignore[override]
-        """Go to the next epoch in all of them."""
+        """Go to the next epoch in all schedules."""
         with undone_on_failure(self):
             for scheduler in self._schedulers:
                 scheduler.step()
@@ -595,48 +595,48 @@ class ChainedScheduler(_Several):
 
 
 def _undo_step(scheduler: LRScheduler) -> None:
-    if isinstance(scheduler, _Several):
+    if isinstance(scheduler, _Composite):
         for member in scheduler._schedulers:
             _undo_step(member)
     else:
         scheduler.last_epoch -= 1
 
 
-def _begin(scheduler: LRScheduler) -> None:
-    """Put a schedule to its epoch 0. (torch cannot do so with one that is made of others.)"""
+def _restart(scheduler: LRScheduler) -> None:
+    """Set a schedule to epoch 0. (torch cannot do this with a schedule that is made of others.)"""
     if isinstance(scheduler, SequentialLR):
         scheduler.last_epoch = 0
-        _begin(scheduler._schedulers[0])
-    elif isinstance(scheduler, _Several):
+        _restart(scheduler._schedulers[0])
+    elif isinstance(scheduler, _Composite):
         for member in scheduler._schedulers:
-            _begin(member)
+            _restart(member)
     else:
         scheduler._set_rates(0)
     scheduler._last_lr = _rates(scheduler.optimizer)
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """The rate times `factor` when a metric has not improved for `patience` epochs.
+    """The rate is multiplied by `factor` when a metric has not improved for more than `patience` epochs.
 
     Parameters
     ----------
     optimizer : Optimizer
     mode : {"min", "max"}, optional
-        Whether the metric is to fall or to rise.
+        Whether a smaller or a larger metric is better.
     factor : float, optional
         Below 1.
     patience : int, optional
-        The epochs without improvement that are let pass.
+        The number of epochs without improvement that are tolerated.
     threshold : float, optional
-        By how much a metric must be better than the best to count as better.
+        By how much a metric must beat the best one to count as an improvement.
     threshold_mode : {"rel", "abs"}, optional
-        Whether `threshold` is relative to the best.
+        Whether `threshold` is relative to the best metric or absolute.
     cooldown : int, optional
-        The epochs after a reduction in which none is counted.
+        The number of epochs after a reduction during which bad epochs are not counted.
     min_lr : float or list of float, optional
-        No rate is reduced below this; one for all groups, or one for each.
+        The smallest rate; one for all groups, or one for each.
     eps : float, optional
-        A change of the rate by less than this is not made.
+        The rate is left alone if it would change by `eps` or less.
     """
 
     def __init__(
@@ -687,16 +687,16 @@ class ReduceLROnPlateau(LRScheduler):
         return self.cooldown_counter > 0
 
     def step(self, metrics: float, epoch: int | None = None) -> None:  # type: ignore[override]
-        """Take in the metric of an epoch, and reduce the rates if it is time."""
+        """Record the metric of an epoch, and reduce the rates if it has not improved for too long."""
         current = float(metrics)
         if epoch is None:
             epoch = self.last_epoch + 1
         else:
             warnings.warn(_EPOCH_DEPRECATED, UserWarning, stacklevel=2)
         with undone_on_failure(self):
-            self._take(current, epoch)
+            self._record(current, epoch)
 
-    def _take(self, current: float, epoch: int) -> None:
+    def _record(self, current: float, epoch: int) -> None:
         self.last_epoch = epoch
         if self._is_better(current, self.best):
             self.best = current
@@ -714,10 +714,10 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _is_better(self, metric: float, best: float) -> bool:
         if self.threshold_mode == "rel":
-            limit = best * (1.0 - self.threshold) if self.mode == "min" else best * (self.threshold + 1.0)
+            bar = best * (1.0 - self.threshold) if self.mode == "min" else best * (self.threshold + 1.0)
         else:
-            limit = best - self.threshold if self.mode == "min" else best + self.threshold
-        return metric < limit if self.mode == "min" else metric > limit
+            bar = best - self.threshold if self.mode == "min" else best + self.threshold
+        return metric < bar if self.mode == "min" else metric > bar
 
     def _reduce(self) -> None:
         groups = self.optimizer.param_groups

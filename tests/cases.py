@@ -1,4 +1,4 @@
-"""What the comparisons to the bit run on: dtypes, special values, hyperparameters."""
+"""Inputs for bit-for-bit comparisons: rules, dtypes, special values, hyperparameters."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from rprop_ref.rules import RULES
+
 Array = np.ndarray[Any, Any]
 
-VARIANTS = ("rprop+", "rprop-", "irprop+", "irprop-", "irprop-go")
+VARIANTS = tuple(RULES)
 
 DTYPES = ("float16", "float32", "float64", "complex64", "complex128")
 
 STEPS = 100
 
-#: Hyperparameters for every dtype. What an eta rounds to depends on the dtype, see `settings`.
+#: Hyperparameters for every dtype; `settings` adds those that depend on the dtype.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "lr above the limits": {"lr": 1000.0, "step_sizes": (1e-6, 50)},
@@ -42,27 +44,28 @@ def real(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def settings(dtype: np.dtype[Any]) -> dict[str, dict[str, Any]]:
-    """Hyperparameter sets by name. In float64 no eta below 1 rounds to 1, and none above 0 to 0."""
-    found = dict(_SETTINGS)
+    """Hyperparameter sets by name. In float64 no eta below 1 rounds to 1, and no eta above 0 rounds to 0."""
+    by_name = dict(_SETTINGS)
     width = real(dtype).itemsize
     if width in _ETA_THAT_ROUNDS_TO_ONE:
-        found["eta rounds to 1"] = {"etas": (_ETA_THAT_ROUNDS_TO_ONE[width], 1.2)}
-        found["eta rounds to 0"] = {"etas": (_ETA_THAT_ROUNDS_TO_ZERO[width], 1.2)}
+        by_name["eta rounds to 1"] = {"etas": (_ETA_THAT_ROUNDS_TO_ONE[width], 1.2)}
+        by_name["eta rounds to 0"] = {"etas": (_ETA_THAT_ROUNDS_TO_ZERO[width], 1.2)}
     else:
-        found["extreme etas"] = {"etas": (5e-324, 1.0000000000000002)}
-    return found
+        by_name["extreme etas"] = {"etas": (5e-324, 1.0000000000000002)}
+    return by_name
 
 
 def special_values(dtype: np.dtype[Any]) -> Array:
     """NaN, the infinities, zeros, subnormals, the largest values, and values whose product underflows."""
-    smallest, tiny, largest = _limits(dtype)
+    smallest, tiny, largest = _range(dtype)
     root = np.sqrt(np.float64(smallest))
     values = [np.nan, np.inf, 0.0, smallest, 3 * smallest, tiny / 2, tiny, largest, root / 2, 2 * root, 1.0]
     with np.errstate(over="ignore"):
         return np.array([*values, *(-v for v in values)]).astype(dtype)
 
 
-def _limits(dtype: np.dtype[Any]) -> tuple[float, float, float]:
+def _range(dtype: np.dtype[Any]) -> tuple[float, float, float]:
+    """The smallest subnormal, the smallest normal and the largest number."""
     if dtype.name == "bfloat16":
         return 2.0**-133, 2.0**-126, 2.0**127 * (2 - 2.0**-7)
     info = np.finfo(dtype)
@@ -70,7 +73,7 @@ def _limits(dtype: np.dtype[Any]) -> tuple[float, float, float]:
 
 
 def mixed(rng: np.random.Generator, dtype: np.dtype[Any], n: int) -> Array:
-    """Ordinary and special values in equal parts; both parts of complex numbers independently."""
+    """Ordinary and special values in equal numbers; real and imaginary parts are drawn independently."""
     if dtype.kind == "c":
         part = real(dtype)
         result = np.empty(n, dtype)
@@ -82,12 +85,12 @@ def mixed(rng: np.random.Generator, dtype: np.dtype[Any], n: int) -> Array:
 
 
 def gradients(rng: np.random.Generator, dtype: np.dtype[Any], n: int, steps: int = STEPS) -> list[Array]:
-    """A gradient for each step. Some repeat the one before, so that steps grow as well as shrink."""
-    found = [mixed(rng, dtype, n)]
-    while len(found) < steps:
+    """A gradient for each step. Some elements repeat the last gradient, so that step sizes grow as well as shrink."""
+    grads = [mixed(rng, dtype, n)]
+    while len(grads) < steps:
         keep = rng.random(n) < 0.5
-        found.append(np.where(keep, found[-1], mixed(rng, dtype, n)))
-    return found
+        grads.append(np.where(keep, grads[-1], mixed(rng, dtype, n)))
+    return grads
 
 
 def losses(rng: np.random.Generator, steps: int = STEPS) -> list[float]:

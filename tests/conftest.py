@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-# One thread in the libraries below NumPy, and two at most in Numba, so that the tests do not disturb each
-# other on a small machine. Both read these when they are imported.
+# One thread in NumPy's libraries, and at most two in Numba, so that parallel tests do not disturb each other on a
+# small machine. Both read these variables when they are imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["NUMBA_NUM_THREADS"] = "2"
 

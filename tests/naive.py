@@ -1,12 +1,13 @@
-"""The Rprop family the slow way: an oracle that follows the papers' text one coordinate at a time.
+"""The Rprop family the slow way: an oracle that follows the text of the papers, one coordinate at a time.
 
 Riedmiller & Braun 1993, "A direct adaptive method for faster backpropagation learning: the RPROP
 algorithm" (``rprop+``); Igel & Huesken 2000, "Improving the Rprop learning algorithm", and 2003,
 "Empirical evaluation of the improved Rprop learning algorithms" (``rprop-``, ``irprop+``, ``irprop-``).
-``irprop-`` is the printed pseudo-code, which holds still after a sign change; ``irprop-go`` is the rule
-that moves on, by the shrunk step, and only forgets the gradient.
+``irprop-`` is the printed pseudo-code, which leaves out the move at a sign change; ``irprop-go`` moves by
+the reduced step size and only forgets the gradient.
 
-Every operation below is on NumPy scalars of the parameter's own dtype, so it is rounded once, there.
+This file shares nothing with the library, its list of rules included. Every operation is on NumPy scalars of the
+parameter's own dtype, so it is rounded once, in that dtype.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ def step(
     maximize: bool = False,
     worse: bool = False,
 ) -> State:
-    """One step of all coordinates; `worse` (irprop+ only) says that the loss went the wrong way."""
+    """One step of all coordinates. `worse` (for irprop+ only) says that the loss went the wrong way."""
     if variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}")
     for other in (g, prev, size):
@@ -44,7 +45,7 @@ def step(
     new_x, new_prev, new_size = [], [], []
     with np.errstate(all="ignore"):
         eta_minus, eta_plus = (_constant(eta, kind) for eta in etas)
-        low, high = (None if bound is None else _constant(bound, kind) for bound in step_sizes)
+        low, high = (None if limit is None else _constant(limit, kind) for limit in step_sizes)
         for xi, gi, pi, si in zip(_reals(x), _reals(g), _reals(prev), _reals(size), strict=True):
             direction = -gi if maximize else gi
             a, b, c = _coordinate(variant, xi, direction, pi, si, eta_minus, eta_plus, low, high, worse)
@@ -55,7 +56,7 @@ def step(
 
 
 def start(x: Array, lr: float) -> tuple[Array, Array]:
-    """The memory and the step sizes before the first step: zeros, and `lr` (complex: lr + lr*1j)."""
+    """The stored gradient and the step sizes before the first step: zeros, and `lr` (complex: lr + lr*1j)."""
     kind = _real_dtype(x.dtype)
     with np.errstate(all="ignore"):
         first = _constant(lr, kind)
@@ -73,12 +74,13 @@ def run(
     maximize: bool = False,
     losses: Sequence[float] | None = None,
 ) -> list[State]:
-    """(x, prev, size) after each gradient; None skips the step, and without losses none is ever worse.
+    """(x, prev, size) after each gradient. A gradient of None skips the step.
 
-    `losses`, one for each gradient, matter to irprop+ alone; the loss of a skipped step is not looked at.
+    Only irprop+ reads `losses`, one for each gradient. The loss of a skipped step is ignored, and without losses
+    no step is worse.
     """
     if losses is not None and len(losses) != len(grads):
-        raise ValueError("as many losses as gradients are needed")
+        raise ValueError("there must be one loss for each gradient")
     prev, size = start(x0, lr)
     state = (x0.copy(), prev, size)
     last_loss = None
@@ -113,7 +115,7 @@ def _coordinate(
     """The papers' if / else if / else for one weight: (x, prev, size) after the step."""
     zero, one = type(x)(0), type(x)(1)
 
-    # Has the slope kept its sign (grow), changed it (shrink), or is there nothing to compare (keep)?
+    # Has the gradient kept its sign (grow), changed it (shrink), or is there nothing to compare (keep)?
     q = g * prev
     if q > zero:
         factor = eta_plus
@@ -126,8 +128,8 @@ def _coordinate(
     new_size = _clamp(size * factor, low, high)
 
     if variant == "irprop-":
-        # Igel & Huesken: on a change of sign dE/dw := 0, then move as always. The change is recognised by
-        # the factor, so an eta- of exactly 1 makes every neutral step a change of sign.
+        # Igel & Huesken: at a change of sign dE/dw := 0, then move as always. The change is recognised by the
+        # factor, so an eta- of exactly 1 makes every neutral step a change of sign.
         if factor == eta_minus:
             g = zero
         return x - _sign(g) * new_size, g, new_size
@@ -137,12 +139,12 @@ def _coordinate(
             # No backtracking, and no forgetting either.
             return x - _sign(g) * new_size, g, new_size
         if variant == "irprop-go":
-            # Move on, but let the next step be neutral.
+            # Move, but make the next step neutral.
             return x - _sign(g) * new_size, zero, new_size
         if variant == "rprop+" or worse:
-            # Riedmiller & Braun: take the last move back; it was -sign(prev) times the size of then.
+            # Riedmiller & Braun: undo the last move, which was -sign(prev) times the step size before this step.
             return x + _sign(prev) * size, zero, new_size
-        # irprop+ (Igel & Huesken) while the loss has not risen: stay.
+        # irprop+ (Igel & Huesken) if the loss has not risen: stay.
         return x, zero, new_size
     return x - _sign(g) * new_size, g, new_size
 
@@ -157,10 +159,10 @@ def _sign(v: Scalar) -> Scalar:
 
 
 def _clamp(v: Scalar, low: Scalar | None, high: Scalar | None) -> Scalar:
-    """At least `low`, then at most `high` (which therefore wins); any NaN gives NaN; None is no bound."""
-    for bound in (low, high):
-        if bound is not None and bound != bound:
-            return bound
+    """At least `low`, then at most `high` (which therefore wins). NaN gives NaN; None means no limit."""
+    for limit in (low, high):
+        if limit is not None and limit != limit:
+            return limit
     if v != v:
         return v
     if low is not None and v < low:
@@ -171,7 +173,7 @@ def _clamp(v: Scalar, low: Scalar | None, high: Scalar | None) -> Scalar:
 
 
 def _constant(value: float, kind: np.dtype[Any]) -> Scalar:
-    """A hyperparameter in the parameter's dtype; it reaches 16 bits by way of float32."""
+    """A hyperparameter in the parameter's dtype; for 16-bit dtypes it is rounded to float32 first."""
     if kind.itemsize == 2:
         return kind.type(np.float32(value))
     return kind.type(value)

@@ -1,1 +1,1 @@
-"""What has nothing to do with Rprop: npz files, display, worker processes, the stack level of a warning."""
+"""Helpers that have nothing to do with Rprop: npz files, tables, workers, 16-bit dtypes, warnings."""

@@ -66,28 +66,3 @@ def array_text(a: Any) -> str:
     flat = a.reshape(-1)
     shown = ", ".join(f"{v:.6g}" for v in flat[:SHOWN].tolist())
     return f"[{shown}{f', ... {flat.size} in all' if flat.size > SHOWN else ''}]"
-
-
-# -------------------------------------------------------------------------------------------------------
-# Optimizers
-
-
-def optimizer_html(optimizer: Any) -> str:
-    """The groups of an optimizer, with their parameters and their state, as HTML."""
-    parts = []
-    for i, group in enumerate(optimizer.param_groups):
-        options = [(key, str(group[key])) for key in sorted(group) if key not in ("params", "param_names")]
-        members = []
-        for j, param in enumerate(group["params"]):
-            state = optimizer.state.get(param) or {}
-            size = state.get("step_size")
-            name = group["param_names"][j] if "param_names" in group else str(j)
-            steps = f"{float(state['step']):.0f}" if "step" in state else "0"
-            shown = "" if size is None or not size.size else f"{np.median(np.abs(size)):.3g}"
-            members.append((str(name), str(tuple(param.shape)), param.dtype.name, steps, shown))
-        head = ("parameter", "shape", "dtype", "steps", "median step size")
-        parts.append(
-            html_table(("option", "value"), options, f"{type(optimizer).__name__}, group {i}", left=(0, 1))
-        )
-        parts.append(html_table(head, members, left=(0, 1, 2)))
-    return "".join(parts) or f"{html.escape(type(optimizer).__name__)} without groups"

@@ -1,4 +1,4 @@
-"""Floats of 16 bits, of which NumPy has one and the package ml_dtypes the other."""
+"""The 16-bit float dtypes: float16 of NumPy, and bfloat16 of the package ml_dtypes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def is_half(dtype: np.dtype[Any]) -> bool:
 
 
 def named(name: str) -> np.dtype[Any]:
-    """The dtype of a name; for ``"bfloat16"`` that of ml_dtypes, which must be installed then."""
+    """Return the dtype with this name; ``"bfloat16"`` needs the package ml_dtypes."""
     if name == "bfloat16":
         import ml_dtypes
 

@@ -1,9 +1,9 @@
-"""Plain values and arrays, nested as one likes, in one npz file that is safe to read.
+"""Nested plain values and arrays in one npz file that is safe to read.
 
 The file is a zip archive without compression. ``manifest.json`` holds the values, with the names of the arrays
-in place of the arrays, and a digest of everything; each array is a member ``NAME.npy``. So `numpy.load` reads
-the arrays of such a file, too. Nothing in it is ever unpickled, extracted or run, and reading takes memory in
-proportion to the size of the file, whatever sizes the file declares.
+in place of the arrays, and a digest of everything; each array is a member ``NAME.npy``, so `numpy.load` can read
+the arrays too. Nothing in the file is ever unpickled, extracted or run. Reading takes memory in proportion to the
+size of the file, whatever sizes the file declares.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Path = str | os.PathLike[str]
 _MANIFEST = "manifest.json"
 # Kinds of numpy dtypes that are numbers.
 _NUMBERS = "biufc"
-# More characters than the header of any array of numbers has.
-_HEADER = 2000
+# More characters than the header of an array of numbers can have.
+_MAX_HEADER = 2000
 
 
 def write(path: Path, kind: str, version: int, tree: Any) -> None:
-    """Write a file; it appears under its name at once and whole, or not at all.
+    """Write a file atomically: it appears under its name complete, or not at all.
 
     Parameters
     ----------
     path : str or path-like
-        A file that exists is replaced. The same values give the same bytes.
+        An existing file is replaced. Equal values give equal bytes.
     kind, version : str, int
-        What the file is, for `read` to check.
+        What the file is; `read` checks it.
     tree : object
         None, bool, int, float, complex, str, NumPy numbers and arrays of numbers (bfloat16 included), and
         lists, tuples and dicts of these.
@@ -51,9 +51,9 @@ def write(path: Path, kind: str, version: int, tree: Any) -> None:
     Raises
     ------
     TypeError
-        If there is anything else in `tree`. Nothing has been written then.
+        If `tree` holds anything else. Nothing has been written then.
     OSError
-        If the file cannot be written. One that existed is still there then.
+        If the file cannot be written. An existing file is still there then.
     """
     arrays: dict[str, Array] = {}
     encoded = _encode(tree, arrays, ())
@@ -74,18 +74,18 @@ def write(path: Path, kind: str, version: int, tree: Any) -> None:
 
 
 def read(path: Path, kind: str, version: int) -> Any:
-    """Read what `write` has written.
+    """Read a file that `write` has written.
 
     Parameters
     ----------
     path : str or path-like
     kind, version : str, int
-        What the file must be, and the latest version that is understood.
+        The kind that the file must have, and the latest version that can be read.
 
     Returns
     -------
     object
-        What was written, to the bit, with new arrays that can be written to.
+        What was written, to the bit, with new writable arrays.
 
     Raises
     ------
@@ -95,24 +95,24 @@ def read(path: Path, kind: str, version: int) -> Any:
     OSError
         If there is no such file, or it cannot be read.
     """
-    shown = os.fspath(path)
-    _check_regular(path)  # before it is opened: a pipe would wait for a writer
+    name = os.fspath(path)
+    _check_regular(path)  # before it is opened, since opening a pipe waits for a writer
     with open(path, "rb") as file:
         try:
             manifest, arrays = _contents(file, os.fstat(file.fileno()).st_size, kind, version)
             return _decode(manifest["tree"], arrays)
         except _RefusedError as error:
-            raise ValueError(f"{shown!r} {error}") from None
+            raise ValueError(f"{name!r} {error}") from None
         except Exception as error:
-            # A damaged or hostile archive can make its readers raise almost anything, and seek where nothing is.
+            # A damaged or hostile archive can make zipfile and NumPy raise almost anything, and seek to nowhere.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
             reason = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{shown!r} is damaged, or is no rprop_ref {kind} ({reason})") from error
+            raise ValueError(f"{name!r} is damaged, or is not an rprop_ref {kind} ({reason})") from error
 
 
 def check_place(path: Path) -> None:
-    """Raise what `write` would raise for want of a place: OSError, ValueError."""
+    """Raise the OSError or ValueError that `write` would raise if it cannot create a file at this path."""
     _check_regular(path)
     folder = os.path.dirname(os.path.realpath(path))
     for code, wrong in (
@@ -132,38 +132,38 @@ def _check_regular(path: Path) -> None:
 
 
 class _RefusedError(Exception):
-    """What is wrong with a file, to be said after its name."""
+    """What is wrong with a file: a text that follows the name of the file."""
 
 
 def _contents(file: IO[bytes], size: int, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The manifest and the arrays of a file that is what it should be."""
+    """The manifest and the arrays of a file, after all checks."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        # Without compression, and no longer than the file in all: so nothing unpacks to more than there is.
+        # Not compressed, and in all no longer than the file: then nothing can unpack to more than the file has.
         sizes = [m.file_size for m in members]
         if (
             sizes != [m.compress_size for m in members]
             or sum(sizes) > size
             or any(m.compress_type for m in members)
         ):
-            raise _RefusedError(f"is no rprop_ref {kind}: its members are compressed, or longer than the file")
+            raise _RefusedError(f"is not an rprop_ref {kind}: its members are compressed, or longer than the file")
         names = [m.filename for m in members]
         if names.count(_MANIFEST) != 1:
-            raise _RefusedError(f"is no rprop_ref {kind}: it has no {_MANIFEST}")
+            raise _RefusedError(f"is not an rprop_ref {kind}: it has no {_MANIFEST}")
         manifest = json.loads(archive.read(_MANIFEST))
         if manifest["kind"] != kind:
-            raise _RefusedError(f"is a rprop_ref {manifest['kind']}, not a {kind}")
+            raise _RefusedError(f"is an rprop_ref {manifest['kind']}, not a {kind}")
         if manifest["version"] not in range(1, version + 1):
             raise _RefusedError(
-                f"has version {manifest['version']} of the format, but only versions up to {version} are known; "
-                "a later rprop_ref may read it"
+                f"has version {manifest['version']} of the format, but this rprop_ref reads only versions up to "
+                f"{version}; a later one may read it"
             )
         declared = manifest["arrays"]
         if sorted(names) != sorted([_MANIFEST, *(f"{name}.npy" for name in declared)]):
-            raise _RefusedError("is damaged: its members are not those that its manifest lists")
+            raise _RefusedError("is damaged: its members differ from those in its manifest")
         stored = {name: _parse_npy(archive.read(f"{name}.npy")) for name in declared}
     if _digest(manifest, stored) != manifest["sha256"]:
-        raise _RefusedError("is damaged: its content does not have the digest that it was saved with")
+        raise _RefusedError("is damaged: its content does not match its digest")
     return manifest, {name: _from_stored(stored[name], *declared[name]) for name in declared}
 
 
@@ -177,16 +177,16 @@ def _digest(manifest: dict[str, Any], stored: dict[str, Array]) -> str:
 
 
 def _parse_npy(content: bytes) -> Array:
-    """The array in a npy file, of which the header is believed only if the length agrees.
+    """The array in an npy file, whose header is trusted only if it agrees with the length of the file.
 
-    (`numpy.load` would allocate what the header declares.)
+    (`numpy.load` would allocate whatever the header declares.)
     """
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream, _HEADER)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream, _MAX_HEADER)
     elif version == (2, 0):
-        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream, _HEADER)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream, _MAX_HEADER)
     else:
         raise _RefusedError(f"is damaged: npy version {version}")
     start = stream.tell()
@@ -196,7 +196,7 @@ def _parse_npy(content: bytes) -> Array:
 
 
 def _as_stored(array: Array) -> Array:
-    """The array as npy can hold it: the bits of a dtype that is not NumPy's own as unsigned integers."""
+    """The array as npy can hold it: a dtype that is not NumPy's own is stored as unsigned integers."""
     array = np.asarray(array, order="C")
     return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind not in _NUMBERS else array
 
@@ -210,7 +210,7 @@ def _from_stored(stored: Array, name: str, shape: list[int]) -> Array:
 
 
 def _encode(value: Any, arrays: dict[str, Array], path: tuple[str, ...]) -> Any:
-    """The value as JSON has it; arrays go to `arrays`, each under a name made of its path."""
+    """The value as JSON can hold it; its arrays are added to `arrays`, under names made of their paths."""
     kind = type(value)
     if value is None or kind in (bool, int, str):
         return value
@@ -261,18 +261,18 @@ def _decode(value: Any, arrays: dict[str, Array]) -> Any:
 
 
 def _is_number(dtype: np.dtype[Any]) -> bool:
-    # Other packages call their dtypes floats, too, but npy does not know them.
+    # Dtypes of other packages may have the kind of a number too, but npy cannot hold them.
     return (dtype.kind in _NUMBERS and dtype.type.__module__ == "numpy") or dtype.name == "bfloat16"
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: Any) -> None:
-    # With a fixed date, so that the same values give the same file.
+    # With a fixed date, so that equal values give equal files.
     archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
 
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A new file beside `path` that takes its place when all has been written."""
+    """A new file beside `path` that replaces it when everything has been written."""
     _check_regular(path)
     target = os.fsdecode(os.path.realpath(path))
     temporary = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")

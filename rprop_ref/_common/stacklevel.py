@@ -1,4 +1,4 @@
-"""Where a warning should point: at the line outside the library that made the call."""
+"""`stacklevel`: makes a warning point at the line outside the library that made the call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 
 
 def stacklevel() -> int:
-    """The ``stacklevel`` for a warning given by the function that calls this one."""
+    """Return the ``stacklevel`` for a warning that the caller of this function gives."""
     frame = inspect.currentframe()
     level = 0
     while frame is not None and str(frame.f_globals.get("__name__")).split(".")[0] in ("rprop_ref", "scipy"):

@@ -1,4 +1,4 @@
-"""Where the runs of `minimize_many` take place: here, in other processes, in an executor, or on a cluster."""
+"""Where tasks are carried out: here, in other processes, in an executor, or on a cluster."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-#: Work is cut into about so many pieces. A piece is what is lost when a worker is, and what the last worker may
-#: be busy with when the others have nothing left to do.
+#: Work is cut into about this many pieces. One piece is lost when a worker is lost, and one piece may keep the
+#: last worker busy when the others have finished.
 PIECES = 32
 
-#: No piece has more starts than this, so that results come in, and progress is seen.
+#: No piece has more items than this, so that results keep coming in and progress can be shown.
 LARGEST_PIECE = 64
 
-#: The same for runs in machine code, which are best at home among many.
+#: The same for runs in machine code, which are fastest in large batches.
 LARGEST_PIECE_OF_MACHINE_CODE = 4096
 
 Array = np.ndarray[Any, Any]
@@ -28,13 +28,13 @@ Task = Callable[[Any], Any]
 
 
 def pieces(m: int) -> list[slice]:
-    """Cut m starts into consecutive pieces; how depends on nothing but m."""
+    """Cut m items into consecutive pieces. The cuts depend only on m."""
     size = min(max(1, m // PIECES), LARGEST_PIECE)
     return [slice(i, min(i + size, m)) for i in range(0, m, size)]
 
 
 def count(workers: int) -> int:
-    """How many workers a number stands for: -1 is one for each processor that this process may use."""
+    """The number of workers: -1 means one for each processor that this process may use."""
     if workers == -1:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers < 1:
@@ -43,7 +43,7 @@ def count(workers: int) -> int:
 
 
 def checked(workers: Any) -> Any:
-    """What work can be given to, a number as an int; a TypeError if it is nothing of the kind."""
+    """Return `workers`, a number as an int; raise a TypeError if it is nothing that can be given work."""
     if isinstance(workers, (int, np.integer)) and not isinstance(workers, bool):
         count(int(workers))
         return int(workers)
@@ -56,14 +56,14 @@ def checked(workers: Any) -> Any:
 
 
 def processes(number: int) -> Executor:
-    """An executor of so many processes.
+    """Start an executor of `number` processes.
 
     Notes
     -----
-    Processes are spawned, never forked. A fork copies the state of OpenMP's threads but not the threads, and then
-    a parallel kernel ends the child, or waits for ever.
+    Processes are spawned, never forked. A fork copies the state of OpenMP's threads but not the threads, so that
+    a parallel kernel ends the child or waits for ever.
     """
-    # Loaded here, since a browser's Python has no processes, and all the rest of `minimize` works there.
+    # Imported here, because Python in a browser has no processes, and everything else in `minimize` works there.
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
@@ -76,7 +76,7 @@ def _is_of_processes(executor: Executor) -> bool:
 
 
 def is_dask(workers: Any) -> bool:
-    """Whether this is a dask.distributed Client; found out without importing dask."""
+    """Whether this is a dask.distributed Client; dask is not imported."""
     return any(
         kind.__module__.split(".")[0] == "distributed" and kind.__name__ == "Client"
         for kind in type(workers).__mro__
@@ -85,18 +85,18 @@ def is_dask(workers: Any) -> bool:
 
 @contextmanager
 def mapped(task: Task, work: Sequence[Any], workers: Any) -> Iterator[Iterable[Any]]:
-    """The results of ``task(item)`` for each item of `work`, in that order, as they become available.
+    """The results of ``task(item)`` for each item of `work`, in this order, as they become available.
 
-    Leaving the context gives up what has not been begun.
+    Leaving the context cancels the items that have not been started.
     """
     if isinstance(workers, int):
         number = min(count(workers), len(work))
         if number <= 1:
             yield map(task, work)
             return
-        task = Packed(task)  # refuse what cannot be sent before processes are started
+        task = Packed(task)  # refuses a task that cannot be sent before processes are started
         with processes(number) as executor, _submitted(executor, task, work) as results:
-            yield _explained(results)
+            yield _with_advice(results)
     elif isinstance(workers, Executor):
         if _is_of_processes(workers):
             task = Packed(task)
@@ -110,11 +110,12 @@ def mapped(task: Task, work: Sequence[Any], workers: Any) -> Iterator[Iterable[A
 
 
 @contextmanager
-def in_threads(runs: Any, points: Array, workers: int, shown: Any) -> Iterator[Iterable[Any]]:
-    """The results of ``runs(points, control)`` in pieces, by threads of this process.
+def in_threads(runs: Any, points: Array, workers: int, show_progress: Any) -> Iterator[Iterable[Any]]:
+    """The results of ``runs(points, control)`` in pieces, computed by threads of this process.
 
-    Threads of Python, not of OpenMP: a process in which they have run may be forked. Every now and then `shown`,
-    unless it is None, is called with the number of runs that have ended. Leaving the context ends all of them.
+    These are threads of Python, not of OpenMP, so that the process may still be forked. About every 0.1 seconds
+    `show_progress`, unless it is None, is called with the number of runs that have ended. Leaving the context ends
+    all runs.
     """
     import numba
 
@@ -125,15 +126,16 @@ def in_threads(runs: Any, points: Array, workers: int, shown: Any) -> Iterator[I
     size = (
         min(LARGEST_PIECE_OF_MACHINE_CODE, -(-m // (4 * number))) if number > 1 else LARGEST_PIECE_OF_MACHINE_CODE
     )
-    cut = [points[i : i + size] for i in range(0, m, size)]
-    controls = np.zeros((len(cut), 2), np.int64)
-    executor = ThreadPoolExecutor(min(number, len(cut)))
-    futures = [executor.submit(runs, piece, control) for piece, control in zip(cut, controls, strict=True)]
+    parts = [points[i : i + size] for i in range(0, m, size)]
+    # For each part: whether its runs must end, and how many of them have ended.
+    controls = np.zeros((len(parts), 2), np.int64)
+    executor = ThreadPoolExecutor(min(number, len(parts)))
+    futures = [executor.submit(runs, part, control) for part, control in zip(parts, controls, strict=True)]
 
     def results() -> Iterator[Any]:
         for future in futures:
-            while shown is not None and not wait([future], timeout=0.1).done:
-                shown(int(controls[:, 1].sum()))
+            while show_progress is not None and not wait([future], timeout=0.1).done:
+                show_progress(int(controls[:, 1].sum()))
             yield future.result()
 
     try:
@@ -157,17 +159,17 @@ def _submitted(executor: Executor, task: Task, work: Sequence[Any]) -> Iterator[
 def _on_cluster(client: Any, task: Task, work: Sequence[Any]) -> Iterator[Iterable[Any]]:
     if client.asynchronous:
         raise TypeError("workers is an asynchronous Client; minimize_many needs one made with asynchronous=False")
-    # Sent once for all pieces; and not as scattered data but as a result, since what the cluster has computed it
-    # can compute again when the worker that holds it is lost. Not pure: nothing is taken from an earlier call.
-    sent = client.submit(_same, task, pure=False)
-    futures = [client.submit(_call, sent, item, pure=False) for item in work]
+    # The task is sent once for all items, and as a result rather than as scattered data, because the cluster can
+    # compute a result again if the worker that holds it is lost. Not pure: results of earlier calls are not used.
+    task_on_cluster = client.submit(_identity, task, pure=False)
+    futures = [client.submit(_call, task_on_cluster, item, pure=False) for item in work]
     try:
         yield (future.result() for future in futures)
     finally:
         client.cancel(futures)
 
 
-def _same(task: Task) -> Task:
+def _identity(task: Task) -> Task:
     return task
 
 
@@ -176,7 +178,7 @@ def _call(task: Task, item: Any) -> Any:
 
 
 class Packed:
-    """A task as bytes: pickled once, unpickled once in each process, and with errors that say what to do."""
+    """A task as bytes: pickled once, and unpickled once in each process, with errors that say what to do."""
 
     def __init__(self, task: Task) -> None:
         try:
@@ -205,12 +207,13 @@ def _unpacked(packed: bytes) -> Task:
     return task
 
 
-def _explained(results: Iterable[Any]) -> Iterator[Any]:
+def _with_advice(results: Iterable[Any]) -> Iterator[Any]:
+    """The results; an error about a lost process says what to do."""
     try:
         yield from results
     except BrokenExecutor as error:
         raise RuntimeError(
-            "a worker process ended before its work was done. If this is a script, what it does must stand under "
+            "a worker process ended before its work was done. If this is a script, put its statements under "
             "if __name__ == '__main__':, since each new process imports the script; otherwise the objective ended "
             "the process, or memory ran out"
         ) from error

@@ -1,1 +1,1 @@
-"""One step of parameters: `Rprop` and `rprop`, and the plans by which arrays become flat ones."""
+"""One step of parameters: `Rprop` and `rprop`, and the plans that turn their arrays into flat ones."""

@@ -1,10 +1,10 @@
 """Many small arrays in one kernel call: gather them into one flat array, step it, scatter it back.
 
-A kernel call costs about as much as the arithmetic on a thousand elements, so small arrays are worth
-copying together. (Handing the kernel their addresses would cost more: reading 1,000 addresses in Python
-takes ten times as long as `numpy.concatenate` takes to gather 1,000 arrays of 64 elements.)
+A kernel call costs about as much as the arithmetic on a thousand elements, so copying small arrays together pays.
+(Passing their addresses to the kernel would cost more: reading 1,000 addresses in Python takes ten times as long
+as `numpy.concatenate` takes to gather 1,000 arrays of 64 elements.)
 
-Nothing here needs Numba; the step itself is handed in.
+Nothing here needs Numba: the caller passes the kernel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Gathered:
-    """Some arrays of one dtype, together with the flat buffers in which they are stepped.
+    """Arrays of one dtype, and the flat buffers in which they are stepped.
 
     Parameters
     ----------
@@ -29,14 +29,14 @@ class Gathered:
 
     Notes
     -----
-    First `load` the gradients, which changes none of the arrays, then `step`, which changes all three in
-    place. The buffers live as long as this object: four times the memory of the parameters, or twice where
-    `prevs` and `sizes` are slices of one array each (`slices`).
+    First `load` the gradients, which changes none of the arrays, then `step`, which changes the other three in
+    place. The buffers live as long as this object. They take four times the memory of the parameters, or twice if
+    `prevs` and `sizes` are consecutive slices of one array each (`slices`).
     """
 
     def __init__(self, params: Sequence[Array], prevs: Sequence[Array], sizes: Sequence[Array]) -> None:
-        # Views of our own: an array that is given another shape in place keeps the old one here, and
-        # subclasses of ndarray, which assign in ways of their own, become plain arrays.
+        # Views, so that an array that is reshaped in place keeps its old shape here, and so that subclasses of
+        # ndarray, whose assignment may differ, become plain arrays.
         self._params = [p.view(np.ndarray) for p in params]
         shapes = [p.shape for p in params]
         dtype = params[0].dtype
@@ -47,9 +47,9 @@ class Gathered:
         self._prev, self._prev_to_copy = self._buffer(prevs)
         self._size, self._size_to_copy = self._buffer(sizes)
         self._flat = [as_reals(a) for a in (self._x, self._g, self._prev, self._size)]
-        #: Whatever else than our own buffers a step writes to.
+        #: The caller's arrays that a step writes to.
         self.written = [*params, *(prevs if self._prev_to_copy else ()), *(sizes if self._size_to_copy else ())]
-        # NumPy joins arrays along an axis in half the time that it takes to flatten and join them.
+        # NumPy joins arrays along an axis twice as fast as it flattens and joins them.
         tails = {shape[1:] for shape in shapes}
         joinable = all(shapes) and len(tails) == 1 and 0 not in (tail := tails.pop())
         self._axis = 0 if joinable else None
@@ -57,6 +57,7 @@ class Gathered:
 
     @staticmethod
     def _buffer(arrays: Sequence[Array]) -> tuple[Array, list[tuple[Array, Array]]]:
+        """A flat array with room for all, and the pairs (array, its part) that each step must copy."""
         flat = joined(arrays)
         if flat is not None:
             return flat, []
@@ -70,19 +71,19 @@ class Gathered:
         Raises
         ------
         TypeError, ValueError
-            If a dtype or the number of elements is wrong. (Shapes are for the caller to check.)
+            If a dtype or the number of elements is wrong. (The caller checks the shapes.)
         """
         np.concatenate(grads, axis=self._axis, out=self._rows[1], casting="no")
 
     def step(self, run: Callable[..., None], variant: str, constants: Array, worse: bool) -> None:
         """Make one step of all arrays with ``run(variant, x, g, prev, size, constants, worse)``."""
         np.concatenate(self._params, axis=self._axis, out=self._rows[0])
-        for kept in (self._prev_to_copy, self._size_to_copy):
-            for array, part in kept:
+        for copies in (self._prev_to_copy, self._size_to_copy):
+            for array, part in copies:
                 part[...] = array
         run(variant, *self._flat, constants, worse)
         for param, part in zip(self._params, self._x_parts, strict=True):
             param[...] = part
-        for kept in (self._prev_to_copy, self._size_to_copy):
-            for array, part in kept:
+        for copies in (self._prev_to_copy, self._size_to_copy):
+            for array, part in copies:
                 array[...] = part

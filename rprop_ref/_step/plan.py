@@ -1,8 +1,8 @@
 """From lists of arrays of any shape, layout and dtype to flat arrays that a kernel can take.
 
-A `Plan` looks at parameters and their state once: what may be stepped together, what must be gathered, what
-has to be refused. It holds for as long as the arrays are the same objects, so that the many steps of a run
-only look at the gradients.
+A `Plan` decides once, from the parameters and their state, which arrays are stepped together, which must be
+gathered, and which are refused. It holds for as long as the arrays are the same objects, so that each further step
+looks only at the gradients.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from .gather import Gathered
 
 Array = np.ndarray[Any, Any]
 
-#: torch's words; its list of devices is what it supports, none of which is the host.
+#: torch's words. Its list names the devices that torch supports here; the host is not among them.
 CAPTURABLE = (
     "If capturable=True, params and state_steps must be on supported devices: "
     "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla']."
 )
 
-#: Contiguous arrays from this many elements on are stepped where they are, in a kernel call of their own.
+#: Contiguous arrays with at least this many elements are stepped in place, each in its own kernel call.
 GATHER_BELOW = 1 << 11
 
 
-class _Direct:
+class _InPlaceJob:
     """One contiguous array, stepped in place."""
 
-    def __init__(self, index: int, x: Array, prev: Array, size: Array, owners: _Owners) -> None:
+    def __init__(self, index: int, x: Array, prev: Array, size: Array, memory: _ParamMemory) -> None:
         self.dtype = x.dtype
         self.elements = x.size
         self._index = index
         self._arrays = (x, prev, size)
         self._flat = (as_reals(x), as_reals(prev), as_reals(size))
         self._is_real = x.dtype.kind != "c"
-        self._owners = owners
+        self._memory = memory
         self._g = x
 
     def load(self, grads: Sequence[Array]) -> None:
@@ -51,8 +51,8 @@ class _Direct:
         if not (x.flags.writeable and prev.flags.writeable and size.flags.writeable):
             raise _read_only((x, prev, size))
         flags = g.flags
-        # All gradients are read before any parameter is written, also those that share memory with one.
-        if not (flags.c_contiguous and flags.aligned) or self._owners.may_share(g):
+        # All gradients are read before any parameter is written, hence a copy if it shares memory with one.
+        if not (flags.c_contiguous and flags.aligned) or self._memory.may_share(g):
             g = g.copy()
         if g.size != self.elements:
             raise ValueError(f"a gradient has {g.size} elements, but its parameter has {self.elements}")
@@ -61,11 +61,11 @@ class _Direct:
     def step(self, run: backends.Run, variant: str, constants: Array, worse: bool) -> None:
         x, prev, size = self._flat
         run(variant, x, self._g, prev, size, constants, worse)
-        self._g = x  # so as not to keep the gradient alive
+        self._g = x  # lets go of the gradient
 
 
-class _Together:
-    """Arrays of one dtype that are gathered into one: small ones, and those that are not contiguous."""
+class _GatheredJob:
+    """Small or non-contiguous arrays of one dtype, gathered into one."""
 
     def __init__(self, indices: list[int], xs: list[Array], prevs: list[Array], sizes: list[Array]) -> None:
         self.dtype = xs[0].dtype
@@ -82,8 +82,8 @@ class _Together:
         self._gathered.load(grads)
 
 
-class _Owners:
-    """The memory of some parameters, for telling quickly whether a gradient shares it."""
+class _ParamMemory:
+    """The memory of some parameters; tells quickly whether a gradient shares it."""
 
     def __init__(self, params: Sequence[Array]) -> None:
         self._params = params
@@ -98,29 +98,35 @@ class _Owners:
 
 
 def _owner(array: Array) -> Array | None:
-    """The array that owns the memory, if it is an array that does."""
+    """The array that owns the memory of this one; None if something else does."""
     owner = array if array.base is None else array.base
     return owner if type(owner) is np.ndarray and owner.base is None else None
 
 
-# An array, because NumPy adds two arrays in half the time that it takes for an array and a Python number.
+# An array, because NumPy adds two arrays twice as fast as an array and a Python number.
 _ONE = np.ones((), np.float32)
 
 
 class Counters:
-    """The 0-d arrays that count the steps of some parameters; RuntimeError if one is none."""
+    """The 0-d arrays that count the steps of some parameters.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        If one of them is not an array of one number, or is read-only.
+    """
 
     def __init__(self, counters: Sequence[Any]) -> None:
         for counter in counters:
             _check_counter(counter)
         self._counters = counters
-        ours = bool(counters) and all(c.dtype == np.float32 for c in counters)
-        self._all = joined(counters) if ours else None
+        are_float32 = bool(counters) and all(c.dtype == np.float32 for c in counters)
+        self._joined = joined(counters) if are_float32 else None
 
     def add_one(self) -> None:
-        """Count a step of each."""
-        if self._all is not None:
-            np.add(self._all, _ONE, self._all)
+        """Count one step of each parameter."""
+        if self._joined is not None:
+            np.add(self._joined, _ONE, self._joined)
         else:
             for counter in self._counters:
                 np.add(counter, 1, out=counter)
@@ -139,7 +145,7 @@ class Plan:
     counters : sequence of ndarray
         The 0-d arrays that count the steps of each parameter.
     memory : sequence of ndarray, optional
-        All parameters that are stepped at the same time, those of this plan among them.
+        All parameters that are stepped at the same time, including those of this plan.
 
     Raises
     ------
@@ -148,11 +154,11 @@ class Plan:
 
     Notes
     -----
-    To make a step, call `load`, `prepare` and `run`, in this order. Only the last changes anything that is
-    not the plan's own, and whatever can be refused is refused before it.
+    To make a step, call `load`, `prepare` and `run`, in this order. Only `run` changes anything outside the
+    plan, and it refuses nothing.
     """
 
-    #: Whether a graph was recorded with it; there are none on the host.
+    #: Whether a CUDA graph was recorded with this plan; never on the host.
     is_recorded = False
 
     def __init__(
@@ -177,17 +183,17 @@ class Plan:
         self._shapes = [p.shape for p in params]
         self._dtypes = [p.dtype for p in params]
         self._counters = Counters(counters)
-        self._jobs = _jobs(params, prevs, sizes, _Owners(params if memory is None else memory))
-        self._ready: list[tuple[Any, backends.Run, Array]] = []
-        self._ready_for: tuple[Any, ...] = ()
+        self._jobs = _jobs(params, prevs, sizes, _ParamMemory(params if memory is None else memory))
+        self._prepared: list[tuple[Any, backends.Run, Array]] = []
+        self._prepared_for: tuple[Any, ...] = ()
 
     def check_capturable(self, capturable: bool) -> None:
-        """Refuse `capturable`, which is for arrays on a GPU."""
+        """Refuse `capturable`, which needs arrays on a GPU."""
         if capturable:
             raise AssertionError(CAPTURABLE)
 
     def load(self, grads: Sequence[Array], *, fit: bool = False) -> None:
-        """Fetch the gradients, one for each parameter; `fit` says that shapes and dtypes are known to fit."""
+        """Fetch the gradients, one for each parameter; with `fit` their shapes and dtypes need no check."""
         if not fit:
             if len(grads) != len(self._shapes):
                 raise ValueError(f"there are {len(grads)} gradients for {len(self._shapes)} parameters")
@@ -207,65 +213,64 @@ class Plan:
         maximize: bool,
         backend: str | None,
     ) -> None:
-        """Choose backends, and round the constants."""
-        known = self._ready_for
-        if known and etas is known[0] and step_sizes is known[1] and maximize is known[2] and backend is known[3]:
+        """Choose the backends and round the constants."""
+        last = self._prepared_for
+        if last and etas is last[0] and step_sizes is last[1] and maximize is last[2] and backend is last[3]:
             return
-        # In the order of the parameters, so that what does not fit is refused for the first of them, as in torch.
+        # In the order of the parameters: as in torch, the first one whose dtype cannot hold a constant is refused.
         constants = {d: rule_constants(d, etas, step_sizes, maximize) for d in dict.fromkeys(self._dtypes)}
         names = [backends.resolve(backend, job.elements, job.dtype) for job in self._jobs]
-        self._ready = [
+        self._prepared = [
             (job.step, backends.stepper(name), constants[job.dtype])
             for name, job in zip(names, self._jobs, strict=True)
         ]
-        # What is kept must stay true: only tuples of numbers cannot be changed behind our back, and a choice
-        # of NumPy is good for one step.
-        lasting = is_constant(etas) and is_constant(step_sizes) and (backend or "numpy" not in names)
-        self._ready_for = (etas, step_sizes, maximize, backend) if lasting else ()
+        # Reused only if nothing can have changed: tuples of numbers cannot be edited, but anything else can, and
+        # where NumPy was chosen the next step may choose Numba.
+        reusable = is_constant(etas) and is_constant(step_sizes) and (backend or "numpy" not in names)
+        self._prepared_for = (etas, step_sizes, maximize, backend) if reusable else ()
 
     def run(self, variant: str, worse: bool) -> None:
         """Make the step that was loaded and prepared, and count it."""
-        for step, run, constants in self._ready:
+        for step, run, constants in self._prepared:
             step(run, variant, constants, worse)
         self._counters.add_one()
 
 
 def _jobs(
-    params: list[Array], prevs: list[Array], sizes: list[Array], owners: _Owners
-) -> list[_Direct | _Together]:
-    """Sort the parameters into jobs; those that share memory with another keep their order."""
-    entangled = sharing_memory(
+    params: list[Array], prevs: list[Array], sizes: list[Array], memory: _ParamMemory
+) -> list[_InPlaceJob | _GatheredJob]:
+    """Sort the parameters into jobs. Parameters that share memory get a job each, in their order."""
+    aliased = sharing_memory(
         (*byte_bounds(a), i) for arrays in (params, prevs, sizes) for i, a in enumerate(arrays) if a.size
     )
-    together: dict[np.dtype[Any], list[int]] = {}
-    jobs: list[_Direct | _Together] = []
+    by_dtype: dict[np.dtype[Any], list[int]] = {}
+    jobs: list[_InPlaceJob | _GatheredJob] = []
     for i, (x, prev, size) in enumerate(zip(params, prevs, sizes, strict=True)):
         in_place = x.flags.carray and prev.flags.carray and size.flags.carray
-        if in_place and (x.size >= GATHER_BELOW or i in entangled or len(params) == 1):
-            jobs.append(_Direct(i, x, prev, size, owners))
-        elif i in entangled:
-            jobs.append(_Together([i], [x], [prev], [size]))
+        if in_place and (x.size >= GATHER_BELOW or i in aliased or len(params) == 1):
+            jobs.append(_InPlaceJob(i, x, prev, size, memory))
+        elif i in aliased:
+            jobs.append(_GatheredJob([i], [x], [prev], [size]))
         else:
-            together.setdefault(x.dtype, []).append(i)
-    for indices in together.values():
-        chosen = [[arrays[i] for i in indices] for arrays in (params, prevs, sizes)]
-        jobs.append(_Together(indices, *chosen))
+            by_dtype.setdefault(x.dtype, []).append(i)
+    for indices in by_dtype.values():
+        jobs.append(_GatheredJob(indices, *([arrays[i] for i in indices] for arrays in (params, prevs, sizes))))
     return jobs
 
 
 def sharing_memory(spans: Iterable[tuple[int, int, int]]) -> set[int]:
-    """Positions of the parameters whose arrays overlap, in memory, those of another parameter.
+    """Positions of the parameters with an array that overlaps, in memory, one of another parameter.
 
-    Each span is the address of the first byte of an array and of the one after its last, and the position.
+    A span is one array: the address of its first byte, the address after its last, and the parameter's position.
     """
-    found: set[int] = set()
+    aliased: set[int] = set()
     reach, owner = -1, -1
     for low, high, i in sorted(spans):
         if low < reach and i != owner:
-            found |= {i, owner}
+            aliased |= {i, owner}
         if high > reach:
             reach, owner = high, i
-    return found
+    return aliased
 
 
 def is_constant(values: Any) -> bool:
@@ -278,7 +283,7 @@ def _overlaps_itself(array: Any) -> bool:
     reach = 0
     for stride, n in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
         if stride < reach + array.itemsize:
-            # Strange, but it need not overlap: look at every address.
+            # Unusual, but not always an overlap: compare all addresses.
             offsets = np.zeros((), np.intp)
             for s, m in zip(array.strides, array.shape, strict=True):
                 offsets = np.add.outer(offsets, s * np.arange(m))
@@ -299,7 +304,7 @@ def _check_counter(counter: Any) -> None:
 
 
 def check_param(param: Any, is_contiguous: bool) -> None:
-    """Refuse an array, of the host or a GPU, that cannot be a parameter."""
+    """Refuse an array, on the host or on a GPU, that cannot be a parameter."""
     if not dtypes.is_supported(param.dtype):
         raise TypeError(
             f"a parameter has dtype {param.dtype}; parameters can be float16, bfloat16, float32, float64, "

@@ -1,4 +1,4 @@
-"""A step that is recorded itself, so that gradients flow through it: the text of the rules, run on Tensors."""
+"""A step that gradients flow through: the text of the rules, run on Tensors and recorded."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ..autograd._traced import values
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
 
-# numpy.where hands Tensors to their own rule.
-_RULES = {variant: rules.build(variant, np.where) for variant in rules.RULES}
+# numpy.where passes Tensors on to their own implementation.
+_STEPS = {variant: rules.build(variant, np.where) for variant in rules.RULES}
 
 
 class Step:
-    """The step of one parameter, computed when this is made and carried out by `commit`.
+    """The step of one parameter, computed by the constructor and carried out by `commit`.
 
     Parameters
     ----------
     param : Tensor
-        A leaf that requires no gradient, or no leaf.
+        Not a leaf that requires a gradient.
     state : dict
         ``prev`` and ``step_size`` may be Tensors.
     before : Step or None
-        A step of the same parameter that will have been carried out when this one is.
+        A step of the same parameter that is carried out before this one.
     etas, step_sizes : (number or Tensor, number or Tensor)
     maximize, variant, worse : as in `Rprop`
     """
@@ -51,20 +51,20 @@ class Step:
         self._param, self._state = param, state
         part = dtypes.real(param.dtype)
         rounded = rule_constants(param.dtype, _numbers(etas), _numbers(step_sizes), maximize)
-        given = (*etas, *step_sizes)
-        constants = [_constant(v, c, part) for v, c in zip(given, rounded[:ZERO], strict=True)]
+        options = (*etas, *step_sizes)
+        constants = [_constant(v, c, part) for v, c in zip(options, rounded[:ZERO], strict=True)]
         start = before._new if before else (param, state["prev"], state["step_size"])
         x, prev, size = map(_reals, start)
         g = rounded[DIRECTION] * _reals(param.grad)
         with np.errstate(all="ignore"):
-            found = _RULES[variant](x, g, prev, size, worse, (*constants, rounded[ZERO], rounded[ONE]))
-        # The signs of g and prev are looked at: that is a derivative of zero, and not none at all.
-        self._new: list[Any] = [_of_reals(_linked(v, g, prev), param.dtype) for v in found]
+            stepped = _STEPS[variant](x, g, prev, size, worse, (*constants, rounded[ZERO], rounded[ONE]))
+        # The step depends on the signs of g and prev, so their derivative is zero rather than missing.
+        self._new: list[Any] = [_of_reals(_linked(v, g, prev), param.dtype) for v in stepped]
 
     def commit(self) -> None:
         """Give parameter and state their new values.
 
-        What requires a gradient gets new memory: what was recorded with the old values goes on using these.
+        What requires a gradient gets new memory, because what was recorded before still uses the old values.
         """
         param, (x, prev, size) = self._param, self._new
         if isinstance(x, Tensor) and x.requires_grad:
@@ -84,7 +84,7 @@ class Step:
 
 
 def first_size(param: Tensor, lr: Tensor) -> Tensor:
-    """Step sizes that are all `lr`, a Tensor of one element, as `dtypes.first_size` makes them of a number."""
+    """First step sizes from `lr`, a Tensor of one element; equal to those that `dtypes.first_size` makes."""
     part = dtypes.real(param.dtype)
     first = dtypes.first_size(param.shape, param.dtype, lr.item())
     sizes = _reals(Tensor(first))
@@ -98,7 +98,7 @@ def _numbers(values: Any) -> tuple[Any, ...]:
 
 
 def _constant(value: Any, rounded: Any, dtype: np.dtype[Any]) -> Any:
-    """The value in the dtype of the parameter; a number has been rounded already."""
+    """The value in the dtype of the parameter: a Tensor converted, or the number that was rounded already."""
     if not isinstance(value, Tensor):
         return rounded
     if dtypes.is_half(dtype):

@@ -112,7 +112,7 @@ class TestAgainstOthers:
         fun, jac, x0, _ = problems.PROBLEMS["rosenbrock"]
         expected = minimize(fun, x0, jac=jac, maxiter=200, backend="numpy")
         monkeypatch.setattr(backends, "numba_loaded", lambda: False)
-        monkeypatch.setattr(backends, "_seconds_in_numpy", backends.PATIENCE - 10.5e-6)
+        monkeypatch.setattr(backends, "_seconds_in_numpy", backends.SECONDS_BEFORE_NUMBA - 10.5e-6)
         steps, real = [], backends.spend
 
         def spend(seconds):

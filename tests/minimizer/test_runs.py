@@ -395,7 +395,7 @@ class TestCheckpoints:
 
         for length in (0, 1, len(content) // 2, len(content) - 1):
             bad.write_bytes(content[:length])
-            refused("is damaged, or is no rprop_ref run of minimize")
+            refused("is damaged, or is not an rprop_ref run of minimize")
         for place in range(0, len(content), 97):
             bad.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
             try:
@@ -405,11 +405,11 @@ class TestCheckpoints:
             else:  # a byte of the archive that says nothing
                 assert r.nit == 5
         np.savez(bad, x=np.array([Hostile()], object))
-        refused("is damaged, or is no|is no rprop_ref run")
+        refused("is damaged, or is not|is not an rprop_ref run")
         bad.write_bytes(pickle.dumps(Hostile()))
         refused("is damaged, or is no")
         save_checkpoint(bad, Rprop([Parameter(np.ones(3))]))
-        refused("is a rprop_ref checkpoint, not a run of minimize")
+        refused("is an rprop_ref checkpoint, not a run of minimize")
         with pytest.raises(FileNotFoundError):
             minimize(in_python, X0, jac=True, resume=tmp_path / "none")
         assert not Hostile.ran

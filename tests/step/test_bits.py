@@ -11,11 +11,12 @@ from runs import assert_same_runs, engine, engines_for, run
 from rprop_ref import Parameter, Rprop
 from rprop_ref._core import numpy_step
 from rprop_ref.bits import same_bits
+from rprop_ref.rules import RULES
 
 N = 24
 
 
-def test_same_bits_tells_what_it_should():
+def test_same_bits_distinguishes_all_bits_but_those_of_nans():
     a = np.array([0.0, 1.0, np.nan, np.inf])
     assert same_bits(a, a.copy())
     assert same_bits(a, np.array([0.0, 1.0, -np.nan, np.inf]))
@@ -37,11 +38,11 @@ def test_every_backend_equals_the_oracle(variant, dtype, maximize, rng):
     for name, setting in cases.settings(dtype).items():
         x0 = cases.mixed(rng, dtype, N)
         grads = cases.gradients(rng, dtype, N)
-        losses = cases.losses(rng) if variant == "irprop+" else None
+        losses = cases.losses(rng) if RULES[variant].compares_losses else None
         expected = naive.run(variant, x0, grads, losses=losses, maximize=maximize, **setting)
         for how in engines_for(dtype):
             with engine(how) as backend:
-                found = run(
+                actual = run(
                     x0,
                     grads,
                     losses=losses,
@@ -51,15 +52,15 @@ def test_every_backend_equals_the_oracle(variant, dtype, maximize, rng):
                     **setting,
                 )
             try:
-                assert_same_runs(found, expected)
+                assert_same_runs(actual, expected)
             except AssertionError as error:
                 raise AssertionError(f"{how}, {name}: {error}") from None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("variant", cases.VARIANTS)
-def test_size_and_block_make_no_difference(variant, dtype, rng, monkeypatch):
-    """Lengths around vector widths, blocks and thread shares, where loops have their seams."""
+def test_array_length_and_block_size_make_no_difference(variant, dtype, rng, monkeypatch):
+    """Lengths around vector widths, blocks and thread shares, where errors in loops would show."""
     dtype = np.dtype(dtype)
     block = numpy_step.CHUNK
     for n in (0, 1, 2, 7, 15, 16, 17, 63, 65, 1000, block - 1, block + 1, 2 * block + 3):
@@ -78,8 +79,8 @@ def test_size_and_block_make_no_difference(variant, dtype, rng, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-def test_many_arrays_equal_one_by_one(dtype, rng):
-    """Gathered small arrays, large ones, 0-d, empty and odd layouts: each steps as if it were alone."""
+def test_many_arrays_step_as_each_would_alone(dtype, rng):
+    """Small arrays that are gathered, large, 0-d and empty ones, and unusual layouts."""
     dtype = np.dtype(dtype)
     shapes = [(), (0,), (3,), (2, 0, 2), (4, 5), (2500,), (50, 60), (1,), (7, 1, 3)]
 

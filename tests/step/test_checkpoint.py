@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved is loaded to the bit, and what is not a checkpoint does no harm."""
+"""Checkpoints: loading restores every bit, and a file that is not a checkpoint does no harm."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from rprop_ref import Parameter, Rprop, load_checkpoint, lr_scheduler, save_checkpoint
 from rprop_ref._common import npz
 from rprop_ref.bits import same_bits
+from rprop_ref.rules import RULES
 
 DTYPES = ("float16", "float32", "float64", "complex64", "complex128")
 
@@ -40,7 +41,7 @@ def step(optimizer, seed):
 
 
 def contents(optimizer, scheduler=None):
-    """All that a checkpoint holds, as bytes and text."""
+    """Everything that a checkpoint holds, as bytes and text."""
     params = [p for g in optimizer.param_groups for p in g["params"]]
     arrays = [p.data for p in params] + [optimizer.state[p][k] for p in params for k in optimizer.state.get(p, ())]
     return (
@@ -51,7 +52,7 @@ def contents(optimizer, scheduler=None):
 
 
 class TestRoundTrip:
-    @pytest.mark.parametrize("variant", ["irprop-", "irprop+"])
+    @pytest.mark.parametrize("variant", RULES)
     def test_a_run_continues_with_the_same_bits(self, tmp_path, rng, variant):
         optimizer, params = make(rng, variant=variant)
         save_checkpoint(tmp_path / "a.npz", optimizer, extra={"epoch": 3})
@@ -65,7 +66,7 @@ class TestRoundTrip:
         assert all(p.data is not q.data for p, q in zip(params, others))
 
     @pytest.mark.peers
-    def test_bfloat16(self, tmp_path, rng):
+    def test_bfloat16_comes_back_unchanged(self, tmp_path, rng):
         optimizer, _ = make(rng, ["bfloat16"] * 5)
         save_checkpoint(tmp_path / "a.npz", optimizer)
         other, _ = make(np.random.default_rng(1), ["bfloat16"] * 5, steps=0)
@@ -106,7 +107,7 @@ class TestRoundTrip:
             s.step(*metric)
         assert contents(other, again) == contents(optimizer, scheduler)
 
-    def test_every_plain_value_comes_back(self, tmp_path):
+    def test_every_kind_of_plain_value_comes_back(self, tmp_path):
         values = [
             None,
             True,
@@ -123,11 +124,11 @@ class TestRoundTrip:
         values += ["", "é\ud800", [], (), {}, (1, [2, (3,)]), {1: 2, "a": (None,), (1, 2): [], None: 0, 1.5: 1}]
         values += [np.float32(0.1), np.int8(-3), np.bool_(True), np.complex64(1j), np.float16("nan")]
         save_checkpoint(tmp_path / "a.npz", Rprop([Parameter(np.ones(1))]), extra=values)
-        found = load_checkpoint(tmp_path / "a.npz", Rprop([Parameter(np.ones(1))]))
-        assert repr(found) == repr(values)
-        assert list(map(type, found)) == list(map(type, values))
+        loaded = load_checkpoint(tmp_path / "a.npz", Rprop([Parameter(np.ones(1))]))
+        assert repr(loaded) == repr(values)
+        assert list(map(type, loaded)) == list(map(type, values))
 
-    def test_arrays_come_back_and_can_be_written(self, tmp_path, rng):
+    def test_arrays_come_back_writable(self, tmp_path, rng):
         arrays = [
             np.arange(6).reshape(2, 3).T,
             np.zeros((0, 3), "u1"),
@@ -136,8 +137,8 @@ class TestRoundTrip:
             rng.random(3),
         ]
         save_checkpoint(tmp_path / "a.npz", Rprop([Parameter(np.ones(1))]), extra=arrays)
-        found = load_checkpoint(tmp_path / "a.npz", Rprop([Parameter(np.ones(1))]))
-        for a, b in zip(arrays, found):
+        loaded = load_checkpoint(tmp_path / "a.npz", Rprop([Parameter(np.ones(1))]))
+        for a, b in zip(arrays, loaded):
             assert a.dtype.name == b.dtype.name
             np.testing.assert_array_equal(a, b)
             b[...] = 0
@@ -154,7 +155,7 @@ class TestRoundTrip:
             save_checkpoint(tmp_path / name, optimizer)
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
-    def test_hooks_take_part(self, tmp_path):
+    def test_state_dict_hooks_run(self, tmp_path):
         optimizer, other = (Rprop([Parameter(np.ones(1))]) for _ in "ab")
         optimizer.register_state_dict_post_hook(lambda o, d: {**d, "note": "seen"})
         seen = []
@@ -166,7 +167,7 @@ class TestRoundTrip:
 
 class TestSavingThatFails:
     @pytest.mark.parametrize("value", [object(), {1, 2}, len, np.array([None]), np.array(["a"]), b"x", range(3)])
-    def test_what_is_not_plain_is_refused_and_the_old_file_stays(self, tmp_path, value):
+    def test_other_objects_are_refused_and_the_old_file_stays(self, tmp_path, value):
         path = tmp_path / "a.npz"
         optimizer = Rprop([Parameter(np.ones(1))])
         save_checkpoint(path, optimizer)
@@ -198,7 +199,7 @@ class TestSavingThatFails:
         save_checkpoint(os.fsencode(path), Rprop([Parameter(np.ones(1))]))
         assert path.stat().st_mode & 0o777 == 0o600
 
-    def test_a_pipe_is_neither_replaced_nor_waited_for(self, tmp_path):
+    def test_a_pipe_is_refused_without_waiting_for_it(self, tmp_path):
         os.mkfifo(tmp_path / "pipe")
         for call in (save_checkpoint, load_checkpoint):
             with pytest.raises(ValueError, match="is not a regular file"):
@@ -206,7 +207,7 @@ class TestSavingThatFails:
         assert not (tmp_path / "pipe").is_file()
 
     @pytest.mark.peers
-    def test_dtypes_that_npy_does_not_know(self, tmp_path):
+    def test_dtypes_that_npy_cannot_hold_are_refused(self, tmp_path):
         import ml_dtypes
 
         with pytest.raises(TypeError, match="cannot save extra"):
@@ -214,7 +215,7 @@ class TestSavingThatFails:
                 tmp_path / "a", Rprop([Parameter(np.ones(1))]), extra=np.ones(2, ml_dtypes.float8_e5m2)
             )
 
-    def test_no_such_folder(self, tmp_path):
+    def test_a_missing_folder_is_an_error(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             save_checkpoint(tmp_path / "none" / "a.npz", Rprop([Parameter(np.ones(1))]))
 
@@ -225,7 +226,7 @@ class TestSavingThatFails:
         assert (tmp_path / "target").is_file()
 
 
-class TestWhatDoesNotFit:
+class TestMisfits:
     @pytest.fixture
     def saved(self, tmp_path):
         optimizer, _ = make(np.random.default_rng(0))
@@ -238,7 +239,7 @@ class TestWhatDoesNotFit:
             load_checkpoint(path, optimizer, scheduler)
         assert contents(optimizer, scheduler) == before
 
-    def test_other_parameters(self, saved, rng):
+    def test_parameters_that_differ_are_refused(self, saved, rng):
         self.refused(saved, Rprop([Parameter(np.ones(1))]), "it has 5 parameters, but the optimizer has 1")
         other, params = make(rng)
         params[1].data = np.ones((), "f8")
@@ -250,22 +251,22 @@ class TestWhatDoesNotFit:
         params[4].data.flags.writeable = False
         self.refused(saved, other, "parameter 4 of the optimizer is read-only")
 
-    def test_other_groups(self, saved, rng):
+    def test_groups_that_differ_are_refused(self, saved, rng):
         _, params = make(rng)
         self.refused(saved, Rprop(params), "loaded state dict has a different number of parameter groups")
 
     def test_schedulers(self, saved, tmp_path, rng):
         other, _ = make(rng)
-        self.refused(saved, other, "saved with scheduler None, but is to be loaded into StepLR",
+        self.refused(saved, other, "saved with scheduler None, but is being loaded into StepLR",
                      lr_scheduler.StepLR(other, 2))  # fmt: skip
         save_checkpoint(tmp_path / "b.npz", other, lr_scheduler.StepLR(other, 2))
-        self.refused(tmp_path / "b.npz", other, "saved with scheduler StepLR, but is to be loaded into None")
+        self.refused(tmp_path / "b.npz", other, "saved with scheduler StepLR, but is being loaded into None")
         chain = [lr_scheduler.StepLR(other, 2), lr_scheduler.ConstantLR(other)]
         save_checkpoint(tmp_path / "c.npz", other, lr_scheduler.ChainedScheduler(chain))
-        self.refused(tmp_path / "c.npz", other, "saved with a ChainedScheduler that was built otherwise",
+        self.refused(tmp_path / "c.npz", other, "saved with a ChainedScheduler of different parts",
                      lr_scheduler.ChainedScheduler(chain[:1]))  # fmt: skip
 
-    def test_no_file(self, tmp_path):
+    def test_a_path_that_is_no_file_is_refused(self, tmp_path):
         optimizer = Rprop([Parameter(np.ones(1))])
         with pytest.raises(FileNotFoundError):
             load_checkpoint(tmp_path / "none", optimizer)
@@ -273,16 +274,18 @@ class TestWhatDoesNotFit:
             load_checkpoint(tmp_path, optimizer)
         self.refused(os.devnull, optimizer, "is not a regular file")
 
-    def test_another_kind_and_a_later_version(self, tmp_path):
+    def test_other_kinds_and_later_versions_are_refused(self, tmp_path):
         path, optimizer = tmp_path / "a.npz", Rprop([Parameter(np.ones(1))])
         npz.write(path, "trace", 1, {})
-        self.refused(path, optimizer, "is a rprop_ref trace, not a checkpoint")
+        self.refused(path, optimizer, "is an rprop_ref trace, not a checkpoint")
         npz.write(path, "checkpoint", 2, {})
-        self.refused(path, optimizer, "has version 2 of the format, but only versions up to 1 are known")
+        self.refused(
+            path, optimizer, "has version 2 of the format, but this rprop_ref reads only versions up to 1"
+        )
         np.savez(path, a=np.ones(2))
         self.refused(path, optimizer, "has no manifest.json")
         path.write_bytes(b"")
-        self.refused(path, optimizer, "is damaged, or is no rprop_ref checkpoint")
+        self.refused(path, optimizer, "is damaged, or is not an rprop_ref checkpoint")
 
     @pytest.mark.parametrize(
         "change",
@@ -306,8 +309,8 @@ class TestWhatDoesNotFit:
             lambda t: t.update(scheduler=7),
         ],
     )
-    def test_a_wrong_tree_with_the_right_digest(self, saved, rng, change):
-        """Somebody who knows the format can write anything; it must fit, or be refused."""
+    def test_wrong_contents_with_the_right_digest_are_refused(self, saved, rng, change):
+        """Somebody who knows the format can write any contents; they must fit or be refused."""
         tree = npz.read(saved, "checkpoint", 1)
         change(tree)
         npz.write(saved, "checkpoint", 1, tree)
@@ -324,8 +327,8 @@ class Callable:
         return self.value**epoch
 
 
-class TestFailuresHalfWay:
-    def test_a_scheduler_that_refuses_its_state(self, tmp_path, rng):
+class TestFailuresWhileLoading:
+    def test_a_scheduler_that_refuses_its_state_is_restored(self, tmp_path, rng):
         optimizer, _ = make(rng)
         scheduler = lr_scheduler.LambdaLR(optimizer, Callable(0.5))
         path = tmp_path / "a.npz"
@@ -342,7 +345,7 @@ class TestFailuresHalfWay:
         assert contents(other, again) == before
         assert factors[0].value == 0.7
 
-    def test_a_hook_that_raises(self, tmp_path, rng):
+    def test_an_optimizer_whose_hook_raises_is_restored(self, tmp_path, rng):
         optimizer, _ = make(rng)
         save_checkpoint(tmp_path / "a.npz", optimizer)
         other, _ = make(np.random.default_rng(5), steps=1)
@@ -354,7 +357,7 @@ class TestFailuresHalfWay:
 
 
 class Bomb:
-    """Says so if it is unpickled."""
+    """Records that it was unpickled."""
 
     went_off = False
 
@@ -381,7 +384,7 @@ def members_of(content):
 
 
 def npy(header, body=b""):
-    """A npy file with any header."""
+    """An npy file with any header."""
     text = header.encode("latin1")
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + body
 
@@ -398,7 +401,7 @@ def flipped(rng, content):
 
 
 def flipped_inside(rng, content):
-    """A flipped bit in a member of an archive that is itself in order."""
+    """A flipped bit in a member of an archive that is otherwise valid."""
     members = members_of(content)
     i = rng.integers(len(members))
     name, inner = members[i]
@@ -448,12 +451,12 @@ def bomb_of_zeros(rng, content):
 
 
 def declared_too_large(rng, content):
-    """Sizes in the central directory that are not those of the members."""
-    where = content.rindex(b"PK\x01\x02", 0, content.rindex(b"PK\x05\x06"))
+    """Sizes in the central directory that differ from those of the members."""
+    entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"PK\x05\x06"))
     size = int(rng.choice([2**30, 2**31, 2**32 - 2, len(content) + 1, 10**9])).to_bytes(4, "little")
-    old = content[where + 20 : where + 28]
+    old = content[entry + 20 : entry + 28]
     sizes = [size * 2, size + old[4:], old[:4] + size][rng.integers(3)]  # packed, unpacked
-    return content[: where + 20] + sizes + content[where + 28 :]
+    return content[: entry + 20] + sizes + content[entry + 28 :]
 
 
 def path_tricks(rng, content):
@@ -479,7 +482,7 @@ MUTATIONS = [truncated, flipped, flipped_inside, garbled, wrong_shape, odd_heade
 
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 @pytest.mark.parametrize("mutate", MUTATIONS)
-def test_a_hundred_mutated_files_are_refused_or_hold_what_was_saved(tmp_path, mutate):
+def test_mutated_files_are_refused_or_hold_what_was_saved(tmp_path, mutate):
     optimizer, _ = make(np.random.default_rng(0))
     path = tmp_path / "a.npz"
     save_checkpoint(path, optimizer, extra={"epoch": 3})
@@ -508,10 +511,10 @@ def test_a_hundred_mutated_files_are_refused_or_hold_what_was_saved(tmp_path, mu
         assert peak < 500_000 + 10 * len(changed), i
         assert os.listdir(tmp_path) == ["a.npz"]
     assert not Bomb.went_off
-    assert refused > 80 or mutate is flipped  # many bits of an archive, such as dates, say nothing
+    assert refused > 80 or mutate is flipped  # many bits of an archive, such as dates, do not matter
 
 
-def test_the_bomb_would_go_off():
+def test_the_bomb_goes_off_when_it_is_unpickled():
     pickle.loads(pickle.dumps(Bomb()))
     assert Bomb.went_off
 

@@ -28,27 +28,27 @@ def parameter():
     return p
 
 
-def test_order_of_a_step(parameter):
+def test_hooks_and_closure_run_in_order(parameter):
     seen = []
 
-    def note(name):
+    def record(name):
         return lambda *_: seen.append(name)
 
     o = Rprop([parameter])
     with (
-        register_optimizer_step_pre_hook(note("every pre")),
-        register_optimizer_step_post_hook(note("every post")),
+        register_optimizer_step_pre_hook(record("every pre")),
+        register_optimizer_step_post_hook(record("every post")),
     ):
         for i in (1, 2):
-            o.register_step_pre_hook(note(f"pre {i}"))
-            o.register_step_post_hook(note(f"post {i}"))
+            o.register_step_pre_hook(record(f"pre {i}"))
+            o.register_step_post_hook(record(f"post {i}"))
         o.step(lambda: seen.append("closure"))
     assert seen == ["every pre", "pre 1", "pre 2", "closure", "post 1", "post 2", "every post"]
     o.step()
     assert seen[7:] == ["pre 1", "pre 2", "post 1", "post 2"]
 
 
-def test_what_a_hook_gets(parameter):
+def test_a_hook_gets_optimizer_and_arguments(parameter):
     seen = []
     o = Rprop([parameter])
     o.register_step_pre_hook(lambda *given: seen.append(given))
@@ -83,7 +83,7 @@ def test_other_returns_are_refused_in_torchs_words(parameter, wrong):
     assert parameter.data[0] == 1
 
 
-def test_hooks_that_raise(parameter):
+def test_a_hook_that_raises_ends_the_step(parameter):
     def fail(*_):
         raise ZeroDivisionError
 
@@ -103,7 +103,7 @@ def test_hooks_that_raise(parameter):
     assert not seen
 
 
-def test_hooks_of_classes_of_ones_own(parameter):
+def test_hooks_run_for_optimizers_of_other_classes(parameter):
     class Mine(Optimizer):
         def step(self, closure=None):
             return "mine"
@@ -119,7 +119,7 @@ def test_hooks_of_classes_of_ones_own(parameter):
     assert seen == [1, 1]
 
 
-def test_the_signature_of_step_is_still_seen():
+def test_step_keeps_its_signature():
     assert list(inspect.signature(Rprop.step).parameters) == ["self", "closure", "loss"]
     assert Rprop.step.hooked
 
@@ -193,14 +193,14 @@ class TestStateDictHooks:
         o.register_state_dict_post_hook(lambda opt, sd: 5)
         assert o.state_dict() == 5
 
-    def test_the_latest_prepended_runs_first(self, parameter):
+    def test_the_last_prepended_hook_runs_first(self, parameter):
         o, seen = Rprop([parameter]), []
         for i in range(3):
             o.register_load_state_dict_post_hook(lambda opt, i=i: seen.append(i), prepend=True)
         o.load_state_dict(o.state_dict())
         assert seen == [2, 1, 0]
 
-    def test_load_hooks(self, parameter):
+    def test_load_hooks_see_a_shallow_copy_and_may_replace_it(self, parameter):
         o, seen = Rprop([parameter]), []
         saved = o.state_dict()
 
@@ -216,7 +216,7 @@ class TestStateDictHooks:
             o.load_state_dict({"state": {}})
         assert len(seen) == 2, "post hooks do not run when loading fails"
 
-    def test_the_use_the_page_describes_matching_by_name(self):
+    def test_parameters_can_be_matched_by_name_as_in_torchs_documentation(self):
         def optimizer(names):
             params = {n: Parameter(np.ones(i + 1)) for i, n in enumerate(sorted(names))}
             for p in params.values():
@@ -240,7 +240,7 @@ class TestStateDictHooks:
 
 class TestSubclasses:
     @pytest.mark.parametrize("kind", ["super", "mixin", "assigned"])
-    def test_hooks_run_once_wherever_step_comes_from(self, kind):
+    def test_hooks_run_once_whether_step_is_defined_or_inherited_or_assigned(self, kind):
         class Super(Rprop):
             def step(self, closure=None):
                 return super().step(closure)

@@ -24,19 +24,19 @@ def test_arrays_of_the_standard_library():
 
 
 @pytest.mark.parametrize("value", [[1.0, 2.0], 3.0, None, "ab"])
-def test_what_offers_no_view_is_refused(value):
+def test_objects_without_a_buffer_are_refused(value):
     with pytest.raises(TypeError, match="it has neither DLPack nor the buffer protocol"):
         interop.as_array(value)
 
 
-def test_a_numpy_array_is_itself():
+def test_a_numpy_array_is_returned_itself():
     a = np.ones(2)
     assert interop.as_array(a) is a
 
 
-def test_another_rule_is_not_exported():
+def test_a_rule_that_torch_lacks_is_not_exported():
     o = Rprop([Parameter(np.ones(1))], variant="rprop+")
-    with pytest.raises(ValueError, match=r"torch has no rule but 'irprop-'.*'rprop\+'"):
+    with pytest.raises(ValueError, match=r"torch has only the rule 'irprop-'.*'rprop\+'"):
         interop.state_dict_to_torch(o.state_dict())
 
 
@@ -60,7 +60,7 @@ class TestTorch:
             assert same_bits(mine, other.numpy())
         assert counters[1].item() == 1
 
-    def test_strided_tensors(self, torch):
+    def test_strided_tensors_are_stepped_in_place(self, torch):
         x = torch.zeros(4, 3)
         rprop([x.T], [torch.ones(3, 4)], [torch.zeros(3, 4)], [torch.ones(3, 4)], [torch.zeros(())], **NUMBERS)
         assert torch.equal(x, -torch.ones(4, 3))
@@ -71,7 +71,7 @@ class TestTorch:
             interop.as_array(negative)
         np.testing.assert_array_equal(interop.as_array(negative.resolve_neg()), -np.ones(3))
 
-    def test_tensors_that_cannot_be_viewed(self, torch):
+    def test_tensors_that_cannot_be_viewed_are_refused_with_advice(self, torch):
         for tensor in (
             torch.ones(2, requires_grad=True),
             torch.ones(2, dtype=torch.bfloat16),
@@ -85,7 +85,7 @@ class TestTorch:
 
     @pytest.mark.parametrize("dtype", ["bfloat16", *cases.DTYPES])
     @pytest.mark.parametrize("direction", ["from torch", "to torch"])
-    def test_a_run_goes_on_in_the_other_library_with_the_same_bits(self, torch, dtype, direction, rng):
+    def test_a_run_continues_in_the_other_library_with_the_same_bits(self, torch, dtype, direction, rng):
         dtype = cases.dtype_named(dtype)
         starts = [cases.mixed(rng, dtype, n).reshape(s) for n, s in ((6, (2, 3)), (1, ()), (5, (5,)))]
         mine = [Parameter(s.copy()) for s in starts]
@@ -123,6 +123,11 @@ class TestTorch:
                 assert same_bits(ours.state[p][key], from_torch(other.state[q][key]))
         back = interop.state_dict_from_torch(other.state_dict())
         assert repr(back["param_groups"]) == repr(ours.state_dict()["param_groups"])
+
+    def test_a_group_that_names_torchs_own_rule_is_exported(self):
+        o = Rprop([{"params": [Parameter(np.ones(1))], "variant": "irprop-"}], variant="rprop+")
+        (group,) = interop.state_dict_to_torch(o.state_dict())["param_groups"]
+        assert "variant" not in group
 
     def test_a_tensor_learning_rate_becomes_a_number(self, torch):
         other = torch.optim.Rprop([torch.nn.Parameter(torch.ones(1))], lr=torch.tensor(0.5))

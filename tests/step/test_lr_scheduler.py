@@ -27,15 +27,16 @@ def optimizer(*lrs, **options):
 
 def sequence(o, scheduler, steps, *metrics):
     """The rates of the first group before each step."""
-    found = []
+    rates = []
     for i in range(steps):
-        found.append(o.param_groups[0]["lr"])
+        rates.append(o.param_groups[0]["lr"])
         o.step()
         scheduler.step(*(m[i] for m in metrics))
-    return found
+    return rates
 
 
-def the_pages_schedule(module, o):
+def the_documented_schedule(module, o):
+    """The example in the documentation of torch.optim."""
     first = module.LinearLR(o, start_factor=0.1, end_factor=1, total_iters=20)
     second = module.CosineAnnealingLR(o, T_max=80, eta_min=3e-5)
     return module.SequentialLR(o, schedulers=[first, second], milestones=[20])
@@ -53,7 +54,7 @@ SCHEDULES = {
     "linear": lambda m, o: m.LinearLR(o, 0.1, 0.7, 7),
     "exponential": lambda m, o: m.ExponentialLR(o, 0.9),
     "cosine": lambda m, o: m.CosineAnnealingLR(o, 5, 0.001),
-    "the page's": the_pages_schedule,
+    "of the documentation": the_documented_schedule,
     "three in sequence": lambda m, o: m.SequentialLR(
         o, [m.LinearLR(o, 0.1, 1, 5), m.CosineAnnealingLR(o, 6, 1e-4), m.ExponentialLR(o, 0.7)], [5, 17]
     ),
@@ -82,9 +83,9 @@ class TestSequences:
             o = optimizer(1.0)
             np.testing.assert_allclose(sequence(o, build(o), len(expected)), expected, atol=1e-15)
 
-    def test_the_pages_example(self):
+    def test_the_example_of_torchs_documentation(self):
         o = optimizer(3e-4)
-        found = sequence(o, the_pages_schedule(ours, o), 121)
+        rates = sequence(o, the_documented_schedule(ours, o), 121)
         expected = {
             0: 2.9999999999999997e-05,
             1: 4.3499999999999993e-05,
@@ -96,7 +97,7 @@ class TestSequences:
             100: 3e-05,
             120: 6.954058453981656e-05,
         }
-        assert {t: found[t] for t in expected} == expected
+        assert {t: rates[t] for t in expected} == expected
 
     @pytest.mark.parametrize("name", ["step", "constant", "linear", "exponential", "cosine"])
     def test_closed_and_recursive_forms_agree(self, name):
@@ -111,11 +112,11 @@ class TestSequences:
             assert math.isclose(o.param_groups[0]["lr"], recursive[t], rel_tol=1e-12)
             assert scheduler.last_epoch == t
 
-    def test_plateau(self):
+    def test_a_plateau_reduces_the_rate(self):
         o = optimizer(1.0)
         scheduler = ours.ReduceLROnPlateau(o, factor=0.5, patience=1, cooldown=1, min_lr=0.2)
-        found = sequence(o, scheduler, 12, [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3])
-        assert found == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2]
+        rates = sequence(o, scheduler, 12, [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3])
+        assert rates == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2]
         assert not hasattr(o.step, "_wrapped_by_lr_sched")
         assert "initial_lr" not in o.param_groups[0]
 
@@ -132,7 +133,7 @@ class TestSequences:
         lambda o, part: ours.SequentialLR(o, [ours.StepLR(o, 1), part], [1]),
         lambda o, part: ours.ChainedScheduler([ours.StepLR(o, 1), part]),
     ])  # fmt: skip
-    def test_a_refused_step_of_several_leaves_all_as_they_were(self, make):
+    def test_a_refused_step_of_a_composite_schedule_changes_nothing(self, make):
         o = optimizer(1.0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -144,7 +145,7 @@ class TestSequences:
             scheduler.step()
         assert (scheduler.state_dict(), [g["lr"] for g in o.param_groups]) == before
 
-    def test_resuming(self):
+    def test_a_resumed_schedule_continues(self):
         o = optimizer(1.0)
         whole = sequence(o, ours.ExponentialLR(o, 0.5), 8)
         o = optimizer(1.0)
@@ -171,7 +172,7 @@ class TestWhatItMeansForRprop:
         assert o.state[early]["step_size"][0] == pytest.approx(1.44)
         assert o.state[late]["step_size"][0] == pytest.approx(0.01)
 
-    def test_a_warm_up_leaves_its_first_rate(self):
+    def test_after_a_warm_up_the_step_size_is_its_first_rate(self):
         o = optimizer(1.0)
         scheduler = ours.LinearLR(o, 0.1)
         o.step()
@@ -179,26 +180,26 @@ class TestWhatItMeansForRprop:
         (state,) = o.state.values()
         assert state["step_size"][0] == 0.1
 
-    def test_every_schedule_says_so(self):
+    def test_the_docstrings_say_so(self):
         assert "reads lr once" in ours.__doc__
         assert "reads ``lr`` only when" in ours.LRScheduler.__doc__
 
-    def test_the_pages_warning(self):
-        """A scheduler that is built after the state was loaded overwrites the loaded rates."""
+    def test_a_scheduler_built_after_loading_overwrites_the_loaded_rates(self):
+        """The documentation of torch warns of this."""
         o = optimizer(3e-4)
-        scheduler = the_pages_schedule(ours, o)
+        scheduler = the_documented_schedule(ours, o)
         sequence(o, scheduler, 30)
         saved, saved_schedule = copy.deepcopy(o.state_dict()), copy.deepcopy(scheduler.state_dict())
         assert saved["param_groups"][0]["lr"] == 0.00028972373688902363
 
         right = optimizer(3e-4)
-        schedule = the_pages_schedule(ours, right)
+        schedule = the_documented_schedule(ours, right)
         schedule.load_state_dict(saved_schedule)
         right.load_state_dict(saved)
         assert right.param_groups[0]["lr"] == 0.00028972373688902363
         wrong = optimizer(3e-4)
         wrong.load_state_dict(saved)
-        other = the_pages_schedule(ours, wrong)
+        other = the_documented_schedule(ours, wrong)
         other.load_state_dict(saved_schedule)
         assert wrong.param_groups[0]["lr"] == 2.9999999999999997e-05
 
@@ -222,7 +223,7 @@ class TestMechanics:
         with pytest.warns(UserWarning, match="has been overridden after learning rate scheduler initialization"):
             scheduler.step()
 
-    def test_closures_and_hooks_work_through_it(self):
+    def test_closures_and_hooks_work_with_a_schedule(self):
         o, seen = optimizer(1.0), []
         ours.ExponentialLR(o, 0.5)
         wrapped = o.step
@@ -232,7 +233,7 @@ class TestMechanics:
         assert o.step(lambda: 7) == 7
         assert seen == [True]
 
-    def test_pickling_drops_the_wrap_and_keeps_the_rates(self):
+    def test_pickling_drops_the_wrapped_step_and_keeps_the_rates(self):
         o = optimizer(1.0)
         ours.ConstantLR(o, 0.5)
         other = pickle.loads(pickle.dumps(o))
@@ -250,12 +251,12 @@ class TestMechanics:
         finally:
             gc.enable()
 
-    def test_get_lr_of_a_user_warns(self):
+    def test_get_lr_called_by_a_user_warns(self):
         scheduler = ours.ExponentialLR(optimizer(1.0), 0.5)
         with pytest.warns(UserWarning, match="please use `get_last_lr"):
             scheduler.get_lr()
 
-    def test_state_of_callable_objects_is_saved(self):
+    def test_the_attributes_of_callable_objects_are_saved(self):
         class Factor:
             def __init__(self, k):
                 self.k = k
@@ -314,7 +315,7 @@ def test_a_refused_metric_changes_nothing():
 
 
 @pytest.mark.parametrize("build", REFUSED)
-def test_refusals(build):
+def test_wrong_use_is_refused_or_warned_about(build):
     raised, warned, _ = outcome(build, ours, optimizer(1.0))
     assert raised or warned
 
@@ -346,7 +347,7 @@ class TestAgainstTorch:
             lambda m, o, e: m.CosineAnnealingLR(o, 5, 0.001, last_epoch=e),
         ],
     )
-    def test_resumed_by_last_epoch(self, theirs, build, last_epoch):
+    def test_schedules_resumed_by_last_epoch(self, theirs, build, last_epoch):
         mine, other = self.pair(theirs, 0.3, 1.7)
         for o in (mine, other):
             for group in o.param_groups:
@@ -374,10 +375,10 @@ class TestAgainstTorch:
             assert lr.item() == 0.25
             assert o.param_groups[0]["initial_lr"] == 0.5
 
-    # Schedules made of schedules step them when they are built, and both libraries warn about that.
+    # Building a composite schedule steps its parts, and both libraries warn about that.
     @pytest.mark.filterwarnings("ignore:Detected call of")
     @pytest.mark.parametrize("name", SCHEDULES)
-    def test_sequences_and_states(self, theirs, name):
+    def test_rates_and_states_are_torchs(self, theirs, name):
         mine, other = self.pair(theirs, 0.3, 1.7)
         a = SCHEDULES[name](ours, mine)
         b = SCHEDULES[name](theirs.optim.lr_scheduler, other)
@@ -393,7 +394,7 @@ class TestAgainstTorch:
         assert [list(g) for g in mine.param_groups] == [list(g) for g in other.param_groups]
 
     @pytest.mark.parametrize("name", ["lambda", "step", "constant", "linear", "exponential", "cosine"])
-    def test_jumps(self, theirs, name, rng):
+    def test_steps_to_an_epoch_are_torchs(self, theirs, name, rng):
         mine, other = self.pair(theirs, 0.3)
         a = SCHEDULES[name](ours, mine)
         b = SCHEDULES[name](theirs.optim.lr_scheduler, other)
@@ -417,7 +418,7 @@ class TestAgainstTorch:
             {"patience": 0, "eps": 0.1},
         ],
     )
-    def test_plateaus(self, theirs, options, rng):
+    def test_plateaus_are_torchs(self, theirs, options, rng):
         mine, other = self.pair(theirs, 1.0, 2.0)
         a = ours.ReduceLROnPlateau(mine, **options)
         b = theirs.optim.lr_scheduler.ReduceLROnPlateau(other, **options)
@@ -427,7 +428,7 @@ class TestAgainstTorch:
             assert repr(a.state_dict()) == repr(b.state_dict())
 
     @pytest.mark.parametrize("name", ["step", "linear", "cosine", "exponential"])
-    def test_a_state_from_torch_goes_on_here(self, theirs, name):
+    def test_a_schedule_from_torch_continues_here(self, theirs, name):
         mine, other = self.pair(theirs, 0.3)
         a = SCHEDULES[name](ours, mine)
         b = SCHEDULES[name](theirs.optim.lr_scheduler, other)
@@ -443,7 +444,7 @@ class TestAgainstTorch:
             assert a.get_last_lr() == b.get_last_lr()
 
     @pytest.mark.parametrize("build", REFUSED)
-    def test_refusals_in_torchs_words(self, theirs, build):
+    def test_refusals_are_in_torchs_words(self, theirs, build):
         mine, other = self.pair(theirs, 1.0)
         expected = outcome(build, theirs.optim.lr_scheduler, other)[:2]
         assert outcome(build, ours, mine)[:2] == expected

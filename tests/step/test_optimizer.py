@@ -1,4 +1,4 @@
-"""Parameters, groups, state, and what happens when something is wrong."""
+"""Parameters, groups, state, and refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def with_grad(values, grad=None):
 
 
 class TestParameter:
-    def test_shares_memory_with_the_array(self):
+    def test_it_shares_memory_with_the_array(self):
         a = np.zeros(3)
         p = Parameter(a)
         assert p.data is a
@@ -74,7 +74,7 @@ class TestParameter:
         del p.grad
         assert p.grad is None
 
-    def test_the_gradient_is_kept_as_it_is(self):
+    def test_the_gradient_is_not_copied(self):
         p, g = Parameter(np.zeros(2)), np.ones(2)
         p.grad = g
         assert p.grad is g
@@ -94,7 +94,7 @@ class TestParameter:
 
 
 class TestGroups:
-    def test_a_single_parameter_is_not_a_list(self):
+    def test_a_single_parameter_in_place_of_a_list_is_refused(self):
         with pytest.raises(
             TypeError, match="should be an iterable of Tensors or dicts, but got rprop_ref.Parameter"
         ):
@@ -106,7 +106,7 @@ class TestGroups:
         o.step()
         assert (p.data[0], q.data[0]) == (-0.1, -0.5)
 
-    def test_order_of_the_keys(self):
+    def test_the_options_are_in_torchs_order(self):
         o = Rprop([with_grad([0.0])])
         expected = ["lr", "etas", "step_sizes", "foreach", "maximize", "differentiable", "capturable"]
         assert list(o.defaults) == expected
@@ -143,14 +143,14 @@ class TestGroups:
         assert group == before
         assert len(o.param_groups) == 1
 
-    def test_a_required_option(self):
+    def test_a_group_without_a_required_option_is_refused(self):
         from rprop_ref.optimizer import required
 
         with pytest.raises(ValueError, match="didn't specify a value of required optimization parameter lr"):
             Optimizer([with_grad([0.0])], {"lr": required})
 
     @pytest.mark.parametrize("bad", [{"variant": "rprop"}, {"backend": "torch"}])
-    def test_unknown_variants_and_backends_are_named_with_what_is_allowed(self, bad):
+    def test_errors_about_variants_and_backends_say_what_is_allowed(self, bad):
         ((name, value),) = bad.items()
         with pytest.raises(ValueError, match=rf"Invalid {name}: '{value}'; it must be"):
             Rprop([with_grad([0.0])], **bad)
@@ -196,7 +196,7 @@ class TestStep:
         assert state["prev"].dtype == state["step_size"].dtype == np.float32
         assert state["prev"].shape == state["step_size"].shape == (2, 2)
 
-    def test_none_keeps_the_memory_and_zero_clears_it(self):
+    def test_a_gradient_of_none_keeps_the_stored_gradient_and_zero_clears_it(self):
         for between, expected in ((None, [1.0, 0.5]), (np.zeros(1), [2.0, 1.0])):
             p = Parameter(np.zeros(1))
             o = Rprop([p], lr=1.0)
@@ -287,7 +287,7 @@ class TestStep:
         o.step()
         np.testing.assert_array_equal(counts, 2)
 
-    def test_irprop_plus_wants_a_loss_and_says_so(self):
+    def test_irprop_plus_without_a_loss_is_refused_with_advice(self):
         p = with_grad([1.0])
         o = Rprop([p], variant="irprop+")
         for call in (o.step, lambda: o.step(lambda: None)):
@@ -307,10 +307,10 @@ class TestStep:
         p = with_grad([0.0])
         o = Rprop([p], lr=1.0, variant="irprop+", maximize=maximize)
         o.step(loss=3.0)
-        there = p.data[0]
+        moved = p.data[0]
         p.grad = -p.grad
         o.step(loss=loss)
-        assert p.data[0] == (0.0 if undone else there)
+        assert p.data[0] == (0.0 if undone else moved)
 
     @pytest.mark.parametrize("set_to_none", [True, False])
     def test_zero_grad(self, set_to_none):
@@ -328,12 +328,12 @@ class TestStep:
 
 
 class TestSubclasses:
-    """Subclasses of ndarray have arithmetic of their own; a step is made on the plain array."""
+    """Subclasses of ndarray may redefine arithmetic, so steps are made on the plain array."""
 
     @pytest.mark.parametrize("n", [3, 5000])
     @pytest.mark.parametrize("backend", BACKENDS)
     @pytest.mark.filterwarnings("ignore:the matrix subclass")
-    def test_matrices_and_masked_arrays(self, backend, n):
+    def test_matrices_and_masked_arrays_are_stepped_as_plain_arrays(self, backend, n):
         for make in (lambda a: np.matrix(a), lambda a: np.ma.masked_less(a[None], 2.0)):
             x = make(np.ones(n))
             p = Parameter(np.ones((1, n)))
@@ -348,7 +348,7 @@ class TestSubclasses:
 
 
 class TestPlans:
-    """What a step remembers of the last one must never show."""
+    """Steps reuse plans of earlier steps; this must never change a result."""
 
     def test_groups_appended_removed_and_reordered_by_hand(self):
         params = [with_grad([0.0]) for _ in range(3)]
@@ -374,16 +374,16 @@ class TestPlans:
         for p, q in zip(params, alone, strict=True):
             assert same_bits(p.data, q.data)
 
-    def test_a_frozen_parameter_does_not_make_every_step_look_at_all_arrays(self, monkeypatch):
+    def test_a_frozen_parameter_does_not_invalidate_the_plan(self, monkeypatch):
         params = [with_grad([0.0]), Parameter(np.zeros(1)), with_grad([0.0])]
         o = Rprop(params)
         o.step()
-        monkeypatch.setattr(_rprop, "_Known", None)
+        monkeypatch.setattr(_rprop, "CachedPlan", None)
         o.step()
 
     @pytest.mark.parametrize("n", [1, 3, 3000])
     def test_copies_of_copies_step_their_own_arrays(self, n):
-        """New groups may get the addresses of old ones, under which plans are kept."""
+        """Plans are kept by the id of the group, and a new group may get the id of an old one."""
         o = Rprop([Parameter(np.ones(n))])
         for _ in range(100):
             o = copy.deepcopy(o)
@@ -394,7 +394,7 @@ class TestPlans:
             assert not np.any(before == p.data)
         assert len(o._plans) == 1
 
-    def test_groups_that_are_gone_are_forgotten(self):
+    def test_plans_of_removed_groups_are_dropped(self):
         o = Rprop([with_grad([0.0])])
         for _ in range(20):
             o.add_param_group({"params": [with_grad([0.0])]})
@@ -422,7 +422,7 @@ class TestPlans:
         assert o.state[p]["step"] == 2
         assert p.data[0] == -2.2
 
-    def test_an_array_that_was_replaced_and_put_back(self):
+    def test_an_array_that_was_replaced_and_restored(self):
         p, q = with_grad([0.0, 0.0]), with_grad([0.0, 0.0])
         o = Rprop([p, q], lr=1.0)
         o.step()
@@ -475,14 +475,14 @@ class TestSharedMemory:
 
 
 class TestFailures:
-    """A step that is refused changes nothing, not even in the groups before the one that is wrong."""
+    """A refused step changes nothing, not even in the groups before the faulty one."""
 
     def check(self, spoil, error, text, backend=None):
         good, bad = with_grad([1.0, 2.0]), with_grad([3.0, 4.0])
         o = Rprop([{"params": [good]}, {"params": [bad]}], backend=backend)
         o.step()
         spoil(o, bad)
-        # state[bad] itself may have been spoiled; what must not change is whatever is there now.
+        # `spoil` may have changed state[bad] itself; from here on nothing may change.
         before = copy.deepcopy([(p.data, dict(o.state[p])) for p in (good, bad)])
         with pytest.raises(error, match=text):
             o.step()
@@ -506,7 +506,7 @@ class TestFailures:
 
         self.check(spoil, ValueError, "is read-only", backend)
 
-    def test_a_variant_that_was_spoiled_in_the_group(self):
+    def test_an_invalid_variant_written_into_a_group(self):
         def spoil(o, p):
             o.param_groups[1]["variant"] = "x"
 
@@ -529,7 +529,7 @@ class TestFailures:
         assert not o.state
         assert o.param_groups[0]["params"][0].data[0] == 1.0
 
-    def test_a_gradient_whose_shape_was_changed_behind_our_back(self):
+    def test_a_parameter_reshaped_after_its_gradient_was_set(self):
         def spoil(o, p):
             p.data = np.ones(3)
 
@@ -544,7 +544,7 @@ class TestFailures:
             self.check(spoil, ValueError, "step_size has shape .* they must be equal")
 
     @pytest.mark.parametrize("step", [np.float32(5), 5, None, np.zeros(2), np.array("a")])
-    def test_a_counter_that_is_none(self, step):
+    def test_a_counter_that_is_not_an_array_of_one_number(self, step):
         good, bad = with_grad([1.0, 2.0]), with_grad([3.0, 4.0])
         for params in ([bad], [good, bad]):
             o = Rprop(params)
@@ -584,7 +584,7 @@ class TestFailures:
             assert p.data[0] == 1
             assert not o.state
 
-    def test_a_learning_rate_beyond_half_precision_is_infinite_and_beyond_single_refused(self):
+    def test_an_lr_beyond_float16_is_infinite_and_one_beyond_float32_is_refused(self):
         p = Parameter(np.ones(2, "f2"))
         p.grad = np.ones(2, "f2")
         Rprop([p], lr=1e5).step()
@@ -602,13 +602,13 @@ class TestFailures:
         assert o.state[p]["prev"][0] == 1
         assert p.data[0] == 1 - 0.1 - 0.1 * 1.2 - 0.1 * 1.2 * 1.2 - 0.1 * 1.2 * 1.2 * 1.2
 
-    def test_a_single_half_takes_any_learning_rate(self):
+    def test_a_single_element_of_float16_accepts_any_lr(self):
         p = Parameter(np.ones(1, "f2"))
         p.grad = np.ones(1, "f2")
         Rprop([p], lr=1e39).step()
         assert p.data[0] == -49
 
-    def test_a_loss_before_that_is_no_number(self):
+    def test_a_stored_loss_that_is_not_a_number(self):
         def spoil(o, p):
             o.param_groups[1].update(variant="irprop+", prev_loss="a")
 
@@ -619,7 +619,7 @@ class TestFailures:
             o.step(loss=1.0)
         assert good.data[0] == 1.0
 
-    def test_windows_that_overlap(self):
+    def test_overlapping_windows_are_refused(self):
         def spoil(o, p):
             p.data = as_strided(np.zeros(4), (3, 2), (8, 8))
 
@@ -633,13 +633,13 @@ class TestFailures:
         Rprop([q], lr=1.0).step()
         np.testing.assert_array_equal(q.data, -1)
 
-    def test_half_precision_with_numba(self):
+    def test_numba_refuses_float16(self):
         p = Parameter(np.ones(1, "f2"))
         p.grad = np.ones(1, "f2")
         with pytest.raises(TypeError, match="Numba has no 16-bit floats"):
             Rprop([p], backend="numba").step()
 
-    def test_the_functional_form_checks_too(self):
+    def test_the_functional_form_checks_its_arguments(self):
         arrays = [[np.ones(2)] for _ in range(4)]
         counter = [np.zeros((), "f4")]
         numbers = {"step_size_min": 0, "step_size_max": 1, "etaminus": 0.5, "etaplus": 1.2}
@@ -656,7 +656,7 @@ class TestFailures:
         assert counter[0] == 0
 
 
-class TestChoice:
+class TestChoiceOfBackend:
     F4, F2 = np.dtype("f4"), np.dtype("f2")
 
     @pytest.mark.parametrize(
@@ -671,15 +671,15 @@ class TestChoice:
             (5.0, np.dtype("c16"), False, "numba"),
         ],
     )
-    def test_the_table(self, work, dtype, loaded, expected):
+    def test_the_backend_chosen_for_host_arrays(self, work, dtype, loaded, expected):
         assert backends.choose(work, dtype, "cpu", loaded) == expected
 
     def test_arrays_on_a_gpu_are_stepped_there(self):
         for dtype, loaded in ((self.F2, None), (self.F4, False), (self.F4, True)):
             assert backends.choose(0.0, dtype, "cuda", loaded) == "cuda"
 
-    def test_a_million_elements_are_worth_loading_numba_at_once(self):
-        assert backends.choose(1_000_000 * backends.PER_ELEMENT, self.F4, "cpu", False) == "numba"
+    def test_a_million_elements_load_numba_at_once(self):
+        assert backends.choose(1_000_000 * backends.SECONDS_PER_ELEMENT, self.F4, "cpu", False) == "numba"
 
     def test_other_devices_are_refused(self):
         with pytest.raises(ValueError, match="device 'tpu'"):

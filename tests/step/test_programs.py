@@ -1,7 +1,7 @@
-"""Random programs of calls, made side by side in our library and in torch; see `worlds`.
+"""Random programs of calls, run side by side in our library and in torch; see `worlds`.
 
-``make test-peers`` runs a few hundred, always the same; ``make fuzz`` runs thousands of new ones (FUZZ_PROGRAMS says
-how many) and prints how many programs and calls there were.
+``make test-peers`` runs a few hundred programs, always the same; ``make fuzz`` runs FUZZ_PROGRAMS new ones and prints
+the numbers of programs and calls.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ CALLS_PER_PROGRAM = 40
 
 nan, inf = float("nan"), float("inf")
 
-# Options, good ones more often than bad ones. Bad ones are refused when the optimizer is built, or accepted in a group
-# and refused, or used, by a step. They are copied wherever they are used, since programs edit lists in place.
+# Options; programs draw good ones more often than bad ones. A bad option is refused when the optimizer is built, or it
+# is accepted in a group, and a step refuses or uses it. Options are copied before use, as programs edit lists in place.
 GOOD = {
     "lr": [0.01, 0.1, 1, 0, 100.0, 1e-9, inf, True, np.float64(0.3), np.float32(0.1)],
     "etas": [(0.5, 1.2), [0.9, 1.5], (0.5, inf), (1e-50, 1.2), (1 - 1e-8, 1.2), (0.1, 1.0000001)],
@@ -68,7 +68,7 @@ SHAPES = ((), (0,), (1,), (3,), (2, 3), (2, 0), (40,), (5, 450))
 LAYOUTS = ("contiguous", "transposed", "strided")
 
 seeds = st.integers(0, 2**32 - 1)
-numbers = st.integers(0, 63)  # of an object, modulo how many there are
+numbers = st.integers(0, 63)  # the index of an object, modulo the number of objects
 
 
 def values(seed, dtype, shape, layout="contiguous"):
@@ -84,7 +84,7 @@ def values(seed, dtype, shape, layout="contiguous"):
     return array
 
 
-def lasting(values):
+def short_lists(values):
     return st.lists(values, max_size=4)
 
 
@@ -104,7 +104,7 @@ SCHEDULERS = {
 
 
 class Programs(RuleBasedStateMachine):
-    """What a user can do to optimizers."""
+    """The calls that a user can make."""
 
     count = 0
 
@@ -113,7 +113,7 @@ class Programs(RuleBasedStateMachine):
         Programs.count += 1
         self.worlds = Worlds()
         self.kinds = []  # dtype and shape of each parameter
-        self.shared = False  # whether some share memory
+        self.shared = False  # whether some parameters share memory
 
     def teardown(self):
         self.worlds.close()
@@ -125,7 +125,7 @@ class Programs(RuleBasedStateMachine):
         return number % len(getattr(self.worlds.ours, objects))
 
     def room(self, objects, limit):
-        """Whether there is room for more: few objects, so that many calls meet the same ones."""
+        """Whether another object may be made. Objects are few, so that many calls use the same ones."""
         return len(getattr(self.worlds.ours, objects)) < limit
 
     def has(self, objects):
@@ -142,7 +142,7 @@ class Programs(RuleBasedStateMachine):
         backend=st.sampled_from([None, "numba"]),
     )
     def begin(self, seed, names, shared, options, backend):
-        """A few parameters and an optimizer, so that every program has something to work on."""
+        """Make a few parameters and an optimizer, so that every program has something to work on."""
         self.worlds.backend = backend
         for name in ("float32", "float32" if options.get("foreach") else "float64"):
             self.new_parameter(name, (3,), "contiguous", seed, True)
@@ -247,17 +247,18 @@ class Programs(RuleBasedStateMachine):
         return [i % len(self.kinds) for i in indices]
 
     def _foreach_is_defined(self, members):
-        """Whether torch's foreach does what its loop does, and refuses in the order of the parameters.
+        """Whether torch's foreach gives the results of its loop, and refuses in the order of the parameters.
 
-        A parameter that is listed twice gets other numbers (docs/torch.md); dtypes are taken in no known order.
+        It does not if a parameter is listed twice (docs/torch.md), or if there are several dtypes, whose order is not
+        defined.
         """
         return len(set(members)) == len(members) and len({self.kinds[i][0] for i in members}) < 2
 
     @precondition(lambda self: self.room("optimizers", 4))
     @rule(
-        indices=lasting(numbers),
+        indices=short_lists(numbers),
         form=st.sampled_from(["list", "tuple", "generator", "names", "some names", "dict", "junk", "one"]),
-        options=lasting(OPTIONS),
+        options=short_lists(OPTIONS),
     )
     def new_optimizer(self, indices, form, options):
         members = self._members(indices)
@@ -282,9 +283,9 @@ class Programs(RuleBasedStateMachine):
         self.call(lambda w: w.optimizers.append(w.optim.Rprop(params(w), **copy.deepcopy(options))))
 
     GROUP = st.tuples(
-        lasting(numbers),
+        short_lists(numbers),
         st.sampled_from(["list", "list", "names", "tuple", "generator", "set", "one", "param_names", "none"]),
-        lasting(OPTIONS),
+        short_lists(OPTIONS),
     )
 
     def _group(self, w, group):
@@ -309,7 +310,7 @@ class Programs(RuleBasedStateMachine):
         return {**copy.deepcopy(options), "params": params} if form != "none" else options
 
     @precondition(lambda self: self.room("optimizers", 4))
-    @rule(groups=st.lists(GROUP, min_size=1, max_size=3), options=lasting(OPTIONS))
+    @rule(groups=st.lists(GROUP, min_size=1, max_size=3), options=short_lists(OPTIONS))
     def new_optimizer_of_groups(self, groups, options):
         options = {k: v for k, v in options if k not in ("note", "foreach")}
         self.call(
@@ -319,7 +320,7 @@ class Programs(RuleBasedStateMachine):
         )
 
     def _indices(self, group):
-        """The numbers of our parameters in a group."""
+        """The indices, in our world, of the parameters of a group."""
         return [i for p in group["params"] for i, q in enumerate(self.worlds.ours.params) if p is q]
 
     @rule(number=numbers, group=GROUP)
@@ -370,7 +371,7 @@ class Programs(RuleBasedStateMachine):
 
     @rule(number=numbers, seeds=st.lists(st.integers(0, 3), min_size=1, max_size=5))
     def train(self, number, seeds):
-        """Steps with gradients that repeat themselves now and then."""
+        """Make steps with gradients that are sometimes repeated."""
         o = self.pick(number, "optimizers")
         for seed in seeds:
             self.call(lambda w, seed=seed: self._set_gradients(w, o, seed))
@@ -434,7 +435,7 @@ class Programs(RuleBasedStateMachine):
     # Saving and loading
 
     @rule(number=numbers)
-    def look_at_state_dict(self, number):
+    def read_state_dict(self, number):
         o = self.pick(number, "optimizers")
         self.call(lambda w: w.optimizers[o].state_dict())
 
@@ -464,7 +465,7 @@ class Programs(RuleBasedStateMachine):
     def _load(self, s, o, across):
         if not self._can_take(s, o):
             return
-        # The state is copied because torch would go on sharing it with the dict (docs/torch.md).
+        # The state is copied because torch would share it with the dict (docs/torch.md).
         mine, theirs = (
             {k: copy.deepcopy(v) if k == "state" else v for k, v in d.items()} if isinstance(d, dict) else d
             for d in (self.worlds.ours.saved[s], self.worlds.theirs.saved[s])
@@ -473,11 +474,11 @@ class Programs(RuleBasedStateMachine):
             try:
                 mine, theirs = self.worlds.ours.from_the_other(theirs), self.worlds.theirs.from_the_other(mine)
             except (KeyError, TypeError):
-                return  # it was mutilated
+                return  # the dict was mutilated
         self.call(lambda w: w.optimizers[o].load_state_dict(mine if w is self.worlds.ours else theirs))
 
     def _can_take(self, s, o):
-        """Whether the state would have the dtype of its parameters once it is loaded (docs/torch.md)."""
+        """Whether the loaded state would have the dtypes of its parameters (docs/torch.md)."""
         saved, optimizer = self.worlds.ours.saved[s], self.worlds.ours.optimizers[o]
         if not isinstance(saved, dict) or not {"state", "param_groups"} <= set(saved):
             return True
@@ -548,10 +549,10 @@ class Programs(RuleBasedStateMachine):
     @precondition(lambda self: self.room("optimizers", 4) and self.room("params", 8))
     @rule(number=numbers, how=st.sampled_from(["pickle", "deepcopy", "copy"]))
     def copy_optimizer(self, number, how):
-        """A copy with parameters of its own joins the program."""
+        """Add a copy, with parameters of its own, to the program."""
         o = self.pick(number, "optimizers")
         if how == "pickle" and self.shared:
-            how = "deepcopy"  # docs/torch.md: memory that is shared
+            how = "deepcopy"  # pickles of shared memory differ (docs/torch.md)
 
         def act(w):
             old = w.optimizers[o]
@@ -646,8 +647,8 @@ class Programs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.has("handles"))
     @rule(number=numbers)
-    def remove_hook_soon(self, number):
-        """More often than adding needs, so that programs are not stuck with a hook that raises."""
+    def remove_hook_too(self, number):
+        """A second chance to remove a hook, so that programs are not stuck with one that raises."""
         self.remove_hook(number)
 
     # ---------------------------------------------------------------------------------------------------
@@ -677,7 +678,7 @@ class Programs(RuleBasedStateMachine):
         self.call(lambda w: w.schedulers[s].load_state_dict(copy.deepcopy(w.schedulers[t].state_dict())))
 
 
-def test_programs_do_the_same_as_in_torch(capsys):
+def test_programs_do_the_same_in_both_libraries(capsys):
     import torch
 
     torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from tensors import from_torch, to_torch
 from rprop_ref import Parameter, Rprop, Tensor, autograd, no_grad
 from rprop_ref.bits import same_bits
 
-# What a coordinate meets: it grows, flips, is neutral, grows beyond the upper limit, shrinks below the lower one.
+# Coordinates whose step size grows, shrinks, stays, grows beyond the upper limit, shrinks below the lower one.
 GRADS = [1.0, 1.0, 1.0, 1.0, 1.0]
 PREVS = [1.0, -1.0, 0.0, 1.0, -1.0]
 SIZES = [0.1, 0.1, 0.1, 49.0, 1e-6]
@@ -38,7 +38,7 @@ class TestOneStep:
     @pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
     def test_every_derivative_is_torchs(self, dtype):
         (p, prev, size), (w, g, before, start) = one_step(dtype)
-        for found, expected in zip(
+        for gradient, expected in zip(
             gradients(p, (w, g, before, start)),
             (
                 [1] * 5,
@@ -47,11 +47,11 @@ class TestOneStep:
                 [np.float32(-1.2) if "4" in dtype or dtype == "c8" else -1.2, 0, -1, 0, 0],
             ),
         ):
-            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(gradient, expected)
         np.testing.assert_array_equal(gradients(prev, (g,))[0], [1, 0, 1, 1, 0])
         np.testing.assert_allclose(gradients(size, (start,))[0], [1.2, 0.5, 1, 0, 0], rtol=1e-7)
 
-    def test_the_limits_pass_gradients_at_but_not_beyond(self):
+    def test_gradients_pass_at_the_limits_but_not_beyond(self):
         w, size = tensor(np.ones(5)), tensor([60, 1e-9, 0.1, 50, 1e-6])
         p = w.clone()
         p.grad = np.ones(5)
@@ -63,7 +63,7 @@ class TestOneStep:
     @pytest.mark.peers
     @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
     @pytest.mark.parametrize("maximize", [False, True])
-    def test_side_by_side_with_torch(self, dtype, maximize, rng):
+    def test_step_and_derivatives_are_torchs(self, dtype, maximize, rng):
         import torch
 
         dtype = cases.dtype_named(dtype)
@@ -97,7 +97,7 @@ class TestOneStep:
 class TestTheSameBits:
     @pytest.mark.parametrize("dtype", cases.DTYPES)
     @pytest.mark.parametrize("variant", cases.VARIANTS)
-    def test_as_a_plain_step(self, dtype, variant, rng):
+    def test_a_recorded_step_has_the_bits_of_a_plain_one(self, dtype, variant, rng):
         dtype = cases.dtype_named(dtype)
         start = cases.mixed(rng, dtype, 30)
         p, q = Tensor(start.copy(), requires_grad=True).clone(), Parameter(start.copy())
@@ -113,7 +113,7 @@ class TestTheSameBits:
                 value = recorded.state[p][key]
                 assert same_bits(value.data if isinstance(value, Tensor) else value, plain.state[q][key])
 
-    def test_without_anything_to_differentiate_memory_is_kept(self):
+    def test_without_anything_to_differentiate_the_memory_stays_the_same(self):
         x = np.array([1.0, 2.0])
         p = Parameter(x, requires_grad=False)
         p.grad = np.ones(2)
@@ -136,7 +136,7 @@ class TestTheSameBits:
 
 
 def run(w, hyper, variant, steps, *, graph=True):
-    """Steps on a function with bends; the gradients carry a graph."""
+    """Steps on a function whose gradient changes sign; the gradients carry a graph."""
     lr, minus, plus, smallest, largest = hyper
     p = w * 1.0
     optimizer = Rprop(
@@ -154,7 +154,7 @@ HYPER = [0.3, 0.4, 1.3, 0.05, 0.5]
 
 class TestManySteps:
     @pytest.mark.parametrize("variant", cases.VARIANTS)
-    def test_finite_differences_of_everything(self, variant):
+    def test_all_derivatives_agree_with_finite_differences(self, variant):
         start = [2.0, -1.5, 0.7, 0.1]
         w, hyper = tensor(start), [tensor(h) for h in HYPER]
         run(w, hyper, variant, 8).backward()
@@ -173,7 +173,7 @@ class TestManySteps:
             numeric = (value(up, HYPER) - value(down, HYPER)) / (2 * eps)
             assert abs(w.grad[i] - numeric) < 1e-6 * max(1, abs(numeric)), i
 
-    def test_three_steps_by_hand(self):
+    def test_derivatives_of_three_steps_worked_out_by_hand(self):
         # Gradients 1, 1, 1 in the first coordinate; 1, -1 (left out, half the step), -1 in the second.
         w, lr, minus, plus = tensor([5.0, 5.0]), tensor(0.1), tensor(0.5), tensor(1.2)
         p = w.clone()
@@ -183,12 +183,12 @@ class TestManySteps:
             optimizer.step()
         first = autograd.grad(p[0], (w, lr, minus, plus), retain_graph=True)
         second = autograd.grad(p[1], (w, lr, minus, plus))
-        for found, expected in zip(first, ([1, 0], -(1 + 1.2 + 1.44), 0, -0.1 * (1 + 2 * 1.2))):
-            np.testing.assert_allclose(found, expected, rtol=1e-14)
-        for found, expected in zip(second, ([0, 1], -1 + 0.5, 0.1, 0)):
-            np.testing.assert_allclose(found, expected, rtol=1e-14)
+        for gradient, expected in zip(first, ([1, 0], -(1 + 1.2 + 1.44), 0, -0.1 * (1 + 2 * 1.2))):
+            np.testing.assert_allclose(gradient, expected, rtol=1e-14)
+        for gradient, expected in zip(second, ([0, 1], -1 + 0.5, 0.1, 0)):
+            np.testing.assert_allclose(gradient, expected, rtol=1e-14)
 
-    def test_the_largest_size(self):
+    def test_a_clamped_step_has_a_derivative_with_respect_to_the_limit(self):
         largest = tensor(50.0)
         p = tensor([1.0]).clone()
         p.grad = np.ones(1)
@@ -197,7 +197,7 @@ class TestManySteps:
         np.sum(p).backward()
         assert largest.grad == -1
 
-    def test_second_derivatives(self):
+    def test_second_derivatives_agree_with_finite_differences(self):
         lr = tensor(0.3)
 
         def slope(lr):
@@ -211,7 +211,7 @@ class TestManySteps:
         assert abs(second) > 1
         assert abs(second - numeric) < 1e-5 * abs(second)
 
-    def test_steps_are_recorded_also_in_no_grad(self):
+    def test_steps_are_recorded_in_no_grad_too(self):
         lr = tensor(0.1)
         p = tensor([1.0]).clone()
         p.grad = np.ones(1)
@@ -220,7 +220,7 @@ class TestManySteps:
         np.sum(p).backward()
         assert lr.grad == -1
 
-    def test_what_was_recorded_before_a_step_stays_true(self):
+    def test_a_graph_recorded_before_a_step_stays_valid(self):
         w = tensor([3.0])
         p = w.clone()
         optimizer = Rprop([p], differentiable=True)
@@ -244,7 +244,7 @@ class TestManySteps:
 
 
 class TestRefusals:
-    def test_a_leaf_that_requires_a_gradient(self):
+    def test_a_leaf_that_requires_a_gradient_is_refused(self):
         p = Parameter(np.ones(1))
         p.grad = np.ones(1)
         optimizer = Rprop([p], differentiable=True)
@@ -253,19 +253,19 @@ class TestRefusals:
         assert p.data == 1
         assert not optimizer.state
 
-    def test_foreach(self):
+    def test_foreach_is_refused(self):
         p = tensor([1.0]).clone()
         p.grad = np.ones(1)
         with pytest.raises(AssertionError, match="_foreach ops don't support autograd"):
             Rprop([p], foreach=True, differentiable=True).step()
 
-    def test_lr_that_requires_a_gradient_in_a_step_that_is_not_recorded(self):
+    def test_an_lr_that_requires_a_gradient_needs_a_recorded_step(self):
         p = Parameter(np.ones(1))
         p.grad = np.ones(1)
         with pytest.raises(TypeError, match=r"full_like\(\): argument 'fill_value' .* must be Number, not Tensor"):
             Rprop([p], lr=tensor(0.1)).step()
 
-    def test_lr_of_two_elements(self):
+    def test_an_lr_of_two_elements_is_refused(self):
         with pytest.raises(ValueError, match="Tensor lr must be 1-element"):
             Rprop([Parameter(np.ones(1))], lr=Tensor(np.ones(2)))
 
@@ -283,7 +283,7 @@ class TestRefusals:
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
-def test_lr_as_a_tensor_without_a_gradient(shape):
+def test_lr_may_be_a_tensor_of_one_element(shape):
     p = Parameter(np.ones(1))
     p.grad = np.ones(1)
     optimizer = Rprop([p], lr=Tensor(np.full(shape, 0.1, "f4")))

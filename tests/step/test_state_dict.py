@@ -25,31 +25,31 @@ def stepped(dtype="f8", shapes=((2,), (3,)), steps=2, **options):
     return o, params
 
 
-def test_structure_and_order():
+def test_keys_and_their_order_are_torchs():
     (a, b, c) = (Parameter(np.ones(1)) for _ in "abc")
     o = Rprop([{"params": [a, b]}, {"params": [c], "lr": 0.5, "x": 1}])
     for p in (c, a):
         p.grad = np.ones(1)
     o.step()
-    found = o.state_dict()
-    assert list(found) == ["state", "param_groups"]
-    assert list(found["state"]) == [0, 2]
-    assert list(found["state"][0]) == ["step", "prev", "step_size"]
-    assert [list(g) for g in found["param_groups"]] == [
+    saved = o.state_dict()
+    assert list(saved) == ["state", "param_groups"]
+    assert list(saved["state"]) == [0, 2]
+    assert list(saved["state"][0]) == ["step", "prev", "step_size"]
+    assert [list(g) for g in saved["param_groups"]] == [
         ["lr", "etas", "step_sizes", *FLAGS, "params"],
         ["lr", "x", "etas", "step_sizes", *FLAGS, "params"],
     ]
-    assert [g["params"] for g in found["param_groups"]] == [[0, 1], [2]]
+    assert [g["params"] for g in saved["param_groups"]] == [[0, 1], [2]]
 
 
-def test_duplicates_go_under_the_last_of_their_numbers():
+def test_a_duplicate_has_the_last_of_its_numbers():
     a, b = Parameter(np.ones(1)), Parameter(np.ones(1))
     with pytest.warns(UserWarning, match="duplicate"):
         o = Rprop([{"params": [a, a, b]}, {"params": [Parameter(np.ones(1))]}])
     assert [g["params"] for g in o.state_dict()["param_groups"]] == [[1, 1, 2], [3]]
 
 
-def test_state_that_belongs_to_no_parameter_passes_through():
+def test_state_of_no_parameter_is_saved_and_loaded():
     o, _ = stepped()
     o.state["foo"] = 5
     assert o.state_dict()["state"]["foo"] == 5
@@ -117,7 +117,7 @@ def test_a_step_that_is_a_number_becomes_an_array(step):
     assert same_bits(o.state[params[0]]["step"], np.array(3, "f4"))
 
 
-def test_an_older_dict_is_completed_but_not_from_the_defaults():
+def test_missing_flags_of_an_older_dict_are_added_but_not_from_the_defaults():
     o, _params = stepped(maximize=True)
     saved = copy.deepcopy(o.state_dict())
     for flag in FLAGS:
@@ -131,7 +131,7 @@ def test_an_older_dict_is_completed_but_not_from_the_defaults():
 
 @pytest.mark.parametrize("saved_named", [False, True])
 @pytest.mark.parametrize("live_named", [False, True])
-def test_names(saved_named, live_named):
+def test_names_in_the_dict_replace_those_of_the_groups(saved_named, live_named):
     def optimizer(name, named):
         p = Parameter(np.ones(1))
         return Rprop([(name, p)] if named else [p])
@@ -171,7 +171,7 @@ def test_a_dict_that_is_refused_changes_nothing(spoil, error, text):
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["copy", "pickle"])
-def test_pickle_and_deepcopy(clone, rng):
+def test_a_pickled_or_copied_optimizer_steps_its_own_parameters(clone, rng):
     o, params = stepped(variant="irprop-go", backend="numpy")
     o.register_step_pre_hook(print)
     other = clone(o)
@@ -192,7 +192,7 @@ def test_pickle_and_deepcopy(clone, rng):
         assert same_bits(o.state[p]["step_size"], other.state[q]["step_size"])
 
 
-def test_parameters_and_optimizer_stay_tied_when_copied_together():
+def test_an_optimizer_copied_with_its_parameters_refers_to_the_copies():
     o, params = stepped()
     (a, b), other = copy.deepcopy((params, o))
     assert other.param_groups[0]["params"] == [a, b]

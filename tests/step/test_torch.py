@@ -26,19 +26,19 @@ def torch():
 def torch_run(torch, x0, grads, **options):
     param = torch.nn.Parameter(to_torch(x0))
     optimizer = torch.optim.Rprop([param], **options)
-    found = []
+    run = []
     for grad in grads:
         param.grad = None if grad is None else to_torch(grad)
         optimizer.step()
         state = optimizer.state[param]
-        found.append(tuple(from_torch(t) for t in (param, state["prev"], state["step_size"])))
-    return found
+        run.append(tuple(from_torch(t) for t in (param, state["prev"], state["step_size"])))
+    return run
 
 
 @pytest.mark.parametrize("maximize", [False, True], ids=["min", "max"])
 @pytest.mark.parametrize("foreach", [False, True], ids=["for-loop", "foreach"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_hundred_steps_have_the_bits_of_torch(torch, dtype, foreach, maximize, rng):
+def test_a_hundred_steps_have_torchs_bits(torch, dtype, foreach, maximize, rng):
     dtype = cases.dtype_named(dtype)
     for name, setting in cases.settings(dtype).items():
         for n in (1, 101):
@@ -47,15 +47,15 @@ def test_a_hundred_steps_have_the_bits_of_torch(torch, dtype, foreach, maximize,
             expected = torch_run(torch, x0, grads, foreach=foreach, maximize=maximize, **setting)
             for how in engines_for(dtype):
                 with engine(how) as backend:
-                    found = run(x0, grads, foreach=foreach, maximize=maximize, backend=backend, **setting)
+                    actual = run(x0, grads, foreach=foreach, maximize=maximize, backend=backend, **setting)
                 try:
-                    assert_same_runs(found, expected, signed_zeros=not (maximize and dtype.kind == "c"))
+                    assert_same_runs(actual, expected, signed_zeros=not (maximize and dtype.kind == "c"))
                 except AssertionError as error:
                     raise AssertionError(f"{how}, {name}, n={n}: {error}") from None
 
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["for-loop", "foreach"])
-def test_many_parameters_with_missing_gradients(torch, foreach, rng):
+def test_many_parameters_with_missing_gradients_have_torchs_bits(torch, foreach, rng):
     shapes = [(3,), (), (0,), (4, 5), (2500,), (2, 3, 4)]
     names = ("float32", "float64", "complex64", "bfloat16")
     starts = [cases.mixed(rng, cases.dtype_named(d), int(np.prod(s))).reshape(s) for s in shapes for d in names]
@@ -147,7 +147,7 @@ def test_what_torch_refuses_is_refused_in_its_words(torch, build):
     assert outcome(build, rprop_ref, q)[:2] == expected
 
 
-def test_the_functional_form(torch, rng):
+def test_the_functional_form_has_torchs_bits(torch, rng):
     from torch.optim.rprop import rprop as torch_rprop
 
     arrays = [rng.standard_normal((4, 3)).astype("f4") for _ in range(2)]

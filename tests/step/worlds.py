@@ -1,7 +1,7 @@
-"""The same calls made in two worlds, ours and torch's, and everything compared after each.
+"""Two worlds, ours and torch's, in which the same calls are made and everything is compared after each.
 
 A `World` has the modules of one library and the objects that a program has made so far. A call is a function of a
-world; `Worlds.call` makes it in both and compares what it returned, warned or raised, and then everything there is:
+world; `Worlds.call` makes it in both and compares the values, warnings and errors, and then everything else:
 parameters, gradients, state and groups of all optimizers, and what the hooks have seen.
 """
 
@@ -22,9 +22,9 @@ from rprop_ref.bits import same_bits
 
 Array = np.ndarray[Any, Any]
 
-#: What cannot be the same in the texts of two libraries, and what both become: names of classes and dtypes, advice
-#: that names an attribute of the one library, addresses, and the lists of overloads with which torch's generated
-#: functions refuse an argument.
+#: Parts of messages that cannot be equal in two libraries, and their replacements: names of classes and dtypes, advice
+#: that names an attribute of one library, addresses, and the lists of overloads with which torch's generated functions
+#: refuse an argument.
 SUBSTITUTIONS = [
     (r" at 0x[0-9a-f]+", " at ADDRESS"),
     (r"torch\.(cuda\.)?\w*Tensor|rprop_ref\.Parameter", "PARAMETER"),
@@ -69,7 +69,7 @@ class World:
 
         return plain(value)
 
-    def picture(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """Everything that a user can see."""
         return {
             "params": [self.array_of(self.data(p)) for p in self.params],
@@ -84,7 +84,7 @@ class World:
             "log": list(self.log),
         }
 
-    # What the two libraries do differently.
+    # The parts that differ between the two libraries.
     optim: Any
     lr_scheduler: Any
     before_each: Callable[..., Any]
@@ -150,28 +150,28 @@ class Torchs(World):
 
 
 class MismatchError(AssertionError):
-    """The two libraries have not done the same."""
+    """The two libraries differ."""
 
 
 class Worlds:
     """Both worlds, in which every call is made."""
 
-    calls = 0  # of all programs
+    calls = 0  # in all programs
 
     def __init__(self) -> None:
         self.ours, self.theirs = Ours(), Torchs()
         self.backend: str | None = None  # of our optimizers
-        self.maximized = False  # whether any has been told to
+        self.maximized = False  # whether any optimizer has maximized
 
     def close(self) -> None:
         self.ours.close()
         self.theirs.close()
 
     def call(self, act: Callable[[World], Any]) -> bool:
-        """Make a call in both worlds and compare everything; whether it succeeded.
+        """Make a call in both worlds, compare everything, and return whether the call succeeded.
 
-        Where a call was refused and has changed no parameter and no state of ours, but perhaps some of torch's
-        (docs/torch.md), these are set to ours, so that the program can go on.
+        A refused call changes nothing in our world, but may change parameters and state in torch's (docs/torch.md).
+        These are then set to ours, so that the program can continue.
         """
         Worlds.calls += 1
         for o in self.ours.optimizers:
@@ -195,15 +195,15 @@ class Worlds:
         return not refused
 
     def _difference(self) -> str | None:
-        return _difference("", self.ours.picture(), self.theirs.picture(), signed_zeros=not self.maximized)
+        return _difference("", self.ours.snapshot(), self.theirs.snapshot(), signed_zeros=not self.maximized)
 
     def _ours(self) -> Any:
-        """What a refused call must leave alone: all but what closures and hooks of the programs change."""
-        picture = self.ours.picture()
-        return copy.deepcopy({key: value for key, value in picture.items() if key not in ("grads", "log")})
+        """What a refused call must not change: everything except what the programs' closures and hooks change."""
+        snapshot = self.ours.snapshot()
+        return copy.deepcopy({key: value for key, value in snapshot.items() if key not in ("grads", "log")})
 
     def _repair(self, objects: list[tuple[Any, Any, Any]]) -> None:
-        """Set torch's world to ours, in the objects that it had before the call."""
+        """Set torch's world to ours, in the objects that torch's world had before the call."""
         ours, theirs = self.ours, self.theirs
         with theirs.torch.no_grad():
             for p, q in zip(ours.params, theirs.params, strict=True):
@@ -219,11 +219,11 @@ class Worlds:
             t.param_groups, t.state = groups, state
             groups[:] = members
             for group, other in zip(o.param_groups, members, strict=True):
-                kept = dict(other)
+                old = dict(other)
                 other.clear()
                 for k, v in group.items():
-                    same = k in kept and repr(kept[k]) == repr(v)
-                    other[k] = list(map(twin, v)) if k == "params" else kept[k] if same else copy.deepcopy(v)
+                    same = k in old and repr(old[k]) == repr(v)
+                    other[k] = list(map(twin, v)) if k == "params" else old[k] if same else copy.deepcopy(v)
             state.clear()
             for p, entry in o.state.items():
                 state[twin(p)] = {
@@ -239,7 +239,7 @@ def _set_counters(scheduler: Any, like: Any) -> None:
 
 
 def _outcome(act: Callable[[World], Any], world: World) -> Any:
-    """What came of a call, after the substitutions."""
+    """The outcome of a call, after the substitutions."""
     error, warned, value = outcome(lambda: world.plain(act(world)))
     return error and _substituted(*error), [_substituted(*warning) for warning in warned], value
 
@@ -251,9 +251,9 @@ def _substituted(kind: str, text: str) -> tuple[str, str]:
 
 
 def _difference(where: str, a: Any, b: Any, *, signed_zeros: bool = True) -> str | None:
-    """The first difference between two pictures, ours and torch's; None if there is none.
+    """The first difference between two snapshots, ours and torch's; None if they are equal.
 
-    Without `signed_zeros`, those in the memory of complex parameters are let pass (docs/torch.md).
+    Without `signed_zeros`, signs of zeros in the stored gradients of complex parameters are ignored (docs/torch.md).
     """
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         lenient = not signed_zeros and where.endswith("'prev'") and a.dtype.kind == "c"

@@ -454,7 +454,7 @@ class TestFiles:
         with pytest.raises(ValueError, match="is damaged"):
             Trace.load(tmp_path / "damaged.npz")
         npz.write(path, "checkpoint", 1, {})
-        with pytest.raises(ValueError, match="is a rprop_ref checkpoint, not a trace"):
+        with pytest.raises(ValueError, match="is an rprop_ref checkpoint, not a trace"):
             Trace.load(path)
         npz.write(path, "trace", 1, {"columns": 1})
         with pytest.raises(ValueError, match="cannot load"):
