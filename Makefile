@@ -59,11 +59,10 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## test the expl
 	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
 	$(BIN)/python -m pytest -m browser
 
-# The second process runs numba-cuda on a stand-in for the driver that uses the host's memory (needs cc). Kernels do not
-# run there, so the tests of what they compute are left out.
-test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels and check their code; needs no GPU
+# The second process runs numba-cuda on a driver made of the host's memory (needs cc), which executes the kernels' PTX.
+test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels, check their code, and execute it; needs no GPU
 	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_device
-	PYTHONPATH=tests $(BIN)/python -m pytest -p cuda_driver tests/cuda_device -k "not oracle and not test_many_runs"
+	PYTHONPATH=tests $(BIN)/python -m pytest -p cuda_driver tests/cuda_device
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## run PROGRAMS=10000 random programs beside torch, and kill and resume KILLS=100 runs
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/step/test_programs.py

@@ -12,7 +12,7 @@ from . import rules
 from ._common import display
 from ._core import dtypes, events
 from ._core.constants import ETA_MINUS, ETA_PLUS, SIZE_MAX, SIZE_MIN, rule_constants
-from ._teaching.history import History
+from ._tracing.history import History
 
 Array = np.ndarray[Any, Any]
 

@@ -12,9 +12,9 @@ from . import rules
 from ._common import display, npz
 from ._core.checks import check_variant
 from ._core.events import end_events
-from ._teaching.attach import OptimizerHooks
-from ._teaching.history import LIMIT, History, Row
-from ._teaching.steps import flat_reals, step_events, storable
+from ._tracing.attach import OptimizerHooks
+from ._tracing.history import LIMIT, History, Row
+from ._tracing.steps import flat_reals, step_events, storable
 from .explain import Explanation, explain
 from .hooks import RemovableHandle
 

@@ -3,8 +3,9 @@
 
 As a plugin of pytest (``-p cuda_driver``) it lets the tests in ``cuda_device`` go through numba-cuda, cuda.core and
 cuda.bindings as on a GPU: kernels are compiled, loaded, and launched with their arguments; memory is allocated, copied
-and freed; streams are recorded in graphs. Only the kernels themselves do not run: NumPy functions stand in for them, and
-get the arguments that the launch passed to the driver. All work is done at once, in the order of the calls.
+and freed; streams are recorded in graphs. A launch executes the PTX that the compiler made of the kernel, with the
+arguments that the launch passed to the driver, in `ptx_machine`; the machine code that was loaded is not looked at. All
+work is done at once, in the order of the calls.
 
 It is stricter than a GPU: while any stream is recorded, whatever may wait, allocate, free or load fails.
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ptx_machine
 import pytest
 
 SOURCE = r"""
@@ -108,8 +110,13 @@ class Driver:
         self.launches: list[tuple[int, int, int]] = []
         #: The largest allocation that succeeds, in bytes.
         self.max_allocation = 1 << 30
-        #: For the kernel that is launched next: the types of its arguments, and the function that stands in for it.
-        self.next_launch: tuple[str, Any] = ("", None)
+        #: The kernel that is launched next, as numba.cuda has it.
+        self.next_launch: Any = None
+        #: Instructions of kernels executed so far, each counted once for each thread.
+        self.executed = 0
+        #: What kernels may read and write.
+        self.device_memory = ptx_machine.Memory()
+        self._kernels: dict[str, ptx_machine.Kernel] = {}
         self._handles = itertools.count(0x1000, 8)
         self._memory: dict[int, Any] = {}
         self._contexts: list[int] = []
@@ -222,6 +229,7 @@ class Driver:
         memory = np.full(size + 256, 0xAA, np.uint8)  # so that nothing relies on zeros
         address = -(-memory.ctypes.data // 256) * 256
         self._memory[address] = memory
+        self.device_memory.add_at(address, size)
         put(out, ctypes.c_void_p, address)
 
     def cuMemAlloc(self, out, size):
@@ -232,12 +240,14 @@ class Driver:
 
     def cuMemFree(self, address):
         self._memory.pop(address)[:] = 0xBB
+        self.device_memory.remove(address)
 
     def cuMemHostAlloc(self, out, size, flags):
         self._allocate(out, size)
 
     def cuMemFreeHost(self, address):
         del self._memory[address]
+        self.device_memory.remove(address)
 
     def cuMemcpyHtoD(self, target, source, size):
         ctypes.memmove(target, source, size)
@@ -345,19 +355,29 @@ class Driver:
         put(value, ctypes.c_int, 1024 if attribute & 0xFFFFFFFF == 0 else 0)
 
     def cuLaunchKernelEx(self, config, function, arguments, extra):
-        self.launch(ctypes.cast(config, ctypes.POINTER(LaunchConfig))[0], arguments)
+        self.launch(function, ctypes.cast(config, ctypes.POINTER(LaunchConfig))[0], arguments)
 
     def cuLaunchKernel(self, function, gx, gy, gz, bx, by, bz, shared, stream, arguments, extra):
         grid, block = ((c_uint(v) for v in given) for given in ((gx, gy, gz), (bx, by, bz)))
-        self.launch(LaunchConfig(*grid, *block, c_uint(shared), stream), arguments)
+        self.launch(function, LaunchConfig(*grid, *block, c_uint(shared), stream), arguments)
 
-    def launch(self, config: LaunchConfig, arguments: int) -> None:
-        """Call the stand-in of the kernel with the arguments of the launch."""
+    def launch(self, function: int, config: LaunchConfig, arguments: int) -> None:
+        """Execute a kernel with the arguments of the launch."""
         self.launches.append((config.grid_x, config.block_x, config.stream or 0))
-        codes, stand_in = self.next_launch
+        kernel = self._kernel(self._names[function].decode())
         addresses = ctypes.cast(arguments, ctypes.POINTER(ctypes.c_void_p))
-        values = [TYPES[code].from_address(addresses[i]).value for i, code in enumerate(codes)]
-        self._do(config.stream or 0, stand_in, *values)
+        values = [get(addresses[i], ptx_machine.DTYPES[kind]) for i, (kind, _) in enumerate(kernel.parameters)]
+        self._do(config.stream or 0, self._execute, kernel, values, config.grid_x, config.block_x)
+
+    def _kernel(self, name: str) -> ptx_machine.Kernel:
+        """The PTX that the machine code of this name was made from."""
+        if name not in self._kernels:
+            (ptx,) = (text for text in self.next_launch.inspect_asm().values() if f".entry {name}(" in text)
+            self._kernels[name] = ptx_machine.parse(ptx)
+        return self._kernels[name]
+
+    def _execute(self, kernel: ptx_machine.Kernel, values: list[Any], grid: int, block: int) -> None:
+        self.executed += ptx_machine.launch(kernel, values, grid, block, self.device_memory)
 
 
 class LaunchConfig(ctypes.Structure):
@@ -378,8 +398,9 @@ def put(out: int, kind: Any, value: Any) -> None:
     kind.from_address(out).value = value
 
 
-#: The types of a kernel's arguments, by the letters that `cuda_stand_ins` uses.
-TYPES = {"q": ctypes.c_int64, "f": ctypes.c_float, "d": ctypes.c_double, "?": ctypes.c_bool}
+def get(address: int, dtype: np.dtype[Any]) -> Any:
+    """The number at an address."""
+    return np.frombuffer(ctypes.string_at(address, dtype.itemsize), dtype)[0]
 
 
 DRIVER = Driver()
@@ -387,32 +408,16 @@ DRIVER.install()
 
 
 def pytest_collection_modifyitems(items):
-    """Let each launch of a kernel call its stand-in."""
-    # Loaded here, since they load numba.cuda, which must find this driver.
-    from cuda_stand_ins import MAKERS
+    """Tell the driver which kernel is launched: it is given machine code, and needs the PTX."""
+    from cuda_kernels import _cuda  # it loads numba.cuda, which must find this driver
 
-    from cuda_kernels import _cuda
-
-    stand_in_of: dict[int, Any] = {}
-
-    def with_stand_in(compile_kernel, make_stand_in):
-        @functools.cache
-        def wrapped(*args):
-            kernel = compile_kernel(*args)
-            stand_in_of[id(kernel)] = make_stand_in(*args)
-            return kernel
-
-        return wrapped
-
-    for (module, name), make_stand_in in MAKERS.items():
-        setattr(module, name, with_stand_in(getattr(module, name), make_stand_in))
     launch = _cuda.launch
 
-    def launch_stand_in(kernel, *args):
-        DRIVER.next_launch = stand_in_of[id(kernel)]
+    def announced_launch(kernel, *args):
+        DRIVER.next_launch = kernel
         launch(kernel, *args)
 
-    _cuda.launch = launch_stand_in
+    _cuda.launch = announced_launch
 
 
 _status = 0

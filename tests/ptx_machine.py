@@ -63,6 +63,13 @@ class Memory:
         raw: Any = (ctypes.c_uint8 * nbytes).from_address(start)
         self._bytes.insert(place, np.frombuffer(raw, np.uint8))
 
+    def remove(self, start: int) -> None:
+        """Take back what was added at an address."""
+        place = np.flatnonzero(self._starts == np.uint64(start))
+        if place.size:
+            self._starts, self._stops = np.delete(self._starts, place[0]), np.delete(self._stops, place[0])
+            del self._bytes[place[0]]
+
     def load(self, addresses: Array, width: int) -> Array:
         """Read an unsigned integer of `width` bytes from each address."""
         values = np.zeros(addresses.size, f"u{width}")

@@ -1,1 +1,1 @@
-"""What makes runs visible: the store behind `Trace`, how it watches an optimizer, tables to fill in by hand."""
+"""What is made for lessons only: the table that students fill in by hand."""

@@ -15,7 +15,7 @@ from rprop_ref import Parameter, Rprop, Trace, crosscheck, lr_scheduler, minimiz
 from rprop_ref._common import npz
 from rprop_ref._core import events as _events
 from rprop_ref._core.constants import rule_constants
-from rprop_ref._teaching.history import OVERHEAD
+from rprop_ref._tracing.history import OVERHEAD
 from rprop_ref.bits import same_bits
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 1e-200, -1e-200, 5e-324, np.inf, -np.inf, np.nan]
