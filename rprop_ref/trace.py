@@ -567,7 +567,7 @@ def recorder(
     }
     sign = -1 if state.maximize else 1
     # With bounds the rule sees a gradient of 0 where going on would leave them.
-    seen = record.LAST_G if state.box is None else record.INWARD_G
+    seen = record.LAST_G if state.bounds is None else record.INWARD_G
 
     vectors, scalars = state.vectors, state.scalars
 

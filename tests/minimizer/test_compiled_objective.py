@@ -25,9 +25,10 @@ from numba_kernels import loop
 from rprop_ref import minimize
 from rprop_ref._core import record
 from rprop_ref._core.constants import rule_constants
-from rprop_ref._minimizer import compiled_objective
-from rprop_ref._minimizer import options as _options
-from rprop_ref._minimizer import state as _state
+from rprop_ref._minimizer import jitted_objective
+from rprop_ref._minimizer.options import set_stopping_rules
+from rprop_ref._minimizer.recognize import recognize
+from rprop_ref._minimizer.starting import begin
 from rprop_ref.bits import same_bits
 from rprop_ref.rules import RULES
 
@@ -183,7 +184,7 @@ class TestForms:
 
         first = minimize(fun, np.ones(2), args=arguments(0))
         signatures = len(loop.kernel(RULES["irprop-"]).signatures)
-        compiled = compiled_objective._c_function.cache_info().misses
+        compiled = jitted_objective._c_function.cache_info().misses
         for k in (1, 2, 3):
             args = arguments(k)
             gc.collect()
@@ -192,12 +193,12 @@ class TestForms:
             np.testing.assert_allclose(r.x, args[0] + args[2][0] + k + 0.5)
             np.testing.assert_allclose(r.fun, k, atol=1e-15)
         assert not np.allclose(r.x, first.x)
-        assert compiled_objective._c_function.cache_info().misses == compiled
+        assert jitted_objective._c_function.cache_info().misses == compiled
         assert len(loop.kernel(RULES["irprop-"]).signatures) == signatures
         # An array that is not contiguous, or of the other byte order, is of another type, but not here.
         for other in (np.repeat(args[0], 2)[::2], args[0].astype(">f8")):
             assert same_bits(minimize(fun, np.ones(2), args=(other, *args[1:])).x, r.x)
-        assert compiled_objective._c_function.cache_info().misses == compiled
+        assert jitted_objective._c_function.cache_info().misses == compiled
 
     def test_defaults_that_leave_it_open_where_the_gradient_goes(self):
         @numba.njit
@@ -433,13 +434,13 @@ class TestTheLoop:
         """As the interface in the docstring of `compiled_objective` has it."""
         starts = np.random.default_rng(5).uniform(-2, 2, (16, 3))
         args = (np.ones(3), np.zeros(3), np.inf)
-        compiled = compiled_objective.recognize(rough, None, args, (3,), starts.dtype)
+        compiled = recognize(rough, None, args, (3,), starts.dtype)
         constants = rule_constants(starts.dtype, (0.8, 1.1), (0, np.inf), False)
 
         def one(x0):
-            state = _state.begin(x0, (3,), None, None, constants, "irprop-", False)
-            limits = dict.fromkeys(("maxfev", "xtol", "ftol", "f_target", "patience"))
-            _options.set_limits(state, maxiter=2000, gtol=1e-10, window=100, **limits)
+            state = begin(x0, (3,), None, None, constants, "irprop-", False)
+            unused = dict.fromkeys(("maxfev", "xtol", "ftol", "f_target", "patience"))
+            set_stopping_rules(state, maxiter=2000, gtol=1e-10, window=100, **unused)
             address, data, raised = compiled.bind()
             arrays = state.vectors, state.scalars, constants
             stop = np.zeros(1, np.int64)

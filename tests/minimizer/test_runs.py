@@ -270,10 +270,10 @@ class TestWarmStart:
         [
             ({"x0": X0[:2]}, r"with x of shape \(3,\) and dtype float64, but x0 has shape \(2,\)"),
             ({"x0": X0.astype("f4")}, "but x0 has shape .* and dtype float32"),
-            ({"variant": "rprop+"}, "warm_start is a run with other variant; give the same as then"),
-            ({"etas": (0.5, 1.2)}, "other etas or step_sizes"),
-            ({"bounds": [(0, 1)] * 3}, "other bounds"),
-            ({"maximize": True}, "other maximize"),
+            ({"variant": "rprop+"}, "^variant must be the same as in the run that warm_start continues$"),
+            ({"etas": (0.5, 1.2)}, "^etas and step_sizes must be the same"),
+            ({"bounds": [(0, 1)] * 3}, "^bounds must be the same"),
+            ({"maximize": True}, "^maximize must be the same"),
         ],
     )
     def test_another_run_is_refused(self, change, text):

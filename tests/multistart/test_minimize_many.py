@@ -375,7 +375,7 @@ class TestDistinctMinima:
     def test_what_cannot_be_merged(self):
         single = minimize(himmelblau, [1.0, 2.0], jac=True)
         with pytest.raises(
-            ValueError, match="result must be what minimize_many returned; this one is of a single"
+            ValueError, match="result must be a result of minimize_many, but this one is of a single"
         ):
             distinct_minima(single)
         many = minimize_many(himmelblau, [[1.0, 2.0]], jac=True)
