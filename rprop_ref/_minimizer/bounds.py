@@ -68,7 +68,7 @@ def _rounded_inward(low: Array, high: Array, dtype: np.dtype[Any]) -> tuple[Arra
     """The bounds in another dtype; rounded outward they would let x leave the original ones."""
     with np.errstate(over="ignore"):
         lower, upper = low.astype(dtype), high.astype(dtype)
-    # Between equal bounds there may be no number of the dtype: a fixed variable takes the nearest one.
+    # A fixed variable has nowhere else to go: its bound becomes the nearest number of the dtype.
     free = low < high
     lower = np.where(free & (lower < low), np.nextafter(lower, dtype.type(np.inf)), lower)
     upper = np.where(free & (upper > high), np.nextafter(upper, dtype.type(-np.inf)), upper)

@@ -90,7 +90,7 @@ def evaluation_map(workers: Any) -> Iterator[MapPoints]:
     Raises
     ------
     TypeError, ValueError
-        If it is none of these, or a number of processes below 1 other than -1.
+        If it is anything else, or a number of processes below 1 other than -1.
     """
     if isinstance(workers, Executor):
         yield workers.map

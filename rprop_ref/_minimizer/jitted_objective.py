@@ -124,7 +124,7 @@ def _contiguous(value: Any) -> Any:
 
 
 def _takes_gradient_array(fun: Any, n_args: int, jac: Any) -> bool:
-    """Whether a jitted function is ``fun(x, g, *args)`` rather than ``fun(x, *args)``, for so many args."""
+    """Whether a jitted function is ``fun(x, g, *args)`` rather than ``fun(x, *args)``, with this many args."""
     signature = inspect.signature(fun.py_func)
     accepts = []
     for n_arguments in (1 + n_args, 2 + n_args):

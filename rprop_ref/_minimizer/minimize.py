@@ -165,7 +165,7 @@ def minimize(
     warm_start : OptimizeResult, optional
         A result of `minimize` to continue from, with the same iterates as if there had been one run. `x0` must
         have the shape and dtype of that run; its values are ignored, and so is `lr`. The rule and the bounds must
-        be the same; stopping rules may differ. Limits and counts are those of this call alone.
+        be the same; stopping rules may differ. `maxiter`, `maxfev` and all counts refer to this call alone.
     checkpoint : path, optional
         A file (usually ``.npz``) to which the state of the run is written every `checkpoint_every` iterations,
         and at the end. It is always replaced as a whole, and contains no pickle.
@@ -173,8 +173,8 @@ def minimize(
         See `checkpoint`.
     resume : path, optional
         A file that `checkpoint` wrote. The run continues from there, with the same iterates as if it had never
-        been interrupted. Give the other arguments as before, with the exceptions named at `warm_start`; limits
-        and counts are those of the whole run.
+        been interrupted. Give the other arguments as before, with the exceptions named at `warm_start`;
+        `maxiter`, `maxfev` and all counts refer to the whole run.
     progress : bool, optional
         Show on stderr, during the run: iterations, lowest value, largest component of the gradient, smallest and
         largest step size, and rate. A bar if tqdm is installed, else a line per second.

@@ -42,7 +42,7 @@ def warn_of_hessians(hess: Any, hessp: Any) -> None:
 
 
 def refuse_constraints(constraints: Any) -> None:
-    """Raise unless there are none."""
+    """Raise if there are any."""
     if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
         raise ValueError(
             "minimize does not support constraints: leave them out. Limit single variables with bounds; for other "
@@ -57,7 +57,7 @@ def check_callback(callback: Any) -> None:
 
 
 def check_one_beginning(warm_start: Any, resume: Any) -> None:
-    """Raise if both are given."""
+    """Raise if both `warm_start` and `resume` are given."""
     if warm_start is not None and resume is not None:
         raise ValueError("warm_start and resume each give a run to continue; give only one of them")
 
@@ -95,14 +95,14 @@ def _pair(name: str, value: Any, defaults: tuple[float, float] | None = None) ->
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False; anything else is a ValueError."""
+    """True or False. Raises ValueError for anything else."""
     if not (isinstance(value, (bool, np.bool_, int)) and value in (0, 1)):
         raise ValueError(f"{name} must be True or False, but is {value!r}")
     return bool(value)
 
 
 def count(name: str, value: Any, minimum: int = 0) -> int:
-    """A whole number of at least `minimum`; anything else is a ValueError."""
+    """A whole number of at least `minimum`. Raises ValueError for anything else."""
     size = _number_or_nan(value)
     if not (size >= minimum and size == np.floor(size) < np.inf):
         raise ValueError(f"{name} must be a whole number, at least {minimum}, but is {value!r}")
@@ -114,7 +114,7 @@ def _count_or_infinity(name: str, value: Any, minimum: int = 0) -> float:
 
 
 def number(name: str, value: Any, minimum: float = -np.inf) -> float:
-    """A number of at least `minimum`, not NaN; anything else is a ValueError."""
+    """A number of at least `minimum`, not NaN. Raises ValueError for anything else."""
     size = _number_or_nan(value)
     if not size >= minimum:
         allowed = "a number" if minimum == -np.inf else f"a number, at least {minimum:g}"
@@ -133,7 +133,7 @@ def _number_or_nan(value: Any) -> float:
 
 
 def path(name: str, value: Any) -> Any:
-    """A path as `os.fspath` gives it; anything else is a TypeError."""
+    """A path as `os.fspath` gives it. Raises TypeError for anything else."""
     try:
         return os.fspath(value)
     except TypeError:

@@ -16,7 +16,7 @@ INTERVAL = 1.0
 
 
 class _Display:
-    """A context that closes its bar, if there is one, in the end."""
+    """A context that opens a bar if tqdm is installed, and closes it."""
 
     def __init__(self, total: float | None, unit: str) -> None:
         self._shown = time.perf_counter()
@@ -94,7 +94,7 @@ class ManyRunsProgress(_Display):
         self._ended = 0
 
     def __call__(self, ended: int, values: Any = None) -> None:
-        """Show that so many runs have ended; `values` are the results of some of them."""
+        """Show the number of runs that have ended; `values` are the final values of the latest ones."""
         if values is not None:
             self._best = float(self._better.reduce(values, initial=self._best))
         now = time.perf_counter()

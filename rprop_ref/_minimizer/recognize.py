@@ -49,7 +49,7 @@ def recognize(
     """
     if isinstance(fun, LowLevelCallable):
         return from_low_level_callable(fun, jac, args, shape, dtype)
-    # Whoever made an objective with Numba has loaded Numba: if it is not loaded, there is no need to load it.
+    # An objective compiled by Numba exists only if Numba is loaded, so it need not be loaded to find out.
     numba = sys.modules.get("numba")
     if numba is None:
         return None

@@ -89,8 +89,8 @@ def minimize_many(
     Raises
     ------
     TypeError
-        If `workers` is none of these, or the objective cannot be sent to other processes; the message says what to
-        do about it.
+        If `workers` is of another kind, or the objective cannot be sent to other processes; then the message says
+        what to do.
     ValueError
         If there is no start, if `minimize` refuses an option, or if an option makes sense for a single run only.
 
@@ -190,7 +190,7 @@ class _Task:
         return VectorizedRuns(compiled, self.shared_options(state), self.m)
 
     def shared_options(self, state: RunState) -> SameOptions:
-        """The options in the form that runs side by side need; `state` is that of any run with these options."""
+        """The options as `VectorizedRuns` and the GPU need them; `state` is that of any run with these options."""
         return SameOptions(state, self.options.get("lr"), self.options.get("xtol"))
 
 

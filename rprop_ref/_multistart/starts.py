@@ -98,8 +98,8 @@ def distinct_minima(
     k : int, optional
         List only the best k. By default all.
     all_runs : bool, optional
-        Whether to include runs without success. By default they are left out, since a run that ended at its limit
-        of iterations may be anywhere.
+        Whether to include runs without success. By default they are left out, since a run that `maxiter` ended
+        may be anywhere.
 
     Returns
     -------
