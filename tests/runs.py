@@ -1,4 +1,4 @@
-"""Runs and calls whose outcome is recorded, to be compared with those of another implementation."""
+"""Runs and calls whose results are recorded, for comparisons with other implementations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rprop_ref.bits import same_bits
 Array = np.ndarray[Any, Any]
 Run = list[tuple[Array, Array, Array]]
 
-#: The ways to compute a step. All must give the same bits.
+#: The ways to make a step. All must give the same bits.
 ENGINES = ("numpy", "sequential", "parallel, 1 thread", "parallel, 2 threads")
 
 
@@ -27,7 +27,7 @@ def engines_for(dtype: np.dtype[Any]) -> tuple[str, ...]:
 
 @contextmanager
 def engine(name: str) -> Iterator[str]:
-    """Compute steps with one of the `ENGINES`; yields the value for ``backend=``."""
+    """Make steps with one of the `ENGINES`; yields the value for ``backend=``."""
     if name == "numpy":
         yield "numpy"
         return
@@ -50,7 +50,7 @@ def run(
     losses: Sequence[float] | None = None,
     **options: Any,
 ) -> Run:
-    """Step one parameter with given gradients; returns parameter, prev and step size after each step."""
+    """Step one parameter with these gradients; returns (parameter, stored gradient, step size) after each step."""
     param = Parameter(x0.copy())
     optimizer = Rprop([param], **options)
     states = []
@@ -73,7 +73,7 @@ def assert_same_runs(ours: Run, theirs: Run, *, signed_zeros: bool = True) -> No
 
 
 def outcome(function: Callable[..., Any], *args: Any) -> tuple[tuple[str, str] | None, list[tuple[str, str]], Any]:
-    """The outcome of a call: type and text of the exception, those of the warnings, and the value."""
+    """The outcome of a call: type and text of the exception, the same of each warning, and the value."""
     error, value = None, None
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

@@ -24,7 +24,7 @@ from .finite_differences import evaluation_map
 from .objective import Objective
 from .progress import Progress
 from .recognize import recognize
-from .result import print_summary, result_of
+from .report import print_summary, result_of
 from .run import AfterIteration, call_back, collect_points, run
 from .starting import begin, checked_lr
 from .state import RunState, continued, load

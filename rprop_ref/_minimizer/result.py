@@ -1,22 +1,16 @@
-"""What `minimize` returns: SciPy's result, made from the state of a run, with a summary for people."""
+"""What `minimize` returns: SciPy's result, which a person can read as well."""
 
 from __future__ import annotations
 
-import warnings
-
-from scipy.optimize import OptimizeResult, OptimizeWarning
+from scipy.optimize import OptimizeResult
 
 from .._common import display
-from .._common.stacklevel import stacklevel
-from .._core import record
-from .._core.status import Status, message_of
-from .state import RunState
 
 
 class Result(OptimizeResult):  # type: ignore[misc]
     """`scipy.optimize.OptimizeResult`, with a summary when it is printed or shown in a notebook.
 
-    Its ``repr`` is SciPy's and shows every field.
+    Its ``repr`` is SciPy's, with everything.
     """
 
     def __str__(self) -> str:
@@ -24,41 +18,3 @@ class Result(OptimizeResult):  # type: ignore[misc]
 
     def _repr_html_(self) -> str:
         return display.result_html(self)
-
-
-def result_of(state: RunState, status: int) -> Result:
-    """The result of a run that has ended with this status."""
-    # If no value was finite there is no best point. Then the start is returned, with what was found there.
-    f, x, g = (
-        (record.LAST_F, record.LAST_X, record.LAST_G)
-        if state.scalars[record.NIT] < 0
-        else (record.BEST_F, record.BEST_X, record.BEST_G)
-    )
-    sign = -1 if state.maximize else 1
-    nit, nfev, njev = state.counts
-    return Result(
-        message=message_of(status),
-        success=status == Status.CONVERGED,
-        status=status,
-        fun=sign * float(state.scalars[f]),
-        x=state.shaped(x),
-        nit=state.nit - nit,
-        jac=sign * state.shaped(g),
-        nfev=int(state.scalars[record.NFEV]) - nfev,
-        njev=int(state.scalars[record.NJEV]) - njev,
-        step_size=state.shaped(record.SIZE),
-        prev=sign * state.shaped(record.PREV),
-        state=state,
-    )
-
-
-def print_summary(result: Result) -> None:
-    """Print what the option `disp` asks for; without success, the message is a warning, as in SciPy."""
-    if result.success:
-        print(result.message)
-    else:
-        warnings.warn(result.message, OptimizeWarning, stacklevel=stacklevel())
-    print(f"         Current function value: {result.fun:f}")
-    print(f"         Iterations: {result.nit:d}")
-    print(f"         Function evaluations: {result.nfev:d}")
-    print(f"         Gradient evaluations: {result.njev:d}")
