@@ -1,7 +1,7 @@
-"""``make bench``: how fast this is, as ratios to other implementations measured in the same run.
+"""``make bench``: speed, as ratios to other implementations measured in the same run.
 
-Rivals take turns, each in a process of its own; each gets the better of one and two threads. Printed are the
-lower quartile and the median: on a machine that does other things as well, the former says more.
+The contenders take turns, each in a process of its own; for each, the better of one and two threads counts. The
+table shows lower quartile and median: on a machine that is busy otherwise, the quartile is more reliable.
 """
 
 from __future__ import annotations
@@ -27,26 +27,13 @@ from . import referee
 from .worker import MEMORY_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = (
-    "large",
-    "compile",
-    "small",
-    "minimize",
-    "compiled",
-    "starts",
-    "shark",
-    "nist",
-    "network",
-    "import",
-    "referee",
-)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def environment(threads: int) -> dict[str, str]:
-    chosen = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-    chosen.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled once, as for users
-    return chosen
+    variables = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # bytecode is cached, as it is for users
+    return variables
 
 
 @dataclass
@@ -86,7 +73,7 @@ class Contender:
 
 
 def contest(contenders: Sequence[Contender], rounds: int) -> dict[str, Contender]:
-    """Measure all in turn, several times over; of each name, return the better thread count."""
+    """Measure all in turn, several times; return, for each name, the contender with the better thread count."""
     with ExitStack() as stack:
         processes = [stack.enter_context(c.running()) for c in contenders]
         for _ in range(rounds):
@@ -103,20 +90,20 @@ def contest(contenders: Sequence[Contender], rounds: int) -> dict[str, Contender
     return best
 
 
-def at_each(threads: Sequence[int], name: str, *arguments: str) -> list[Contender]:
+def at_each_thread_count(threads: Sequence[int], name: str, *arguments: str) -> list[Contender]:
     return [Contender(name, arguments, t) for t in threads]
 
 
-def fresh(programs: dict[str, str], rounds: int) -> dict[str, Contender]:
-    """Time whole Python processes."""
-    found = {name: Contender(name, [code], 1) for name, code in programs.items()}
+def time_processes(programs: dict[str, str], rounds: int) -> dict[str, Contender]:
+    """Time whole Python processes, each running one program."""
+    contenders = {name: Contender(name, [code], 1) for name, code in programs.items()}
     for i in range(rounds + 1):
-        for contender in found.values():
+        for contender in contenders.values():
             began = time.perf_counter()
             subprocess.run([sys.executable, "-c", contender.arguments[0]], check=True, env=environment(1))
             if i:  # the first round fills the file cache
                 contender.samples.append(time.perf_counter() - began)
-    return found
+    return contenders
 
 
 ONE_STEP = (
@@ -134,7 +121,7 @@ class Bench:
         self.rows: list[dict[str, Any]] = []
 
     def row(self, what: str, ours: float, theirs: float, ratios: tuple[float, float], goal: str) -> None:
-        """`ours` and `theirs` are seconds; `ratios` by lower quartile and by median."""
+        """`ours` and `theirs` are seconds; `ratios` are those of lower quartiles and of medians."""
         self.rows.append(
             {
                 "what": what,
@@ -155,14 +142,14 @@ class Bench:
         what = f"{what} ({theirs.threads} thread{'s' * (theirs.threads > 1)})"
         self.row(what, ours.quartile, theirs.quartile, ratios, goal)
 
-    def steps(self, size: str, hows: dict[str, str], *, memory: bool = False) -> None:
-        """Our step at one size over torch's; `hows` maps a way of torch's to its goal."""
-        contenders = at_each(self.threads, "ours", "ours", size)
-        for how in hows:
-            contenders += at_each(self.threads, how, "torch", size, how)
+    def steps(self, size: str, goals: dict[str, str], *, memory: bool = False) -> None:
+        """Our step at one size over torch's; `goals` by the ways in which torch makes a step."""
+        contenders = at_each_thread_count(self.threads, "ours", "ours", size)
+        for how in goals:
+            contenders += at_each_thread_count(self.threads, how, "torch", size, how)
         if memory:
             for kernel in MEMORY_BYTES:
-                contenders += at_each(self.threads, kernel, "memory", size, kernel)
+                contenders += at_each_thread_count(self.threads, kernel, "memory", size, kernel)
         best = contest(contenders, self.rounds)
         ours = best["ours"]
         if memory:
@@ -172,13 +159,13 @@ class Bench:
             ratios = 28 * n / ours.quartile / rates[kernel][0], 28 * n / ours.median / rates[kernel][1]
             what = f"{size} float32: bytes/s over a {kernel} loop's ({rates[kernel][0] / 1e9:.1f} GB/s)"
             self.row(what, ours.quartile, best[kernel].quartile, ratios, ">= 0.90")
-        for how, goal in hows.items():
+        for how, goal in goals.items():
             self.speedup(f"{size} float32: over torch {how}", ours, best[how], goal)
 
     def groups(self, size: str) -> None:
-        """Many small parameters in groups of ten, with hooks, over torch's default; and what a hook costs."""
-        contenders = at_each(self.threads, "default", "torch", size, "default")
-        contenders += at_each(self.threads, "ours", "grouped", size)
+        """Many small parameters in groups of ten, with hooks, over torch's default; and the cost of the hooks."""
+        contenders = at_each_thread_count(self.threads, "default", "torch", size, "default")
+        contenders += at_each_thread_count(self.threads, "ours", "grouped", size)
         contenders.append(Contender("hooks", ("hooks", "1"), 1))
         best = contest(contenders, self.rounds)
         ours, hooks = best["ours"], best["hooks"]
@@ -202,20 +189,20 @@ class Bench:
         self.row(what, ours, theirs, (ours / theirs, our_median / their_median), goal)
 
     def loops(self, n: str, goals: dict[str, str]) -> None:
-        """The compiled loop over the loops of others, `goals` by their names."""
+        """The compiled loop over other loops, with `goals` by their names."""
         contenders = [Contender("ours", ("iterations", "ours", n), 1)]
         for who in goals:
-            contenders += at_each(self.threads, who, "iterations", who, n)
+            contenders += at_each_thread_count(self.threads, who, "iterations", who, n)
         best = contest(contenders, self.rounds)
         for who, goal in goals.items():
             self.speedup(f"Rosenbrock, n = {n}: an iteration over {who}'s", best["ours"], best[who], goal)
 
     def many(self, m: str, goals: dict[str, str], scaling: str) -> None:
-        """Many starts over optax's, and with more threads over one."""
+        """Many starts over optax's, and more threads over one."""
         contenders = [Contender(f"ours {t}", ("many", "ours", m), t) for t in self.threads]
         ours = contenders[:]
         for who in goals:
-            contenders += at_each(self.threads, who, "many", who, m)
+            contenders += at_each_thread_count(self.threads, who, "many", who, m)
         best = contest(contenders, self.rounds)
         for who, goal in goals.items():
             quickest = min(ours, key=lambda c: c.quartile)
@@ -224,7 +211,7 @@ class Bench:
             self.speedup(f"{m} starts: {ours[-1].threads} threads over one", ours[-1], ours[0], scaling)
 
     def fact(self, what: str, value: float, goal: str) -> None:
-        """Something that is counted and not timed."""
+        """A row for a figure that is counted, not timed."""
         self.rows.append({"what": what, "value": value, "goal": goal})
         print(f"{what:<60}{'':>25}{value:>9.3g}{'':>9}   {goal}", flush=True)
 
@@ -239,29 +226,33 @@ class Bench:
 
         where = nist.folder()
         if where is None:
-            print("NIST's problems: left out, since NIST_STRD_DIR does not name the folder with NIST's files")
+            print("NIST's problems are left out: NIST_STRD_DIR does not name the folder with NIST's files")
             return
         solved = dict.fromkeys(nist.SOLVERS, 0)
         for name, by_solver in nist.table(where).items():
-            found = "   ".join(f"{who} {a:4.1f} {b:4.1f}" for who, (a, b) in by_solver.items())
-            print(f"    correct digits from both starts, {name:<10} {found}", flush=True)
-            for who, digits in by_solver.items():
-                solved[who] += sum(d >= 6 for d in digits)
+            digits = "   ".join(f"{who} {a:4.1f} {b:4.1f}" for who, (a, b) in by_solver.items())
+            print(f"    correct digits from both starts, {name:<10} {digits}", flush=True)
+            for who, both in by_solver.items():
+                solved[who] += sum(d >= 6 for d in both)
         for who, count in solved.items():
             self.fact(
                 f"NIST, runs of 54 with 6 digits: {who}", count, ">= 43 and the most" if who == "Rprop" else ""
             )
 
     def networks(self, sizes: str, goal: str) -> None:
-        contenders = at_each(self.threads, "ours", "network", "ours", sizes)
-        best = contest(contenders + at_each(self.threads, "torch", "network", "torch", sizes), self.rounds)
+        contenders = at_each_thread_count(self.threads, "ours", "network", "ours", sizes)
+        best = contest(
+            contenders + at_each_thread_count(self.threads, "torch", "network", "torch", sizes), self.rounds
+        )
         ours, theirs = best["ours"], best["torch"]
         what = f"network {sizes}, a training step over torch's"
         ratios = ours.quartile / theirs.quartile, ours.median / theirs.median
         self.row(what, ours.quartile, theirs.quartile, ratios, goal)
 
     def processes(self) -> None:
-        best = fresh({"numpy": "import numpy", "ours": "import rprop_ref", "step": ONE_STEP}, 5 * self.rounds)
+        best = time_processes(
+            {"numpy": "import numpy", "ours": "import rprop_ref", "step": ONE_STEP}, 5 * self.rounds
+        )
         for name, what, goal in (
             ("ours", "python -c 'import rprop_ref' over 'import numpy'", "<= 1.15"),
             ("step", "a process with one step on 1,000 elements over the same", "<= 1.5"),
@@ -288,51 +279,57 @@ def machine() -> dict[str, str]:
     }
 
 
+def _compiled_torch(bench: Bench) -> None:
+    for size in ("1e5", "1e7"):
+        bench.steps(size, {"compile": ">= 0.97"})
+
+
+def _small_parameters(bench: Bench) -> None:
+    bench.steps("1000x64", {"default": ">= 40", "foreach": ">= 40"})
+    bench.steps("1000", {"default": ">= 15"})
+    bench.groups("1000x64")
+
+
+def _minimizers(bench: Bench) -> None:
+    for n in ("10", "1000"):
+        bench.minimizers(n, "<= 0.2")
+
+
+def _networks(bench: Bench) -> None:
+    bench.networks("4-64-64-3", "<= 1.0")
+    bench.networks("4-16-3", "<= 0.7")
+
+
+_LARGE = {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}
+
+#: The parts of the table in their order, by the names that ``--only`` takes.
+PARTS: dict[str, Callable[[Bench], Any]] = {
+    "large": lambda bench: bench.steps("5e7", _LARGE, memory=True),
+    "compile": _compiled_torch,
+    "small": _small_parameters,
+    "minimize": _minimizers,
+    "compiled": lambda bench: bench.loops("10", {"torch": ">= 500", "optax": ">= 2"}),
+    "starts": lambda bench: bench.many("100000", {"optax": ">= 2", "optax, nothing but steps": ""}, ">= 1.7"),
+    "shark": Bench.sharks,
+    "nist": Bench.digits,
+    "network": _networks,
+    "import": Bench.processes,
+    "referee": lambda bench: referee.every_rule(),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contender (default: 7)")
-    parser.add_argument("--only", choices=PARTS, help="one part only")
+    parser.add_argument("--only", choices=tuple(PARTS), help="one part only")
     arguments = parser.parse_args()
-    threads = sorted({1, min(2, os.cpu_count() or 1)})
-    bench = Bench(arguments.rounds, threads)
+    bench = Bench(arguments.rounds, threads=sorted({1, min(2, os.cpu_count() or 1)}))
     about = machine()
     print("  ".join(f"{k} {v}" for k, v in about.items()))
     print(f"{'':<60}{'ours, us':>12}{'theirs, us':>13}{'ratio':>9}{'median':>9}   goal")
-
-    def compiled() -> None:
-        for size in ("1e5", "1e7"):
-            bench.steps(size, {"compile": ">= 0.97"})
-
-    def small() -> None:
-        bench.steps("1000x64", {"default": ">= 40", "foreach": ">= 40"})
-        bench.steps("1000", {"default": ">= 15"})
-        bench.groups("1000x64")
-
-    def minimizers() -> None:
-        for n in ("10", "1000"):
-            bench.minimizers(n, "<= 0.2")
-
-    def networks() -> None:
-        bench.networks("4-64-64-3", "<= 1.0")
-        bench.networks("4-16-3", "<= 0.7")
-
-    large = {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}
-    parts: dict[str, Callable[[], Any]] = {
-        "large": lambda: bench.steps("5e7", large, memory=True),
-        "compile": compiled,
-        "small": small,
-        "minimize": minimizers,
-        "compiled": lambda: bench.loops("10", {"torch": ">= 500", "optax": ">= 2"}),
-        "starts": lambda: bench.many("100000", {"optax": ">= 2", "optax, nothing but steps": ""}, ">= 1.7"),
-        "shark": bench.sharks,
-        "nist": bench.digits,
-        "network": networks,
-        "import": bench.processes,
-        "referee": referee.every_rule,
-    }
-    for name, part in parts.items():
+    for name, part in PARTS.items():
         if arguments.only in (None, name):
-            part()
+            part(bench)
     RESULTS.write_text(json.dumps({"about": about, "rows": bench.rows}, indent=1) + "\n")
     print(f"written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
 

@@ -1,8 +1,8 @@
 """Rprop, L-BFGS-B and Adam on problems that suit one or another: ``python -m benchmarks.methods``.
 
-Counted are evaluations of value and gradient until the objective has come down to a millionth of its height at the
-start, above the lowest value known. Unlike times, they hardly depend on the machine. Adam gets the best of eight
-learning rates, Rprop and L-BFGS-B their defaults. Prints the tables of the documentation.
+It counts evaluations of value and gradient, until the distance of the objective from its lowest known value has
+fallen to a millionth of what it was at the start. Unlike times, these counts hardly depend on the machine. Adam
+gets the best of eight learning rates, Rprop and L-BFGS-B their defaults. Prints the tables of the documentation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GOAL = 1e-6
 
 @dataclass(frozen=True)
 class Problem:
-    """An objective, what it is like, where to begin, and the lowest value."""
+    """An objective with a description as its name, the start, and the lowest known value."""
 
     name: str
     objective: Objective
@@ -34,17 +34,17 @@ class Problem:
 
 
 class _ReachedError(Exception):
-    """The goal was met."""
+    """The goal is reached."""
 
 
 def _count(problem: Problem, run: Callable[[Objective, Array], Any]) -> int | None:
-    """Evaluations until the goal; None if it is not met within the budget, or the method gives up before."""
+    """Evaluations until the goal is reached; None if the method gives up or uses up its budget before."""
     goal = problem.lowest + GOAL * (problem.objective(problem.x0)[0] - problem.lowest)
-    made = 0
+    evaluations = 0
 
     def counted(x: Array) -> tuple[float, Array]:
-        nonlocal made
-        made += 1
+        nonlocal evaluations
+        evaluations += 1
         f, g = problem.objective(x)
         if f <= goal:
             raise _ReachedError
@@ -54,7 +54,7 @@ def _count(problem: Problem, run: Callable[[Objective, Array], Any]) -> int | No
         with np.errstate(all="ignore"):
             run(counted, problem.x0.copy())
     except _ReachedError:
-        return made
+        return evaluations
     return None
 
 
@@ -100,7 +100,7 @@ def _rotated(n: int, condition: float, rng: np.random.Generator) -> Array:
 
 
 def _network(rng: np.random.Generator) -> Problem:
-    """A 1-8-1 network of tanh, and data that such a network has made."""
+    """A 1-8-1 network of tanh units, and data from such a network."""
     t = np.linspace(-2, 2, 40)[:, None]
 
     def outputs(x: Array) -> tuple[Array, Array, Array]:
@@ -142,7 +142,7 @@ def _fit(a: Array, y: Array, x: Array) -> tuple[float, Array]:
 
 
 def good() -> Iterator[Problem]:
-    """What is easy for Rprop, or hard for others."""
+    """Problems that are easy for Rprop or hard for other methods."""
     rng = np.random.default_rng(7)
     yield _quadratic(
         np.diag(np.logspace(-3, 3, 10)), "scales from 1e-3 to 1e3, along the axes", rng.normal(size=10)
@@ -159,7 +159,7 @@ def good() -> Iterator[Problem]:
 
 
 def bad() -> Iterator[Problem]:
-    """What is hard for Rprop."""
+    """Problems that are hard for Rprop."""
     from scipy.optimize import rosen, rosen_der
 
     rng = np.random.default_rng(7)
@@ -174,13 +174,13 @@ def bad() -> Iterator[Problem]:
 
 
 def noise() -> str:
-    """How well a regression is solved by batches: a table of the excess of the mean squared error."""
+    """How well batches solve a regression: a table of how far the mean squared error is above its lowest value."""
     a, y, lowest = _regression(np.random.default_rng(7))
     lines = ["| points in a batch | Rprop | Adam |", "|--:|--:|--:|"]
     for batch in (1000, 300, 100, 30, 10):
 
         def excess(follow: Callable[[Objective, list[float]], None], batch: int = batch) -> float:
-            """In percent of the lowest value, the mean of the last 100 of 2,000 steps."""
+            """In percent of the lowest value; the mean over the last 100 of 2,000 steps."""
             rng = np.random.default_rng(1)
             values: list[float] = []
 

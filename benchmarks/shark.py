@@ -1,4 +1,4 @@
-"""The test that Shark, the machine-learning library of the authors of iRprop, has for its Rprop."""
+"""The test of Rprop in Shark, the machine-learning library of the authors of iRprop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from rprop_ref import minimize_many
 from rprop_ref.rules import RULES
 
-#: How the test sets Rprop up; starts are uniform in the unit cube of five dimensions.
+#: The options of the test; its starts are uniform in the unit cube of five dimensions.
 OPTIONS: dict[str, Any] = {
     "lr": 0.01,
     "etas": (0.5, 1.2),
@@ -43,7 +43,7 @@ def rosenbrock(x: Any, g: Any) -> Any:
 
 
 def medians(trials: int = 100) -> dict[str, float]:
-    """The median of the final values, by objective and rule. The test wants all of them to be under 1e-15."""
+    """The median of the final values, by objective and rule. The test asks that each be below 1e-15."""
     x0s = np.random.default_rng(0).uniform(size=(trials, 5))
     cases = [("Ellipsoid", ellipsoid, 1000, rule) for rule in RULES]
     cases += [("Rosenbrock", rosenbrock, 100_000, rule) for rule in ("irprop+", "irprop-")]

@@ -1,8 +1,8 @@
-"""A process that sets one thing up and measures it whenever it is asked to.
+"""A process that prepares one contender and measures it on request.
 
-Each measured thing lives in a process of its own, so that thread counts can be fixed before any library is
-loaded, and so that the measurements of rivals can take turns. The process reads a line to measure once more,
-and answers with the seconds of single calls as JSON.
+Each contender has a process of its own, so that its number of threads is fixed before any library is loaded, and
+so that contenders can take turns. For each line on its input, the process measures once more, and prints the
+seconds of single calls as JSON.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-#: Time for one turn, in seconds, and the fewest calls that it may consist of.
+#: Seconds of measuring for each request, and the smallest number of calls.
 TURN = 0.4
-FEWEST = 3
+MIN_CALLS = 3
 
-#: Does the work once, and returns the seconds that count.
+#: Does the work once, and returns its seconds.
 Call = Callable[[], float]
 
 
 def gradients(shapes: list[tuple[int, ...]]) -> list[list[np.ndarray]]:
-    """Two sets of gradients that are used in turn: some signs change at every step, others never."""
+    """Two sets of gradients to be used alternately: some signs change at every step, others never."""
     rng = np.random.default_rng(1)
     return [[rng.standard_normal(s, dtype=np.float32) for s in shapes] for _ in range(2)]
 
@@ -48,7 +48,7 @@ def ours(size: str) -> Call:
 
 
 def grouped(size: str) -> Call:
-    """The same in groups of ten, with a hook before and one after each step."""
+    """The same step with groups of ten parameters, and with a hook before and after it."""
     shapes = shapes_of(size)
     params, optimizer = _groups_of_ten(shapes)
     _add_hooks(optimizer)
@@ -56,7 +56,7 @@ def grouped(size: str) -> Call:
 
 
 def hooks(size: str) -> Call:
-    """What these two hooks cost: steps that have nothing to do, with them and without them in turn."""
+    """The cost of these two hooks: the time of steps without gradients, with the hooks and without them."""
     _, optimizer = _groups_of_ten(shapes_of(size))
 
     def seconds() -> float:
@@ -68,10 +68,10 @@ def hooks(size: str) -> Call:
     def call() -> float:
         without = seconds()
         handles = _add_hooks(optimizer)
-        found = seconds() - without
+        cost = seconds() - without
         for handle in handles:
             handle.remove()
-        return found
+        return cost
 
     return call
 
@@ -105,7 +105,7 @@ def torch_step(size: str, how: str) -> Call:
 
 
 def _alternating(params: list, sets: list[list], step: Call) -> Call:
-    """Time the step alone; assigning the gradients is the caller's part."""
+    """Time the step alone, without the assignment of gradients before it."""
     turn = 0
 
     def call() -> float:
@@ -123,8 +123,8 @@ def _alternating(params: list, sets: list[list], step: Call) -> Call:
 def memory(size: str, kernel: str) -> Call:
     """A loop that does nothing but move memory: "scale", a = s*b, or "triad", a = b + s*c.
 
-    (Not a = b: compilers make a call of memcpy of that, which goes around the cache, and then there is no
-    telling how many bytes were moved.)
+    (Not a = b: compilers turn that into a call of memcpy, which bypasses the cache, and then the number of moved
+    bytes is unknown.)
     """
     import numba
 
@@ -154,12 +154,12 @@ def memory(size: str, kernel: str) -> Call:
     return call
 
 
-#: Bytes per element that reach memory. A store to a line that is not in the cache reads the line first.
+#: Bytes moved per element. A store to a line that is not in the cache reads the line first.
 MEMORY_BYTES = {"scale": 12, "triad": 16}
 
 
 def minimizer(who: str, n: str) -> Call:
-    """Minimize Rosenbrock's function; seconds are those of one evaluation and what goes with it."""
+    """Minimize Rosenbrock's function; seconds per evaluation, with everything that happens between evaluations."""
     from scipy.optimize import minimize as scipy_minimize
 
     x0 = np.where(np.arange(int(n)) % 2, 1.0, -1.2)
@@ -189,7 +189,7 @@ def objective(n: str) -> Call:
 
 
 def _each(run: Callable[[], int]) -> Call:
-    """Time a run, and divide by the number of evaluations that it says it made."""
+    """Time a run, and divide by the number of evaluations that it returns."""
 
     def call() -> float:
         began = time.perf_counter()
@@ -213,7 +213,7 @@ def rosenbrock_der(x: np.ndarray) -> np.ndarray:
 
 
 def iterations(who: str, n: str) -> Call:
-    """Rosenbrock's function, minimized by loops that do nothing but iterate; seconds are those of an iteration."""
+    """Minimize Rosenbrock's function by loops that do nothing but iterate; seconds per iteration."""
     x0 = np.where(np.arange(int(n)) % 2, 1.0, -1.2)
     return _each({"ours": _our_loop, "torch": _torch_loop, "optax": _optax_loop}[who](x0))
 
@@ -267,7 +267,7 @@ def _optax_loop(x0: np.ndarray) -> Callable[[], int]:
 
 
 def _jax_and_rprop() -> tuple[Any, Any, Any]:
-    """JAX on as many processors as there are to be threads (it has no other setting), Rprop, and Rosenbrock."""
+    """JAX, its Rprop and Rosenbrock's function. JAX uses as many threads as the process has processors."""
     threads = int(os.environ["NUMBA_NUM_THREADS"])
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
@@ -285,14 +285,14 @@ def _jax_and_rprop() -> tuple[Any, Any, Any]:
 
 
 def many_starts(who: str, m: str) -> Call:
-    """Rosenbrock's function of two variables from m starts; seconds are those of one iteration of one start."""
+    """Rosenbrock's function of two variables from m starts; seconds per iteration of one start."""
     x0s = np.random.default_rng(0).uniform(-2.0, 2.0, (int(m), 2))
     runs = {"ours": _our_starts, "optax": _optax_starts, "optax, nothing but steps": _optax_steps}
     return _each(runs[who](x0s))
 
 
 #: Iterations of each start.
-LENGTH = 1000
+ITERATIONS = 1000
 
 
 def _our_starts(x0s: np.ndarray) -> Callable[[], int]:
@@ -300,17 +300,17 @@ def _our_starts(x0s: np.ndarray) -> Callable[[], int]:
 
     from .shark import rosenbrock
 
-    return lambda: int(minimize_many(rosenbrock, x0s, maxiter=LENGTH, gtol=0, xtol=0).nit.sum())
+    return lambda: int(minimize_many(rosenbrock, x0s, maxiter=ITERATIONS, gtol=0, xtol=0).nit.sum())
 
 
 def _optax_starts(x0s: np.ndarray) -> Callable[[], int]:
-    """With value and gradient, and the end where the gradient is zero, like ours."""
+    """With value and gradient, and an end where the gradient is zero, like ours."""
     jax, optimizer, rosen = _jax_and_rprop()
     evaluate = jax.value_and_grad(rosen)
 
     def goes_on(carry: Any) -> Any:
         i, _, _, _, g = carry
-        return (i < LENGTH) & (abs(g).max() > 0)
+        return (i < ITERATIONS) & (abs(g).max() > 0)
 
     def body(carry: Any) -> Any:
         i, x, state, _, g = carry
@@ -326,7 +326,7 @@ def _optax_starts(x0s: np.ndarray) -> Callable[[], int]:
 
 
 def _optax_steps(x0s: np.ndarray) -> Callable[[], int]:
-    """With gradients alone, and a fixed number of steps."""
+    """With gradients only, and a fixed number of steps."""
     jax, optimizer, rosen = _jax_and_rprop()
 
     def body(_: Any, carry: Any) -> Any:
@@ -335,19 +335,19 @@ def _optax_steps(x0s: np.ndarray) -> Callable[[], int]:
         return x + updates, state
 
     def run(x: Any) -> Any:
-        return jax.lax.fori_loop(0, LENGTH, body, (x, optimizer.init(x)))[0]
+        return jax.lax.fori_loop(0, ITERATIONS, body, (x, optimizer.init(x)))[0]
 
     compiled = jax.jit(jax.vmap(run))
 
     def call() -> int:
         compiled(x0s).block_until_ready()
-        return LENGTH * len(x0s)
+        return ITERATIONS * len(x0s)
 
     return call
 
 
 def network(who: str, sizes: str) -> Call:
-    """A step of training a network of tanh units on 150 points: forward, backward, and Rprop's step."""
+    """One training step of a network of tanh units on 150 points: forward, backward, and Rprop's step."""
     widths = [int(n) for n in sizes.split("-")]
     rng = np.random.default_rng(0)
     points, classes = rng.standard_normal((150, widths[0])), rng.integers(0, widths[-1], 150)
@@ -418,12 +418,12 @@ TASKS: dict[str, Callable[..., Call]] = {
 
 
 def measure(call: Call) -> list[float]:
-    """The seconds that calls say they took, over one turn."""
-    found: list[float] = []
+    """The seconds of as many calls as fit into one turn, and of `MIN_CALLS` at least."""
+    seconds: list[float] = []
     end = time.perf_counter() + TURN
-    while len(found) < FEWEST or time.perf_counter() < end:
-        found.append(call())
-    return found
+    while len(seconds) < MIN_CALLS or time.perf_counter() < end:
+        seconds.append(call())
+    return seconds
 
 
 def main() -> None:

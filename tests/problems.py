@@ -34,7 +34,7 @@ def himmelblau_der(x):
 
 
 def log_barrier(x):
-    """Not finite where x <= 0; the minimum is at 1."""
+    """Not finite where x <= 0; its minimum is at 1."""
     with np.errstate(all="ignore"):
         return float(np.sum(x - np.log(x)))
 

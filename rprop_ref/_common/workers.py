@@ -120,7 +120,7 @@ def in_threads(runs: Any, points: Array, workers: int, show_progress: Any) -> It
     import numba
 
     number = numba.get_num_threads() if workers == 1 else count(workers)
-    if not runs.in_threads:
+    if not runs.allows_threads:
         number = 1
     m = len(points)
     size = (

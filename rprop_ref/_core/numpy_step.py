@@ -18,9 +18,10 @@ CHUNK = 1 << 14
 
 
 @functools.cache
-def _rule(variant: str) -> Callable[..., tuple[Array, Array, Array]]:
-    rule: Callable[..., tuple[Array, Array, Array]] = rules.build(variant, np.where)
-    return rule
+def array_rule(rule: rules.Rule) -> Callable[..., Any]:
+    """A rule on whole arrays. (`numpy.where` passes Tensors on to their own implementation.)"""
+    built: Callable[..., Any] = rules.build(rule, np.where)
+    return built
 
 
 def run(variant: str, x: Array, g: Array, prev: Array, size: Array, constants: Array, worse: bool = False) -> None:
@@ -38,7 +39,7 @@ def run(variant: str, x: Array, g: Array, prev: Array, size: Array, constants: A
     worse : bool, optional
         Whether the loss rose; read by rules that compare losses.
     """
-    rule = _rule(variant)
+    rule = array_rule(rules.RULES[variant])
     c, direction = split(constants)
     with np.errstate(all="ignore"):
         for start in range(0, x.size, CHUNK):

@@ -1,7 +1,8 @@
-"""Who evaluates the objective and advances the record: a loop in Python, or one in machine code.
+"""Drivers: the loop that evaluates the objective and advances the record, in Python or in machine code.
 
-A driver is called as ``drive(max_iterations)``. It evaluates and advances so many times, or until the run ends,
-and returns what `iteration.advance` returned last. Whichever drives, the record has the same bits afterwards.
+A driver is called as ``drive(max_iterations)``. It evaluates and advances at most that many times, stops when the
+run has ended, and returns the `Status` that `iteration.advance` returned last. Both drivers leave the same bits in
+the record.
 """
 
 from __future__ import annotations
@@ -19,60 +20,79 @@ from .._core import iteration, record
 from .._core.status import Status
 from .._core.vectors import equal
 from ..rules import RULES
-from .compiled_objective import Compiled
+from .compiled_objective import CompiledObjective
 from .objective import Objective
 from .state import RunState
 
 Array = np.ndarray[Any, Any]
 
+#: ``advance(f, g, nfev) -> status``.
+Advance = Callable[[float, Array, int], int]
+
 
 class PythonDriver:
-    """Calls the objective from Python; `advance` is NumPy's at first, and Numba's when that is worth loading."""
+    """Calls the objective from Python. `advance` is NumPy's at first, and Numba's once that is worth loading.
+
+    Parameters
+    ----------
+    objective : Objective
+    state : RunState
+        Changed in place.
+    backend : str or None
+        The option of `minimize`.
+    traced_advance : callable, optional
+        ``traced_advance(advance, f, g, nfev) -> status`` calls ``advance(f, g, nfev)`` and records what happened.
+    """
 
     def __init__(
-        self, objective: Objective, state: RunState, backend: str | None, watch: Callable[..., int] | None = None
+        self,
+        objective: Objective,
+        state: RunState,
+        backend: str | None,
+        traced_advance: Callable[..., int] | None = None,
     ) -> None:
         self._objective = objective
         self._state = state
         self._backend = backend
-        self._watch = watch
-        self._advance: Callable[[float, Array, int], int] | None = None
-        self._status: int = Status.STAYED if _stays(state) else Status.CONTINUE
+        self._traced_advance = traced_advance
+        self._advance: Advance | None = None
+        self._status: int = Status.STAYED if _is_evaluated(state) else Status.CONTINUE
         self._calls = 0
         self._nfev, self._njev = int(state.scalars[record.NFEV]), int(state.scalars[record.NJEV])
 
     def __call__(self, max_iterations: int) -> int:
-        # What is called in every iteration stands in local names: beside a small objective each look-up counts.
+        # What every iteration needs has local names: beside a small objective each attribute look-up counts.
         objective, stayed = self._objective, Status.STAYED.value
         evaluate, x = objective.evaluate, self._state.vectors[record.X]
-        known_f = functools.partial(self._state.scalars.item, record.LAST_F)
-        known_g = self._state.vectors[record.LAST_G]
+        last_f = functools.partial(self._state.scalars.item, record.LAST_F)
+        last_g = self._state.vectors[record.LAST_G]
         status, calls = self._status, self._calls
         for _ in range(max_iterations):
             if status == stayed:
-                f, g = known_f(), known_g
+                f, g = last_f(), last_g
             else:
                 f, g = evaluate(x)
                 calls += 1
-            advance = self._advance or self._choose()
-            status = advance(f, g, self._nfev + calls + objective.extra)
+            advance = self._advance or self._choose_advance()
+            status = advance(f, g, self._nfev + calls + objective.difference_evaluations)
             if status >= 0:
                 break
-        self._state.scalars[record.NJEV] = self._njev + calls - objective.omitted
+        self._state.scalars[record.NJEV] = self._njev + calls - objective.skipped_gradients
         self._status, self._calls = status, calls
         return int(status)
 
-    def _choose(self) -> Callable[[float, Array, int], int]:
+    def _choose_advance(self) -> Advance:
+        """The `advance` for this iteration; once it is Numba's, for all that follow."""
         state = self._state
-        advance: Callable[[float, Array, int], int] = self._advance_numpy
-        loaded = backends.resolve(self._backend, state.vectors.shape[1], state.vectors.dtype) == "numba"
-        if loaded:
+        advance: Advance = self._advance_numpy
+        use_numba = backends.resolve(self._backend, state.vectors.shape[1], state.vectors.dtype) == "numba"
+        if use_numba:
             from numba_kernels import iterate
 
             advance = iterate.bind(state.vectors, state.scalars, state.constants, state.variant)
-        if self._watch is not None:
-            advance = functools.partial(self._watch, advance)
-        if loaded:  # until then, each iteration asks anew
+        if self._traced_advance is not None:
+            advance = functools.partial(self._traced_advance, advance)
+        if use_numba:
             self._advance = advance
         return advance
 
@@ -86,14 +106,14 @@ class PythonDriver:
         return status
 
 
-#: Seconds after which machine code comes back, so that Ctrl-C, `maxtime` and the display are looked at.
+#: Seconds after which machine code returns, so that Ctrl-C, `maxtime` and the progress display get their turn.
 SLICE = 0.03
 
 
 class CompiledDriver:
-    """Stays in machine code, but for no longer than `SLICE` and one evaluation."""
+    """Runs the loop in machine code, for at most `SLICE` and one evaluation per call."""
 
-    def __init__(self, compiled: Compiled, state: RunState) -> None:
+    def __init__(self, compiled: CompiledObjective, state: RunState) -> None:
         from numba_kernels import loop
 
         self._run = loop.kernel(RULES[state.variant])
@@ -105,56 +125,56 @@ class CompiledDriver:
         self._call = address, data, raised, sign
         self._record = state.vectors, state.scalars, state.constants
         self._stop = np.zeros(1, np.int64)
-        self._room = np.empty(n, dtype), np.empty(n, dtype)
+        self._buffers = np.empty(n, dtype), np.empty(n, dtype)  # for x and g
 
     def __call__(self, max_iterations: int) -> int:
         if max_iterations == 1:
-            return self._slice(max_iterations)
-        # How long an evaluation takes may change on the way, so it is no use to count.
+            return self._run_until_stopped(max_iterations)
+        # A timer, and not a number of iterations: how long an evaluation takes may change during the run.
         timer = threading.Timer(SLICE, self._stop.__setitem__, (0, 1))
         timer.daemon = True
         timer.start()
         try:
-            return self._slice(max_iterations)
+            return self._run_until_stopped(max_iterations)
         finally:
             timer.cancel()
 
-    def _slice(self, max_iterations: int) -> int:
+    def _run_until_stopped(self, max_iterations: int) -> int:
         self._stop[0] = 0
-        status = int(self._run(*self._call, *self._record, max_iterations, self._stop, *self._room))
+        status = int(self._run(*self._call, *self._record, max_iterations, self._stop, *self._buffers))
         if status == Status.RAISED:
-            self._compiled.explain(self._x)
+            self._compiled.reraise(self._x)
         return status
 
 
 def driver(
     objective: Objective,
-    compiled: Compiled | None,
+    compiled: CompiledObjective | None,
     state: RunState,
     backend: str | None,
-    watch: Callable[..., int] | None = None,
+    traced_advance: Callable[..., int] | None = None,
 ) -> PythonDriver | CompiledDriver:
-    """The fastest driver that there is for an objective.
-
-    One that is to be watched, by ``watch(advance, f, g, nfev) -> status``, is in Python.
-    """
+    """The fastest driver for an objective. A run with a trace needs the one in Python."""
     vectors = state.vectors
-    if compiled is not None and watch is None:
-        # Who brings machine code wants speed: Numba is loaded at once.
+    if compiled is not None and traced_advance is None:
+        # An objective in machine code calls for speed: Numba is used at once if it can be loaded.
         wanted = "numba" if backend is None and backends.numba_loaded() is not None else backend
         if backends.resolve(wanted, vectors.shape[1], vectors.dtype) == "numba":
             return CompiledDriver(compiled, state)
-    return PythonDriver(objective, state, backend, watch)
+    return PythonDriver(objective, state, backend, traced_advance)
 
 
-def proceed(state: RunState) -> int:
-    """Bring a state to where an evaluation is due, or the run ends: a stopping rule may have ended it before."""
+def make_pending_step(state: RunState) -> int:
+    """Make the step that an earlier call of `minimize` left undone because a stopping rule ended it.
+
+    Then an evaluation is due, as a driver expects. Returns `CONTINUE`, or the reason why the run ends at once.
+    """
     if state.scalars[record.NIT] < 0 or state.scalars[record.STEP_MADE]:
         return Status.CONTINUE
     with np.errstate(all="ignore"):
         return int(iteration.resume_step(state.vectors, state.scalars, state.constants, state.variant))
 
 
-def _stays(state: RunState) -> bool:
-    """Whether the next point is one that has been evaluated already."""
+def _is_evaluated(state: RunState) -> bool:
+    """Whether the next point is the last one, whose value and gradient are in the record."""
     return bool(state.scalars[record.STEP_MADE] and equal(state.vectors[record.X], state.vectors[record.LAST_X]))

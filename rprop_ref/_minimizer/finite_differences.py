@@ -1,4 +1,4 @@
-"""Gradients by finite differences: SciPy's, at points that may be evaluated side by side."""
+"""Gradients by SciPy's finite differences, with the objective evaluated by any number of workers."""
 
 from __future__ import annotations
 
@@ -10,90 +10,87 @@ from typing import Any
 import numpy as np
 
 from .._common import workers as _workers
+from .bounds import Bounds
 
 Array = np.ndarray[Any, Any]
-Map = Callable[[Callable[[Array], Any], Iterable[Array]], Iterable[Any]]
+
+#: ``map_points(function, points)``: the values of a function at some points, in their order, as `map` gives them.
+MapPoints = Callable[[Callable[[Array], Any], Iterable[Array]], Iterable[Any]]
 
 #: Finite-difference schemes, by the names that SciPy gives them.
 SCHEMES = ("2-point", "3-point", "cs")
 
 
-class Differences:
+class FiniteDifferences:
     """The gradient of a function by finite differences.
 
     Parameters
     ----------
     scheme : {"2-point", "3-point", "cs"}
-    box : None or (ndarray, ndarray)
-        Bounds, which no point leaves. A variable whose bounds are equal is left alone, and has a gradient of 0.
+    bounds : None or (ndarray, ndarray)
+        Bounds, which no point leaves. A variable whose bounds are equal stays fixed, and its derivative is 0.
     """
 
-    def __init__(self, scheme: str, box: tuple[Array, Array] | None = None) -> None:
+    def __init__(self, scheme: str, bounds: Bounds = None) -> None:
         self._scheme = scheme
-        self._box = (np.array(-np.inf), np.array(np.inf)) if box is None else box
-        self._free = None if box is None or (box[0] < box[1]).all() else box[0] < box[1]
+        self._bounds = (np.array(-np.inf), np.array(np.inf)) if bounds is None else bounds
+        #: Which variables are not fixed; None if none is.
+        self._free = None if bounds is None or (bounds[0] < bounds[1]).all() else bounds[0] < bounds[1]
 
-    def __call__(self, evaluate: Map, value: Callable[[Array], Any], x: Array, f: float) -> Array:
-        """The gradient at x, where the value is f.
-
-        Parameters
-        ----------
-        evaluate : callable
-            ``evaluate(value, points)``, the values at all points in their order: `map`, or something like it.
-        value : callable
-            ``value(x)``, the function.
+    def __call__(self, map_points: MapPoints, fun: Callable[[Array], Any], x: Array, f: float) -> Array:
+        """The gradient of `fun` at x, where its value is f.
 
         Notes
         -----
-        Which points it takes does not depend on the values there. So SciPy's routine is asked for the points
-        first, and for the gradient when they have been evaluated; who evaluated them makes no difference.
+        Which points are needed does not depend on the values there. So SciPy's routine is run twice: first to
+        collect the points, with 0 for every value, and again once all of them have been evaluated.
         """
         if self._free is not None and not self._free.any():
             return np.zeros(x.size)
         points: list[Array] = []
 
-        def note(z: Array) -> complex:
-            points.append(self._whole(z, x))
+        def collect(z: Array) -> complex:
+            points.append(self._with_fixed_variables(z, x))
             return 0j if self._scheme == "cs" else 0.0
 
-        self._scipys(note, x, f)
-        values = iter(list(evaluate(value, points)))
-        return self._scipys(lambda z: next(values), x, f)
+        self._approx_derivative(collect, x, f)
+        values = iter(list(map_points(fun, points)))
+        return self._approx_derivative(lambda z: next(values), x, f)
 
-    def _whole(self, z: Array, x: Array) -> Array:
+    def _with_fixed_variables(self, z: Array, x: Array) -> Array:
+        """A new point whose free variables are z, and the others those of x."""
         if self._free is None:
             return z.copy()
-        whole = x.astype(z.dtype)
-        whole[self._free] = z
-        return whole
+        point = x.astype(z.dtype)
+        point[self._free] = z
+        return point
 
-    def _scipys(self, value: Callable[[Array], Any], x: Array, f: float) -> Array:
+    def _approx_derivative(self, fun: Callable[[Array], Any], x: Array, f: float) -> Array:
+        """SciPy's gradient at x of a function of the free variables; 0 for the fixed ones."""
         # Not public, but the same code has served all of SciPy's own methods since 0.17.
         from scipy.optimize._numdiff import approx_derivative
 
+        free = slice(None) if self._free is None else self._free
+        bounds = self._bounds if self._free is None else tuple(b[free] for b in self._bounds)
+        gradient = np.zeros(x.size)
         with np.errstate(all="ignore"):
-            if self._free is None:
-                found: Array = approx_derivative(value, x, method=self._scheme, f0=np.array([f]), bounds=self._box)
-                return found
-            gradient = np.zeros(x.size)
-            gradient[self._free] = approx_derivative(
-                value,
-                x[self._free],
-                method=self._scheme,
-                f0=np.array([f]),
-                bounds=tuple(b[self._free] for b in self._box),
-            )
-            return gradient
+            gradient[free] = approx_derivative(fun, x[free], method=self._scheme, f0=np.array([f]), bounds=bounds)
+        return gradient
 
 
 @contextmanager
-def mapping(workers: Any) -> Iterator[Map]:
-    """What evaluates points, for as long as the context lasts: `map`, processes, or what the user gave.
+def evaluation_map(workers: Any) -> Iterator[MapPoints]:
+    """Make what evaluates points for the option `workers`; it may be used until the context ends.
 
     Parameters
     ----------
     workers : int, concurrent.futures.Executor or callable
-        A number of processes, -1 for one per processor; who has a ``map``; or ``workers(function, points)``.
+        A number of processes, or -1 for one per processor; an executor; or ``workers(function, points)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is anything else, or a number of processes below 1 other than -1.
     """
     if isinstance(workers, Executor):
         yield workers.map
@@ -111,4 +108,4 @@ def mapping(workers: Any) -> Iterator[Map]:
         yield map
         return
     with _workers.processes(number) as pool:
-        yield lambda value, points: pool.map(_workers.Packed(value), points)
+        yield lambda fun, points: pool.map(_workers.Packed(fun), points)

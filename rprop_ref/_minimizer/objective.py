@@ -1,4 +1,4 @@
-"""The user's objective and gradient as one call that `minimize` makes: copied, checked, counted."""
+"""The user's objective and gradient as the one call that `minimize` makes: copied, checked, counted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .compiled_objective import Compiled
-from .finite_differences import SCHEMES, Differences, Map
+from .bounds import Bounds
+from .compiled_objective import CompiledObjective
+from .finite_differences import SCHEMES, FiniteDifferences, MapPoints
 
 Array = np.ndarray[Any, Any]
 
@@ -29,25 +30,25 @@ class Objective:
         scheme; or None for "2-point".
     args : tuple
     shape, dtype
-        Of x as the user's functions see it; gradients are returned in this dtype.
-    compiled : Compiled, optional
-        The same in machine code; then `fun` and `jac` are not looked at.
+        Of x as the user's functions see it. Gradients are converted to this dtype.
+    compiled : CompiledObjective, optional
+        The objective in machine code; then `fun` and `jac` are not used.
     maximize : bool, optional
         Whether value and gradient are negated.
-    box : optional
-        Bounds, for finite differences.
-    mapping : callable, optional
-        ``mapping(function, points)`` like `map`, for finite differences.
+    bounds : optional
+        Bounds that finite differences must respect.
+    map_points : callable, optional
+        ``map_points(function, points)`` like `map`, for finite differences.
 
     Attributes
     ----------
     evaluate : callable
-        ``evaluate(x) -> (f, g)`` for x of shape (n,); g is so too, contiguous, and only to be read until the next
-        call.
-    extra : int
-        Calls of `fun` so far that were made for finite differences only.
-    omitted : int
-        Evaluations so far without a gradient, as the value was not finite; there g is NaN.
+        ``evaluate(x) -> (f, g)`` for x of shape (n,). g is contiguous, has shape (n,), and may only be read, and
+        only until the next call.
+    difference_evaluations : int
+        Calls of `fun` so far that served finite differences only.
+    skipped_gradients : int
+        Evaluations so far without a gradient, because the value was not finite; there g is NaN.
     scheme : str or None
         The finite-difference scheme, None if the gradient is exact.
 
@@ -64,13 +65,13 @@ class Objective:
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         *,
-        compiled: Compiled | None = None,
+        compiled: CompiledObjective | None = None,
         maximize: bool = False,
-        box: tuple[Array, Array] | None = None,
-        mapping: Map = map,
+        bounds: Bounds = None,
+        map_points: MapPoints = map,
     ) -> None:
-        self.extra = 0
-        self.omitted = 0
+        self.difference_evaluations = 0
+        self.skipped_gradients = 0
         self.scheme: str | None = None
         if isinstance(jac, np.bool_):
             jac = bool(jac)
@@ -87,7 +88,7 @@ class Objective:
             evaluate = _with_both(value_and_grad(fun), args)
         elif jac is None or jac is False or (isinstance(jac, str) and jac in SCHEMES):
             self.scheme = jac or "2-point"
-            evaluate = self._with_differences(fun, args, shape, box, mapping)
+            evaluate = self._with_differences(fun, args, shape, bounds, map_points)
         else:
             raise ValueError(
                 f"Invalid jac: {jac!r}; it must be a callable, True (fun returns the gradient too), "
@@ -98,22 +99,22 @@ class Objective:
             self.evaluate = _negated(self.evaluate)
 
     def _with_differences(
-        self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], box: Any, mapping: Map
+        self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], bounds: Bounds, map_points: MapPoints
     ) -> Evaluate:
         assert self.scheme is not None
         value = _Value(fun, args, shape, self.scheme == "cs")
-        differences = Differences(self.scheme, box)
+        differences = FiniteDifferences(self.scheme, bounds)
 
         def counting_map(value: Any, points: Any) -> Any:
-            self.extra += len(points)
-            return mapping(value, points)
+            self.difference_evaluations += len(points)
+            return map_points(value, points)
 
         def evaluate(x: Array) -> tuple[Any, Any]:
             x = x.ravel()
             f = value(x).real
             if not np.isfinite(f):
-                # The differences would be not finite either, at the price of n evaluations.
-                self.omitted += 1
+                # The differences would not be finite either, and would cost n evaluations.
+                self.skipped_gradients += 1
                 return f, np.full(shape, np.nan)
             return f, differences(counting_map, value, x, f).reshape(shape)
 
@@ -142,7 +143,7 @@ def _with_both(fun: Any, args: tuple[Any, ...]) -> Evaluate:
 
 
 def _checked(evaluate: Evaluate, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Evaluate:
-    """What returns a float and a flat array of this dtype, or raises, for x of shape (n,)."""
+    """`evaluate` for x of shape (n,), returning a float and a flat gradient of this dtype, or raising."""
     flat, n, ndarray = len(shape) == 1, int(np.prod(shape)), np.ndarray
 
     def checked(x: Array) -> tuple[float, Array]:
@@ -184,7 +185,7 @@ class _Value:
         self._args = args
         self._shape = shape
         self._is_complex = is_complex
-        # What the user wants to hear of floating-point errors, for calls from within SciPy's differences.
+        # The user's settings for floating-point errors; SciPy's differences are called with others.
         self._errors = np.geterr()
 
     def __call__(self, x: Array) -> Any:
@@ -194,7 +195,7 @@ class _Value:
 
 
 def as_float(f: Any, *, keep_complex: bool = False) -> Any:
-    """What an objective returned as a number; SciPy's error if it is none."""
+    """The value that an objective returned, as a number. Raises SciPy's error if it is not a scalar."""
     try:
         f = np.asarray(f).item()
         if isinstance(f, (str, bytes)):

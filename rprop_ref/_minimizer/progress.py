@@ -1,4 +1,4 @@
-"""What a long run shows of itself: a bar of tqdm where that is installed, a line per second where it is not."""
+"""The option `progress`: a bar of tqdm if that is installed, else a line per second on stderr."""
 
 from __future__ import annotations
 
@@ -11,37 +11,44 @@ import numpy as np
 from .._core import record
 from .state import RunState
 
-#: Seconds between two lines where there is no tqdm.
+#: Seconds between two lines without tqdm.
 INTERVAL = 1.0
 
 
-class Progress:
-    """Shows how far a run has come; to be used as a context, and called as often as one likes.
+class _Display:
+    """A context that opens a bar if tqdm is installed, and closes it."""
 
-    Parameters
-    ----------
-    maxiter : float
-        How many iterations there may be in all; perhaps infinity.
-    """
-
-    def __init__(self, maxiter: float) -> None:
-        self._maxiter = maxiter
-        self._began = self._shown = time.perf_counter()
-        self._nit = 0
+    def __init__(self, total: float | None, unit: str) -> None:
+        self._shown = time.perf_counter()
         self._bar: Any = None
         try:
             from tqdm.auto import tqdm
         except ModuleNotFoundError:
             return
-        total = None if maxiter == np.inf else int(maxiter)
-        self._bar = tqdm(total=total, unit="it", mininterval=0.1, file=sys.stderr)
+        self._bar = tqdm(total=total, unit=unit, mininterval=0.1, file=sys.stderr)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Any:
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+class Progress(_Display):
+    """Shows how far a run has come. Call it as often as you like; it writes only now and then.
+
+    Parameters
+    ----------
+    maxiter : float
+        The largest number of iterations; perhaps infinity.
+    """
+
+    def __init__(self, maxiter: float) -> None:
+        super().__init__(None if maxiter == np.inf else int(maxiter), "it")
+        self._maxiter = maxiter
+        self._began = self._shown
+        self._nit = 0
 
     def __call__(self, state: RunState, *, last: bool = False) -> None:
         """Show the state; `last` if the run has ended."""
@@ -68,47 +75,34 @@ def _summary(state: RunState) -> str:
     return f"f={f:.6g}, |g|={state.scalars[record.LAST_G_MAX]:.2e}, steps {smallest:.1e} to {largest:.1e}"
 
 
-class Starts:
-    """Shows how many of many runs have ended, and the best value; to be used like `Progress`.
+class ManyRunsProgress(_Display):
+    """Shows how many of m runs have ended, and the best value so far; used like `Progress`.
 
     Parameters
     ----------
     m : int
-        How many runs there are.
+        The number of runs.
     maximize : bool
         Whether the best value is the largest.
     """
 
     def __init__(self, m: int, maximize: bool) -> None:
+        super().__init__(m, "starts")
         self._m = m
         self._best = -np.inf if maximize else np.inf
         self._better = np.fmax if maximize else np.fmin
-        self._shown = time.perf_counter()
-        self._done = 0
-        self._bar: Any = None
-        try:
-            from tqdm.auto import tqdm
-        except ModuleNotFoundError:
-            return
-        self._bar = tqdm(total=m, unit="starts", mininterval=0.1, file=sys.stderr)
+        self._ended = 0
 
-    def __enter__(self) -> Starts:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, done: int, values: Any = None) -> None:
-        """Show that so many have ended; `values` are those that some of them found."""
+    def __call__(self, ended: int, values: Any = None) -> None:
+        """Show the number of runs that have ended; `values` are the final values of the latest ones."""
         if values is not None:
             self._best = float(self._better.reduce(values, initial=self._best))
         now = time.perf_counter()
-        done = max(done, self._done)
+        ended = max(ended, self._ended)
         if self._bar is not None:
             self._bar.set_postfix_str(f"best f={self._best:.6g}", refresh=False)
-            self._bar.update(done - self._done)
-        elif done == self._m or now - self._shown >= INTERVAL:
-            print(f"{done}/{self._m} starts, best f={self._best:.6g}", file=sys.stderr, flush=True)
+            self._bar.update(ended - self._ended)
+        elif ended == self._m or now - self._shown >= INTERVAL:
+            print(f"{ended}/{self._m} starts, best f={self._best:.6g}", file=sys.stderr, flush=True)
             self._shown = now
-        self._done = done
+        self._ended = ended

@@ -47,7 +47,7 @@ def recorder(
     }
     direction = -1 if state.maximize else 1
     # With bounds the rule sees a gradient of 0 where a step would leave them.
-    gradient = record.LAST_G if state.box is None else record.INWARD_G
+    gradient = record.LAST_G if state.bounds is None else record.INWARD_G
     vectors, scalars = state.vectors, state.scalars
 
     def watch(advance: Callable[..., int], *arguments: Any) -> int:

@@ -1,1 +1,1 @@
-"""Many runs: `minimize_many`, where they start, who runs them, and their results as columns."""
+"""Many runs: `minimize_many`, where they begin, how they are run, and their results as columns."""

@@ -18,25 +18,25 @@ from .. import backends
 from .._common import workers as _workers
 from .._common.stacklevel import stacklevel
 from .._core.status import Status
-from .._minimizer import minimize as _minimize
-from .._minimizer import options as _options
-from .._minimizer.compiled_objective import recognize
-from .._minimizer.progress import Starts
+from .._minimizer.minimize import minimize
+from .._minimizer.options import check_callback, gradient_source, refuse_constraints
+from .._minimizer.progress import ManyRunsProgress
+from .._minimizer.recognize import recognize
 from .._minimizer.result import Result
 from .._minimizer.state import RunState
-from . import cuda
-from . import rows as _rows
-from .rows import Rows
-from .vectorized import SideBySide
+from .beginning import SameOptions
+from .cuda import is_gpu_objective, run_on_gpu
+from .rows import Rows, joined, of_error, of_results, without_result
+from .vectorized import VectorizedRuns
 
 Array = np.ndarray[Any, Any]
 
-#: Options of `minimize` that say something about one run.
-_OF_ONE_RUN = ("hess", "hessp", "return_all", "warm_start", "checkpoint", "checkpoint_every", "resume", "trace")
+#: Options of `minimize` that make sense for a single run only.
+_FOR_ONE_RUN = ("hess", "hessp", "return_all", "warm_start", "checkpoint", "checkpoint_every", "resume", "trace")
 
 _OPTIONS = frozenset(
     name
-    for name, parameter in inspect.signature(_minimize.minimize).parameters.items()
+    for name, parameter in inspect.signature(minimize).parameters.items()
     if parameter.kind is parameter.KEYWORD_ONLY
 )
 
@@ -55,57 +55,58 @@ def minimize_many(
 ) -> OptimizeResult:
     """Minimize a function from many starts.
 
-    Row i of the result is what ``minimize(fun, x0s[i], ...)`` returns, to the bit, whoever does the work.
+    Row i of the result is what ``minimize(fun, x0s[i], ...)`` returns, to the bit, wherever it is run.
 
     Parameters
     ----------
     fun, args, jac, bounds
         As for `minimize`.
     x0s : array_like, shape (m, n) or (m, \\*shape)
-        The starts, for instance of `starts`. Not changed.
+        The starts, for instance from `starts`. Not changed.
     callback : callable, optional
         ``callback(result)``, called in this process with the result of each start, in the order of the
-        starts; ``result.index`` is its row. It may raise StopIteration: the starts after that one are not run,
-        or what they gave is left out.
+        starts; ``result.index`` is its row. It may raise StopIteration: then no results of later starts are
+        returned, and those not yet begun are not run.
     workers : int, executor, Client or map-like callable, optional
-        Where a Python objective is run. A number of processes; 1, the default, is this one, and -1 is one for each
-        processor. (An objective in machine code, see `minimize`, runs in so many threads of this process instead;
-        by default in as many as Numba uses, ``numba.set_num_threads``.) Or an executor of `concurrent.futures`; of
-        threads, if the objective releases the interpreter's lock. Or a ``dask.distributed.Client``: then a worker
-        that is lost costs time and no result. Or a callable that is used like `map`. What goes to another process
-        has to be picklable.
+        Where a Python objective is run. A number of processes: 1, the default, is this process alone, and -1 is
+        one per processor. (An objective in machine code, see `minimize`, is run by this number of threads of this
+        process; by default by as many as Numba uses, ``numba.set_num_threads``.) Or an executor of
+        `concurrent.futures`; one of threads, if the objective releases the interpreter's lock. Or a
+        ``dask.distributed.Client``: if a worker is lost, its work is done again. Or a callable like `map`.
+        Everything that is sent to another process must be picklable.
     **options
-        Of `minimize`; the same for all starts. `progress` shows how many have ended, `disp` prints a summary.
+        Options of `minimize`, the same for all starts. `progress` shows how many runs have ended, `disp` prints a
+        summary.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        The arrays lead with m: ``x`` and ``jac`` of the shape of `x0s`, ``fun``, ``nit``, ``nfev``, ``njev``,
-        ``status`` and ``success`` of shape (m,); ``message`` is a list of m strings. ``best`` is the result of the
-        best start, with its row as ``index``: that with the lowest finite value (the highest, if maximized), the
-        first of equal ones. See `distinct_minima` for the others.
+        The first axis of each array is the start: ``x`` and ``jac`` of the shape of `x0s`, ``fun``, ``nit``,
+        ``nfev``, ``njev``, ``status`` and ``success`` of shape (m,); ``message`` is a list of m strings. ``best``
+        is the result of the best start, with its row as ``index``: the one with the lowest finite value (the
+        highest, if maximized), the first of equal ones. See `distinct_minima` for the others.
 
     Raises
     ------
     TypeError
-        If `workers` is none of these, or the objective cannot be sent to other processes; the message says what to
-        do about it.
+        If `workers` is of another kind, or the objective cannot be sent to other processes; then the message says
+        what to do.
     ValueError
-        If there is no start, or an option is refused by `minimize` or says something about a single run.
+        If there is no start, if `minimize` refuses an option, or if an option makes sense for a single run only.
 
     Notes
     -----
-    A start at which the objective raises an exception has status 100, the exception in its ``message``, `x0` as
-    ``x``, NaN as ``fun`` and ``jac``, and counts of 0. The others finish.
+    If the objective raises an exception at one start, that row reports it, and the others finish. The row has
+    status 100, the exception as its ``message``, `x0` as ``x``, NaN as ``fun`` and ``jac``, and counts of 0.
 
-    Runs in machine code go side by side, several in each vector instruction; with bounds or more than 32
-    variables, one by one. For thousands of starts an objective of plain arithmetic is compiled once more, for its
-    number of variables, which takes half a second. Several threads call an objective at once, unless Numba has
-    made it parallel, so it must not write to its `args`. Ctrl-C ends all runs within an iteration. With `maxtime`,
-    runs in machine code are treated like those of a Python objective: `workers` is a number of processes then.
+    In machine code, several runs share each vector instruction; with bounds or more than 32 variables, they are
+    run one by one. For thousands of starts, an objective of plain arithmetic is compiled once more, for its
+    number of variables, which takes half a second. Several threads call an objective at the same time, unless
+    Numba has made it parallel, so it must not write to its `args`. Ctrl-C ends all runs within an iteration. With
+    `maxtime`, an objective in machine code is treated like one in Python: then `workers` is a number of processes.
 
-    Other processes are spawned and not forked. So a script that uses them needs ``if __name__ == "__main__":``,
-    and parallel code that has run in this process does no harm there.
+    Processes are spawned, not forked. So a script that uses them needs ``if __name__ == "__main__":``, and it may
+    have run parallel code before.
 
     Examples
     --------
@@ -119,33 +120,32 @@ def minimize_many(
     >>> result.best.x.round(3), round(result.best.fun, 4)
     (array([-1.012, -1.012]), -0.2012)
     """
-    points = _points(x0s)
-    _options.check_callback(callback)
-    options = _known(options)
-    show = options.pop("progress", False)
+    points = _checked_starts(x0s)
+    check_callback(callback)
+    options = _checked_options(options)
+    show_progress = options.pop("progress", False)
     disp = options.pop("disp", False)
     workers = _workers.checked(workers)
-    arguments = args if isinstance(args, tuple) else (args,)
+    args = args if isinstance(args, tuple) else (args,)
     gradient = options.get("gradient") or jac
-    there = cuda.recognize(fun, gradient, arguments, points.dtype, options.get("backend"))
-    if there:
-        options["backend"] = "numpy"  # of what is left to do on the host
-    state = _try_options(points[0], None if there else jac, bounds, options)
-    task = _Task(fun, arguments, jac, bounds, options, len(points))
-    runs = task.in_machine_code(points[0], state) if isinstance(workers, int) and not there else None
+    on_gpu = is_gpu_objective(fun, gradient, args, points.dtype, options.get("backend"))
+    if on_gpu:
+        options["backend"] = "numpy"  # for what is left to do on the host
+    state = _state_with_options(points[0], None if on_gpu else jac, bounds, options)
+    task = _Task(fun, args, jac, bounds, options, len(points))
+    runs = task.vectorized(points[0], state) if isinstance(workers, int) and not on_gpu else None
     with contextlib.ExitStack() as stack:
-        shown = stack.enter_context(Starts(len(points), state.maximize)) if show else None
+        progress = stack.enter_context(ManyRunsProgress(len(points), state.maximize)) if show_progress else None
         results: Iterable[Rows]
-        if there:
-            lr, xtol = options.get("lr"), options.get("xtol")
-            results = [cuda.run(fun, arguments, state, lr, xtol, points)]
+        if on_gpu:
+            results = [run_on_gpu(fun, args, task.shared_options(state), points)]
         elif runs is not None:
-            results = stack.enter_context(_workers.in_threads(runs, points, workers, shown))
+            results = stack.enter_context(_workers.in_threads(runs, points, workers, progress))
         else:
-            work = [points[piece] for piece in _workers.pieces(len(points))]
-            results = stack.enter_context(_workers.mapped(task, work, workers))
-        rows = _collected(results, points, callback, shown)
-    result = _assembled(rows, state.maximize)
+            pieces = [points[piece] for piece in _workers.pieces(len(points))]
+            results = stack.enter_context(_workers.mapped(task, pieces, workers))
+        rows = _collected(results, points, callback, progress)
+    result = _result_of(rows, state.maximize)
     if disp:
         _print_summary(result)
     return result
@@ -153,7 +153,7 @@ def minimize_many(
 
 @dataclass
 class _Task:
-    """What a worker does with a piece of the starts."""
+    """What a worker does with a piece of the starts; `m` is the number of starts in all."""
 
     fun: Any
     args: tuple[Any, ...]
@@ -163,36 +163,38 @@ class _Task:
     m: int
 
     def __call__(self, points: Array) -> Rows:
-        runs = self.in_machine_code(points[0])
+        """The results of runs from some starts."""
+        runs = self.vectorized(points[0])
         if runs is not None:
             return runs(points)
-        rows: list[Rows] = []
-        for x0 in points:
-            try:
-                result = _minimize.minimize(
-                    self.fun, x0, args=self.args, jac=self.jac, bounds=self.bounds, **self.options
-                )
-                rows.append(_rows.of_results([result]))
-            except Exception as error:
-                message = f"{type(error).__name__}: {error}"
-                rows.append(_rows.without_result(x0[None], Status.RAISED, [message]))
-        return _rows.joined(rows)
+        return joined([self._single_run(x0) for x0 in points])
 
-    def in_machine_code(self, x0: Array, state: RunState | None = None) -> SideBySide | None:
-        """The same as machine code, if the objective is that; `state` is of any run with these options."""
-        jac = _options.source(self.options.get("gradient"), self.jac)
+    def _single_run(self, x0: Array) -> Rows:
+        try:
+            result = minimize(self.fun, x0, args=self.args, jac=self.jac, bounds=self.bounds, **self.options)
+            return of_results([result])
+        except Exception as error:
+            return of_error(x0, error)
+
+    def vectorized(self, x0: Array, state: RunState | None = None) -> VectorizedRuns | None:
+        """The runs in machine code, if the objective allows it; `state` is that of any run with these options."""
+        jac = gradient_source(self.options.get("gradient"), self.jac)
         compiled = recognize(self.fun, jac, self.args, x0.shape, x0.dtype)
-        # The clock is looked at by those who make one run at a time.
+        # Only a single run has a clock.
         if compiled is None or self.options.get("maxtime") is not None:
             return None
         if backends.resolve(self.options.get("backend"), x0.size, x0.dtype) != "numba":
             return None
         if state is None:
-            state = _try_options(x0, self.jac, self.bounds, self.options)
-        return SideBySide(compiled, state, self.options.get("lr"), self.options.get("xtol"), self.m)
+            state = _state_with_options(x0, self.jac, self.bounds, self.options)
+        return VectorizedRuns(compiled, self.shared_options(state), self.m)
+
+    def shared_options(self, state: RunState) -> SameOptions:
+        """The options as `VectorizedRuns` and the GPU need them; `state` is that of any run with these options."""
+        return SameOptions(state, self.options.get("lr"), self.options.get("xtol"))
 
 
-def _points(x0s: ArrayLike) -> Array:
+def _checked_starts(x0s: ArrayLike) -> Array:
     points = np.asarray(x0s)
     if points.ndim < 2:
         raise ValueError(
@@ -205,27 +207,29 @@ def _points(x0s: ArrayLike) -> Array:
     return points.astype(points.dtype if points.dtype in (np.float16, np.float32) else np.float64)
 
 
-def _known(options: dict[str, Any]) -> dict[str, Any]:
-    _options.refuse_constraints(options.pop("constraints", None))
-    unknown = [name for name in options if name not in _OPTIONS and name not in _OF_ONE_RUN]
+def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that every run gets, once those that make no sense are refused or warned of."""
+    refuse_constraints(options.pop("constraints", None))
+    unknown = [name for name in options if name not in _OPTIONS and name not in _FOR_ONE_RUN]
     if unknown:
-        # Once, and not by each start.
+        # One warning, and not one for each start.
         message = f"Unknown solver options: {', '.join(unknown)}"
         warnings.warn(message, OptimizeWarning, stacklevel=stacklevel())
-    for name in _OF_ONE_RUN:
+    for name in _FOR_ONE_RUN:
         if options.get(name) not in (None, False):
             raise ValueError(f"{name} is for a single run; use minimize, or leave it out for many starts")
-    return {k: v for k, v in options.items() if k in _OPTIONS and k not in _OF_ONE_RUN}
+    return {k: v for k, v in options.items() if k in _OPTIONS and k not in _FOR_ONE_RUN}
 
 
-def _try_options(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> RunState:
-    """Let `minimize` refuse what it refuses before anything is run, since later it would be a failed start.
+def _state_with_options(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> RunState:
+    """The state of a run with these options, on an objective that is 0 everywhere.
 
-    Returns the state of a run with these options.
+    So `minimize` refuses bad options before anything is run. Later each start would report the refusal as its own
+    failure.
     """
     if options.get("gradient") is None and (jac is None or isinstance(jac, (bool, np.bool_)) or callable(jac)):
         jac = np.zeros_like
-    result = _minimize.minimize(lambda x: np.sum(0.0 * x), x0, jac=jac, bounds=bounds, **options)
+    result = minimize(lambda x: np.sum(0.0 * x), x0, jac=jac, bounds=bounds, **options)
     state: RunState = result.state
     return state
 
@@ -234,14 +238,15 @@ def _collected(
     results: Iterable[Rows],
     points: Array,
     callback: Callable[[OptimizeResult], Any] | None,
-    shown: Starts | None,
+    progress: ManyRunsProgress | None,
 ) -> Rows:
+    """All results in the order of the starts; up to the one at which the callback raised StopIteration."""
     parts: list[Rows] = []
     done = 0
     for part in results:
         parts.append(part)
-        if shown is not None:
-            shown(done + len(part), part.fun)
+        if progress is not None:
+            progress(done + len(part), part.fun)
         if callback is None:
             done += len(part)
             continue
@@ -251,16 +256,15 @@ def _collected(
             try:
                 callback(row)
             except StopIteration:
-                left = points[done + i + 1 :]
                 parts[-1] = part.first(i + 1)
-                parts.append(_rows.without_result(left, Status.CALLBACK_STOPPED, [_NOT_RUN] * len(left)))
-                return _rows.joined(parts)
+                parts.append(without_result(points[done + i + 1 :], Status.CALLBACK_STOPPED, _NOT_RUN))
+                return joined(parts)
         done += len(part)
-    return _rows.joined(parts)
+    return joined(parts)
 
 
-def _assembled(rows: Rows, maximized: bool) -> OptimizeResult:
-    i = _best(rows.fun, maximized)
+def _result_of(rows: Rows, maximize: bool) -> Result:
+    i = _best(rows.fun, maximize)
     return Result(
         message=rows.message,
         success=rows.success,
@@ -271,15 +275,15 @@ def _assembled(rows: Rows, maximized: bool) -> OptimizeResult:
         jac=rows.jac,
         nfev=rows.nfev,
         njev=rows.njev,
-        maximize=maximized,
+        maximize=maximize,
         best=Result(rows.row(i), index=i),
     )
 
 
-def _best(values: Array, maximized: bool) -> int:
-    order = -values if maximized else values
-    # A value that is not finite is where a run failed.
-    return int(np.argmin(np.where(np.isfinite(order), order, np.inf)))
+def _best(values: Array, maximize: bool) -> int:
+    """The index of the lowest value; a value that is not finite is that of a failed run."""
+    ascending = -values if maximize else values
+    return int(np.argmin(np.where(np.isfinite(ascending), ascending, np.inf)))
 
 
 def _print_summary(result: OptimizeResult) -> None:

@@ -1,4 +1,4 @@
-"""The results of many runs as columns."""
+"""The results of many runs as columns: one array for each field of a result."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from .._core.status import Status, message_of
+
 Array = np.ndarray[Any, Any]
 
 
 @dataclass
 class Rows:
-    """What `minimize` returned for each of m starts.
+    """The results of m runs; row i is what `minimize` returns for start i.
 
     Attributes
     ----------
@@ -38,8 +40,8 @@ class Rows:
     @property
     def success(self) -> Array:
         """Whether a tolerance was met, shape (m,)."""
-        found: Array = self.status == 0
-        return found
+        is_success: Array = self.status == Status.CONVERGED
+        return is_success
 
     def first(self, k: int) -> Rows:
         """The first k rows."""
@@ -59,6 +61,11 @@ class Rows:
             njev=int(self.njev[i]),
         )
 
+    def replace(self, i: int, row: Rows) -> None:
+        """Put a single row in the place of row i."""
+        for field in fields(Rows):
+            getattr(self, field.name)[i] = getattr(row, field.name)[0]
+
 
 def of_results(results: Sequence[OptimizeResult]) -> Rows:
     """Results of `minimize` as columns."""
@@ -66,16 +73,43 @@ def of_results(results: Sequence[OptimizeResult]) -> Rows:
     return Rows(columns.pop("message"), **{name: np.array(values) for name, values in columns.items()})
 
 
-def without_result(points: Array, status: int, messages: list[str]) -> Rows:
-    """The rows of starts that have no result."""
-    zeros = np.zeros(len(points), int)
+def of_arrays(*, status: Array, fun: Array, x: Array, nit: Array, jac: Array, nfev: Array, sign: int) -> Rows:
+    """Rows from the columns of m records.
+
+    Parameters
+    ----------
+    status, fun, nit, nfev : ndarray, shape (m,)
+    x, jac : ndarray, shape (m, \\*shape of x)
+    sign : int
+        -1 if the runs maximized: then `fun` and `jac` are negated.
+    """
     return Rows(
-        message=messages,
+        message=[message_of(code) for code in status.astype(int).tolist()],
+        status=status.astype(int),
+        fun=sign * fun,
+        x=x,
+        nit=np.maximum(nit, 0).astype(int),  # -1 before the first evaluation
+        jac=sign * jac,
+        nfev=nfev.astype(int),
+        njev=nfev.astype(int),
+    )
+
+
+def of_error(start: Array, error: Exception) -> Rows:
+    """The one row of a run whose objective raised an exception."""
+    return without_result(start[None], Status.RAISED, f"{type(error).__name__}: {error}")
+
+
+def without_result(starts: Array, status: int, message: str) -> Rows:
+    """The rows of starts that have no result, shape (m, \\*shape of x), for the same reason."""
+    zeros = np.zeros(len(starts), int)
+    return Rows(
+        message=[message] * len(starts),
         status=zeros + status,
-        fun=np.full(len(points), np.nan),
-        x=points.copy(),
+        fun=np.full(len(starts), np.nan),
+        x=starts.copy(),
         nit=zeros,
-        jac=np.full_like(points, np.nan),
+        jac=np.full_like(starts, np.nan),
         nfev=zeros,
         njev=zeros,
     )

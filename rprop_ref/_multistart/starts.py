@@ -1,4 +1,4 @@
-"""Where many runs begin, and what they found: `starts` and `distinct_minima`."""
+"""`starts`, where many runs begin, and `distinct_minima`, which minima they found."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from .._minimizer.options import count as whole
-from .._minimizer.options import number
+from .._minimizer.options import count, number
 
 Array = np.ndarray[Any, Any]
 
 
 def starts(bounds: Any, m: int, seed: Any = None) -> Array:
-    """Spread starting points evenly over a box.
+    """Spread starting points evenly within bounds.
 
     Parameters
     ----------
@@ -22,20 +21,20 @@ def starts(bounds: Any, m: int, seed: Any = None) -> Array:
         The smallest and the largest value of each of the n variables, all finite. A variable whose two bounds
         are equal gets that value.
     m : int
-        How many points.
+        The number of points.
     seed : None, int or numpy.random.Generator, optional
-        The same integer gives the same points. None gives others each time.
+        The same integer gives the same points. None gives different ones each time.
 
     Returns
     -------
     ndarray of float64, shape (m, n)
-        The first m points of a scrambled Sobol' sequence, scaled to the box. It leaves smaller gaps than points
-        drawn independently [1]_.
+        The first m points of a scrambled Sobol' sequence, scaled to the bounds. They leave smaller gaps than
+        points drawn independently [1]_.
 
     Raises
     ------
     ValueError
-        If a bound is not finite, a lower bound is above the upper one, or `m` is negative.
+        If a bound is not finite, a lower bound is above its upper bound, or `m` is negative.
 
     References
     ----------
@@ -53,16 +52,16 @@ def starts(bounds: Any, m: int, seed: Any = None) -> Array:
     """
     from scipy.stats import qmc
 
-    lower, upper = _box(bounds)
-    m = whole("m", m)
-    # The sequence is balanced after a power of two of points; SciPy warns about other numbers.
+    lower, upper = _finite_bounds(bounds)
+    m = count("m", m)
+    # The sequence is balanced if the number of points is a power of two; SciPy warns about other numbers.
     power = max(m - 1, 0).bit_length()
     unit = qmc.Sobol(lower.size, seed=seed).random_base2(power)[:m]
     points: Array = np.clip(lower * (1 - unit) + upper * unit, lower, upper)
     return points
 
 
-def _box(bounds: Any) -> tuple[Array, Array]:
+def _finite_bounds(bounds: Any) -> tuple[Array, Array]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         lower, upper = np.broadcast_arrays(np.atleast_1d(bounds.lb), np.atleast_1d(bounds.ub))
     else:
@@ -88,7 +87,7 @@ def _box(bounds: Any) -> tuple[Array, Array]:
 def distinct_minima(
     result: OptimizeResult, tol: float = 1e-6, k: int | None = None, *, all_runs: bool = False
 ) -> OptimizeResult:
-    """Merge the runs that ended at the same point, and list what is left, the lowest value first.
+    """Merge the runs that ended at the same point, and list the points, the lowest value first.
 
     Parameters
     ----------
@@ -97,21 +96,21 @@ def distinct_minima(
     tol : float, optional
         Two points are the same if no coordinate differs by more than ``tol * max(1, |x|)``.
     k : int, optional
-        List the best k only. By default all.
+        List only the best k. By default all.
     all_runs : bool, optional
-        Whether runs without success count as well. A run that ended at its limit of iterations may be anywhere,
-        so by default they do not.
+        Whether to include runs without success. By default they are left out, since a run that `maxiter` ended
+        may be anywhere.
 
     Returns
     -------
     OptimizeResult
-        With ``x`` of shape (k, n) (or (k, \\*shape)), ``fun`` of shape (k,), ``count``, shape (k,), how many runs
-        ended there, and ``index``, shape (k,), the row of `result` with the lowest value among these; ``x`` and
-        ``fun`` are of that row.
+        With ``x`` of shape (k, n) (or (k, \\*shape)), ``fun`` of shape (k,); ``count``, shape (k,), the number of
+        runs that ended there; and ``index``, shape (k,), the row of `result` with the lowest value among these,
+        from which ``x`` and ``fun`` are taken.
 
     Notes
     -----
-    Points are taken in the order of their values, and each claims all that are near it. So what is found does not
+    Points are taken in the order of their values, and each absorbs all others near it. So the result does not
     depend on the order of the starts, unless values are equal.
 
     Examples
@@ -120,31 +119,31 @@ def distinct_minima(
     >>> from rprop_ref import distinct_minima, minimize_many
     >>> x0s = [[-2.0], [-0.5], [0.5], [3.0], [-3.0]]
     >>> result = minimize_many(lambda x: ((x * x - 1) ** 2).sum() + 0.1 * x.sum(), x0s)
-    >>> found = distinct_minima(result, tol=1e-3)
-    >>> found.x[:, 0].round(2), found.count
+    >>> minima = distinct_minima(result, tol=1e-3)
+    >>> minima.x[:, 0].round(2), minima.count
     (array([-1.01,  0.99]), array([3, 2]))
     """
     if np.ndim(result.fun) != 1:
-        raise ValueError("result must be what minimize_many returned; this one is of a single run")
+        raise ValueError("result must be a result of minimize_many, but this one is of a single run")
     tol = number("tol", tol, 0)
-    k = None if k is None else whole("k", k)
+    k = None if k is None else count("k", k)
     values = np.asarray(result.fun, float)
     usable = np.isfinite(values) if all_runs else np.isfinite(values) & np.asarray(result.success)
     rows = np.flatnonzero(usable)
-    maximized = bool(result.get("maximize", False))
-    rows = rows[np.argsort(-values[rows] if maximized else values[rows], kind="stable")]
+    ascending = -values if result.get("maximize", False) else values
+    rows = rows[np.argsort(ascending[rows], kind="stable")]
     points = np.asarray(result.x).reshape(len(values), -1)
     index: list[int] = []
-    count: list[int] = []
+    counts: list[int] = []
     while rows.size and (k is None or len(index) < k):
         first = points[rows[0]]
         scale = tol * np.maximum(1.0, np.abs(first))
-        same = (np.abs(points[rows] - first) <= scale).all(axis=1)
-        same[0] = True
+        is_near = (np.abs(points[rows] - first) <= scale).all(axis=1)
+        is_near[0] = True
         index.append(int(rows[0]))
-        count.append(int(same.sum()))
-        rows = rows[~same]
+        counts.append(int(is_near.sum()))
+        rows = rows[~is_near]
     chosen = np.array(index, np.intp)
     return OptimizeResult(
-        x=np.asarray(result.x)[chosen], fun=values[chosen], count=np.array(count, np.intp), index=chosen
+        x=np.asarray(result.x)[chosen], fun=values[chosen], count=np.array(counts, np.intp), index=chosen
     )

@@ -6,19 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import rules
-from .._core import dtypes
+from .._core import dtypes, numpy_step
 from .._core.constants import DIRECTION, ONE, ZERO, rule_constants
 from ..autograd import Tensor
 from ..autograd._inplace import become
 from ..autograd._primitives import primitive
 from ..autograd._traced import values
+from ..rules import RULES
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
-
-# numpy.where passes Tensors on to their own implementation.
-_STEPS = {variant: rules.build(variant, np.where) for variant in rules.RULES}
 
 
 class Step:
@@ -57,7 +54,9 @@ class Step:
         x, prev, size = map(_reals, start)
         g = rounded[DIRECTION] * _reals(param.grad)
         with np.errstate(all="ignore"):
-            stepped = _STEPS[variant](x, g, prev, size, worse, (*constants, rounded[ZERO], rounded[ONE]))
+            stepped = numpy_step.array_rule(RULES[variant])(
+                x, g, prev, size, worse, (*constants, rounded[ZERO], rounded[ONE])
+            )
         # The step depends on the signs of g and prev, so their derivative is zero rather than missing.
         self._new: list[Any] = [_of_reals(_linked(v, g, prev), param.dtype) for v in stepped]
 

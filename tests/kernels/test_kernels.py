@@ -24,7 +24,7 @@ from rprop_ref._core import iteration, record
 from rprop_ref._core.arrays import joined, slices
 from rprop_ref._core.constants import rule_constants
 from rprop_ref._core.status import Status
-from rprop_ref._minimizer import state as _state
+from rprop_ref._minimizer.starting import begin
 from rprop_ref.bits import same_bits
 from rprop_ref.rules import RULES
 
@@ -345,7 +345,7 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
             box = lower.astype(dtype), upper.astype(dtype)
         sizes = rng.choice([1e-30, 0.01, 1.0], n if rng.random() < 0.7 else 1)
         start = rng.standard_normal(n).astype(dtype)
-        state = _state.begin(start, (n,), np.broadcast_to(sizes, n), box, constants, variant, False)
+        state = begin(start, (n,), np.broadcast_to(sizes, n), box, constants, variant, False)
         vectors, scalars = state.vectors, state.scalars
         entries = [
             record.MAXITER,

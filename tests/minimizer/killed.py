@@ -1,4 +1,4 @@
-"""A run of `minimize` to be killed: ``python killed.py CHECKPOINT`` prints a line when it begins."""
+"""A run of `minimize` that a test kills: ``python killed.py CHECKPOINT`` prints a line when it begins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from rprop_ref import minimize
 
-#: The checkpoint is written again and again, so that some kills meet it half written.
+#: The checkpoint is written so often that some kills interrupt the writing.
 RUN: dict[str, Any] = {
     "x0": np.array([-1.2, 1.0, 0.3, -0.7]),
     "jac": True,

@@ -16,10 +16,10 @@ from rprop_ref.bits import same_bits
 
 
 def oracle(variant, fun, x0, lower, upper, steps, *, lr, etas, step_sizes):
-    """Steps of `naive`, with clipped moves, and a gradient of 0 where it leads out of the bounds.
+    """Steps of `naive` within bounds: moves are clipped, and the gradient is 0 where it leads out of the bounds.
 
-    A move is taken back to the point that was saved. Bounds that bound nothing are none: then it is taken back as
-    everywhere, by adding what was subtracted, which may differ in the last bit.
+    To undo a move, the saved point is restored. Infinite bounds count as no bounds: then a move is undone as
+    without bounds, by adding what was subtracted, which may differ in the last bit.
     """
     bounded = np.isfinite(lower).any() or np.isfinite(upper).any()
     x = np.clip(x0, lower, upper)
@@ -48,7 +48,7 @@ def oracle(variant, fun, x0, lower, upper, steps, *, lr, etas, step_sizes):
     st.sampled_from(naive.VARIANTS),
     st.sampled_from(["numpy", "numba"]),
 )
-def test_every_step_is_that_of_the_oracle(seed, n, variant, backend):
+def test_every_step_equals_the_oracles(seed, n, variant, backend):
     rng = np.random.default_rng(seed)
     center, weights = rng.normal(0, 2, n), rng.uniform(0.1, 5, n)
     lower = np.where(rng.random(n) < 0.3, -np.inf, rng.normal(-0.5, 1, n))
@@ -76,10 +76,10 @@ def test_every_step_is_that_of_the_oracle(seed, n, variant, backend):
         return_all=True,
         **options,
     )
-    found = np.array(r.allvecs)
-    assert same_bits(found, expected[: len(found)])
-    # It may end early where no coordinate can move any more.
-    assert len(found) == steps + 1 or (r.status in (0, 2) and (expected[len(found) :] == found[-1]).all())
+    points = np.array(r.allvecs)
+    assert same_bits(points, expected[: len(points)])
+    # The run may end early, when no coordinate can move any more.
+    assert len(points) == steps + 1 or (r.status in (0, 2) and (expected[len(points) :] == points[-1]).all())
 
 
 @pytest.mark.parametrize("variant", naive.VARIANTS)
@@ -103,7 +103,7 @@ def test_quadratics_end_where_lbfgsb_ends(variant, rng):
         assert ((ends[0] <= r.x) & (r.x <= ends[1])).all()
 
 
-def test_both_forms_and_both_ways_of_calling():
+def test_all_forms_of_bounds_and_both_ways_of_calling_agree():
     fun, jac, x0, _ = problems.PROBLEMS["himmelblau"]
     results = []
     for bounds in (
@@ -122,7 +122,7 @@ def test_both_forms_and_both_ways_of_calling():
         np.testing.assert_array_equal(minimize(fun, x0, jac=jac, bounds=bounds).x, [1, 1])
 
 
-def test_bounds_of_the_shape_of_the_start():
+def test_bounds_may_have_the_shape_of_the_start():
     x0, low = np.full((2, 3), 2.0), np.arange(6.0).reshape(2, 3)
     for bounds in (Bounds(low, np.inf), list(zip(low.ravel(), [None] * 6, strict=True))):
         r = minimize(problems.sphere, x0, jac=problems.sphere_der, bounds=bounds)
@@ -131,13 +131,13 @@ def test_bounds_of_the_shape_of_the_start():
 
 
 @pytest.mark.parametrize("bounds", [[], [(None, None)] * 3, Bounds(), Bounds(-np.inf, np.inf)])
-def test_bounds_that_are_none(bounds):
+def test_infinite_bounds_are_no_bounds(bounds):
     fun, jac, x0, _ = problems.PROBLEMS["sphere"]
     r = minimize(fun, x0, jac=jac, bounds=bounds)
     assert same_bits(r.x, minimize(fun, x0, jac=jac).x)
 
 
-def test_at_a_bound_only_the_gradient_that_leads_inward_counts():
+def test_at_a_bound_only_a_gradient_that_leads_inward_counts():
     for sense in (1, -1):
         r = minimize(
             lambda x, s=sense: (s * x[0] + x[1] ** 2, np.array([s, 2 * x[1]])),
@@ -149,10 +149,10 @@ def test_at_a_bound_only_the_gradient_that_leads_inward_counts():
         assert r.x[0] == (sense < 0)
         assert r.jac[0] == sense, "the gradient is returned as it is"
         assert abs(r.x[1]) < 1e-9
-        assert r.step_size[0] > 1e-3, "a step size does not collapse at a wall"
+        assert r.step_size[0] > 1e-3, "a step size does not collapse at a bound"
 
 
-def test_a_bound_that_is_left_again():
+def test_a_variable_can_leave_its_bound_again():
     """The first variable is pressed against its bound until the second has moved."""
 
     def fun(x):
@@ -185,7 +185,7 @@ def test_the_start_is_clipped_and_fixed_variables_stay():
 
 
 @pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs"])
-def test_finite_differences_stay_inside(scheme):
+def test_finite_differences_stay_within_the_bounds(scheme):
     seen = []
 
     def fun(x):
@@ -200,13 +200,13 @@ def test_finite_differences_stay_inside(scheme):
     assert (points >= bounds[:, 0]).all()
     assert (points <= bounds[:, 1]).all()
     assert r.nfev == len(seen)
-    # Of a fixed variable there is no difference.
+    # A fixed variable needs no difference.
     assert r.nfev == r.njev * (1 + (4 if scheme == "3-point" else 2))
     assert minimize(fun, [2.0] * 3, jac=scheme, bounds=[(2, 2)] * 3).success
 
 
-def test_bounds_that_the_dtype_does_not_hold_are_moved_inward():
-    # 0.1 and 0.3 are more in single precision than they are, 0.7 and 0.9 are less.
+def test_bounds_that_the_dtype_cannot_represent_are_moved_inward():
+    # In single precision 0.1 and 0.3 are rounded up, 0.7 and 0.9 down.
     for low, high in ((0.1, 0.7), (0.7, 0.9), (0.1, 0.3), (0.3, 0.3)):
         for target in (-5, 5):
             r = minimize(
@@ -221,8 +221,8 @@ def test_bounds_that_the_dtype_does_not_hold_are_moved_inward():
             np.testing.assert_allclose(r.x, low if target < 0 else high, rtol=2e-7)
 
 
-def test_not_finite_beyond_a_bound():
-    """The objective is not defined outside: no point outside is asked for."""
+def test_no_point_outside_the_bounds_is_evaluated():
+    """The objective is not defined there."""
 
     def fun(x):
         with np.errstate(invalid="raise"):

@@ -1,4 +1,4 @@
-"""Objectives in machine code: the forms they may have, and that nothing but time depends on them."""
+"""Objectives in machine code: every form is accepted, and only the time of a run depends on it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from numba_kernels import loop
 from rprop_ref import minimize
 from rprop_ref._core import record
 from rprop_ref._core.constants import rule_constants
-from rprop_ref._minimizer import compiled_objective
-from rprop_ref._minimizer import options as _options
-from rprop_ref._minimizer import state as _state
+from rprop_ref._minimizer import jitted_objective
+from rprop_ref._minimizer.options import set_stopping_rules
+from rprop_ref._minimizer.recognize import recognize
+from rprop_ref._minimizer.starting import begin
 from rprop_ref.bits import same_bits
 from rprop_ref.rules import RULES
 
@@ -98,7 +99,7 @@ FORMS = {
 
 
 def assert_same_results(a, b):
-    """Everything in two results, but for messages, to the bit."""
+    """Two results agree to the bit, in everything but the message."""
     assert (a.status, a.nit, a.nfev, a.njev) == (b.status, b.nit, b.nfev, b.njev)
     for name in ("fun", "x", "jac", "step_size", "prev"):
         assert same_bits(np.asarray(a[name]), np.asarray(b[name])), name
@@ -108,30 +109,30 @@ def assert_same_results(a, b):
 
 class TestForms:
     @pytest.mark.parametrize("form", FORMS)
-    def test_each_has_the_iterates_of_a_python_objective(self, form):
-        def by_hand(x):
+    def test_every_form_has_the_iterates_of_a_python_objective(self, form):
+        def python_objective(x):
             g = np.zeros_like(x)
             return writing(x, g), g
 
-        expected = minimize(by_hand, X0, jac=True, maxiter=700, backend="numpy", return_all=True)
+        expected = minimize(python_objective, X0, jac=True, maxiter=700, backend="numpy", return_all=True)
         for options in ({}, {"backend": "numpy"}, {"backend": "numba", "return_all": True}):
-            found = minimize(x0=X0, maxiter=700, **FORMS[form], **options)
-            assert_same_results(found, expected)
+            result = minimize(x0=X0, maxiter=700, **FORMS[form], **options)
+            assert_same_results(result, expected)
             if options.get("return_all"):
-                assert same_bits(np.array(found.allvecs), np.array(expected.allvecs))
+                assert same_bits(np.array(result.allvecs), np.array(expected.allvecs))
         arguments = dict(FORMS[form])
-        if not isinstance(arguments["fun"], LowLevelCallable):  # SciPy asks that the objective be callable
-            found = scipy.optimize.minimize(**arguments, x0=X0, method=minimize, options={"maxiter": 700})
-            assert_same_results(found, expected)
+        if not isinstance(arguments["fun"], LowLevelCallable):  # SciPy accepts only callable objectives
+            result = scipy.optimize.minimize(**arguments, x0=X0, method=minimize, options={"maxiter": 700})
+            assert_same_results(result, expected)
 
-    def test_only_the_driver_in_machine_code_evaluates(self, monkeypatch):
+    def test_every_form_is_run_in_machine_code(self, monkeypatch):
         from rprop_ref._minimizer import drivers
 
         monkeypatch.delattr(drivers, "PythonDriver")
         for form in FORMS.values():
             minimize(x0=X0, maxiter=5, **form)
 
-    def test_what_is_left_to_the_loop_in_python(self):
+    def test_other_gradients_are_left_to_the_loop_in_python(self):
         for jac in ("2-point", None, False, gradient.py_func):
             r = minimize(value, X0, jac=jac, maxiter=50)
             assert r.nit == 50
@@ -139,11 +140,11 @@ class TestForms:
     def test_single_precision(self):
         x0 = X0.astype("f4")
         for form in ("writing", "returning", "pair"):
-            found = minimize(x0=x0, maxiter=200, **FORMS[form])
-            assert found.x.dtype == found.jac.dtype == np.float32
-            assert_same_results(found, minimize(x0=x0, maxiter=200, backend="numpy", **FORMS[form]))
+            result = minimize(x0=x0, maxiter=200, **FORMS[form])
+            assert result.x.dtype == result.jac.dtype == np.float32
+            assert_same_results(result, minimize(x0=x0, maxiter=200, backend="numpy", **FORMS[form]))
 
-    def test_other_shapes(self):
+    def test_x_may_have_any_shape(self):
         @numba.njit
         def fun(x, g, target):
             f = 0.0
@@ -162,7 +163,7 @@ class TestForms:
             minimize(c_function, X0.reshape(3, 1), maxiter=50).x.ravel(), minimize(writing, X0, maxiter=50).x
         )
 
-    def test_arguments_of_all_kinds_without_new_code(self):
+    def test_other_values_of_args_need_no_compilation(self):
         Pair = collections.namedtuple("Pair", "a b")
 
         @numba.njit
@@ -183,7 +184,7 @@ class TestForms:
 
         first = minimize(fun, np.ones(2), args=arguments(0))
         signatures = len(loop.kernel(RULES["irprop-"]).signatures)
-        compiled = compiled_objective._c_function.cache_info().misses
+        compiled = jitted_objective._c_function.cache_info().misses
         for k in (1, 2, 3):
             args = arguments(k)
             gc.collect()
@@ -192,14 +193,14 @@ class TestForms:
             np.testing.assert_allclose(r.x, args[0] + args[2][0] + k + 0.5)
             np.testing.assert_allclose(r.fun, k, atol=1e-15)
         assert not np.allclose(r.x, first.x)
-        assert compiled_objective._c_function.cache_info().misses == compiled
+        assert jitted_objective._c_function.cache_info().misses == compiled
         assert len(loop.kernel(RULES["irprop-"]).signatures) == signatures
-        # An array that is not contiguous, or of the other byte order, is of another type, but not here.
+        # To Numba, arrays that are not contiguous, or in the other byte order, have other types; here they are copied.
         for other in (np.repeat(args[0], 2)[::2], args[0].astype(">f8")):
             assert same_bits(minimize(fun, np.ones(2), args=(other, *args[1:])).x, r.x)
-        assert compiled_objective._c_function.cache_info().misses == compiled
+        assert jitted_objective._c_function.cache_info().misses == compiled
 
-    def test_defaults_that_leave_it_open_where_the_gradient_goes(self):
+    def test_the_name_of_the_second_parameter_decides_where_defaults_allow_two_forms(self):
         @numba.njit
         def plain(x, a=1.0):
             return (x[0] - a) ** 2
@@ -207,11 +208,11 @@ class TestForms:
         for args, solution in (((), 1.0), ((2.0,), 2.0)):
             r = minimize(plain, [3.0], args=args)
             assert r.success
-            assert r.nfev > r.njev, "by differences"
+            assert r.nfev > r.njev, "by finite differences"
             np.testing.assert_allclose(r.x, solution, atol=1e-5)
         np.testing.assert_allclose(minimize(writing, X0[:2], args=(2.0,)).x, [2, 4], rtol=1e-3)
 
-    def test_functions_that_are_compiled_for_given_types_only(self):
+    def test_functions_with_explicit_signatures(self):
         @numba.njit("float64(float64[:], float64[:])")
         def eager(x, g):
             return writing(x, g)
@@ -224,7 +225,7 @@ class TestForms:
         for fun in (eager, eager_returning):
             assert_same_results(minimize(fun, X0, maxiter=50), expected)
 
-    def test_the_objective_may_do_to_x_what_it_wants(self):
+    def test_the_objective_may_overwrite_x(self):
         @numba.njit
         def hostile(x, g):
             f = writing(x, g)
@@ -261,7 +262,7 @@ class TestForms:
 
 @numba.njit
 def rough(x, g, w, c, edge):
-    """Hills and valleys whose number and places `w` and `c` decide; not finite beyond the edge."""
+    """Hills and valleys that depend on `w` and `c`; not finite beyond the edge."""
     f = 0.0
     for i in range(x.size):
         j = (i + 1) % x.size
@@ -283,7 +284,7 @@ def runs(draw):
     options = {
         "args": (np.abs(draw(numbers)) + 1e-3, np.array(draw(numbers)), draw(st.sampled_from([3.0, np.inf]))),
         "x0": np.array(draw(numbers), dtype),
-        "variant": draw(st.sampled_from(["rprop+", "rprop-", "irprop+", "irprop-", "irprop-go"])),
+        "variant": draw(st.sampled_from(list(RULES))),
         "etas": draw(st.sampled_from([(0.5, 1.2), (0.8, 1.1), (0.3, 2.0)])),
         "step_sizes": draw(st.sampled_from([(0.0, np.inf), (1e-6, 50), (None, 0.5), (1e-3, None)])),
         "lr": draw(st.sampled_from([None, 0.1, 10.0])),
@@ -302,7 +303,7 @@ def runs(draw):
 @settings(max_examples=150, deadline=None)
 @given(runs())
 def test_all_loops_have_the_same_bits(options):
-    """In machine code, in Python with Numba, in Python with NumPy: any problem, rule, bounds, and end."""
+    """In machine code, in Python with Numba, in Python with NumPy; for any problem, rule, bounds, stopping rule."""
     compiled = minimize(rough, **options)
     assert_same_results(minimize(rough, backend="numpy", **options), compiled)
     args = options.pop("args")
@@ -318,7 +319,7 @@ def test_all_loops_have_the_same_bits(options):
 
 
 class TestTheLoop:
-    def test_it_is_compiled_once_for_all_objectives_and_found_on_disk(self):
+    def test_it_is_compiled_once_for_all_objectives_and_cached_on_disk(self):
         code = (
             "import numba, numpy as np\n"
             "from rprop_ref import minimize\n"
@@ -338,7 +339,7 @@ class TestTheLoop:
             assert solved == "True True"
             assert counts in (("0 1", "1 0") if attempt == 0 else ("1 0",))
 
-    def test_callbacks_on_every_iteration(self):
+    def test_the_callback_is_called_after_every_iteration(self):
         def run(fun, **options):
             seen = []
 
@@ -356,7 +357,7 @@ class TestTheLoop:
             assert same_bits(x, y)
             assert f == h == writing(x, np.zeros(3))
 
-    def test_exceptions_come_out(self):
+    def test_an_exception_of_the_objective_is_raised(self):
         @numba.njit
         def fun(x, g, limit):
             if x[0] > limit:
@@ -366,7 +367,7 @@ class TestTheLoop:
 
         with pytest.raises(ValueError, match="^too far$"):
             minimize(fun, [1.0], args=(5.0,))
-        assert minimize(fun, [1.0], args=(np.inf,), maxiter=5).nit == 5, "and do not stay"
+        assert minimize(fun, [1.0], args=(np.inf,), maxiter=5).nit == 5, "the next run does not raise it"
 
         @numba.njit
         def pair_value(x):
@@ -382,7 +383,7 @@ class TestTheLoop:
             with pytest.raises(ArithmeticError, match="^no gradient$"):
                 minimize(pair_value, [1.0], jac=pair_gradient, backend=backend)
 
-    def test_exceptions_that_do_not_come_again(self):
+    def test_an_exception_that_does_not_occur_again(self):
         @numba.njit
         def fun(x, g, calls):
             calls[0] += 1
@@ -396,7 +397,7 @@ class TestTheLoop:
         ):
             minimize(fun, [1.0], args=(np.zeros(1),))
 
-    def test_ctrl_c(self):
+    def test_ctrl_c_ends_the_run(self):
         def interrupt():
             time.sleep(0.3)
             _thread.interrupt_main()
@@ -408,12 +409,12 @@ class TestTheLoop:
             minimize(rough, np.ones(5), args=(np.ones(5), np.zeros(5), np.inf), gtol=0, xtol=0, maxiter=10**12)
         thread.join()
 
-    def test_maxtime(self):
+    def test_maxtime_ends_the_run(self):
         r = minimize(writing, X0, gtol=0, xtol=0, maxiter=10**12, maxtime=0.2)
         assert (r.status, r.success, r.message) == (5, False, "Maximum time has been exceeded.")
         assert r.nit > 100
 
-    def test_maxtime_where_evaluations_become_slower(self):
+    def test_maxtime_holds_when_evaluations_become_slower(self):
         @numba.njit
         def slower(x, g):
             f, z = 0.0, 0.0
@@ -429,17 +430,17 @@ class TestTheLoop:
         r = minimize(slower, [1.5], maxtime=0.5, maxiter=62_000, **small)
         assert (r.status, r.nit > 59_000) == (5, True)
 
-    def test_threads_side_by_side(self):
-        """As the interface in the docstring of `compiled_objective` has it."""
+    def test_runs_in_several_threads(self):
+        """Through the interface that the docstring of `compiled_objective` describes."""
         starts = np.random.default_rng(5).uniform(-2, 2, (16, 3))
         args = (np.ones(3), np.zeros(3), np.inf)
-        compiled = compiled_objective.recognize(rough, None, args, (3,), starts.dtype)
+        compiled = recognize(rough, None, args, (3,), starts.dtype)
         constants = rule_constants(starts.dtype, (0.8, 1.1), (0, np.inf), False)
 
         def one(x0):
-            state = _state.begin(x0, (3,), None, None, constants, "irprop-", False)
-            limits = dict.fromkeys(("maxfev", "xtol", "ftol", "f_target", "patience"))
-            _options.set_limits(state, maxiter=2000, gtol=1e-10, window=100, **limits)
+            state = begin(x0, (3,), None, None, constants, "irprop-", False)
+            unused = dict.fromkeys(("maxfev", "xtol", "ftol", "f_target", "patience"))
+            set_stopping_rules(state, maxiter=2000, gtol=1e-10, window=100, **unused)
             address, data, raised = compiled.bind()
             arrays = state.vectors, state.scalars, constants
             stop = np.zeros(1, np.int64)
@@ -449,8 +450,8 @@ class TestTheLoop:
             return status, state.vectors[record.BEST_X]
 
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(one, starts))
-        for x0, (status, x) in zip(starts, found, strict=True):
+            ends = list(pool.map(one, starts))
+        for x0, (status, x) in zip(starts, ends, strict=True):
             r = minimize(rough, x0, args=args, maxiter=2000)
             assert r.status == status
             assert same_bits(r.x, x)
@@ -492,11 +493,11 @@ class TestRefusals:
             ),
         ],
     )
-    def test_what_cannot_be_called(self, arguments, text):
+    def test_an_objective_that_cannot_be_called_is_refused(self, arguments, text):
         with pytest.raises(TypeError, match=text):
             minimize(**{"x0": X0, **arguments})
 
-    def test_gradients_of_another_shape(self):
+    def test_a_gradient_of_another_shape_is_refused(self):
         @numba.njit
         def both(x):
             return 1.0, np.ones(2)
@@ -510,16 +511,16 @@ class TestRefusals:
                 with pytest.raises(ValueError, match=r"shape of x0, which is \(3,\), but has shape \(2,\)"):
                     minimize(fun, X0, jac=gradient, backend=backend)
 
-    def test_no_variables(self):
+    def test_a_problem_without_variables(self):
         r = minimize(c_function, np.zeros(0))
         assert (r.fun, r.success) == (0.0, True)
 
 
 class TestTheUsersFunctions:
-    """They are compiled with the options that they were given, and not with those of the functions around them."""
+    """They are compiled with their own options, not with those of the functions that call them."""
 
     @pytest.mark.parametrize("form", ["writing", "returning", "pair"])
-    def test_a_division_by_zero_raises_in_a_function_that_was_not_called_before(self, form):
+    def test_division_by_zero_raises_in_a_function_that_was_not_called_before(self, form):
         @numba.njit
         def writing(x, g):
             g[0] = -1.0

@@ -14,19 +14,20 @@ from rprop_ref import Parameter, Rprop, backends, minimize
 from rprop_ref._core import record
 from rprop_ref.bits import same_bits
 from rprop_ref.nist import get
+from rprop_ref.rules import RULES
 
 SUCCESS = "Optimization terminated successfully."
 
 
 def both_ways(fun, x0, **kwargs):
-    """The result of a direct call and of one through SciPy; options are split off for the latter."""
+    """The results of a direct call and of one through SciPy, which takes the options apart from the arguments."""
     arguments = {k: kwargs.pop(k) for k in ("args", "jac", "callback", "tol") if k in kwargs}
     yield minimize(fun, x0, **arguments, **kwargs)
     yield scipy.optimize.minimize(fun, x0, method=minimize, **arguments, options=kwargs)
 
 
 class TestMinima:
-    @pytest.mark.parametrize("variant", ["irprop-", "irprop+", "rprop-", "irprop-go", "rprop+"])
+    @pytest.mark.parametrize("variant", RULES)
     @pytest.mark.parametrize("name", problems.PROBLEMS)
     def test_known_minima_are_found(self, name, variant):
         fun, jac, x0, solution = problems.PROBLEMS[name]
@@ -34,7 +35,7 @@ class TestMinima:
         assert r.success, r
         np.testing.assert_allclose(r.x, solution, rtol=1e-6)
 
-    def test_nist_to_six_digits_where_an_absolute_smallest_step_fails(self):
+    def test_nist_to_six_digits_where_a_fixed_smallest_step_size_fails(self):
         p = get("Misra1a")
         for x0 in p.starts:
             r = minimize(p.objective, x0, jac=True, maxiter=30_000, backend="numba")
@@ -57,7 +58,7 @@ class TestMinima:
         per_gradient = {"3-point": 4, "cs": 2}.get(scheme, 2)
         assert r.nfev == r.njev * (1 + per_gradient)
 
-    def test_the_scheme_as_an_option_because_scipy_drops_the_string(self):
+    def test_the_scheme_is_an_option_because_scipy_drops_the_string(self):
         counts = [
             scipy.optimize.minimize(
                 problems.sphere, [3.0], method=minimize, options={"gradient": g, "maxiter": 3}
@@ -66,16 +67,16 @@ class TestMinima:
         ]
         assert counts == [8, 12]
 
-    def test_only_the_band_of_equal_values_looks_at_gradients(self):
-        """Two points with one value to within rounding: the one with the smaller gradient is returned."""
+    def test_the_gradient_decides_between_equal_values(self):
+        """Of two points whose values agree to within rounding, the one with the smaller gradient is returned."""
         values = iter([(1.0, 5.0), (1.0 + 2e-16, 1.0), (1.0 + 1e-12, 0.5), (3.0, 0.1)])
         r = minimize(lambda x: next(values), [1.0], jac=True, maxiter=3)
         assert (r.fun, r.jac[0]) == (1.0 + 2e-16, 1.0)
 
 
 class TestAgainstOthers:
-    @pytest.mark.parametrize("variant", ["rprop+", "rprop-", "irprop+", "irprop-", "irprop-go"])
-    def test_it_is_a_loop_over_the_optimizer(self, variant):
+    @pytest.mark.parametrize("variant", RULES)
+    def test_it_equals_a_loop_over_the_optimizer(self, variant):
         fun, jac, x0, _ = problems.PROBLEMS["rosenbrock"]
         steps = 300
         options = {"etas": (0.6, 1.3), "step_sizes": (1e-9, 0.5), "variant": variant}
@@ -108,7 +109,7 @@ class TestAgainstOthers:
                 results[0][k] for k in ("fun", "nit", "nfev", "status")
             )
 
-    def test_changing_from_numpy_to_numba_within_a_run(self, monkeypatch):
+    def test_changing_to_numba_within_a_run_changes_no_bits(self, monkeypatch):
         fun, jac, x0, _ = problems.PROBLEMS["rosenbrock"]
         expected = minimize(fun, x0, jac=jac, maxiter=200, backend="numpy")
         monkeypatch.setattr(backends, "numba_loaded", lambda: False)
@@ -120,9 +121,9 @@ class TestAgainstOthers:
             real(1e-6)
 
         monkeypatch.setattr(backends, "spend", spend)
-        found = minimize(fun, x0, jac=jac, maxiter=200)
-        assert 5 < len(steps) < 20, "the run should have begun with NumPy and left it"
-        assert same_bits(found.x, expected.x)
+        result = minimize(fun, x0, jac=jac, maxiter=200)
+        assert 5 < len(steps) < 20, "the run should have begun with NumPy and then changed to Numba"
+        assert same_bits(result.x, expected.x)
 
     def test_a_hundred_thousand_variables(self):
         n = 100_000
@@ -139,7 +140,7 @@ class TestAgainstOthers:
         )
         assert same_bits(a.x, b.x)
 
-    def test_as_the_local_minimizer_of_basinhopping(self):
+    def test_it_serves_basinhopping_as_local_minimizer(self):
         r = basinhopping(
             lambda x: float(np.cos(14.5 * x[0] - 0.3) + (x[0] + 0.2) * x[0]),
             [1.0],
@@ -155,7 +156,7 @@ class TestAgainstOthers:
 
 
 class TestResult:
-    def test_fields_types_and_codes_of_success(self):
+    def test_fields_and_types_of_a_success(self):
         for r in both_ways(problems.sphere, [3.0, 2.0], jac=problems.sphere_der):
             assert isinstance(r, OptimizeResult)
             assert {"x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message"} <= set(r)
@@ -167,7 +168,7 @@ class TestResult:
             assert r.nfev == r.njev <= r.nit + 1
             assert np.max(np.abs(r.jac)) <= 1e-10
 
-    def test_the_iteration_limit(self):
+    def test_maxiter_ends_the_run(self):
         for limit in (0, 1, 7):
             for r in both_ways(problems.sphere, [3.0], jac=problems.sphere_der, maxiter=limit):
                 assert (r.status, r.success, r.nit, r.nfev) == (1, False, limit, limit + 1)
@@ -175,7 +176,7 @@ class TestResult:
 
     @pytest.mark.parametrize("jac", [None, "3-point", "cs", lambda x: 2 * x])
     @pytest.mark.parametrize("x0", [[1.0], [1.0, 2.0], [0.0, 3.0]])
-    def test_a_minimum_at_zero_ends(self, x0, jac):
+    def test_a_run_converges_to_a_minimum_at_zero(self, x0, jac):
         r = minimize(lambda x: (x * x).sum(), x0, jac=jac)
         assert r.success, r
         np.testing.assert_allclose(r.x, 0, atol=1e-5)
@@ -183,7 +184,7 @@ class TestResult:
         assert r.success, r
         np.testing.assert_allclose(r.x, 0, atol=1e-25)
 
-    def test_coming_to_rest_away_from_the_best_point_is_no_success(self):
+    def test_coming_to_rest_away_from_the_best_point_is_not_success(self):
         """The third point happens to be in a narrow well; the run passes it and converges elsewhere."""
         c, w = 2.4 - 0.1 - 0.11 - 2e-3, 1e-3
 
@@ -200,8 +201,8 @@ class TestResult:
         assert r.x[0] == pytest.approx(2.19)
 
     @pytest.mark.parametrize("sign", [1, -1])
-    def test_the_edge_of_the_domain_is_no_success(self, sign):
-        """Downhill, or uphill by a gradient with the wrong sign, the way leads out of the unit box."""
+    def test_ending_at_the_edge_of_the_domain_is_not_success(self, sign):
+        """Downhill, or uphill if the gradient has the wrong sign, the run leaves the unit box."""
 
         def fun(x):
             return -sign * float(x @ x) if (np.abs(x) <= 1).all() else np.nan
@@ -213,16 +214,16 @@ class TestResult:
         "x0",
         [np.array([2e-5, 2.0], "f2"), np.array([5e-324, 3.0]), np.array([2e-321]), np.array([1e-44, 2], "f4")],
     )
-    def test_starts_so_small_that_a_share_of_them_is_no_step(self, x0):
+    def test_starts_so_small_that_1_percent_of_them_is_no_step(self, x0):
         r = minimize(lambda x: float(((x.astype(float) - 1) ** 2).sum()), x0, jac=lambda x: 2 * (x - 1))
         assert r.success, r
         np.testing.assert_allclose(r.x, 1, rtol=max(1e-9, 2 * np.finfo(x0.dtype).eps))
 
-    def test_a_loose_xtol(self):
+    def test_a_loose_xtol_is_success(self):
         r = minimize(problems.sphere, [3.0, 4.0], jac=problems.sphere_der, xtol=0.05)
         assert r.success
 
-    def test_gtol_goes_before_tol(self):
+    def test_gtol_overrides_tol(self):
         r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, tol=0.5, gtol=1e-8)
         assert abs(r.jac[0]) <= 1e-8
 
@@ -231,30 +232,30 @@ class TestResult:
             assert r.success
             assert 1e-3 < abs(r.jac[0]) <= 0.5
 
-    def test_xtol(self):
+    def test_xtol_ends_the_run(self):
         r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, xtol=1e-3, gtol=0)
         assert r.success
         assert 1e-9 < abs(r.x[0] - 1) < 1e-2
 
-    def test_steps_too_small_from_the_start_are_no_success(self):
+    def test_first_steps_that_lead_nowhere_are_not_success(self):
         for lr in (0.0, 1e-20):
             r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, lr=lr)
             assert (r.status, r.success, r.nit) == (2, False, 0)
             assert r.message == "Desired error not necessarily achieved due to precision loss."
 
-    def test_a_stationary_point_that_is_not_the_best_is_no_success(self):
-        """Up a cosine to its top, where the gradient is zero and no step is made any more."""
+    def test_a_stationary_point_that_is_not_the_best_is_not_success(self):
+        """As at the top of a cosine: the gradient is zero, and no further step is made."""
         values = iter([(0.0, 1.0), (1.0, 0.0), (1.0, 0.0)])
         r = minimize(lambda x: next(values), [1.0], jac=True)
         assert (r.status, r.success, r.fun, r.x[0]) == (2, False, 0.0, 1.0)
 
-    def test_return_all(self):
+    def test_return_all_gives_every_point(self):
         for r in both_ways(problems.sphere, [3.0], jac=problems.sphere_der, maxiter=5, return_all=True):
             assert len(r.allvecs) == r.nit + 1
             assert r.allvecs[0] == 3.0
             assert len({float(x[0]) for x in r.allvecs}) == 6
 
-    def test_disp(self, capsys):
+    def test_disp_prints_a_summary(self, capsys):
         minimize(problems.sphere, [3.0], jac=problems.sphere_der)
         assert capsys.readouterr().out == ""
         r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, disp=True)
@@ -272,7 +273,7 @@ class TestResult:
 class TestAutograd:
     @staticmethod
     def fun(x, a=1.0):
-        """Rosenbrock's function, as one writes it for arrays."""
+        """Rosenbrock's function, written for arrays."""
         return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + a * (1 - x[:-1]) ** 2)
 
     def test_the_three_ways_to_ask_for_it_agree(self):
@@ -289,7 +290,7 @@ class TestAutograd:
         assert direct.nfev == direct.njev <= direct.nit + 1
         np.testing.assert_allclose(direct.x, given.x, atol=1e-10)
 
-    def test_a_first_gradient_is_exact_and_the_value_the_functions(self):
+    def test_the_first_gradient_is_exact_and_the_value_is_that_of_the_function(self):
         x0 = np.array([-1.2, 1.0, 0.5])
         result = minimize(self.fun, x0, jac="autograd", maxiter=0)
         np.testing.assert_allclose(result.jac, scipy.optimize.rosen_der(x0), rtol=1e-13)
@@ -299,7 +300,7 @@ class TestAutograd:
         result = minimize(self.fun, np.array([-1.2, 1.0], "f4"), args=(2.0,), jac="autograd", maxiter=5)
         assert result.x.dtype == result.jac.dtype == np.float32
 
-    def test_an_objective_that_leaves_the_tape_says_so(self):
+    def test_an_objective_that_leaves_the_tape_is_refused(self):
         for fun, error, words in (
             (lambda x: float(np.sum(x.data**2)), TypeError, "leave the tape"),
             (lambda x: np.sum(np.asarray(x) ** 2), RuntimeError, "would leave the tape"),
@@ -324,32 +325,32 @@ class TestNotFinite:
             r = minimize(lambda x: 1.0, [1.0, 2.0], jac=lambda x, bad=bad: np.array([1.0, bad]))
             assert (r.status, r.success) == (3, False)
 
-    def test_differences_of_a_nan_objective(self):
+    def test_no_differences_are_taken_where_the_objective_is_nan(self):
         r = minimize(lambda x: np.nan, [1.0, 2.0])
         assert (r.status, r.success, r.nfev) == (3, False, 1)
 
     @pytest.mark.parametrize("backend", ["numpy", "numba"])
     @pytest.mark.parametrize("lr", [0.5, 100.0])
-    def test_on_the_way_it_goes_back_and_on(self, lr, backend):
+    def test_a_run_retreats_and_goes_on(self, lr, backend):
         fun, jac, x0, solution = problems.PROBLEMS["barrier"]
         seen = []
 
-        def watched(x):
+        def recorded(x):
             seen.append(fun(x))
             return seen[-1]
 
-        r = minimize(watched, x0, jac=jac, lr=lr, backend=backend)
+        r = minimize(recorded, x0, jac=jac, lr=lr, backend=backend)
         assert not np.all(np.isfinite(seen))
         assert r.success
         np.testing.assert_allclose(r.x, solution, rtol=1e-9)
 
-    def test_when_there_is_no_way_on_the_best_point_is_returned(self):
+    def test_the_best_point_is_returned_if_every_retreat_fails(self):
         x0 = np.array([2.0])
         r = minimize(lambda x: 5.0 if x[0] == 2.0 else np.nan, x0, jac=lambda x: np.ones(1))
         assert (r.status, r.success, r.fun, r.x[0], r.jac[0], r.nit) == (3, False, 5.0, 2.0, 1.0, 0)
 
     @pytest.mark.parametrize("etas", [(0.8, 1.1), (0.9999, 1.1)])
-    def test_going_back_is_bounded(self, etas):
+    def test_the_number_of_retreats_is_limited(self, etas):
         r = minimize(lambda x: 0.0 if x[0] == 0 else np.nan, [0.0], jac=lambda x: np.ones(1), etas=etas, maxiter=1)
         assert (r.status, r.success) == (3, False)
         assert r.nfev < 1200
@@ -361,7 +362,7 @@ class TestNotFinite:
 
 
 class TestCallbacks:
-    def test_both_forms_once_per_iteration(self):
+    def test_both_forms_are_called_once_per_iteration(self):
         xs, results = [], []
 
         def by_result(*, intermediate_result):
@@ -377,14 +378,14 @@ class TestCallbacks:
             assert same_bits(x, result.x)
             assert result.fun == problems.sphere(x)
 
-    def test_it_gets_copies(self):
+    def test_the_callback_gets_copies(self):
         def spoil(x):
             x[:] = np.nan
 
         expected = minimize(problems.sphere, [3.0], jac=problems.sphere_der)
         assert same_bits(minimize(problems.sphere, [3.0], jac=problems.sphere_der, callback=spoil).x, expected.x)
 
-    def test_stop_iteration_is_as_maxiter(self):
+    def test_stop_iteration_ends_the_run_as_maxiter_does(self):
         for stop_at in (1, 4):
             seen = []
 
@@ -406,7 +407,7 @@ class TestCallbacks:
 
 
 class TestArguments:
-    def test_the_users_arrays_are_not_touched(self):
+    def test_the_users_arrays_are_not_changed(self):
         x0 = np.array([3.0, 2.0])
         keep = x0.copy()
 
@@ -420,7 +421,7 @@ class TestArguments:
         np.testing.assert_array_equal(x0, keep)
         assert not np.shares_memory(r.x, x0)
 
-    def test_a_gradient_that_is_always_the_same_array(self):
+    def test_jac_may_always_return_the_same_array(self):
         buffer = np.empty(2)
 
         def jac(x):
@@ -441,25 +442,25 @@ class TestArguments:
             ([True], "f8"),
         ],
     )
-    def test_the_dtype_of_the_start(self, x0, dtype):
+    def test_the_start_decides_the_dtype(self, x0, dtype):
         seen = []
         r = minimize(lambda x: (seen.append(x.dtype), problems.sphere(x))[1], x0, jac=problems.sphere_der)
         assert r.x.dtype == dtype
         assert set(seen) == {np.dtype(dtype)}
         np.testing.assert_allclose(r.x, 1, rtol=1e-6)
 
-    def test_half_precision_works_with_numpy(self):
+    def test_half_precision_is_run_by_numpy(self):
         r = minimize(problems.sphere, np.float16([3.0, 2.0]), jac=problems.sphere_der)
         assert r.x.dtype == np.float16
         np.testing.assert_allclose(r.x, 1, rtol=1e-3)
 
-    def test_gradients_in_odd_forms(self):
+    def test_gradients_may_be_lists_or_arrays_of_any_layout(self):
         expected = minimize(problems.sphere, [3.0, 2.0], jac=problems.sphere_der).x
         for form in (list, lambda g: np.repeat(g, 2)[::2], np.float32, lambda g: g.astype(">f8")):
             r = minimize(problems.sphere, [3.0, 2.0], jac=lambda x, form=form: form(problems.sphere_der(x)))
             np.testing.assert_allclose(r.x, expected, rtol=1e-6)
 
-    def test_nothing_of_the_librarys_own_arithmetic_warns(self):
+    def test_the_librarys_own_arithmetic_never_warns(self):
         with np.errstate(all="raise"):
             minimize(problems.sphere, np.float16([3.0]), jac=problems.sphere_der, lr=1e6, maxiter=3)
             minimize(problems.sphere, np.float32([3.0]), jac=lambda x: np.array([1e300]), maxiter=3)
@@ -478,11 +479,11 @@ class TestArguments:
         assert set(seen) == {"raise"}
 
     def test_finite_differences_in_single_precision(self):
-        """The objective is of double precision, and its differences are taken so."""
+        """The objective returns doubles, and its differences are taken in double precision."""
         r = minimize(lambda x: 1e4 + float(np.sum((x.astype(float) - 1) ** 2)), np.float32([0.9, 3.0]))
         np.testing.assert_allclose(r.x, 1, atol=2e-3)
 
-    def test_objectives_that_return_arrays_of_one_element(self):
+    def test_objectives_may_return_arrays_of_one_element(self):
         for form in (np.array, lambda v: np.array([v]), np.float32, lambda v: np.array([[v]])):
             r = minimize(lambda x, form=form: form(problems.sphere(x)), [3.0], jac=problems.sphere_der)
             assert r.success
@@ -498,7 +499,7 @@ class TestArguments:
             for r in both_ways(fun, [1.0], jac=jac, args=args):
                 np.testing.assert_allclose(r.x, 3.0)
 
-    def test_one_lr_per_coordinate_and_the_default(self):
+    def test_lr_may_be_one_number_or_one_per_coordinate(self):
         x0 = np.array([10.0, -0.5, 0.0])
         steps = {}
         for lr in (None, 0.25, [1.0, 2.0, 3.0]):
@@ -516,7 +517,7 @@ class TestArguments:
             (
                 {"lr": [1.0, 2.0, 3.0]},
                 ValueError,
-                r"lr must be a number or of the shape of x0, which is \(2,\)",
+                r"lr must be a number or have the shape of x0, which is \(2,\)",
             ),
             ({"etas": (1.5, 1.2)}, ValueError, "Invalid eta values: 1.5, 1.2"),
             ({"variant": "rprop"}, ValueError, "Invalid variant: 'rprop'; it must be one of"),
@@ -528,7 +529,11 @@ class TestArguments:
                 "Invalid gradient: 'x'; it must be one of \\('autograd', ",
             ),
             ({"gradient": True, "jac": None}, ValueError, "Invalid gradient: True"),
-            ({"gradient": "cs"}, ValueError, "gradient and jac each say where gradients come from; give one of"),
+            (
+                {"gradient": "cs"},
+                ValueError,
+                "gradient and jac each say where gradients come from; give only one of",
+            ),
             ({"tol": -1}, ValueError, "tol must be a number, at least 0, but is -1"),
             ({"resume": True}, TypeError, "resume must be a path, but is True"),
             ({"checkpoint": 3.5}, TypeError, "checkpoint must be a path, but is 3.5"),
@@ -545,7 +550,7 @@ class TestArguments:
             (
                 {"lr": "fast"},
                 ValueError,
-                "Invalid learning rate: 'fast'; it must be a number, an array of them, or",
+                "Invalid learning rate: 'fast'; it must be a number, an array of numbers, or",
             ),
             ({"lr": np.inf}, ValueError, "Invalid learning rate: inf"),
             ({"lr": {}}, ValueError, "Invalid learning rate: {}; it must be a number"),
@@ -580,7 +585,7 @@ class TestArguments:
             ({"workers": 0}, ValueError, "workers must be at least 1, or -1 for one per processor, but is 0"),
             ({"workers": "all"}, TypeError, "workers must be a number of processes, an executor"),
             ({"warm_start": 3}, TypeError, "warm_start must be a result of rprop_ref.minimize, but is int"),
-            ({"warm_start": 3, "resume": "x"}, ValueError, "give one of them"),
+            ({"warm_start": 3, "resume": "x"}, ValueError, "give only one of them"),
             ({"constraints": {"type": "eq", "fun": sum}}, ValueError, "does not support constraints"),
             ({"maxiter": np.nan}, ValueError, "maxiter must be a whole number, at least 0, but is nan"),
             ({"maxiter": 2.5}, ValueError, "maxiter must be a whole number"),
@@ -594,16 +599,16 @@ class TestArguments:
             ({"jac": True}, ValueError, r"must return two values, \(f, gradient\), but it returned float"),
         ],
     )
-    def test_bad_arguments(self, bad, error, text):
+    def test_bad_arguments_are_refused(self, bad, error, text):
         with pytest.raises(error, match=text):
             minimize(problems.sphere, [3.0, 2.0], **{"jac": problems.sphere_der, **bad})
 
     @pytest.mark.parametrize("value", [np.ones(2), None, "a", "1.5", 1j])
-    def test_objectives_that_return_no_number(self, value):
+    def test_an_objective_must_return_a_number(self, value):
         with pytest.raises(ValueError, match="The user-provided objective function must return a scalar value"):
             minimize(lambda x: value, [3.0], jac=problems.sphere_der)
 
-    def test_starts_of_any_shape(self):
+    def test_the_start_may_have_any_shape(self):
         x0 = np.arange(6.0).reshape(2, 3)
         flat = minimize(problems.sphere, x0.ravel(), jac=problems.sphere_der, return_all=True)
         seen = []
@@ -624,20 +629,20 @@ class TestArguments:
         with pytest.raises(ValueError, match="'x0' must only have one dimension"):
             scipy.optimize.minimize(problems.sphere, x0, jac=problems.sphere_der, method=minimize)
 
-    def test_starts_that_are_no_numbers(self):
+    def test_the_start_must_hold_real_numbers(self):
         for bad in ([1j], ["3"], None, [None, 2], np.array(["2020-01-01"], "datetime64[D]")):
             with pytest.raises(ValueError, match="x0 must hold real numbers"):
                 minimize(problems.sphere, bad, jac=problems.sphere_der)
 
-    def test_a_start_of_large_integers(self):
+    def test_the_start_may_hold_large_integers(self):
         assert minimize(problems.sphere, [10**20, 2], jac=problems.sphere_der, maxiter=0).x.tolist() == [1e20, 2]
 
-    def test_no_limit_on_iterations(self, capsys):
+    def test_maxiter_may_be_infinite(self, capsys):
         r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, maxiter=np.inf, maxfev=np.inf, progress=True)
         assert r.success
         assert capsys.readouterr().err
 
-    def test_no_variables(self):
+    def test_a_problem_without_variables(self):
         r = minimize(lambda x: 4.0, np.zeros(0), jac=lambda x: np.zeros(0))
         assert (r.success, r.fun, r.nit) == (True, 4.0, 0)
 
@@ -655,7 +660,7 @@ class TestArguments:
             minimize(problems.sphere, [3.0], jac=problems.sphere_der, hess=lambda x: 2)
         assert [w.filename for w in caught] == [__file__]
 
-    def test_the_users_warnings_are_left_to_the_user(self):
+    def test_warnings_of_the_objective_reach_the_user(self):
         def fun(x):
             warnings.warn("mine", UserWarning, stacklevel=1)
             return problems.sphere(x)
@@ -664,7 +669,7 @@ class TestArguments:
             minimize(fun, [3.0], jac=problems.sphere_der, maxiter=1)
 
 
-def test_the_names_of_the_record_cover_it():
+def test_every_row_and_entry_of_the_record_has_a_name():
     numbers = {name: value for name, value in vars(record).items() if name.isupper() and isinstance(value, int)}
     names = list(numbers)
     rows = names[: names.index("ROWS")] + names[names.index("ROWS") + 1 : names.index("BOUNDED_ROWS")]

@@ -1,4 +1,4 @@
-"""The NIST problems: typed-in facts, derivatives, objective, and digit counting.
+"""The NIST problems: their data, derivatives and objectives, and how digits are counted.
 
 The comparison with NIST's own files needs the .dat files of the StRD nonlinear-regression collection in
 the folder that the environment variable NIST_STRD_DIR names; without it those tests are skipped.
@@ -65,12 +65,12 @@ def complex_step(problem: Problem, b: np.ndarray) -> np.ndarray:
     return np.column_stack(columns)
 
 
-def test_order() -> None:
+def test_problems_are_in_order() -> None:
     assert [p.name for p in PROBLEMS] == NAMES
 
 
 @each_problem
-def test_shapes(problem: Problem) -> None:
+def test_arrays_have_the_right_shapes(problem: Problem) -> None:
     m, n = SHAPES[problem.name]
     assert problem.x.shape == (m,)
     assert problem.y.shape == (m,)
@@ -86,7 +86,7 @@ def test_shapes(problem: Problem) -> None:
 
 
 @each_problem
-def test_read_only(problem: Problem) -> None:
+def test_arrays_are_read_only(problem: Problem) -> None:
     for a in (problem.x, problem.y, problem.starts, problem.certified):
         assert a.dtype == np.float64
         assert a.flags.c_contiguous
@@ -97,8 +97,8 @@ def test_read_only(problem: Problem) -> None:
 
 
 @each_problem
-def test_formula(problem: Problem) -> None:
-    """The formula as text, evaluated, is the response the model computes."""
+def test_the_formula_is_the_model(problem: Problem) -> None:
+    """The text of the formula, evaluated, gives the response that the model computes."""
     names: dict[str, Any] = {"exp": np.exp, "arctan": np.arctan, "pi": np.pi, "x": problem.x}
     for b in points(problem):
         names.update({f"b{j + 1}": value for j, value in enumerate(b)})
@@ -107,7 +107,7 @@ def test_formula(problem: Problem) -> None:
 
 
 @each_problem
-def test_derivative(problem: Problem) -> None:
+def test_the_derivative_equals_the_complex_step(problem: Problem) -> None:
     for b in points(problem):
         expected = complex_step(problem, b)
         error = np.max(np.abs(problem.model(b, problem.x)[1] - expected), axis=0)
@@ -116,22 +116,22 @@ def test_derivative(problem: Problem) -> None:
 
 
 @each_problem
-def test_rss(problem: Problem) -> None:
-    """f at the certified parameters is the certified residual sum of squares.
+def test_the_objective_at_the_certified_parameters_is_the_certified_sum(problem: Problem) -> None:
+    """The certified residual sum of squares, to 5e-11.
 
-    That f is at a minimum, so the rounding of the parameters to 11 digits enters squared; what is left
-    is the rounding of the printed sum, at most 5e-11 relative. All ten problems attain it.
+    At a minimum, the rounding of the parameters to 11 digits enters squared. What remains is the rounding of the
+    printed sum, at most 5e-11 relative.
     """
     f, _ = problem.objective(problem.certified)
     assert abs(f - problem.rss) <= 5e-11 * problem.rss
 
 
 @each_problem
-def test_certified_is_stationary(problem: Problem) -> None:
-    """g nearly vanishes at the certified parameters: the terms of each component cancel.
+def test_the_certified_parameters_are_stationary(problem: Problem) -> None:
+    """The gradient nearly vanishes there: the terms of each component cancel.
 
-    What is left comes from the rounding of the parameters to 11 digits, which MGH10 (the worst, 1.5e-6)
-    magnifies most, its response being several thousand times its residuals.
+    What remains comes from the rounding of the parameters to 11 digits. It is largest for MGH10 (1.5e-6), whose
+    response is several thousand times its residuals.
     """
     _, g = problem.objective(problem.certified)
     yhat, jac = problem.model(problem.certified, problem.x)
@@ -140,7 +140,7 @@ def test_certified_is_stationary(problem: Problem) -> None:
 
 
 @each_problem
-def test_objective(problem: Problem) -> None:
+def test_the_objective_and_its_gradient_are_accurate(problem: Problem) -> None:
     """f and g = 2 J^T r, against correctly rounded sums, and g against the complex step."""
     for b in points(problem):
         f, g = problem.objective(b)
@@ -156,7 +156,7 @@ def test_objective(problem: Problem) -> None:
             assert abs(g[j] - math.fsum(2.0 * exact[:, j] * r)) <= 1e-10 * size
 
 
-def test_objective_far_away_is_silent() -> None:
+def test_the_objective_never_warns() -> None:
     """Overflow gives inf or nan and no warning (a warning would fail the test)."""
     f, g = get("Misra1a").objective([1.0, -1e3])
     assert f == math.inf
@@ -174,14 +174,14 @@ def test_objective_far_away_is_silent() -> None:
             problem.objective(np.full(problem.certified.size, value))
 
 
-def test_objective_leaves_b_alone() -> None:
+def test_the_objective_does_not_change_its_argument() -> None:
     problem = get("Thurber")
     b = problem.starts[0].copy()
     problem.objective(b)
     assert b.tolist() == problem.starts[0].tolist()
 
 
-def test_correct_digits() -> None:
+def test_correct_digits_counts_digits() -> None:
     c = np.array([2.0, -4.0e-6])
     assert correct_digits(c, c) == 11.0
     assert correct_digits(c * (1.0 + 1e-14), c) == 11.0
@@ -199,7 +199,7 @@ def test_correct_digits() -> None:
         correct_digits([2.0], c)
 
 
-def test_get() -> None:
+def test_get_finds_a_problem_by_its_name() -> None:
     for problem in PROBLEMS:
         assert get(problem.name) is problem
     with pytest.raises(ValueError, match=r"'misra1a'.*Misra1a, Chwirut2, .*, Thurber"):
@@ -207,7 +207,7 @@ def test_get() -> None:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Read the facts out of one NIST .dat file.
+    """Read one NIST .dat file.
 
     The file's head says on which lines the data are, counted from 1. The parameter rows read
     "b1 = start1 start2 certified deviation".
@@ -240,8 +240,8 @@ def parse(text: str) -> dict[str, Any]:
 
 
 @each_problem
-def test_facts_are_those_of_nist(problem: Problem) -> None:
-    """Every typed-in number equals the one in NIST's file, to the last bit."""
+def test_the_data_equal_nists_files(problem: Problem) -> None:
+    """Every number equals the one in NIST's file, to the last bit."""
     folder = os.environ.get("NIST_STRD_DIR")
     if not folder:
         pytest.skip("NIST_STRD_DIR is unset: it must name the folder with NIST's StRD .dat files")
@@ -258,8 +258,8 @@ def test_facts_are_those_of_nist(problem: Problem) -> None:
     assert file["reference"].startswith(problem.source)
 
 
-def test_parser_reads_only_what_is_there() -> None:
-    """The parser itself, on a small file of the same layout, so that it is tested without NIST's files."""
+def test_the_parser_reads_a_small_file() -> None:
+    """The parser is tested also without NIST's files."""
     head = [
         "Dataset Name:  Tiny",
         "               Data              (lines 12 to 13)",
@@ -287,8 +287,8 @@ def test_parser_reads_only_what_is_there() -> None:
     }
 
 
-def test_module_needs_only_numpy() -> None:
-    """The module imports numpy and the standard library, nothing else."""
+def test_the_module_imports_only_numpy() -> None:
+    """And the standard library."""
     source = pathlib.Path(nist.__file__).read_text(encoding="utf-8")
     imported = set(re.findall(r"^ *(?:import|from) +(\w+)", source, re.MULTILINE))
     assert imported == {"collections", "dataclasses", "math", "numpy", "os", "re"}

@@ -1,4 +1,4 @@
-"""`minimize_many` on a cluster of dask.distributed: real processes on this machine."""
+"""`minimize_many` on a cluster of dask.distributed, made of processes on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from test_minimize_many import check_rows, fragile, himmelblau
 
 import rprop_ref
 from rprop_ref import minimize, minimize_many, starts
-from rprop_ref._common import workers as _workers
+from rprop_ref._common.workers import is_dask
 
 ROOT = Path(rprop_ref.__file__).parent.parent
 
@@ -30,7 +30,7 @@ def client():
 
 
 def killer(x, file):
-    """Kills the process that comes here first, once it has worked for a while."""
+    """Himmelblau's function, but the first process that evaluates it at x[0] > 2.9 is killed."""
     if x[0] > 2.9 and not os.path.exists(file):
         Path(file).touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -40,20 +40,20 @@ def killer(x, file):
 @pytest.mark.peers
 def test_rows_are_those_of_minimize(client):
     x0s = starts([(-5, 5)] * 2, 40, seed=3)
-    assert _workers.is_dask(client)
+    assert is_dask(client)
     expected = [minimize(himmelblau, x0, jac=True) for x0 in x0s]
     check_rows(minimize_many(himmelblau, x0s, jac=True, workers=client), expected)
 
 
 @pytest.mark.peers
-def test_functions_that_only_cloudpickle_can_send(client):
+def test_functions_that_only_cloudpickle_can_pickle(client):
     x0s = starts([(-5, 5)] * 2, 5, seed=3)
     result = minimize_many(lambda x: (float(x @ x), 2 * x), x0s, jac=True, workers=client)
     np.testing.assert_allclose(result.x, 0, atol=1e-10)
 
 
 @pytest.mark.peers
-def test_machine_code(client):
+def test_an_objective_in_machine_code(client):
     import numba
 
     @numba.njit
@@ -67,7 +67,7 @@ def test_machine_code(client):
 
 
 @pytest.mark.peers
-def test_a_start_that_raises(client):
+def test_a_start_that_raises_is_reported(client):
     result = minimize_many(fragile, [[9.0, 1.0], [1.0, 1.0]], args=(8.0,), jac=True, workers=client)
     assert result.message[0] == "ArithmeticError: 9.0 is too far"
     assert result.status.tolist() == [100, 0]
@@ -83,7 +83,7 @@ def test_a_worker_that_is_killed_costs_no_result(client, tmp_path):
     assert os.path.exists(file)
     check_rows(result, [minimize(himmelblau, x0, jac=True) for x0 in x0s])
     client.wait_for_workers(2)
-    assert set(client.scheduler_info()["workers"]) != before, "a worker was lost, and another took its place"
+    assert set(client.scheduler_info()["workers"]) != before, "a lost worker should have been replaced"
 
 
 @pytest.mark.peers
@@ -102,10 +102,10 @@ def test_the_example_gives_the_same_bits_on_1_2_and_4_workers():
     assert len(lines) == 7
 
 
-def test_a_client_is_known_by_its_name():
-    """Without importing dask: nobody can have a Client who has not done so."""
+def test_a_client_is_recognized_by_its_name():
+    """Dask is not imported for that: only a user who has imported it can have a Client."""
     client = type("Client", (), {"__module__": "distributed.client", "asynchronous": True})
-    assert _workers.is_dask(type("OfSomeoneElse", (client,), {})())
-    assert not _workers.is_dask(type("Client", (), {"__module__": "elsewhere"})())
+    assert is_dask(type("OfSomeoneElse", (client,), {})())
+    assert not is_dask(type("Client", (), {"__module__": "elsewhere"})())
     with pytest.raises(TypeError, match="asynchronous Client"):
         minimize_many(problems.sphere, [[1.0], [2.0]], workers=client())

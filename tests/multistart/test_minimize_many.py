@@ -16,19 +16,19 @@ from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
 
 import rprop_ref
 from rprop_ref import distinct_minima, minimize, minimize_many, starts
-from rprop_ref._common import workers as _workers
+from rprop_ref._common.workers import LARGEST_PIECE, pieces
 from rprop_ref.bits import same_bits
 
 FIELDS = ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success")
 
 
 def himmelblau(x):
-    """At the top level, with its gradient, so that processes can be sent it."""
+    """With its gradient, and at the top level, so that it can be sent to processes."""
     return problems.himmelblau(x), problems.himmelblau_der(x)
 
 
 def fragile(x, limit):
-    """Raises where it is evaluated to the right of a limit."""
+    """Raises to the right of a limit."""
     if x[0] > limit:
         raise ArithmeticError(f"{x[0]} is too far")
     return problems.himmelblau(x), problems.himmelblau_der(x)
@@ -58,7 +58,7 @@ WAYS = {
 
 
 def check_rows(result, expected):
-    """Every row is what a single run returned, to the bit."""
+    """Every row equals the result of a single run, to the bit."""
     for i, row in enumerate(expected):
         for name in FIELDS:
             assert same_bits(np.asarray(result[name][i], float), np.asarray(row[name], float)), (i, name)
@@ -67,7 +67,7 @@ def check_rows(result, expected):
 
 class TestRows:
     @pytest.mark.parametrize("way", WAYS)
-    def test_each_is_that_of_minimize_whoever_does_the_work(self, way):
+    def test_each_equals_a_single_run_wherever_it_is_run(self, way):
         x0s = starts([(-5, 5)] * 2, 40, seed=3)
         result = WAYS[way](himmelblau, x0s, jac=True, maxiter=300)
         expected = [minimize(himmelblau, x0, jac=True, maxiter=300) for x0 in x0s]
@@ -77,7 +77,7 @@ class TestRows:
         assert result.best.fun == expected[best].fun
         assert same_bits(result.best.x, expected[best].x)
 
-    def test_types_and_shapes(self):
+    def test_columns_have_the_right_types_and_shapes(self):
         x0s = np.array([[3.0, 2.0, 1.0], [0.0, 1.0, -1.0]], np.float32)
         before = x0s.copy()
         result = minimize_many(problems.sphere, x0s, jac=problems.sphere_der)
@@ -90,7 +90,7 @@ class TestRows:
         assert len(result.message) == 2
         assert same_bits(x0s, before)
 
-    def test_lists_of_integers_args_and_finite_differences(self):
+    def test_lists_of_integers_with_args_and_finite_differences(self):
         result = minimize_many(
             lambda x, a: float(((x - a) ** 2).sum()), [[3, 4], [5, 6]], args=2, gradient="3-point"
         )
@@ -118,7 +118,7 @@ class TestRows:
 
 
 class TestCallback:
-    def test_it_gets_each_result_in_order(self):
+    def test_the_callback_gets_each_result_in_order(self):
         seen = []
         x0s = starts([(-5, 5)] * 2, 9, seed=1)
         result = over_threads(himmelblau, x0s, jac=True, callback=seen.append)
@@ -126,7 +126,7 @@ class TestCallback:
         check_rows(result, seen)
 
     @pytest.mark.parametrize("way", ["here", "threads"])
-    def test_it_may_end_the_run(self, way):
+    def test_stop_iteration_ends_the_run(self, way):
         def stop(result):
             if result.index == 3:
                 raise StopIteration
@@ -138,18 +138,18 @@ class TestCallback:
         assert same_bits(result.x[4:], x0s[4:])
         assert result.nfev[4:].tolist() == [0] * 5
 
-    def test_other_exceptions_pass(self):
+    def test_other_exceptions_are_raised(self):
         with pytest.raises(KeyError):
             minimize_many(himmelblau, [[1.0, 2.0]], jac=True, callback=lambda r: {}["nothing"])
 
 
 class TestRefusals:
     @pytest.mark.parametrize("x0s", [[1.0, 2.0], 3.0])
-    def test_a_single_start(self, x0s):
+    def test_a_single_start_is_refused(self, x0s):
         with pytest.raises(ValueError, match="for a single start use minimize"):
             minimize_many(himmelblau, x0s)
 
-    def test_no_start(self):
+    def test_no_start_is_refused(self):
         with pytest.raises(ValueError, match="at least one start"):
             minimize_many(himmelblau, np.zeros((0, 2)))
 
@@ -166,7 +166,7 @@ class TestRefusals:
             ({"checkpoint": "file"}, "checkpoint is for a single run"),
         ],
     )
-    def test_options_are_refused_before_anything_is_run(self, options, message):
+    def test_bad_options_are_refused_before_anything_is_run(self, options, message):
         def never(x):
             raise AssertionError("should not be called")
 
@@ -179,24 +179,24 @@ class TestRefusals:
         assert [w.filename for w in caught] == [__file__]
 
     @pytest.mark.parametrize("workers", [None, "two", 2.0, True])
-    def test_workers_of_another_kind(self, workers):
+    def test_workers_of_another_kind_are_refused(self, workers):
         with pytest.raises(TypeError, match="workers must be a number of processes"):
             minimize_many(himmelblau, [[1.0, 2.0]], jac=True, workers=workers)
 
-    def test_a_gradient_beside_a_jac(self):
+    def test_gradient_and_jac_together_are_refused(self):
         with pytest.raises(ValueError, match="gradient and jac each say where gradients come from"):
             minimize_many(himmelblau, [[1.0, 2.0]], jac=True, gradient="cs")
 
-    def test_a_callback_that_cannot_be_called(self):
+    def test_a_callback_that_cannot_be_called_is_refused(self):
         with pytest.raises(TypeError, match="callback must be callable, but is 5"):
             minimize_many(himmelblau, [[1.0, 2.0]], jac=True, callback=5)
 
     @pytest.mark.parametrize("workers", [0, -2])
-    def test_too_few_workers(self, workers):
+    def test_too_few_workers_are_refused(self, workers):
         with pytest.raises(ValueError, match="at least 1, or -1"):
             minimize_many(himmelblau, [[1.0, 2.0]], jac=True, workers=workers)
 
-    def test_an_objective_that_cannot_be_sent(self):
+    def test_an_objective_that_cannot_be_sent_is_refused(self):
         with pytest.raises(TypeError, match="at the top level of a module, or run them in threads"):
             minimize_many(lambda x: float(x @ x), np.ones((5, 2)), workers=2)
 
@@ -211,7 +211,7 @@ def test_a_start_without_a_finite_value_is_not_the_best(sign):
     assert (result.best.index, result.best.success) == (1, True)
 
 
-def test_disp_prints_what_the_ends_were(capsys):
+def test_disp_counts_the_messages(capsys):
     minimize_many(fragile, [[9.0, 1.0], [1.0, 1.0], [2.0, 1.0]], args=(8.0,), jac=True, disp=True)
     printed = capsys.readouterr().out
     assert "        2  Optimization terminated successfully.\n" in printed
@@ -220,9 +220,9 @@ def test_disp_prints_what_the_ends_were(capsys):
 
 def test_pieces_cover_all_starts_in_order():
     for m in (1, 2, 31, 33, 100, 5000):
-        cut = _workers.pieces(m)
+        cut = pieces(m)
         assert [i for piece in cut for i in range(m)[piece]] == list(range(m))
-        assert max(len(range(m)[piece]) for piece in cut) <= _workers.LARGEST_PIECE
+        assert max(len(range(m)[piece]) for piece in cut) <= LARGEST_PIECE
 
 
 def script(folder, text):
@@ -255,12 +255,12 @@ if __name__ == "__main__":
 
 
 def test_processes_after_openmp_has_run_do_not_hang(tmp_path):
-    """A fork would: OpenMP's threads do not exist in the child. Both here and there parallel code is run."""
+    """Forked processes would: a child has no threads of OpenMP. Parallel code is run here and in the processes."""
     done = script(tmp_path, _AFTER_OPENMP)
     assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
 
 
-def test_a_script_without_a_guard_is_told_so(tmp_path):
+def test_the_error_in_a_script_without_a_guard_names_the_guard(tmp_path):
     done = script(
         tmp_path,
         "from rprop_ref import minimize_many\n"
@@ -273,7 +273,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
 
 
 class TestStarts:
-    def test_they_fill_the_box_evenly(self):
+    def test_they_fill_the_bounds_evenly(self):
         x0s = starts([(-1, 1), (10, 1000), (2, 2)], 64, seed=5)
         assert x0s.shape == (64, 3)
         assert (x0s[:, 2] == 2).all()
@@ -281,19 +281,19 @@ class TestStarts:
             cells = np.floor((column - low) / (high - low) * 64).astype(int)
             assert sorted(cells) == list(range(64)), "one in each of 64 equal cells"
 
-    def test_the_first_m_of_one_sequence(self):
+    def test_fewer_starts_are_the_first_of_more(self):
         many = starts([(0, 1)] * 2, 100, seed=5)
         assert same_bits(starts([(0, 1)] * 2, 7, seed=5)[:4], many[:4])
         assert not np.array_equal(starts([(0, 1)] * 2, 100, seed=6), many)
         for m in (0, 1, 2, 3):
             assert starts([(0, 1)], m, seed=1).shape == (m, 1)
 
-    def test_bounds_of_scipy(self):
+    def test_bounds_may_be_scipys(self):
         pairs = starts([(0, 1), (0, 2)], 8, seed=1)
         assert same_bits(starts(Bounds(0, [1, 2]), 8, seed=1), pairs)
         assert same_bits(starts(Bounds([0, 0], [1, 2]), 8, seed=1), pairs)
 
-    def test_ends_that_are_far_apart(self):
+    def test_bounds_may_be_far_apart(self):
         top = np.finfo(float).max
         x0s = starts([(-top, top)], 16, seed=1)
         assert np.isfinite(x0s).all()
@@ -310,18 +310,18 @@ class TestStarts:
             (Bounds([0, -np.inf], 1), "finite bounds, but those of variable 1"),
         ],
     )
-    def test_a_box_that_is_none(self, bounds, message):
+    def test_bad_bounds_are_refused(self, bounds, message):
         with pytest.raises(ValueError, match=message):
             starts(bounds, 4)
 
     @pytest.mark.parametrize("m", [-1, 1.5])
-    def test_a_number_that_is_none(self, m):
+    def test_the_number_of_starts_must_be_a_whole_number(self, m):
         with pytest.raises(ValueError, match="m must be a whole number"):
             starts([(0, 1)], m)
 
 
 def naive_minima(result, tol):
-    """The same, with loops over all pairs: points in the order of values, each claims what is near."""
+    """`distinct_minima` as loops over all pairs: in the order of values, each point absorbs those near it."""
     order = sorted((i for i in range(len(result.fun)) if result.success[i]), key=lambda i: (result.fun[i], i))
     groups = []
     for i in order:
@@ -336,19 +336,19 @@ def naive_minima(result, tol):
 
 
 class TestDistinctMinima:
-    def test_the_four_minima_of_himmelblau(self):
+    def test_himmelblaus_function_has_four(self):
         result = minimize_many(himmelblau, starts([(-5, 5)] * 2, 60, seed=3), jac=True)
-        found = distinct_minima(result)
-        assert found.x.shape == (4, 2)
-        assert found.count.sum() == result.success.sum() == 60
+        minima = distinct_minima(result)
+        assert minima.x.shape == (4, 2)
+        assert minima.count.sum() == result.success.sum() == 60
         known = [[3, 2], [-2.805118, 3.131312], [-3.779310, -3.283186], [3.584428, -1.848126]]
-        np.testing.assert_allclose(sorted(found.x.tolist()), sorted(known), rtol=1e-6)
-        assert same_bits(found.x, result.x[found.index])
-        assert same_bits(found.fun, result.fun[found.index])
-        assert (np.diff(found.fun) >= 0).all()
+        np.testing.assert_allclose(sorted(minima.x.tolist()), sorted(known), rtol=1e-6)
+        assert same_bits(minima.x, result.x[minima.index])
+        assert same_bits(minima.fun, result.fun[minima.index])
+        assert (np.diff(minima.fun) >= 0).all()
 
     @pytest.mark.parametrize("tol", [0.0, 0.05, 0.3])
-    def test_against_loops(self, tol, rng):
+    def test_it_agrees_with_loops_over_all_pairs(self, tol, rng):
         m = 60
         result = OptimizeResult(
             x=rng.integers(-8, 8, (m, 2)) / 10,
@@ -356,13 +356,13 @@ class TestDistinctMinima:
             success=rng.random(m) < 0.8,
         )
         groups = naive_minima(result, tol)
-        found = distinct_minima(result, tol)
-        assert found.index.tolist() == [group[0] for group in groups]
-        assert found.count.tolist() == [len(group) for group in groups]
+        minima = distinct_minima(result, tol)
+        assert minima.index.tolist() == [group[0] for group in groups]
+        assert minima.count.tolist() == [len(group) for group in groups]
         best = distinct_minima(result, tol, 3)
-        assert best.index.tolist() == found.index.tolist()[:3]
+        assert best.index.tolist() == minima.index.tolist()[:3]
 
-    def test_runs_without_success_and_without_a_value(self):
+    def test_runs_without_success_are_left_out_and_never_those_without_a_value(self):
         result = OptimizeResult(
             x=np.zeros((4, 1)),
             fun=np.array([np.nan, 1.0, 0.5, np.inf]),
@@ -372,10 +372,10 @@ class TestDistinctMinima:
         everything = distinct_minima(result, all_runs=True)
         assert (everything.index.tolist(), everything.count.tolist()) == ([2], [2])
 
-    def test_what_cannot_be_merged(self):
+    def test_bad_arguments_are_refused(self):
         single = minimize(himmelblau, [1.0, 2.0], jac=True)
         with pytest.raises(
-            ValueError, match="result must be what minimize_many returned; this one is of a single"
+            ValueError, match="result must be a result of minimize_many, but this one is of a single"
         ):
             distinct_minima(single)
         many = minimize_many(himmelblau, [[1.0, 2.0]], jac=True)
@@ -384,20 +384,20 @@ class TestDistinctMinima:
         with pytest.raises(ValueError, match="k must be a whole number, at least 0, but is 1.5"):
             distinct_minima(many, k=1.5)
 
-    def test_nothing_found(self):
+    def test_there_may_be_none(self):
         result = OptimizeResult(x=np.zeros((2, 3)), fun=np.full(2, np.nan), success=np.zeros(2, bool))
-        found = distinct_minima(result)
-        assert found.x.shape == (0, 3)
-        assert found.count.shape == (0,)
+        minima = distinct_minima(result)
+        assert minima.x.shape == (0, 3)
+        assert minima.count.shape == (0,)
 
 
-def test_constraints_are_refused_and_not_ignored():
+def test_constraints_are_refused():
     with pytest.raises(ValueError, match="does not support constraints"):
         minimize_many(lambda x: x @ x, np.ones((2, 2)), constraints=[{"type": "eq"}])
     assert minimize_many(lambda x: x @ x, np.ones((2, 2)), constraints=()).success.all()
 
 
-def test_a_process_that_has_imported_numba_cuda_runs_other_objectives_as_before():
+def test_objectives_for_the_cpu_still_run_after_numba_cuda_is_imported():
     code = """
 import numba.cuda
 import numpy as np

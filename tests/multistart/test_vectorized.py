@@ -1,4 +1,4 @@
-"""`minimize_many` with objectives in machine code: rows are those of single runs, to the bit."""
+"""`minimize_many` with objectives in machine code: each row equals a single run, to the bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import time
 from typing import ClassVar
 
-import cases
 import numba
 import numpy as np
 import pytest
@@ -19,7 +18,9 @@ from test_minimize_many import check_rows, script
 
 from numba_kernels import batched_objective, lanes, objective
 from rprop_ref import minimize, minimize_many, starts
+from rprop_ref._common import workers
 from rprop_ref._multistart import vectorized
+from rprop_ref.rules import RULES
 
 
 @numba.njit
@@ -35,7 +36,7 @@ def rosenbrock(x, g):
 
 @numba.njit(error_model="numpy")
 def half_plane(x, g, shift):
-    """Not finite where x[0] <= shift; on its way there a run has to go back."""
+    """Not finite where x[0] <= shift: a run that steps there has to retreat."""
     d = x[0] - shift
     g[0] = 1 - 1 / (d * d) if d > 0 else np.nan
     g[1] = 2 * x[1]
@@ -44,7 +45,7 @@ def half_plane(x, g, shift):
 
 @numba.njit
 def waves(x, g):
-    """Calls what is no plain arithmetic."""
+    """Calls functions that are not plain arithmetic."""
     f = 0 * x[0]
     for i in range(x.size):
         f += np.cos(3 * x[i]) + 0.1 * x[i] ** 2
@@ -54,7 +55,7 @@ def waves(x, g):
 
 @numba.njit
 def corner(x, g):
-    """The step in one coordinate is always as large as in the others: runs stay where they are at times."""
+    """Some steps lead nowhere, since every coordinate makes the same steps."""
     f = 0 * x[0]
     for i in range(x.size):
         f += abs(x[i] - 1)
@@ -94,7 +95,7 @@ def bowl(n, x, g, data):
 OBJECTIVES = {
     "plain arithmetic": (rosenbrock, 2, (), {}),
     "three variables": (rosenbrock, 3, (), {"maxiter": 700}),
-    "going back": (half_plane, 2, (0.5,), {"lr": 2.0}),
+    "retreating": (half_plane, 2, (0.5,), {"lr": 2.0}),
     "cosines": (waves, 2, (), {"gtol": 1e-6}),
     "staying": (corner, 1, (), {"etas": (0.5, 1.2)}),
     "a C function": (bowl, 4, (), {}),
@@ -114,21 +115,21 @@ def singles(fun, x0s, **kwargs):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_rows_are_those_of_single_runs(name, blocks):
+def test_rows_equal_single_runs(name, blocks):
     fun, n, args, options = OBJECTIVES[name]
     x0s = starts([(-3, 3)] * n, 150, seed=2)
     expected = singles(fun, x0s, args=args, **options)
-    if name == "going back":
+    if name == "retreating":
         assert {0, 3} <= {r.status for r in expected}
     if name == "staying":
         assert any(r.nfev < r.nit for r in expected)
-    for workers in (1, 3):
-        check_rows(minimize_many(fun, x0s, args=args, workers=workers, **options), expected)
+    for threads in (1, 3):
+        check_rows(minimize_many(fun, x0s, args=args, workers=threads, **options), expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("variant", cases.VARIANTS)
-def test_every_rule_and_dtype(variant, dtype, blocks):
+@pytest.mark.parametrize("variant", RULES)
+def test_rows_equal_single_runs_for_every_rule_and_dtype(variant, dtype, blocks):
     x0s = starts([(-2, 2)] * 2, 130, seed=4).astype(dtype)
     options = {"variant": variant, "maxiter": 400, "etas": (0.5, 1.2)}
     result = minimize_many(rosenbrock, x0s, **options)
@@ -156,7 +157,7 @@ def test_every_rule_and_dtype(variant, dtype, blocks):
     ],
     ids=str,
 )
-def test_every_option(options, blocks):
+def test_rows_equal_single_runs_for_every_option(options, blocks):
     x0s = starts([(-2, 2)] * 2, 90, seed=4)
     x0s[3] = 0
     check_rows(minimize_many(rosenbrock, x0s, **options), singles(rosenbrock, x0s, **options))
@@ -164,15 +165,13 @@ def test_every_option(options, blocks):
 
 @pytest.mark.parametrize("m", [1, 3, 64, 65, 200])
 @pytest.mark.parametrize("piece", [1, 7, 4096])
-def test_bits_do_not_depend_on_how_runs_are_put_together(m, piece, monkeypatch):
-    from rprop_ref._common import workers as _workers
-
-    monkeypatch.setattr(_workers, "LARGEST_PIECE_OF_MACHINE_CODE", piece)
+def test_bits_do_not_depend_on_how_runs_are_grouped(m, piece, monkeypatch):
+    monkeypatch.setattr(workers, "LARGEST_PIECE_OF_MACHINE_CODE", piece)
     x0s = starts([(-2, 2)] * 2, 200, seed=4)
     check_rows(minimize_many(rosenbrock, x0s[:m], workers=2), singles(rosenbrock, x0s[:m]))
 
 
-def test_a_start_that_raises(blocks):
+def test_a_start_that_raises_is_reported_and_the_others_finish(blocks):
     x0s = starts([(-3, 3)] * 2, 80, seed=0)
     x0s[[2, 70], 0] = 9.0, 10.0
     result = minimize_many(fragile, x0s)
@@ -191,7 +190,7 @@ def test_a_start_that_raises(blocks):
 LISTED = ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message")
 
 
-def test_an_objective_that_starts_threads_itself_is_called_by_one():
+def test_a_parallel_objective_is_called_by_one_thread():
     """Numba's workqueue ends the process if two threads enter parallel code at once."""
     code = (
         "import numba, numpy as np\n"
@@ -210,7 +209,7 @@ def test_an_objective_that_starts_threads_itself_is_called_by_one():
     assert done.stdout.split() == ["True", "workqueue"], done.stderr
 
 
-def test_x_of_any_shape():
+def test_x_may_have_any_shape():
     @numba.njit
     def fun(x):
         return (x * x).sum(), 2 * x
@@ -221,13 +220,13 @@ def test_x_of_any_shape():
     check_rows(result, singles(fun, x0s))
 
 
-def test_other_workers_run_machine_code_too():
+def test_executors_run_machine_code_too():
     x0s = starts([(-2, 2)] * 2, 70, seed=4)
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         check_rows(minimize_many(rosenbrock, x0s, workers=executor), singles(rosenbrock, x0s))
 
 
-def test_callback_and_progress(capsys):
+def test_callback_and_progress_work(capsys):
     x0s = starts([(-2, 2)] * 2, 200, seed=4)
     seen = []
 
@@ -245,27 +244,27 @@ def test_callback_and_progress(capsys):
 
 
 class TestSharksTest:
-    """What Shark, the library of the authors of iRprop, asks of its Rprop: the median of 100 values under 1e-15."""
+    """The test of Rprop in Shark, the library of the authors of iRprop: the median of 100 values is below 1e-15."""
 
     options: ClassVar = {"lr": 0.01, "etas": (0.5, 1.2), "step_sizes": (0.0, 1e100), "gtol": 0.0, "xtol": 0.0}
 
-    @pytest.mark.parametrize("variant", cases.VARIANTS)
-    def test_ellipsoid(self, variant, rng):
+    @pytest.mark.parametrize("variant", RULES)
+    def test_the_ellipsoid_is_minimized(self, variant, rng):
         result = minimize_many(ellipsoid, rng.random((100, 5)), maxiter=1000, variant=variant, **self.options)
         assert np.median(result.fun) < 1e-15
 
     @pytest.mark.parametrize("variant", ["irprop+", "irprop-"])
-    def test_rosenbrock(self, variant, rng):
+    def test_rosenbrocks_function_is_minimized(self, variant, rng):
         result = minimize_many(rosenbrock, rng.random((100, 5)), maxiter=100_000, variant=variant, **self.options)
         assert np.median(result.fun) < 1e-15
 
 
-def plain(fun, *args, n=2):
+def is_plain(fun, *args, n=2):
     return batched_objective.batched(fun, objective.kind_of((n,), args), n, float) is not None
 
 
-def test_what_is_plain_arithmetic():
-    """Only such objectives are compiled for one n: others could get other bits."""
+def test_only_plain_arithmetic_is_compiled_for_a_number_of_variables():
+    """The bits of other objectives could change."""
 
     @numba.njit
     def power(x, g):
@@ -291,15 +290,15 @@ def test_what_is_plain_arithmetic():
     def data(x, g, a, b):
         return a * x[0] + np.sqrt(abs(b[0] * x[1]))
 
-    assert plain(rosenbrock)
-    assert plain(rosenbrock, n=10)
-    assert plain(safe_division)
-    assert plain(data, 2.0, np.ones(3))
-    assert not plain(power)
-    assert not plain(division), "it may raise ZeroDivisionError"
-    assert not plain(fast)
-    assert not plain(through_others)
-    assert not plain(rosenbrock, n=lanes.MAX_VARIABLES + 1)
+    assert is_plain(rosenbrock)
+    assert is_plain(rosenbrock, n=10)
+    assert is_plain(safe_division)
+    assert is_plain(data, 2.0, np.ones(3))
+    assert not is_plain(power)
+    assert not is_plain(division), "it may raise ZeroDivisionError"
+    assert not is_plain(fast)
+    assert not is_plain(through_others)
+    assert not is_plain(rosenbrock, n=lanes.MAX_VARIABLES + 1)
 
 
 _ENDLESS = """
@@ -309,9 +308,9 @@ from rprop_ref import minimize_many
 def fun(x, g):
     g[0] = 1.0
     return x[0]
-def run(**limits):
-    minimize_many(fun, np.ones((1000, 1)), gtol=0, xtol=0, step_sizes=(1e-9, 1e-9), workers=2, **limits)
-run(maxiter=1)  # what is compiled here is not compiled below: LLVM's callbacks swallow a KeyboardInterrupt
+def run(**options):
+    minimize_many(fun, np.ones((1000, 1)), gtol=0, xtol=0, step_sizes=(1e-9, 1e-9), workers=2, **options)
+run(maxiter=1)  # compile everything before Ctrl-C: LLVM's callbacks swallow a KeyboardInterrupt
 print("go", flush=True)
 run(maxiter=10**12)
 """
@@ -353,5 +352,5 @@ print(process.exitcode)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
-def test_a_forked_child_may_do_the_same(tmp_path):
+def test_a_forked_child_can_run_it_again(tmp_path):
     assert script(tmp_path, _FORK).stdout.split() == ["True", "True", "0"]

@@ -1,0 +1,61 @@
+"""Whether an objective is machine code, and in which of the accepted forms."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from scipy import LowLevelCallable
+
+from .c_objective import from_cfunc, from_low_level_callable
+from .compiled_objective import CompiledObjective
+from .jitted_objective import from_jitted
+
+
+def recognize(
+    fun: Any, jac: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> CompiledObjective | None:
+    """The objective as one C function, if it is machine code.
+
+    Parameters
+    ----------
+    fun, jac
+        One of these forms, where *jitted* means compiled by ``numba.njit``:
+
+        * a jitted ``fun(x, g, *args) -> f`` that writes the gradient into g, with `jac` None or True;
+        * a jitted ``fun(x, *args) -> (f, g)``, with `jac` None or True;
+        * a jitted ``fun(x, *args) -> f``, with a jitted ``jac(x, *args) -> g``;
+        * a ``numba.cfunc`` with the signature ``double (int n, double *x, double *g, void *data)``. `args` is
+          empty, or holds one array whose address becomes `data`;
+        * a `scipy.LowLevelCallable` of that signature, which brings its own `data`.
+    args : tuple
+        Further arguments of jitted functions: arrays, numbers, None, and tuples of these. They are read from
+        memory, so other values of the same types need no compilation. Arrays that are not contiguous are copied.
+    shape, dtype
+        Of x. C functions take doubles and see x as flat; jitted functions see it in its shape.
+
+    Returns
+    -------
+    CompiledObjective or None
+        None if the objective has to be called from Python, or its gradient comes from somewhere else, such as
+        finite differences.
+
+    Raises
+    ------
+    TypeError
+        If it is machine code that cannot be called as described: another signature, an argument of a kind that
+        is not supported, or code that Numba cannot compile for these arguments.
+    """
+    if isinstance(fun, LowLevelCallable):
+        return from_low_level_callable(fun, jac, args, shape, dtype)
+    # An objective compiled by Numba exists only if Numba is loaded, so it need not be loaded to find out.
+    numba = sys.modules.get("numba")
+    if numba is None:
+        return None
+    callbacks = sys.modules.get("numba.core.ccallback")  # loaded with the first cfunc
+    if callbacks is not None and isinstance(fun, callbacks.CFunc):
+        return from_cfunc(fun, jac, args, shape, dtype)
+    if not numba.extending.is_jitted(fun) or numba.config.DISABLE_JIT:
+        return None
+    return from_jitted(fun, jac, args, shape, dtype)

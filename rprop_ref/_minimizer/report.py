@@ -1,0 +1,51 @@
+"""How a call of `minimize` ends: the result of a run, and the summary that `disp` prints."""
+
+from __future__ import annotations
+
+import warnings
+
+from scipy.optimize import OptimizeWarning
+
+from .._common.stacklevel import stacklevel
+from .._core import record
+from .._core.status import Status, message_of
+from .result import Result
+from .state import RunState
+
+
+def result_of(state: RunState, status: int) -> Result:
+    """The result of a run that has ended with this status."""
+    # If no value was finite there is no best point. Then the start is returned, with what was found there.
+    f, x, g = (
+        (record.LAST_F, record.LAST_X, record.LAST_G)
+        if state.scalars[record.NIT] < 0
+        else (record.BEST_F, record.BEST_X, record.BEST_G)
+    )
+    sign = -1 if state.maximize else 1
+    nit, nfev, njev = state.counts
+    return Result(
+        message=message_of(status),
+        success=status == Status.CONVERGED,
+        status=status,
+        fun=sign * float(state.scalars[f]),
+        x=state.shaped(x),
+        nit=state.nit - nit,
+        jac=sign * state.shaped(g),
+        nfev=int(state.scalars[record.NFEV]) - nfev,
+        njev=int(state.scalars[record.NJEV]) - njev,
+        step_size=state.shaped(record.SIZE),
+        prev=sign * state.shaped(record.PREV),
+        state=state,
+    )
+
+
+def print_summary(result: Result) -> None:
+    """Print what the option `disp` asks for; without success, the message is a warning, as in SciPy."""
+    if result.success:
+        print(result.message)
+    else:
+        warnings.warn(result.message, OptimizeWarning, stacklevel=stacklevel())
+    print(f"         Current function value: {result.fun:f}")
+    print(f"         Iterations: {result.nit:d}")
+    print(f"         Function evaluations: {result.nfev:d}")
+    print(f"         Gradient evaluations: {result.njev:d}")

@@ -1,0 +1,140 @@
+"""How a run of `minimize` begins: its first point, its first step sizes, and what follows from them.
+
+`begin` builds the state of one run. `first_points` does the part that depends on the start, for one start or for
+many at once, so that a run among many (`rprop_ref._multistart`) begins exactly as it would alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._core import record
+from .bounds import Bounds, clipped
+from .state import RunState
+
+Array = np.ndarray[Any, Any]
+
+#: The default first step size, relative to the start; where the start is 0, the step size itself.
+FIRST_STEP = 0.01
+
+
+class FirstPoints(NamedTuple):
+    """What depends on the start when a run begins. For m starts every array leads with m.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n,) or (m, n)
+        The start, within the bounds.
+    step_sizes : ndarray, of the same shape and dtype
+    default_xtol, size_floor : ndarray of float64, shape () or (m,)
+        Entries DEFAULT_XTOL and SIZE_FLOOR of the record.
+    """
+
+    x: Array
+    step_sizes: Array
+    default_xtol: Array
+    size_floor: Array
+
+
+def begin(
+    start: Array,
+    shape: tuple[int, ...],
+    lr: ArrayLike | str | None,
+    bounds: Bounds,
+    constants: Array,
+    variant: str,
+    maximize: bool,
+) -> RunState:
+    """The state of a run before its first evaluation, without the stopping rules.
+
+    Parameters
+    ----------
+    start : ndarray, shape (n,)
+        Moved into the bounds if it is outside.
+    shape : tuple of int
+        Of x, as the user sees it.
+    lr : float, array_like of this shape, "auto" or None
+        The first step sizes. None means "auto".
+    bounds : None or (ndarray, ndarray)
+    constants : ndarray
+        etas and step_sizes, see `rprop_ref._core.constants`.
+
+    Raises
+    ------
+    ValueError
+        If `lr` is negative, infinite, NaN, or of another shape.
+    """
+    first = first_points(start, shape, lr, bounds)
+    vectors = np.zeros((record.ROWS if bounds is None else record.BOUNDED_ROWS, start.size), start.dtype)
+    vectors[[record.X, record.LAST_X, record.BEST_X]] = first.x
+    vectors[record.SIZE] = first.step_sizes
+    if bounds is not None:
+        vectors[record.LOWER], vectors[record.UPPER] = bounds
+        vectors[record.MOVE_START] = first.x
+    scalars = first_scalars(start.dtype)
+    scalars[record.DEFAULT_XTOL] = first.default_xtol
+    scalars[record.SIZE_FLOOR] = first.size_floor
+    return RunState(vectors, scalars, constants, variant, maximize, shape)
+
+
+def first_points(starts: Array, shape: tuple[int, ...], lr: ArrayLike | str | None, bounds: Bounds) -> FirstPoints:
+    """The first point, step sizes and tolerances of one start, shape (n,), or of each of several, shape (m, n)."""
+    x = clipped(starts, bounds)
+    with np.errstate(all="ignore"):
+        step_sizes = np.array(first_step_sizes(x, shape, lr), x.dtype, order="C")
+        return FirstPoints(x, step_sizes, *default_tolerances(x, step_sizes))
+
+
+def first_scalars(dtype: np.dtype[Any]) -> Array:
+    """The scalars of a record before the first evaluation, without those that depend on start and options."""
+    scalars = np.zeros(record.ENTRIES)
+    scalars[record.NIT] = -1
+    scalars[[record.LAST_F, record.LOWEST_F, record.BEST_F, record.BEST_G_MAX, record.WINDOW_F]] = np.inf
+    scalars[record.RETREAT_NIT] = -np.inf
+    scalars[record.F_RESOLUTION] = 8 * float(np.finfo(dtype).eps)
+    return scalars
+
+
+def default_tolerances(starts: Array, step_sizes: Array) -> tuple[Array, Array]:
+    """DEFAULT_XTOL and SIZE_FLOOR for one start, shape (n,), or for each of several, shape (m, n)."""
+    eps = float(np.finfo(starts.dtype).eps)
+    # If the first steps are as small as the tolerance, the run would meet it at once and learn nothing.
+    within_tolerance = (step_sizes <= 4 * np.finfo(starts.dtype).eps * np.abs(starts)).all(axis=-1)
+    # Near a coordinate of 0 no step is small relative to the coordinate. So steps that are tiny relative to the
+    # first ones count as zero as well.
+    floor = eps**2 * np.max(step_sizes, axis=-1, initial=0).astype(float)
+    return np.where(within_tolerance, 0.0, 4 * eps), floor
+
+
+def first_step_sizes(starts: Array, shape: tuple[int, ...], lr: ArrayLike | str | None) -> Array:
+    """The first step sizes of one start, shape (n,), or of several, shape (m, n), for x of the given shape."""
+    sizes = checked_lr(lr, shape)
+    if sizes is None:
+        sizes = FIRST_STEP * np.abs(starts)
+        # Below the normal numbers a step size can be too coarse to grow by a factor.
+        tiny = sizes < np.finfo(starts.dtype).tiny
+        return np.where(tiny, starts.dtype.type(FIRST_STEP), sizes)
+    return np.broadcast_to(np.broadcast_to(sizes, shape).ravel(), starts.shape)
+
+
+def checked_lr(lr: ArrayLike | str | None, shape: tuple[int, ...]) -> Array | None:
+    """The option `lr` as one number or an array of the shape of x; None if it is "auto" or None."""
+    if lr is None or (isinstance(lr, str) and lr == "auto"):
+        return None
+    not_numbers = f"Invalid learning rate: {lr!r}; it must be a number, an array of numbers, or 'auto'"
+    if isinstance(lr, str):
+        raise ValueError(not_numbers)
+    try:
+        sizes = np.asarray(lr, float)
+    except (TypeError, ValueError):
+        raise ValueError(not_numbers) from None
+    if not ((sizes >= 0.0) & (sizes < np.inf)).all():
+        raise ValueError(f"Invalid learning rate: {lr}")
+    if sizes.shape not in ((), shape):
+        raise ValueError(
+            f"lr must be a number or have the shape of x0, which is {shape}, but has shape {sizes.shape}"
+        )
+    return sizes
