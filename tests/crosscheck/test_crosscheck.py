@@ -1,4 +1,4 @@
-"""The referee: does it agree with what is right, and name what is wrong?"""
+"""The referee: an implementation that is right agrees, and a mistake gets its name."""
 
 from __future__ import annotations
 
@@ -16,15 +16,28 @@ from benchmarks.unknown_rules import unknown_rules
 from rprop_ref import crosscheck, rules
 from rprop_ref._core import vectors
 from rprop_ref.bits import same_bits
-from rprop_ref.crosscheck import CATALOGUE, RULES, CouldNotRun, _check, catalogue, check, mutant, profile
-from rprop_ref.crosscheck.cases import batch, dtypes_here, random_cases
-from rprop_ref.crosscheck.deviations import alternatives, differences
-from rprop_ref.crosscheck.observe import expected, observe, same, trace
-from rprop_ref.crosscheck.runner import Runner
-from rprop_ref.crosscheck.stages import ARITHMETIC, SLOTS, STAGES, changed
+from rprop_ref.crosscheck import (
+    COMPOSITIONS,
+    DEVIATIONS,
+    CouldNotRun,
+    check,
+    checking,
+    conformance_cases,
+    mutant,
+    profile,
+)
+from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._cases.randomized import random_cases
+from rprop_ref.crosscheck._comparison.divergence import same_values
+from rprop_ref.crosscheck._comparison.expected import expected_trajectories, run_composition
+from rprop_ref.crosscheck._comparison.observe import observe
+from rprop_ref.crosscheck._stages.batch import Batch
+from rprop_ref.crosscheck._stages.compositions import deviations_from, differences
+from rprop_ref.crosscheck._stages.machine import Machine
+from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
+from rprop_ref.crosscheck._stages.stages import ARITHMETIC, SLOTS, STAGES, changed
 
 ROOT = Path(rprop_ref.__file__).parent.parent
-VARIANTS = ("rprop+", "rprop-", "irprop+", "irprop-", "irprop-go")
 
 
 def everything(feature):
@@ -95,12 +108,12 @@ class Branches:
 # --- the stages -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("dtype", dtypes_here())
+@pytest.mark.parametrize("variant", rules.RULES)
+@pytest.mark.parametrize("dtype", available_reals())
 def test_the_machine_the_text_and_the_oracle_agree_on_every_case(variant, dtype):
-    cases = [*catalogue([dtype]), *random_cases(5, [dtype], 30, everything)]
+    cases = [*conformance_cases([dtype]), *random_cases(5, [dtype], 30, everything)]
     for case, by_machine, by_text in zip(
-        cases, trace(RULES[variant], cases), expected(variant, cases), strict=True
+        cases, run_composition(COMPOSITIONS[variant], cases), expected_trajectories(variant, cases), strict=True
     ):
         for name in ("x", "step_size", "prev", "gradient"):
             assert same_bits(getattr(by_machine, name), getattr(by_text, name)), (case.name, name)
@@ -114,11 +127,9 @@ def test_the_machine_the_text_and_the_oracle_agree_on_every_case(variant, dtype)
 
 
 def test_many_rules_at_once_do_what_each_does_alone():
-    from rprop_ref.crosscheck.stages import Machine
-
-    base = RULES["irprop-"]
-    chosen = [(), *((a,) for a in alternatives(base) if a.slot != ARITHMETIC)]
-    joint = batch(catalogue(["float32"])[:8])
+    base = COMPOSITIONS["irprop-"]
+    chosen = [(), *((a,) for a in deviations_from(base) if a.slot != ARITHMETIC)]
+    joint = Batch(conformance_cases(["float32"])[:8])
     together = Machine(base, chosen, joint)
     alone = [Machine(base, [changes], joint) for changes in chosen]
     for t in range(joint.steps):
@@ -136,22 +147,22 @@ def test_many_rules_at_once_do_what_each_does_alone():
 def test_every_slot_belongs_to_a_stage_and_every_alternative_to_a_slot():
     assert {slot.stage for slot in SLOTS} == set(STAGES)
     slots = {slot.name for slot in SLOTS} | {ARITHMETIC}
-    for alternative in CATALOGUE.values():
+    for alternative in DEVIATIONS.values():
         assert alternative.slot in slots
         assert alternative.does.endswith(".")
         assert alternative.fix.endswith(".")
-    for rule in RULES.values():
+    for rule in COMPOSITIONS.values():
         assert set(rule) == slots
 
 
 @pytest.mark.parametrize("name", ["computed in double", "one step late", "etas in double", "last point restored"])
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 def test_a_runner_is_the_machine_one_step_at_a_time(name, dtype):
-    if dtype not in dtypes_here():
+    if dtype not in available_reals():
         pytest.skip("bfloat16 needs ml_dtypes")
-    rule = changed(RULES["rprop+"], (CATALOGUE[name],))
-    for case in catalogue([dtype])[:30]:
-        stepped, traced = observe(mutant("rprop+", [name]), case), trace(rule, [case])[0]
+    rule = changed(COMPOSITIONS["rprop+"], (DEVIATIONS[name],))
+    for case in conformance_cases([dtype])[:30]:
+        stepped, traced = observe(mutant("rprop+", [name]), case), run_composition(rule, [case])[0]
         for quantity, values in stepped.shown().items():
             assert same_bits(values, getattr(traced, quantity)), (case.name, quantity)
 
@@ -164,7 +175,7 @@ CAUSES = {
     "growth": ("irprop-", ["memory starts as the first gradient", "a zero product grows", "steps never grow"]),
     "lag": ("irprop-", ["one step late", "first call only stores"]),
     "adapting after the move": ("irprop-", ["adapts after the move"]),
-    "error test": ("irprop+", [n for n in CATALOGUE if n.startswith("error test") and n != "error test: rose"]),
+    "error test": ("irprop+", [n for n in DEVIATIONS if n.startswith("error test") and n != "error test: rose"]),
     "underflow": ("irprop-", ["signs compared", "stores the sign", "stores the move"]),
     "NaN gradient": ("irprop-", ["NaN poisons", "skips NaN gradients", "NaN leaves the memory",
                                  "NaN gradient becomes zero", "a NaN product makes the step the smallest"]),
@@ -185,7 +196,7 @@ CAUSES = {
                                  "state in double", "16 bits computed in float32",
                                  "16 bits computed in float32, constants rounded", "16 bits kept in float32"]),
     "subnormals": ("irprop-", ["subnormals flushed"]),
-    "thresholds": ("irprop-", [n for n in CATALOGUE if " under 1e-" in n]),
+    "thresholds": ("irprop-", [n for n in DEVIATIONS if " under 1e-" in n]),
     "taking back": ("rprop+", ["last point restored", "takes back the shrunk step", "takes back the wrong way",
                                "goes back and forth again"]),
     "sign convention": ("irprop-", ["mirrored", "maximize has no effect",
@@ -251,7 +262,7 @@ def test_all_of_the_catalogue_stands_for_some_cause():
     assert len(named) == len(set(named))
     alone = sum(not others for *_, others in ALONE.values())
     assert f"fails ({alone} causes)" in (ROOT / "docs" / "crosscheck.md").read_text()
-    assert set(CATALOGUE) - set(named) == {a.name for a in RULES["irprop-"].values()} - {
+    assert set(DEVIATIONS) - set(named) == {a.name for a in COMPOSITIONS["irprop-"].values()} - {
         "flip found by the factor"
     }
 
@@ -259,16 +270,16 @@ def test_all_of_the_catalogue_stands_for_some_cause():
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_case_that_nothing_else_fails_or_little(cause):
     name, dtype, what, also = ALONE[cause]
-    if dtype not in dtypes_here():
+    if dtype not in available_reals():
         pytest.skip("bfloat16 needs ml_dtypes")
     claim, names = CAUSES[cause]
     quantity = "gradient" if cause == "side effects" else "x"
-    (case,) = (c for c in catalogue([dtype]) if c.name == what)
+    (case,) = (c for c in conformance_cases([dtype]) if c.name == what)
 
     def fails(name):
-        rules = RULES[claim], changed(RULES[claim], (CATALOGUE[name],))
-        right, wrong = (getattr(trace(rule, [case])[0], quantity) for rule in rules)
-        return not same(quantity, right, wrong).all()
+        rules = COMPOSITIONS[claim], changed(COMPOSITIONS[claim], (DEVIATIONS[name],))
+        right, wrong = (getattr(run_composition(rule, [case])[0], quantity) for rule in rules)
+        return not same_values(quantity, right, wrong).all()
 
     assert name in names
     assert fails(name)
@@ -276,15 +287,15 @@ def test_a_case_that_nothing_else_fails_or_little(cause):
 
 
 def test_for_every_known_cause_there_are_scripts_that_show_it_and_nothing_else_does_the_same():
-    cases = {dtype: [c for c in catalogue([dtype]) if c.steps <= 24] for dtype in dtypes_here()}
+    cases = {dtype: [c for c in conformance_cases([dtype]) if c.steps <= 24] for dtype in available_reals()}
     for claim in ("irprop-", "irprop+", "rprop+"):
-        own = set(RULES[claim].values())
-        named = [n for rule, names in CAUSES.values() if rule == claim for n in names if CATALOGUE[n] not in own]
+        own = set(COMPOSITIONS[claim].values())
+        named = [n for rule, names in CAUSES.values() if rule == claim for n in names if DEVIATIONS[n] not in own]
         seen = dict.fromkeys(["", *named], b"")
         for some in cases.values():
             for name in seen:
-                changes = (CATALOGUE[name],) if name else ()
-                for traced in trace(changed(RULES[claim], changes), some):
+                changes = (DEVIATIONS[name],) if name else ()
+                for traced in run_composition(changed(COMPOSITIONS[claim], changes), some):
                     for values in traced.shown().values():
                         seen[name] += (values.astype(np.float64) + 0.0).tobytes()  # no zero is negative
         assert len(set(seen.values())) == len(seen), claim
@@ -293,9 +304,9 @@ def test_for_every_known_cause_there_are_scripts_that_show_it_and_nothing_else_d
 # --- what is right --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", rules.RULES)
 def test_the_rprop_of_this_package_agrees_in_every_dtype(variant):
-    report = check(ours(variant), variant, dtypes=[*dtypes_here(), "complex64", "complex128"], random=40)
+    report = check(ours(variant), variant, dtypes=[*available_reals(), "complex64", "complex128"], random=40)
     assert report.agrees, str(report)
     assert report.first_divergence is None
     assert report.diagnosis is None
@@ -306,7 +317,7 @@ def test_the_rprop_of_this_package_agrees_in_every_dtype(variant):
     assert report.left_out.keys() == {"lr per coordinate", "bounds"}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", rules.RULES)
 def test_a_step_of_minimize_within_bounds_agrees(variant):
     class Bounded:
         def __init__(self, x0, *, lr, etas, step_sizes, maximize, bounds=(-np.inf, np.inf)):
@@ -371,7 +382,7 @@ SINGLES = [
 
 @pytest.mark.parametrize("name", SINGLES)
 def test_a_single_deviation_is_named(name):
-    dtypes = ["float64", "float16"] if CATALOGUE[name].slot in ("constants", ARITHMETIC) else ["float64"]
+    dtypes = ["float64", "float16"] if DEVIATIONS[name].slot in ("constants", ARITHMETIC) else ["float64"]
     if name in ("subnormals flushed", "flip found by the sign"):
         dtypes = ["float32"]
     report, found = diagnosed("irprop-", [name], dtypes=dtypes, random=20)
@@ -380,8 +391,8 @@ def test_a_single_deviation_is_named(name):
     assert report.verdict != "identical"
     text = str(report)
     assert name in text
-    assert CATALOGUE[name].does in text
-    assert RULES["irprop-"][CATALOGUE[name].slot].fix in text
+    assert DEVIATIONS[name].does in text
+    assert COMPOSITIONS["irprop-"][DEVIATIONS[name].slot].fix in text
 
 
 @pytest.mark.parametrize(
@@ -421,8 +432,8 @@ UNKNOWN = ("grows by 1.1", "momentum")
 
 @pytest.mark.parametrize("unknown", [row for row in unknown_rules() if row[0] in UNKNOWN], ids=lambda row: row[0])
 def test_a_rule_that_is_not_in_the_catalogue_is_never_given_a_name(unknown):
-    rule = changed(RULES["irprop-"], (unknown[1],))
-    report = check(lambda x0, **setting: Runner(rule, x0, **setting), dtypes=["float64"], random=20)
+    rule = changed(COMPOSITIONS["irprop-"], (unknown[1],))
+    report = check(lambda x0, **setting: ComposedOptimizer(rule, x0, **setting), dtypes=["float64"], random=20)
     assert report.verdict in ("a different rule", "same rule, rounding differs")
     assert report.diagnosis.explanations == []
     assert 1 <= len(report.diagnosis.nearest) <= 3
@@ -433,8 +444,8 @@ def test_a_rule_that_is_not_in_the_catalogue_is_never_given_a_name(unknown):
 @pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
 def test_the_behaviour_sheet_in_every_dtype(dtype):
     (change,) = (row[1] for row in unknown_rules() if row[0] == "grows by 1.1")
-    rule = changed(RULES["irprop-"], (change,))
-    report = check(lambda x0, **setting: Runner(rule, x0, **setting), dtypes=dtype, random=0)
+    rule = changed(COMPOSITIONS["irprop-"], (change,))
+    report = check(lambda x0, **setting: ComposedOptimizer(rule, x0, **setting), dtypes=dtype, random=0)
     rows = {row.what: row for row in report.behaviour}
     assert all(row.error is None for row in rows.values())
     assert rows["first step"].got == rows["first step"].expected
@@ -443,14 +454,14 @@ def test_the_behaviour_sheet_in_every_dtype(dtype):
 
 
 def test_what_is_shown_as_state_may_be_something_else():
-    class Odd(Runner):
+    class Odd(ComposedOptimizer):
         prev = property(lambda self: 7 * self.x)
 
-    rule = changed(RULES["irprop-"], (CATALOGUE["mirrored"],))
+    rule = changed(COMPOSITIONS["irprop-"], (DEVIATIONS["mirrored"],))
     report = check(lambda x0, **setting: Odd(rule, x0, **setting), dtypes=["float64"], random=5)
     assert [e.names for e in report.diagnosis.explanations] == [("mirrored",)]
     assert not report.diagnosis.complete
-    assert "but not what is shown" in str(report)
+    assert "explains x, to the bit, but not the step_size or prev shown" in str(report)
 
 
 def test_results_that_change_from_run_to_run_are_noticed():
@@ -482,7 +493,7 @@ def test_what_does_not_repeat_is_given_no_name():
     assert report.verdict == "a different rule"
     assert len(report.unsteady) == 1
     assert report.diagnosis is None
-    assert "All that repeats is the rule." in str(report)
+    assert "All reproducible results agree with the rule." in str(report)
 
 
 def test_one_that_is_never_the_same_is_given_no_name():
@@ -500,7 +511,7 @@ def test_one_that_is_never_the_same_is_given_no_name():
     assert len(report.unsteady) > 10
     assert report.diagnosis is None
     assert report.behaviour == []
-    assert "All that repeats is the rule." in str(report)
+    assert "All reproducible results agree with the rule." in str(report)
 
 
 def test_what_repeats_is_shown_rather_than_what_does_not():
@@ -520,22 +531,22 @@ def test_what_repeats_is_shown_rather_than_what_does_not():
 
 @pytest.mark.parametrize("name", ["prev", "step_size"])
 def test_a_right_rule_whose_state_is_shown_otherwise_is_given_no_name(name):
-    class Odd(Runner):
+    class Odd(ComposedOptimizer):
         pass
 
     setattr(Odd, name, property(lambda self: 2 * getattr(super(Odd, self), name) + 1))
-    report = check(lambda x0, **setting: Odd(RULES["irprop-"], x0, **setting), dtypes=["float64"], random=5)
+    report = check(lambda x0, **setting: Odd(COMPOSITIONS["irprop-"], x0, **setting), dtypes=["float64"], random=5)
     assert report.verdict == "a different rule"
     assert report.diagnosis.state_only == (name,)
     assert f"without=['{name}']" in str(report)
     assert report.diagnosis.explanations == []
     assert report.behaviour == []
-    assert "x is that of irprop- everywhere, to the bit" in str(report)
+    assert "x agrees with irprop- everywhere, to the bit" in str(report)
     assert json.loads(report.to_json())["diagnosis"]["state_only"] == [name]
 
 
 def test_a_jump_is_no_rounding():
-    class Jumps(Runner):
+    class Jumps(ComposedOptimizer):
         t = 0
 
         def step(self, grad, loss=None):
@@ -543,7 +554,9 @@ def test_a_jump_is_no_rounding():
             x = super().step(grad, loss)
             return x + x.dtype.type(0.5) * (self.t == 45)
 
-    report = check(lambda x0, **setting: Jumps(RULES["irprop-"], x0, **setting), dtypes=["bfloat16"], random=0)
+    report = check(
+        lambda x0, **setting: Jumps(COMPOSITIONS["irprop-"], x0, **setting), dtypes=["bfloat16"], random=0
+    )
     assert report.divergences
     assert report.verdict == "a different rule"
 
@@ -551,12 +564,12 @@ def test_a_jump_is_no_rounding():
 def test_noise_that_shows_late_is_noticed_before_nothing_explains_it():
     rng = np.random.default_rng(5)
 
-    class Late(Runner):
+    class Late(ComposedOptimizer):
         def step(self, grad, loss=None):
             x = super().step(grad, loss)
             return x + (rng.random() if x.size == 6 else 0)
 
-    rule = changed(RULES["irprop-"], (CATALOGUE["moves on at a flip"],))
+    rule = changed(COMPOSITIONS["irprop-"], (DEVIATIONS["moves on at a flip"],))
     report = check(lambda x0, **setting: Late(rule, x0, **setting), dtypes=["float64"], random=20)
     assert report.unsteady
     assert [e.names for e in report.diagnosis.explanations] == [("moves on at a flip",)]
@@ -588,7 +601,7 @@ def test_a_memory_is_recognised_by_the_first_case_that_can_be_run(signs):
 def test_what_little_was_seen_is_said():
     calls = 0
 
-    class Brief(Runner):
+    class Brief(ComposedOptimizer):
         def step(self, grad, loss=None):
             nonlocal calls
             calls += 1
@@ -596,10 +609,10 @@ def test_what_little_was_seen_is_said():
                 raise MemoryError
             return super().step(grad, loss)
 
-    rule = changed(RULES["irprop-"], (CATALOGUE["memory kept at a flip"],))
+    rule = changed(COMPOSITIONS["irprop-"], (DEVIATIONS["memory kept at a flip"],))
     report = check(lambda x0, **setting: Brief(rule, x0, **setting), dtypes=["float64"], random=0)
     assert 0 < report.diagnosis.cases < 5
-    assert "all that was seen in" in str(report)
+    assert "everything observed in" in str(report)
     assert len(str(report).splitlines()) < 80
 
 
@@ -613,7 +626,7 @@ def test_what_all_that_was_refused_needs_is_said():
     report = check(NoNaN, dtypes=["float64"], without=["etas"])
     assert report.verdict == "could not run"
     assert report.failed_need == "nan"
-    assert "All errors are in cases that need 'nan'; without=['nan'] leaves these out." in str(report)
+    assert "All errors are in cases that need 'nan'; without=['nan'] leaves these cases out." in str(report)
     assert "ValueError: not a number (test_crosscheck.py:" in str(report)
     assert check(NoNaN, dtypes=["float64"], without=["etas", "nan"], random=0).agrees
 
@@ -682,7 +695,7 @@ class Stumbles(Branches):
     ],
 )  # fmt: skip
 def test_the_smallest_script_runs_and_shows_the_difference(claim, names, options, quantity):
-    if "bfloat16" in options.get("dtypes", ()) and "bfloat16" not in dtypes_here():
+    if "bfloat16" in options.get("dtypes", ()) and "bfloat16" not in available_reals():
         pytest.skip("bfloat16 needs ml_dtypes")
     report = check(mutant(claim, names), claim, **{"dtypes": ["float64"], **options}, random=0, diagnosis=False)
     assert report.smallest.quantity == quantity
@@ -713,7 +726,7 @@ def test_scripts_do_what_the_referee_does(change, names, monkeypatch):
     g = np.array([[1, 1], [1, 1], [1, -1], [1, 1], [1, 1]], dtype)
     case = crosscheck.Case("made up", "to be written down", **{"dtype": dtype, **change}, g=g, x0=np.zeros(2, dtype),
                            loss=(0.0,) * 5, scripts=("a", "b"))  # fmt: skip
-    monkeypatch.setattr(_check, "catalogue", lambda dtypes: [case])
+    monkeypatch.setattr(checking, "conformance_cases", lambda dtypes: [case])
     factory = mutant("irprop-", names)
 
     def wrapped(x0, **setting):
@@ -775,14 +788,16 @@ def test_the_script_of_an_error_ends_with_it():
 
 
 def test_the_random_search_finds_what_the_catalogue_does_not_hold(monkeypatch):
-    monkeypatch.setattr(_check, "catalogue", lambda names: catalogue(names)[:1])
+    monkeypatch.setattr(checking, "conformance_cases", lambda names: conformance_cases(names)[:1])
 
     def third_zero(s):
-        return np.where(s.g == 0.5, s.zero, s.q0)
+        return np.where(s.g == 0.5, s.zero, s.own_product)
 
-    rule = changed(RULES["irprop-"], (crosscheck.Alternative("odd", "agreement", "Odd.", "Odd.", third_zero),))
+    rule = changed(
+        COMPOSITIONS["irprop-"], (crosscheck.Alternative("odd", "agreement", "Odd.", "Odd.", third_zero),)
+    )
     report = check(
-        lambda x0, **setting: Runner(rule, x0, **setting),
+        lambda x0, **setting: ComposedOptimizer(rule, x0, **setting),
         dtypes=["float64"],
         random=100,
         without=["inf"],
@@ -860,9 +875,9 @@ def test_one_dtype_that_it_does_not_have_is_no_other_rule():
         ({"claim": ["irprop-"]}, "unknown claim ['irprop-']; choose from irprop-, "),
         ({"dtypes": 5}, "dtypes=5 should be a list of names"),
         ({"without": 3}, "without=3 should be a list of words"),
-        ({"random": -1}, "random=-1 should be 0 or a larger integer"),
-        ({"random": 1.5}, "random=1.5 should be 0 or a larger integer"),
-        ({"seed": "a"}, "seed='a' should be 0 or a larger integer"),
+        ({"random": -1}, "random=-1 should be an integer, 0 or larger"),
+        ({"random": 1.5}, "random=1.5 should be an integer, 0 or larger"),
+        ({"seed": "a"}, "seed='a' should be an integer, 0 or larger"),
     ],
 )
 def test_bad_arguments(options, text):
@@ -879,7 +894,7 @@ def test_bad_arguments_elsewhere(tmp_path):
         CouldNotRun, match=re.escape("no case could be run: ZeroDivisionError: division by zero (test_c")
     ):
         crosscheck.closest_profiles(lambda x0, **setting: 1 / 0, dtypes="float64")
-    with pytest.raises(ValueError, match=r"ulps=-1 should be 0 or a larger number"):
+    with pytest.raises(ValueError, match=r"ulps=-1 should be a number, 0 or larger"):
         crosscheck.assert_conforms(Branches, ulps=-1)
     with pytest.raises(ValueError, match="unknown claim 'irprop'; choose from irprop-, "):
         crosscheck.export(tmp_path / "new", "irprop")
@@ -890,7 +905,11 @@ def test_bad_arguments_elsewhere(tmp_path):
         mutant("irprop-", ["late"])
     with pytest.raises(ValueError, match="'no limits' and 'no upper limit' exclude each other"):
         mutant("irprop-", ["no limits", "no upper limit"])
-    assert len(catalogue("float64")) == len(catalogue([np.float64])) == len(catalogue(["float64"]))
+    assert (
+        len(conformance_cases("float64"))
+        == len(conformance_cases([np.float64]))
+        == len(conformance_cases(["float64"]))
+    )
 
 
 def test_the_first_difference_is_announced_at_once():
@@ -926,7 +945,7 @@ def test_a_profile_is_known_by_its_deviations(name):
     equals = {row[0] for row in best if row[1] == row[2]}
     assert name in equals
     assert known.about in str(known)
-    assert set(differences(RULES[known.rule], known.full_rule)) == set(known.changes)
+    assert set(differences(COMPOSITIONS[known.rule], known.composition)) == set(known.changes)
 
 
 def test_unknown_profiles():
@@ -949,7 +968,7 @@ def test_the_guide_prints_what_it_says():
 
 
 def test_the_docstring_of_check():
-    tried = doctest.testmod(_check)
+    tried = doctest.testmod(checking)
     assert tried.attempted > 4
     assert tried.failed == 0
 

@@ -1,4 +1,4 @@
-"""The referee and the real packages: what is wrong with each is found, not looked up."""
+"""The referee on real packages: it finds what each of them does differently."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import rprop_ref
-from rprop_ref.crosscheck import adapters, check, closest_profiles, profile
-from rprop_ref.crosscheck.cases import dtypes_here
-from rprop_ref.crosscheck.deviations import RULES, differences
-from rprop_ref.crosscheck.stages import changed
+from rprop_ref.crosscheck import COMPOSITIONS, adapters, check, closest_profiles, profile
+from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._stages.compositions import differences
+from rprop_ref.crosscheck._stages.stages import changed
 
 pytestmark = pytest.mark.peers
 
-EVERY = [*dtypes_here(), "complex64", "complex128"]
+EVERY = [*available_reals(), "complex64", "complex128"]
 
 
 def names(report):
@@ -28,11 +28,11 @@ def names(report):
 def behaves_as(name, report):
     """Whether the explanation found makes the rule that the profile is."""
     known = profile(name)
-    claim = RULES[report.claim]
+    claim = COMPOSITIONS[report.claim]
     return {
         a.name
         for e in report.diagnosis.explanations
-        for a in differences(known.full_rule, changed(claim, e.changes))
+        for a in differences(known.composition, changed(claim, e.changes))
     }
 
 

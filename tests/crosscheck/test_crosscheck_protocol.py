@@ -1,4 +1,4 @@
-"""Any language: the protocol, the clients in C and JavaScript, the command line, and the conformance vectors."""
+"""The protocol, the clients in C and JavaScript, the command line, and the conformance vectors."""
 
 from __future__ import annotations
 
@@ -75,20 +75,20 @@ def test_a_program_agrees(tmp_path):
     [
         ("raise SystemExit('out of luck')", "the program ended instead of answering 'step' (status 1); it wrote: out of luck"),
         ("import time; time.sleep(60)", "no answer to 'step' within 0.7 s"),
-        ("a = 7", "the answer to 'step' is no JSON object: '7'"),
-        ("print('hello there', flush=True)", "the answer to 'step' is no JSON: 'hello there'"),
+        ("a = 7", "the answer to 'step' is not a JSON object: '7'"),
+        ("print('hello there', flush=True)", "the answer to 'step' is not JSON: 'hello there'"),
         ("a = {}", "the answer to 'step' has neither x nor x_hex"),
         ("a = {'x': ['high']}", "x should be a list of numbers, and is ['high']"),
         ("a = {'x': [1, 2, 3]}", "x has 3 numbers for 16 coordinates"),
         ("a = {'error': 'no idea'}", "the program says: no idea"),
         ("continue", "no answer to 'step' within 0.7 s"),
-        ("sys.stdout.buffer.write(bytes([255, 10])); sys.stdout.flush()", "the answer to 'step' is no JSON"),
+        ("sys.stdout.buffer.write(bytes([255, 10])); sys.stdout.flush()", "the answer to 'step' is not JSON"),
         ("a = {'x': [True] * len(x)}", "x should be a list of numbers, and is [True, "),
         ("a = {'x': ['1_0'] * len(x)}", "x should be a list of numbers, and is ['1_0', "),
         ("a = {'x_hex': ['0.1'] * len(x)}", "x_hex should be a list of hexadecimal floats, such as '0x1.8p-3', and is ['0.1'"),
         ("print(json.dumps(a), flush=True)", "twice"),
         ("a['id'] = 7", ", has the id 7"),
-        ("sys.stdout.write('[' * 10_000_001); sys.stdout.flush()", "the answer to 'step' is no JSON: '[[["),
+        ("sys.stdout.write('[' * 10_000_001); sys.stdout.flush()", "the answer to 'step' is not JSON: '[[["),
         ("a = {'x': '1234567890123456'}", "x should be a list of numbers, and is 1234567890123456"),
     ],
     ids=["crash", "hang", "not an object", "nonsense", "nothing", "words", "too few", "error", "missing line",
@@ -119,7 +119,7 @@ def test_a_program_that_is_not_started_again_keeps_its_name(tmp_path):
         assert program._failures == 5
     assert report.unsteady == []
     assert ("moves on at a flip",) in [e.names for e in report.diagnosis.explanations]
-    assert "all that was seen in" in str(report)
+    assert "everything observed in" in str(report)
 
 
 @pytest.mark.parametrize("op", ["new", "set", "save", "load", "step"])
@@ -144,9 +144,7 @@ def test_a_program_that_answers_new_with_x_may_say_that_it_is_that_answer(tmp_pa
 
 @pytest.mark.parametrize("timeout", [0, -1, np.inf, np.nan, 1e300, "a", None])
 def test_a_timeout_that_is_none(timeout, tmp_path):
-    with pytest.raises(
-        ValueError, match=re.escape(f"timeout={timeout!r} should be a number of seconds, more than 0")
-    ):
+    with pytest.raises(ValueError, match=re.escape(f"timeout={timeout!r} should be a number of seconds, above 0")):
         Program([sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"], timeout=timeout)
     assert not (tmp_path / "ran").exists()
 
@@ -180,12 +178,15 @@ def test_programs_that_do_not_start(tmp_path):
         ({"protocol": 1, "dtypes": "float64"}, "'dtypes' should be a list, and is 'float64'"),
         (
             {"protocol": 1, "dtypes": ["double"]},
-            "the answer to 'hello': 'dtypes' has 'double'; choose from float64, ",
+            "the answer to 'hello': 'dtypes' contains 'double'; choose from float64, ",
         ),
-        ({"protocol": 1, "has": ["sets"]}, "the answer to 'hello': 'has' has 'sets'; choose from none, set, save"),
+        (
+            {"protocol": 1, "has": ["sets"]},
+            "the answer to 'hello': 'has' contains 'sets'; choose from none, set, save",
+        ),
         (
             {"protocol": 1, "lacks": ["maximise"]},
-            "the answer to 'hello': 'lacks' has 'maximise'; choose from maximize, ",
+            "the answer to 'hello': 'lacks' contains 'maximise'; choose from maximize, ",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -316,7 +317,7 @@ def command(tmp_path, monkeypatch, capsys):
     [
         (["theirs:right", "--dtypes", "float64,float32"], 0, "This is irprop-, to the last bit."),
         (["theirs:wrong", "--dtypes", "float64"], 1, "* moves on at a flip (move)."),
-        (["theirs:wrong", "--dtypes", "float64", "--claim", "rprop-", "--like"], 1, "Who behaves like it:"),
+        (["theirs:wrong", "--dtypes", "float64", "--claim", "rprop-", "--like"], 1, "Published implementations that behave like it:"),
         (["theirs:rounding", "--dtypes", "float32"], 1, "rounding differs by at most"),
         (["theirs:rounding", "--dtypes", "float32", "--ulps", "200"], 0, "rounding differs by at most"),
         (["theirs:broken", "--dtypes", "float64"], 2, "no licence"),
@@ -343,17 +344,17 @@ def test_the_command_line(arguments, status, text, command):
         (["theirs:number"], "theirs:number is not callable"),
         (["theirs:right", "--dtypes", "int8"], "unknown dtype 'int8'"),
         (["--cmd", "/nowhere/at/all"], "cannot run /nowhere/at/all"),
-        (["theirs.py:right"], "'theirs.py:right' should begin with the name of a module"),
+        (["theirs.py:right"], "'theirs.py:right' should begin with a module"),
         (["--cmd", "cat", "--timeout", "inf"], "timeout=inf should be a number of seconds"),
-        (["--export", ""], "--export should name a folder"),
+        (["--export", ""], "--export needs the name of a folder"),
         (["--export", "new", "--dtypes", "float6"], "unknown dtype 'float6'; choose from float64, "),
-        (["theirs:right", "--ulps", "-1"], "--ulps -1 should be 0 or a larger number"),
-        (["theirs:right", "--random", "-3"], "random=-3 should be 0 or a larger integer"),
-        (["theirs:right", "--seed", "-3"], "seed=-3 should be 0 or a larger integer"),
-        (["theirs:right", "--dtypes", ""], "no dtype is left; choose from float64, "),
-        (["--export", "new", "--dtypes", ""], "no dtype is left; choose from float64, "),
+        (["theirs:right", "--ulps", "-1"], "--ulps -1 should be a number, 0 or larger"),
+        (["theirs:right", "--random", "-3"], "random=-3 should be an integer, 0 or larger"),
+        (["theirs:right", "--seed", "-3"], "seed=-3 should be an integer, 0 or larger"),
+        (["theirs:right", "--dtypes", ""], "dtypes is empty; choose from float64, "),
+        (["--export", "new", "--dtypes", ""], "dtypes is empty; choose from float64, "),
         (["--cmd", "python '"], 'the command "python \'" cannot be read: No closing quotation'),
-        (["theirs:right", "--json", "--like"], "--like goes with the report as text"),
+        (["theirs:right", "--json", "--like"], "--like adds to the report as text"),
         (
             ["theirs:broken", "--dtypes", "float64", "--like"],
             "no case could be run: RuntimeError: no licence (theirs.py:",
