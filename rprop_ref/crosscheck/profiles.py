@@ -1,7 +1,7 @@
 """Published implementations: a rule, deviations from it, and defaults.
 
 The profiles of torch, optax, PINTS, neurolab, OpenCV and Paddle were found by running `check` on the packages
-(``tests/crosscheck/test_crosscheck_peers.py``). The others follow descriptions of the source code and have not
+(``tests/crosscheck/test_peers.py``). The others follow descriptions of the source code and have not
 been run; their `about` says so.
 """
 

@@ -156,7 +156,7 @@ class Program:
             line = self._lines.get()
             if line is None:
                 raise self._failure("the program has ended")
-            raise self._failure(f"nobody asked for the line {line.strip()[:80]!r}", AnswersMixedUp)
+            raise self.mixed_up(f"nobody asked for the line {line.strip()[:80]!r}")
 
     def _send(self, question: dict[str, Any]) -> None:
         assert self._process is not None

@@ -4,7 +4,7 @@ Most mistakes show wherever x moves, and then it is hard to tell which mistake i
 does not move. It starts so far out that its dtype cannot show a step below 1: the numbers there are 2 apart
 towards zero, and 4 apart away from it, where only a step longer than 2 is visible. The steps of a correct rule are
 too short to be seen. A rule with the mistake in question reaches a longer step, and x moves. The table `ALONE` in
-``tests/crosscheck/test_crosscheck.py`` lists which other causes fail each of these cases.
+``tests/crosscheck/test_deviations.py`` lists which other causes fail each of these cases.
 """
 
 from __future__ import annotations

@@ -151,6 +151,7 @@ def _grow(evidence: Evidence, beam: list[Changes], sample: list[CaseGroup]) -> t
     explains_sample : bool
         Whether its first set reproduces the whole sample.
     """
+    # A score has two parts, which are both at most the number of scripts.
     best_possible = 2 * sum(group.batch.size for group in sample)
     singles = _all_sets(evidence.rule, 1)
     sets = {frozenset(c): c for c in beam}

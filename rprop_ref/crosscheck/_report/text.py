@@ -113,7 +113,7 @@ def _explanations(report: Report, diagnosis: Diagnosis) -> list[str]:
     explanations = diagnosis.explanations
     explained = _explained(report, diagnosis)
     if len(explanations) == 1:
-        lines = [f"Diagnosis, which explains {explained}:"]
+        lines = [f"Diagnosis (explains {explained}):"]
     else:
         lines = [
             f"Diagnosis: {len(explanations)} explanations, which no case tells apart. "

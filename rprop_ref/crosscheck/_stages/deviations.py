@@ -2,7 +2,7 @@
 
 The first alternative of each slot is that of "irprop-", so what counts as a deviation depends on the claimed rule
 (`compositions`). A newly known mistake is a row here, a function in `deviation_functions`, and a test case
-(`CAUSES` in ``tests/crosscheck/test_crosscheck.py``).
+(`CAUSES` in ``tests/crosscheck/test_deviations.py``).
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_torch_agrees_in_every_dtype_and_flag(foreach):
     assert set(report.left_out) == {"lr per coordinate", "bounds"}
 
 
-def test_torch_against_the_box_on_its_own_page():
+def test_torch_differs_from_the_box_on_its_own_page():
     torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
     report = check(adapters.from_torch(torch.optim.Rprop), "paper")
     assert names(report) == [
@@ -61,7 +61,7 @@ def test_torch_against_the_box_on_its_own_page():
     ]
 
 
-def test_our_class_through_the_same_adapter():
+def test_from_torch_takes_any_class_with_the_interface_of_torch():
     """`from_torch` takes whatever has torch's interface and torch's parameters."""
     torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
 
@@ -167,7 +167,7 @@ def test_opencv_is_irprop_go_with_one_limit_per_branch():
 
 
 @pytest.mark.referee
-def test_neurolab_in_an_environment_of_its_own():
+def test_neurolab_through_the_protocol():
     from rprop_ref.crosscheck import Program
 
     python = os.environ.get("NEUROLAB_PYTHON")
