@@ -240,13 +240,13 @@ class Program:
         self.has = frozenset(self._words(hello, "has", ("none", "set", "save")))
         self.lacks = self._words(hello, "lacks", (*FEATURES, *REALS, *COMPLEX, "prev", "step_size"))
 
-    def _words(self, hello: dict[str, Any], name: str, known: Sequence[str]) -> tuple[str, ...]:
+    def _words(self, hello: dict[str, Any], name: str, allowed: Sequence[str]) -> tuple[str, ...]:
         words = hello.get(name, [])
         if not isinstance(words, list):
             raise self._failure(f"the answer to 'hello': {name!r} should be a list, and is {words!r}")
         for word in words:
-            if word not in known:
-                choice = ", ".join(known)
+            if word not in allowed:
+                choice = ", ".join(allowed)
                 raise self._failure(f"the answer to 'hello': {name!r} contains {word!r}; choose from {choice}")
         return tuple(words)
 

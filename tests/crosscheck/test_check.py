@@ -106,9 +106,9 @@ def test_a_single_deviation_is_named(name):
     dtypes = ["float64", "float16"] if DEVIATIONS[name].slot in ("constants", ARITHMETIC) else ["float64"]
     if name in ("subnormals flushed", "flip found by the sign"):
         dtypes = ["float32"]
-    report, found = diagnosed("irprop-", [name], dtypes=dtypes, random=20)
-    assert {name} in found
-    assert all(len(names) == 1 for names in found)
+    report, explanations = diagnosed("irprop-", [name], dtypes=dtypes, random=20)
+    assert {name} in explanations
+    assert all(len(names) == 1 for names in explanations)
     assert report.verdict != "identical"
     text = str(report)
     assert name in text
@@ -134,16 +134,16 @@ def test_a_single_deviation_is_named(name):
     ids=lambda value: value if isinstance(value, str) else f"{len(value)}",
 )  # fmt: skip
 def test_combinations_are_named(claim, names):
-    _, found = diagnosed(claim, names, dtypes=["float64"], random=20)
-    assert set(names) in found
+    _, explanations = diagnosed(claim, names, dtypes=["float64"], random=20)
+    assert set(names) in explanations
 
 
 def test_deviations_that_no_case_tells_apart_are_all_listed():
-    _, found = diagnosed("irprop-", ["stores the sign"], dtypes=["float64"], without=["prev"], random=10)
-    assert found == [{"signs compared"}, {"stores the sign"}]
-    report, found = diagnosed("irprop-", ["stores the sign"], dtypes=["float64"], random=10)
+    _, explanations = diagnosed("irprop-", ["stores the sign"], dtypes=["float64"], without=["prev"], random=10)
+    assert explanations == [{"signs compared"}, {"stores the sign"}]
+    report, explanations = diagnosed("irprop-", ["stores the sign"], dtypes=["float64"], random=10)
     assert report.signs
-    assert {"stores the sign"} in found
+    assert {"stores the sign"} in explanations
     assert "Its prev holds signs only." in str(report)
 
 

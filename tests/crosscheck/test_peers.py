@@ -26,13 +26,13 @@ def names(report):
 
 
 def behaves_as(name, report):
-    """Whether the explanation found makes the rule that the profile is."""
-    known = profile(name)
+    """The deviations in which the explanations differ from the profile; none if they are the same."""
+    published = profile(name)
     claim = COMPOSITIONS[report.claim]
     return {
         a.name
         for e in report.diagnosis.explanations
-        for a in differences(known.composition, changed(claim, e.changes))
+        for a in differences(published.composition, changed(claim, e.changes))
     }
 
 
@@ -111,9 +111,9 @@ def test_optax_is_one_step_late():
     }
     # XLA rounds the etas to float16 in one step where the processor can (AVX512-FP16), and otherwise in two.
     directly, by_way_of_single = {"float16 constants rounded once"}, {"float16 lr rounded once"}
-    (found,) = names(report)
-    assert found in (everywhere | directly, everywhere | by_way_of_single)
-    assert behaves_as("optax-0.2.8", report) == directly & found
+    (explained,) = names(report)
+    assert explained in (everywhere | directly, everywhere | by_way_of_single)
+    assert behaves_as("optax-0.2.8", report) == directly & explained
     assert closest_profiles(factory, dtypes=["float32"])[0][0] == "optax-0.2.8"
 
 

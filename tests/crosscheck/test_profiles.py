@@ -37,15 +37,15 @@ def test_profiles_make_the_first_moves_that_their_packages_make():
 
 @pytest.mark.parametrize("name", ["optax-0.2.8", "mindspore", "neuralnet", "trainrp"])
 def test_a_profile_is_closest_to_itself(name):
-    known = profile(name)
-    run = known(np.zeros(3))
-    assert run.step_size[0] == pytest.approx(known.lr)
-    best = crosscheck.closest_profiles(known, dtypes=["float64"])
+    published = profile(name)
+    run = published(np.zeros(3))
+    assert run.step_size[0] == pytest.approx(published.lr)
+    best = crosscheck.closest_profiles(published, dtypes=["float64"])
     assert best[0][1] == best[0][2]
     equals = {row[0] for row in best if row[1] == row[2]}
     assert name in equals
-    assert known.about in str(known)
-    assert set(differences(COMPOSITIONS[known.rule], known.composition)) == set(known.changes)
+    assert published.about in str(published)
+    assert set(differences(COMPOSITIONS[published.rule], published.composition)) == set(published.changes)
 
 
 def test_an_unknown_profile_is_refused():

@@ -1,15 +1,16 @@
 """Which known deviations make the claimed rule do exactly what an implementation does?
 
-A candidate explains an implementation only if it reproduces **every trajectory of every case to the bit**
-(`evidence`). Candidates are tried in this order:
+A candidate is a set of deviations from the claimed rule. It explains an implementation only if the rule with
+these deviations reproduces **every trajectory of every case to the bit** (`evidence`). The order of the search is:
 
 1. all single deviations, then all pairs, then all triples. The first size with an explanation ends the search, and
    all explanations of this size are listed, because no case tells them apart;
 2. larger sets, grown one deviation at a time from those that reproduce most (a beam search). Each step is measured
    on a small sample of cases. Cases that the best set fails are added to the sample, and the search continues. An
-   explanation found in this way is made as small as possible, and its equivalents are looked for as well;
-3. explanations of x and of the caller's gradient only. What the implementation shows as its state may mean
-   something else.
+   explanation found in this way is made as small as possible. Sets that differ from it in one deviation are tried
+   as well: perhaps no case tells them apart;
+3. the same for x and the caller's gradient alone, without `step_size` and `prev`. What the implementation shows as
+   its state may mean something else.
 
 If all of this fails, the sets that reproduce most are reported as a lead.
 """
@@ -28,16 +29,16 @@ from .._stages.stages import Alternative, Changes, Composition
 from .evidence import CaseGroup, Evidence
 from .result import Diagnosis, Explanation, Near
 
-#: The largest sets of which all are tried.
+#: All sets of up to this size are tried.
 EXHAUSTIVE_SIZE = 3
 
-#: The same if only x has to be explained.
+#: All sets of up to this size are tried if only x has to be explained.
 EXHAUSTIVE_SIZE_OF_X = 2
 
 #: How many sets the beam search keeps at each step.
 BEAM_WIDTH = 6
 
-#: The largest sets that the beam search grows.
+#: The beam search grows sets up to this size.
 LARGEST_SET = 12
 
 #: How many leads are reported if there is no explanation.
@@ -70,26 +71,31 @@ def diagnose(
 
     cases = sum(t.steps > 0 for t in trajectories)
     everything = evidence_of(*QUANTITIES)
-    beam: list[Changes] = []
-    explanations = _smallest_sets(everything, EXHAUSTIVE_SIZE)
-    if not explanations:
-        beam = _beam_search(everything)
-        explanations = _reduced(everything, beam)
+    explanations, beam = _search(everything, EXHAUSTIVE_SIZE)
     if explanations:
-        return Diagnosis([Explanation(c) for c in explanations], tried=everything.tried, cases=cases)
+        return Diagnosis(explanations, tried=everything.tried, cases=cases)
     tried_on_x = 0
     if any(t.step_size is not None or t.prev is not None for t in trajectories):
         x_only = evidence_of("x", "gradient")
         if x_only.explaining([()]):
             wrong = tuple(q for q in ("step_size", "prev") if not evidence_of(q).explaining([()]))
             return Diagnosis(complete=False, tried=everything.tried, state_only=wrong, cases=cases)
-        explanations = _smallest_sets(x_only, EXHAUSTIVE_SIZE_OF_X) or _reduced(x_only, _beam_search(x_only))
+        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_OF_X)
         tried_on_x = x_only.tried
         if explanations:
-            tried = everything.tried + tried_on_x
-            return Diagnosis([Explanation(c) for c in explanations], complete=False, tried=tried, cases=cases)
+            return Diagnosis(explanations, complete=False, tried=everything.tried + tried_on_x, cases=cases)
     leads = _leads(everything, beam)
     return Diagnosis(nearest=leads, tried=everything.tried + tried_on_x, cases=cases)
+
+
+def _search(evidence: Evidence, exhaustive_size: int) -> tuple[list[Explanation], list[Changes]]:
+    """The explanations, and the sets that the beam search ended with (none if it was not needed)."""
+    beam: list[Changes] = []
+    explanations = _smallest_sets(evidence, exhaustive_size)
+    if not explanations:
+        beam = _beam_search(evidence)
+        explanations = _reduced(evidence, beam)
+    return [Explanation(changes) for changes in explanations], beam
 
 
 # --- all sets of a size ---------------------------------------------------------------------------------------
@@ -127,8 +133,8 @@ def _all_sets_of(deviations: Changes, size: int) -> tuple[Changes, ...]:
 def _beam_search(evidence: Evidence) -> list[Changes]:
     """The sets that reproduce most, the best first, grown one deviation at a time.
 
-    They are measured on a sample. Cases that the best set fails are added to it, until there are none, or until
-    nothing reproduces the sample.
+    They are measured on a sample of cases. Cases that the best set fails are added to the sample. The search ends
+    when the best set fails no case, or when no set reproduces the whole sample.
     """
     beam: list[Changes] = [()]
     sample: list[int] = []
@@ -196,7 +202,7 @@ def _best_sets(
 
 
 def _reduced(evidence: Evidence, candidates: list[Changes]) -> list[Changes]:
-    """The explanations among some candidates, made as small as possible, and their equivalents."""
+    """The explanations among some candidates, made as small as possible, and any that differ in one deviation."""
     explanations = evidence.explaining(candidates)
     smaller = explanations
     while smaller:
