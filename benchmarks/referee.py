@@ -1,10 +1,10 @@
 """How often the referee names a mistake: every known deviation, every pair, 2,000 triples, and 50 unknown rules.
 
-What `check` lists for a mutant are all sets of deviations of the smallest size whose trajectories are the
-mutant's to the bit on every case. So the figure follows from the trajectories themselves: they are computed for
-all mutants at once, and condensed to a number each. A second, held-out set of cases, drawn at random, tells
-whether two mutants that the catalogue cannot tell apart are equal indeed; a name that fails there would be a wrong
-one. A sample of the same mutants goes through `check` as a user would call it, one step at a time.
+For a mutant, `check` lists all sets of deviations of the smallest size that have the mutant's trajectories, to
+the bit, on every case. So the figures follow from trajectories, which are computed for all mutants at once, and
+reduced to a number each. A second, held-out set of random cases tells whether two mutants that `check` cannot tell
+apart are really equal; if they are not, `check` would give a wrong name. A sample of the same mutants goes through
+`check` itself, as a user would call it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from typing import Any
 import numpy as np
 
 from rprop_ref import rules
-from rprop_ref.crosscheck import RULES, Case, catalogue, check, mutant
-from rprop_ref.crosscheck.cases import batch, dtypes_here, random_cases
-from rprop_ref.crosscheck.deviations import alternatives
-from rprop_ref.crosscheck.runner import Runner
-from rprop_ref.crosscheck.stages import ARITHMETIC, Alternative, Changes, Machine, Rule, changed
+from rprop_ref.crosscheck import COMPOSITIONS, Alternative, Case, check, conformance_cases, mutant
+from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._cases.randomized import random_cases
+from rprop_ref.crosscheck._stages.batch import Batch
+from rprop_ref.crosscheck._stages.compositions import deviations_from
+from rprop_ref.crosscheck._stages.machine import Machine
+from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
+from rprop_ref.crosscheck._stages.stages import ARITHMETIC, Changes, Composition, changed
 
 from .unknown_rules import unknown_rules
 
@@ -32,28 +35,32 @@ Array = np.ndarray[Any, Any]
 
 TRIPLES = 2000
 
-VARIANTS = tuple(rules.RULES)
+#: The seed and the number of the held-out cases.
+HELD_OUT = 987, 400
+
+#: Mutants that run on one machine.
+MUTANTS_AT_ONCE = 256
 
 
-def combinations(rule: Rule, size: int) -> list[Changes]:
-    """All sets of so many deviations, each in a slot of its own."""
-    sets = itertools.combinations(alternatives(rule), size)
+def combinations(rule: Composition, size: int) -> list[Changes]:
+    """All sets of deviations of a size, each in its own slot."""
+    sets = itertools.combinations(deviations_from(rule), size)
     return [changes for changes in sets if len({a.slot for a in changes}) == size]
 
 
-def random_combinations(rule: Rule, size: int, count: int) -> list[Changes]:
-    """Different sets of so many deviations."""
-    choice, single = random.Random(2026), alternatives(rule)
-    found: dict[frozenset[Alternative], Changes] = {}
-    while len(found) < count:
+def random_combinations(rule: Composition, size: int, count: int) -> list[Changes]:
+    """Different random sets of deviations of a size."""
+    choice, single = random.Random(2026), deviations_from(rule)
+    sets: dict[frozenset[Alternative], Changes] = {}
+    while len(sets) < count:
         changes = tuple(choice.sample(single, size))
         if len({a.slot for a in changes}) == size:
-            found[frozenset(changes)] = changes
-    return list(found.values())
+            sets[frozenset(changes)] = changes
+    return list(sets.values())
 
 
-def signatures(rule: Rule, mutants: Sequence[Changes], cases: Sequence[Case]) -> Array:
-    """A number for each mutant, equal where trajectories are, to the bit (NaNs are equal, and so are zeros)."""
+def signatures(rule: Composition, mutants: Sequence[Changes], cases: Sequence[Case]) -> Array:
+    """A number for each mutant; equal if all trajectories are, to the bit (NaNs are equal, and so are zeros)."""
     result = np.zeros(len(mutants), np.uint64)
     rng = np.random.default_rng(7)
     groups: dict[Alternative, list[int]] = defaultdict(list)
@@ -64,18 +71,19 @@ def signatures(rule: Rule, mutants: Sequence[Changes], cases: Sequence[Case]) ->
             some = [c for c in cases if c.real == dtype and (c.steps > 24) == long]
             if not some:
                 continue
-            joint = batch(some)
-            weights = rng.integers(1, 2**63, (joint.steps, 4, joint.size), np.uint64) | np.uint64(1)
-            counts = np.arange(joint.steps)[:, None] < joint.lengths
+            batch = Batch(some)
+            weights = rng.integers(1, 2**63, (batch.steps, 4, batch.size), np.uint64) | np.uint64(1)
+            counts = np.arange(batch.steps)[:, None] < batch.lengths
             for arithmetic, rows in groups.items():
-                for start in range(0, len(rows), 256):
-                    part = rows[start : start + 256]
-                    machine = Machine(changed(rule, (arithmetic,)), [mutants[i] for i in part], joint)
-                    result[part] += _condensed(machine, weights, counts)
+                for start in range(0, len(rows), MUTANTS_AT_ONCE):
+                    part = rows[start : start + MUTANTS_AT_ONCE]
+                    machine = Machine(changed(rule, (arithmetic,)), [mutants[i] for i in part], batch)
+                    result[part] += _reduced(machine, weights, counts)
     return result
 
 
-def _condensed(machine: Machine, weights: Array, counts: Array) -> Array:
+def _reduced(machine: Machine, weights: Array, counts: Array) -> Array:
+    """A weighted sum over the bits of everything that the machine's rules show."""
     total = np.zeros(machine.alive.size, np.uint64)
     for t in range(len(weights)):
         machine.step()
@@ -91,11 +99,11 @@ def _condensed(machine: Machine, weights: Array, counts: Array) -> Array:
     return total
 
 
-def figure(claim: str = "irprop-", triples: int = TRIPLES) -> dict[str, Any]:
+def count_by_trajectories(claim: str = rules.DEFAULT, triples: int = TRIPLES) -> dict[str, Any]:
     """Count, for singles, pairs and triples, how many would be named, listed as equals, and named wrongly."""
-    rule = RULES[claim]
-    cases = catalogue()
-    held_out = random_cases(987, dtypes_here(), 400, lambda feature: True)
+    rule = COMPOSITIONS[claim]
+    cases = conformance_cases()
+    held_out = _held_out_cases()
     mutants: dict[int, list[Changes]] = {
         0: [()],
         1: combinations(rule, 1),
@@ -103,12 +111,12 @@ def figure(claim: str = "irprop-", triples: int = TRIPLES) -> dict[str, Any]:
         3: random_combinations(rule, 3, triples),
     }
     seen = {
-        size: signatures(rule, some, [*cases, *random_cases(0, dtypes_here(), 100, _has_all)])
+        size: signatures(rule, some, [*cases, *random_cases(0, available_reals(), 100, _has_all)])
         for size, some in mutants.items()
     }
     held = {size: signatures(rule, some, held_out) for size, some in mutants.items()}
-    smaller: dict[int, set[int]] = {}  # for each signature, what its explanations do on the held-out cases
-    found: dict[str, Any] = {"claim": claim}
+    smaller: dict[int, set[int]] = {}  # for each signature, those of its explanations on the held-out cases
+    figures: dict[str, Any] = {"claim": claim}
     for size in mutants:
         counts: Counter[str] = Counter()
         fresh: dict[int, set[int]] = defaultdict(set)
@@ -121,18 +129,23 @@ def figure(claim: str = "irprop-", triples: int = TRIPLES) -> dict[str, Any]:
         counts["listed with others that held-out cases tell apart"] = sum(len(v) > 1 for v in fresh.values())
         smaller.update(fresh)
         if size:
-            found[str(size)] = {"mutants": len(mutants[size]), **counts}
-    return found
+            figures[str(size)] = {"mutants": len(mutants[size]), **counts}
+    return figures
+
+
+def _held_out_cases() -> list[Case]:
+    seed, count = HELD_OUT
+    return random_cases(seed, available_reals(), count, _has_all)
 
 
 def _has_all(feature: str) -> bool:
     return True
 
 
-def blind(claim: str, mutants: Sequence[Changes]) -> Counter[str]:
-    """Give mutants to `check`; compare what it lists with what they are."""
-    rule = RULES[claim]
-    held_out = random_cases(987, dtypes_here(), 400, _has_all)
+def count_by_check(claim: str, mutants: Sequence[Changes]) -> Counter[str]:
+    """Run `check` on mutants, and compare its explanations with what they are."""
+    rule = COMPOSITIONS[claim]
+    held_out = _held_out_cases()
     counts: Counter[str] = Counter()
     for changes in mutants:
         report = check(mutant(claim, [a.name for a in changes]), claim)
@@ -153,11 +166,11 @@ def blind(claim: str, mutants: Sequence[Changes]) -> Counter[str]:
     return counts
 
 
-def strangers(claim: str = "irprop-") -> Counter[str]:
-    """Give rules with changes that are not in the catalogue to `check`; any name for them is looked at closely."""
-    rule = RULES[claim]
+def count_unknown_rules(claim: str = rules.DEFAULT) -> Counter[str]:
+    """Run `check` on rules with unknown deviations, and see whether any name it gives them is right."""
+    rule = COMPOSITIONS[claim]
     counts: Counter[str] = Counter()
-    held_out = random_cases(987, dtypes_here(), 400, _has_all)
+    held_out = _held_out_cases()
     for name, change in unknown_rules():
         factory = _factory(changed(rule, (change,)))
         report = check(factory, claim)
@@ -178,43 +191,43 @@ def strangers(claim: str = "irprop-") -> Counter[str]:
     return counts
 
 
-def _factory(rule: Rule) -> Callable[..., Runner]:
-    def factory(x0: Array, **setting: Any) -> Runner:
-        return Runner(rule, x0, **setting)
+def _factory(rule: Composition) -> Callable[..., ComposedOptimizer]:
+    def factory(x0: Array, **setting: Any) -> ComposedOptimizer:
+        return ComposedOptimizer(rule, x0, **setting)
 
     return factory
 
 
-def run(sample: int = 40, claim: str = "irprop-") -> dict[str, Any]:
-    """The whole figure, printed."""
+def run(sample: int = 40, claim: str = rules.DEFAULT) -> dict[str, Any]:
+    """Compute and print all figures of one rule."""
     began = time.perf_counter()
-    found: dict[str, Any] = {"trajectories": figure(claim)}
+    figures: dict[str, Any] = {"trajectories": count_by_trajectories(claim)}
     for size in "123":
-        print(f"{claim}, sets of {size}: {found['trajectories'][size]}", flush=True)
-    rule, choice = RULES[claim], random.Random(11)
+        print(f"{claim}, sets of {size}: {figures['trajectories'][size]}", flush=True)
+    rule, choice = COMPOSITIONS[claim], random.Random(11)
     chosen = {
         "every single": combinations(rule, 1),
         f"{sample} pairs": choice.sample(combinations(rule, 2), sample),
         f"{sample // 2} triples": random_combinations(rule, 3, sample // 2),
     }
     for what, mutants in chosen.items():
-        found[what] = dict(blind(claim, mutants))
-        print(f"{claim}, through check, {what}: {found[what]}", flush=True)
-    found["unknown rules"] = dict(strangers(claim))
-    print(f"{claim}, 50 rules that are not in the catalogue: {found['unknown rules']}", flush=True)
+        figures[what] = dict(count_by_check(claim, mutants))
+        print(f"{claim}, through check, {what}: {figures[what]}", flush=True)
+    figures["unknown rules"] = dict(count_unknown_rules(claim))
+    print(f"{claim}, 50 rules with unknown deviations: {figures['unknown rules']}", flush=True)
     print(f"{time.perf_counter() - began:.0f} s")
-    return found
+    return figures
 
 
 def every_rule() -> None:
-    """The whole figure of each of the five rules."""
-    for claim in VARIANTS:
+    """Compute and print all figures of each rule."""
+    for claim in rules.RULES:
         run(claim=claim)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--sample", type=int, default=40)
-    parser.add_argument("--claim", default="irprop-")
+    parser.add_argument("--claim", default=rules.DEFAULT)
     arguments = parser.parse_args()
     run(arguments.sample, arguments.claim)

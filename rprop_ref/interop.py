@@ -96,7 +96,7 @@ def state_dict_from_torch(state_dict: dict[str, Any]) -> dict[str, Any]:
         learning rate) turned into numbers.
     """
     return {
-        "state": _mapped(state_dict["state"], _copy_of_tensor),
+        "state": _mapped(state_dict["state"], copy_of_tensor),
         "param_groups": _mapped(state_dict["param_groups"], _option),
     }
 
@@ -158,7 +158,8 @@ def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
     return value
 
 
-def _copy_of_tensor(tensor: Any) -> Array:
+def copy_of_tensor(tensor: Any) -> Array:
+    """A copy of a torch tensor, device array or array, as an array on the host."""
     if isinstance(tensor, DeviceArray):
         return tensor.copy_to_host()
     if isinstance(tensor, np.ndarray):
@@ -172,5 +173,5 @@ def _copy_of_tensor(tensor: Any) -> Array:
 
 
 def _option(tensor: Any) -> Any:
-    array = _copy_of_tensor(tensor)
+    array = copy_of_tensor(tensor)
     return array if isinstance(tensor, np.ndarray) or array.size != 1 else array.item()

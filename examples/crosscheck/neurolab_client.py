@@ -1,10 +1,10 @@
-"""neurolab's Rprop, spoken to from outside: neurolab 0.3.5 does not run on NumPy 2, so it gets an environment.
+"""neurolab's Rprop as a client of the referee. neurolab 0.3.5 needs NumPy 1, so it gets its own environment.
 
     python -m venv old && old/bin/pip install "numpy<2" neurolab
     python -m rprop_ref crosscheck --claim rprop- --cmd "old/bin/python neurolab_client.py"
 
-With the argument "M" it is neurolab's TrainRpropM. What is stepped is the package's own `learn`, on an array
-instead of a network. The protocol is described in docs/crosscheck.md.
+With the argument "M" it runs neurolab's TrainRpropM. It calls the package's own `learn`, with an array in place of
+a network. The protocol is described in docs/crosscheck.md.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def texts(array: Any) -> list[str]:
     return [float(v).hex() for v in array]
 
 
-KIND = TrainRpropM if "M" in sys.argv[1:] else TrainRprop
-rule = KIND.__new__(KIND)  # __init__ wants a network
+TRAINER = TrainRpropM if "M" in sys.argv[1:] else TrainRprop
+rule = TRAINER.__new__(TRAINER)  # __init__ needs a network
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:

@@ -3,17 +3,17 @@
        cc -O2 -o rprop rprop.c -lm
        python -m rprop_ref crosscheck --cmd ./rprop
 
-   The protocol is one JSON object per line, described in docs/crosscheck.md. Numbers are read and written in
-   hexadecimal, which strtod and printf do exactly, so this needs no JSON library. */
+   The protocol is one JSON object per line, described in docs/crosscheck.md. Numbers are read and written as
+   hexadecimal floats, which strtod and printf convert exactly. No JSON library is needed. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 4096 };
+enum { MAX_SIZE = 4096 };
 
 static int n;
-static double x[MOST], g[MOST], prev[MOST], size[MOST];
+static double x[MAX_SIZE], g[MAX_SIZE], prev[MAX_SIZE], size[MAX_SIZE];
 static double lr, etas[2], limits[2], direction;
 
 static void step(void)
@@ -46,7 +46,7 @@ static const char *find(const char *line, const char *key)
 }
 
 /* Read "0x1p+0" or ["0x1p+0", ...] and return how many numbers there are. */
-static int numbers(const char *line, const char *key, double *out, int most)
+static int numbers(const char *line, const char *key, double *out, int max)
 {
     const char *at = find(line, key);
     int count = 0;
@@ -54,7 +54,7 @@ static int numbers(const char *line, const char *key, double *out, int most)
         return 0;
     int list = *at == '[';
     at += list;
-    while (*at == '"' && count < most) {
+    while (*at == '"' && count < max) {
         char *end;
         out[count++] = strtod(at + 1, &end);
         at = end + 1;
@@ -79,12 +79,12 @@ static void print(const char *key, const double *values)
 int main(void)
 {
     static char line[1 << 20];
-    setvbuf(stdout, NULL, _IOLBF, 1 << 16); /* an answer must not wait in a buffer */
+    setvbuf(stdout, NULL, _IOLBF, 1 << 16); /* so that each answer is sent at once */
     while (fgets(line, sizeof line, stdin)) {
         if (strstr(line, "\"op\": \"hello\""))
             puts("{\"protocol\": 1, \"name\": \"rprop.c\", \"dtypes\": [\"float64\"], \"has\": [\"none\", \"set\"]}");
         else if (strstr(line, "\"op\": \"new\"")) {
-            n = numbers(line, "x0_hex", x, MOST);
+            n = numbers(line, "x0_hex", x, MAX_SIZE);
             numbers(line, "lr_hex", &lr, 1);
             numbers(line, "etas_hex", etas, 2);
             numbers(line, "step_sizes_hex", limits, 2);
@@ -95,12 +95,12 @@ int main(void)
             }
             puts("{}");
         } else if (strstr(line, "\"op\": \"set\"")) {
-            numbers(line, "lr_hex", &lr, 1); /* has no effect later */
+            numbers(line, "lr_hex", &lr, 1); /* has no effect after the start */
             numbers(line, "etas_hex", etas, 2);
             numbers(line, "step_sizes_hex", limits, 2);
             puts("{}");
         } else if (strstr(line, "\"op\": \"step\"")) {
-            if (numbers(line, "grad_hex", g, MOST) == n) /* no numbers: no gradient */
+            if (numbers(line, "grad_hex", g, MAX_SIZE) == n) /* no numbers: no gradient */
                 step();
             printf("{");
             print("x_hex", x);

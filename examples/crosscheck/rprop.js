@@ -3,7 +3,7 @@
 //     python -m rprop_ref crosscheck --cmd "node rprop.js"
 //
 // The protocol is one JSON object per line, described in docs/crosscheck.md. Decimals are exact here, because
-// JavaScript prints and reads doubles so that they come back the same; NaN and the infinities are strings.
+// JavaScript writes doubles so that reading gives the same number. NaN and the infinities are strings.
 "use strict";
 
 class Rprop {
@@ -15,7 +15,7 @@ class Rprop {
   }
 
   set({ etas = this.etas, step_sizes: limits = this.limits }) {
-    Object.assign(this, { etas, limits }); // lr is read once
+    Object.assign(this, { etas, limits }); // lr is read only at the start
   }
 
   step(grad) {
@@ -54,6 +54,6 @@ const answers = {
 require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
   const question = JSON.parse(line, read);
   if (question.op === "bye") process.exit(0);
-  // With the question's id, an answer cannot be taken for that to another question.
+  // With the id of the question, an answer cannot be mistaken for that to another question.
   console.log(JSON.stringify({ id: question.id, ...answers[question.op](question) }, write));
 });

@@ -1,29 +1,31 @@
-"""The referee: is this Rprop right, and if not, where does it part from the rule, and which mistake is it?
+"""The referee: is this Rprop right? If not, where does it first differ from the rule, and which mistake is it?
 
 `check` runs an implementation, given as a factory, on some three hundred cases, and compares every bit with one
-of the five rules. What differs is explained by a search through known deviations. ``docs/crosscheck.md`` is the
-guide.
+of the five rules. If something differs, it searches for the known deviations that explain it.
+``docs/crosscheck.md`` is the guide.
 """
 
 from __future__ import annotations
 
-from ._check import assert_conforms, check, closest_profiles
+from ._cases.case import Case
+from ._cases.conformance import conformance_cases
+from ._comparison.divergence import Divergence
+from ._comparison.observe import CouldNotRun
+from ._report.report import Report
+from ._stages.compositions import COMPOSITIONS
+from ._stages.deviations import DEVIATIONS
+from ._stages.stages import Alternative
 from .adapters import from_compiled_torch, from_opencv, from_optax, from_paddle, from_pints, from_torch
-from .cases import Case
-from .collection import catalogue
-from .deviations import CATALOGUE, RULES
-from .observe import CouldNotRun, Divergence
+from .checking import assert_conforms, check, closest_profiles
+from .conformance_vectors import export
 from .profiles import PROFILES, mutant, profile, profiles
 from .protocol import Program
-from .report import Report
-from .stages import Alternative
 from .tracing import trace
-from .vectors import export
 
 __all__ = [
-    "CATALOGUE",
+    "COMPOSITIONS",
+    "DEVIATIONS",
     "PROFILES",
-    "RULES",
     "Alternative",
     "Case",
     "CouldNotRun",
@@ -31,9 +33,9 @@ __all__ = [
     "Program",
     "Report",
     "assert_conforms",
-    "catalogue",
     "check",
     "closest_profiles",
+    "conformance_cases",
     "export",
     "from_compiled_torch",
     "from_opencv",

@@ -1,4 +1,4 @@
-"""Other packages as factories for `check`. Nothing of them is imported before it is used."""
+"""Other packages as factories for `check`. A package is imported only when its factory is used."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .._core import dtypes
-from .observe import CouldNotRun, Factory
-from .stages import Array
+from ..interop import copy_of_tensor
+from ._cases.case import Array
+from ._comparison.observe import CouldNotRun, Factory
 
 
 def from_torch(optimizer: Any, **options: Any) -> Factory:
@@ -28,8 +28,9 @@ def from_torch(optimizer: Any, **options: Any) -> Factory:
     Returns
     -------
     callable
-        Its objects show ``prev`` and ``step_size`` if the optimizer's state has them, and have ``set``, ``save``,
-        ``load`` and None gradients. The gradient's tensor shares memory with the caller's array.
+        Its objects have ``set``, ``save`` and ``load``, accept gradients of None, and show ``prev`` and
+        ``step_size`` if the optimizer's state has them. The gradient's tensor shares memory with the caller's
+        array.
 
     Examples
     --------
@@ -37,11 +38,8 @@ def from_torch(optimizer: Any, **options: Any) -> Factory:
     """
 
     def factory(x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _Torch:
-        return _Torch(
-            optimizer,
-            x0,
-            {**options, "lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize},
-        )
+        setting = {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize}
+        return _Torch(optimizer, x0, {**options, **setting})
 
     return factory
 
@@ -56,7 +54,7 @@ class _Torch:
     def step(self, grad: Array | None, loss: float | None = None) -> Array:
         self.parameter.grad = None if grad is None else _tensor(grad)
         self.optimizer.step()
-        return _array(self.parameter)
+        return copy_of_tensor(self.parameter)
 
     @property
     def step_size(self) -> Array | None:
@@ -69,11 +67,11 @@ class _Torch:
     def _shown(self, name: str) -> Array | None:
         state = self.optimizer.state.get(self.parameter, {})
         if name in state:
-            return _array(state[name])
-        # No state yet: there has been no gradient.
+            return copy_of_tensor(state[name])
+        # Before the first gradient there is no state.
         first = complex(1, 1) if self.parameter.is_complex() else 1
         value = self.optimizer.defaults["lr"] * first if name == "step_size" else 0
-        return np.full_like(_array(self.parameter), value)
+        return np.full_like(copy_of_tensor(self.parameter), value)
 
     def set(self, **setting: Any) -> None:
         self.optimizer.param_groups[0].update(setting)
@@ -86,10 +84,10 @@ class _Torch:
 
 
 def from_compiled_torch() -> Factory:
-    """A factory from torch's functional ``rprop`` through ``torch.compile``.
+    """A factory from torch's functional ``rprop``, compiled by ``torch.compile``.
 
-    It is compiled anew for other etas, limits and `maximize`, which takes seconds; leave these out with
-    ``without=["etas", "step_sizes", "lr outside step_sizes", "maximize"]``.
+    Each combination of etas, limits and `maximize` is compiled separately, which takes seconds. Leave these cases
+    out with ``without=["etas", "step_sizes", "lr outside step_sizes", "maximize"]``.
     """
     import torch
     from torch.optim.rprop import rprop
@@ -119,15 +117,15 @@ class _CompiledTorch:
 
     def step(self, grad: Array, loss: float | None = None) -> Array:
         self._rprop([self._x], [_tensor(grad)], [self._prev], [self._size], [self._steps], **self._options)
-        return _array(self._x)
+        return copy_of_tensor(self._x)
 
     @property
     def step_size(self) -> Array:
-        return _array(self._size)
+        return copy_of_tensor(self._size)
 
     @property
     def prev(self) -> Array:
-        return _array(self._prev)
+        return copy_of_tensor(self._prev)
 
 
 def _tensor(array: Array) -> Any:
@@ -137,17 +135,6 @@ def _tensor(array: Array) -> Any:
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array)
-
-
-def _array(tensor: Any) -> Array:
-    """A copy of a tensor as an array."""
-    import torch
-
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        array: Array = tensor.view(torch.int16).numpy().view(dtypes.named("bfloat16"))
-        return array.copy()
-    return np.array(tensor.numpy())
 
 
 def from_optax(make: Any) -> Factory:
@@ -161,7 +148,7 @@ def from_optax(make: Any) -> Factory:
     Returns
     -------
     callable
-        Its objects have ``save`` and ``load``, and negate gradients under `maximize` themselves.
+        Its objects have ``save`` and ``load``, and negate gradients to maximize.
 
     Examples
     --------
@@ -181,7 +168,10 @@ class _Optax:
         self.transformation, self.maximize = transformation, maximize
         self.x = jnp.asarray(x0)
         if self.x.dtype != x0.dtype:
-            raise TypeError(f'JAX makes {self.x.dtype} of {x0.dtype}; jax.config.update("jax_enable_x64", True)')
+            raise TypeError(
+                f"JAX has turned {x0.dtype} into {self.x.dtype}; "
+                'call jax.config.update("jax_enable_x64", True) first'
+            )
         self.state = transformation.init(self.x)
 
     def step(self, grad: Array, loss: float | None = None) -> Array:
@@ -196,8 +186,8 @@ class _Optax:
 
     @property
     def step_size(self) -> Array | None:
-        found = [part.step_sizes for part in _flat(self.state) if hasattr(part, "step_sizes")]
-        return np.array(found[0]) if found else None
+        step_sizes = [part.step_sizes for part in _flat(self.state) if hasattr(part, "step_sizes")]
+        return np.array(step_sizes[0]) if step_sizes else None
 
     def save(self) -> Any:
         return self.state
@@ -207,6 +197,7 @@ class _Optax:
 
 
 def _flat(state: Any) -> list[Any]:
+    """The states of all transformations in a chain."""
     if isinstance(state, tuple) and not hasattr(state, "_fields"):
         return [part for element in state for part in _flat(element)]
     return [state]
@@ -218,8 +209,8 @@ def from_paddle(optimizer: Any) -> Factory:
     Parameters
     ----------
     optimizer : type
-        Called as ``optimizer(learning_rate=, learning_rate_range=, etas=, parameters=)``. Gradients are negated
-        under `maximize` by the factory.
+        Called as ``optimizer(learning_rate=, learning_rate_range=, etas=, parameters=)``. The factory negates
+        gradients to maximize.
     """
 
     def factory(x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _Paddle:
@@ -254,17 +245,17 @@ class _Paddle:
         return self._state("prevs")
 
     def _state(self, name: str) -> Array:
-        found = next(iter(self.optimizer._accumulators[name].values()))
-        return np.array(found.numpy())
+        accumulator = next(iter(self.optimizer._accumulators[name].values()))
+        return np.array(accumulator.numpy())
 
 
 def from_pints(optimiser: Any) -> Factory:
-    """A factory from a class with the ask and tell of ``pints.IRPropMin``: float64, its own etas.
+    """A factory from a class with the methods ask and tell of ``pints.IRPropMin``: float64, fixed etas.
 
     Parameters
     ----------
     optimiser : type
-        Called as ``optimiser(x0, sigma0)``. Gradients are negated under `maximize` by the factory.
+        Called as ``optimiser(x0, sigma0)``. The factory negates gradients to maximize.
     """
 
     def factory(x0: Array, *, lr: Any, etas: Any, step_sizes: Any, maximize: bool) -> _Pints:
@@ -290,9 +281,8 @@ class _Pints:
 def from_opencv() -> Factory:
     """A factory from the RPROP training of OpenCV's ``ANN_MLP``: a network of one linear neuron.
 
-    Its gradients cannot be chosen, and a training that is continued starts anew. So each step trains once more
-    from
-    the start, one iteration longer, towards the minimum of a quadratic in two dimensions (weight and bias). Use
+    Its gradients cannot be chosen, and its training cannot be continued. So each step trains from the start again,
+    one iteration longer, towards the minimum of a quadratic in two dimensions (weight and bias). Use
     ``check(from_opencv(), dtypes=["float64"], without=["scripts", "maximize"])``.
     """
 
@@ -308,7 +298,7 @@ def from_opencv() -> Factory:
 class _OpenCV:
     def __init__(self, x0: Array, lr: float, etas: Any, step_sizes: Any, objective: Any) -> None:
         if x0.shape != (2,) or not hasattr(objective, "a"):
-            raise CouldNotRun("a network of one neuron can do nothing but quadratics in two dimensions")
+            raise CouldNotRun("a network of one neuron can only minimize quadratics in two dimensions")
         self.x0, self.lr, self.etas, self.step_sizes = x0, lr, etas, step_sizes
         self.target, self.iterations = objective.a, 0
 
@@ -317,8 +307,8 @@ class _OpenCV:
         return self._trained(self.iterations)
 
     def _trained(self, iterations: int) -> Array:
-        cv2: Any = importlib.import_module("cv2")  # whose types leave out what is used here
-        # Weights can only be set through the file format.
+        cv2: Any = importlib.import_module("cv2")  # its type stubs lack what is used here
+        # Initial weights can only be set through the file format.
         (w, b), (minus, plus), (low, high) = self.x0.tolist(), self.etas, self.step_sizes
         text = _NETWORK.format(
             lr=float(self.lr), minus=minus, plus=plus, low=low, high=high, iterations=iterations, w=w, b=b
@@ -327,7 +317,7 @@ class _OpenCV:
             file = Path(folder, "network.yml")
             file.write_text(text)
             network = cv2.ml.ANN_MLP_load(str(file))
-        # y = w u + b, at u = 1 and u = -1: the squared error is least at the target.
+        # The output is w u + b. At u = 1 and u = -1 together, the squared error is smallest at the target.
         w, b = self.target.tolist()
         inputs, outputs = np.array([[1], [-1]], np.float32), np.array([[w + b], [b - w]], np.float32)
         data = cv2.ml.TrainData_create(inputs, cv2.ml.ROW_SAMPLE, outputs)

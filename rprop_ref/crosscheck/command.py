@@ -1,4 +1,4 @@
-"""``python -m rprop_ref crosscheck``: its arguments, and what it prints."""
+"""The command line of the referee, ``python -m rprop_ref crosscheck``."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import traceback
 from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
-from . import PROFILES, RULES, check, closest_profiles, profile
-from .cases import COMPLEX, REALS
-from .observe import CouldNotRun, Divergence, Factory, in_a_line
+from .. import rules
+from . import COMPOSITIONS, PROFILES, check, closest_profiles, export, profile
+from ._cases.dtypes import COMPLEX, REALS
+from ._comparison.comparison import FAILED
+from ._comparison.divergence import Divergence
+from ._comparison.observe import CouldNotRun, Factory, one_line
 from .protocol import Program
-from .report import FAILED
-from .vectors import export
 
 AGREES, DIFFERS, COULD_NOT_RUN = 0, 1, 2
 
 DESCRIPTION = """\
-Run an implementation of Rprop on every case, compare it with a rule to the bit, and name what it does otherwise.
-Exit status: 0 it agrees, 1 it differs, 2 it could not be run.
+Run an implementation of Rprop on every case, compare it with a rule to the bit, and name what differs.
+Exit status: 0 if it agrees, 1 if it differs, 2 if it could not be run.
 """
 
 
@@ -35,27 +36,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a Python factory(x0, *, lr, etas, step_sizes, maximize)",
     )
     what.add_argument("--cmd", metavar="COMMAND", help="a program that speaks JSON lines (docs/crosscheck.md)")
-    what.add_argument(
-        "--profile", choices=sorted(PROFILES), help="a published implementation, as it is known here"
+    what.add_argument("--profile", choices=sorted(PROFILES), help="the profile of a published implementation")
+    what.add_argument("--export", metavar="DIR", help="only write conformance vectors to a folder")
+    parser.add_argument(
+        "--claim", choices=list(COMPOSITIONS), default=rules.DEFAULT, help="the rule (default: %(default)s)"
     )
-    what.add_argument("--export", metavar="DIR", help="write conformance vectors, and run nothing")
-    parser.add_argument("--claim", choices=list(RULES), default="irprop-", help="the rule (default: irprop-)")
     parser.add_argument("--dtypes", type=_list, metavar="A,B", help=f"of {', '.join((*REALS, *COMPLEX))}")
     parser.add_argument(
-        "--without", type=_list, default=(), metavar="A,B", help="what it does not have: maximize, nan, prev ..."
+        "--without",
+        type=_list,
+        default=(),
+        metavar="A,B",
+        help="what it does not have: maximize, nan, prev ...",
     )
     parser.add_argument(
-        "--ulps", type=float, default=0, metavar="K", help="accept rounding that differs by K ulps"
+        "--ulps", type=float, default=0, metavar="K", help="accept rounding differences of up to K ulps"
     )
     parser.add_argument(
-        "--random", type=int, default=100, metavar="N", help="cases drawn at random (default: 100)"
+        "--random", type=int, default=100, metavar="N", help="number of random cases (default: 100)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="for these")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random cases (default: 0)")
     parser.add_argument(
-        "--timeout", type=float, default=10, metavar="S", help="seconds an answer may take, with --cmd"
+        "--timeout",
+        type=float,
+        default=10,
+        metavar="S",
+        help="with --cmd: seconds to wait for an answer",
     )
     parser.add_argument(
-        "--like", action="store_true", help="also say which published implementations behave like it"
+        "--like", action="store_true", help="also list the published implementations that behave like it"
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -63,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the arguments say, and return the exit status."""
+    """Run the command, and return the exit status."""
     try:
         if arguments.export is not None:
             return _exported(arguments)
@@ -73,14 +82,14 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"rprop_ref: {error}", file=sys.stderr)
         return COULD_NOT_RUN
     except Exception:
-        # Whatever it is, it does not mean that the implementation differs.
+        # An error of ours does not mean that the implementation differs.
         traceback.print_exc()
         return COULD_NOT_RUN
 
 
 def _exported(arguments: argparse.Namespace) -> int:
     if not arguments.export:
-        raise ValueError("--export should name a folder")
+        raise ValueError("--export needs the name of a folder")
     try:
         for file in export(arguments.export, arguments.claim, arguments.dtypes):
             print(file)
@@ -90,28 +99,15 @@ def _exported(arguments: argparse.Namespace) -> int:
 
 
 def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
-    options: dict[str, Any] = {"dtypes": arguments.dtypes, "without": arguments.without}
     page = arguments.json or arguments.html
     if page and arguments.like:
-        raise ValueError("--like goes with the report as text, not with --json or --html")
+        raise ValueError("--like adds to the report as text; leave it out with --json and --html")
     if not arguments.ulps >= 0:
-        raise ValueError(f"--ulps {arguments.ulps:g} should be 0 or a larger number")
-    factory: Factory
-    # What an implementation prints is no part of a page.
+        raise ValueError(f"--ulps {arguments.ulps:g} should be a number, 0 or larger")
+    options: dict[str, Any] = {"dtypes": arguments.dtypes, "without": arguments.without}
+    # What the implementation prints must not end up in the JSON or HTML.
     with redirect_stdout(sys.stderr if page else sys.stdout):
-        if arguments.cmd is not None:
-            factory = program = stack.enter_context(Program(arguments.cmd, arguments.timeout))
-            options["dtypes"] = program.dtypes if arguments.dtypes is None else arguments.dtypes
-            options["without"] = (*arguments.without, *program.lacks)
-            wait = "" if arguments.timeout == 10 else f", timeout={arguments.timeout:g}"
-            line = f"from rprop_ref.crosscheck import Program; factory = Program({arguments.cmd!r}{wait})"
-        elif arguments.profile is not None:
-            factory = profile(arguments.profile)
-            line = f'from rprop_ref.crosscheck import profile; factory = profile("{arguments.profile}")'
-        else:
-            factory = _loaded(arguments.factory)
-            module, _, name = arguments.factory.partition(":")
-            line = f"import {module}; factory = {module}.{name}"
+        factory, line = _implementation(arguments, stack, options)
         report = check(
             factory,
             arguments.claim,
@@ -128,7 +124,7 @@ def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
     else:
         print(report, end="")
         if arguments.like:
-            print("\nWho behaves like it:")
+            print("\nPublished implementations that behave like it:")
             for name, matched, scripts in closest_profiles(factory, **options)[:5]:
                 print(f"  {name:<16} {matched} of {scripts} scripts")
     if report.verdict == FAILED:
@@ -136,8 +132,26 @@ def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
     return AGREES if report.agrees_within(arguments.ulps) else DIFFERS
 
 
-def _announce(found: Divergence) -> None:
-    print(f"It differs: {found}\nLooking for the reason ...\n", flush=True)
+def _implementation(
+    arguments: argparse.Namespace, stack: ExitStack, options: dict[str, Any]
+) -> tuple[Factory, str]:
+    """The factory, and the line of Python that defines it. A program adds what it declares to the options."""
+    if arguments.cmd is not None:
+        program = stack.enter_context(Program(arguments.cmd, arguments.timeout))
+        options["dtypes"] = program.dtypes if arguments.dtypes is None else arguments.dtypes
+        options["without"] = (*arguments.without, *program.lacks)
+        timeout = "" if arguments.timeout == 10 else f", timeout={arguments.timeout:g}"
+        line = f"from rprop_ref.crosscheck import Program; factory = Program({arguments.cmd!r}{timeout})"
+        return program, line
+    if arguments.profile is not None:
+        line = f'from rprop_ref.crosscheck import profile; factory = profile("{arguments.profile}")'
+        return profile(arguments.profile), line
+    module, _, name = arguments.factory.partition(":")
+    return _loaded(arguments.factory), f"import {module}; factory = {module}.{name}"
+
+
+def _announce(divergence: Divergence) -> None:
+    print(f"It differs: {divergence}\nSearching for an explanation ...\n", flush=True)
 
 
 def _loaded(target: str) -> Factory:
@@ -145,20 +159,20 @@ def _loaded(target: str) -> Factory:
     if not (module and name):
         raise ValueError(f"{target!r} should be MODULE:FACTORY, such as my_package.rprop:make")
     if module.endswith(".py"):
-        raise ValueError(f"{target!r} should begin with the name of a module, such as my_package.rprop, no file")
+        raise ValueError(f"{target!r} should begin with a module, such as my_package.rprop, not with a file")
     sys.path.insert(0, os.getcwd())
     try:
-        found: Any = importlib.import_module(module)
+        target_object: Any = importlib.import_module(module)
         for part in name.split("."):
-            found = getattr(found, part)
+            target_object = getattr(target_object, part)
     except (ImportError, AttributeError) as error:
         raise CouldNotRun(f"cannot load {target}: {error}") from None
-    except (Exception, SystemExit) as error:  # the module's own
-        raise CouldNotRun(f"cannot load {target}: {in_a_line(error)}") from None
-    if not callable(found):
+    except (Exception, SystemExit) as error:  # raised by the module itself
+        raise CouldNotRun(f"cannot load {target}: {one_line(error)}") from None
+    if not callable(target_object):
         raise CouldNotRun(f"{target} is not callable")
-    loaded: Factory = found
-    return loaded
+    factory: Factory = target_object
+    return factory
 
 
 def _list(text: str) -> list[str]:

@@ -1,8 +1,8 @@
-"""Published implementations as combinations of the catalogue's alternatives, with the defaults they have.
+"""Published implementations: a rule, deviations from it, and defaults.
 
-Those of torch, optax, PINTS, neurolab, OpenCV and Paddle were found by `check` on the package itself
-(``tests/crosscheck/test_crosscheck_peers.py``). The others follow descriptions of sources, and were not run; their
-`about` says so.
+The profiles of torch, optax, PINTS, neurolab, OpenCV and Paddle were found by running `check` on the packages
+(``tests/crosscheck/test_peers.py``). The others follow descriptions of the source code and have not
+been run; their `about` says so.
 """
 
 from __future__ import annotations
@@ -12,28 +12,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .deviations import CATALOGUE, RULES, rule_named
-from .observe import Factory
-from .runner import Runner
-from .stages import Alternative, Array, Rule, changed
+from ._cases.case import Array
+from ._comparison.observe import Factory
+from ._stages.compositions import COMPOSITIONS, composition_of
+from ._stages.deviations import DEVIATIONS
+from ._stages.optimizer import ComposedOptimizer
+from ._stages.stages import Alternative, Composition, changed
 
 
 @dataclass(frozen=True)
 class Profile:
-    """An implementation that can be run without having it; a factory, as `check` wants it.
+    """A published implementation that can be run without its package. It is a factory, as `check` needs it.
 
     Attributes
     ----------
     name : str
     about : str
-        What it is.
+        The package, its version, and whether it was run.
     rule : str
-        The one of the five rules it is nearest to.
+        The nearest of the five rules.
     changes : tuple of Alternative
-        How it differs from that.
+        The deviations from that rule.
     lr : float
     etas, step_sizes : (float, float)
-        Its defaults.
+        The defaults of the implementation.
     """
 
     name: str
@@ -45,9 +47,9 @@ class Profile:
     step_sizes: tuple[float, float]
 
     @property
-    def full_rule(self) -> Rule:
-        """An alternative for each slot."""
-        return changed(RULES[self.rule], self.changes)
+    def composition(self) -> Composition:
+        """The rule with the deviations: an alternative for each slot."""
+        return changed(COMPOSITIONS[self.rule], self.changes)
 
     def __call__(
         self,
@@ -57,10 +59,10 @@ class Profile:
         etas: tuple[float, float] | None = None,
         step_sizes: tuple[float, float] | None = None,
         maximize: bool = False,
-    ) -> Runner:
-        """Start a run; what is not given has the default of the implementation."""
-        return Runner(
-            self.full_rule,
+    ) -> ComposedOptimizer:
+        """Start a run. Options that are not given have the defaults of the implementation."""
+        return ComposedOptimizer(
+            self.composition,
             x0,
             lr=self.lr if lr is None else lr,
             etas=self.etas if etas is None else etas,
@@ -69,9 +71,9 @@ class Profile:
         )
 
     def __str__(self) -> str:
-        differs = "".join(f"\n  * {a.name}. {a.does}" for a in self.changes)
+        deviations = "".join(f"\n  * {a.name}. {a.does}" for a in self.changes)
         setting = f"lr={self.lr}, etas={self.etas}, step_sizes={self.step_sizes}"
-        return f"{self.name}: {self.about}\n  {self.rule}, {setting}{differs}"
+        return f"{self.name}: {self.about}\n  {self.rule}, {setting}{deviations}"
 
 
 def _profiles() -> dict[str, Profile]:
@@ -107,11 +109,12 @@ def _profiles() -> dict[str, Profile]:
          ("memory starts as the first gradient", "no lower limit"), 0.07, (0.0, 50.0)),
     )  # fmt: skip
     return {
-        name: Profile(name, about, rule, tuple(CATALOGUE[n] for n in names), lr, usual, sizes)
+        name: Profile(name, about, rule, tuple(DEVIATIONS[n] for n in names), lr, usual, sizes)
         for name, about, rule, names, lr, sizes in table
     }
 
 
+#: All profiles, by name.
 PROFILES: dict[str, Profile] = _profiles()
 
 
@@ -121,7 +124,7 @@ def profiles() -> list[str]:
 
 
 def profile(name: str) -> Profile:
-    """A published implementation, to run or to compare with.
+    """A published implementation, to run it or to compare with it.
 
     Parameters
     ----------
@@ -131,8 +134,8 @@ def profile(name: str) -> Profile:
     Returns
     -------
     Profile
-        A factory: ``profile(name)(x0, lr=0.1).step(grad)`` returns the new parameters, those of that
-        implementation to the bit. ``print`` it for what it does.
+        A factory: ``profile(name)(x0, lr=0.1).step(grad)`` returns the same bits as a step of the implementation.
+        ``print(profile(name))`` describes it.
 
     Raises
     ------
@@ -145,32 +148,32 @@ def profile(name: str) -> Profile:
 
 
 def mutant(claim: str, names: str | Sequence[str]) -> Factory:
-    """A rule with deviations built in, as a factory: what the referee's own tests are made of.
+    """A rule with known deviations, as a factory: to test the referee itself.
 
     Parameters
     ----------
     claim : str
-        A key of `RULES`.
+        A key of `COMPOSITIONS`.
     names : str or sequence of str
-        Names of alternatives, at most one for each slot.
+        Names of `DEVIATIONS`, at most one for each slot.
 
     Raises
     ------
     ValueError
-        If a name is unknown, or two are for the same slot.
+        If a name is unknown, or two deviations fill the same slot.
     """
     names = [names] if isinstance(names, str) else names
     for name in names:
-        if name not in CATALOGUE:
-            raise ValueError(f"unknown deviation {name!r}; choose from {', '.join(CATALOGUE)}")
-    changes = tuple(CATALOGUE[name] for name in dict.fromkeys(names))
+        if name not in DEVIATIONS:
+            raise ValueError(f"unknown deviation {name!r}; choose from {', '.join(DEVIATIONS)}")
+    changes = tuple(DEVIATIONS[name] for name in dict.fromkeys(names))
     for one, other in itertools.combinations(changes, 2):
         if one.slot == other.slot:
             raise ValueError(f"{one.name!r} and {other.name!r} exclude each other")
-    rule = changed(rule_named(claim), changes)
+    composition = changed(composition_of(claim), changes)
 
-    def factory(x0: Array, **setting: Any) -> Runner:
-        return Runner(rule, x0, **setting)
+    def factory(x0: Array, **setting: Any) -> ComposedOptimizer:
+        return ComposedOptimizer(composition, x0, **setting)
 
     factory.accepts_lr_array = factory.accepts_bounds = True  # type: ignore[attr-defined]
     return factory

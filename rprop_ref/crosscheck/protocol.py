@@ -1,4 +1,4 @@
-"""Any language: an implementation that is a program, spoken to in lines of JSON. See ``docs/crosscheck.md``."""
+"""Implementations in any language: programs that answer in lines of JSON, see ``docs/crosscheck.md``."""
 
 from __future__ import annotations
 
@@ -18,58 +18,59 @@ from typing import Any
 
 import numpy as np
 
-from .cases import COMPLEX, FEATURES, REALS, Array
-from .observe import CouldNotRun, Slipped, hexadecimal
+from ._cases.case import FEATURES, Array
+from ._cases.dtypes import COMPLEX, REALS
+from ._comparison.divergence import hexadecimal
+from ._comparison.observe import AnswersMixedUp, CouldNotRun
 
 #: The version of the protocol.
 VERSION = 1
 
-#: After so many crashes, hangs or answers that make no sense a program is not started again.
-PATIENCE = 5
+#: After this many crashes, timeouts or invalid answers, a program is not started again.
+MAX_FAILURES = 5
 
-
-#: Characters that a line may have.
-LONGEST = 10_000_000
+#: The most characters that a line may have.
+MAX_LINE = 10_000_000
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
 _HEXADECIMAL = re.compile(r"[+-]?(0x[0-9a-f]+(\.[0-9a-f]*)?(p[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
 
 
 class Program:
-    """A program that speaks the protocol; a factory, as `check` wants it, and a context manager.
+    """A program that speaks the protocol. It is a factory, as `check` needs it, and a context manager.
 
     Parameters
     ----------
     command : str or sequence of str
-        What to run, with its arguments.
+        The program and its arguments.
     timeout : float, optional
-        How many seconds an answer may take; at most a day.
+        How many seconds to wait for an answer; at most a day.
 
     Attributes
     ----------
     name : str
-        What the program calls itself.
+        The name that the program gives itself.
     dtypes : tuple of str
-        Those it knows.
+        The dtypes it has.
     has : frozenset of str
-        What it has of "none", "set" and "save".
+        Those of "none", "set" and "save" that it has.
     lacks : tuple of str
-        What it does not have of the other features that `check` knows.
+        The features that it does not have, by the names of ``without=``.
 
     Raises
     ------
     CouldNotRun
-        If it does not start, or gives no sensible answer to the greeting.
+        If it does not start, or its first answer is invalid.
     ValueError
-        If `timeout` is no such number.
+        If `timeout` is not a number in this range.
     """
 
-    #: `observe` calls `finish` on a run that has ended.
+    #: Tells `observe` to call `finish` at the end of each run.
     checks_runs = True
 
     @property
     def answers_are_known(self) -> bool:
-        """Whether its answers say to which question they belong."""
+        """Whether its answers repeat the id of the question."""
         return self._echoes
 
     def __init__(self, command: str | Sequence[str], timeout: float = 10.0) -> None:
@@ -80,7 +81,7 @@ class Program:
         if not self.command:
             raise CouldNotRun("the command is empty")
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= 86400:
-            raise ValueError(f"timeout={timeout!r} should be a number of seconds, more than 0 and at most 86400")
+            raise ValueError(f"timeout={timeout!r} should be a number of seconds, above 0 and at most 86400")
         self.timeout = timeout
         self._closed = False
         self._echoes = False
@@ -104,8 +105,8 @@ class Program:
         if self._closed:
             raise CouldNotRun("the program has been closed")
         if self._process is None:
-            if self._failures >= PATIENCE:
-                raise CouldNotRun(f"the program has failed {PATIENCE} times and is not started again")
+            if self._failures >= MAX_FAILURES:
+                raise CouldNotRun(f"the program has failed {MAX_FAILURES} times and is not started again")
             self._start()
         new = {
             "op": "new",
@@ -120,57 +121,72 @@ class Program:
         return _Run(self, x0, new)
 
     def ask_for_nothing(self, question: dict[str, Any]) -> None:
-        """Send a line whose answer is {}; what belongs to another question shows that one was answered twice."""
+        """Ask a question whose answer is {}. If it has more in it, it belongs to another question."""
         answer = self.ask(question)
         for name in ("x", "x_hex", "state"):
             if name in answer and "id" not in answer:
-                raise self.slipped(f"the answer to {question['op']!r} has {name!r}, as that to another question")
+                raise self.mixed_up(
+                    f"the answer to {question['op']!r} has {name!r}, so it belongs to another question"
+                )
 
-    def slipped(self, text: str) -> CouldNotRun:
-        """Questions and answers have come apart."""
-        return self._failure(f"{text} (answers that repeat the id of the question cannot be mixed up)", Slipped)
+    def mixed_up(self, text: str) -> CouldNotRun:
+        """The error for an answer to another question than the one asked."""
+        text += " (answers that repeat the id of the question cannot be mixed up)"
+        return self._failure(text, AnswersMixedUp)
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Send a line, and return the answer."""
-        process = self._process
-        if process is None:
+        """Send a question, and return the answer."""
+        if self._process is None:
             raise CouldNotRun("the program has ended" if not self._closed else "the program has been closed")
-        assert process.stdin is not None
+        self._refuse_unasked_line()
         self._asked += 1
-        question = {**question, "id": self._asked}
-        if not self._lines.empty():
-            # A line would be taken for the next answer.
-            left = self._lines.get()
-            if left is None:
-                raise self._failure("the program has ended")
-            raise self._failure(f"nobody asked for the line {left.strip()[:80]!r}", Slipped)
-        try:
-            process.stdin.write(json.dumps(question) + "\n")
-            process.stdin.flush()
-        except OSError:
-            raise self._failure("the program has ended, or has closed its input") from None
-        try:
-            line = self._lines.get(timeout=self.timeout)
-        except queue.Empty:
-            raise self._failure(f"no answer to {question['op']!r} within {self.timeout:g} s") from None
-        if line is None:
-            raise self._failure(f"the program ended instead of answering {question['op']!r}")
-        try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
-            raise self._failure(f"the answer to {question['op']!r} is no JSON: {line.strip()[:80]!r}") from None
-        if not isinstance(answer, dict):
-            raise self._failure(f"the answer to {question['op']!r} is no JSON object: {line.strip()[:80]!r}")
+        self._send({**question, "id": self._asked})
+        answer = self._parsed(self._next_line(question["op"]), question["op"])
         self._echoes = "id" in answer
         if answer.get("id", self._asked) != self._asked:
             text = f"the answer to {question['op']!r}, which has the id {self._asked}, has the id {answer['id']!r}"
-            raise self._failure(text, Slipped)
+            raise self._failure(text, AnswersMixedUp)
         if "error" in answer:
             raise CouldNotRun(f"the program says: {answer['error']}")
         return answer
 
+    def _refuse_unasked_line(self) -> None:
+        """Raise if a line is waiting, which would be taken for the next answer."""
+        if not self._lines.empty():
+            line = self._lines.get()
+            if line is None:
+                raise self._failure("the program has ended")
+            raise self.mixed_up(f"nobody asked for the line {line.strip()[:80]!r}")
+
+    def _send(self, question: dict[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise self._failure("the program has ended, or has closed its input") from None
+
+    def _next_line(self, op: str) -> str:
+        try:
+            line = self._lines.get(timeout=self.timeout)
+        except queue.Empty:
+            raise self._failure(f"no answer to {op!r} within {self.timeout:g} s") from None
+        if line is None:
+            raise self._failure(f"the program ended instead of answering {op!r}")
+        return line
+
+    def _parsed(self, line: str, op: str) -> dict[str, Any]:
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            raise self._failure(f"the answer to {op!r} is not JSON: {line.strip()[:80]!r}") from None
+        if not isinstance(answer, dict):
+            raise self._failure(f"the answer to {op!r} is not a JSON object: {line.strip()[:80]!r}")
+        return answer
+
     def close(self) -> None:
-        """End the program, for good."""
+        """End the program; it is not started again."""
         self._closed = True
         self._end()
 
@@ -187,12 +203,12 @@ class Program:
                 _kill(process)
                 process.wait()
             self._reader.join(timeout=1)
-            if self._reader.is_alive():  # something that the program has started keeps its output open
+            if self._reader.is_alive():  # a process that the program has started keeps its output open
                 _kill(process)
                 self._reader.join(timeout=1)
             if not self._reader.is_alive():
                 process.stdout.close()
-            _kill(process)  # what it has started may go on without its output
+            _kill(process)  # processes it has started may still run
         if self._errors is not None:
             self._errors.close()
             self._errors = None
@@ -224,18 +240,18 @@ class Program:
         self.has = frozenset(self._words(hello, "has", ("none", "set", "save")))
         self.lacks = self._words(hello, "lacks", (*FEATURES, *REALS, *COMPLEX, "prev", "step_size"))
 
-    def _words(self, hello: dict[str, Any], name: str, known: Sequence[str]) -> tuple[str, ...]:
+    def _words(self, hello: dict[str, Any], name: str, allowed: Sequence[str]) -> tuple[str, ...]:
         words = hello.get(name, [])
         if not isinstance(words, list):
             raise self._failure(f"the answer to 'hello': {name!r} should be a list, and is {words!r}")
         for word in words:
-            if word not in known:
-                choice = ", ".join(known)
-                raise self._failure(f"the answer to 'hello': {name!r} has {word!r}; choose from {choice}")
+            if word not in allowed:
+                choice = ", ".join(allowed)
+                raise self._failure(f"the answer to 'hello': {name!r} contains {word!r}; choose from {choice}")
         return tuple(words)
 
     def _failure(self, text: str, kind: type[CouldNotRun] = CouldNotRun) -> CouldNotRun:
-        """End the program that does not keep to the protocol; the next run starts another."""
+        """End a program that breaks the protocol, and return the error; the next run starts the program again."""
         self._failures += 1
         process = self._process
         assert process is not None
@@ -246,15 +262,15 @@ class Program:
         if status is None:
             _kill(process)
         self._errors.seek(0)
-        said = self._errors.read().strip().splitlines()
+        errors = self._errors.read().strip().splitlines()
         self._end()
         if status:
             text += f" (status {status})"
-        return kind(text + (f"; it wrote: {said[-1][:200]}" if said else ""))
+        return kind(text + (f"; it wrote: {errors[-1][:200]}" if errors else ""))
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """End a program and all that it has started, which would keep its output open."""
+    """End a program and the processes it has started, which may keep its output open."""
     if os.name == "posix":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -263,9 +279,10 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _read(stream: Any, lines: queue.SimpleQueue[str | None]) -> None:
-    while line := stream.readline(LONGEST):
+    while line := stream.readline(MAX_LINE):
         lines.put(line)
-        if len(line) == LONGEST:  # it would fill the memory; a part of a line is no JSON, and the program is ended
+        if len(line) == MAX_LINE:
+            # Do not fill the memory. A part of a line is not JSON, so the program will be ended.
             break
     lines.put(None)
 
@@ -274,7 +291,7 @@ class _Run:
     """One run of a program."""
 
     def __init__(self, program: Program, x0: Array, new: dict[str, Any]) -> None:
-        self._program, self._like, self._new = program, x0, new
+        self._program, self._x0, self._new = program, x0, new
         self.accepts_none = "none" in program.has
         self.step_size: Array | None = None
         self.prev: Array | None = None
@@ -292,12 +309,12 @@ class _Run:
         answer = self._program.ask(question)
         x = self._array(answer, "x")
         if x is None:
-            raise self._program.slipped("the answer to 'step' has neither x nor x_hex")
+            raise self._program.mixed_up("the answer to 'step' has neither x nor x_hex")
         self.step_size, self.prev = self._array(answer, "step_size"), self._array(answer, "prev")
         return x
 
     def finish(self) -> None:
-        """Begin a run once more, which nobody looks at: does an answer come that is none to it?"""
+        """Start one more run, which is not used, to see whether an answer to another question arrives."""
         self._program.ask_for_nothing(self._new)
 
     def _set(self, **setting: Any) -> None:
@@ -309,7 +326,7 @@ class _Run:
     def _save(self) -> Any:
         answer = self._program.ask({"op": "save"})
         if "state" not in answer:
-            raise self._program.slipped("the answer to 'save' has no state")
+            raise self._program.mixed_up("the answer to 'save' has no state")
         return answer["state"]
 
     def _load(self, state: Any) -> None:
@@ -325,25 +342,25 @@ class _Run:
                 raise TypeError(values)
             numbers = [_exactly(v) if exact else _roughly(v) for v in values]
         except (TypeError, ValueError, OverflowError):
-            what = "hexadecimal floats, such as '0x1.8p-3'" if exact else "numbers"
-            shown = f"{name}_hex" if exact else name
-            raise CouldNotRun(f"{shown} should be a list of {what}, and is {str(values)[:80]}") from None
+            kind = "hexadecimal floats, such as '0x1.8p-3'" if exact else "numbers"
+            key = f"{name}_hex" if exact else name
+            raise CouldNotRun(f"{key} should be a list of {kind}, and is {str(values)[:80]}") from None
         with np.errstate(all="ignore"):
-            flat = np.array(numbers).astype(self._like.real.dtype)
-        if flat.size == self._like.size * (2 if np.iscomplexobj(self._like) else 1):
-            return flat.view(self._like.dtype)
-        raise CouldNotRun(f"{name} has {flat.size} numbers for {self._like.size} coordinates")
+            flat = np.array(numbers).astype(self._x0.real.dtype)
+        if flat.size == self._x0.size * (2 if np.iscomplexobj(self._x0) else 1):
+            return flat.view(self._x0.dtype)
+        raise CouldNotRun(f"{name} has {flat.size} numbers for {self._x0.size} coordinates")
 
 
 def _exactly(text: Any) -> float:
-    # float.fromhex takes "0.1", too, for 1/16.
+    # float.fromhex would read "0.1" as 1/16.
     if not isinstance(text, str) or not _HEXADECIMAL.fullmatch(text):
         raise ValueError(text)
     return float.fromhex(text)
 
 
 def _roughly(value: Any) -> float:
-    # JavaScript has no way but a string to write -0.0.
+    # A string is allowed because JavaScript can write -0.0 only as a string.
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise ValueError(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -352,7 +369,7 @@ def _roughly(value: Any) -> float:
 
 
 def _numbers(name: str, values: Any) -> dict[str, Any]:
-    """Numbers as decimals and in hexadecimal; a complex number is two."""
+    """Numbers as decimals and hexadecimal floats; a complex number as two."""
     array = np.asarray(values)
     if np.iscomplexobj(array):
         array = np.ascontiguousarray(array).view(array.real.dtype)
@@ -362,6 +379,6 @@ def _numbers(name: str, values: Any) -> dict[str, Any]:
 
 
 def _decimal(value: Any) -> float | str:
-    """JSON has no NaN and no infinities; they are strings."""
+    """A number for JSON, which has no NaN and no infinities; these become strings."""
     number = float(value)
     return number if np.isfinite(number) else str(number)

@@ -1,4 +1,4 @@
-"""What a rule, or an implementation, does on a case, as a `rprop_ref.Trace`: to be read, drawn and explained."""
+"""What a rule or an implementation does on a case, as a `rprop_ref.Trace`, to read, draw and explain."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from .. import rules
 from ..trace import Trace
-from .cases import Case
-from .observe import Factory, expected, observe
+from ._cases.case import Case
+from ._comparison.expected import expected_trajectories
+from ._comparison.observe import Factory, observe
+from ._stages.compositions import PAPER
 
 
-def trace(case: Case, claim: str = "irprop-", factory: Factory | None = None) -> Trace:
-    """Run a case, and record it as `Trace` records any run.
+def trace(case: Case, claim: str = rules.DEFAULT, factory: Factory | None = None) -> Trace:
+    """Run a case, and record it as a `Trace`.
 
     Parameters
     ----------
     case : Case
-        One of `catalogue`, or ``report.smallest.case``.
+        One of `conformance_cases`, or ``report.smallest.case``.
     claim : str, optional
-        The rule. The events are those of this rule.
+        The rule. The trace names events as this rule does.
     factory : callable, optional
-        An implementation, as for `check`; without one, the rule itself is run. Step sizes and stored gradients
-        that the implementation does not show are those of the rule.
+        An implementation, as for `check`. Without it, the rule itself is run. Step sizes and stored gradients that
+        the implementation does not show are taken from the rule.
 
     Returns
     -------
     Trace
-        A row for each step, and one for the last point, with a gradient of 0. Compare ``trace.x`` and
+        A row for each step, and one for the last point with a gradient of 0. Compare ``trace.x`` and
         ``trace.words()`` of an implementation with those of the rule.
 
     Raises
@@ -35,28 +38,28 @@ def trace(case: Case, claim: str = "irprop-", factory: Factory | None = None) ->
     ValueError
         If the implementation fails on the case.
     """
-    (right,) = expected(claim, [case])
-    seen = right if factory is None else observe(factory, case)
-    if seen.error is not None:
-        raise ValueError(f"the implementation fails on this case: {seen.error}")
-    sizes = right.step_size if seen.step_size is None else seen.step_size
-    prevs = right.prev if seen.prev is None else seen.prev
+    (right,) = expected_trajectories(claim, [case])
+    observed = right if factory is None else observe(factory, case)
+    if observed.error is not None:
+        raise ValueError(f"the implementation fails on this case: {observed.error}")
+    sizes = right.step_size if observed.step_size is None else observed.step_size
+    prevs = right.prev if observed.prev is None else observed.prev
     assert sizes is not None
     assert prevs is not None
     options: dict[str, Any] = {"etas": case.etas, "step_sizes": case.step_sizes}
-    found = Trace("irprop-" if claim == "paper" else claim, maximize=case.maximize, **options)
+    recorded = Trace(rules.DEFAULT if claim == PAPER else claim, maximize=case.maximize, **options)
     x = np.asarray(case.x0, sizes.dtype)
     prev, size = np.zeros_like(x), np.full_like(x, case.lr)
     last = None
-    for t in range(seen.steps):
+    for t in range(observed.steps):
         edits = case.edits.get(t, {})
-        for group in found.groups or [found._options]:
+        for group in recorded.groups or [recorded._options]:
             group.update({name: edits[name] for name in options if name in edits})
         g, loss = np.asarray(right.gradient[t], x.dtype), case.loss[t]
         stepped = t not in case.none
         worse = last is not None and (loss < last if case.maximize else loss > last)
-        found.record(x, loss, g, prev, size, sizes[t], worse=worse, stepped=stepped)
+        recorded.record(x, loss, g, prev, size, sizes[t], worse=worse, stepped=stepped)
         last = loss if stepped else last
-        x, prev, size = seen.x[t], prevs[t], sizes[t]
-    found.record(x, np.nan, np.zeros_like(x), prev, size, size, stepped=False)
-    return found
+        x, prev, size = observed.x[t], prevs[t], sizes[t]
+    recorded.record(x, np.nan, np.zeros_like(x), prev, size, size, stepped=False)
+    return recorded

@@ -59,11 +59,11 @@ def test_every_backend_equals_the_oracle(variant, dtype, maximize, rng):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("variant", cases.VARIANTS)
-def test_array_length_and_block_size_make_no_difference(variant, dtype, rng, monkeypatch):
+def test_array_length_and_chunk_size_make_no_difference(variant, dtype, rng, monkeypatch):
     """Lengths around vector widths, blocks and thread shares, where errors in loops would show."""
     dtype = np.dtype(dtype)
-    block = numpy_step.CHUNK
-    for n in (0, 1, 2, 7, 15, 16, 17, 63, 65, 1000, block - 1, block + 1, 2 * block + 3):
+    chunk = numpy_step.CHUNK
+    for n in (0, 1, 2, 7, 15, 16, 17, 63, 65, 1000, chunk - 1, chunk + 1, 2 * chunk + 3):
         x0 = cases.mixed(rng, dtype, n)
         grads = cases.gradients(rng, dtype, n, steps=4)
         losses = [3.0, 2.0, 2.5, 1.0]
@@ -71,7 +71,7 @@ def test_array_length_and_block_size_make_no_difference(variant, dtype, rng, mon
         for how in engines_for(dtype):
             with engine(how) as backend:
                 results.append(run(x0, grads, losses=losses, variant=variant, backend=backend))
-        monkeypatch.setattr(numpy_step, "BLOCK", 61)
+        monkeypatch.setattr(numpy_step, "CHUNK", 61)
         results.append(run(x0, grads, losses=losses, variant=variant, backend="numpy"))
         monkeypatch.undo()
         for other in results[1:]:

@@ -1,21 +1,32 @@
-"""The behaviour sheet: what is measured of an implementation that no known deviation explains."""
+"""The behaviour sheet: short measurements of an implementation that no known deviation explains."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from .cases import COMPLEX
-from .maker import Maker
-from .observe import Factory, expected, observe
-from .report import Behaviour
+from .._cases.builder import CaseBuilder
+from .._cases.dtypes import COMPLEX
+from .expected import expected_trajectories
+from .observe import Factory, observe
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """A row of the behaviour sheet: what was measured on a short script."""
+
+    what: str
+    script: str
+    expected: tuple[float, ...]
+    got: tuple[float, ...]
+    error: str | None = None
 
 
 def _rows(small: float) -> tuple[tuple[str, tuple[float, ...], dict[str, Any]], ...]:
-    """(what, gradients, setting); `small` is a gradient whose square is 0 in the dtype."""
+    """(name, gradients, setting) for each row; `small` is a gradient whose square is 0 in the dtype."""
     return (
         ("first step", (1,), {}),
         ("agreement", (1, 1, 1), {}),
@@ -37,7 +48,7 @@ def _rows(small: float) -> tuple[tuple[str, tuple[float, ...], dict[str, Any]], 
 
 
 def behaviour_sheet(factory: Factory, claim: str, names: Sequence[str], lacks: frozenset[str]) -> list[Behaviour]:
-    """Run the rows of the sheet, in one dtype.
+    """Measure the rows of the sheet in one dtype.
 
     Parameters
     ----------
@@ -45,26 +56,27 @@ def behaviour_sheet(factory: Factory, claim: str, names: Sequence[str], lacks: f
     claim : str
         The rule that each row is compared with.
     names : sequence of str
-        Dtypes, of which "float64" is taken, or the first.
+        The dtypes to choose from: "float64" if it is among them, otherwise the first.
     lacks : frozenset of str
-        What the implementation does not have.
+        The features that the implementation does not have.
     """
-    name = "float64" if "float64" in names else names[0]
-    make = Maker(COMPLEX.get(name, name))
-    for what, g, setting in _rows(make.small):
+    dtype = "float64" if "float64" in names else names[0]
+    builder = CaseBuilder(COMPLEX.get(dtype, dtype))
+    for what, g, setting in _rows(builder.squares_to_zero):
         needs = [name for name, value in (("nan", np.nan), ("inf", np.inf)) if any(v is value for v in g)]
         # A complex number is two coordinates.
-        make.add(what, "", [(what, g, 0.0)] * (2 if name in COMPLEX else 1), needs=needs, **setting)
+        scripts = [(what, g, 0.0)] * (2 if dtype in COMPLEX else 1)
+        builder.add(what, "", scripts, needs=needs, **setting)
     rows = []
-    for case in (replace(case, dtype=name) for case in make.cases if not case.needs & lacks):
-        wanted, got = expected(claim, [case])[0], observe(factory, case, frozenset())
+    for case in (replace(case, dtype=dtype) for case in builder.cases if not case.needs & lacks):
+        expected, observed = expected_trajectories(claim, [case])[0], observe(factory, case)
         rows.append(
             Behaviour(
                 case.name,
                 "g = " + " ".join(f"{float(v):g}" for v in case.g[:, 0]),
-                tuple(float(v) for v in wanted.x[:, 0]),
-                tuple(float(v) for v in got.x[:, 0]),
-                got.error,
+                tuple(float(v) for v in expected.x[:, 0]),
+                tuple(float(v) for v in observed.x[:, 0]),
+                observed.error,
             )
         )
     return rows

@@ -1,4 +1,4 @@
-"""Builds cases of one dtype from scripts."""
+"""Builds the cases of one dtype from scripts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .._core.dtypes import named as dtype_named
-from .cases import Case, Quadratic, needed
-from .stages import limits
+from ..._core.dtypes import named as dtype_named
+from .case import Case, features_needed
+from .dtypes import float_range
+from .objectives import Quadratic
 
-#: Losses that rise, fall and stay, so that a rule that compares losses shows itself.
+#: Losses that rise, fall and stay the same, to show how a rule compares losses.
 LOSSES = (3.0, 2.0, 2.0, 3.0, 1.0, 1.0, 2.0, 0.0, 4.0, 4.0, 3.0, 5.0)
 
-#: (name, gradients, x0): what every implementation meets first.
+#: The scripts of the first cases: (name, gradients, x0).
 BASICS: tuple[tuple[str, tuple[float, ...], float], ...] = (
     ("agreement, then a flip", (1, 1, 1, -1, 1, 1, 1, -1, -1, -1, 1, 1), 0.0),
     ("flips", (1, -1, -1, 1, 1, -1, 1, 1, -1, 1, -1, 1), 0.0),
@@ -36,27 +37,30 @@ BASICS: tuple[tuple[str, tuple[float, ...], float], ...] = (
 )
 
 
-class Maker:
+class CaseBuilder:
     """Builds the cases of one dtype.
 
     Attributes
     ----------
-    smallest, tiny, largest : float
-        The smallest subnormal, the smallest normal and the largest number.
-    small : float
-        A gradient whose square is 0.
+    name : str
+    dtype : numpy.dtype
+        The dtype of a coordinate, and its name.
+    subnormal, normal, largest : float
+        The range of the dtype: the smallest subnormal, the smallest normal and the largest number.
+    squares_to_zero : float
+        A gradient whose square underflows to 0.
     below_one : float or None
-        A number below 1 that is 1 in this dtype, if it has one that is a Python float.
+        A Python float below 1 that rounds to 1 in this dtype; None for float64.
     cases : list of Case
-        What has been added.
+        The cases added so far.
     """
 
-    def __init__(self, dtype: str) -> None:
-        self.dtype, self.kind = dtype, dtype_named(dtype)
+    def __init__(self, name: str) -> None:
+        self.name, self.dtype = name, dtype_named(name)
         self.cases: list[Case] = []
-        self.smallest, self.tiny, self.largest = limits(self.kind)
-        self.small = self.smallest**0.5 / 8
-        self.below_one = {"float16": 0.9999, "bfloat16": 0.999, "float32": 1 - 1e-8}.get(dtype)
+        self.subnormal, self.normal, self.largest = float_range(self.dtype)
+        self.squares_to_zero = self.subnormal**0.5 / 8
+        self.below_one = {"float16": 0.9999, "bfloat16": 0.999, "float32": 1 - 1e-8}.get(name)
 
     def add(
         self,
@@ -68,20 +72,20 @@ class Maker:
         loss: Sequence[float] | None = None,
         **setting: Any,
     ) -> None:
-        """One case; scripts that are shorter than the longest end with zeros."""
+        """Add a case. Scripts that are shorter than the longest end with zeros."""
         scripts = list(scripts)
         steps = max(len(g) for _, g, _ in scripts)
-        needs = (*needs, *needed(setting))
+        needs = (*needs, *features_needed(setting))
         with np.errstate(all="ignore"):
-            g = np.array([[*g, *[0.0] * (steps - len(g))] for _, g, _ in scripts]).T.astype(self.kind)
-            x0 = np.array([x for _, _, x in scripts]).astype(self.kind)
+            g = np.array([[*g, *[0.0] * (steps - len(g))] for _, g, _ in scripts]).T.astype(self.dtype)
+            x0 = np.array([x for _, _, x in scripts]).astype(self.dtype)
         if loss is None:
-            loss = [LOSSES[t % len(LOSSES)] for t in range(steps)]
+            loss = _default_losses(steps)
         self.cases.append(
             Case(
                 name,
                 reason,
-                self.dtype,
+                self.name,
                 np.ascontiguousarray(g),
                 x0,
                 loss=tuple(float(v) for v in loss),
@@ -91,13 +95,19 @@ class Maker:
             )
         )
 
-    def close(
+    def add_objective(
         self, name: str, reason: str, objective: Any, x0: Sequence[float], steps: int, **setting: Any
     ) -> None:
-        """A case whose gradients depend on where the implementation goes."""
-        g = np.zeros((steps, len(x0)), self.kind)
-        loss = tuple(LOSSES[t % len(LOSSES)] for t in range(steps))
-        case = Case(name, reason, self.dtype, g, np.array(x0).astype(self.kind), loss=loss, objective=objective)
-        needs = [*needed(setting), *([] if len(x0) == 2 and isinstance(objective, Quadratic) else ["objectives"])]
+        """Add a case whose gradients are those of an objective where the implementation has arrived."""
+        g = np.zeros((steps, len(x0)), self.dtype)
+        start = np.array(x0).astype(self.dtype)
+        case = Case(name, reason, self.name, g, start, loss=_default_losses(steps), objective=objective)
+        needs = features_needed(setting)
+        if len(x0) != 2 or not isinstance(objective, Quadratic):
+            needs.append("objectives")
         names = tuple(f"x[{i}]" for i in range(len(x0)))
         self.cases.append(replace(case, scripts=names, needs=frozenset(needs), **setting))
+
+
+def _default_losses(steps: int) -> tuple[float, ...]:
+    return tuple(LOSSES[t % len(LOSSES)] for t in range(steps))

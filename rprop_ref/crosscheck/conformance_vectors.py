@@ -1,4 +1,4 @@
-"""Conformance vectors: what a rule does on every case, as files for those who cannot be called."""
+"""Conformance vectors: what a rule does on every case, as files for implementations that cannot be called."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from .cases import Case
-from .collection import catalogue
-from .deviations import rule_named
-from .observe import Trajectory, expected, hexadecimal
+from .. import rules
+from ._cases.case import Case
+from ._cases.conformance import conformance_cases
+from ._comparison.divergence import hexadecimal
+from ._comparison.expected import expected_trajectories
+from ._comparison.trajectory import Trajectory
+from ._stages.compositions import composition_of
 
-#: Once files of a version have been published, they never change: what would change them gets a new version.
+#: The files of a published version never change; a change of their content needs a new version.
 VERSION = 2
 
 
-def export(folder: str | Path, claim: str = "irprop-", dtypes: Sequence[str] | None = None) -> list[Path]:
+def export(folder: str | Path, claim: str = rules.DEFAULT, dtypes: Sequence[str] | None = None) -> list[Path]:
     """Write the vectors of a rule, one JSON file for each dtype; ``docs/crosscheck.md`` describes them.
 
     Parameters
     ----------
     folder : str or Path
-        Made if it is not there.
+        Created if it does not exist.
     claim : str, optional
         The rule.
     dtypes : sequence of str, optional
@@ -38,18 +41,18 @@ def export(folder: str | Path, claim: str = "irprop-", dtypes: Sequence[str] | N
     Raises
     ------
     ValueError
-        If the rule or a dtype is unknown; then nothing is written.
+        If the rule or a dtype is unknown. Nothing is written then.
     """
-    rule_named(claim)
-    cases = catalogue(dtypes)
+    composition_of(claim)
+    cases = conformance_cases(dtypes)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for dtype in dict.fromkeys(c.dtype for c in cases):
         some = [c for c in cases if c.dtype == dtype]
         head = {"format": "rprop_ref conformance vectors", "version": VERSION, "rule": claim, "dtype": dtype}
-        # A case is a line, so that files can be compared line by line.
-        lines = ",\n".join(json.dumps(_vector(t), allow_nan=False) for t in expected(claim, some))
+        # One line for each case, so that files can be compared line by line.
+        lines = ",\n".join(json.dumps(_vector(t), allow_nan=False) for t in expected_trajectories(claim, some))
         text = f'{json.dumps(head)[:-1]}, "cases": [\n{lines}\n]}}\n'
         file = folder / f"{claim}.{dtype}.json"
         file.write_text(text, encoding="utf-8", newline="\n")

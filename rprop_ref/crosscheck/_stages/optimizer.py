@@ -1,4 +1,4 @@
-"""A rule of the catalogue as an implementation: an object that is stepped, as `check` wants it."""
+"""A composition as an optimizer: an object with a `step`, as `check` needs it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from .cases import COMPLEX, Case, batch
-from .stages import Array, Machine, Rule
+from .._cases.case import Array, Case
+from .._cases.dtypes import COMPLEX
+from .batch import Batch
+from .machine import Machine
+from .stages import Composition
 
 
-class Runner:
-    """Step one array of parameters by any rule.
+class ComposedOptimizer:
+    """An optimizer of one array of parameters, by any composition.
 
     Parameters
     ----------
-    rule : Rule
+    composition : Composition
     x0 : ndarray
-        The parameters, of any shape; not changed.
+        The parameters, of any shape; it is not changed.
     lr : float or ndarray
     etas, step_sizes : (float, float)
     maximize : bool
@@ -27,14 +30,14 @@ class Runner:
     Attributes
     ----------
     x, prev, step_size : ndarray
-        After the last step, in the shape and dtype of `x0`.
+        The parameters and the state after the last step, in the shape and dtype of `x0`.
     """
 
     accepts_none = True
 
     def __init__(
         self,
-        rule: Rule,
+        composition: Composition,
         x0: Array,
         *,
         lr: Any = 0.01,
@@ -49,34 +52,34 @@ class Runner:
         if isinstance(lr, np.ndarray):
             lr = np.broadcast_to(lr, x0.shape).reshape(-1)
             lr = np.repeat(lr, 2) if self.dtype.name in COMPLEX else lr
-        # Two rows: the first holds what was given at the start, the second what holds now.
-        self._case = Case(
-            "runner", "", self.dtype.name, np.zeros((2, reals.size), reals.dtype), reals,
+        # A batch of two steps: the first holds the settings of the start, the second those of the current step.
+        case = Case(
+            "optimizer", "", self.dtype.name, np.zeros((2, reals.size), reals.dtype), reals,
             lr=lr, etas=etas, step_sizes=step_sizes, maximize=maximize, bounds=bounds, loss=(0.0, 0.0),
         )  # fmt: skip
-        self._batch = batch([self._case])
-        self._batch.varies = [True, False]
-        self._machine = Machine(rule, [()], self._batch)
+        self._batch = Batch([case])
+        self._batch.constants_change = [True, False]
+        self._machine = Machine(composition, [()], self._batch)
         self._machine.t = 1
-        self._last: Any = None
+        self._last_grad: Any = None
 
     def step(self, grad: Any, loss: float | None = None) -> Array:
-        """Make a step, and return the new parameters; `grad` may be None. May write to `grad` if the rule does."""
+        """Make a step, and return the new parameters. `grad` may be None; it is written to if the rule does so."""
         now = self._batch
         now.none[1] = grad is None
         now.loss[1] = np.nan if loss is None else loss
         now.g[1] = 0
         if grad is not None:
             now.g[1] = self._reals(np.asarray(grad, self.dtype))
-            now.reused[:] = grad is self._last
+            now.reused[:] = grad is self._last_grad
         self._machine.step()
         self._machine.t = 1
         now.edited[1] = now.resumed[1] = False
         if isinstance(grad, np.ndarray) and grad.dtype == self.dtype:
-            self._last = grad
-            left = self._shaped(self._machine.gradient)
-            if grad.flags.writeable and left.tobytes() != grad.tobytes():
-                grad[...] = left
+            self._last_grad = grad
+            gradient_after = self._shaped(self._machine.gradient)
+            if grad.flags.writeable and gradient_after.tobytes() != grad.tobytes():
+                grad[...] = gradient_after
         return self.x
 
     @property
@@ -95,7 +98,7 @@ class Runner:
         return self._shaped(self._machine.step_size)
 
     def set(self, *, lr: Any = None, etas: Any = None, step_sizes: Any = None) -> None:
-        """Change hyperparameters for the steps to come, as far as the rule heeds it."""
+        """Set hyperparameters for the next steps; a rule may ignore them."""
         now = self._batch
         if lr is not None:
             now.lr[1], now.edited[1] = lr, True
@@ -110,7 +113,7 @@ class Runner:
         return copy.deepcopy(self._machine.state)
 
     def load(self, state: dict[str, Array]) -> None:
-        """Go on from a saved state; what the rule does not save is lost."""
+        """Continue from a saved state; a rule may have left something out of it."""
         x = self._machine.state["x"]
         self._machine.state = {**copy.deepcopy(state), "x": x}
         self._batch.resumed[1] = True

@@ -1,4 +1,4 @@
-"""The referee and the real packages: what is wrong with each is found, not looked up."""
+"""The referee on real packages: it finds what each of them does differently."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import rprop_ref
-from rprop_ref.crosscheck import adapters, check, closest_profiles, profile
-from rprop_ref.crosscheck.cases import dtypes_here
-from rprop_ref.crosscheck.deviations import RULES, differences
-from rprop_ref.crosscheck.stages import changed
+from rprop_ref.crosscheck import COMPOSITIONS, adapters, check, closest_profiles, profile
+from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._stages.compositions import differences
+from rprop_ref.crosscheck._stages.stages import changed
 
 pytestmark = pytest.mark.peers
 
-EVERY = [*dtypes_here(), "complex64", "complex128"]
+EVERY = [*available_reals(), "complex64", "complex128"]
 
 
 def names(report):
@@ -26,13 +26,13 @@ def names(report):
 
 
 def behaves_as(name, report):
-    """Whether the explanation found makes the rule that the profile is."""
-    known = profile(name)
-    claim = RULES[report.claim]
+    """The deviations in which the explanations differ from the profile; none if they are the same."""
+    published = profile(name)
+    claim = COMPOSITIONS[report.claim]
     return {
         a.name
         for e in report.diagnosis.explanations
-        for a in differences(known.full_rule, changed(claim, e.changes))
+        for a in differences(published.composition, changed(claim, e.changes))
     }
 
 
@@ -48,7 +48,7 @@ def test_torch_agrees_in_every_dtype_and_flag(foreach):
     assert set(report.left_out) == {"lr per coordinate", "bounds"}
 
 
-def test_torch_against_the_box_on_its_own_page():
+def test_torch_differs_from_the_box_on_its_own_page():
     torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
     report = check(adapters.from_torch(torch.optim.Rprop), "paper")
     assert names(report) == [
@@ -61,7 +61,7 @@ def test_torch_against_the_box_on_its_own_page():
     ]
 
 
-def test_our_class_through_the_same_adapter():
+def test_from_torch_takes_any_class_with_the_interface_of_torch():
     """`from_torch` takes whatever has torch's interface and torch's parameters."""
     torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
 
@@ -111,9 +111,9 @@ def test_optax_is_one_step_late():
     }
     # XLA rounds the etas to float16 in one step where the processor can (AVX512-FP16), and otherwise in two.
     directly, by_way_of_single = {"float16 constants rounded once"}, {"float16 lr rounded once"}
-    (found,) = names(report)
-    assert found in (everywhere | directly, everywhere | by_way_of_single)
-    assert behaves_as("optax-0.2.8", report) == directly & found
+    (explained,) = names(report)
+    assert explained in (everywhere | directly, everywhere | by_way_of_single)
+    assert behaves_as("optax-0.2.8", report) == directly & explained
     assert closest_profiles(factory, dtypes=["float32"])[0][0] == "optax-0.2.8"
 
 
@@ -167,7 +167,7 @@ def test_opencv_is_irprop_go_with_one_limit_per_branch():
 
 
 @pytest.mark.referee
-def test_neurolab_in_an_environment_of_its_own():
+def test_neurolab_through_the_protocol():
     from rprop_ref.crosscheck import Program
 
     python = os.environ.get("NEUROLAB_PYTHON")

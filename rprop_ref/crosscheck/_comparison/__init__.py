@@ -1,0 +1,1 @@
+"""Running an implementation on cases, and comparing it with the claimed rule."""

@@ -1,0 +1,1 @@
+"""The search for known deviations that explain what was observed."""

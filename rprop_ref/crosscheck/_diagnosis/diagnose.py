@@ -1,0 +1,245 @@
+"""Which known deviations make the claimed rule do exactly what an implementation does?
+
+A candidate is a set of deviations from the claimed rule. It explains an implementation only if the rule with
+these deviations reproduces **every trajectory of every case to the bit** (`evidence`). The order of the search is:
+
+1. all single deviations, then all pairs, then all triples. The first size with an explanation ends the search, and
+   all explanations of this size are listed, because no case tells them apart;
+2. larger sets, grown one deviation at a time from those that reproduce most (a beam search). Each step is measured
+   on a small sample of cases. Cases that the best set fails are added to the sample, and the search continues. An
+   explanation found in this way is made as small as possible. Sets that differ from it in one deviation are tried
+   as well: perhaps no case tells them apart;
+3. the same for x and the caller's gradient alone, without `step_size` and `prev`. What the implementation shows as
+   its state may mean something else.
+
+If all of this fails, the sets that reproduce most are reported as a lead.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from .._comparison.trajectory import QUANTITIES, Trajectory
+from .._stages.compositions import deviations_from
+from .._stages.stages import Alternative, Changes, Composition
+from .evidence import CaseGroup, Evidence
+from .result import Diagnosis, Explanation, Near
+
+#: All sets of up to this size are tried.
+EXHAUSTIVE_SIZE = 3
+
+#: All sets of up to this size are tried if only x has to be explained.
+EXHAUSTIVE_SIZE_OF_X = 2
+
+#: How many sets the beam search keeps at each step.
+BEAM_WIDTH = 6
+
+#: The beam search grows sets up to this size.
+LARGEST_SET = 12
+
+#: How many leads are reported if there is no explanation.
+LEADS = 3
+
+
+def diagnose(
+    rule: Composition, trajectories: Sequence[Trajectory], failing: set[int], *, signs_only: bool = False
+) -> Diagnosis:
+    """Search for the deviations that explain what was observed.
+
+    Parameters
+    ----------
+    rule : Composition
+        The claimed rule.
+    trajectories : sequence of Trajectory
+        What was observed of the implementation, on every case.
+    failing : set of int
+        The positions of the trajectories that the claimed rule does not reproduce.
+    signs_only : bool, optional
+        Whether the `prev` shown holds signs only.
+
+    Returns
+    -------
+    Diagnosis
+    """
+
+    def evidence_of(*quantities: str) -> Evidence:
+        return Evidence(rule, trajectories, failing, signs_only=signs_only, quantities=quantities)
+
+    cases = sum(t.steps > 0 for t in trajectories)
+    everything = evidence_of(*QUANTITIES)
+    explanations, beam = _search(everything, EXHAUSTIVE_SIZE)
+    if explanations:
+        return Diagnosis(explanations, tried=everything.tried, cases=cases)
+    tried_on_x = 0
+    if any(t.step_size is not None or t.prev is not None for t in trajectories):
+        x_only = evidence_of("x", "gradient")
+        if x_only.explaining([()]):
+            wrong = tuple(q for q in ("step_size", "prev") if not evidence_of(q).explaining([()]))
+            return Diagnosis(complete=False, tried=everything.tried, state_only=wrong, cases=cases)
+        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_OF_X)
+        tried_on_x = x_only.tried
+        if explanations:
+            return Diagnosis(explanations, complete=False, tried=everything.tried + tried_on_x, cases=cases)
+    leads = _leads(everything, beam)
+    return Diagnosis(nearest=leads, tried=everything.tried + tried_on_x, cases=cases)
+
+
+def _search(evidence: Evidence, exhaustive_size: int) -> tuple[list[Explanation], list[Changes]]:
+    """The explanations, and the sets that the beam search ended with (none if it was not needed)."""
+    beam: list[Changes] = []
+    explanations = _smallest_sets(evidence, exhaustive_size)
+    if not explanations:
+        beam = _beam_search(evidence)
+        explanations = _reduced(evidence, beam)
+    return [Explanation(changes) for changes in explanations], beam
+
+
+# --- all sets of a size ---------------------------------------------------------------------------------------
+
+
+def _smallest_sets(evidence: Evidence, largest: int) -> list[Changes]:
+    """All explanations of the smallest size that has any, up to a largest size."""
+    for size in range(1, largest + 1):
+        explanations = evidence.explaining(_all_sets(evidence.rule, size))
+        if explanations:
+            return explanations
+    return []
+
+
+def _all_sets(rule: Composition, size: int) -> tuple[Changes, ...]:
+    """All sets of deviations of a size. A set has at most one deviation for each slot."""
+    return _all_sets_of(tuple(deviations_from(rule)), size)
+
+
+@functools.lru_cache(maxsize=8)
+def _all_sets_of(deviations: Changes, size: int) -> tuple[Changes, ...]:
+    by_slot: dict[str, list[Alternative]] = {}
+    for deviation in deviations:
+        by_slot.setdefault(deviation.slot, []).append(deviation)
+    return tuple(
+        changes
+        for slots in itertools.combinations(by_slot, size)
+        for changes in itertools.product(*(by_slot[slot] for slot in slots))
+    )
+
+
+# --- the beam search ------------------------------------------------------------------------------------------
+
+
+def _beam_search(evidence: Evidence) -> list[Changes]:
+    """The sets that reproduce most, the best first, grown one deviation at a time.
+
+    They are measured on a sample of cases. Cases that the best set fails are added to the sample. The search ends
+    when the best set fails no case, or when no set reproduces the whole sample.
+    """
+    beam: list[Changes] = [()]
+    sample: list[int] = []
+    while True:
+        new = evidence.failing_cases(beam[0], sample)
+        if not new:
+            return beam
+        sample += new
+        beam, explains_sample = _grow(evidence, beam, evidence.sample(sample))
+        if not explains_sample:
+            return beam
+
+
+def _grow(evidence: Evidence, beam: list[Changes], sample: list[CaseGroup]) -> tuple[list[Changes], bool]:
+    """Grow the sets of a beam as long as that reproduces more of a sample.
+
+    Returns
+    -------
+    beam : list of tuples of Alternative
+    explains_sample : bool
+        Whether its first set reproduces the whole sample.
+    """
+    # A score has two parts, which are both at most the number of scripts.
+    best_possible = 2 * sum(group.batch.size for group in sample)
+    singles = _all_sets(evidence.rule, 1)
+    sets = {frozenset(c): c for c in beam}
+    scores = dict(zip(sets, evidence.scores(beam, sample).sum(axis=1).tolist(), strict=True))
+    best = max(scores.values())
+    additions: Sequence[Changes] = singles
+    while best < best_possible and max(len(c) for c in beam) < LARGEST_SET:
+        # Pairs are many, so they are added to the best set only.
+        larger = _extended(beam if additions is singles else beam[:1], additions)
+        candidates = {key: c for key, c in larger.items() if key not in scores}
+        new = evidence.scores(list(candidates.values()), sample).sum(axis=1) if candidates else np.zeros(0)
+        sets.update(candidates)
+        scores.update(zip(candidates, new.tolist(), strict=True))
+        if new.max(initial=0) > best:
+            best = float(new.max())
+            additions = singles
+        elif additions is singles:
+            # No single deviation helps. A pair may, for instance if one of the two replaces another deviation.
+            additions = _all_sets(evidence.rule, 2)
+        else:
+            break
+        beam = _best_sets(sets, scores, BEAM_WIDTH)
+    return _best_sets(sets, scores, 2 * BEAM_WIDTH), best >= best_possible
+
+
+def _extended(beam: list[Changes], additions: Sequence[Changes]) -> dict[frozenset[Alternative], Changes]:
+    """Every set of the beam with every addition, which replaces deviations in the same slots."""
+    extended: dict[frozenset[Alternative], Changes] = {}
+    for changes in beam:
+        for added in additions:
+            slots = {a.slot for a in added}
+            larger = (*(c for c in changes if c.slot not in slots), *added)
+            extended[frozenset(larger)] = larger
+    return extended
+
+
+def _best_sets(
+    sets: dict[frozenset[Alternative], Changes], scores: dict[frozenset[Alternative], float], count: int
+) -> list[Changes]:
+    """The sets with the highest scores; of equal ones the smaller first."""
+    return [sets[key] for key in sorted(scores, key=lambda key: (-scores[key], len(key)))[:count]]
+
+
+def _reduced(evidence: Evidence, candidates: list[Changes]) -> list[Changes]:
+    """The explanations among some candidates, made as small as possible, and any that differ in one deviation."""
+    explanations = evidence.explaining(candidates)
+    smaller = explanations
+    while smaller:
+        explanations = smaller
+        subsets = {
+            frozenset(c): c for changes in explanations for c in itertools.combinations(changes, len(changes) - 1)
+        }
+        smaller = evidence.explaining([c for c in subsets.values() if c])
+    if not explanations:
+        return []
+    return evidence.explaining(_with_one_replaced(evidence.rule, explanations))
+
+
+def _with_one_replaced(rule: Composition, explanations: list[Changes]) -> list[Changes]:
+    """The explanations, and all sets in which one of their deviations is another one."""
+    sets = {frozenset(c): c for c in explanations}
+    for changes in explanations:
+        for i in range(len(changes)):
+            others = changes[:i] + changes[i + 1 :]
+            slots = {c.slot for c in others}
+            for deviation in deviations_from(rule):
+                if deviation.slot not in slots:
+                    sets.setdefault(frozenset((*others, deviation)), (*others, deviation))
+    return list(sets.values())
+
+
+# --- no explanation -------------------------------------------------------------------------------------------
+
+
+def _leads(evidence: Evidence, beam: list[Changes]) -> list[Near]:
+    """The claimed rule and the best sets of the beam, as far as these reproduce more than the rule does."""
+    candidates = [(), *beam[:LEADS]]
+    matched = evidence.scores(candidates, evidence.groups)[:, 0]
+    leads = [
+        Near(changes, int(count), evidence.scripts, evidence.first_failure(changes))
+        for changes, count in zip(candidates, matched, strict=True)
+        if count < evidence.scripts and (not changes or count > matched[0])
+    ]
+    leads.sort(key=lambda near: (-near.matched, len(near.changes)))
+    return leads[:LEADS]

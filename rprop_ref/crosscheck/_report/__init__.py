@@ -1,0 +1,1 @@
+"""The report: the verdict and all results, as text, JSON, HTML or a Python script."""

@@ -1,0 +1,106 @@
+"""The report as plain data, for JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._comparison.divergence import Divergence, hexadecimal
+from .._diagnosis.result import Diagnosis
+from .._stages.compositions import COMPOSITIONS, remedy
+from .._stages.stages import Alternative, Composition
+
+if TYPE_CHECKING:
+    from .report import Report
+
+#: The version of the layout.
+VERSION = 1
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    """Everything in a report, as dicts, lists, strings and numbers."""
+    smallest = report.smallest
+    return {
+        "version": VERSION,
+        "claim": report.claim,
+        "verdict": report.verdict,
+        "ulps": _number(report.ulps),
+        "cases": report.cases,
+        "random": report.random,
+        "left_out": report.left_out,
+        "refused": report.refused,
+        "failed_need": report.failed_need,
+        "unsteady": report.unsteady,
+        "compared": list(report.compared),
+        "prev_holds_signs": report.signs,
+        "signs_of_zeros_differ": report.zeros,
+        "divergences": [_divergence_data(d) for d in report.divergences],
+        "smallest": None if smallest is None else {**_divergence_data(smallest), "script": report.script()},
+        "diagnosis": None if report.diagnosis is None else _diagnosis_data(report.diagnosis, report.claim),
+        "behaviour": [
+            {
+                "what": row.what,
+                "script": row.script,
+                "expected": [_number(v) for v in row.expected],
+                "got": [_number(v) for v in row.got],
+                "error": row.error,
+            }
+            for row in report.behaviour
+        ],
+    }
+
+
+def _diagnosis_data(diagnosis: Diagnosis, claim: str) -> dict[str, Any]:
+    rule = COMPOSITIONS[claim]
+    return {
+        "complete": diagnosis.complete,
+        "state_only": list(diagnosis.state_only),
+        "cases": diagnosis.cases,
+        "tried": diagnosis.tried,
+        "explanations": [
+            [_deviation_data(rule, a) for a in explanation.changes] for explanation in diagnosis.explanations
+        ],
+        "nearest": [
+            {
+                "names": [a.name for a in near.changes],
+                "matched": near.matched,
+                "scripts": near.scripts,
+                "fails": near.fails,
+            }
+            for near in diagnosis.nearest
+        ],
+    }
+
+
+def _deviation_data(rule: Composition, deviation: Alternative) -> dict[str, Any]:
+    return {
+        "name": deviation.name,
+        "stage": deviation.stage,
+        "does": deviation.does,
+        "to_agree": remedy(rule, deviation),
+        "known_in": list(deviation.known_in),
+    }
+
+
+def _divergence_data(divergence: Divergence) -> dict[str, Any]:
+    numeric = divergence.quantity != "error"
+    return {
+        "case": divergence.case.name,
+        "reason": divergence.case.reason,
+        "dtype": divergence.case.dtype,
+        "script": divergence.script,
+        "step": divergence.step,
+        "coordinate": divergence.coordinate,
+        "quantity": divergence.quantity,
+        "expected": _number(divergence.expected) if numeric else None,
+        "got": _number(divergence.got) if numeric else str(divergence.got),
+        "expected_hex": hexadecimal(divergence.expected) if numeric else None,
+        "got_hex": hexadecimal(divergence.got) if numeric else None,
+        "ulps": _number(divergence.ulps),
+    }
+
+
+def _number(value: Any) -> float | str:
+    value = float(value)
+    return value if np.isfinite(value) else str(value)

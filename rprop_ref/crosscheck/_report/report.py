@@ -1,0 +1,137 @@
+"""What `check` returns: the verdict, the first difference, and the diagnosis."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._comparison.behaviour import Behaviour
+from .._comparison.comparison import DIFFERENT, IDENTICAL, ROUNDING
+from .._comparison.divergence import Divergence
+from .._diagnosis.result import Diagnosis
+from .._stages.compositions import PAPER
+from .data import report_data
+from .python_script import python_script
+from .text import plural, report_lines
+
+
+@dataclass
+class Report:
+    """How an implementation compares with the rule it claims to be.
+
+    Attributes
+    ----------
+    claim : str
+        The rule.
+    verdict : str
+        "identical", "same rule, rounding differs", "a different rule" or "could not run".
+    ulps : float
+        The largest difference in units in the last place; 0 if identical, infinite if it is more than rounding.
+    first_divergence : Divergence or None
+        The first difference on the first case that has one.
+    divergences : list of Divergence
+        The first difference on every case that has one.
+    smallest : Divergence or None
+        The first difference on the smallest failing case that was found.
+    diagnosis : Diagnosis or None
+        The known deviations that explain it; None if there is nothing to explain.
+    cases, random : int
+        How many conformance cases, and how many random ones, were run.
+    left_out : dict of str to int
+        How many cases were left out, for each feature that they need and the implementation does not have.
+    refused : list of str
+        The cases that ended with an error before the first step, and the errors.
+    failed_need : str or None
+        The feature that all cases with errors need and few others do: a name for ``without=``.
+    unsteady : list of str
+        The cases that gave other results when they were run again.
+    signs : bool
+        Whether its `prev` holds signs only.
+    zeros : bool
+        Whether x is somewhere +0 instead of -0, or -0 instead of +0, which counts as equal.
+    compared : tuple of str
+        The quantities that were compared.
+    behaviour : list of Behaviour
+        Measurements of what it does, if no known deviation explains it.
+    factory : str
+        The line that defines the name ``factory`` in `script`.
+    """
+
+    claim: str
+    verdict: str
+    ulps: float
+    divergences: list[Divergence] = field(default_factory=list)
+    smallest: Divergence | None = None
+    diagnosis: Diagnosis | None = None
+    cases: int = 0
+    random: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    failed_need: str | None = None
+    unsteady: list[str] = field(default_factory=list)
+    signs: bool = False
+    zeros: bool = False
+    compared: tuple[str, ...] = ("x",)
+    behaviour: list[Behaviour] = field(default_factory=list)
+    factory: str = "from my_module import factory"
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is the claimed rule to the last bit."""
+        return self.verdict == IDENTICAL
+
+    @property
+    def first_divergence(self) -> Divergence | None:
+        """The first difference on the first case that has one."""
+        return self.divergences[0] if self.divergences else None
+
+    def agrees_within(self, ulps: float) -> bool:
+        """Whether it is the claimed rule, if rounding may differ by this many units in the last place."""
+        return self.verdict in (IDENTICAL, ROUNDING) and self.ulps <= ulps
+
+    def script(self, factory: str | None = None) -> str:
+        """A Python script of about ten lines that shows the smallest failure; empty if there is none."""
+        divergence = self.smallest or self.first_divergence
+        return "" if divergence is None else python_script(divergence, factory or self.factory)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a sentence."""
+        claim = "the paper's algorithm box" if self.claim == PAPER else self.claim
+        if self.verdict == IDENTICAL:
+            return f"This is {claim}, to the last bit."
+        if self.verdict == ROUNDING:
+            return f"This is {claim}; rounding differs by at most {plural(self.ulps, 'ulp')}."
+        if self.verdict == DIFFERENT:
+            return f"This is not {claim}."
+        return "This could not be run."
+
+    def __str__(self) -> str:
+        return "\n".join(report_lines(self)) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in the report, as plain data."""
+        return report_data(self)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The report as JSON. NaN and the infinities are strings: "nan", "inf", "-inf"."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def _repr_html_(self) -> str:
+        colour = {IDENTICAL: "#1a7f37", ROUNDING: "#9a6700"}.get(self.verdict, "#cf222e")
+        head, *rest = report_lines(self)
+        return (
+            f'<div style="border-left: 4px solid {colour}; padding-left: 1em">'
+            f'<p style="color: {colour}"><b>{html.escape(head)}</b></p>'
+            f"<pre>{html.escape(chr(10).join(rest))}</pre></div>"
+        )
+
+    def to_html(self) -> str:
+        """The report as an HTML page."""
+        title = html.escape(f"Rprop crosscheck: {self.claim}")
+        return (
+            f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title></head>\n'
+            f"<body>\n<h1>{title}</h1>\n{self._repr_html_()}\n</body>\n</html>\n"
+        )

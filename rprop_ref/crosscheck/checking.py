@@ -1,0 +1,282 @@
+"""`check`, `assert_conforms` and `closest_profiles`: the entry points of the referee."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import rules
+from .._core.dtypes import named as dtype_named
+from ._cases.case import FEATURES
+from ._cases.conformance import conformance_cases
+from ._cases.dtypes import COMPLEX, REALS, checked_names
+from ._cases.randomized import random_cases
+from ._comparison.behaviour import behaviour_sheet
+from ._comparison.comparison import Comparison
+from ._comparison.divergence import Divergence
+from ._comparison.observe import CouldNotRun, Factory, observe
+from ._comparison.shrink import shrink
+from ._diagnosis.diagnose import diagnose
+from ._diagnosis.evidence import Evidence
+from ._diagnosis.result import Diagnosis
+from ._report.report import Report
+from ._stages.compositions import COMPOSITIONS, composition_of, differences
+from .profiles import PROFILES
+
+
+def check(
+    factory: Factory,
+    claim: str = rules.DEFAULT,
+    *,
+    dtypes: Sequence[str] | None = None,
+    without: Iterable[str] = (),
+    random: int = 100,
+    seed: int = 0,
+    diagnosis: bool = True,
+    on_divergence: Callable[[Divergence], Any] | None = None,
+) -> Report:
+    """Compare an implementation of Rprop with the rule it claims to be, to the bit, and name what differs.
+
+    Parameters
+    ----------
+    factory : callable
+        ``factory(x0, *, lr, etas, step_sizes, maximize)`` makes the implementation: an object whose
+        ``step(grad, loss=None)`` returns the new parameters, as many numbers as `x0` has. They are compared in the
+        dtype of `x0`.
+
+        Everything else is optional. Attributes ``prev`` and ``step_size`` are compared if the object has them,
+        either one number for each coordinate or one for all; a ``prev`` that holds only signs is recognised as
+        such. ``set(lr=, etas=, step_sizes=)``, ``save()`` with ``load(state)``, and gradients of None (if the
+        attribute ``accepts_none`` is true) are tried if the object has them. A factory whose attribute
+        ``accepts_lr_array`` is true also gets an `lr` for each coordinate. One whose ``accepts_bounds`` is true is
+        also called with ``bounds=(lower, upper)``: two floats, between which all of x is kept.
+    claim : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go", "paper"}, optional
+        The rule. "paper" is the algorithm box of torch's documentation: its product never underflows, and each
+        branch has only one limit.
+    dtypes : sequence of str, optional
+        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones
+        (bfloat16 if ml_dtypes is installed).
+    without : iterable of str, optional
+        What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
+        "none", "set", "save", "lr per coordinate", "bounds", "same array" (a caller that reuses its gradient
+        array), "lr outside step_sizes", "scripts" (gradients that the caller chooses), "objectives" (other than
+        quadratics in two dimensions). With "prev" or "step_size", these are not compared.
+    random : int, optional
+        The number of random cases, in addition to the conformance cases.
+    seed : int, optional
+        The seed of the random cases.
+    diagnosis : bool, optional
+        Whether to search for an explanation if there is a difference.
+    on_divergence : callable, optional
+        Called with the first difference that is not an error, as soon as it is found.
+
+    Returns
+    -------
+    Report
+        ``print(report)``; ``report.agrees``, ``report.first_divergence``, ``report.diagnosis``,
+        ``report.to_json()``.
+
+    Raises
+    ------
+    TypeError
+        If `factory` is not callable.
+    ValueError
+        If `claim`, a dtype or an entry of `without` is unknown, or `random` or `seed` is negative or no integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rprop_ref import crosscheck
+    >>> class Mine:
+    ...     def __init__(self, x0, *, lr, etas, step_sizes, maximize):
+    ...         self.x, self.size, self.prev = x0, np.full_like(x0, lr), np.zeros_like(x0)
+    ...         self.etas, self.limits, self.direction = etas, step_sizes, 1 if maximize else -1
+    ...     def step(self, grad, loss=None):
+    ...         product = grad * self.prev
+    ...         self.size[product > 0] *= self.etas[1]
+    ...         self.size[product < 0] *= self.etas[0]
+    ...         self.size = np.clip(self.size, *self.limits).astype(self.x.dtype)
+    ...         self.prev = np.where(product < 0, 0, grad)
+    ...         self.x = self.x + self.direction * np.sign(grad) * self.size
+    ...         return self.x
+    >>> report = crosscheck.check(Mine, dtypes=["float64"], without=["nan", "inf", "prev"])
+    >>> report.verdict
+    'a different rule'
+    >>> [a.name for a in report.diagnosis.explanations[0].changes]
+    ['moves on at a flip']
+    """
+    hidden, names = _checked(factory, claim, dtypes, without)
+    for option, value in (("random", random), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+            raise ValueError(f"{option}={value!r} should be an integer, 0 or larger")
+    lacks = hidden | _missing_features(factory, names)
+    cases = conformance_cases(names)
+    usable = [case for case in cases if not case.needs & lacks]
+    drawn = random_cases(seed, names, random, lambda feature: feature not in lacks)
+    comparison = Comparison(factory, claim, hidden, on_divergence)
+    comparison.add(usable)
+    comparison.add(drawn)
+    comparison.repeat_some()
+    report = _report(comparison)
+    report.cases, report.random = len(usable), len(drawn)
+    report.left_out = dict(Counter(min(case.needs & lacks) for case in cases if case.needs & lacks))
+    if report.divergences:
+        if diagnosis:
+            _explain(report, comparison)
+            if report.diagnosis is not None and report.diagnosis.found_nothing:
+                report.behaviour = behaviour_sheet(factory, claim, names, lacks)
+        report.smallest = shrink(
+            factory,
+            claim,
+            comparison.clearest(),
+            hidden,
+            signs_only=comparison.signs_only,
+            stored_before_maximize=comparison.stored_before_maximize,
+        )
+    return report
+
+
+def _report(comparison: Comparison) -> Report:
+    """The report of a comparison, before there is a diagnosis."""
+    verdict, ulps = comparison.verdict()
+    return Report(
+        comparison.claim,
+        verdict,
+        ulps,
+        divergences=[d for d in comparison.divergences if d is not None],
+        refused=comparison.refused,
+        failed_need=comparison.feature_of_all_errors(),
+        unsteady=comparison.unsteady_cases(),
+        signs=comparison.signs_only,
+        zeros=comparison.zeros_differ(),
+        compared=comparison.compared(),
+    )
+
+
+def _explain(report: Report, comparison: Comparison) -> None:
+    """Add the diagnosis. If nothing explains the results, look for more that are not reproducible, and repeat."""
+    report.diagnosis = _diagnosis(comparison)
+    if report.diagnosis is not None and report.diagnosis.found_nothing and comparison.repeat_the_rest():
+        report.unsteady = comparison.unsteady_cases()
+        report.diagnosis = _diagnosis(comparison)
+
+
+def _diagnosis(comparison: Comparison) -> Diagnosis | None:
+    """The diagnosis; None if no reproducible number differs."""
+    failing = comparison.failing()
+    if not failing:
+        return None
+    rule = COMPOSITIONS[comparison.claim]
+    return diagnose(rule, comparison.reproducible(), failing, signs_only=comparison.signs_only)
+
+
+def assert_conforms(factory: Factory, claim: str = rules.DEFAULT, *, ulps: float = 0, **options: Any) -> None:
+    """Raise AssertionError, with the report, unless an implementation is the rule it claims to be.
+
+    Parameters
+    ----------
+    factory : callable
+        As for `check`.
+    claim : str, optional
+        The rule.
+    ulps : float, optional
+        How far rounding may differ, in units in the last place.
+    **options
+        As for `check`.
+    """
+    __tracebackhide__ = True  # so that pytest shows the caller's line
+    if not isinstance(ulps, (int, float, np.number)) or not ulps >= 0:
+        raise ValueError(f"ulps={ulps!r} should be a number, 0 or larger")
+    report = check(factory, claim, **options)
+    if not report.agrees_within(ulps):
+        raise AssertionError(f"\n{report}")
+
+
+def closest_profiles(
+    factory: Factory, *, dtypes: Sequence[str] | None = None, without: Iterable[str] = ()
+) -> list[tuple[str, int, int]]:
+    """Which published implementations behave like this one? All of them, the most similar first.
+
+    Parameters
+    ----------
+    factory, dtypes, without
+        As for `check`. Only x is compared, not the state.
+
+    Returns
+    -------
+    list of (str, int, int)
+        The name of a profile, how many scripts it reproduces to the bit, and of how many.
+
+    Raises
+    ------
+    CouldNotRun
+        If no case can be run.
+    TypeError, ValueError
+        As for `check`.
+    """
+    hidden, names = _checked(factory, rules.DEFAULT, dtypes, without)
+    lacks = hidden | _missing_features(factory, names)
+    observed = [observe(factory, case, hidden) for case in conformance_cases(names) if not case.needs & lacks]
+    if not any(t.steps for t in observed):
+        reason = f"no case could be run: {observed[0].error}" if observed else "no case is left to run"
+        raise CouldNotRun(reason)
+    base = COMPOSITIONS[rules.DEFAULT]
+    evidence = Evidence(base, observed, set(), signs_only=False, quantities=("x",))
+    changes = {name: differences(base, profile.composition) for name, profile in PROFILES.items()}
+    different = list(dict.fromkeys(changes.values()))
+    matched = dict(zip(different, evidence.scores(different, evidence.groups)[:, 0], strict=True))
+    rows = [(name, int(matched[changes[name]]), evidence.scripts) for name in PROFILES]
+    return sorted(rows, key=lambda row: -row[1])
+
+
+def _checked(
+    factory: Factory, claim: str, dtypes: Sequence[str] | None, without: Iterable[str]
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """What the implementation lacks, and the names of the dtypes to compare in; both checked."""
+    if not callable(factory):
+        raise TypeError(f"factory should be callable, as factory(x0, lr=...), and is {factory!r}")
+    composition_of(claim)
+    hidden = frozenset(_words("without", without))
+    allowed = {*FEATURES, *REALS, *COMPLEX, "prev", "step_size"}
+    if hidden - allowed:
+        choice = ", ".join(sorted(allowed))
+        raise ValueError(f"without={min(hidden - allowed)!r} is unknown; choose from {choice}")
+    names = tuple(name for name in checked_names(dtypes) if name not in hidden)
+    if not names:
+        raise ValueError("no dtype is left to compare: all of dtypes= are in without=")
+    return hidden, names
+
+
+def _words(option: str, words: Iterable[str]) -> list[str]:
+    """The words of an option that takes one word or several."""
+    if isinstance(words, str):
+        return [words]
+    if not isinstance(words, Iterable):
+        raise ValueError(f"{option}={words!r} should be a list of words")
+    return [str(word) for word in words]
+
+
+def _missing_features(factory: Factory, names: Sequence[str]) -> frozenset[str]:
+    """The optional features that an implementation does not declare."""
+    lacks = {"none", "set", "save"}
+    if not getattr(factory, "accepts_lr_array", False):
+        lacks.add("lr per coordinate")
+    if not getattr(factory, "accepts_bounds", False):
+        lacks.add("bounds")
+    for name in names:
+        try:
+            x0 = np.zeros(2, dtype_named(name))
+            optimizer = factory(x0, lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
+            if getattr(optimizer, "accepts_none", False):
+                lacks.remove("none")
+            if hasattr(optimizer, "set"):
+                lacks.remove("set")
+            if hasattr(optimizer, "save") and hasattr(optimizer, "load"):
+                lacks.remove("save")
+            break
+        except (Exception, SystemExit):
+            continue  # the report of the cases will have the error
+    return frozenset(lacks)

@@ -1,0 +1,78 @@
+"""Profiles of published implementations, and the guide."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rprop_ref
+from rprop_ref import crosscheck
+from rprop_ref.crosscheck import (
+    COMPOSITIONS,
+    checking,
+    profile,
+)
+from rprop_ref.crosscheck._stages.compositions import differences
+
+ROOT = Path(rprop_ref.__file__).parent.parent
+
+
+def moves(name, gradients, lr=0.1):
+    run = profile(name)(np.zeros(1), lr=lr)
+    return [round(float(run.step(np.array([g]), loss=0.0)[0]), 6) for g in gradients]
+
+
+def test_profiles_make_the_first_moves_that_their_packages_make():
+    script = (1, 1, 1, -1, 1, 1, 1)
+    assert moves("torch", script) == [-0.1, -0.22, -0.364, -0.364, -0.436, -0.5224, -0.62608]
+    assert moves("optax-0.2.8", script) == [0, -0.1, -0.22, -0.22, -0.22, -0.292, -0.3784]
+    assert moves("pints-0.6.1", script[:6]) == [-0.12, -0.264, -0.4368, -0.4368, -0.5232, -0.62688]
+    assert moves("opencv", script) == [-0.1, -0.22, -0.364, -0.292, -0.364, -0.4504, -0.55408]
+    assert moves("neurolab-0.3.5", script) == [-0.1, -0.22, -0.364, -0.292, -0.328, -0.3712, -0.42304]
+
+
+@pytest.mark.parametrize("name", ["optax-0.2.8", "mindspore", "neuralnet", "trainrp"])
+def test_a_profile_is_closest_to_itself(name):
+    published = profile(name)
+    run = published(np.zeros(3))
+    assert run.step_size[0] == pytest.approx(published.lr)
+    best = crosscheck.closest_profiles(published, dtypes=["float64"])
+    assert best[0][1] == best[0][2]
+    equals = {row[0] for row in best if row[1] == row[2]}
+    assert name in equals
+    assert published.about in str(published)
+    assert set(differences(COMPOSITIONS[published.rule], published.composition)) == set(published.changes)
+
+
+def test_an_unknown_profile_is_refused():
+    with pytest.raises(ValueError, match="unknown profile 'tensorflow'; choose from torch, "):
+        profile("tensorflow")
+
+
+# --- the guide ------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_guide_run():
+    text = (ROOT / "docs" / "crosscheck.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    runner = doctest.DocTestRunner()
+    runner.run(doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "crosscheck.md", "crosscheck.md", 0))
+    assert runner.summarize(verbose=False).attempted > 20
+    assert runner.summarize(verbose=False).failed == 0
+    for row in re.findall(r"^\| `(\{.*?\})`", text, re.M):
+        assert '"op"' in row
+
+
+def test_the_example_of_check_runs():
+    tried = doctest.testmod(checking)
+    assert tried.attempted > 4
+    assert tried.failed == 0
+
+
+def test_every_public_function_and_class_has_a_docstring():
+    for name in crosscheck.__all__:
+        assert getattr(crosscheck, name).__doc__ or isinstance(getattr(crosscheck, name), dict)

@@ -1,0 +1,307 @@
+"""Verdicts, reports, Python scripts and error messages."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from implementations import Branches, Ours
+
+from rprop_ref import crosscheck
+from rprop_ref.crosscheck import (
+    COMPOSITIONS,
+    CouldNotRun,
+    check,
+    checking,
+    conformance_cases,
+    mutant,
+)
+from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
+from rprop_ref.crosscheck._stages.stages import changed
+
+
+def test_rounding_is_distinguished_from_another_rule():
+    factory = mutant("irprop-", ["etas in double"])
+    report = check(factory, dtypes=["float32"], random=20)
+    assert report.verdict == "same rule, rounding differs"
+    assert 0 < report.ulps < 100
+    assert report.agrees_within(report.ulps)
+    assert not report.agrees_within(report.ulps / 2)
+    assert not report.agrees
+    assert "rounding differs by at most" in report.headline
+    crosscheck.assert_conforms(factory, ulps=report.ulps, dtypes=["float32"], random=20)
+    with pytest.raises(AssertionError, match="etas in double"):
+        crosscheck.assert_conforms(factory, dtypes=["float32"], random=20)
+
+
+def test_a_report_as_text_json_and_html():
+    report = check(mutant("irprop-", ["moves on at a flip"]), dtypes=["float64"], random=5)
+    first = report.first_divergence
+    assert (first.case.name, first.step, first.quantity) == ("basics", 2, "x")
+    assert first.script == "flips"
+    assert float(first.expected) == -0.1
+    assert float(first.got) == -0.05
+    assert (-0.05).hex() in str(first)
+    data = json.loads(report.to_json())
+    assert data["verdict"] == report.verdict
+    assert data["diagnosis"]["explanations"][0][0]["name"] == "moves on at a flip"
+    assert data["smallest"]["step"] == 2
+    assert data["divergences"][0]["got_hex"] == (-0.05).hex()
+    assert "moves on at a flip" in report._repr_html_()
+    assert report.to_html().startswith("<!DOCTYPE html>")
+    assert report.to_html().count("<body>") == 1
+
+
+class Stumbles(Branches):
+    def step(self, grad, loss=None):
+        if (grad * self.prev < 0).any():
+            raise RuntimeError("not yet written")
+        return super().step(grad, loss)
+
+
+@pytest.mark.parametrize(
+    ("claim", "names", "options", "quantity"),
+    [
+        ("irprop-", ["moves on at a flip"], {}, "x"),
+        ("irprop-", ["moves on at a flip"], {"without": ["scripts"]}, "x"),
+        ("irprop-", ["moves on at a flip"], {"without": ["scripts"], "dtypes": ["bfloat16"]}, "x"),
+        ("irprop-", ["moves on at a flip"], {"dtypes": ["complex64"]}, "x"),
+        ("irprop-", ["memory kept at a flip"], {"dtypes": ["float32"]}, "prev"),
+        ("irprop-", ["memory is the caller's array"], {}, "x"),
+        ("irprop-", ["writes zeros into the gradient"], {}, "gradient"),
+        ("irprop-", ["etas in double"], {"dtypes": ["float16"]}, "step_size"),
+        ("irprop-", ["etas in double"], {"dtypes": ["float32"], "without": ["step_size"]}, "x"),
+        ("irprop-", ["lr re-read"], {"dtypes": ["float32"]}, "x"),
+        ("rprop+", ["memory lost on resume"], {"dtypes": ["float32"]}, "x"),
+        ("irprop-", ["missing gradient is zero"], {"dtypes": ["float32"]}, "prev"),
+        ("rprop+", ["step size cut at a wall"], {"without": ["inf", "nan"]}, "step_size"),
+        ("irprop-", ["maximize has no effect"], {}, "x"),
+        ("irprop-", ["moves on at a flip"], {"dtypes": ["complex64"], "without": ["scripts"]}, "x"),
+        ("irprop-", ["no lower limit"], {"dtypes": ["complex128"], "without": ["scripts"]}, "x"),
+    ],
+)  # fmt: skip
+def test_the_python_script_runs_and_shows_the_difference(claim, names, options, quantity):
+    if "bfloat16" in options.get("dtypes", ()) and "bfloat16" not in available_reals():
+        pytest.skip("bfloat16 needs ml_dtypes")
+    report = check(mutant(claim, names), claim, **{"dtypes": ["float64"], **options}, random=0, diagnosis=False)
+    assert report.smallest.quantity == quantity
+    text = report.script(f"from rprop_ref import crosscheck; factory = crosscheck.mutant({claim!r}, {names!r})")
+    assert len(text.splitlines()) <= 15
+    printed = []
+    # The script runs as it is; only what it prints is captured.
+    exec(text, {"print": lambda *values: printed.append(values)})
+    step, got = report.smallest.step, float(report.smallest.got)
+    last, values = printed[step - 1]
+    assert last == step
+    values = np.array([values] if np.ndim(values) == 0 else values).view(float)
+    assert got in values
+    assert text.rstrip().endswith(f"{quantity} should be {float(report.smallest.expected)!r}, and is {got!r}")
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"lr": np.array([0.1, 0.2])}, ["adapts after the move"]),
+        ({"reused": True, "none": frozenset([1])}, ["missing gradient is zero"]),
+        ({"resumed": frozenset([2]), "edits": {2: {"lr": 1.0}}}, ["lr re-read"]),
+        ({"dtype": "float32"}, ["computed in double"]),
+    ],
+)
+def test_the_python_script_repeats_every_feature_of_a_case(change, names, monkeypatch):
+    dtype = change.get("dtype", "float64")
+    g = np.array([[1, 1], [1, 1], [1, -1], [1, 1], [1, 1]], dtype)
+    case = crosscheck.Case("made up", "to be written down", **{"dtype": dtype, **change}, g=g, x0=np.zeros(2, dtype),
+                           loss=(0.0,) * 5, scripts=("a", "b"))  # fmt: skip
+    monkeypatch.setattr(checking, "conformance_cases", lambda dtypes: [case])
+    factory = mutant("irprop-", names)
+
+    def wrapped(x0, **setting):
+        run = factory(x0, **setting)
+        step = run.step
+        run.step = lambda grad, loss=None: step(grad, loss=loss).tolist()  # some implementations return a list
+        return run
+
+    wrapped.accepts_lr_array = True
+    report = check(wrapped, dtypes=dtype, random=0, diagnosis=False)
+    assert not report.agrees
+    printed = []
+    text = report.script(f"from rprop_ref import crosscheck; factory = crosscheck.mutant('irprop-', {names!r})")
+    exec(text, {"print": lambda *values: printed.append(values)})
+    assert float(report.smallest.got) in printed[report.smallest.step - 1][1]
+
+
+def test_a_prev_stored_before_maximize_is_recognised_in_cases_and_scripts():
+    class Raw(Branches):
+        """Its prev is stored before maximize, as signs if `signs`; one step of it is wrong if `wrong`."""
+
+        signs = wrong = False
+
+        def __init__(self, x0, **setting):
+            super().__init__(x0, **setting)
+            self.inner, self.t = np.zeros_like(x0), 0
+
+        def step(self, grad, loss=None):
+            self.prev = self.inner
+            x = super().step(grad, loss)
+            self.inner, self.t = self.prev, self.t + 1
+            shown = self.direction * (np.sign(self.inner) if self.signs else self.inner)
+            self.prev = np.where(self.wrong and self.t == 4 and self.direction == -1, 7, shown)
+            return x
+
+    without = ["nan", "etas"]
+    assert check(Raw, dtypes="float64", without=without, random=20).agrees
+    signs = type("Signs", (Raw,), {"signs": True})
+    assert check(signs, dtypes="float64", without=without, random=20).agrees
+    wrong = type("Wrong", (Raw,), {"wrong": True})
+    report = check(wrong, dtypes="float64", without=without, random=0, diagnosis=False)
+    assert report.smallest.quantity == "prev"
+    assert report.smallest.step == 4
+    assert report.smallest.case.size == 1
+    printed = []
+    exec(report.script("pass"), {"factory": wrong, "print": lambda *values: printed.append(values)})
+    assert float(report.smallest.got) in printed[3][1]
+    other = type("Other", (signs,), {"wrong": True})
+    assert check(other, dtypes="float64", without=without, random=0).verdict == "a different rule"
+
+
+def test_the_python_script_of_an_error_raises_it():
+    report = check(Stumbles, dtypes=["float64"], without=["nan", "etas"], random=0)
+    assert report.verdict == "could not run"
+    assert report.smallest.case.size == 1
+    assert report.smallest.case.steps == 2
+    with pytest.raises(RuntimeError, match="not yet written"):
+        exec(report.script("from test_report import Stumbles as factory"), {"print": lambda *values: None})
+
+
+def test_random_cases_find_what_the_conformance_cases_miss(monkeypatch):
+    monkeypatch.setattr(checking, "conformance_cases", lambda names: conformance_cases(names)[:1])
+
+    def third_zero(s):
+        return np.where(s.g == 0.5, s.zero, s.own_product)
+
+    rule = changed(
+        COMPOSITIONS["irprop-"], (crosscheck.Alternative("odd", "agreement", "Odd.", "Odd.", third_zero),)
+    )
+    report = check(
+        lambda x0, **setting: ComposedOptimizer(rule, x0, **setting),
+        dtypes=["float64"],
+        random=100,
+        without=["inf"],
+        diagnosis=False,
+    )
+    names = {d.case.name.split()[0] for d in report.divergences}
+    assert "random" in names
+    assert report.smallest.case.size == 1
+    assert report.smallest.case.steps <= 3
+
+
+def test_an_implementation_that_fails_or_gives_no_numbers_could_not_run():
+    def nothing(x0, **setting):
+        raise RuntimeError("no licence")
+
+    report = check(nothing, dtypes=["float64"], random=3)
+    assert report.verdict == "could not run"
+    assert "RuntimeError: no licence" in str(report)
+
+    class Wordy(Branches):
+        def step(self, grad, loss=None):
+            return "fine"
+
+    report = check(Wordy, dtypes=["float64"], random=3)
+    assert report.verdict == "could not run"
+    assert "which is no array of numbers" in str(report)
+
+    class Short(Branches):
+        def step(self, grad, loss=None):
+            return super().step(grad)[:-1]
+
+    report = check(Short, dtypes=["float64"], random=3)
+    assert "gave 15 numbers for 16 coordinates" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"step": lambda self, grad, loss=None: None}, "step() gave None, which is no array of numbers"),
+        ({"step": lambda self, grad, loss=None: Branches.step(self, grad) + 1j}, "(of dtype complex128)"),
+        ({"step": lambda self, grad, loss=None: Branches.step(self, grad).astype(str)}, "(of dtype <U32)"),
+        ({"step_size": "large"}, "step_size gave 'large', which is no array of numbers"),
+        ({"prev": property(lambda self: 1 / 0), "__init__": lambda self, x0, **setting: None,
+          "step": lambda self, grad, loss=None: grad}, "ZeroDivisionError: division by zero"),
+    ],
+)  # fmt: skip
+def test_answers_that_are_not_real_numbers_are_refused(changes, text):
+    report = check(type("Odd", (Branches,), changes), dtypes=["float64"], random=3)
+    assert report.verdict == "could not run"
+    assert text in str(report)
+    assert len(report.refused) == report.cases + report.random
+
+
+def test_a_missing_dtype_does_not_count_as_another_rule():
+    def double_only(x0, **setting):
+        if x0.dtype != np.float64:
+            raise TypeError("only float64")
+        return Ours("irprop-", x0, **setting)
+
+    report = check(double_only, dtypes=["float64", "float32"], random=10)
+    assert report.verdict == "could not run"
+    assert report.divergences == []
+    assert "only float64" in str(report)
+    assert "without=" in str(report)
+    assert check(double_only, dtypes=["float64", "float32"], without=["float32"], random=10).agrees
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"claim": "rprop"}, "unknown claim 'rprop'; choose from irprop-, "),
+        ({"dtypes": ["int8"]}, "unknown dtype 'int8'; choose from float64, "),
+        ({"without": ["colour"]}, "without='colour' is unknown; choose from "),
+        ({"dtypes": ["float32"], "without": ["float32"]}, "no dtype is left to compare"),
+        ({"claim": ["irprop-"]}, "unknown claim ['irprop-']; choose from irprop-, "),
+        ({"dtypes": 5}, "dtypes=5 should be a list of names"),
+        ({"without": 3}, "without=3 should be a list of words"),
+        ({"random": -1}, "random=-1 should be an integer, 0 or larger"),
+        ({"random": 1.5}, "random=1.5 should be an integer, 0 or larger"),
+        ({"seed": "a"}, "seed='a' should be an integer, 0 or larger"),
+    ],
+)
+def test_bad_arguments_of_check_are_refused(options, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        check(Branches, **options)
+
+
+def test_bad_arguments_of_other_functions_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="factory should be callable, as factory"):
+        check(None)
+    with pytest.raises(TypeError, match="factory should be callable, as factory"):
+        crosscheck.closest_profiles("my_module:factory")
+    with pytest.raises(
+        CouldNotRun, match=re.escape("no case could be run: ZeroDivisionError: division by zero (test_report.py:")
+    ):
+        crosscheck.closest_profiles(lambda x0, **setting: 1 / 0, dtypes="float64")
+    with pytest.raises(ValueError, match=r"ulps=-1 should be a number, 0 or larger"):
+        crosscheck.assert_conforms(Branches, ulps=-1)
+    with pytest.raises(ValueError, match="unknown claim 'irprop'; choose from irprop-, "):
+        crosscheck.export(tmp_path / "new", "irprop")
+    with pytest.raises(ValueError, match="unknown dtype 'float6'; choose from float64, "):
+        crosscheck.export(tmp_path / "new", dtypes="float6")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(ValueError, match="unknown deviation 'late'; choose from etas as given, "):
+        mutant("irprop-", ["late"])
+    with pytest.raises(ValueError, match="'no limits' and 'no upper limit' exclude each other"):
+        mutant("irprop-", ["no limits", "no upper limit"])
+    assert (
+        len(conformance_cases("float64"))
+        == len(conformance_cases([np.float64]))
+        == len(conformance_cases(["float64"]))
+    )
+
+
+def test_on_divergence_is_called_with_the_first_difference():
+    seen = []
+    report = check(mutant("irprop-", ["mirrored"]), dtypes=["float64"], random=0, on_divergence=seen.append)
+    assert seen == [report.first_divergence]
