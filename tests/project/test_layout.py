@@ -103,15 +103,15 @@ def _code(path):
 def the_map():
     """The modules folder by folder, each with the first sentence of its docstring."""
     lines = []
-    folder = None
-    for name, path in imports.modules().items():
-        if path.name == "__init__.py":
-            continue
-        here = path.parent.relative_to(imports.ROOT).as_posix()
-        if here != folder:
-            folder = here
-            lines += ["", f"**`{folder}/`** {_summary(path.parent / '__init__.py')}", ""]
-        lines.append(f"* `{name.rpartition('.')[2]}.py`: {_summary(path)}")
+    for folder in dict.fromkeys(path.parent for path in imports.modules().values()):
+        lines += [
+            "",
+            f"**`{folder.relative_to(imports.ROOT).as_posix()}/`** {_summary(folder / '__init__.py')}",
+            "",
+        ]
+        lines += [
+            f"* `{path.name}`: {_summary(path)}" for path in sorted(folder.glob("*.py")) if path.stem != "__init__"
+        ]
     return "\n".join(lines).strip() + "\n"
 
 
