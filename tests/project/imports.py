@@ -20,12 +20,13 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(name: str, path: Path, known: dict[str, Path]) -> set[str]:
-    """The modules of `known` that a module imports, but for those that only a type checker imports."""
+def imports(name: str, path: Path, known: dict[str, Path], *, for_types: bool) -> set[str]:
+    """The modules of `known` that a module imports; those that only a type checker imports if `for_types`."""
     package = name.split(".")[:-1]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     return {
         target
-        for node in _executed(ast.parse(path.read_text(encoding="utf-8")))
+        for node in (ast.walk(tree) if for_types else _executed(tree))
         for target in _targets(node, package, known)
         if target != name
     }
@@ -62,10 +63,10 @@ def _module_of(target: str, known: dict[str, Path]) -> Iterator[str]:
             return
 
 
-def graph() -> dict[str, set[str]]:
+def graph(*, for_types: bool = False) -> dict[str, set[str]]:
     """For each module those that it imports."""
     known = modules()
-    return {name: imports(name, path, known) for name, path in known.items()}
+    return {name: imports(name, path, known, for_types=for_types) for name, path in known.items()}
 
 
 def circles(edges: dict[str, set[str]]) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,15 +10,13 @@ from .._comparison.divergence import Divergence, hexadecimal
 from .._diagnosis.result import Diagnosis
 from .._stages.compositions import COMPOSITIONS, remedy
 from .._stages.stages import Alternative, Composition
-
-if TYPE_CHECKING:
-    from .report import Report
+from .outcome import Outcome
 
 #: The version of the layout.
 VERSION = 1
 
 
-def report_data(report: Report) -> dict[str, Any]:
+def report_data(report: Outcome) -> dict[str, Any]:
     """Everything in a report, as dicts, lists, strings and numbers."""
     smallest = report.smallest
     return {

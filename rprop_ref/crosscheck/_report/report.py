@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from .._comparison.behaviour import Behaviour
-from .._comparison.comparison import DIFFERENT, IDENTICAL, ROUNDING
-from .._comparison.divergence import Divergence
-from .._diagnosis.result import Diagnosis
-from .._stages.compositions import PAPER
+from .._comparison.comparison import IDENTICAL, ROUNDING
 from .data import report_data
-from .python_script import python_script
-from .text import plural, report_lines
+from .outcome import Outcome
+from .text import report_lines
 
 
 @dataclass
-class Report:
+class Report(Outcome):
     """How an implementation compares with the rule it claims to be.
 
     Attributes
@@ -58,55 +54,6 @@ class Report:
     factory : str
         The line that defines the name ``factory`` in `script`.
     """
-
-    claim: str
-    verdict: str
-    ulps: float
-    divergences: list[Divergence] = field(default_factory=list)
-    smallest: Divergence | None = None
-    diagnosis: Diagnosis | None = None
-    cases: int = 0
-    random: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
-    failed_need: str | None = None
-    unsteady: list[str] = field(default_factory=list)
-    signs: bool = False
-    zeros: bool = False
-    compared: tuple[str, ...] = ("x",)
-    behaviour: list[Behaviour] = field(default_factory=list)
-    factory: str = "from my_module import factory"
-
-    @property
-    def agrees(self) -> bool:
-        """Whether it is the claimed rule to the last bit."""
-        return self.verdict == IDENTICAL
-
-    @property
-    def first_divergence(self) -> Divergence | None:
-        """The first difference on the first case that has one."""
-        return self.divergences[0] if self.divergences else None
-
-    def agrees_within(self, ulps: float) -> bool:
-        """Whether it is the claimed rule, if rounding may differ by this many units in the last place."""
-        return self.verdict in (IDENTICAL, ROUNDING) and self.ulps <= ulps
-
-    def script(self, factory: str | None = None) -> str:
-        """A Python script of about ten lines that shows the smallest failure; empty if there is none."""
-        divergence = self.smallest or self.first_divergence
-        return "" if divergence is None else python_script(divergence, factory or self.factory)
-
-    @property
-    def headline(self) -> str:
-        """The verdict in a sentence."""
-        claim = "the paper's algorithm box" if self.claim == PAPER else self.claim
-        if self.verdict == IDENTICAL:
-            return f"This is {claim}, to the last bit."
-        if self.verdict == ROUNDING:
-            return f"This is {claim}; rounding differs by at most {plural(self.ulps, 'ulp')}."
-        if self.verdict == DIFFERENT:
-            return f"This is not {claim}."
-        return "This could not be run."
 
     def __str__(self) -> str:
         return "\n".join(report_lines(self)) + "\n"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from .._comparison.comparison import FAILED
 from .._diagnosis.result import Diagnosis
 from .._stages.compositions import COMPOSITIONS, remedy
-
-if TYPE_CHECKING:
-    from .report import Report
+from .outcome import Outcome, plural
 
 #: How many explanations are printed in full.
 EXPLANATIONS_SHOWN = 6
@@ -20,7 +16,7 @@ EXPLANATIONS_SHOWN = 6
 UNSTEADY_SHOWN = 3
 
 
-def report_lines(report: Report) -> list[str]:
+def report_lines(report: Outcome) -> list[str]:
     """The lines of a report; the first is its headline."""
     lines = [report.headline, *_what_was_run(report), *_errors(report), *_remarks(report)]
     if report.first_divergence is not None:
@@ -35,11 +31,11 @@ def report_lines(report: Report) -> list[str]:
     return lines
 
 
-def _agreeing(report: Report) -> int:
+def _agreeing(report: Outcome) -> int:
     return report.cases + report.random - len(report.divergences) - len(report.refused)
 
 
-def _what_was_run(report: Report) -> list[str]:
+def _what_was_run(report: Outcome) -> list[str]:
     lines = [
         f"{_agreeing(report)} of {report.cases + report.random} cases agree "
         f"({report.cases} fixed, {report.random} random). Compared: {', '.join(report.compared)}."
@@ -51,7 +47,7 @@ def _what_was_run(report: Report) -> list[str]:
     return lines
 
 
-def _errors(report: Report) -> list[str]:
+def _errors(report: Outcome) -> list[str]:
     lines = []
     if report.refused:
         count = plural(len(report.refused), "case")
@@ -64,7 +60,7 @@ def _errors(report: Report) -> list[str]:
     return lines
 
 
-def _remarks(report: Report) -> list[str]:
+def _remarks(report: Outcome) -> list[str]:
     lines = []
     if report.zeros:
         lines.append("Some zeros have the other sign, which counts as equal.")
@@ -81,7 +77,7 @@ def _remarks(report: Report) -> list[str]:
     return lines
 
 
-def _diagnosis(report: Report, diagnosis: Diagnosis) -> list[str]:
+def _diagnosis(report: Outcome, diagnosis: Diagnosis) -> list[str]:
     if diagnosis.state_only:
         return _only_state_differs(report, diagnosis)
     if not diagnosis.explanations:
@@ -89,7 +85,7 @@ def _diagnosis(report: Report, diagnosis: Diagnosis) -> list[str]:
     return _explanations(report, diagnosis)
 
 
-def _only_state_differs(report: Report, diagnosis: Diagnosis) -> list[str]:
+def _only_state_differs(report: Outcome, diagnosis: Diagnosis) -> list[str]:
     all_seen = not (report.refused or report.unsteady or any(d.quantity == "error" for d in report.divergences))
     extent = "everywhere" if all_seen else f"in everything observed in {plural(diagnosis.cases, 'case')}"
     state = " and ".join(diagnosis.state_only)
@@ -100,7 +96,7 @@ def _only_state_differs(report: Report, diagnosis: Diagnosis) -> list[str]:
     ]
 
 
-def _leads(report: Report, diagnosis: Diagnosis) -> list[str]:
+def _leads(report: Outcome, diagnosis: Diagnosis) -> list[str]:
     lines = ["Diagnosis: no known deviation, alone or combined with others, explains everything. The nearest are:"]
     for near in diagnosis.nearest:
         names = " + ".join(a.name for a in near.changes) or f"{report.claim} as it is"
@@ -109,7 +105,7 @@ def _leads(report: Report, diagnosis: Diagnosis) -> list[str]:
     return lines
 
 
-def _explanations(report: Report, diagnosis: Diagnosis) -> list[str]:
+def _explanations(report: Outcome, diagnosis: Diagnosis) -> list[str]:
     explanations = diagnosis.explanations
     explained = _explained(report, diagnosis)
     if len(explanations) == 1:
@@ -134,7 +130,7 @@ def _explanations(report: Report, diagnosis: Diagnosis) -> list[str]:
     return lines
 
 
-def _explained(report: Report, diagnosis: Diagnosis) -> str:
+def _explained(report: Outcome, diagnosis: Diagnosis) -> str:
     """What the explanations explain. Nothing is known about what was not seen, or not reproducible."""
     if report.refused or report.unsteady:
         cases = plural(diagnosis.cases, "case")
@@ -144,7 +140,7 @@ def _explained(report: Report, diagnosis: Diagnosis) -> str:
     return everything if diagnosis.complete else f"{x}, but not the step_size or prev shown"
 
 
-def _behaviour(report: Report) -> list[str]:
+def _behaviour(report: Outcome) -> list[str]:
     lines = ["Measured behaviour: x after each step, with that of the rule in parentheses."]
     for row in report.behaviour:
         agrees = not row.error and np.array_equal(row.got, row.expected, equal_nan=True)
@@ -156,8 +152,3 @@ def _behaviour(report: Report) -> list[str]:
 
 def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{v:.6g}" for v in values)
-
-
-def plural(count: float, noun: str) -> str:
-    """A count with its noun, in the plural unless it is 1."""
-    return f"{count:.3g} {noun}{'' if count == 1 else 's'}"

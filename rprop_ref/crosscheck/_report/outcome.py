@@ -1,0 +1,71 @@
+"""The outcome of a check: what a report says, without how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .._comparison.behaviour import Behaviour
+from .._comparison.comparison import DIFFERENT, IDENTICAL, ROUNDING
+from .._comparison.divergence import Divergence
+from .._diagnosis.result import Diagnosis
+from .._stages.compositions import PAPER
+from .python_script import python_script
+
+
+def plural(count: float, noun: str) -> str:
+    """A count with its noun, in the plural unless it is 1."""
+    return f"{count:.3g} {noun}{'' if count == 1 else 's'}"
+
+
+@dataclass
+class Outcome:
+    """What `check` found; `Report` documents the attributes."""
+
+    claim: str
+    verdict: str
+    ulps: float
+    divergences: list[Divergence] = field(default_factory=list)
+    smallest: Divergence | None = None
+    diagnosis: Diagnosis | None = None
+    cases: int = 0
+    random: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    failed_need: str | None = None
+    unsteady: list[str] = field(default_factory=list)
+    signs: bool = False
+    zeros: bool = False
+    compared: tuple[str, ...] = ("x",)
+    behaviour: list[Behaviour] = field(default_factory=list)
+    factory: str = "from my_module import factory"
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is the claimed rule to the last bit."""
+        return self.verdict == IDENTICAL
+
+    @property
+    def first_divergence(self) -> Divergence | None:
+        """The first difference on the first case that has one."""
+        return self.divergences[0] if self.divergences else None
+
+    def agrees_within(self, ulps: float) -> bool:
+        """Whether it is the claimed rule, if rounding may differ by this many units in the last place."""
+        return self.verdict in (IDENTICAL, ROUNDING) and self.ulps <= ulps
+
+    def script(self, factory: str | None = None) -> str:
+        """A Python script of about ten lines that shows the smallest failure; empty if there is none."""
+        divergence = self.smallest or self.first_divergence
+        return "" if divergence is None else python_script(divergence, factory or self.factory)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a sentence."""
+        claim = "the paper's algorithm box" if self.claim == PAPER else self.claim
+        if self.verdict == IDENTICAL:
+            return f"This is {claim}, to the last bit."
+        if self.verdict == ROUNDING:
+            return f"This is {claim}; rounding differs by at most {plural(self.ulps, 'ulp')}."
+        if self.verdict == DIFFERENT:
+            return f"This is not {claim}."
+        return "This could not be run."
