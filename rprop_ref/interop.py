@@ -17,6 +17,8 @@ from cuda_kernels.arrays import DeviceArray
 from ._core import dtypes
 from .rules import DEFAULT
 
+__all__ = ["as_array", "state_dict_from_torch", "state_dict_to_host", "state_dict_to_torch"]
+
 Array = np.ndarray[Any, Any]
 
 

@@ -78,7 +78,12 @@ class Memory:
         return values
 
     def store(self, addresses: Array, values: Array) -> None:
-        """Write the integers to their addresses; of several threads that write to one, the last wins."""
+        """Write the integers to their addresses. Two threads that write to one address at once are an error."""
+        order = np.argsort(addresses, kind="stable")
+        twice = np.flatnonzero(np.diff(addresses[order]) == 0)
+        if twice.size:
+            thread = int(order[twice[0] + 1])
+            raise _AccessError(thread, f"another thread writes to {int(addresses[thread]):#x} at the same time")
         for threads, cells, places in self._found(addresses, values.itemsize):
             cells[places] = values[threads]
 
@@ -197,11 +202,15 @@ class Threads:
         self._registers: dict[str, Array] = {}
         self.counter = np.zeros(self.n, np.int64)
 
-    def run(self) -> None:
+    def run(self, max_steps: int | None = None) -> None:
         """Execute the kernel until all threads have ended."""
         code = self.kernel.code
+        steps = 0
         with np.errstate(all="ignore"):
             while (running := self.counter < len(code)).any():
+                steps += 1
+                if max_steps is not None and steps > max_steps:
+                    raise PtxError(f"the kernel has not ended after {max_steps} steps")
                 at = int(self.counter[running].min())
                 active = np.flatnonzero(self.counter == at)
                 self.counter[active] = at + 1
@@ -522,7 +531,14 @@ def _ret(threads: Threads, instruction: Instruction, active: Array) -> None:
     threads.counter[active] = len(threads.kernel.code)
 
 
-def launch(kernel: Kernel, arguments: Sequence[Any], grid: int, block: int, memory: Memory) -> int:
+def launch(
+    kernel: Kernel,
+    arguments: Sequence[Any],
+    grid: int,
+    block: int,
+    memory: Memory,
+    max_steps: int | None = None,
+) -> int:
     """Run a kernel on ``grid * block`` threads; return how many instructions they executed, all together.
 
     Parameters
@@ -535,13 +551,16 @@ def launch(kernel: Kernel, arguments: Sequence[Any], grid: int, block: int, memo
         Blocks of the grid and threads of a block, both one-dimensional.
     memory : Memory
         What the kernel may read and write.
+    max_steps : int, optional
+        After so many instructions (each counted once for all threads that execute it together) the kernel counts as
+        one that does not end.
 
     Raises
     ------
     PtxError
         With the thread and the instruction, if a thread uses memory that it was not given, or does something
-        that PTX does not define.
+        that PTX does not define; if the kernel does not end.
     """
     threads = Threads(kernel, arguments, grid, block, memory)
-    threads.run()
+    threads.run(max_steps)
     return threads.executed

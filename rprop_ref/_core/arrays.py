@@ -1,4 +1,4 @@
-"""Views of arrays: as flat ones of reals, as slices of a flat one, and back."""
+"""Flat views of arrays, as reals; a flat array cut into slices, and the way back."""
 
 from __future__ import annotations
 

@@ -66,13 +66,22 @@ def real(dtype: str) -> Any:
     return types.float64 if dtype == "float64" else types.float32
 
 
+def flat_arguments(dtype: str) -> list[Any]:
+    """The types of what steps one array."""
+    return [INT] * 7 + [types.UniTuple(real(dtype), COUNT)]
+
+
+def many_arguments(dtype: str) -> list[Any]:
+    """The types of what steps many arrays."""
+    return [INT] * 5 + [types.UniTuple(real(dtype), COUNT)]
+
+
 @functools.cache
 def compiled(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
     """The kernel that steps one array ("flat") or many ("many")."""
-    constants = [types.UniTuple(real(dtype), COUNT)]
     if kind == "flat":
-        return compile_kernel(flat.make_kernel(variant, dtype), [INT] * 7 + constants, capability)
-    return compile_kernel(many.make_kernel(variant, dtype), [INT] * 5 + constants, capability)
+        return compile_kernel(flat.make_kernel(variant, dtype), flat_arguments(dtype), capability)
+    return compile_kernel(many.make_kernel(variant, dtype), many_arguments(dtype), capability)
 
 
 def compile_runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
