@@ -11,8 +11,8 @@ from cuda_kernels.arrays import is_on_device
 
 from .. import backends
 from .._core import record
-from .beginning import SameOptions
 from .rows import Rows, of_arrays
+from .shared_options import SameOptions
 
 Array = np.ndarray[Any, Any]
 

@@ -24,9 +24,9 @@ from .._minimizer.progress import ManyRunsProgress
 from .._minimizer.recognize import recognize
 from .._minimizer.result import Result
 from .._minimizer.state import RunState
-from .beginning import SameOptions
 from .cuda import is_gpu_objective, run_on_gpu
 from .rows import Rows, joined, of_error, of_results, without_result
+from .shared_options import SameOptions
 from .vectorized import VectorizedRuns
 
 Array = np.ndarray[Any, Any]

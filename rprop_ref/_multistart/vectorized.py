@@ -9,8 +9,8 @@ import numpy as np
 from .._core.status import Status
 from .._minimizer.compiled_objective import CompiledObjective
 from ..rules import RULES
-from .beginning import SameOptions
 from .rows import Rows, of_arrays, of_error
+from .shared_options import SameOptions
 
 Array = np.ndarray[Any, Any]
 
