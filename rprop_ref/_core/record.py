@@ -1,7 +1,7 @@
 """The record of a run of `minimize`: two arrays, ``vectors`` and ``scalars``, that hold its whole state.
 
 Copying these two arrays is enough to save, resume or inspect a run. `rprop_ref._core.iteration` updates them;
-`rprop_ref._minimizer.state` sets their first values.
+`rprop_ref._minimizer.starting` sets their first values.
 """
 
 # Rows of ``vectors``, an array of shape (ROWS, n) in the dtype of the parameters, or (BOUNDED_ROWS, n) with

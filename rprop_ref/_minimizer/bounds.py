@@ -1,4 +1,4 @@
-"""Bounds on the variables: from the forms that `scipy.optimize` accepts to two arrays."""
+"""Bounds on the variables: the forms that `scipy.optimize` accepts, as two arrays."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def bounds_as_arrays(bounds: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) 
     bounds : None, scipy.optimize.Bounds, or sequence of (lower, upper)
         None and NaN within a pair mean no bound. A single bound holds for all variables.
     shape, dtype
-        Of x.
+        Shape and dtype of x.
 
     Returns
     -------
     None or (ndarray, ndarray), each of shape (n,)
-        None if no variable has a bound. A bound that `dtype` cannot represent is moved inward.
+        None if no variable has a bound. A bound that `dtype` cannot represent is rounded inward.
 
     Raises
     ------
@@ -65,10 +65,10 @@ def bounds_as_arrays(bounds: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) 
 
 
 def _rounded_inward(low: Array, high: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """The bounds in another dtype; rounded outward they would let x leave the original ones."""
+    """The bounds in another dtype. Rounded outward, they would admit an x outside the original ones."""
     with np.errstate(over="ignore"):
         lower, upper = low.astype(dtype), high.astype(dtype)
-    # A fixed variable has nowhere else to go: its bound becomes the nearest number of the dtype.
+    # The equal bounds of a fixed variable would cross if rounded inward. They become the nearest number instead.
     free = low < high
     lower = np.where(free & (lower < low), np.nextafter(lower, dtype.type(np.inf)), lower)
     upper = np.where(free & (upper > high), np.nextafter(upper, dtype.type(-np.inf)), upper)

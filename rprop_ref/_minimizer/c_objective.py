@@ -16,25 +16,27 @@ SIGNATURE = "double (int n, double *x, double *g, void *data)"
 
 
 class CObjective(CompiledObjective):
-    """A C function of the user's, which is called as it is. It cannot raise exceptions."""
+    """A user's C function, called directly. It cannot raise exceptions."""
 
-    def __init__(self, address: int, data: int, shape: tuple[int, ...], dtype: np.dtype[Any], *keep: Any) -> None:
+    def __init__(
+        self, address: int, data: int, shape: tuple[int, ...], dtype: np.dtype[Any], *owners: Any
+    ) -> None:
         if dtype != np.float64:
             raise TypeError(
                 f"an objective that is a C function takes doubles, but x0 has dtype {dtype}; "
                 "give x0 as float64, or the objective as a function that numba.njit has compiled"
             )
         self._data = data
-        super().__init__(address, shape, dtype, *keep)
+        super().__init__(address, shape, dtype, *owners)
 
     def bind(self) -> tuple[int, int, Array]:
-        return self.address, self._data, np.zeros(2, np.int64)
+        return self.address, self._data, np.zeros(2, np.int64)  # `raised` is never set
 
 
 def from_low_level_callable(
     fun: LowLevelCallable, jac: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> CObjective:
-    """The function and the data that a `scipy.LowLevelCallable` points to."""
+    """A `scipy.LowLevelCallable` as a compiled objective, with its own data."""
     check_no_other_gradient("a LowLevelCallable", jac)
     if args:
         raise TypeError(
@@ -53,8 +55,7 @@ def from_low_level_callable(
 
 def _capsule_pointer(which: str, capsule: Any, *arguments: Any) -> int:
     """One of the three pointers in the capsule that a LowLevelCallable consists of: Name, Pointer or Context."""
-    # A prototype of our own: the functions in ctypes.pythonapi are shared with every other library, and the types
-    # that one of them sets are seen by all.
+    # A prototype of our own: setting argument types on ctypes.pythonapi would change them for every other library.
     prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, *map(type, arguments))
     return prototype((f"PyCapsule_Get{which}", ctypes.pythonapi))(capsule, *arguments) or 0
 
@@ -62,7 +63,7 @@ def _capsule_pointer(which: str, capsule: Any, *arguments: Any) -> int:
 def from_cfunc(
     fun: Any, jac: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> CObjective:
-    """A ``numba.cfunc``, with the array in `args`, if there is one, as its data."""
+    """A ``numba.cfunc`` as a compiled objective, with the array in `args`, if there is one, as its data."""
     import numba
 
     check_no_other_gradient("a numba.cfunc", jac)

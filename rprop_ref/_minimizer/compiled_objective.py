@@ -1,12 +1,12 @@
 """An objective in machine code: one C function that returns the value and writes the gradient.
 
-A compiled loop cannot call Python, and it should not be compiled again for each objective. So whatever the user
-gives that is machine code (a function compiled by Numba, or a C function) is turned into one C function::
+A compiled loop cannot call Python, and it should not be compiled again for each objective. So every objective in
+machine code (a function compiled by Numba, or a C function) is given to it as a C function of one signature::
 
     double evaluate(int n, T *x, T *g, void *data)
 
 T is the dtype of x. The function returns the value at x and writes the gradient to g, which is full of zeros when
-it is called. The loop knows it by its address, an integer.
+it is called. The loop gets its address, an integer.
 
 `recognize.recognize` decides whether an objective is machine code. It returns a `JittedObjective`
 (`jitted_objective`), a `CObjective` (`c_objective`), or None. A compiled loop uses the result like this::
@@ -14,12 +14,12 @@ it is called. The loop knows it by its address, an integer.
     compiled = recognize(fun, jac, args, shape, dtype)
     address, data, raised = compiled.bind()                # once per run, or once per thread
     run = numba_kernels.loop.kernel(rule)
-    status = run(address, data, raised, 1, vectors, scalars, constants, max_iterations, stop, x, g)
-    if status == Status.RAISED:                            # the objective raised an exception: raised[0] is not 0
+    status = run(address, data, raised, sign, vectors, scalars, constants, max_iterations, stop, x, g)
+    if status == Status.RAISED:                            # the objective raised an exception at x
         compiled.reraise(x)
 
-The loop releases the interpreter's lock and touches nothing but its arguments. So several runs may go on at the
-same time in threads, each with a `bind` of its own. Python code calls the object itself: ``f, g = compiled(x)``.
+The loop releases the GIL and changes nothing but its arguments. So several threads may run it at the same time,
+each with a `bind` of its own. Python code calls the object itself: ``f, g = compiled(x)``.
 """
 
 from __future__ import annotations
@@ -38,32 +38,32 @@ class CompiledObjective:
     Parameters
     ----------
     address : int
-        Of the C function.
+        The address of the C function.
     shape, dtype
-        Of x as the user's function sees it.
-    *keep
-        Objects that must live as long as the C function is called.
+        Shape and dtype of x as the user's function sees it.
+    *owners
+        Objects that own the memory of the C function and its data. They are kept alive with this one.
 
     Attributes
     ----------
     address : int
     """
 
-    def __init__(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any], *keep: Any) -> None:
+    def __init__(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any], *owners: Any) -> None:
         self.address = address
         self._shape = shape
         self._dtype = dtype
-        self._keep = keep
+        self._owners = owners
         pointer = ctypes.c_void_p
         self._call = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, pointer, pointer, pointer)(address)
         self._bound = self.bind()
 
     def bind(self) -> tuple[int, int, Array]:
-        """What compiled code needs to call the function: ``address, data, raised``.
+        """What a compiled loop needs to call the function: ``address, data, raised``.
 
-        `data` is the last argument of each call. After a call that raised an exception, ``raised[0]`` is 1, and
-        the value and gradient are meaningless. Keep `raised` and this object alive as long as the two integers
-        are used.
+        `data` is the last argument of each call. After a call in which the user's function raised an exception,
+        ``raised[0]`` is 1, and the value and gradient are meaningless. Keep `raised` and this object alive while
+        `address` and `data` are in use.
         """
         raise NotImplementedError
 
@@ -91,7 +91,7 @@ class CompiledObjective:
         raise NotImplementedError
 
     def __call__(self, x: Array) -> tuple[float, Array]:
-        """Value and gradient at x, of shape (n,), for loops in Python. The gradient is a new array."""
+        """Value and gradient at x, of shape (n,), for `PythonDriver`. The gradient is a new array."""
         _, data, raised = self._bound
         point, g = x.astype(self._dtype), np.zeros(x.size, self._dtype)
         f = self._call(x.size, point.ctypes.data, g.ctypes.data, data)

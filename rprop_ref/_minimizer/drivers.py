@@ -1,8 +1,8 @@
 """Drivers: the loop that evaluates the objective and advances the record, in Python or in machine code.
 
-A driver is called as ``drive(max_iterations)``. It evaluates and advances at most that many times, stops when the
-run has ended, and returns the `Status` that `iteration.advance` returned last. Both drivers leave the same bits in
-the record.
+A driver is called as ``drive(max_iterations)``. It evaluates and advances at most that many times (a retreat
+counts too), stops when the run has ended, and returns the last `Status` that `iteration.advance` returned. Both
+drivers leave the same bits in the record.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Advance = Callable[[float, Array, int], int]
 
 
 class PythonDriver:
-    """Calls the objective from Python. `advance` is NumPy's at first, and Numba's once that is worth loading.
+    """Calls the objective from Python. It advances with NumPy at first, and with Numba once loading it pays.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ class PythonDriver:
     backend : str or None
         The option of `minimize`.
     traced_advance : callable, optional
-        ``traced_advance(advance, f, g, nfev) -> status`` calls ``advance(f, g, nfev)`` and records what happened.
+        ``traced_advance(advance, f, g, nfev) -> status`` calls ``advance(f, g, nfev)`` and adds the iteration to
+        the trace.
     """
 
     def __init__(
@@ -56,12 +57,12 @@ class PythonDriver:
         self._backend = backend
         self._traced_advance = traced_advance
         self._advance: Advance | None = None
-        self._status: int = Status.STAYED if _is_evaluated(state) else Status.CONTINUE
+        self._status: int = Status.STAYED if _is_already_evaluated(state) else Status.CONTINUE
         self._calls = 0
         self._nfev, self._njev = int(state.scalars[record.NFEV]), int(state.scalars[record.NJEV])
 
     def __call__(self, max_iterations: int) -> int:
-        # What every iteration needs has local names: beside a small objective each attribute look-up counts.
+        # Local names, since attribute look-ups in the loop are a measurable cost when the objective is cheap.
         objective, stayed = self._objective, Status.STAYED.value
         evaluate, x = objective.evaluate, self._state.vectors[record.X]
         last_f = functools.partial(self._state.scalars.item, record.LAST_F)
@@ -82,7 +83,7 @@ class PythonDriver:
         return int(status)
 
     def _choose_advance(self) -> Advance:
-        """The `advance` for this iteration; once it is Numba's, for all that follow."""
+        """The `advance` for this iteration. It is kept once it is Numba's; NumPy's may still be replaced."""
         state = self._state
         advance: Advance = self._advance_numpy
         use_numba = backends.resolve(self._backend, state.vectors.shape[1], state.vectors.dtype) == "numba"
@@ -106,12 +107,12 @@ class PythonDriver:
         return status
 
 
-#: Seconds after which machine code returns, so that Ctrl-C, `maxtime` and the progress display get their turn.
+#: Seconds after which the compiled loop returns, to let Python handle Ctrl-C, `maxtime` and the progress display.
 SLICE = 0.03
 
 
 class CompiledDriver:
-    """Runs the loop in machine code, for at most `SLICE` and one evaluation per call."""
+    """Runs the loop in machine code. Each call returns at the first iteration that ends after `SLICE` seconds."""
 
     def __init__(self, compiled: CompiledObjective, state: RunState) -> None:
         from numba_kernels import loop
@@ -120,27 +121,26 @@ class CompiledDriver:
         self._compiled = compiled
         address, data, raised = compiled.bind()
         n, dtype = state.vectors.shape[1], state.vectors.dtype
-        sign = -1 if state.maximize else 1
         self._x = state.vectors[record.X]
-        self._call = address, data, raised, sign
+        self._call = address, data, raised, state.sign
         self._record = state.vectors, state.scalars, state.constants
         self._stop = np.zeros(1, np.int64)
         self._buffers = np.empty(n, dtype), np.empty(n, dtype)  # for x and g
 
     def __call__(self, max_iterations: int) -> int:
+        self._stop[0] = 0  # before the timer starts, which may end before the loop begins
         if max_iterations == 1:
-            return self._run_until_stopped(max_iterations)
-        # A timer, and not a number of iterations: how long an evaluation takes may change during the run.
+            return self._run_loop(max_iterations)
+        # A timer rather than a number of iterations, since the time of an evaluation may change during the run.
         timer = threading.Timer(SLICE, self._stop.__setitem__, (0, 1))
         timer.daemon = True
         timer.start()
         try:
-            return self._run_until_stopped(max_iterations)
+            return self._run_loop(max_iterations)
         finally:
             timer.cancel()
 
-    def _run_until_stopped(self, max_iterations: int) -> int:
-        self._stop[0] = 0
+    def _run_loop(self, max_iterations: int) -> int:
         status = int(self._run(*self._call, *self._record, max_iterations, self._stop, *self._buffers))
         if status == Status.RAISED:
             self._compiled.reraise(self._x)
@@ -157,7 +157,7 @@ def driver(
     """The fastest driver for an objective. A run with a trace needs the one in Python."""
     vectors = state.vectors
     if compiled is not None and traced_advance is None:
-        # An objective in machine code calls for speed: Numba is used at once if it can be loaded.
+        # Only Numba can run such an objective in machine code, so it is loaded at once, not after a second.
         wanted = "numba" if backend is None and backends.numba_loaded() is not None else backend
         if backends.resolve(wanted, vectors.shape[1], vectors.dtype) == "numba":
             return CompiledDriver(compiled, state)
@@ -165,9 +165,10 @@ def driver(
 
 
 def make_pending_step(state: RunState) -> int:
-    """Make the step that an earlier call of `minimize` left undone because a stopping rule ended it.
+    """Make the step that an earlier call of `minimize` left out because a stopping rule ended it.
 
-    Then an evaluation is due, as a driver expects. Returns `CONTINUE`, or the reason why the run ends at once.
+    A driver begins with an evaluation, for which this step sets the point. Returns `CONTINUE`, or the status with
+    which the run ends at once.
     """
     if state.scalars[record.NIT] < 0 or state.scalars[record.STEP_MADE]:
         return Status.CONTINUE
@@ -175,6 +176,6 @@ def make_pending_step(state: RunState) -> int:
         return int(iteration.resume_step(state.vectors, state.scalars, state.constants, state.variant))
 
 
-def _is_evaluated(state: RunState) -> bool:
-    """Whether the next point is the last one, whose value and gradient are in the record."""
+def _is_already_evaluated(state: RunState) -> bool:
+    """Whether the next point equals the last one, whose value and gradient are in the record."""
     return bool(state.scalars[record.STEP_MADE] and equal(state.vectors[record.X], state.vectors[record.LAST_X]))

@@ -1,4 +1,4 @@
-"""Gradients by SciPy's finite differences, with the objective evaluated by any number of workers."""
+"""Gradients by SciPy's finite differences, whose points may be evaluated in parallel."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class FiniteDifferences:
     ----------
     scheme : {"2-point", "3-point", "cs"}
     bounds : None or (ndarray, ndarray)
-        Bounds, which no point leaves. A variable whose bounds are equal stays fixed, and its derivative is 0.
+        All points are within these. A variable whose bounds are equal is fixed, and its derivative is 0.
     """
 
     def __init__(self, scheme: str, bounds: Bounds = None) -> None:
         self._scheme = scheme
         self._bounds = (np.array(-np.inf), np.array(np.inf)) if bounds is None else bounds
-        #: Which variables are not fixed; None if none is.
+        #: Mask of the variables that are not fixed; None if no variable is fixed.
         self._free = None if bounds is None or (bounds[0] < bounds[1]).all() else bounds[0] < bounds[1]
 
     def __call__(self, map_points: MapPoints, fun: Callable[[Array], Any], x: Array, f: float) -> Array:
@@ -42,8 +42,8 @@ class FiniteDifferences:
 
         Notes
         -----
-        Which points are needed does not depend on the values there. So SciPy's routine is run twice: first to
-        collect the points, with 0 for every value, and again once all of them have been evaluated.
+        The points do not depend on the values. So SciPy's routine is run twice: once to collect the points, with
+        0 for every value, and again once all of them have been evaluated, perhaps in parallel.
         """
         if self._free is not None and not self._free.any():
             return np.zeros(x.size)
@@ -80,7 +80,7 @@ class FiniteDifferences:
 
 @contextmanager
 def evaluation_map(workers: Any) -> Iterator[MapPoints]:
-    """Make what evaluates points for the option `workers`; it may be used until the context ends.
+    """The function like `map` that the option `workers` stands for; usable within the context.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def evaluation_map(workers: Any) -> Iterator[MapPoints]:
     Raises
     ------
     TypeError, ValueError
-        If it is anything else, or a number of processes below 1 other than -1.
+        If `workers` is anything else, or a number below 1 other than -1.
     """
     if isinstance(workers, Executor):
         yield workers.map

@@ -1,4 +1,4 @@
-"""Objectives that ``numba.njit`` has compiled: how they are called, and the C function made for each.
+"""Objectives compiled by ``numba.njit``: which form each has, and the C function that calls it.
 
 Numba compiles a jitted function for calls from Python and from other jitted functions, not for calls by address.
 So `numba_kernels.objective` compiles a C function that calls it. There is one for each combination of the user's
@@ -19,19 +19,19 @@ from .compiled_objective import CompiledObjective
 
 Array = np.ndarray[Any, Any]
 
-#: Names that mark the second parameter of a jitted function as the place for the gradient. They are needed only
-#: where defaults of other parameters leave it open whether there is such a place.
+#: Names of a second parameter that is the gradient array to be written. They decide only where default values
+#: allow both ``fun(x, *args)`` and ``fun(x, g, *args)``.
 GRADIENT_NAMES = ("g", "grad", "gradient")
 
 
 class JittedObjective(CompiledObjective):
-    """Jitted functions behind a C function that was compiled for them.
+    """Jitted functions, called through a C function that is compiled for them.
 
     Parameters
     ----------
     form : {"writing", "returning", "pair"}
-        Which function of `numba_kernels.objective` makes the C function: the objective writes its gradient,
-        returns it, or has a second function for it.
+        Whether the objective writes its gradient, returns it, or has a second function for it. The function of
+        this name in `numba_kernels.objective` makes the C function.
     functions : tuple
         ``(fun,)``, or ``(fun, jac)`` for "pair".
     args, shape, dtype
@@ -65,7 +65,7 @@ class JittedObjective(CompiledObjective):
         if self._form != "writing":
             return 0
         c_function = _batched_c_function(self._functions[0], self._types, int(np.prod(self._shape)), self._dtype)
-        self._keep += (c_function,)
+        self._owners += (c_function,)
         return 0 if c_function is None else int(c_function.address)
 
     def _call_in_python(self, x: Array) -> None:
@@ -86,7 +86,7 @@ class JittedObjective(CompiledObjective):
 def from_jitted(
     fun: Any, jac: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> JittedObjective | None:
-    """The C function for a jitted `fun`; None if its gradient has to come from elsewhere."""
+    """A jitted `fun` as a compiled objective; None if it must be called from Python (see `recognize`)."""
     from numba.extending import is_jitted
 
     writes_gradient = _takes_gradient_array(fun, len(args), jac)
@@ -114,9 +114,9 @@ def from_jitted(
 
 
 def _contiguous(value: Any) -> Any:
-    """An array as contiguous, writable and in native byte order, copied if need be; other values as they are.
+    """An array as contiguous, writable and in native byte order, copied if need be; other values unchanged.
 
-    To Numba, other arrays have other types, and each type would need a C function of its own.
+    Numba gives other arrays other types, and each type would need a C function of its own.
     """
     if isinstance(value, np.ndarray) and not (value.flags.carray and value.dtype.isnative):
         return np.array(value, value.dtype.newbyteorder("="), order="C")
@@ -134,10 +134,9 @@ def _takes_gradient_array(fun: Any, n_args: int, jac: Any) -> bool:
         except TypeError:
             accepts.append(False)
     if accepts == [False, True]:
-        check_no_other_gradient("a function with a place for its gradient", jac)
+        check_no_other_gradient("a function fun(x, g, *args)", jac)
         return True
-    # If defaults make both calls possible, the name of the second parameter decides, unless the gradient comes
-    # from elsewhere.
+    # If default values allow both calls, the name of the second parameter decides, unless the gradient is `jac`.
     undecided = all(accepts) and (jac is None or jac is True)
     return undecided and list(signature.parameters)[1] in GRADIENT_NAMES
 
@@ -158,6 +157,7 @@ def _c_function(form: str, functions: tuple[Any, ...], types: Any, dtype: np.dty
     from numba_kernels import objective
 
     with _NumbaErrorsAsTypeErrors(functions[0]):
+        # First on their own: compiled as part of the C function, they would get its options instead of theirs.
         objective.compile_alone(form, functions, types, dtype)
         return getattr(objective, form)(*functions, types, dtype)
 

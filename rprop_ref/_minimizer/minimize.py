@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from .progress import Progress
 from .recognize import recognize
 from .report import print_summary, result_of
 from .run import AfterIteration, call_back, collect_points, run
-from .starting import begin, checked_lr
+from .starting import as_floats, begin, checked_lr
 from .state import RunState, continued, load
 
 if TYPE_CHECKING:
@@ -82,8 +81,9 @@ def minimize(
     Parameters
     ----------
     fun : callable
-        ``fun(x, *args) -> float`` with x of the shape of `x0`; or ``-> (float, gradient)`` if `jac` is True. Or an
-        objective in machine code. Then the whole run stays in machine code, with the same iterates:
+        ``fun(x, *args) -> float`` with x of the shape of `x0`; or ``-> (float, gradient)`` if `jac` is True.
+        An objective in machine code has one of the following forms. The whole run then stays in machine code,
+        with the same iterates:
 
         * ``fun(x, g, *args) -> float`` compiled by ``numba.njit``, which writes the gradient into g. g is full of
           zeros when it is called, and `jac` is None;
@@ -93,7 +93,7 @@ def minimize(
           ``double (int n, double *x, double *g, void *data)``, which writes the gradient into g.
     x0 : array_like
         The start, of any shape; a number counts as an array of one element. float32 and float16 are kept, and
-        every other dtype becomes float64. Not changed.
+        every other dtype becomes float64. Not modified.
     args : tuple, optional
         Further arguments of `fun` and `jac`. For jitted functions: arrays, numbers, None and tuples of these;
         other values of the same types need no compilation. For a ``numba.cfunc``: one array, whose address is
@@ -113,8 +113,8 @@ def minimize(
     constraints : not supported
         Anything but None or an empty sequence is an error.
     callback : callable, optional
-        ``callback(x)`` or ``callback(intermediate_result)``, decided by the name of the parameter as in SciPy.
-        Called after each iteration, with a copy. It may raise StopIteration to end the run.
+        ``callback(x)`` or ``callback(intermediate_result)``; as in SciPy, the name of the parameter decides.
+        Called after each iteration, with a copy of x. It may raise StopIteration to end the run.
     maxiter : int, optional
         Largest number of iterations (steps), or infinity. By default 10,000, or 200 n if that is more.
     maxfev : int, optional
@@ -128,7 +128,8 @@ def minimize(
         are less exact: for them the default is 1e-5 ("2-point") or 1e-7 ("3-point").
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the
-        gradient is zero. By default 4 units in the last place: smaller steps gain nothing.
+        gradient is zero. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
+        step sizes are as small as that.
     ftol : float, optional
         The run ends successfully when the lowest value has fallen, within `window` iterations, by no more than
         ``ftol * max(|before|, |after|, 1)``, and the predicted decrease of the next step is no larger in any
@@ -154,18 +155,19 @@ def minimize(
         The update rule, one of the names in `rprop_ref.rules.RULES`: "irprop-" (the default), "rprop+",
         "rprop-", "irprop+" or "irprop-go".
     maximize : bool, optional
-        Look for a maximum. In this description, read "high" for "low" then.
+        Maximize `fun` instead. Read "high" for "low" in this description then.
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional
         The same as a string for `jac`, for calls through SciPy, which does not pass such a `jac` on. Leave `jac`
         out then.
     workers : int, concurrent.futures.Executor or map-like callable, optional
         What evaluates `fun` for finite differences: a number of processes (-1 for one per processor), an executor,
-        or ``workers(function, points)`` that returns the values in order. Processes are spawned for this call, so
-        `fun` must be picklable. The result does not depend on it. Not used for other gradients.
+        or a callable ``workers(function, points)`` that returns the values in order. Processes are spawned for
+        this call, so `fun` must be picklable. The result does not depend on `workers`. Other gradients do not use
+        it.
     warm_start : OptimizeResult, optional
         A result of `minimize` to continue from, with the same iterates as if there had been one run. `x0` must
         have the shape and dtype of that run; its values are ignored, and so is `lr`. The rule and the bounds must
-        be the same; stopping rules may differ. `maxiter`, `maxfev` and all counts refer to this call alone.
+        be the same; stopping rules may differ. `maxiter`, `maxfev` and all counts refer to this call only.
     checkpoint : path, optional
         A file (usually ``.npz``) to which the state of the run is written every `checkpoint_every` iterations,
         and at the end. It is always replaced as a whole, and contains no pickle.
@@ -186,8 +188,9 @@ def minimize(
         Record what happens in every iteration, and return it as ``trace``. Give a new `Trace` to choose its
         ``stride`` and ``limit``. The iterates are the same.
     backend : {None, "numpy", "numba"}, optional
-        What does the arithmetic. None begins with NumPy, and loads Numba once NumPy has taken about a second (or
-        at once if Numba is already loaded). The bits are the same.
+        What computes the steps. None begins with NumPy, and switches to Numba once NumPy has taken about a
+        second, or at once if Numba is already loaded or the objective is in machine code. The iterates are the
+        same, bit for bit.
 
     Returns
     -------
@@ -198,8 +201,8 @@ def minimize(
         fun : float
             The value at `x`.
         jac : ndarray
-            The gradient at `x`. With bounds, too, it is the whole gradient, not what `gtol` sees of it; but
-            finite differences give 0 for a fixed variable.
+            The gradient at `x`. It includes the components that `gtol` ignores because they lead out of the
+            bounds. Finite differences give 0 for a fixed variable.
         success : bool
             Whether a tolerance was met: `gtol`, `xtol`, `ftol` or `f_target`.
         status : int
@@ -224,7 +227,7 @@ def minimize(
         If an option, or a gradient, is not as described; if a lower bound is above its upper bound; if a file for
         `resume` is not a checkpoint, is damaged, or is from a run with other arguments.
     TypeError
-        If `callback` cannot be called, or `workers` or `warm_start` is of the wrong kind.
+        If `callback` cannot be called, or if `workers`, `warm_start` or a path has the wrong type.
     TypeError, RuntimeError
         With "autograd", if `fun` calls a function without a gradient rule, or returns something that was not
         computed by recorded operations. In machine code, if `fun` has another signature, or cannot be compiled
@@ -267,7 +270,7 @@ def minimize(
     etas, step_sizes = options.checked_rule(etas, step_sizes, variant)
     maximize = options.flag("maximize", maximize)
     backends.check(backend)
-    options.check_one_beginning(warm_start, resume)
+    options.check_not_both(warm_start, resume)
     checkpoint_every = options.count("checkpoint_every", checkpoint_every, 1)
     tol = None if tol is None else options.number("tol", tol, 0)
     options.check_checkpoint(checkpoint)
@@ -284,11 +287,11 @@ def minimize(
         fun, jac = _unwrapped(fun, jac)
         jac = options.gradient_source(gradient, jac)
         args = args if isinstance(args, tuple) else (args,)
-        functions = fun, jac, args, shape, start.dtype
-        compiled = recognize(*functions)
+        user_objective = fun, jac, args, shape, start.dtype
+        compiled = recognize(*user_objective)
         map_points = stack.enter_context(evaluation_map(workers))
         objective = Objective(
-            *functions, compiled=compiled, maximize=maximize, bounds=bounds, map_points=map_points
+            *user_objective, compiled=compiled, maximize=maximize, bounds=bounds, map_points=map_points
         )
         options.set_stopping_rules(
             state,
@@ -302,20 +305,20 @@ def minimize(
             patience=patience,
         )
         status = make_pending_step(state)
-        traced_advance, trace = _tracing(trace, state, etas, step_sizes)
+        traced_advance, trace = _traced(trace, state, etas, step_sizes)
         drive = driver(objective, compiled, state, backend, traced_advance)
 
         # Run.
         allvecs = [state.shaped(record.LAST_X)]
         after_iteration = _after_iteration(return_all, allvecs, callback, state)
-        bar = stack.enter_context(Progress(state.scalars[record.MAXITER] - state.counts[0])) if progress else None
+        display = stack.enter_context(Progress(state)) if progress else None
         status = run(
             drive,
             state,
             status,
             after_iteration,
             maxtime=maxtime,
-            progress=bar,
+            progress=display,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
         )
@@ -332,12 +335,9 @@ def minimize(
 
 
 def _flat_start(x0: ArrayLike) -> tuple[Array, tuple[int, ...]]:
-    """The start as a flat array of its own, and its shape."""
-    x = np.atleast_1d(np.asarray(x0))
-    if x.dtype.kind not in "fiubO" or (x.dtype.kind == "O" and not all(isinstance(v, Real) for v in x.flat)):
-        raise ValueError(f"x0 must hold real numbers, but has dtype {x.dtype}")
-    is_kept = x.dtype in (np.float16, np.float32)
-    return x.astype(x.dtype.newbyteorder("=") if is_kept else np.float64).ravel(), x.shape
+    """A flat copy of the start, and its shape."""
+    x = np.atleast_1d(as_floats("x0", x0))
+    return x.ravel(), x.shape
 
 
 def _begin_or_continue(
@@ -377,7 +377,7 @@ def _state_of(result: Any) -> RunState:
 
 
 def _unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
-    """The objective as the user gave it: SciPy wraps one that returns its gradient too."""
+    """`fun` and `jac` as the user gave them to SciPy, which wraps `fun` in `MemoizeJac` if `jac` is True."""
     if isinstance(fun, MemoizeJac) and getattr(jac, "__self__", None) is fun:
         return vars(fun)["fun"], True
     return fun, jac
@@ -386,24 +386,24 @@ def _unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
 def _gtol(gtol: float | None, tol: float | None, scheme: str | None) -> float:
     if gtol is not None:
         return gtol
-    return options.GTOL[scheme] if tol is None else tol
+    return options.DEFAULT_GTOL[scheme] if tol is None else tol
 
 
-def _tracing(
+def _traced(
     trace: bool | Trace, state: RunState, etas: tuple[float, float], step_sizes: tuple[float, float]
 ) -> tuple[Callable[..., int] | None, bool | Trace]:
-    """What records the iterations for the driver (see `PythonDriver`), and the trace; None, False without one."""
+    """The `traced_advance` of `PythonDriver`, and the trace that it fills; (None, False) without a trace."""
     if trace is False:
         return None, False
-    from .tracing import recorder
+    from .tracing import make_traced_advance
 
-    return recorder(trace, state, etas, step_sizes)
+    return make_traced_advance(trace, state, etas, step_sizes)
 
 
 def _after_iteration(
     return_all: bool, allvecs: list[Array], callback: Callable[..., Any] | None, state: RunState
 ) -> list[AfterIteration]:
-    """What is to be called after each iteration, in this order."""
+    """The functions that `run` calls after each iteration, in this order."""
     calls = []
     if return_all:
         calls.append(collect_points(allvecs, state))

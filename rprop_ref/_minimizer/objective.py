@@ -1,4 +1,4 @@
-"""The user's objective and gradient as the one call that `minimize` makes: copied, checked, counted."""
+"""`Objective`: the user's functions as one call that returns value and gradient, checked and counted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Evaluate = Callable[[Array], tuple[Any, Any]]
 
 
 class Objective:
-    """The user's functions as one call, with the conventions of `scipy.optimize`.
+    """The user's functions as one call; they follow the conventions of `scipy.optimize`.
 
     Parameters
     ----------
@@ -43,24 +43,24 @@ class Objective:
     Attributes
     ----------
     evaluate : callable
-        ``evaluate(x) -> (f, g)`` for x of shape (n,). g is contiguous, has shape (n,), and may only be read, and
-        only until the next call.
+        ``evaluate(x) -> (f, g)`` for x of shape (n,). g is contiguous and has shape (n,). It must not be
+        modified, and is valid until the next call.
     difference_evaluations : int
         Calls of `fun` so far that served finite differences only.
     skipped_gradients : int
-        Evaluations so far without a gradient, because the value was not finite; there g is NaN.
+        Evaluations so far whose g is NaN, without finite differences, because the value was not finite.
     scheme : str or None
         The finite-difference scheme, None if the gradient is exact.
 
     Notes
     -----
-    The user's functions get a copy of x, so that one that writes to its argument does no harm.
+    The user's functions get a copy of x, so they may write to it.
     """
 
     def __init__(
         self,
         fun: Callable[..., Any],
-        jac: Callable[..., Any] | bool | np.bool | str | None,
+        jac: Callable[..., Any] | bool | str | None,
         args: tuple[Any, ...],
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
@@ -73,8 +73,6 @@ class Objective:
         self.difference_evaluations = 0
         self.skipped_gradients = 0
         self.scheme: str | None = None
-        if isinstance(jac, np.bool_):
-            jac = bool(jac)
         if compiled is not None:
             evaluate: Evaluate = compiled
             shape = (int(np.prod(shape)),)
@@ -148,6 +146,7 @@ def _checked(evaluate: Evaluate, shape: tuple[int, ...], dtype: np.dtype[Any]) -
 
     def checked(x: Array) -> tuple[float, Array]:
         f, g = evaluate(x if flat else x.reshape(shape))
+        # What already has the right form, as most often, must cost next to nothing.
         if type(f) is not float:
             f = as_float(f)
         if type(g) is not ndarray or g.dtype is not dtype or g.ndim != 1 or g.size != n or not g.flags.carray:
@@ -185,7 +184,7 @@ class _Value:
         self._args = args
         self._shape = shape
         self._is_complex = is_complex
-        # The user's settings for floating-point errors; SciPy's differences are called with others.
+        # The user's settings for floating-point errors: SciPy's routine, which calls this, runs under others.
         self._errors = np.geterr()
 
     def __call__(self, x: Array) -> Any:

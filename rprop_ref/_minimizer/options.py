@@ -1,4 +1,4 @@
-"""The options of `minimize`: what each may be, and the stopping rules among them as entries of the record."""
+"""The options of `minimize`: check each, and write the stopping rules among them into the record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .state import RunState
 GRADIENTS = ("autograd", *SCHEMES)
 
 #: The default of `gtol` for each finite-difference scheme; None stands for exact gradients.
-GTOL = {None: 1e-10, "cs": 1e-10, "3-point": 1e-7, "2-point": 1e-5}
+DEFAULT_GTOL = {None: 1e-10, "cs": 1e-10, "3-point": 1e-7, "2-point": 1e-5}
 
 
 def warn_of_unknown(options: dict[str, Any]) -> None:
@@ -42,22 +42,22 @@ def warn_of_hessians(hess: Any, hessp: Any) -> None:
 
 
 def refuse_constraints(constraints: Any) -> None:
-    """Raise if there are any."""
+    """Raise ValueError if there are any."""
     if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
         raise ValueError(
-            "minimize does not support constraints: leave them out. Limit single variables with bounds; for other "
+            "minimize does not support constraints: leave them out. For single variables use bounds; for other "
             "constraints use SciPy's SLSQP, COBYQA or trust-constr"
         )
 
 
 def check_callback(callback: Any) -> None:
-    """Raise unless it is None or can be called."""
+    """Raise TypeError unless it is None or can be called."""
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, but is {callback!r}")
 
 
-def check_one_beginning(warm_start: Any, resume: Any) -> None:
-    """Raise if both `warm_start` and `resume` are given."""
+def check_not_both(warm_start: Any, resume: Any) -> None:
+    """Raise ValueError if both `warm_start` and `resume` are given."""
     if warm_start is not None and resume is not None:
         raise ValueError("warm_start and resume each give a run to continue; give only one of them")
 
@@ -103,8 +103,8 @@ def flag(name: str, value: Any) -> bool:
 
 def count(name: str, value: Any, minimum: int = 0) -> int:
     """A whole number of at least `minimum`. Raises ValueError for anything else."""
-    size = _number_or_nan(value)
-    if not (size >= minimum and size == np.floor(size) < np.inf):
+    as_number = _number_or_nan(value)
+    if not (as_number >= minimum and as_number == np.floor(as_number) < np.inf):
         raise ValueError(f"{name} must be a whole number, at least {minimum}, but is {value!r}")
     return int(value)
 
@@ -115,11 +115,11 @@ def _count_or_infinity(name: str, value: Any, minimum: int = 0) -> float:
 
 def number(name: str, value: Any, minimum: float = -np.inf) -> float:
     """A number of at least `minimum`, not NaN. Raises ValueError for anything else."""
-    size = _number_or_nan(value)
-    if not size >= minimum:
+    as_number = _number_or_nan(value)
+    if not as_number >= minimum:
         allowed = "a number" if minimum == -np.inf else f"a number, at least {minimum:g}"
         raise ValueError(f"{name} must be {allowed}, but is {value!r}")
-    return size
+    return as_number
 
 
 def _number_or_nan(value: Any) -> float:
@@ -142,6 +142,8 @@ def path(name: str, value: Any) -> Any:
 
 def gradient_source(gradient: str | None, jac: Any) -> Any:
     """Where gradients come from: `gradient` if it is given, else `jac`. Raises ValueError if both are given."""
+    if isinstance(jac, np.bool_):
+        jac = bool(jac)
     if gradient is None:
         return jac
     if gradient not in GRADIENTS:
@@ -163,7 +165,7 @@ def set_stopping_rules(
     f_target: float | None,
     patience: int | None,
 ) -> None:
-    """Write the stopping rules of a call of `minimize` into the record; None is the default.
+    """Write the stopping rules of a call of `minimize` into the record; None stands for the default.
 
     Raises
     ------
@@ -172,8 +174,10 @@ def set_stopping_rules(
     """
     scalars = state.scalars
     nit, nfev, _ = state.counts
-    most = max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else _count_or_infinity("maxiter", maxiter)
-    scalars[record.MAXITER] = nit + most
+    steps = (
+        max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else _count_or_infinity("maxiter", maxiter)
+    )
+    scalars[record.MAXITER] = nit + steps
     scalars[record.MAXFEV] = np.inf if maxfev is None else nfev + _count_or_infinity("maxfev", maxfev, 1)
     scalars[record.GTOL] = number("gtol", gtol, 0)
     scalars[record.XTOL] = scalars[record.DEFAULT_XTOL] if xtol is None else number("xtol", xtol, 0)

@@ -1,4 +1,4 @@
-"""The option `progress`: a bar of tqdm if that is installed, else a line per second on stderr."""
+"""The option `progress`: a bar of tqdm if it is installed, else a line per second on stderr."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ INTERVAL = 1.0
 
 
 class _Display:
-    """A context that opens a bar if tqdm is installed, and closes it."""
+    """A context manager that opens a bar if tqdm is installed, and closes it."""
 
-    def __init__(self, total: float | None, unit: str) -> None:
+    def __init__(self, total: float | None, unit: str, initial: int = 0) -> None:
         self._shown = time.perf_counter()
         self._bar: Any = None
         try:
             from tqdm.auto import tqdm
         except ModuleNotFoundError:
             return
-        self._bar = tqdm(total=total, unit=unit, mininterval=0.1, file=sys.stderr)
+        self._bar = tqdm(total=total, initial=initial, unit=unit, mininterval=0.1, file=sys.stderr)
 
     def __enter__(self) -> Any:
         return self
@@ -36,19 +36,19 @@ class _Display:
 
 
 class Progress(_Display):
-    """Shows how far a run has come. Call it as often as you like; it writes only now and then.
+    """Shows the progress of a run. It may be called in every iteration; it writes a few times a second at most.
 
     Parameters
     ----------
-    maxiter : float
-        The largest number of iterations; perhaps infinity.
+    state : RunState
+        The state before the first iteration, with `maxiter` set.
     """
 
-    def __init__(self, maxiter: float) -> None:
-        super().__init__(None if maxiter == np.inf else int(maxiter), "it")
-        self._maxiter = maxiter
+    def __init__(self, state: RunState) -> None:
+        self._maxiter = state.scalars[record.MAXITER] - state.counts[0]
+        self._nit = self._first_nit = state.nit - state.counts[0]  # not 0 if the run is resumed
+        super().__init__(None if self._maxiter == np.inf else int(self._maxiter), "it", self._nit)
         self._began = self._shown
-        self._nit = 0
 
     def __call__(self, state: RunState, *, last: bool = False) -> None:
         """Show the state; `last` if the run has ended."""
@@ -63,27 +63,27 @@ class Progress(_Display):
             if last:
                 self._bar.refresh()
         elif last or now - self._shown >= INTERVAL:
-            rate = nit / max(now - self._began, 1e-9)
+            rate = (nit - self._first_nit) / max(now - self._began, 1e-9)
             print(f"{nit}/{self._maxiter:.0f} [{rate:.3g} it/s] {_summary(state)}", file=sys.stderr, flush=True)
             self._shown = now
 
 
 def _summary(state: RunState) -> str:
     size = state.vectors[record.SIZE]
-    f = -state.scalars[record.BEST_F] if state.maximize else state.scalars[record.BEST_F]
+    f = state.sign * state.scalars[record.BEST_F]
     smallest, largest = np.min(size, initial=np.inf), np.max(size, initial=0)
     return f"f={f:.6g}, |g|={state.scalars[record.LAST_G_MAX]:.2e}, steps {smallest:.1e} to {largest:.1e}"
 
 
 class ManyRunsProgress(_Display):
-    """Shows how many of m runs have ended, and the best value so far; used like `Progress`.
+    """Shows how many of m runs have ended, and the best value so far.
 
     Parameters
     ----------
     m : int
         The number of runs.
     maximize : bool
-        Whether the best value is the largest.
+        Whether the best value is the highest.
     """
 
     def __init__(self, m: int, maximize: bool) -> None:

@@ -1,4 +1,4 @@
-"""Whether an objective is machine code, and in which of the accepted forms."""
+"""`recognize`: decide whether an objective is machine code, and make a `CompiledObjective` of it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def recognize(
         Further arguments of jitted functions: arrays, numbers, None, and tuples of these. They are read from
         memory, so other values of the same types need no compilation. Arrays that are not contiguous are copied.
     shape, dtype
-        Of x. C functions take doubles and see x as flat; jitted functions see it in its shape.
+        Shape and dtype of x. C functions take flat arrays of doubles; jitted functions see x in its shape.
 
     Returns
     -------
     CompiledObjective or None
-        None if the objective has to be called from Python, or its gradient comes from somewhere else, such as
-        finite differences.
+        None if the objective is not machine code, or if its gradient is not, such as finite differences. Then
+        it is called from Python.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def recognize(
     """
     if isinstance(fun, LowLevelCallable):
         return from_low_level_callable(fun, jac, args, shape, dtype)
-    # An objective compiled by Numba exists only if Numba is loaded, so it need not be loaded to find out.
+    # If Numba is not loaded, it cannot have compiled the objective.
     numba = sys.modules.get("numba")
     if numba is None:
         return None

@@ -1,4 +1,4 @@
-"""How a call of `minimize` ends: the result of a run, and the summary that `disp` prints."""
+"""The result of a run of `minimize`, and the summary that `disp` prints."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .state import RunState
 
 def result_of(state: RunState, status: int) -> Result:
     """The result of a run that has ended with this status."""
-    # If no value was finite there is no best point. Then the start is returned, with what was found there.
+    # If no value was finite, there is no best point. Then the start is returned, with its value and gradient.
     f, x, g = (
         (record.LAST_F, record.LAST_X, record.LAST_G)
         if state.scalars[record.NIT] < 0
         else (record.BEST_F, record.BEST_X, record.BEST_G)
     )
-    sign = -1 if state.maximize else 1
+    sign = state.sign
     nit, nfev, njev = state.counts
     return Result(
         message=message_of(status),
@@ -40,7 +40,7 @@ def result_of(state: RunState, status: int) -> Result:
 
 
 def print_summary(result: Result) -> None:
-    """Print what the option `disp` asks for; without success, the message is a warning, as in SciPy."""
+    """Print a summary, for the option `disp`; without success, the message is a warning, as in SciPy."""
     if result.success:
         print(result.message)
     else:

@@ -1,4 +1,4 @@
-"""What `minimize` and `minimize_many` return: SciPy's result, with a summary for people."""
+"""`Result`, which `minimize` and `minimize_many` return: SciPy's result with a readable summary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Result(OptimizeResult):  # type: ignore[misc]
 
 
 def _summary(result: Any) -> tuple[str, str, list[tuple[str, str]]]:
-    """The function that was called, a title, and names with their values."""
+    """The name of the function that returned the result, a title, and pairs of a name and a value."""
     if "best" in result:
         return "minimize_many", *_summary_of_many(result)
     return "minimize", *_summary_of_one(result)

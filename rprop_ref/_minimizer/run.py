@@ -19,11 +19,11 @@ from .state import RunState
 
 Array = np.ndarray[Any, Any]
 
-#: What is called after each iteration, ``after_iteration() -> whether to stop``.
+#: A function called after each iteration. The run ends if it returns True.
 AfterIteration = Callable[[], bool]
 
 # More iterations than any run makes.
-_NO_LIMIT = 1 << 60
+_NO_MAXIMUM = 1 << 60
 
 
 def run(
@@ -37,30 +37,31 @@ def run(
     checkpoint: npz.Path | None,
     checkpoint_every: int,
 ) -> int:
-    """Call a driver until the run ends, and return the status then.
+    """Call a driver until the run ends, and return the final status.
 
     Parameters
     ----------
     drive : callable
         A driver, see `drivers`.
     state : RunState
-        The state that the driver changes.
+        The state of the run, which the driver changes.
     status : int
-        If it says that the run has ended (a `Status` of at least 0), the driver is not called.
+        The `Status` before the first call. If the run has ended already (0 or more), the driver is not called.
     after_iteration : sequence of callables
         The run ends if one of them returns True.
     maxtime : float
-        Seconds; perhaps infinity.
+        In seconds; may be infinite.
     progress, checkpoint, checkpoint_every
         See `minimize`.
     """
     began = time.perf_counter()
     nit = saved = state.nit
-    # A driver cannot be interrupted in its loop. So it makes one iteration per call if there is something to do
-    # between iterations. The compiled driver returns by itself several times a second, which is enough for the
-    # clock and the display; only its first call is a single iteration, since `maxtime` may be over by then.
+    # Nothing can be done inside a driver's loop, so a driver is called for one iteration at a time if there is
+    # something to do after each. The compiled driver returns several times a second anyway, which is enough for
+    # `maxtime` and the display; only its first call is a single iteration, since that may take longer than
+    # `maxtime`.
     every_iteration = after_iteration or progress is not None or maxtime < np.inf
-    max_iterations = 1 if every_iteration else _NO_LIMIT
+    max_iterations = 1 if every_iteration else _NO_MAXIMUM
     while status < 0:
         before = nit
         status = drive(
@@ -68,13 +69,13 @@ def run(
         )
         nit = state.nit
         if nit > before:
-            for stops in after_iteration:
-                if stops():
+            for wants_to_stop in after_iteration:
+                if wants_to_stop():
                     status = Status.CALLBACK_STOPPED
         if status < 0 and time.perf_counter() - began >= maxtime:
             status = Status.TIME_LIMIT
         if not after_iteration and isinstance(drive, CompiledDriver):
-            max_iterations = _NO_LIMIT
+            max_iterations = _NO_MAXIMUM
         if progress is not None:
             progress(state)
         if checkpoint is not None and status < 0 and nit - saved >= checkpoint_every:
@@ -88,7 +89,7 @@ def run(
 
 
 def collect_points(points: list[Array], state: RunState) -> AfterIteration:
-    """Append the point of each iteration to a list."""
+    """A function that appends the latest point to `points`."""
 
     def append() -> bool:
         points.append(state.shaped(record.LAST_X))
@@ -98,22 +99,22 @@ def collect_points(points: list[Array], state: RunState) -> AfterIteration:
 
 
 def call_back(callback: Callable[..., Any], state: RunState) -> AfterIteration:
-    """Call the user's callback, in either of SciPy's two forms; the run stops if it raises StopIteration."""
+    """A function that calls the user's callback, in the one of SciPy's two forms that its signature asks for."""
     try:
         wants_result = list(inspect.signature(callback).parameters) == ["intermediate_result"]
     except (TypeError, ValueError):  # some builtins have no signature
         wants_result = False
-    sign = -1 if state.maximize else 1
 
-    def stops() -> bool:
+    def wants_to_stop() -> bool:
         x = state.shaped(record.LAST_X)
         try:
             if wants_result:
-                callback(intermediate_result=OptimizeResult(x=x, fun=sign * float(state.scalars[record.LAST_F])))
+                f = state.sign * float(state.scalars[record.LAST_F])
+                callback(intermediate_result=OptimizeResult(x=x, fun=f))
             else:
                 callback(x)
         except StopIteration:
             return True
         return False
 
-    return stops
+    return wants_to_stop

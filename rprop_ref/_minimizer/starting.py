@@ -1,11 +1,12 @@
-"""How a run of `minimize` begins: its first point, its first step sizes, and what follows from them.
+"""How a run of `minimize` begins: its first point, first step sizes and default tolerances.
 
-`begin` builds the state of one run. `first_points` does the part that depends on the start, for one start or for
-many at once, so that a run among many (`rprop_ref._multistart`) begins exactly as it would alone.
+`begin` builds the state of one run. `first_points` computes what depends on the start, for one start or for many
+at once, so that each run of `minimize_many` begins exactly as it would alone.
 """
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,13 +23,14 @@ FIRST_STEP = 0.01
 
 
 class FirstPoints(NamedTuple):
-    """What depends on the start when a run begins. For m starts every array leads with m.
+    """The initial values that depend on the start, for one run, or for m runs along a leading axis.
 
     Attributes
     ----------
     x : ndarray, shape (n,) or (m, n)
-        The start, within the bounds.
+        The start, moved into the bounds.
     step_sizes : ndarray, of the same shape and dtype
+        The first step sizes.
     default_xtol, size_floor : ndarray of float64, shape () or (m,)
         Entries DEFAULT_XTOL and SIZE_FLOOR of the record.
     """
@@ -37,6 +39,21 @@ class FirstPoints(NamedTuple):
     step_sizes: Array
     default_xtol: Array
     size_floor: Array
+
+
+def as_floats(name: str, values: ArrayLike) -> Array:
+    """A copy of the argument `name` as floats: float16 and float32 are kept, all else becomes float64.
+
+    Raises
+    ------
+    ValueError
+        If the values are not real numbers.
+    """
+    x = np.asarray(values)
+    if x.dtype.kind not in "fiubO" or (x.dtype.kind == "O" and not all(isinstance(v, Real) for v in x.flat)):
+        raise ValueError(f"{name} must hold real numbers, but has dtype {x.dtype}")
+    native = x.dtype.newbyteorder("=")
+    return x.astype(native if native in (np.float16, np.float32) else np.float64)
 
 
 def begin(
@@ -55,7 +72,7 @@ def begin(
     start : ndarray, shape (n,)
         Moved into the bounds if it is outside.
     shape : tuple of int
-        Of x, as the user sees it.
+        The shape of x, as the user sees it.
     lr : float, array_like of this shape, "auto" or None
         The first step sizes. None means "auto".
     bounds : None or (ndarray, ndarray)
@@ -89,7 +106,7 @@ def first_points(starts: Array, shape: tuple[int, ...], lr: ArrayLike | str | No
 
 
 def first_scalars(dtype: np.dtype[Any]) -> Array:
-    """The scalars of a record before the first evaluation, without those that depend on start and options."""
+    """The scalars of a record before the first evaluation; those that depend on start or options are 0."""
     scalars = np.zeros(record.ENTRIES)
     scalars[record.NIT] = -1
     scalars[[record.LAST_F, record.LOWEST_F, record.BEST_F, record.BEST_G_MAX, record.WINDOW_F]] = np.inf
@@ -101,10 +118,10 @@ def first_scalars(dtype: np.dtype[Any]) -> Array:
 def default_tolerances(starts: Array, step_sizes: Array) -> tuple[Array, Array]:
     """DEFAULT_XTOL and SIZE_FLOOR for one start, shape (n,), or for each of several, shape (m, n)."""
     eps = float(np.finfo(starts.dtype).eps)
-    # If the first steps are as small as the tolerance, the run would meet it at once and learn nothing.
+    # A run whose first steps are already within the tolerance would end before it has moved.
     within_tolerance = (step_sizes <= 4 * np.finfo(starts.dtype).eps * np.abs(starts)).all(axis=-1)
-    # Near a coordinate of 0 no step is small relative to the coordinate. So steps that are tiny relative to the
-    # first ones count as zero as well.
+    # At a coordinate of 0, no step is small relative to the coordinate. So a step that is tiny relative to the
+    # first ones counts as zero as well.
     floor = eps**2 * np.max(step_sizes, axis=-1, initial=0).astype(float)
     return np.where(within_tolerance, 0.0, 4 * eps), floor
 
@@ -114,7 +131,7 @@ def first_step_sizes(starts: Array, shape: tuple[int, ...], lr: ArrayLike | str 
     sizes = checked_lr(lr, shape)
     if sizes is None:
         sizes = FIRST_STEP * np.abs(starts)
-        # Below the normal numbers a step size can be too coarse to grow by a factor.
+        # A subnormal step size may be too coarse to grow: times eta_plus, it rounds to itself.
         tiny = sizes < np.finfo(starts.dtype).tiny
         return np.where(tiny, starts.dtype.type(FIRST_STEP), sizes)
     return np.broadcast_to(np.broadcast_to(sizes, shape).ravel(), starts.shape)

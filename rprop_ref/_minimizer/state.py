@@ -1,9 +1,9 @@
-"""The state of a run of `minimize`: everything needed to go on with it, in memory and in a file.
+"""The state of a run of `minimize`: everything needed to continue it, in memory and in a file.
 
 A run has one `RunState`. Drivers change its arrays in every iteration; a checkpoint is a copy of it in a file;
-``result.state`` is what it was at the end. A later call of `minimize` continues from such a state, with
-`warm_start` from the result and with `resume` from the file, and then goes through the same iterates as one
-uninterrupted run. (`starting.begin` builds the state of a new run.)
+``result.state`` is the state at the end. A later call of `minimize` continues from such a state, with
+`warm_start` from a result and with `resume` from a file, and makes the same iterates as one uninterrupted run.
+(`starting.begin` builds the state of a new run.)
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from .bounds import Bounds
 
 Array = np.ndarray[Any, Any]
 
-# What a checkpoint file says it is.
+# The kind and version of a checkpoint file: written into it, and checked when it is read.
 _KIND, _VERSION = "run of minimize", 1
 
-# The counters among the scalars, with their smallest values.
+# The counters among the scalars, with their smallest valid values.
 _SMALLEST_COUNTS = {record.NIT: -1, record.NFEV: 0, record.NJEV: 0}
 
 
 @dataclass(eq=False)
 class RunState:
-    """Everything that a run of `minimize` needs to go on. A checkpoint file holds these attributes.
+    """Everything that is needed to continue a run of `minimize`. A checkpoint file holds these attributes.
 
     Attributes
     ----------
@@ -42,14 +42,14 @@ class RunState:
     constants : ndarray
         etas and step_sizes, see `rprop_ref._core.constants`.
     variant : str
-        The rule.
+        The name of the rule.
     maximize : bool
         If True, the values and gradients in the record are the negatives of the objective's.
     shape : tuple of int
-        Of x. In the record x is flat.
+        The shape of x as the user sees it. In the record x is flat.
     counts : sequence of int
-        Iterations, calls of the objective and calls of the gradient that were made before the current call of
-        `minimize` began: all 0, unless that call was given a `warm_start`. Results report what was added since.
+        Iterations, calls of the objective and calls of the gradient from which results count: those made before
+        `warm_start`, or all 0. With `resume` they are those of the file, so that the whole run is counted.
     """
 
     vectors: Array
@@ -67,6 +67,11 @@ class RunState:
     def nit(self) -> int:
         """Iterations made, including those of earlier calls of `minimize`."""
         return max(int(self.scalars[record.NIT]), 0)
+
+    @property
+    def sign(self) -> int:
+        """-1 if the record holds the negatives of values and gradients, else 1."""
+        return -1 if self.maximize else 1
 
     @property
     def bounds(self) -> Bounds:
@@ -103,7 +108,7 @@ def load(path: npz.Path) -> RunState:
     Raises
     ------
     ValueError
-        If the file is of another kind, is damaged, or holds something else than the state of a run.
+        If the file is of another kind, is damaged, or does not hold the state of a run.
     OSError
         If it cannot be read.
     """
@@ -155,12 +160,12 @@ def continued(
     maximize: bool,
     argument: str,
 ) -> RunState:
-    """A copy of a state, for a call of `minimize` that continues the run.
+    """A copy of a state, for a call of `minimize` that continues its run.
 
     Parameters
     ----------
     state : RunState
-        Of the run to be continued.
+        The state to continue from.
     start, shape, bounds, constants, variant, maximize
         As for `starting.begin`, from the arguments of the new call. They must describe the same run; of `start`
         only the dtype matters.
@@ -170,7 +175,7 @@ def continued(
     Raises
     ------
     ValueError
-        If x0 has another shape or dtype than in the run, or if an option differs on which the iterates depend.
+        If x0 has another shape or dtype than in the run, or if an option that the iterates depend on differs.
     """
     if shape != state.shape or start.dtype != state.vectors.dtype:
         raise ValueError(

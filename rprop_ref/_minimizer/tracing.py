@@ -1,4 +1,4 @@
-"""How a trace watches a run of `minimize`."""
+"""The option `trace`: how the iterations of a run of `minimize` are added to a `Trace`."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from ..trace import Trace
 from .state import RunState
 
 
-def recorder(
+def make_traced_advance(
     trace: Trace | bool,
     state: RunState,
     etas: tuple[float, float],
     step_sizes: tuple[float | None, float | None],
 ) -> tuple[Callable[..., int], Trace]:
-    """Make what records the iterations of a run.
+    """Make the `traced_advance` of `PythonDriver`, and the trace that it fills.
 
     Parameters
     ----------
     trace : Trace or True
         A trace without rows, or True for a new one.
     state : RunState
-        The run.
+        The state of the run.
     etas, step_sizes
-        Options of the rule, as `minimize` got them.
+        Options of the rule, stored in the trace.
 
     Returns
     -------
     callable
-        ``watch(advance, *arguments) -> status`` calls `iteration.advance`, and changes nothing in the record.
+        ``traced_advance(advance, *arguments) -> status`` calls ``advance(*arguments)``, and adds the iteration to
+        the trace. It only reads the record.
     Trace
     """
     if not isinstance(trace, Trace):
@@ -45,12 +46,11 @@ def recorder(
         "step_sizes": step_sizes,
         "maximize": state.maximize,
     }
-    direction = -1 if state.maximize else 1
-    # With bounds the rule sees a gradient of 0 where a step would leave them.
+    # The gradient that the rule uses: with bounds, 0 in components whose descent direction leaves them.
     gradient = record.LAST_G if state.bounds is None else record.INWARD_G
     vectors, scalars = state.vectors, state.scalars
 
-    def watch(advance: Callable[..., int], *arguments: Any) -> int:
+    def traced_advance(advance: Callable[..., int], *arguments: Any) -> int:
         prev, size = vectors[record.PREV].copy(), vectors[record.SIZE].copy()
         steps_before = scalars[record.NIT]
         status = advance(*arguments)
@@ -59,8 +59,8 @@ def recorder(
         else:
             trace.record(
                 vectors[record.LAST_X],
-                direction * scalars[record.LAST_F],
-                direction * vectors[gradient],
+                state.sign * scalars[record.LAST_F],
+                state.sign * vectors[gradient],
                 prev,
                 size,
                 vectors[record.SIZE],
@@ -69,4 +69,4 @@ def recorder(
             )
         return status
 
-    return watch, trace
+    return traced_advance, trace

@@ -1,1 +1,1 @@
-"""Many runs: `minimize_many`, where they begin, how they are run, and their results as columns."""
+"""Many runs: `minimize_many`, its starts, the ways to run them, and their results as columns."""

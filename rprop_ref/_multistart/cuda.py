@@ -1,4 +1,4 @@
-"""Many runs on the GPU: between `minimize_many` and `cuda_kernels.many_runs`."""
+"""The runs of `minimize_many` on a GPU, by `cuda_kernels.many_runs`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from cuda_kernels.arrays import is_on_device
 
 from .. import backends
 from .._core import record
-from .beginning import SameOptions
 from .rows import Rows, of_arrays
+from .shared_options import SharedOptions
 
 Array = np.ndarray[Any, Any]
 
 
 def is_gpu_objective(fun: Any, jac: Any, args: tuple[Any, ...], dtype: np.dtype[Any], backend: str | None) -> bool:
-    """Whether an objective is for the GPU: a function that was compiled with ``cuda.jit(device=True)``.
+    """Whether an objective is compiled for the GPU, by ``numba.cuda.jit(device=True)``.
 
     Raises
     ------
     TypeError
-        If it is, but cannot be used with the other arguments; or if it is not, but `backend` is "cuda".
+        If it is, but the other arguments do not allow it; or if it is not, but `backend` is "cuda".
     RuntimeError
         If it is, but there is no GPU.
     """
@@ -56,29 +56,29 @@ def _check_arguments(jac: Any, args: tuple[Any, ...], dtype: np.dtype[Any], back
     for i, value in enumerate(args):
         if not (isinstance(value, (int, float, np.number)) or is_on_device(value)):
             raise TypeError(
-                "the args of an objective on the GPU must be numbers and arrays there "
+                "the args of an objective on the GPU must be numbers and arrays on it "
                 f"(numba.cuda.to_device), but args[{i}] is of type {type(value).__name__}"
             )
 
 
-def run_on_gpu(fun: Any, args: tuple[Any, ...], options: SameOptions, points: Array) -> Rows:
+def run_on_gpu(fun: Any, args: tuple[Any, ...], options: SharedOptions, points: Array) -> Rows:
     """The results of runs from some starts, of shape (m, \\*shape)."""
     from cuda_kernels import many_runs
 
-    state, begun = options.state, options.begin(points)
-    m, n = begun.x.shape
-    vectors = np.zeros((len(state.vectors), n, m), begun.x.dtype)
-    vectors[[record.X, record.LAST_X, record.BEST_X]] = begun.x.T
-    vectors[record.SIZE] = begun.step_sizes.T
+    state, initial = options.state, options.initial_values(points)
+    m, n = initial.x.shape
+    vectors = np.zeros((len(state.vectors), n, m), initial.x.dtype)
+    vectors[[record.X, record.LAST_X, record.BEST_X]] = initial.x.T
+    vectors[record.SIZE] = initial.step_sizes.T
     if state.bounds is not None:
         vectors[record.LOWER], vectors[record.UPPER] = (b[:, None] for b in state.bounds)
-        vectors[record.MOVE_START] = begun.x.T
-    scalars = np.repeat(begun.scalars[:, None], m, axis=1)
-    scalars[record.XTOL], scalars[record.SIZE_FLOOR] = begun.xtol, begun.size_floor
+        vectors[record.MOVE_START] = initial.x.T
+    scalars = np.repeat(initial.scalars[:, None], m, axis=1)
+    scalars[record.XTOL], scalars[record.SIZE_FLOOR] = initial.xtol, initial.size_floor
     vectors, scalars, status = many_runs.run(
         fun, args, vectors, scalars, state.constants, state.variant, options.sign
     )
-    # A run that never met a finite value has no best point; it ends where it began.
+    # A run without a finite value has no best point. Its result is the start, with its value and gradient.
     has_best = scalars[record.NIT] >= 0
     x = np.where(has_best, vectors[record.BEST_X], vectors[record.LAST_X])
     g = np.where(has_best, vectors[record.BEST_G], vectors[record.LAST_G])

@@ -1,4 +1,4 @@
-"""`minimize_many`: the same objective from many starts."""
+"""`minimize_many`: minimize the same objective from many starts."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from .._minimizer.options import check_callback, gradient_source, refuse_constra
 from .._minimizer.progress import ManyRunsProgress
 from .._minimizer.recognize import recognize
 from .._minimizer.result import Result
+from .._minimizer.starting import as_floats
 from .._minimizer.state import RunState
-from .beginning import SameOptions
 from .cuda import is_gpu_objective, run_on_gpu
 from .rows import Rows, joined, of_error, of_results, without_result
+from .shared_options import SharedOptions
 from .vectorized import VectorizedRuns
 
 Array = np.ndarray[Any, Any]
 
-#: Options of `minimize` that make sense for a single run only.
+#: Arguments of `minimize` that are refused here.
 _FOR_ONE_RUN = ("hess", "hessp", "return_all", "warm_start", "checkpoint", "checkpoint_every", "resume", "trace")
 
 _OPTIONS = frozenset(
@@ -55,24 +56,28 @@ def minimize_many(
 ) -> OptimizeResult:
     """Minimize a function from many starts.
 
-    Row i of the result is what ``minimize(fun, x0s[i], ...)`` returns, to the bit, wherever it is run.
+    Row i of the result is what ``minimize(fun, x0s[i], ...)`` returns, bit for bit, wherever it is run.
 
     Parameters
     ----------
     fun, args, jac, bounds
         As for `minimize`.
     x0s : array_like, shape (m, n) or (m, \\*shape)
-        The starts, for instance from `starts`. Not changed.
+        The starts, for instance from `starts`. Not modified.
     callback : callable, optional
         ``callback(result)``, called in this process with the result of each start, in the order of the
         starts; ``result.index`` is its row. It may raise StopIteration: then no results of later starts are
         returned, and those not yet begun are not run.
     workers : int, executor, Client or map-like callable, optional
-        Where a Python objective is run. A number of processes: 1, the default, is this process alone, and -1 is
-        one per processor. (An objective in machine code, see `minimize`, is run by this number of threads of this
-        process; by default by as many as Numba uses, ``numba.set_num_threads``.) Or an executor of
-        `concurrent.futures`; one of threads, if the objective releases the interpreter's lock. Or a
-        ``dask.distributed.Client``: if a worker is lost, its work is done again. Or a callable like `map`.
+        What runs the objective:
+
+        * a number of processes. 1, the default, is this process alone, and -1 is one per processor. For an
+          objective in machine code (see `minimize`) it is a number of threads of this process, and 1 stands for
+          as many as Numba uses (``numba.set_num_threads``);
+        * an executor of `concurrent.futures`; one of threads if the objective releases the GIL;
+        * a ``dask.distributed.Client``; if a worker is lost, its work is done again;
+        * a callable like `map`.
+
         Everything that is sent to another process must be picklable.
     **options
         Options of `minimize`, the same for all starts. `progress` shows how many runs have ended, `disp` prints a
@@ -83,16 +88,15 @@ def minimize_many(
     scipy.optimize.OptimizeResult
         The first axis of each array is the start: ``x`` and ``jac`` of the shape of `x0s`, ``fun``, ``nit``,
         ``nfev``, ``njev``, ``status`` and ``success`` of shape (m,); ``message`` is a list of m strings. ``best``
-        is the result of the best start, with its row as ``index``: the one with the lowest finite value (the
-        highest, if maximized), the first of equal ones. See `distinct_minima` for the others.
+        is the row with the lowest finite value (the highest, if `maximize`), the first of equal ones, as a
+        result with its row number as ``index``. See `distinct_minima` for the others.
 
     Raises
     ------
     TypeError
-        If `workers` is of another kind, or the objective cannot be sent to other processes; then the message says
-        what to do.
+        If `workers` has the wrong type, or if the objective cannot be sent to other processes.
     ValueError
-        If there is no start, if `minimize` refuses an option, or if an option makes sense for a single run only.
+        If there is no start, if an option is not valid for `minimize`, or if it is for a single run only.
 
     Notes
     -----
@@ -101,9 +105,10 @@ def minimize_many(
 
     In machine code, several runs share each vector instruction; with bounds or more than 32 variables, they are
     run one by one. For thousands of starts, an objective of plain arithmetic is compiled once more, for its
-    number of variables, which takes half a second. Several threads call an objective at the same time, unless
-    Numba has made it parallel, so it must not write to its `args`. Ctrl-C ends all runs within an iteration. With
-    `maxtime`, an objective in machine code is treated like one in Python: then `workers` is a number of processes.
+    number of variables, which takes half a second. Several threads call an objective at the same time (unless it
+    was compiled with ``parallel=True``), so it must not write to its `args`. Ctrl-C ends all runs within an
+    iteration. With `maxtime`, an objective in machine code is treated like one in Python: each start is a call of
+    `minimize`, and `workers` is a number of processes.
 
     Processes are spawned, not forked. So a script that uses them needs ``if __name__ == "__main__":``, and it may
     have run parallel code before.
@@ -130,8 +135,8 @@ def minimize_many(
     gradient = options.get("gradient") or jac
     on_gpu = is_gpu_objective(fun, gradient, args, points.dtype, options.get("backend"))
     if on_gpu:
-        options["backend"] = "numpy"  # for what is left to do on the host
-    state = _state_with_options(points[0], None if on_gpu else jac, bounds, options)
+        options["backend"] = "numpy"  # for the trial run below, which is on the host
+    state = _trial_state(points[0], None if on_gpu else jac, bounds, options)
     task = _Task(fun, args, jac, bounds, options, len(points))
     runs = task.vectorized(points[0], state) if isinstance(workers, int) and not on_gpu else None
     with contextlib.ExitStack() as stack:
@@ -153,7 +158,7 @@ def minimize_many(
 
 @dataclass
 class _Task:
-    """What a worker does with a piece of the starts; `m` is the number of starts in all."""
+    """The work on a piece of the starts, as it is sent to a worker; `m` is the number of all starts."""
 
     fun: Any
     args: tuple[Any, ...]
@@ -180,18 +185,18 @@ class _Task:
         """The runs in machine code, if the objective allows it; `state` is that of any run with these options."""
         jac = gradient_source(self.options.get("gradient"), self.jac)
         compiled = recognize(self.fun, jac, self.args, x0.shape, x0.dtype)
-        # Only a single run has a clock.
+        # The kernel of many runs does not support `maxtime`.
         if compiled is None or self.options.get("maxtime") is not None:
             return None
         if backends.resolve(self.options.get("backend"), x0.size, x0.dtype) != "numba":
             return None
         if state is None:
-            state = _state_with_options(x0, self.jac, self.bounds, self.options)
+            state = _trial_state(x0, self.jac, self.bounds, self.options)
         return VectorizedRuns(compiled, self.shared_options(state), self.m)
 
-    def shared_options(self, state: RunState) -> SameOptions:
+    def shared_options(self, state: RunState) -> SharedOptions:
         """The options as `VectorizedRuns` and the GPU need them; `state` is that of any run with these options."""
-        return SameOptions(state, self.options.get("lr"), self.options.get("xtol"))
+        return SharedOptions(state, self.options.get("lr"), self.options.get("xtol"))
 
 
 def _checked_starts(x0s: ArrayLike) -> Array:
@@ -202,17 +207,15 @@ def _checked_starts(x0s: ArrayLike) -> Array:
         )
     if len(points) == 0:
         raise ValueError(f"x0s must hold at least one start, but has shape {points.shape}")
-    if points.dtype.kind not in "fiubO":
-        raise ValueError(f"x0s must hold real numbers, but has dtype {points.dtype}")
-    return points.astype(points.dtype if points.dtype in (np.float16, np.float32) else np.float64)
+    return as_floats("x0s", points)
 
 
 def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that every run gets, once those that make no sense are refused or warned of."""
+    """The options for every run. Raises ValueError for those of a single run, and warns about unknown ones."""
     refuse_constraints(options.pop("constraints", None))
     unknown = [name for name in options if name not in _OPTIONS and name not in _FOR_ONE_RUN]
     if unknown:
-        # One warning, and not one for each start.
+        # Here, since `minimize` would warn at every start.
         message = f"Unknown solver options: {', '.join(unknown)}"
         warnings.warn(message, OptimizeWarning, stacklevel=stacklevel())
     for name in _FOR_ONE_RUN:
@@ -221,11 +224,10 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if k in _OPTIONS and k not in _FOR_ONE_RUN}
 
 
-def _state_with_options(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> RunState:
-    """The state of a run with these options, on an objective that is 0 everywhere.
+def _trial_state(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> RunState:
+    """The state of a trial run with these options, of an objective that is 0 everywhere.
 
-    So `minimize` refuses bad options before anything is run. Later each start would report the refusal as its own
-    failure.
+    In it `minimize` raises for invalid options. Otherwise every start would report that error in its row.
     """
     if options.get("gradient") is None and (jac is None or isinstance(jac, (bool, np.bool_)) or callable(jac)):
         jac = np.zeros_like
@@ -240,7 +242,7 @@ def _collected(
     callback: Callable[[OptimizeResult], Any] | None,
     progress: ManyRunsProgress | None,
 ) -> Rows:
-    """All results in the order of the starts; up to the one at which the callback raised StopIteration."""
+    """All results, in the order of the starts. After a StopIteration of the callback, rows without result."""
     parts: list[Rows] = []
     done = 0
     for part in results:
@@ -281,7 +283,7 @@ def _result_of(rows: Rows, maximize: bool) -> Result:
 
 
 def _best(values: Array, maximize: bool) -> int:
-    """The index of the lowest value; a value that is not finite is that of a failed run."""
+    """The index of the best value that is finite; 0 if none is."""
     ascending = -values if maximize else values
     return int(np.argmin(np.where(np.isfinite(ascending), ascending, np.inf)))
 

@@ -68,20 +68,20 @@ class Rows:
 
 
 def of_results(results: Sequence[OptimizeResult]) -> Rows:
-    """Results of `minimize` as columns."""
+    """Rows from results of `minimize`."""
     columns = {field.name: [result[field.name] for result in results] for field in fields(Rows)}
     return Rows(columns.pop("message"), **{name: np.array(values) for name, values in columns.items()})
 
 
 def of_arrays(*, status: Array, fun: Array, x: Array, nit: Array, jac: Array, nfev: Array, sign: int) -> Rows:
-    """Rows from the columns of m records.
+    """Rows from entries of the records of m runs.
 
     Parameters
     ----------
     status, fun, nit, nfev : ndarray, shape (m,)
     x, jac : ndarray, shape (m, \\*shape of x)
     sign : int
-        -1 if the runs maximized: then `fun` and `jac` are negated.
+        -1 if the records hold negated values and gradients, else 1.
     """
     return Rows(
         message=[message_of(code) for code in status.astype(int).tolist()],
@@ -96,12 +96,12 @@ def of_arrays(*, status: Array, fun: Array, x: Array, nit: Array, jac: Array, nf
 
 
 def of_error(start: Array, error: Exception) -> Rows:
-    """The one row of a run whose objective raised an exception."""
+    """A single row, for a run whose objective raised an exception."""
     return without_result(start[None], Status.RAISED, f"{type(error).__name__}: {error}")
 
 
 def without_result(starts: Array, status: int, message: str) -> Rows:
-    """The rows of starts that have no result, shape (m, \\*shape of x), for the same reason."""
+    """Rows for m starts without a result, shape (m, \\*shape of x), all with the same status and message."""
     zeros = np.zeros(len(starts), int)
     return Rows(
         message=[message] * len(starts),

@@ -1,4 +1,4 @@
-"""`starts`, where many runs begin, and `distinct_minima`, which minima they found."""
+"""`starts`: points to start from; and `distinct_minima`: the different minima that the runs found."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def distinct_minima(
     Parameters
     ----------
     result : OptimizeResult
-        What `minimize_many` returned. Not changed.
+        A result of `minimize_many`. Not modified.
     tol : float, optional
         Two points are the same if no coordinate differs by more than ``tol * max(1, |x|)``.
     k : int, optional

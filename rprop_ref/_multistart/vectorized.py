@@ -1,4 +1,4 @@
-"""Many runs in machine code, several in each vector instruction: between `minimize_many` and its kernel."""
+"""The runs of `minimize_many` in machine code, several in each vector instruction."""
 
 from __future__ import annotations
 
@@ -9,47 +9,48 @@ import numpy as np
 from .._core.status import Status
 from .._minimizer.compiled_objective import CompiledObjective
 from ..rules import RULES
-from .beginning import SameOptions
 from .rows import Rows, of_arrays, of_error
+from .shared_options import SharedOptions
 
 Array = np.ndarray[Any, Any]
 
-#: The number of starts from which it pays to spend half a second on compiling the objective once more: for its
-#: number of variables, so that each instruction evaluates it for several runs.
+#: The number of starts from which it pays to spend half a second on compiling the objective again, for its number
+#: of variables, so that each vector instruction evaluates it for several runs.
 COMPILE_FROM = 4096
 
 
 class VectorizedRuns:
-    """Takes runs from their starts to their ends in machine code.
+    """Runs an objective in machine code from many starts.
 
     Parameters
     ----------
     compiled : CompiledObjective
-    options : SameOptions
+    options : SharedOptions
     m : int
-        The number of runs in all, over all calls.
+        The number of starts of all calls together, which decides whether compiling again pays.
     """
 
-    def __init__(self, compiled: CompiledObjective, options: SameOptions, m: int) -> None:
+    def __init__(self, compiled: CompiledObjective, options: SharedOptions, m: int) -> None:
         self._compiled = compiled
         self._options = options
-        #: Whether several threads may call this at once. A parallel objective uses Numba's threads, and those of
-        #: its workqueue cannot be shared.
+        #: Whether several threads may call this at once. A parallel objective uses Numba's own threads, which its
+        #: workqueue layer does not allow from several threads.
         self.allows_threads = not compiled.parallel
         self._batched = compiled.batched() if m >= COMPILE_FROM and options.state.bounds is None else 0
 
     def __call__(self, points: Array, control: Array | None = None) -> Rows:
         """The results of runs from some starts, of shape (m, \\*shape).
 
-        Another thread may stop this one through `control`, see `numba_kernels.many_runs.kernel`; then the returned
-        rows are meaningless.
+        Another thread may stop the runs through `control`, see `numba_kernels.many_runs.kernel`. The returned rows
+        are then meaningless.
         """
         from numba_kernels import many_runs
 
         state, sign = self._options.state, self._options.sign
-        begun = self._options.begin(points)
-        bounds = np.empty((0, begun.x.shape[1]), begun.x.dtype) if state.bounds is None else np.array(state.bounds)
-        x, g = np.empty_like(begun.x), np.empty_like(begun.x)
+        initial = self._options.initial_values(points)
+        no_bounds = np.empty((0, initial.x.shape[1]), initial.x.dtype)
+        bounds = no_bounds if state.bounds is None else np.array(state.bounds)
+        x, g = np.empty_like(initial.x), np.empty_like(initial.x)
         table = np.empty((len(points), many_runs.RESULTS))
         address, data, raised = self._compiled.bind()
         many_runs.kernel(RULES[state.variant])(
@@ -58,10 +59,10 @@ class VectorizedRuns:
             raised,
             sign,
             bounds,
-            begun.x,
-            begun.step_sizes,
-            np.column_stack([begun.xtol, begun.size_floor]),
-            begun.scalars,
+            initial.x,
+            initial.step_sizes,
+            np.column_stack([initial.xtol, initial.size_floor]),
+            initial.scalars,
             state.constants,
             x,
             g,

@@ -132,6 +132,35 @@ class TestForms:
         for form in FORMS.values():
             minimize(x0=X0, maxiter=5, **form)
 
+    def test_the_loop_returns_even_if_its_timer_ends_before_it_begins(self, monkeypatch):
+        from rprop_ref._minimizer import drivers
+
+        started = []
+
+        class ImmediateTimer:
+            def __init__(self, seconds, function, args):
+                self.call = function, args
+
+            def start(self):
+                function, args = self.call
+                function(*args)
+                started.append(self)
+
+            def cancel(self):
+                pass
+
+        expected = minimize(x0=X0, maxiter=20, gtol=0, **FORMS["writing"])
+        monkeypatch.setattr(drivers.threading, "Timer", ImmediateTimer)
+        assert_same_results(minimize(x0=X0, maxiter=20, gtol=0, **FORMS["writing"]), expected)
+        assert len(started) > 10, "each call of the loop ends with its first iteration"
+
+    @pytest.mark.parametrize("form", ["writing", "returning"])
+    def test_jac_may_be_a_bool_of_numpy(self, form, monkeypatch):
+        from rprop_ref._minimizer import drivers
+
+        monkeypatch.delattr(drivers, "PythonDriver")
+        minimize(x0=X0, maxiter=5, **{**FORMS[form], "jac": np.True_})
+
     def test_other_gradients_are_left_to_the_loop_in_python(self):
         for jac in ("2-point", None, False, gradient.py_func):
             r = minimize(value, X0, jac=jac, maxiter=50)
@@ -484,7 +513,7 @@ class TestRefusals:
             ({"fun": LowLevelCallable(c_function.ctypes), "jac": "cs"}, "writes its own gradient, so jac must be"),
             (
                 {"fun": writing, "jac": "2-point"},
-                "a place for its gradient writes its own gradient, so jac must be",
+                r"a function fun\(x, g, \*args\) writes its own gradient, so jac must be",
             ),
             ({"fun": writing, "x0": np.float16(X0)}, "takes float32 or float64, but x0 has dtype float16"),
             (

@@ -438,6 +438,7 @@ class TestArguments:
             ([1, 2], "f8"),
             (np.array([1, 2], "u1"), "f8"),
             (np.float32([1, 2]), "f4"),
+            (np.array([1, 2], ">f4"), "f4"),
             (3.0, "f8"),
             ([True], "f8"),
         ],

@@ -483,6 +483,14 @@ class TestProgress:
         assert f"f={r.fun:.6g}" in shown
         assert "it/s" in shown
 
+    def test_the_rate_counts_the_iterations_since_the_run_was_resumed(self, capsys, monkeypatch, tmp_path):
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+        path = tmp_path / "run.npz"
+        minimize(in_python, X0, jac=True, maxiter=40, checkpoint=path)
+        minimize(in_python, X0, jac=True, maxiter=40, resume=path, progress=True)
+        assert capsys.readouterr().err.startswith("40/40 [0 it/s]")
+
     def test_progress_does_not_change_the_run(self, capsys):
         assert_same_ends(minimize(rosenbrock, X0, progress=True), minimize(rosenbrock, X0))
 

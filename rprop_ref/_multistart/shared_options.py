@@ -1,4 +1,4 @@
-"""How many runs with the same options begin, whether they then run on the CPU or on a GPU."""
+"""`SharedOptions`: the options that many runs share, and the initial values of these runs, on CPU and GPU."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .._minimizer.state import RunState
 Array = np.ndarray[Any, Any]
 
 
-class Beginnings(NamedTuple):
-    """Where m runs of n variables begin.
+class InitialValues(NamedTuple):
+    """The initial values of m runs of n variables.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Beginnings(NamedTuple):
     xtol, size_floor : ndarray of float64, shape (m,)
         Entries XTOL and SIZE_FLOOR of each record.
     scalars : ndarray of float64, shape (ENTRIES,)
-        The other scalars of a record, the same for all runs.
+        The scalars of each record; XTOL and SIZE_FLOOR are to be replaced by the above.
     """
 
     x: Array
@@ -36,15 +36,16 @@ class Beginnings(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SameOptions:
+class SharedOptions:
     """The options that many runs share.
 
     Attributes
     ----------
     state : RunState
-        Of any run with these options. Rule, bounds and stopping rules are read from it, its points are not.
+        The state of any run with these options. Rule, bounds and stopping rules are read from it; its points are
+        not used.
     lr, xtol
-        The options of these names. What they mean depends on the start, if they are not numbers.
+        The options of these names. They are not read from `state`, since their defaults depend on the start.
     """
 
     state: RunState
@@ -53,15 +54,16 @@ class SameOptions:
 
     @property
     def sign(self) -> int:
-        """-1 if the runs maximize: then their records hold the negatives of values and gradients. Else 1."""
-        return -1 if self.state.maximize else 1
+        """-1 if the records hold the negatives of values and gradients, else 1."""
+        return self.state.sign
 
-    def begin(self, points: Array) -> Beginnings:
-        """The beginnings of runs from some starts, shape (m, \\*shape of x)."""
+    def initial_values(self, points: Array) -> InitialValues:
+        """The initial values of runs from some starts, shape (m, \\*shape of x)."""
         state, m = self.state, len(points)
         starts = np.ascontiguousarray(points.reshape(m, state.vectors.shape[1]))
         first = first_points(starts, state.shape, self.lr, state.bounds)
         xtol = first.default_xtol if self.xtol is None else np.full(m, self.xtol, float)
         scalars = first_scalars(starts.dtype)
+        # The stopping rules are the last entries of a record, from MAXITER on.
         scalars[record.MAXITER :] = state.scalars[record.MAXITER :]
-        return Beginnings(first.x, first.step_sizes, xtol, first.size_floor, scalars)
+        return InitialValues(first.x, first.step_sizes, xtol, first.size_floor, scalars)
