@@ -1,4 +1,4 @@
-"""What happened in a run, in words, and what to try: `Trace.explain`."""
+"""`Trace.explain`: what happened in a run, in words, what looks wrong, and what to try."""
 
 from __future__ import annotations
 
@@ -16,48 +16,47 @@ from ._tracing.history import History
 
 Array = np.ndarray[Any, Any]
 
-#: Steps needed before a habit can be told from chance.
-ENOUGH = 20
+#: Patterns are reported from this many steps on; in fewer they may be chance.
+MIN_STEPS = 20
 
-#: A coordinate is stuck at the smallest step size if it was there in this part of the latest steps ...
-STUCK = 0.5
-#: ... and limited by the largest one if it was there in this part of all steps.
-LIMITED = 0.25
+#: A coordinate is stuck at the smallest step size if it had that in this share of the latest steps ...
+LOWER_CLAMP_SHARE = 0.5
+#: ... and held back by the largest one if it had that in this share of all steps.
+UPPER_CLAMP_SHARE = 0.25
 
-#: A coordinate oscillates if this part of the latest steps changes sign: for rules that clear the stored gradient
-#: (which therefore change sign in every second step at most), and for those that keep it ...
+#: A coordinate oscillates if this share of the latest steps are sign changes: for rules that clear the stored
+#: gradient (for which at most every second step is one), and for rules that keep it ...
 FLIPS_CLEARED, FLIPS_KEPT = 0.4, 0.6
-#: ... while the step size stays above this part of what it was.
+#: ... and its step size does not fall below this fraction of what it was.
 SHRUNK = 0.1
 
-#: A first step is far too large if x stays within this part of it, and far too small if the step size grows by
-#: this factor before it shrinks for the first time.
+#: A first step is far too large if x later stays within this fraction of it from its start, and far too small if
+#: the step size grows by this factor before it first shrinks.
 TOO_LARGE, TOO_SMALL = 1e-2, 1e4
 
-#: A first step was also too large if the run retreated this often before it made its first steps.
-RETREATS = 5
+#: A first step was also too large if the run retreated this often up to this iteration.
+RETREATS, EARLY = 5, 5
 
-#: Underflow is reported if it happens in this part of the steps.
-UNDERFLOWS = 0.1
+#: Underflow is reported if it happens in this share of the steps.
+UNDERFLOW_SHARE = 0.1
 
-#: If fewer coordinates than this part had a first step that was too large, they started near their minimum by
+#: If the first step looks too large in a smaller share of the coordinates, these started near their minimum by
 #: chance.
-CHANCE = 0.01
+TOO_LARGE_SHARE = 0.01
 
-#: A gradient is noisy if its changes stay as large while the changes of x become smaller by this many decades ...
-CALMER = 2
-#: ... where "as large" means: at least this part of them, in the mean over a decade ...
-AS_LARGE = 0.2
-#: ... and only decades with this many changes count ...
-FEW = 4
-#: ... and if the sign does not tell on which side of the minimum x is. This is the chance that x is larger at a
-#: positive gradient than at a negative one: 1 if the sign always tells, 0.5 if it is a coin.
-COIN = 0.8
+#: A gradient is noisy if its changes do not become smaller while those of x do, by this many decades ...
+NOISE_DECADES = 2
+#: ... where "smaller" means: in the mean over a decade of changes of x, below this fraction ...
+NOISE_RATIO = 0.2
+#: ... and only decades with at least this many steps count ...
+MIN_CHANGES = 4
+#: ... and if its sign does not tell on which side of the optimum x is: if `_side_told_by_sign` is below this.
+SIDE_TOLD = 0.8
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """Something that is wrong with a run.
+    """Something that looks wrong in a run.
 
     Attributes
     ----------
@@ -78,7 +77,7 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What `Trace.explain` says.
+    """What `Trace.explain` returns; print it.
 
     Attributes
     ----------
@@ -113,16 +112,17 @@ def explain(trace: History) -> Explanation:
         return Explanation(["Nothing was recorded."], [])
     findings = [finding for check in _CHECKS if (finding := check(trace)) is not None]
     if any(finding.name == "noise" for finding in findings):
-        # Noise is the cause; what it does to step sizes is not.
+        # Both are consequences of the noise.
         findings = [f for f in findings if f.name not in ("lower clamp", "oscillation")]
     if any(finding.name == "eta- rounds to 1" for finding in findings):
+        # It oscillates because step sizes cannot shrink.
         findings = [f for f in findings if f.name != "oscillation"]
     return Explanation(_summary(trace), findings)
 
 
 def _summary(trace: History) -> list[str]:
     variants = ", ".join(dict.fromkeys(group["variant"] for group in trace.groups))
-    # No step is made from the point at which a run ends.
+    # The point at which a run ends is recorded as well, but no step is made from it.
     steps = trace.steps - int(trace.counts["no step"].min(initial=trace.steps))
     lines = [f"{steps} step{'s' * (steps != 1)} of {variants} on {trace.n} coordinate{'s' * (trace.n != 1)}."]
     values = trace.f[np.isfinite(trace.f)]
@@ -156,36 +156,43 @@ def _summary(trace: History) -> list[str]:
 
 
 def _recent(trace: History) -> tuple[Array, Array] | None:
-    """Events and step sizes of the latest iterations, without gaps; None if there are too few."""
+    """Events and step sizes of the latest steps, which are kept whatever the stride; None if there are too few."""
     rows = len(trace._recent)
     event, size = trace.event[-rows:], trace.size[-rows:]
     stepping = ~events.has(event, "no step").all(axis=1)
-    return (event[stepping], size[stepping]) if stepping.sum() >= ENOUGH else None
+    return (event[stepping], size[stepping]) if stepping.sum() >= MIN_STEPS else None
 
 
 def _check_noise(trace: History) -> Finding | None:
     recent = _recent(trace)
-    # The gradient of a smooth function changes less where x changes less; noise does not.
-    decades = sorted(decade for decade, (count, _) in trace._changes.items() if count >= FEW)
-    if recent is None or not decades or decades[-1] - decades[0] < CALMER:
+    # In smaller steps, the gradient of a smooth function changes less; a noisy one does not.
+    decades = sorted(decade for decade, (count, _) in trace._changes.items() if count >= MIN_CHANGES)
+    if recent is None or not decades or decades[-1] - decades[0] < NOISE_DECADES:
         return None
     means = [trace._changes[decade][1] / trace._changes[decade][0] for decade in decades]
-    near, far, smallest = means[0], means[-1], min(means)
-    # Where a run comes from a plain into mountains, its changes grow towards the end; those of noise do not.
-    if near < far + np.log10(AS_LARGE) or smallest < near + np.log10(AS_LARGE):
+    in_small_steps, in_large_steps, smallest = means[0], means[-1], min(means)
+    if in_small_steps < in_large_steps + np.log10(NOISE_RATIO):
         return None
-    # A kink has changes of one size, too. But there the sign tells the side, unless the kink lies across the axes.
+    # If a run comes from a flat region into a curved one, steps become smaller and the gradient's changes larger
+    # without noise. Then they are smaller somewhere in between; with noise they are about the same in all decades.
+    if smallest < in_small_steps + np.log10(NOISE_RATIO):
+        return None
+    # At a kink, too, the changes keep their size. But there the sign tells the side, unless the kink is oblique to
+    # the axes.
     rows = len(trace._recent)
-    x, sign = trace.x[-rows:], trace.sign[-rows:]
+    x, sign = trace.x[-rows:], trace.sign[-rows:].copy()
+    for group in trace.groups:
+        if group["maximize"]:
+            sign[:, group["start"] : group["stop"]] *= -1
     chances = np.array([_side_told_by_sign(x[:, i], sign[:, i]) for i in range(trace.n)])
-    coins = np.flatnonzero(chances < COIN)
-    if coins.size < np.isfinite(chances).sum() / 2 or not coins.size:
+    noisy = np.flatnonzero(chances < SIDE_TOLD)
+    if noisy.size < np.isfinite(chances).sum() / 2 or not noisy.size:
         return None
-    flips = np.mean(events.has(recent[0], "shrank")[:, coins])
+    flips = np.mean(events.has(recent[0], "shrank")[:, noisy])
     return Finding(
         "noise",
-        coins,
-        f"{_named(coins, trace)}: the gradient changes its sign in {100 * flips:.0f}% of the latest steps, "
+        noisy,
+        f"{_named(noisy, trace)}: the gradient changes its sign in {100 * flips:.0f}% of the latest steps, "
         "however small they are, and at no particular place. It is noisy, or the objective has kinks that lie "
         "across the axes; the step sizes only follow that.",
         "compute the gradient from all the data. Rprop needs full batches: it reads only signs, so noise does not "
@@ -195,7 +202,11 @@ def _check_noise(trace: History) -> Finding | None:
 
 
 def _side_told_by_sign(x: Array, sign: Array) -> float:
-    """The chance that x is larger at a positive gradient than at a negative one; NaN if it had only one sign."""
+    """How well the sign of the gradient tells on which side of a minimum x is: 1 if always, 0.5 if by chance.
+
+    This is the probability that x is larger at a positive gradient than at a negative one; NaN if the gradient had
+    only one sign.
+    """
     above, below = x[sign > 0], x[sign < 0]
     if not (above.size and below.size):
         return np.nan
@@ -208,7 +219,7 @@ def _check_lower_clamp(trace: History) -> Finding | None:
     if recent is None:
         return None
     at_clamp = events.has(recent[0], "at lower clamp") & ~events.has(recent[0], "zero gradient")
-    stuck = np.flatnonzero(np.mean(at_clamp, axis=0) >= STUCK)
+    stuck = np.flatnonzero(np.mean(at_clamp, axis=0) >= LOWER_CLAMP_SHARE)
     if not stuck.size:
         return None
     smallest = _constant(trace, stuck[0], SIZE_MIN)
@@ -229,10 +240,10 @@ def _check_lower_clamp(trace: History) -> Finding | None:
 
 
 def _check_upper_clamp(trace: History) -> Finding | None:
-    if trace.steps < ENOUGH:
+    if trace.steps < MIN_STEPS:
         return None
     count = trace.counts["at upper clamp"]
-    limited = np.flatnonzero(count >= LIMITED * trace.steps)
+    limited = np.flatnonzero(count >= UPPER_CLAMP_SHARE * trace.steps)
     if not limited.size:
         return None
     share = 100 * count[limited].max() / trace.steps
@@ -258,7 +269,7 @@ def _check_oscillation(trace: History) -> Finding | None:
     rate = np.mean(events.has(event, "shrank"), axis=0)
     with np.errstate(all="ignore"):
         shrinks = size[-1] < SHRUNK * size[0]
-    clamped = np.mean(events.has(event, "at lower clamp"), axis=0) >= STUCK
+    clamped = np.mean(events.has(event, "at lower clamp"), axis=0) >= LOWER_CLAMP_SHARE
     oscillating = np.flatnonzero((rate >= threshold) & ~shrinks & ~clamped)
     if not oscillating.size:
         return None
@@ -270,14 +281,14 @@ def _check_oscillation(trace: History) -> Finding | None:
         f"{100 * rate[oscillating].max():.0f}% of the latest steps: x jumps back and forth across the minimum, "
         "and the step size hardly shrinks.",
         f"lower eta-, the first of etas (it is {eta_minus:g}; 0.5 is usual), so that a step that was too long is "
-        "shortened soon; or take a rule that clears the stored gradient at a change of sign, such as "
+        "shortened soon; or take a rule that clears the stored gradient at a sign change, such as "
         f'"{rules.DEFAULT}".',
     )
 
 
 def _check_underflow(trace: History) -> Finding | None:
     count = trace.counts["underflow"]
-    underflowing = np.flatnonzero((count >= 3) & (count >= UNDERFLOWS * trace.steps))
+    underflowing = np.flatnonzero((count >= 3) & (count >= UNDERFLOW_SHARE * trace.steps))
     if not underflowing.size:
         return None
     share = 100 * count[underflowing].max() / trace.steps
@@ -292,10 +303,10 @@ def _check_underflow(trace: History) -> Finding | None:
 
 
 def _check_first_step_too_large(trace: History) -> Finding | None:
-    if trace.steps < ENOUGH:
+    if trace.steps < MIN_STEPS:
         return None
     first, before = trace.firsts["first"], trace.firsts["before growing"]
-    early_retreats = trace.retreats[trace.iteration <= 5][-1]
+    early_retreats = trace.retreats[trace.iteration <= EARLY][-1]
     later = trace.iteration >= trace.steps // 2
     with np.errstate(all="ignore"):
         distance = np.max(np.abs(trace.x[later] - trace.x[0]), axis=0)
@@ -307,7 +318,7 @@ def _check_first_step_too_large(trace: History) -> Finding | None:
             f"the objective was not finite where the first steps led, and the run retreated {early_retreats} times"
         )
         advice = "make lr, the first step size, so small that the first steps stay where the objective is defined."
-    elif stayed.size and stayed.size >= CHANCE * trace.n:
+    elif stayed.size and stayed.size >= TOO_LARGE_SHARE * trace.n:
         coordinates, i = stayed, stayed[0]
         what = f"the first step was {first[i]:.3g}, but x ended within {distance[i]:.3g} of its start"
         advice = f"make lr, the first step size, smaller than {distance[i]:.1g}."
@@ -344,7 +355,7 @@ def _check_etas(trace: History) -> Finding | None:
                 what += ": step sizes never grow."
             elif rules.RULES[group["variant"]].sign_change == rules.FACTOR_IS_ETA_MINUS:
                 what += (
-                    ": every neutral step, the first included, counts as a change of sign, so coordinates never "
+                    ": every neutral step, the first included, counts as a sign change, so coordinates never "
                     "move (torch's rule does the same)."
                 )
             else:
@@ -411,7 +422,7 @@ def _group_constants(group: dict[str, Any]) -> Array:
 
 
 def _constant(trace: History, coordinate: int, entry: int) -> float:
-    """What the rule of this coordinate has in this entry of its constants."""
+    """An entry of the constants of this coordinate's rule, rounded to its dtype."""
     return float(_group_constants(_group(trace, coordinate))[entry])
 
 

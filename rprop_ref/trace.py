@@ -29,46 +29,47 @@ _KIND, _VERSION = "trace", 1
 class Trace(History):
     """What happened in a run: point, value, sign of the gradient, step size and event of every coordinate.
 
-    A trace is filled by ``minimize(..., trace=True)``, by `Trace.attach` from an optimizer, or by `record` from
-    any loop. Coordinates are numbered through all parameters, in C order; a complex number counts as two.
+    ``minimize(..., trace=True).trace`` is one, `Trace.attach` makes one that follows an optimizer, and `record`
+    fills one from any loop. Coordinates are numbered consecutively through all parameters, in C order; a complex
+    number counts as two.
 
     Parameters
     ----------
     variant, etas, step_sizes, maximize : optional
-        The rule and its options, as `Rprop` takes them.
+        The rule and its options, as `Rprop` takes them. Needed for `record` only.
     stride : int, optional
         Keep only every ``stride``-th iteration.
     limit : int, optional
         Bytes that rows may take, 64 MiB by default. When they would take more, every second row is dropped and the
-        stride doubled. The latest rows (64, or a quarter of what fits) are kept at any stride, and `counts` are
-        exact.
+        stride doubled. The latest rows (64, or a quarter of what fits) are kept whatever the stride. `counts`
+        cover all iterations in any case.
 
     Attributes
     ----------
     iteration, f : ndarray, shape (rows,)
-        Number of the iteration, from 0, and value of the objective; NaN if none was given.
+        Number of the iteration, from 0, and value of the objective at `x`; NaN if none was given.
     x : ndarray, shape (rows, n)
-        Where value and gradient were computed, before the step of that iteration.
+        The point at which value and gradient were computed, before the step of that iteration.
     sign : ndarray of int8, shape (rows, n)
-        Sign of the gradient there; 0 also for NaN.
+        Sign of the gradient there (not negated when maximizing); 0 also for NaN.
     size : ndarray, shape (rows, n)
         Step sizes after the step of that iteration.
     event : ndarray of uint8, shape (rows, n)
-        What happened, in bits: see `where` and `words`.
+        What the step did, in bits: see `where` and `words`.
     g_max, g_change, x_change : ndarray, shape (rows,)
-        Largest absolute value of the gradient, of its change, and of the change of x, since the iteration before
-        (whether that is a row or not); the changes are NaN in the first.
+        Largest absolute entry of the gradient, of its change and of the change of x. Changes are those since the
+        iteration before, even if that has no row; NaN in the first.
     retreats : ndarray, shape (rows,)
         How often `minimize` had retreated, by this iteration, from points where the objective is not finite.
     firsts : dict
         Step sizes of shape (n,): "first", that of the first step; "before shrinking" and "before growing", the
-        last one before the step size first shrank or grew, or NaN if it never did.
+        one before the first sign change and before the first growth, or NaN if there was none.
     groups : list of dict
-        Rule and options, with the ``start`` and ``stop`` of the coordinates that they apply to.
+        Rule and options of the latest step, with the ``start`` and ``stop`` of the coordinates that they apply to.
     steps : int
         All iterations recorded, including those that have no row.
     stride : int
-        The present stride.
+        The current stride.
 
     Examples
     --------
@@ -120,9 +121,9 @@ class Trace(History):
         Parameters
         ----------
         x, g, prev, size : ndarray
-            Parameter, gradient, stored gradient and step size before the step, of one shape and dtype. Copied.
-            `g` is the gradient as it was computed; `prev` is what the rule stored, which is negated when
-            maximizing.
+            Parameter, gradient, stored gradient and step size before the step, of one shape and dtype. They are
+            copied. `g` is the gradient of the objective, also when maximizing. `prev` is what the rule stored:
+            when maximizing, the negated gradient.
         f : float
             The objective at `x`, or NaN.
         new_size : ndarray
@@ -130,7 +131,7 @@ class Trace(History):
         worse : bool, optional
             Whether the loss got worse; read only for rules that compare losses.
         stepped : bool, optional
-            False for the point at which a run ends.
+            False for the point at which a run ends, from which no step is made.
 
         Raises
         ------
@@ -165,14 +166,14 @@ class Trace(History):
         Returns
         -------
         Trace
-            Recording ends with its `detach`, or when it is left as a context manager. The value `f` of a step is
-            what its closure returned, or its ``loss=``. A parameter without a gradient makes no step; its step
-            size is NaN before its first.
+            Call its `detach` to end the recording, or use it in a ``with`` statement. `f` is the ``loss=`` of a
+            step, or else what its closure returned first. A parameter without a gradient makes no step; its step
+            size is NaN before its first step.
 
         Notes
         -----
-        Recording is done in hooks. It makes a step slower by a copy of parameters and state, and by finding the
-        events.
+        Recording is done in hooks. Each step takes longer, because parameters and state are copied, and the events
+        determined.
         """
         trace = cls(stride=stride, limit=limit)
         hooks = OptimizerHooks(trace)
@@ -183,7 +184,7 @@ class Trace(History):
         return trace
 
     def detach(self) -> None:
-        """End the recording that `attach` began; what was recorded stays."""
+        """End the recording that `attach` began. What was recorded remains."""
         while self._handles:
             self._handles.pop().remove()
 
@@ -234,7 +235,7 @@ class Trace(History):
         return f"f from {values[0]:.6g} to {values[-1]:.6g}, lowest {values.min():.6g}"
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
-        """Head and lines of the table of the first coordinates, with the sums over all of them."""
+        """Head and lines of the table of the first coordinates; if there are more, also the sums over all."""
         counted = {name: self.counts[name] for name in ("grew", "shrank", "held", "undone")}
         counted["clamped"] = self.counts["at lower clamp"] + self.counts["at upper clamp"]
         head = ["coordinate", "x first", "x last", "step size first", "last", *counted]
@@ -300,6 +301,6 @@ class Trace(History):
             if any(row.event.shape != (trace.n,) or row.event.dtype != np.uint8 for row in rows):
                 raise ValueError("its rows do not have the coordinates of its groups")
         except (LookupError, TypeError, AttributeError, ValueError) as error:
-            # Its digest was right, so that it was not damaged: something other than `save` wrote it.
+            # The digest matched, so the file is not damaged; something other than `save` wrote it.
             raise ValueError(f"cannot load {path!r}: {type(error).__name__}: {error}") from error
         return trace

@@ -1,1 +1,1 @@
-"""What a trace is made of: the history of a run, one step as it is stored, the hooks of an optimizer."""
+"""The parts of a trace: the stored rows and counts, the conversion of a step, and the hooks of an optimizer."""

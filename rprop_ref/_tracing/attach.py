@@ -1,4 +1,4 @@
-"""How a trace watches an optimizer: the two hooks that `Trace.attach` registers."""
+"""The hooks with which `Trace.attach` records the steps of an optimizer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 class _Before(NamedTuple):
-    """A parameter as it was before the step."""
+    """A copy of a parameter, its options and its state from before the step; `is_new` if it had no state."""
 
     param: Any
     group: dict[str, Any]
@@ -42,7 +42,7 @@ class OptimizerHooks:
         self._loss: Any = None
 
     def before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The pre-hook. It wraps the closure, to see the loss that it returns."""
+        """The pre-hook: copy everything, and wrap the closure to learn the loss that it returns."""
         self._params = _copy_params(optimizer)
         n = sum(param.x.size for param in self._params)
         if self._history.groups and n != self._history.n:
@@ -54,25 +54,25 @@ class OptimizerHooks:
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if closure is None:
             return None
-        listening = self._listening(closure)
+        recording = self._recording_loss(closure)
         if len(args) > 1:
-            return (args[0], listening, *args[2:]), kwargs
-        return args, {**kwargs, "closure": listening}
+            return (args[0], recording, *args[2:]), kwargs
+        return args, {**kwargs, "closure": recording}
 
-    def _listening(self, closure: Callable[[], Any]) -> Callable[[], Any]:
-        def listening() -> Any:
+    def _recording_loss(self, closure: Callable[[], Any]) -> Callable[[], Any]:
+        def recording() -> Any:
             value = closure()
-            if self._loss is None:
+            if self._loss is None:  # loss= has priority, then the value at the point before the step
                 self._loss = value
             return value
 
-        return listening
+        return recording
 
     def after(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """The post-hook."""
+        """The post-hook: append a row to the history."""
         parts, groups, start = [], [], 0
         for param in self._params:
-            group = _described(param, start)
+            group = _group_of(param, start)
             start = group["stop"]
             groups.append(group)
             parts.append(self._recorded(param, group, optimizer.state.get(param.param)))
@@ -94,16 +94,17 @@ class OptimizerHooks:
         if grad is None or not state:
             size = np.full_like(param.x, np.nan) if param.is_new else param.size
             return x, np.zeros_like(x), storable(size), np.full(x.size, NO_STEP, np.uint8)
-        g, size = flat_reals(_plain(grad)), flat_reals(_plain(state["step_size"]))
+        g, size = flat_reals(_data_of(grad)), flat_reals(_data_of(state["step_size"]))
         worse = _is_worse(param.group, self._loss)
         event = step_events(group, g, param.prev, param.size, size, worse=worse)
         return x, storable(g), storable(size), event
 
 
 def _copy_params(optimizer: Any) -> list[_Before]:
+    """Copy all parameters, each once; a parameter without state gets the state that its first step starts from."""
     copies: dict[Any, _Before] = {}
     for group in optimizer.param_groups:
-        # A copy of the options, too: hooks and schedules may change them after the step.
+        # Other hooks and schedules may change the options before the post-hook reads them.
         options = dict(group)
         for param in group["params"]:
             if param in copies:
@@ -111,8 +112,8 @@ def _copy_params(optimizer: Any) -> list[_Before]:
             state = optimizer.state.get(param)
             x = flat_reals(param.data).copy()
             if state:
-                prev = flat_reals(_plain(state["prev"])).copy()
-                size = flat_reals(_plain(state["step_size"])).copy()
+                prev = flat_reals(_data_of(state["prev"])).copy()
+                size = flat_reals(_data_of(state["step_size"])).copy()
             else:
                 prev = np.zeros_like(x)
                 size = flat_reals(dtypes.first_size(param.shape, param.dtype, _number(group["lr"])))
@@ -120,7 +121,7 @@ def _copy_params(optimizer: Any) -> list[_Before]:
     return list(copies.values())
 
 
-def _described(param: _Before, start: int) -> dict[str, Any]:
+def _group_of(param: _Before, start: int) -> dict[str, Any]:
     """The entry of `Trace.groups` for one parameter."""
     group = param.group
     return {
@@ -135,6 +136,7 @@ def _described(param: _Before, start: int) -> dict[str, Any]:
 
 
 def _is_worse(group: dict[str, Any], loss: Any) -> bool:
+    """Whether the loss got worse since the step before."""
     before = group.get("prev_loss")
     if before is None or loss is None:
         return False
@@ -143,12 +145,14 @@ def _is_worse(group: dict[str, Any], loss: Any) -> bool:
 
 
 def _as_float(loss: Any) -> float:
-    return float(np.asarray(_plain(loss)).item())
+    return float(np.asarray(_data_of(loss)).item())
 
 
-def _plain(value: Any) -> Any:
+def _data_of(value: Any) -> Any:
+    """The array in a tensor; anything else as it is."""
     return value.data if hasattr(value, "requires_grad") else value
 
 
 def _number(value: Any) -> Any:
+    """A Python number, also from an array or tensor with one element."""
     return value.item() if hasattr(value, "item") else value

@@ -1,4 +1,4 @@
-"""The store behind `rprop_ref.Trace`: rows within a limit of bytes, and exact counts of every event."""
+"""The storage of `rprop_ref.Trace`: rows that fit into a number of bytes, and exact counts of every event."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Array = np.ndarray[Any, Any]
 #: Bytes that the rows may take before every second one is dropped.
 LIMIT = 64 << 20
 
-#: Bytes of a row beside its entries: four arrays are objects of their own (measured: 640).
+#: Bytes of a row besides the entries of its four arrays: the objects that hold them (measured: 640).
 OVERHEAD = 700
 
-#: How many of the latest rows are kept at any stride.
+#: How many of the latest rows are kept whatever the stride, if they take at most a quarter of the bytes.
 RECENT = 64
 
 _TABLE = ("iteration", "f", "coordinate", "x", "gradient_sign", "step_size", "event")
 
 
 class Row(NamedTuple):
-    """One iteration."""
+    """One iteration; the fields are the columns of `rprop_ref.Trace`."""
 
     iteration: int
     f: float
@@ -52,14 +52,14 @@ class History:
         self.groups: list[dict[str, Any]] = []
         self.firsts: dict[str, Array] = {}
         self._counts = np.zeros((0, len(_events.NAMES)), np.int64)
-        # For each decade of the change of x: how many changes there were, and the sum of the logarithms of the
-        # changes of the gradient.
+        # How much the gradient changes where x changes by 1e-3, 1e-2, ...: for each decade of the change of x, how
+        # many steps there were, and the sum of log10 of the gradient's changes. `explain` tells noise by it.
         self._changes: dict[int, list[float]] = {}
-        self._older: list[Row] = []  # thinned to the stride
-        self._recent: deque[Row] = deque()
+        self._older: list[Row] = []  # every stride-th iteration
+        self._recent: deque[Row] = deque()  # every one of the latest iterations
         self._retreats = 0
         self._last: tuple[Array, Array, Array] | None = None  # x, gradient, step size
-        self._columns: dict[str, Array] = {}
+        self._columns: dict[str, Array] = {}  # those read since the last step
 
     # ---------------------------------------------------------------------------------------------------
     # Storing
@@ -150,27 +150,28 @@ class History:
         Parameters
         ----------
         event : str
-            "grew", "shrank" (the gradient changed its sign), "underflow" (the product of two gradients
-            underflowed), "held", "undone", "no step", "at lower clamp", "at upper clamp", "zero gradient" or
-            "gradient not finite".
+            "grew" (the gradient kept its sign), "shrank" (it changed its sign), "underflow" (the product of two
+            gradients underflowed), "held" (x stayed at a sign change), "undone" (the last move was taken back),
+            "no step" (the run ended, or there was no gradient), "at lower clamp" or "at upper clamp" (the step
+            size is the smallest or largest allowed), "zero gradient" or "gradient not finite".
         """
         if event not in _events.NAMES:
             raise ValueError(f"there is no event {event!r}; the events are {', '.join(map(repr, _events.NAMES))}")
         return _events.has(self.event, event)
 
     def words(self) -> Array:
-        """The events in words, such as "shrank, held": an array of str of shape (rows, n)."""
+        """The events in words, such as "shrank, held", or "kept" if there is none; shape (rows, n)."""
         words: Array = _events.WORDS[self.event.astype(np.uint8)]
         return words
 
     def to_dict(self) -> dict[str, Array]:
-        """The trace as a table: columns of equal length, with a line for each coordinate of each row.
+        """The trace as a table, with a line for each coordinate of each row.
 
         Returns
         -------
         dict
-            One-dimensional arrays ``iteration, f, coordinate, x, gradient_sign, step_size, event``, as
-            ``pandas.DataFrame`` takes them.
+            One-dimensional arrays of equal length, ``iteration, f, coordinate, x, gradient_sign, step_size,
+            event``. ``pandas.DataFrame`` takes it.
         """
         rows, n = len(self), self.n
         columns = (

@@ -60,10 +60,11 @@ def check(
         Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones
         (bfloat16 if ml_dtypes is installed).
     without : iterable of str, optional
-        What the implementation does not have: a dtype, or one of "maximize", "etas", "step_sizes", "nan", "inf",
-        "none", "set", "save", "lr per coordinate", "bounds", "same array" (a caller that reuses its gradient
-        array), "lr outside step_sizes", "scripts" (gradients that the caller chooses), "objectives" (other than
-        quadratics in two dimensions). With "prev" or "step_size", these are not compared.
+        What the implementation does not support: a dtype, or one of "maximize", "etas", "step_sizes", "nan",
+        "inf", "none", "set", "save", "lr per coordinate", "bounds", "same array" (a caller that reuses its
+        gradient array), "lr outside step_sizes", "scripts" (gradients that the caller chooses), "objectives"
+        (other than quadratics in two dimensions). Cases that need it are left out. "prev" and "step_size" leave
+        out no case; they are not compared.
     random : int, optional
         The number of random cases, in addition to the conformance cases.
     seed : int, optional
@@ -71,7 +72,7 @@ def check(
     diagnosis : bool, optional
         Whether to search for an explanation if there is a difference.
     on_divergence : callable, optional
-        Called with the first difference that is not an error, as soon as it is found.
+        Called once, with the first difference that is not an error, as soon as it is found.
 
     Returns
     -------
@@ -108,15 +109,15 @@ def check(
     >>> [a.name for a in report.diagnosis.explanations[0].changes]
     ['moves on at a flip']
     """
-    hidden, names = _checked(factory, claim, dtypes, without)
+    excluded, names = _checked(factory, claim, dtypes, without)
     for option, value in (("random", random), ("seed", seed)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             raise ValueError(f"{option}={value!r} should be an integer, 0 or larger")
-    lacks = hidden | _missing_features(factory, names)
+    lacks = excluded | _missing_features(factory, names)
     cases = conformance_cases(names)
     usable = [case for case in cases if not case.needs & lacks]
     drawn = random_cases(seed, names, random, lambda feature: feature not in lacks)
-    comparison = Comparison(factory, claim, hidden, on_divergence)
+    comparison = Comparison(factory, claim, excluded, on_divergence)
     comparison.add(usable)
     comparison.add(drawn)
     comparison.repeat_some()
@@ -132,7 +133,7 @@ def check(
             factory,
             claim,
             comparison.clearest(),
-            hidden,
+            excluded,
             signs_only=comparison.signs_only,
             stored_before_maximize=comparison.stored_before_maximize,
         )
@@ -157,15 +158,16 @@ def _report(comparison: Comparison) -> Report:
 
 
 def _explain(report: Report, comparison: Comparison) -> None:
-    """Add the diagnosis. If nothing explains the results, look for more that are not reproducible, and repeat."""
+    """Add the diagnosis. If it names nothing, run all failing cases again, and diagnose the reproducible ones."""
     report.diagnosis = _diagnosis(comparison)
     if report.diagnosis is not None and report.diagnosis.found_nothing and comparison.repeat_the_rest():
+        report.verdict, report.ulps = comparison.verdict()
         report.unsteady = comparison.unsteady_cases()
         report.diagnosis = _diagnosis(comparison)
 
 
 def _diagnosis(comparison: Comparison) -> Diagnosis | None:
-    """The diagnosis; None if no reproducible number differs."""
+    """Diagnose what is reproducible; None if no number in it differs from the rule's."""
     failing = comparison.failing()
     if not failing:
         return None
@@ -198,7 +200,7 @@ def assert_conforms(factory: Factory, claim: str = rules.DEFAULT, *, ulps: float
 def closest_profiles(
     factory: Factory, *, dtypes: Sequence[str] | None = None, without: Iterable[str] = ()
 ) -> list[tuple[str, int, int]]:
-    """Which published implementations behave like this one? All of them, the most similar first.
+    """Rank the published implementations in `PROFILES` by how much they behave like this one.
 
     Parameters
     ----------
@@ -208,7 +210,8 @@ def closest_profiles(
     Returns
     -------
     list of (str, int, int)
-        The name of a profile, how many scripts it reproduces to the bit, and of how many.
+        The name of a profile, how many coordinates of the cases it reproduces to the bit, and of how many. The
+        most similar profile is the first.
 
     Raises
     ------
@@ -217,9 +220,9 @@ def closest_profiles(
     TypeError, ValueError
         As for `check`.
     """
-    hidden, names = _checked(factory, rules.DEFAULT, dtypes, without)
-    lacks = hidden | _missing_features(factory, names)
-    observed = [observe(factory, case, hidden) for case in conformance_cases(names) if not case.needs & lacks]
+    excluded, names = _checked(factory, rules.DEFAULT, dtypes, without)
+    lacks = excluded | _missing_features(factory, names)
+    observed = [observe(factory, case, excluded) for case in conformance_cases(names) if not case.needs & lacks]
     if not any(t.steps for t in observed):
         reason = f"no case could be run: {observed[0].error}" if observed else "no case is left to run"
         raise CouldNotRun(reason)
@@ -235,19 +238,19 @@ def closest_profiles(
 def _checked(
     factory: Factory, claim: str, dtypes: Sequence[str] | None, without: Iterable[str]
 ) -> tuple[frozenset[str], tuple[str, ...]]:
-    """What the implementation lacks, and the names of the dtypes to compare in; both checked."""
+    """Check the arguments; return the words of `without`, and the names of the dtypes to compare in."""
     if not callable(factory):
         raise TypeError(f"factory should be callable, as factory(x0, lr=...), and is {factory!r}")
     composition_of(claim)
-    hidden = frozenset(_words("without", without))
+    excluded = frozenset(_words("without", without))
     allowed = {*FEATURES, *REALS, *COMPLEX, "prev", "step_size"}
-    if hidden - allowed:
+    if excluded - allowed:
         choice = ", ".join(sorted(allowed))
-        raise ValueError(f"without={min(hidden - allowed)!r} is unknown; choose from {choice}")
-    names = tuple(name for name in checked_names(dtypes) if name not in hidden)
+        raise ValueError(f"without={min(excluded - allowed)!r} is unknown; choose from {choice}")
+    names = tuple(name for name in checked_names(dtypes) if name not in excluded)
     if not names:
         raise ValueError("no dtype is left to compare: all of dtypes= are in without=")
-    return hidden, names
+    return excluded, names
 
 
 def _words(option: str, words: Iterable[str]) -> list[str]:
@@ -278,5 +281,5 @@ def _missing_features(factory: Factory, names: Sequence[str]) -> frozenset[str]:
                 lacks.remove("save")
             break
         except (Exception, SystemExit):
-            continue  # the report of the cases will have the error
+            continue  # every case will fail with this error, and the report will show it
     return frozenset(lacks)

@@ -18,6 +18,7 @@ from rprop_ref.crosscheck import (
     mutant,
 )
 from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._diagnosis.diagnose import _reduced
 from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
 from rprop_ref.crosscheck._stages.stages import ARITHMETIC, changed
 
@@ -185,6 +186,23 @@ def test_x_is_explained_even_if_prev_means_something_else():
     assert "explains x, to the bit, but not the step_size or prev shown" in str(report)
 
 
+def test_a_large_explanation_does_not_replace_a_smaller_one():
+    small = tuple(DEVIATIONS[name] for name in ("moves on at a flip", "maximize has no effect"))
+    large = tuple(DEVIATIONS[name] for name in ("mirrored", "signs compared", "NaN poisons"))
+    redundant = (*large, DEVIATIONS["one limit per branch"])
+
+    class Explained:
+        """Evidence that only these sets explain."""
+
+        rule = COMPOSITIONS["irprop-"]
+
+        @staticmethod
+        def explaining(candidates):
+            return [c for c in candidates if frozenset(c) in {frozenset(s) for s in (small, large, redundant)}]
+
+    assert _reduced(Explained(), [redundant, small]) == [small]
+
+
 def test_results_that_change_from_run_to_run_are_reported():
     rng = np.random.default_rng(3)
 
@@ -294,6 +312,43 @@ def test_noise_in_later_cases_is_found_when_nothing_explains_the_results():
     report = check(lambda x0, **setting: Late(rule, x0, **setting), dtypes=["float64"], random=20)
     assert report.unsteady
     assert [e.names for e in report.diagnosis.explanations] == [("moves on at a flip",)]
+
+
+def test_rounding_that_changes_from_run_to_run_is_not_the_same_rule():
+    rng = np.random.default_rng(5)
+
+    class Late(ComposedOptimizer):
+        def step(self, grad, loss=None):
+            x = super().step(grad, loss)
+            return x * (1 + np.finfo(x.dtype).eps * (rng.integers(2) if x.size == 6 else 1))
+
+    report = check(
+        lambda x0, **setting: Late(COMPOSITIONS["irprop-"], x0, **setting), dtypes=["float64"], random=20
+    )
+    assert report.unsteady
+    assert report.verdict == "a different rule"
+    assert not report.agrees_within(4)
+
+
+def test_an_error_that_does_not_happen_again_is_reported():
+    runs = 0
+
+    class FailsOnce(Branches):
+        def __init__(self, x0, **setting):
+            nonlocal runs
+            runs += 1
+            super().__init__(x0, **setting)
+            self.steps_left = 3 if runs < 6 else 1000
+
+        def step(self, grad, loss=None):
+            if not self.steps_left:
+                raise RuntimeError("no memory")
+            self.steps_left -= 1
+            return 1.5 * super().step(grad, loss)
+
+    report = check(FailsOnce, dtypes=["float64"], without=["nan"], random=0)
+    assert report.verdict == "a different rule"
+    assert report.unsteady
 
 
 @pytest.mark.parametrize("signs", [False, True])

@@ -87,6 +87,12 @@ class TestHealthy:
     def test_a_few_steps_are_not_judged(self):
         assert names(traced(sphere, START, 10, step_sizes=(0.1, 50))) == []
 
+    @pytest.mark.parametrize("maximize", [False, True])
+    def test_kinks_along_the_axes_are_not_noise(self, maximize):
+        sign = -1 if maximize else 1
+        trace = traced(lambda x: sign * np.sign(x), [1.3, -0.77], 60, maximize=maximize, step_sizes=(1e-9, 50))
+        assert names(trace) == []
+
 
 class TestFaults:
     @every_rule
@@ -136,6 +142,12 @@ class TestFaults:
         (finding,) = trace.explain().findings
         assert finding.name == "noise"
         assert finding.coordinates.size > 2900
+
+    @every_rule
+    def test_noise_when_maximizing(self, variant):
+        gradient = regression(20)
+        trace = traced(lambda x: -gradient(x), np.zeros(5), 400, variant=variant, maximize=True)
+        assert names(trace) == ["noise"]
 
     def test_kinks_across_the_axes_look_like_noise_and_are_mentioned(self, rng):
         a = rng.normal(size=(200, 30))

@@ -1,4 +1,4 @@
-"""Runs an implementation on all cases, compares it with the claimed rule, and concludes with a verdict."""
+"""Run an implementation on all cases, compare it with the claimed rule, and conclude with a verdict."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .trajectory import Trajectory
 IDENTICAL, ROUNDING = "identical", "same rule, rounding differs"
 DIFFERENT, FAILED = "a different rule", "could not run"
 
-#: A difference counts as rounding up to this many units in the last place for each step made.
+#: A difference of up to this many units in the last place, for each step made so far, counts as rounding.
 ULPS_PER_STEP = 4
 
-#: How many failing cases are run again to see whether they give the same results.
+#: How many failing cases are run again at first, to see whether they give the same results.
 REPEATED_CASES = 4
 
 
@@ -30,9 +30,11 @@ class Comparison:
     Parameters
     ----------
     factory : callable
+        As for `check`.
     claim : str
+        The rule.
     hidden : frozenset of str
-        "prev" and "step_size", if they are not to be compared.
+        With "prev" or "step_size" in it, these are not compared. Other words have no effect.
     on_divergence : callable, optional
         Called with the first difference that is not an error.
 
@@ -44,7 +46,7 @@ class Comparison:
     refused : list of str
         The cases that ended with an error before the first step, and the errors.
     unsteady : set of int
-        The cases that gave other results when they were run again.
+        The positions of the cases that gave other results when they were run again.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Comparison:
 
     @property
     def stored_before_maximize(self) -> bool:
-        """Whether the implementation shows as `prev` the gradient before it is negated to maximize."""
+        """Whether the `prev` that the implementation shows was stored before it was negated to maximize."""
         return bool(self._stored_before_maximize)
 
     def add(self, cases: Sequence[Case]) -> None:
@@ -91,7 +93,7 @@ class Comparison:
                 self._on_divergence = None
 
     def _recognise_prev(self, expected: Trajectory, observed: Trajectory) -> None:
-        """Find out what the implementation shows as `prev`, and negate it if that makes it comparable."""
+        """Find out what the implementation shows as `prev`, and negate it if it was stored before maximizing."""
         if self._signs_only is None:
             self._signs_only = _holds_signs_only(expected, observed)
         if observed.case.maximize and observed.prev is not None:
@@ -103,14 +105,14 @@ class Comparison:
     # --- the verdict ------------------------------------------------------------------------------------------
 
     def verdict(self) -> tuple[str, float]:
-        """The verdict, and the largest difference in ulps if that is rounding, infinite if there are others."""
+        """The verdict, and the largest difference in ulps; infinite if a difference is more than rounding."""
         divergences = [d for d in self.divergences if d is not None]
         if not divergences and not self.unsteady:
             return (FAILED, np.inf) if self.refused else (IDENTICAL, 0.0)
         if self.unsteady:
             return DIFFERENT, np.inf
         if all(d.quantity == "error" for d in divergences):
-            # All steps before the errors were right.
+            # Before the errors, all steps agree with the rule.
             return FAILED, np.inf
         if any(d.quantity == "error" for d in divergences):
             return DIFFERENT, np.inf
@@ -125,20 +127,20 @@ class Comparison:
             if divergence is None:
                 continue
             if scripts_differ and observed.case.objective is not None:
-                # Rounding changes the gradients that follow, so judge by scripts, where it does not.
+                # An objective's gradients change with the rounding of x. Those of a script do not: judge by these.
                 continue
-            if self._shows_no_ulps(divergence.quantity):
+            if self._cannot_be_rounding(divergence.quantity):
                 return np.inf
             for quantity in observed.shown():
-                if not self._shows_no_ulps(quantity):
+                if not self._cannot_be_rounding(quantity):
                     ulps = ulps_apart(expected, observed, quantity)
                     if (ulps > _allowed_ulps(observed.case, len(ulps))).any():
                         return np.inf
                     largest = max(largest, float(ulps.max(initial=0)))
         return largest
 
-    def _shows_no_ulps(self, quantity: str) -> bool:
-        """Whether a difference in this quantity cannot be rounding."""
+    def _cannot_be_rounding(self, quantity: str) -> bool:
+        """Whether any difference in this quantity is more than rounding."""
         return quantity == "gradient" or (quantity == "prev" and self.signs_only)
 
     def compared(self) -> tuple[str, ...]:
@@ -146,24 +148,24 @@ class Comparison:
         return tuple(dict.fromkeys(q for t in self.observed for q in t.shown() if t.steps)) or ("x",)
 
     def zeros_differ(self) -> bool:
-        """Whether x is +0 instead of -0, or -0 instead of +0, somewhere."""
+        """Whether x is somewhere +0 instead of -0, or -0 instead of +0."""
         return any(zeros_differ(a, b) for a, b in zip(self.expected, self.observed, strict=True))
 
     def feature_of_all_errors(self) -> str | None:
-        """The feature, or dtype, that all cases with errors need and few of the others do."""
+        """The feature, or dtype, that all cases with errors need and few of the others do, if any."""
         several_dtypes = len({t.case.dtype for t in self.observed}) > 1
         failed = [_needs(t.case, several_dtypes) for t in self.observed if t.error is not None]
         others = [_needs(t.case, several_dtypes) for t in self.observed if t.error is None]
         common = frozenset.intersection(*failed) if failed else frozenset()
         without_error = {need: sum(need in needs for needs in others) for need in sorted(common)}
-        # One error alone may have any cause.
+        # A single error may have any cause.
         likely = [need for need, count in without_error.items() if len(failed) > max(1, count)]
         return min(likely, key=without_error.__getitem__, default=None)
 
     # --- results that change from run to run ------------------------------------------------------------------
 
     def repeat_some(self) -> None:
-        """Run some failing cases again; if one of them gives other results, run all failing cases again."""
+        """Run a few failing cases again; if one of them gives other results, run all failing cases again."""
         failing = self._numeric_failures()
         not_finite = [i for i in failing if not np.isfinite(self.observed[i].case.g.astype(np.float64)).all()]
         some = list(dict.fromkeys((*failing[:REPEATED_CASES], *not_finite[:REPEATED_CASES])))
@@ -171,11 +173,11 @@ class Comparison:
         if self.unsteady:
             self.unsteady |= {i for i in failing if i not in some and self._changes_when_repeated(i)}
         if self.unsteady & set(not_finite):
-            # Results after a NaN may be undefined, and the same twice only by chance.
+            # Results after a NaN may be undefined. Then two runs agree only by chance.
             self.unsteady |= set(not_finite)
 
     def repeat_the_rest(self) -> bool:
-        """Run all other failing cases again; return whether one of them gives other results."""
+        """Run all failing cases again that have not changed yet; return whether one gives other results now."""
         rest = [i for i in self._numeric_failures() if i not in self.unsteady]
         new = {i for i in rest if self._changes_when_repeated(i)}
         self.unsteady |= new
@@ -183,9 +185,11 @@ class Comparison:
 
     def _changes_when_repeated(self, i: int) -> bool:
         again = observe(self.factory, self.observed[i].case, self.hidden)
+        if again.steps > self.observed[i].steps:
+            return True  # an error did not happen again
         if self.stored_before_maximize:
             again.negate_prev()
-        # Only steps that were made again count: a program may not have been started again.
+        # Only the steps of the second run are compared. A program that cannot be started twice makes none.
         return bool(again.steps) and _is_numeric(first_divergence(self.observed[i], again))
 
     def _numeric_failures(self) -> list[int]:
@@ -198,7 +202,7 @@ class Comparison:
     # --- for the diagnosis ------------------------------------------------------------------------------------
 
     def clearest(self) -> Divergence:
-        """The first difference that is reproducible and not an error, as far as there is one."""
+        """The difference to show: preferably one that is reproducible and not an error, and the first of these."""
         ranked = [
             (i in self.unsteady, d.quantity == "error", i, d)
             for i, d in enumerate(self.divergences)
@@ -211,24 +215,24 @@ class Comparison:
         return [t for i, t in enumerate(self.observed) if i not in self.unsteady]
 
     def failing(self) -> set[int]:
-        """The positions in `reproducible` of the trajectories that differ in a number."""
+        """The positions, in the list that `reproducible` returns, of the trajectories that differ in a number."""
         steady = [d for i, d in enumerate(self.divergences) if i not in self.unsteady]
         return {i for i, d in enumerate(steady) if _is_numeric(d)}
 
 
 def _is_numeric(divergence: Divergence | None) -> bool:
-    """Whether there is a difference, and it is not an error."""
+    """Whether there is a difference, and it is in a number, not an error."""
     return divergence is not None and divergence.quantity != "error"
 
 
 def _allowed_ulps(case: Case, steps: int) -> Array:
-    """How far rounding may have led apart after each step; an eighth of the number itself is too far."""
+    """The largest distance that counts as rounding after each step: at most an eighth of the number itself."""
     too_far = 2.0 ** (MANTISSA_BITS[case.real.name] - 3)
     return np.minimum(ULPS_PER_STEP * np.arange(1, steps + 1), too_far)[:, None]
 
 
 def _needs(case: Case, with_dtype: bool) -> frozenset[str]:
-    """What a case needs; "nan" and "inf" only if its gradients have them, and its dtype if asked for."""
+    """What a case needs; "nan" and "inf" only if its gradients contain them, and its dtype if `with_dtype`."""
     g = case.g.astype(np.float64)
     needs = set(case.needs - {"nan", "inf"})
     if np.isnan(g).any():
@@ -241,7 +245,7 @@ def _needs(case: Case, with_dtype: bool) -> frozenset[str]:
 
 
 def _holds_signs_only(expected: Trajectory, observed: Trajectory) -> bool | None:
-    """Whether `prev` holds signs only; None if the gradients of the case are 1, 0 and -1 as well."""
+    """Whether `prev` holds signs only; None if the case cannot tell, because its gradients are 1, 0 or -1."""
     if observed.prev is None or expected.prev is None or not observed.steps:
         return None
     return None if _are_signs(expected.prev[: observed.steps]) else _are_signs(observed.prev)
@@ -253,7 +257,10 @@ def _are_signs(a: Array) -> bool:
 
 
 def _is_stored_before_maximize(expected: Trajectory, observed: Trajectory, signs_only: bool) -> bool | None:
-    """Whether the first `prev` is the negative of the expected one while x is right; None if that is all zero."""
+    """Whether the first `prev` is the expected one negated, though x moves in the right direction.
+
+    None if the case cannot tell, because the expected `prev` is all zero.
+    """
     if not observed.steps or expected.prev is None or observed.prev is None or not expected.prev[0].any():
         return None
     x0 = observed.case.x0

@@ -1,4 +1,4 @@
-"""Where two trajectories first differ, and by how much."""
+"""The first difference between two trajectories, and its size in ulps."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class Divergence:
     step : int
         From 1.
     coordinate : int
+        From 0.
     quantity : str
-        "x", "step_size", "prev", "gradient" (the caller's array was written to), or "error".
+        "x", "step_size", "prev", "gradient" (the implementation wrote to the caller's array), or "error".
     expected, got
-        Numbers in the dtype of the case; for an error, `got` is its text.
+        Numbers in the dtype of the case. For an error, None and its text.
     ulps : float
-        The distance, in units in the last place at the largest magnitude that the quantity has had so far.
+        The distance, as by `ulps_apart`; infinite for an error.
     prev_negated : bool
         Whether `prev` was negated for the comparison, because the implementation stores the gradient before it
         negates it to maximize.
@@ -65,7 +66,7 @@ def hexadecimal(value: Any) -> str:
 
 
 def first_divergence(expected: Trajectory, observed: Trajectory, *, signs_only: bool = False) -> Divergence | None:
-    """The first difference: the earliest step; at that step the first quantity, and its first coordinate.
+    """The first difference: the one at the earliest step, in the first quantity, at its first coordinate.
 
     Parameters
     ----------
@@ -105,8 +106,8 @@ def first_divergence(expected: Trajectory, observed: Trajectory, *, signs_only: 
 def same_values(quantity: str, a: Array, b: Array, *, signs_only: bool = False) -> Array:
     """Where two arrays of a quantity have the same bits; with `signs_only`, where `prev` has the same sign.
 
-    All NaNs are equal, and so are +0 and -0: no rule depends on the sign of a zero, and different ways to write
-    the same rule give different ones. `zeros_differ` tells.
+    All NaNs are equal, and so are +0 and -0: no rule depends on the sign of a zero, and two correct ways to write
+    the same rule may differ in it. `zeros_differ` finds these zeros.
     """
     if quantity == "prev" and signs_only:
         with np.errstate(invalid="ignore"):
@@ -115,16 +116,17 @@ def same_values(quantity: str, a: Array, b: Array, *, signs_only: bool = False) 
 
 
 def zeros_differ(expected: Trajectory, observed: Trajectory) -> bool:
-    """Whether x is somewhere a zero of the other sign."""
+    """Whether x is somewhere a zero in both, but of different signs."""
     a, b = expected.x[: observed.steps], observed.x
     return bool(((a == 0) & (b == 0) & (np.signbit(a) != np.signbit(b))).any())
 
 
 def ulps_apart(expected: Trajectory, observed: Trajectory, quantity: str) -> Array:
-    """The distance in units in the last place, at each step and coordinate; infinite if one is not finite.
+    """The distance in units in the last place, at each step and coordinate.
 
-    The unit is that of the largest magnitude which the quantity has had so far in this coordinate: an error made
-    at 1 does not become a larger one when x comes back to 0.
+    It is 0 where the values are equal or both NaN, and infinite where they differ and one of them is not finite.
+    The unit is that of the largest magnitude that the quantity has had so far in this coordinate: a rounding error
+    made near 1 does not grow in ulps when x comes back to 0.
     """
     values = getattr(observed, quantity)
     a = getattr(expected, quantity)[: len(values)].astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a rule does on cases: what an implementation should do."""
+"""What the claimed rule does on cases, and an implementation should do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .trajectory import LONG, QUANTITIES, Trajectory, split_by_case
 def expected_trajectories(claim: str, cases: Sequence[Case]) -> list[Trajectory]:
     """What the claimed rule does on cases of any dtype, as `rprop_ref.rules` computes it.
 
-    The claim "paper" is not among those rules; it is run as a composition.
+    "paper" is not one of these rules, so it is run as a composition.
     """
     trajectories: dict[int, Trajectory] = {}
     groups: dict[tuple[Any, bool], list[int]] = {}
@@ -76,6 +76,7 @@ def run_rule(variant: str, cases: Sequence[Case]) -> list[Trajectory]:
 
 
 def _constant(value: Array, dtype: np.dtype[Any]) -> Array:
+    # The optimizer, like torch, rounds constants to the 16-bit dtypes by way of float32.
     return value.astype(np.float32).astype(dtype) if is_half(dtype) else value.astype(dtype)
 
 

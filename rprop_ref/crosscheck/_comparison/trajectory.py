@@ -1,4 +1,4 @@
-"""What can be seen of one case: parameters, state and the caller's gradient after each step."""
+"""The trajectory of one case: parameters, state and the caller's gradient array after each step."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import numpy as np
 
 from .._cases.case import Array, Case
 
-#: What is compared, in this order. "gradient" is what the caller's array holds after the step.
+#: What is compared, in this order. "gradient" is the caller's array after the step; no rule changes it.
 QUANTITIES = ("x", "step_size", "prev", "gradient")
 
-#: Cases with more steps are run apart from the others, which then need not be padded to the same length.
+#: Cases with more steps are run apart from the others, which would be padded to the same length otherwise.
 LONG = 40
 
 
 @dataclass
 class Trajectory:
-    """What one case has shown, or should show: arrays of shape (steps, coordinates); None for what is not shown.
+    """What an implementation or a rule does on one case.
 
     Attributes
     ----------
     case : Case
-    x, gradient : ndarray
+    x, gradient : ndarray, shape (steps, coordinates)
     step_size, prev : ndarray or None
+        Of the same shape; None if the implementation does not show them, or they are not to be compared.
     error : str or None
         The error that the case ended with.
     prev_negated : bool
@@ -47,7 +48,7 @@ class Trajectory:
 
     @property
     def refused(self) -> bool:
-        """Whether it ended with an error before the first step."""
+        """Whether the case ended with an error in or before its first step."""
         return self.error is not None and not self.steps
 
     @property
@@ -61,7 +62,16 @@ class Trajectory:
 
 
 def split_by_case(cases: Sequence[Case], starts: Array, joint: dict[str, list[Array]]) -> list[Trajectory]:
-    """The trajectory of each case, from lists of arrays with the coordinates of all cases, one for each step."""
+    """The trajectory of each case.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    starts : ndarray of int
+        The first coordinate of each case.
+    joint : dict of str to list of ndarray
+        For each quantity and step, the values at the coordinates of all cases.
+    """
     dtype = cases[0].real
     arrays = {quantity: np.array(values, dtype) for quantity, values in joint.items()}
     trajectories = []

@@ -1,18 +1,20 @@
 """Which known deviations make the claimed rule do exactly what an implementation does?
 
 A candidate is a set of deviations from the claimed rule. It explains an implementation only if the rule with
-these deviations reproduces **every trajectory of every case to the bit** (`evidence`). The order of the search is:
+these deviations reproduces **every trajectory to the bit** (`evidence`), also those that the claimed rule
+reproduces. The order of the search is:
 
 1. all single deviations, then all pairs, then all triples. The first size with an explanation ends the search, and
    all explanations of this size are listed, because no case tells them apart;
-2. larger sets, grown one deviation at a time from those that reproduce most (a beam search). Each step is measured
-   on a small sample of cases. Cases that the best set fails are added to the sample, and the search continues. An
-   explanation found in this way is made as small as possible. Sets that differ from it in one deviation are tried
-   as well: perhaps no case tells them apart;
-3. the same for x and the caller's gradient alone, without `step_size` and `prev`. What the implementation shows as
-   its state may mean something else.
+2. larger sets, grown one deviation at a time from those that reproduce most (a beam search). Sets are scored on a
+   small sample of cases. Cases that the best set fails are added to the sample, and the search continues. From an
+   explanation found in this way, deviations that it does not need are removed. Sets that differ from it in one
+   deviation are tried as well: perhaps no case tells them apart;
+3. x and the caller's gradient alone, without `step_size` and `prev`: what the implementation shows as its state
+   may mean something else. If the claimed rule reproduces these, nothing is searched, and the state is reported as
+   wrong. Otherwise steps 1 (only up to pairs) and 2 are repeated for them.
 
-If all of this fails, the sets that reproduce most are reported as a lead.
+If all of this fails, no deviation is named, and the sets that reproduce most are reported as leads.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ from .._comparison.trajectory import QUANTITIES, Trajectory
 from .._stages.compositions import deviations_from
 from .._stages.stages import Alternative, Changes, Composition
 from .evidence import CaseGroup, Evidence
-from .result import Diagnosis, Explanation, Near
+from .result import Diagnosis, Explanation, Lead
 
 #: All sets of up to this size are tried.
 EXHAUSTIVE_SIZE = 3
 
-#: All sets of up to this size are tried if only x has to be explained.
-EXHAUSTIVE_SIZE_OF_X = 2
+#: The same where only x and the caller's gradient have to be explained.
+EXHAUSTIVE_SIZE_X_ONLY = 2
 
 #: How many sets the beam search keeps at each step.
 BEAM_WIDTH = 6
@@ -77,10 +79,10 @@ def diagnose(
     tried_on_x = 0
     if any(t.step_size is not None or t.prev is not None for t in trajectories):
         x_only = evidence_of("x", "gradient")
-        if x_only.explaining([()]):
+        if x_only.explaining([()]):  # the claimed rule, without deviations
             wrong = tuple(q for q in ("step_size", "prev") if not evidence_of(q).explaining([()]))
             return Diagnosis(complete=False, tried=everything.tried, state_only=wrong, cases=cases)
-        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_OF_X)
+        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_X_ONLY)
         tried_on_x = x_only.tried
         if explanations:
             return Diagnosis(explanations, complete=False, tried=everything.tried + tried_on_x, cases=cases)
@@ -89,7 +91,7 @@ def diagnose(
 
 
 def _search(evidence: Evidence, exhaustive_size: int) -> tuple[list[Explanation], list[Changes]]:
-    """The explanations, and the sets that the beam search ended with (none if it was not needed)."""
+    """The explanations, and the sets that the beam search ended with (empty if it was not needed)."""
     beam: list[Changes] = []
     explanations = _smallest_sets(evidence, exhaustive_size)
     if not explanations:
@@ -102,7 +104,7 @@ def _search(evidence: Evidence, exhaustive_size: int) -> tuple[list[Explanation]
 
 
 def _smallest_sets(evidence: Evidence, largest: int) -> list[Changes]:
-    """All explanations of the smallest size that has any, up to a largest size."""
+    """All explanations of the smallest size that has any; none if that would be above `largest`."""
     for size in range(1, largest + 1):
         explanations = evidence.explaining(_all_sets(evidence.rule, size))
         if explanations:
@@ -111,11 +113,11 @@ def _smallest_sets(evidence: Evidence, largest: int) -> list[Changes]:
 
 
 def _all_sets(rule: Composition, size: int) -> tuple[Changes, ...]:
-    """All sets of deviations of a size. A set has at most one deviation for each slot."""
+    """All sets of `size` deviations. A set has at most one deviation for each slot."""
     return _all_sets_of(tuple(deviations_from(rule)), size)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=8)  # every check of the same rule needs the same sets
 def _all_sets_of(deviations: Changes, size: int) -> tuple[Changes, ...]:
     by_slot: dict[str, list[Alternative]] = {}
     for deviation in deviations:
@@ -133,7 +135,7 @@ def _all_sets_of(deviations: Changes, size: int) -> tuple[Changes, ...]:
 def _beam_search(evidence: Evidence) -> list[Changes]:
     """The sets that reproduce most, the best first, grown one deviation at a time.
 
-    They are measured on a sample of cases. Cases that the best set fails are added to the sample. The search ends
+    They are scored on a sample of cases. Cases that the best set fails are added to the sample. The search ends
     when the best set fails no case, or when no set reproduces the whole sample.
     """
     beam: list[Changes] = [()]
@@ -149,15 +151,16 @@ def _beam_search(evidence: Evidence) -> list[Changes]:
 
 
 def _grow(evidence: Evidence, beam: list[Changes], sample: list[CaseGroup]) -> tuple[list[Changes], bool]:
-    """Grow the sets of a beam as long as that reproduces more of a sample.
+    """Grow the sets of a beam while the best score on a sample improves.
 
     Returns
     -------
     beam : list of tuples of Alternative
+        The sets with the highest scores, the best first.
     explains_sample : bool
-        Whether its first set reproduces the whole sample.
+        Whether the first of them reproduces the whole sample.
     """
-    # A score has two parts, which are both at most the number of scripts.
+    # A score is the sum of two parts, each at most the number of coordinates.
     best_possible = 2 * sum(group.batch.size for group in sample)
     singles = _all_sets(evidence.rule, 1)
     sets = {frozenset(c): c for c in beam}
@@ -165,7 +168,7 @@ def _grow(evidence: Evidence, beam: list[Changes], sample: list[CaseGroup]) -> t
     best = max(scores.values())
     additions: Sequence[Changes] = singles
     while best < best_possible and max(len(c) for c in beam) < LARGEST_SET:
-        # Pairs are many, so they are added to the best set only.
+        # There are many pairs, so they are added to the best set only.
         larger = _extended(beam if additions is singles else beam[:1], additions)
         candidates = {key: c for key, c in larger.items() if key not in scores}
         new = evidence.scores(list(candidates.values()), sample).sum(axis=1) if candidates else np.zeros(0)
@@ -175,7 +178,7 @@ def _grow(evidence: Evidence, beam: list[Changes], sample: list[CaseGroup]) -> t
             best = float(new.max())
             additions = singles
         elif additions is singles:
-            # No single deviation helps. A pair may, for instance if one of the two replaces another deviation.
+            # No single deviation helps. A pair may, for instance if one of them replaces a deviation of the set.
             additions = _all_sets(evidence.rule, 2)
         else:
             break
@@ -184,7 +187,7 @@ def _grow(evidence: Evidence, beam: list[Changes], sample: list[CaseGroup]) -> t
 
 
 def _extended(beam: list[Changes], additions: Sequence[Changes]) -> dict[frozenset[Alternative], Changes]:
-    """Every set of the beam with every addition, which replaces deviations in the same slots."""
+    """Add every addition to every set of the beam; it replaces the set's deviations in the same slots."""
     extended: dict[frozenset[Alternative], Changes] = {}
     for changes in beam:
         for added in additions:
@@ -197,27 +200,31 @@ def _extended(beam: list[Changes], additions: Sequence[Changes]) -> dict[frozens
 def _best_sets(
     sets: dict[frozenset[Alternative], Changes], scores: dict[frozenset[Alternative], float], count: int
 ) -> list[Changes]:
-    """The sets with the highest scores; of equal ones the smaller first."""
+    """The sets with the highest scores, the best first; of two with the same score, the smaller first."""
     return [sets[key] for key in sorted(scores, key=lambda key: (-scores[key], len(key)))[:count]]
 
 
 def _reduced(evidence: Evidence, candidates: list[Changes]) -> list[Changes]:
-    """The explanations among some candidates, made as small as possible, and any that differ in one deviation."""
-    explanations = evidence.explaining(candidates)
-    smaller = explanations
+    """The smallest explanations to which some candidates reduce, and those that differ in one deviation.
+
+    A candidate is reduced by removing one deviation at a time, as long as the rest is an explanation.
+    """
+    explanations = smaller = evidence.explaining(candidates)
     while smaller:
-        explanations = smaller
         subsets = {
-            frozenset(c): c for changes in explanations for c in itertools.combinations(changes, len(changes) - 1)
+            frozenset(c): c for changes in smaller for c in itertools.combinations(changes, len(changes) - 1)
         }
         smaller = evidence.explaining([c for c in subsets.values() if c])
+        explanations = explanations + smaller
     if not explanations:
         return []
-    return evidence.explaining(_with_one_replaced(evidence.rule, explanations))
+    size = min(len(changes) for changes in explanations)
+    smallest = [changes for changes in explanations if len(changes) == size]
+    return evidence.explaining(_with_one_replaced(evidence.rule, smallest))
 
 
 def _with_one_replaced(rule: Composition, explanations: list[Changes]) -> list[Changes]:
-    """The explanations, and all sets in which one of their deviations is another one."""
+    """The explanations, and all sets that replace one of their deviations with another one."""
     sets = {frozenset(c): c for c in explanations}
     for changes in explanations:
         for i in range(len(changes)):
@@ -232,14 +239,14 @@ def _with_one_replaced(rule: Composition, explanations: list[Changes]) -> list[C
 # --- no explanation -------------------------------------------------------------------------------------------
 
 
-def _leads(evidence: Evidence, beam: list[Changes]) -> list[Near]:
-    """The claimed rule and the best sets of the beam, as far as these reproduce more than the rule does."""
+def _leads(evidence: Evidence, beam: list[Changes]) -> list[Lead]:
+    """The claimed rule, and the best sets of the beam if they reproduce more than the rule does."""
     candidates = [(), *beam[:LEADS]]
     matched = evidence.scores(candidates, evidence.groups)[:, 0]
     leads = [
-        Near(changes, int(count), evidence.scripts, evidence.first_failure(changes))
+        Lead(changes, int(count), evidence.scripts, evidence.first_failure(changes))
         for changes, count in zip(candidates, matched, strict=True)
         if count < evidence.scripts and (not changes or count > matched[0])
     ]
-    leads.sort(key=lambda near: (-near.matched, len(near.changes)))
+    leads.sort(key=lambda lead: (-lead.matched, len(lead.changes)))
     return leads[:LEADS]

@@ -1,9 +1,9 @@
 """The evidence: everything observed of an implementation, and the test of candidate explanations against it.
 
 A **candidate** is a set of deviations from the claimed rule. Candidates that compute in the same dtypes run
-together on one `Machine`, thousands at a time, and the cases run side by side in a few **groups**. The groups with
-the cases that the claimed rule fails come first. A candidate is dropped at its first wrong bit, so most candidates
-cost next to nothing.
+together on one `Machine`, thousands at a time, and the cases run side by side in a few **groups**. A few cases
+that the claimed rule fails come first. A candidate is dropped at its first wrong bit, so most candidates cost next
+to nothing.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ CANDIDATES_AT_ONCE = 16384
 #: How many numbers an array of a machine should have at most, to stay in the processor's cache.
 NUMBERS_AT_ONCE = 200_000
 
-#: How many of the failing cases form a group of their own, which candidates meet first.
+#: This many failing cases are tested before all others, each in a group of its own: they rule out most candidates.
 FIRST_CASES = 3
 
 #: How many new failing cases `failing_cases` returns at most.
 NEW_CASES = 4
 
-#: Samples put cases with more steps than this in another group.
-LONG_IN_SAMPLES = 12
+#: In a sample, cases with more steps than this form a group of their own, so that short ones need little padding.
+SHORT_IN_SAMPLES = 12
 
-#: Cases with more steps than this are used in samples only if there are no shorter ones.
-LONG_FOR_SAMPLES = 24
+#: Failing cases with more steps than this join a sample only after all shorter ones, because they cost more.
+PREFERRED_STEPS = 24
 
 
 @dataclass
@@ -48,7 +48,7 @@ class CaseGroup:
     batch : Batch
     cases : list of Case
     observed : dict of str to (ndarray, ndarray)
-        For each quantity, the observed values and where there are any, both of shape (steps, coordinates).
+        For each quantity, the values, and a mask of where they were observed, both of shape (steps, coordinates).
     signs_only : bool
         Whether `prev` holds signs only.
     """
@@ -60,7 +60,7 @@ class CaseGroup:
 
     @classmethod
     def of(cls, trajectories: Sequence[Trajectory], quantities: Sequence[str], signs_only: bool) -> CaseGroup:
-        """The group of these trajectories, with only some quantities of them."""
+        """Make a group of some trajectories, with only some of their quantities."""
         cases = [t.case for t in trajectories]
         batch = Batch(cases)
         shape = (batch.steps, batch.size)
@@ -82,7 +82,7 @@ class CaseGroup:
         return int(max(16, min(CANDIDATES_AT_ONCE, NUMBERS_AT_ONCE // self.batch.size)))
 
     def agrees(self, machine: Machine, t: int) -> Array:
-        """Where each candidate agrees with everything observed at step t; shape (candidates, coordinates)."""
+        """Where each candidate agrees with everything observed at step t, from 0; (candidates, coordinates)."""
         agrees = np.ones((machine.alive.size, self.batch.size), bool)
         for quantity in self.observed:
             agrees &= self.agrees_in(quantity, machine, t)
@@ -108,7 +108,7 @@ class Evidence:
     trajectories : sequence of Trajectory
         What was observed.
     failing : set of int
-        The positions of the trajectories that the claimed rule does not reproduce.
+        The positions of the trajectories that the claimed rule does not reproduce. Some are tested first.
     signs_only : bool
         Whether the `prev` shown holds signs only.
     quantities : sequence of str
@@ -117,9 +117,9 @@ class Evidence:
     Attributes
     ----------
     groups : list of CaseGroup
-        All cases with at least one step, the most telling first.
+        All cases with at least one step: first a few failing ones, each alone, then the others.
     tried : int
-        How many candidates have been tested.
+        How many candidates have been tested; one that is tested twice counts twice.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Evidence:
         self.groups = [self._group(members) for members in self._members]
 
     def _grouped(self, usable: list[int], failing: set[int]) -> list[list[int]]:
-        """The first failing cases alone, and the others by length and dtype."""
+        """The first failing cases, each alone; then the others, by length and dtype."""
         first = [i for i in usable if i in failing][:FIRST_CASES]
         rest: dict[tuple[bool, str], list[int]] = {}
         for i in usable:
@@ -156,21 +156,21 @@ class Evidence:
 
     @property
     def scripts(self) -> int:
-        """The number of scripts in all groups."""
+        """The number of coordinates in all groups; each has one script (or one objective)."""
         return sum(group.batch.size for group in self.groups)
 
     def sample(self, members: Iterable[int]) -> list[CaseGroup]:
-        """Some trajectories, by their positions, as groups for `scores`."""
+        """Group the trajectories at these positions, for `scores`."""
         groups: dict[tuple[str, bool], list[int]] = {}
         for i in members:
             case = self._trajectories[i].case
-            groups.setdefault((case.real.name, case.steps > LONG_IN_SAMPLES), []).append(i)
+            groups.setdefault((case.real.name, case.steps > SHORT_IN_SAMPLES), []).append(i)
         return [self._group(some) for some in groups.values()]
 
     # --- tests ------------------------------------------------------------------------------------------------
 
     def explaining(self, candidates: Iterable[Changes]) -> list[Changes]:
-        """The candidates that reproduce everything observed, to the bit."""
+        """The candidates that reproduce everything observed, to the bit; ``()`` is the claimed rule itself."""
         explaining: list[Changes] = []
         for rule, some in self._by_arithmetic(candidates):
             self.tried += len(some)
@@ -196,7 +196,10 @@ class Evidence:
         return explaining
 
     def _by_arithmetic(self, candidates: Iterable[Changes]) -> Iterator[tuple[Composition, list[Changes]]]:
-        """The candidates for each arithmetic, which a machine's rules must share, and the rule with it."""
+        """Split candidates by arithmetic, because all rules on a machine share one.
+
+        Yields the claimed rule with that arithmetic, and its candidates.
+        """
         groups: dict[Alternative, list[Changes]] = {}
         for changes in candidates:
             arithmetic = next((a for a in changes if a.slot == ARITHMETIC), self.rule[ARITHMETIC])
@@ -207,8 +210,8 @@ class Evidence:
     def scores(self, candidates: Sequence[Changes], groups: Sequence[CaseGroup]) -> Array:
         """How much of some groups each candidate reproduces, shape (candidates, 2).
 
-        The first column counts the scripts reproduced as a whole. The second adds up, over all scripts, the
-        fraction of steps reproduced before the first wrong one.
+        The first column counts the coordinates reproduced in all steps. The second adds up, over all coordinates,
+        the fraction of steps before the first wrong one, which is averaged over the quantities.
         """
         row_of = {changes: i for i, changes in enumerate(candidates)}
         scores = np.zeros((len(candidates), 2))
@@ -224,7 +227,7 @@ class Evidence:
     @staticmethod
     def _scores_on_group(machine: Machine, group: CaseGroup) -> Array:
         shape = (machine.alive.size, group.batch.size)
-        # Each quantity counts by itself: one deviation may set x right, and only a second one the state, too.
+        # Each quantity is scored by itself: one deviation may correct x, and only a second one the state as well.
         right_so_far = {quantity: np.ones(shape, bool) for quantity in group.observed}
         right_steps = np.zeros(shape)
         for t in range(group.batch.steps):
@@ -232,14 +235,14 @@ class Evidence:
             for quantity in right_so_far:
                 right_so_far[quantity] &= group.agrees_in(quantity, machine, t)
                 right_steps += right_so_far[quantity] & (t < group.batch.lengths)
-        whole_scripts = np.logical_and.reduce(list(right_so_far.values())).sum(axis=1)
+        all_right = np.logical_and.reduce(list(right_so_far.values())).sum(axis=1)
         fractions = right_steps / (len(right_so_far) * np.maximum(group.batch.lengths, 1))
-        return np.stack([whole_scripts, fractions.sum(axis=1)], axis=1)
+        return np.stack([all_right, fractions.sum(axis=1)], axis=1)
 
     def failing_cases(self, candidate: Changes, used: Iterable[int] = ()) -> list[int]:
-        """A few cases that a candidate does not reproduce and that are not yet `used`; short ones first.
+        """The positions of a few cases that a candidate does not reproduce, without those in `used`.
 
-        They are of one dtype, the first that has such cases.
+        Short ones come first. All are of one dtype, the first that has such cases.
         """
         used = set(used)
         ((rule, some),) = self._by_arithmetic([candidate])
@@ -251,7 +254,7 @@ class Evidence:
                     for _, row in self._agreement_by_step(rule, some, group):
                         agrees &= row
                     wrong.update(members[i] for i in np.unique(group.batch.case[~agrees]))
-            new = sorted(wrong - used, key=lambda i: (self._trajectories[i].case.steps > LONG_FOR_SAMPLES, i))
+            new = sorted(wrong - used, key=lambda i: (self._trajectories[i].case.steps > PREFERRED_STEPS, i))
             if new:
                 return new[:NEW_CASES]
         return []
@@ -272,7 +275,7 @@ class Evidence:
     def _agreement_by_step(
         rule: Composition, candidate: list[Changes], group: CaseGroup
     ) -> Iterator[tuple[int, Array]]:
-        """For each step, its number and where one candidate agrees."""
+        """For each step, its number, from 0, and where the only candidate agrees."""
         machine = Machine(rule, candidate, group.batch)
         for t in range(group.batch.steps):
             machine.step()

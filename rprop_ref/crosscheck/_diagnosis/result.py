@@ -1,4 +1,4 @@
-"""What a diagnosis consists of."""
+"""What a diagnosis returns: explanations, or leads if there are none."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ class Explanation:
 
 
 @dataclass
-class Near:
-    """A set of deviations that explains only a part.
+class Lead:
+    """A set of deviations that explains only a part of what was observed.
 
     Attributes
     ----------
     changes : tuple of Alternative
         The deviations; empty for the claimed rule itself.
     matched, scripts : int
-        How many scripts it reproduces, of how many.
+        How many coordinates of the cases it reproduces to the bit, of how many. In a case without an objective,
+        each coordinate has a script: the gradients that it is given.
     fails : str
         The first case, script and step that it does not reproduce.
     """
@@ -46,22 +47,24 @@ class Diagnosis:
     Attributes
     ----------
     explanations : list of Explanation
-        All sets of the smallest size that explain everything. If there are several, no case tells them apart.
+        The sets that explain everything observed, all of the same size. Up to the size that is searched
+        exhaustively, these are all sets of the smallest possible size. No case tells them apart.
     complete : bool
-        Whether they explain `step_size` and `prev` as well, not only x.
-    nearest : list of Near
+        Whether they explain `step_size` and `prev` as well, not only x and the caller's gradient.
+    nearest : list of Lead
         If there is no explanation: the sets that explain most.
     tried : int
-        How many sets were tried.
+        How many sets were tried; a set that was tried twice counts twice.
     state_only : tuple of str
-        If x is right everywhere: those of "step_size" and "prev" that are not.
+        If the claimed rule reproduces x and the caller's gradient in all cases: those of "step_size" and "prev"
+        that it does not reproduce.
     cases : int
         How many cases had to be explained, including those where the claimed rule is right.
     """
 
     explanations: list[Explanation] = field(default_factory=list)
     complete: bool = True
-    nearest: list[Near] = field(default_factory=list)
+    nearest: list[Lead] = field(default_factory=list)
     tried: int = 0
     state_only: tuple[str, ...] = ()
     cases: int = 0

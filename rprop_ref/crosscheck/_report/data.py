@@ -61,12 +61,12 @@ def _diagnosis_data(diagnosis: Diagnosis, claim: str) -> dict[str, Any]:
         ],
         "nearest": [
             {
-                "names": [a.name for a in near.changes],
-                "matched": near.matched,
-                "scripts": near.scripts,
-                "fails": near.fails,
+                "names": [a.name for a in lead.changes],
+                "matched": lead.matched,
+                "scripts": lead.scripts,
+                "fails": lead.fails,
             }
-            for near in diagnosis.nearest
+            for lead in diagnosis.nearest
         ],
     }
 

@@ -98,10 +98,10 @@ def _only_state_differs(report: Outcome, diagnosis: Diagnosis) -> list[str]:
 
 def _leads(report: Outcome, diagnosis: Diagnosis) -> list[str]:
     lines = ["Diagnosis: no known deviation, alone or combined with others, explains everything. The nearest are:"]
-    for near in diagnosis.nearest:
-        names = " + ".join(a.name for a in near.changes) or f"{report.claim} as it is"
-        lines.append(f"  {names}: reproduces {near.matched} of {near.scripts} scripts")
-        lines.append(f"      and first fails at {near.fails}")
+    for lead in diagnosis.nearest:
+        names = " + ".join(a.name for a in lead.changes) or f"{report.claim} as it is"
+        lines.append(f"  {names}: reproduces {lead.matched} of {lead.scripts} scripts")
+        lines.append(f"      and first fails at {lead.fails}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Many cases as one: the coordinates of all of them side by side."""
+"""Many cases as one: their coordinates side by side in the same arrays."""
 
 from __future__ import annotations
 
@@ -18,22 +18,26 @@ class Batch:
     dtype : numpy.dtype
         The dtype of a coordinate.
     steps, size : int
-        T and N.
+        T, the steps of the longest case, and N.
     x0 : ndarray, shape (N,)
+        The starting points.
     g : ndarray, shape (T, N)
         The gradients; 0 where there is none, and after the end of a case.
-    none, resumed, edited : ndarray of bool, shape (T, N)
-        Where the gradient is None or the case is over; where the state is saved and loaded before the step; where
-        `lr` is set before the step.
+    none : ndarray of bool, shape (T, N)
+        Where the gradient is None, or the case is over.
+    resumed, lr_edited : ndarray of bool, shape (T, N)
+        Where, before the step, the state is saved and loaded; where `lr` is set.
     lr, eta_minus, eta_plus, low, high : ndarray of float64, shape (T, N)
         The hyperparameters at each step, as given.
     loss : ndarray of float64, shape (T, N)
+        The loss that is passed to the step; 0 after the end of a case.
     maximize : ndarray of bool, shape (N,)
     reused : ndarray of bool, shape (N,)
         Where the caller passes the same gradient array, overwritten, at every step.
     bounded : ndarray of bool, shape (N,)
-        Where x has bounds, `lower` and `upper`.
+        Where x has bounds.
     lower, upper : ndarray, shape (N,)
+        The bounds; infinite where there are none.
     starts : ndarray of int, shape (cases,)
         The first coordinate of each case.
     case : ndarray of int, shape (N,)
@@ -51,7 +55,7 @@ class Batch:
     g: Array
     none: Array
     resumed: Array
-    edited: Array
+    lr_edited: Array
     lr: Array
     eta_minus: Array
     eta_plus: Array
@@ -86,7 +90,7 @@ class Batch:
         shape, size = (self.steps, self.size), self.size
         self.x0 = np.concatenate([c.x0 for c in cases])
         self.g, self.loss = np.zeros(shape, self.dtype), np.zeros(shape)
-        self.none, self.resumed, self.edited = (np.zeros(shape, bool) for _ in range(3))
+        self.none, self.resumed, self.lr_edited = (np.zeros(shape, bool) for _ in range(3))
         self.lr, self.eta_minus, self.eta_plus, self.low, self.high = (np.zeros(shape) for _ in range(5))
         self.maximize, self.reused, self.bounded = (np.zeros(size, bool) for _ in range(3))
         self.lower, self.upper = np.full(size, -np.inf, self.dtype), np.full(size, np.inf, self.dtype)
@@ -116,7 +120,7 @@ class Batch:
         for t in range(self.steps):
             edit = case.edits.get(t, {})
             current |= edit
-            self.edited[t, columns] = "lr" in edit
+            self.lr_edited[t, columns] = "lr" in edit
             self.lr[t, columns] = current["lr"]
             self.eta_minus[t, columns], self.eta_plus[t, columns] = current["etas"]
             self.low[t, columns], self.high[t, columns] = current["step_sizes"]

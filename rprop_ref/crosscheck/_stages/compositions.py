@@ -1,7 +1,7 @@
 """The rules as compositions of alternatives: the claims that `check` accepts.
 
-This is an independent second text of the five rules of `rprop_ref.rules`, so it lists them by hand. A test
-compares the two on every case.
+This is a second, independent definition of the five rules in `rprop_ref.rules`, so nothing is derived from these.
+A test compares the two on every case.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from .deviations import DEVIATIONS
 from .stages import ARITHMETIC, SLOTS, Alternative, Changes, Composition, changed
 
-#: The claim that is no rule of this package: the algorithm box on the documentation page of ``torch.optim.Rprop``.
+#: A claim that is not one of the five rules: the algorithm box in the documentation of ``torch.optim.Rprop``.
 PAPER = "paper"
 
 
 def _first_alternatives() -> Composition:
+    """The alternative that `DEVIATIONS` lists first in each slot; together these are iRprop-."""
     first: Composition = {}
     for alternative in DEVIATIONS.values():
         first.setdefault(alternative.slot, alternative)
@@ -35,7 +36,7 @@ COMPOSITIONS: dict[str, Composition] = {
     "rprop-": _with("flip found by the sign", "moves on at a flip", "memory kept at a flip"),
     "irprop+": _with("flip found by the sign", "takes the move back if the loss rose"),
     "irprop-go": _with("flip found by the sign", "moves on at a flip"),
-    # The box in exact arithmetic, as far as a computer can do it: no product underflows.
+    # The box is meant in exact arithmetic, where no product underflows, so signs are compared instead.
     PAPER: _with("flip found by the sign", "signs compared", "one limit per branch", "NaN poisons"),
 }
 
@@ -54,7 +55,7 @@ def composition_of(claim: str) -> Composition:
 
 
 def deviations_from(composition: Composition) -> list[Alternative]:
-    """The single deviations from a rule: every other alternative of every slot."""
+    """All single deviations from a rule: every other alternative of every slot."""
     return [a for a in DEVIATIONS.values() if a != composition[a.slot]]
 
 
@@ -64,5 +65,5 @@ def differences(composition: Composition, other: Composition) -> Changes:
 
 
 def remedy(composition: Composition, deviation: Alternative) -> str:
-    """What to change to get from a deviation back to the rule."""
+    """What to change in an implementation with this deviation to get the rule."""
     return composition[deviation.slot].fix

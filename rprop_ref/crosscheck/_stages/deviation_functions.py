@@ -249,7 +249,7 @@ def size_lost_on_resume(s):
 
 
 def size_set_with_lr(s):
-    return np.where(s.edited, s.first_size, s.size)
+    return np.where(s.lr_edited, s.first_size, s.size)
 
 
 def size_never_kept(s):

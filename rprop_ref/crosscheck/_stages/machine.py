@@ -1,7 +1,7 @@
-"""The machine that runs many rules on many coordinates at once.
+"""A simulator that runs many rules on many coordinates at once.
 
-`Machine` keeps arrays of shape (rules, coordinates). Rules that differ in a few slots share all other work, and
-rules that have been ruled out are dropped on the way. So it can try tens of thousands of rules in a second.
+`Machine` keeps arrays of shape (rules, coordinates). Rules that differ in a few slots share the work in the
+others, and rules can be dropped after any step. So tens of thousands of rules can be tried in a second.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from .._cases.dtypes import float_range
 from .batch import Batch
 from .stages import ARITHMETIC, CONSTANT_SLOTS, SLOTS, Alternative, Arithmetic, Changes, Composition, Slot
 
-#: Slots that do arithmetic; the others compare, choose and copy.
+#: Slots whose results may have to be flushed to zero; "scale" is a case of its own, and the others only compare,
+#: choose and copy.
 _ARITHMETIC_SLOTS = ("product", "undo", "displace", "arrive", "stored")
 
 
 class _StepValues:
-    """The values computed so far in a step, as attributes; optionally only some rows of them."""
+    """The values computed so far in a step, as attributes; with `rows`, only these rows of them.
+
+    A value that is the same for all rules may have one row only; it is passed on as it is.
+    """
 
     def __init__(self, values: dict[str, Any], rows: Array | None = None) -> None:
         self.__dict__["_values"], self.__dict__["_rows"] = values, rows
@@ -38,24 +42,26 @@ class _StepValues:
 
 
 class Machine:
-    """Run many rules on one batch, step by step, and drop rules on the way. All rules share an arithmetic.
+    """Run many rules on one batch, step by step. All of them share one `Arithmetic`.
 
     Parameters
     ----------
     composition : Composition
-        What the rules have in common.
+        The rule that all of them deviate from.
     changes : sequence of tuples of Alternative
-        For each rule, its alternatives in other slots.
+        For each rule, its deviations from `composition`. One in the slot "arithmetic" is ignored: all rules share
+        that of `composition`.
     batch : Batch
+        The cases to run them on.
 
     Attributes
     ----------
     alive : ndarray of int
-        The positions in `changes` of the rules that are left; the rows of all other arrays.
+        The positions in `changes` of the rules that are left, one for each row of the other arrays.
     t : int
         The number of steps made.
     state : dict of str to ndarray, shape (rules, coordinates)
-        What a step hands to the next.
+        What one step passes to the next.
     gradient : ndarray, shape (rules, coordinates)
         What the caller's gradient array holds after the last step.
     """
@@ -74,7 +80,7 @@ class Machine:
         self.gradient = np.zeros((len(changes), batch.size), batch.dtype)
 
     def _rows_of_alternatives(self, changes: Sequence[Changes]) -> dict[str, list[tuple[Alternative, Array]]]:
-        """For each slot, the alternatives to the common one, and the rows that have them."""
+        """For each slot, the alternatives that differ from the composition's, and the rows that have them."""
         rows: dict[Alternative, list[int]] = {}
         for row, alternatives in enumerate(changes):
             for alternative in alternatives:
@@ -101,17 +107,17 @@ class Machine:
 
     @property
     def x(self) -> Array:
-        """The parameters, shape (rules, coordinates), in the dtype of the parameters."""
+        """The parameters, shape (rules, coordinates), in the dtype of the batch, as a caller would see them."""
         return self._shown("x")
 
     @property
     def prev(self) -> Array:
-        """The stored gradients."""
+        """The stored gradients, like `x`."""
         return self._shown("memory")
 
     @property
     def step_size(self) -> Array:
-        """The step sizes."""
+        """The step sizes, like `x`."""
         return self._shown("size")
 
     def _shown(self, name: str) -> Array:
@@ -122,7 +128,7 @@ class Machine:
         return a.astype(self._store)
 
     def keep(self, rows: Array) -> None:
-        """Drop all rules but those where `rows`, of shape (rules,), is True."""
+        """Keep only the rules where `rows`, of shape (rules,), is True."""
         if rows.all():
             return
         new_row = np.where(rows, np.cumsum(rows) - 1, -1)
@@ -165,13 +171,13 @@ class Machine:
                 self.evaluate_constants()
             self._round_resumed_x()
             given = self._given_gradients()
-            values = self._known_at_the_start(given)
+            values = self._initial_values(given)
             self._evaluate(values, SLOTS[CONSTANT_SLOTS:])
             self._update_state(values, given)
         self.t += 1
 
     def _round_resumed_x(self) -> None:
-        """Resume from the parameters as the caller has them: in their own dtype."""
+        """Where a case resumes, round x to the parameters' dtype: a caller passes it back in no other."""
         resumed = self.batch.resumed[self.t]
         if self._store != self.batch.dtype and resumed.any():
             self.state["x"] = np.where(resumed, self.x.astype(self._store), self.state["x"])
@@ -186,14 +192,14 @@ class Machine:
                 given[:, columns] = objective.gradient(x[:, columns])
         return given
 
-    def _known_at_the_start(self, given: Array) -> dict[str, Any]:
-        """The values that a step begins with."""
+    def _initial_values(self, given: Array) -> dict[str, Any]:
+        """The values that a step starts from."""
         batch, t, state, work = self.batch, self.t, self.state, self._work
         one_row = {
             "lr": batch.lr[t],
             "none": batch.none[t],
             "resumed": batch.resumed[t],
-            "edited": batch.edited[t],
+            "lr_edited": batch.lr_edited[t],
             "loss": batch.loss[t],
             "maximize": batch.maximize,
             "reused": batch.reused,
@@ -205,6 +211,7 @@ class Machine:
             **self._constants,
             **{name: a[None, :] for name, a in one_row.items()},
             **{name: a.astype(work) if a.dtype == self._store else a for name, a in state.items()},
+            # Losses are float64, and stay so even if the state is stored in float64 and computed in another dtype.
             "last_loss": state["last_loss"],
             "best_loss": state["best_loss"],
             "raw": given,
@@ -235,8 +242,9 @@ class Machine:
                 values[name] = self._flushed_result(slot.name, result, values) if self._flush else result
 
     def _flushed_result(self, slot: str, result: Any, values: dict[str, Any]) -> Any:
-        """Flush what arithmetic has computed; values that are only kept or chosen stay as they are."""
+        """Flush the results of arithmetic; numbers that are only copied keep their bits, subnormal or not."""
         if slot == "scale":
+            # A factor of 1 stands for no multiplication. Otherwise a subnormal operand counts as zero, too.
             base, same = values["base"], values["factor"] == values["one"]
             return np.where(
                 same, result, np.where(base == self._flushed(base), self._flushed(result), values["zero"])
@@ -244,7 +252,7 @@ class Machine:
         return self._flushed(result) if slot in _ARITHMETIC_SLOTS else result
 
     def _flushed(self, a: Array) -> Array:
-        if not self._flush or a.dtype == np.float16:  # float16 is computed in float32, where none is subnormal
+        if not self._flush or a.dtype == np.float16:  # computed in float32, where no float16 is subnormal
             return a
         smallest = a.dtype.type(float_range(a.dtype).smallest_normal)
         return np.where(np.abs(a) < smallest, np.copysign(a.dtype.type(0), a), a)

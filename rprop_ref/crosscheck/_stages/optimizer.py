@@ -74,7 +74,7 @@ class ComposedOptimizer:
             now.reused[:] = grad is self._last_grad
         self._machine.step()
         self._machine.t = 1
-        now.edited[1] = now.resumed[1] = False
+        now.lr_edited[1] = now.resumed[1] = False
         if isinstance(grad, np.ndarray) and grad.dtype == self.dtype:
             self._last_grad = grad
             gradient_after = self._shaped(self._machine.gradient)
@@ -101,7 +101,7 @@ class ComposedOptimizer:
         """Set hyperparameters for the next steps; a rule may ignore them."""
         now = self._batch
         if lr is not None:
-            now.lr[1], now.edited[1] = lr, True
+            now.lr[1], now.lr_edited[1] = lr, True
         if etas is not None:
             now.eta_minus[1], now.eta_plus[1] = etas
         if step_sizes is not None:

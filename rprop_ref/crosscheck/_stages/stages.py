@@ -5,7 +5,7 @@ multiplied?), *clamp* (within which limits?), *move* (where does x go?) and *rem
 step?). A stage consists of a few **slots**, and each slot can be filled with one of several **alternatives**:
 small functions of the values computed so far (`deviations` lists them). A **composition** is a complete rule, one
 alternative for each slot. A **deviation** from a rule is another alternative in one slot. So rules are data that
-can be combined and searched. A **flip** is a change of the gradient's sign, as the rule detects it.
+can be combined and searched. A **flip** is a sign change of the gradient, as the rule detects it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STAGES = ("sense", "factor", "clamp", "move", "remember")
 
 
 class Slot(NamedTuple):
-    """An exchangeable part of a stage, and the values that it computes."""
+    """An exchangeable part of a stage, and the names of the values that it computes."""
 
     stage: str
     name: str
@@ -57,16 +57,16 @@ SLOTS = (
     Slot("remember", "halt", ("halted",)),
 )
 
-#: The first slots compute the constants; they are evaluated again only where a case edits hyperparameters.
+#: This many slots, the first ones, compute constants; they run again only when a case edits hyperparameters.
 CONSTANT_SLOTS = 3
 
-#: The slot of the dtypes that a step is computed in. It belongs to no stage, because it affects all of them.
+#: The slot of the dtypes that a step is computed in. It affects all stages, so it belongs to none.
 ARITHMETIC = "arithmetic"
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A way to fill a slot: a small piece of a rule, and its description.
+    """One way to fill a slot: a function that computes the slot's values, and its description.
 
     Attributes
     ----------
@@ -77,11 +77,13 @@ class Alternative:
     does : str
         What a rule with this alternative does, in a sentence.
     fix : str
-        What to change to get this alternative. A diagnosis prints the `fix` of the claimed rule's alternative.
+        What to change in an implementation to get this alternative. For a deviation, a diagnosis prints the `fix`
+        of the alternative that the claimed rule has in its slot.
     function : callable or Arithmetic
-        ``function(s)`` returns the outputs of the slot; `s` has all values computed so far as attributes.
+        ``function(s)`` returns the outputs of the slot; `s` has all values computed so far as attributes. In the
+        slot "arithmetic", an `Arithmetic`.
     known_in : tuple of str
-        Implementations that have it.
+        Published implementations that behave in this way.
     """
 
     name: str
@@ -91,19 +93,20 @@ class Alternative:
     function: Any = field(compare=False, repr=False)
     known_in: tuple[str, ...] = ()
 
+    # The generated hash covers all fields, which is slow for a search that hashes many sets.
     def __hash__(self) -> int:
         return hash(self.name)
 
     @property
     def stage(self) -> str:
-        """The stage that its slot belongs to."""
+        """The stage that its slot belongs to, or "arithmetic"."""
         return next((slot.stage for slot in SLOTS if slot.name == self.slot), ARITHMETIC)
 
 
 #: A complete rule: the alternative in each slot.
 Composition = dict[str, Alternative]
 
-#: What differs from a rule: alternatives for some slots.
+#: A set of deviations from a rule: other alternatives in some slots, at most one for each.
 Changes = tuple[Alternative, ...]
 
 
@@ -114,16 +117,17 @@ def changed(composition: Composition, changes: Changes) -> Composition:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """The dtypes that a step is computed in, and that its state is kept in.
+    """The dtypes that a step is computed in and that its state is stored in, and how they round.
 
     Attributes
     ----------
     work, store : callable
-        From the dtype of the parameters, the dtype of a step's operations and the dtype of its state.
+        Functions of the parameters' dtype: ``work`` gives the dtype of a step's operations, ``store`` that of its
+        state.
     exact_constants : bool
-        Whether hyperparameters are rounded to the `work` dtype only, not to the dtype of the parameters.
+        Whether hyperparameters are rounded to the ``work`` dtype only, not first to the dtype of the parameters.
     flush : bool
-        Whether subnormal numbers become zero.
+        Whether subnormal numbers are flushed to zero.
     """
 
     work: Any
