@@ -37,6 +37,20 @@ def test_rounding_is_distinguished_from_another_rule():
         crosscheck.assert_conforms(factory, dtypes=["float32"], random=20)
 
 
+def test_rounding_elsewhere_does_not_hide_cases_that_raise():
+    inner = mutant("irprop-", ["etas in double"])
+
+    def factory(x0, *, maximize, **setting):
+        if maximize:
+            raise NotImplementedError("no maximize")
+        return inner(x0, maximize=maximize, **setting)
+
+    report = check(factory, dtypes=["float32"], random=20)
+    assert report.verdict == "could not run"
+    assert not report.agrees_within(1e9)
+    assert "no maximize" in str(report)
+
+
 def test_a_report_as_text_json_and_html():
     report = check(mutant("irprop-", ["moves on at a flip"]), dtypes=["float64"], random=5)
     first = report.first_divergence

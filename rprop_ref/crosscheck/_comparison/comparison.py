@@ -117,7 +117,9 @@ class Comparison:
         if any(d.quantity == "error" for d in divergences):
             return DIFFERENT, np.inf
         ulps = self._rounding()
-        return (ROUNDING, ulps) if np.isfinite(ulps) else (DIFFERENT, np.inf)
+        if not np.isfinite(ulps):
+            return DIFFERENT, np.inf
+        return (FAILED, np.inf) if self.refused else (ROUNDING, ulps)
 
     def _rounding(self) -> float:
         """The largest difference in ulps; infinite if one of them is more than rounding."""
