@@ -14,7 +14,7 @@ endif
 PROGRAMS ?= 10000
 KILLS ?= 100
 
-.PHONY: demo test test-simulator test-peers test-peers-quick test-browser test-cuda fuzz lint format docs notebooks bench build \
+.PHONY: demo test test-simulator test-peers test-peers-quick test-browser test-cuda test-ptx fuzz lint format docs notebooks bench build \
 	clean help
 
 help:  ## list the targets
@@ -63,6 +63,10 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## test the expl
 test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels, check their code, and execute it; needs no GPU
 	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_device
 	PYTHONPATH=tests $(BIN)/python -m pytest -p cuda_driver tests/cuda_device
+
+# The part of test-cuda that needs neither the linker nor cc, for one compute capability: less to install, and quicker.
+test-ptx: $(VENV)/installed-test $(VENV)/installed-ptx  ## compile the GPU kernels to PTX and execute them; needs no GPU
+	$(BIN)/python -m pytest tests/cuda_compiler/test_execution.py -k "not sm_80"
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## run PROGRAMS=10000 random programs beside torch, and kill and resume KILLS=100 runs
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/step/test_programs.py

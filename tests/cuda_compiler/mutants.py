@@ -80,7 +80,7 @@ CHANGES: dict[str, Callable[[str], str]] = {
 
 @functools.cache
 def _text(kind: str, variant: str, dtype: str) -> str:
-    text = ptx.compiled(kind, variant, dtype, (8, 0)).ptx
+    text = ptx.step_ptx(kind, variant, dtype, (8, 0))
     last = re.findall(r"^(\$\w+):\s*\n\s*ret;", text, re.MULTILINE)[-1]
     return text.replace(last, "$EXIT")
 

@@ -47,15 +47,25 @@ class Compiled:
         return int(re.findall(r"Used (\d+) registers", self.log)[0])
 
 
-def compile_kernel(kernel: Any, arguments: list[Any], capability: tuple[int, int]) -> Compiled:
-    """Compile a kernel for arguments of some types and a compute capability."""
-    from cuda.core import Linker, LinkerOptions, ObjectCode
-
+def compile_ptx(kernel: Any, arguments: list[Any], capability: tuple[int, int]) -> str:
+    """Compile a kernel to PTX, for arguments of some types and a compute capability."""
     # numba-cuda compiles the functions that a kernel calls for the current GPU; pretend there is one.
     device = SimpleNamespace(compute_capability=capability)
     with mock.patch.object(dispatcher, "get_current_device", lambda: device):
         signature = types.void(*arguments)
-        ptx, _ = cuda.compile(kernel, signature, device=False, cc=capability, output="ptx", abi="numba")
+        ptx: str = cuda.compile(kernel, signature, device=False, cc=capability, output="ptx", abi="numba")[0]
+    return ptx
+
+
+def compile_kernel(kernel: Any, arguments: list[Any], capability: tuple[int, int]) -> Compiled:
+    """Compile a kernel to PTX, and link it to machine code."""
+    return link(compile_ptx(kernel, arguments, capability), capability)
+
+
+def link(ptx: str, capability: tuple[int, int]) -> Compiled:
+    """Link PTX to machine code."""
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
     options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}", ptxas_options="-v")
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
     return Compiled(ptx, linker.link("cubin").code, linker.get_info_log())
@@ -77,11 +87,17 @@ def many_arguments(dtype: str) -> list[Any]:
 
 
 @functools.cache
-def compiled(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
-    """The kernel that steps one array ("flat") or many ("many")."""
+def step_ptx(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -> str:
+    """The PTX of the kernel that steps one array ("flat") or many ("many")."""
     if kind == "flat":
-        return compile_kernel(flat.make_kernel(variant, dtype), flat_arguments(dtype), capability)
-    return compile_kernel(many.make_kernel(variant, dtype), many_arguments(dtype), capability)
+        return compile_ptx(flat.make_kernel(variant, dtype), flat_arguments(dtype), capability)
+    return compile_ptx(many.make_kernel(variant, dtype), many_arguments(dtype), capability)
+
+
+@functools.cache
+def compiled(kind: str, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:
+    """The same kernel, linked."""
+    return link(step_ptx(kind, variant, dtype, capability), capability)
 
 
 def compile_runs(fun: Any, variant: str, dtype: str, capability: tuple[int, int]) -> Compiled:

@@ -29,7 +29,7 @@ GRIDS = ((1, 1), (1, 32), (3, 7), (2, 64), (8, 256))
 @pytest.mark.parametrize("dtype", ptx.DTYPES)
 @pytest.mark.parametrize("variant", RULES)
 def test_one_array_has_the_bits_of_the_oracle_for_any_grid(variant, dtype, capability, rng):
-    kernel = ptx_machine.parse(ptx.compiled("flat", variant, dtype, capability).ptx)
+    kernel = ptx_machine.parse(ptx.step_ptx("flat", variant, dtype, capability))
     kind = cases.dtype_named(dtype)
     for grid, block in GRIDS:
         for n in (0, 1, 37, 130):
@@ -44,8 +44,8 @@ def test_one_array_has_the_bits_of_the_oracle_for_any_grid(variant, dtype, capab
 @pytest.mark.parametrize("variant", RULES)
 def test_many_arrays_have_the_bits_of_numpy_for_any_grid(variant, dtype, capability, rng, monkeypatch):
     monkeypatch.setattr(execution.many, "CHUNK", 64)
-    code = ptx.compile_kernel(execution.many.make_kernel(variant, dtype), ptx.many_arguments(dtype), capability)
-    kernel = ptx_machine.parse(code.ptx)
+    make = execution.many.make_kernel(variant, dtype)
+    kernel = ptx_machine.parse(ptx.compile_ptx(make, ptx.many_arguments(dtype), capability))
     lengths = [0, 1, 5, 63, 64, 65, 200, *rng.integers(0, 30, 100).tolist()]
     for grid, block in ((1, 8), (5, 7), (200, 32)):
         execution.many_arrays(kernel, variant, cases.dtype_named(dtype), lengths, grid, block, rng)
@@ -53,7 +53,7 @@ def test_many_arrays_have_the_bits_of_numpy_for_any_grid(variant, dtype, capabil
 
 def test_a_store_beyond_the_array_is_caught(rng):
     """The array is said to be one element longer than it is."""
-    kernel = ptx_machine.parse(ptx.compiled("flat", "irprop-", "float32", (8, 0)).ptx)
+    kernel = ptx_machine.parse(ptx.step_ptx("flat", "irprop-", "float32", (8, 0)))
     memory = ptx_machine.Memory()
     arrays = [np.zeros(20, np.float32) for _ in range(4)]
     addresses = [memory.add(a[:19]) for a in arrays]
