@@ -97,7 +97,7 @@ def test_the_example_gives_the_same_bits_on_1_2_and_4_workers():
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[-1] == "the same bits each time"
+    assert lines[-1] == "Every fit has the same bits."
     assert len({line.split("b =")[1] for line in lines[2:6]}) == 1
     assert len(lines) == 7
 
