@@ -8,21 +8,48 @@ be made from; after an edit of any of them the kernel is compiled once, and foun
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 
 from rprop_ref import _core, rules
 
+Made = TypeVar("Made")
+
 _FOLDERS = Path(_core.__file__).parent, Path(__file__).parent
 _SOURCES = (Path(rules.__file__), *(source for folder in _FOLDERS for source in sorted(folder.glob("*.py"))))
 
-#: SHA-256 of the sources, as 64 hexadecimal digits.
-DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for source in _SOURCES:
+        text = source.read_bytes()
+        digest.update(f"{source.name} {len(text)}\n".encode() + text)
+    return digest.hexdigest()
+
+
+#: SHA-256 of the sources, with their names, as 64 hexadecimal digits.
+DIGEST = _digest()
+
+_lock = threading.RLock()
+
+
+def made_once(make: Callable[..., Made]) -> Callable[..., Made]:
+    """`functools.cache` for what takes long to make: threads that ask at the same time wait for one of them."""
+    cached = functools.cache(make)
+
+    @functools.wraps(make)
+    def get(*arguments: Any) -> Made:
+        with _lock:
+            return cached(*arguments)
+
+    return get
 
 
 def bound(text: Callable[..., Any], names: dict[str, Any]) -> types.FunctionType:
@@ -46,9 +73,9 @@ def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any],
     """
     function = bound(text, names)
     # Numba names the file on disk after it.
-    function.__qualname__ = f"{text.__name__}_{rule.make.__name__}"
+    function.__qualname__ = f"{text.__name__}_{rule.name}"
     options = {"nogil": True, "error_model": "numpy", **flags}
-    if rule.make.__module__ == rules.__name__:  # the stamp covers these sources only
+    if any(rule is shipped for shipped in rules.SHIPPED):  # the stamp covers the sources of no other
         try:
             return numba.njit(cache=True, **options)(function)
         except RuntimeError:  # there is no folder to write to

@@ -7,7 +7,6 @@ number of threads, since no element depends on another.
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from numba_kernels import _processes
-from numba_kernels._cache import DIGEST, kernel_of
+from numba_kernels._cache import DIGEST, kernel_of, made_once
 from rprop_ref import rules
 from rprop_ref._core import constants as constants_of_rules
 
@@ -51,18 +50,19 @@ split = numba.njit(constants_of_rules.make_split(same))
 _rule: Any = None
 
 
-@functools.cache
+@made_once
 def scalar_rule(rule: rules.Rule) -> Any:
     """A rule for one coordinate, for compiled code to call."""
     return numba.njit(rule.make(select, *_shared_parts()))
 
 
-@functools.cache
+@made_once
 def _shared_parts() -> tuple[Any, Any]:
     # Compiled once, not for each rule.
     return numba.njit(rules.sign(select)), numba.njit(rules.adapt(select))
 
 
+@made_once
 def _compile(rule: rules.Rule, parallel: bool) -> Callable[..., None]:
     # The flags are in the stamp because the key of Numba's cache omits them.
     stamp = f"{DIGEST} {rule.name} parallel={parallel}"
@@ -77,15 +77,16 @@ def _compile(rule: rules.Rule, parallel: bool) -> Callable[..., None]:
     return kernel
 
 
-_kernels: dict[tuple[str, bool], Callable[..., None]] = {}
+_kernels: dict[tuple[rules.Rule, bool], Callable[..., None]] = {}
 
 
 def kernel(variant: str, parallel: bool) -> Callable[..., None]:
     """The kernel of a rule: ``kernel(x, g, prev, size, constants, worse)``. Arguments are not checked."""
-    try:
-        return _kernels[variant, parallel]
+    rule = rules.RULES[variant]
+    try:  # without the lock of `made_once`, for every step comes here
+        return _kernels[rule, parallel]
     except KeyError:
-        made = _kernels[variant, parallel] = _compile(rules.RULES[variant], parallel)
+        made = _kernels[rule, parallel] = _compile(rule, parallel)
         return made
 
 

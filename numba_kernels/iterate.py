@@ -11,7 +11,7 @@ import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
 from numba_kernels import flat
-from numba_kernels._cache import DIGEST, kernel_of
+from numba_kernels._cache import DIGEST, kernel_of, made_once
 from numba_kernels.objective import pointer
 from rprop_ref import rules
 from rprop_ref._core import constants as constants_of_rules
@@ -40,7 +40,7 @@ def _zero(array):
 _COMPILER = loops.Compiler(_function, zero=_zero, number=flat.same, double=flat.same, plain=flat.same)
 
 
-@functools.cache
+@made_once
 def functions(rule: rules.Rule) -> dict[str, Any]:
     """The functions of an iteration, compiled for one rule, by their names; see `rprop_ref._core.loops.build`."""
     return loops.build(rule, flat.select, _COMPILER)
@@ -50,7 +50,7 @@ def functions(rule: rules.Rule) -> dict[str, Any]:
 _advance: Any = None
 
 
-@functools.cache
+@made_once
 def kernel(rule: rules.Rule) -> Any:
     """The kernel ``advance(addresses, f, g, nfev)`` that `bind` binds.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from numba_kernels import iterate
-from numba_kernels._cache import DIGEST, kernel_of
+from numba_kernels._cache import DIGEST, kernel_of, made_once
 from numba_kernels.objective import borrow, call
 from rprop_ref import rules
 from rprop_ref._core import record
@@ -20,7 +19,7 @@ _copy: Any = None
 _equal: Any = None
 
 
-@functools.cache
+@made_once
 def kernel(rule: rules.Rule) -> Any:
     """The loop for one rule.
 

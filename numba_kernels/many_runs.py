@@ -11,14 +11,13 @@ Runs with bounds or with many variables go one by one, and so do the last few of
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numba
 import numpy as np
 
 from numba_kernels import flat, iterate, loop
-from numba_kernels._cache import DIGEST, bound, kernel_of
+from numba_kernels._cache import DIGEST, bound, kernel_of, made_once
 from numba_kernels.lanes import LANES, MAX_VARIABLES
 from numba_kernels.objective import call
 from rprop_ref import rules
@@ -73,7 +72,7 @@ RESULTS = 4
 STOP, DONE = range(2)
 
 
-# Placeholders: `kernel` reblock_lanes them with compiled functions.
+# Placeholders: `kernel` replaces them with compiled functions.
 _highest_equal_value: Any = None
 _is_better: Any = None
 _is_stalled: Any = None
@@ -281,7 +280,7 @@ def _evaluate_batched(address, data, sign, v, s, n, lanes):
 #: No limit on iterations.
 _NO_LIMIT = 1 << 62
 
-# Placeholders: `_cache.kernel_of` reblock_lanes them with compiled functions.
+# Placeholders: `_cache.kernel_of` replaces them with compiled functions.
 _advance: Any = None
 _copy: Any = None
 _find_special: Any = None
@@ -290,7 +289,7 @@ _run_alone: Any = None
 _step: Any = None
 
 
-@functools.cache
+@made_once
 def kernel(rule: rules.Rule) -> Any:
     """The kernel that takes runs by one rule from m starts to their ends.
 

@@ -287,6 +287,9 @@ RULES = {
     )
 }
 
+#: The rules of this file, whatever is put into the table later.
+SHIPPED = tuple(RULES.values())
+
 #: The default of ``variant=``: the rule that torch implements.
 DEFAULT = "irprop-"
 

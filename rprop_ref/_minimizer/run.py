@@ -71,9 +71,9 @@ def run(
         if nit > before:
             for wants_to_stop in after_iteration:
                 if wants_to_stop():
-                    status = Status.CALLBACK_STOPPED
+                    status = Status.CALLBACK_STOPPED.value
         if status < 0 and time.perf_counter() - began >= maxtime:
-            status = Status.TIME_LIMIT
+            status = Status.TIME_LIMIT.value
         if not after_iteration and isinstance(drive, CompiledDriver):
             max_iterations = _NO_MAXIMUM
         if progress is not None:

@@ -51,7 +51,8 @@ class VectorizedRuns:
         no_bounds = np.empty((0, initial.x.shape[1]), initial.x.dtype)
         bounds = no_bounds if state.bounds is None else np.array(state.bounds)
         x, g = np.empty_like(initial.x), np.empty_like(initial.x)
-        table = np.empty((len(points), many_runs.RESULTS))
+        # Rows of runs that are stopped keep this status.
+        table = np.full((len(points), many_runs.RESULTS), float(Status.CONTINUE))
         address, data, raised = self._compiled.bind()
         many_runs.kernel(RULES[state.variant])(
             (address, data),

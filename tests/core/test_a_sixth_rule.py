@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 import pytest
+from numba.core.caching import NullCache
 from sixth_rule import NAME, SIXTH
 
-from numba_kernels import flat
+from numba_kernels import flat, iterate, loop
 from rprop_ref import Parameter, Rprop, Trace, interop, minimize, minimize_many, plot, rprop, step_table
 from rprop_ref.bits import same_bits
-from rprop_ref.rules import RULES
+from rprop_ref.rules import RULES, Rule
 
 
 @pytest.fixture
@@ -134,3 +138,40 @@ def test_an_unknown_rule_is_an_error_and_never_another_rule():
         minimize(bowl, [1.0], jac=True, variant="seventh")
     with pytest.raises(KeyError):
         flat.kernel("seventh", parallel=False)
+
+
+def test_a_rule_that_is_replaced_under_its_name_is_the_new_one(sixth, monkeypatch):
+    def steps():
+        p = Parameter(np.zeros(3))
+        optimizer = Rprop([p], lr=0.25, variant=NAME, backend="numba")
+        for g in (1.0, -1.0):
+            p.grad = np.full(3, g)
+            optimizer.step()
+        return p.data
+
+    assert steps().tolist() == [-0.25 + 1e-6] * 3
+    facts = {k: v for k, v in vars(sixth).items() if k not in ("name", "make")}
+    monkeypatch.setitem(RULES, NAME, Rule(NAME, RULES["rprop-"].make, **facts))
+    assert steps().tolist() == [-0.25 + 0.125] * 3
+
+
+@pytest.mark.parametrize("name", ["irprop-", NAME])
+def test_only_the_rules_of_the_library_are_compiled_to_disk(sixth, name):
+    """Of another rule, or of one that was changed, the stamp does not know the source."""
+    changed = Rule(
+        "irprop-", RULES["irprop-"].make, **{k: v for k, v in vars(sixth).items() if k not in ("name", "make")}
+    )
+    for rule, cached in ((RULES[name], name != NAME), (changed, False)):
+        assert isinstance(iterate.kernel(rule)._cache, NullCache) != cached
+
+
+def test_threads_that_ask_for_a_kernel_at_once_get_the_same_one():
+    rule = Rule(NAME, SIXTH.make, **{k: v for k, v in vars(SIXTH).items() if k not in ("name", "make")})
+    barrier = threading.Barrier(8)
+
+    def ask(_):
+        barrier.wait()
+        return loop.kernel(rule)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(map(id, pool.map(ask, range(8))))) == 1
