@@ -19,6 +19,7 @@ from numba_kernels import _processes
 from numba_kernels._cache import DIGEST, kernel_of, made_once
 from rprop_ref import rules
 from rprop_ref._core import constants as constants_of_rules
+from rprop_ref.rules import RULES
 
 #: From this many elements on, a step runs on all of Numba's threads. Two threads were faster from about
 #: 20,000 elements on when the machine was idle; the margin is for machines that are not, where threads
@@ -82,12 +83,11 @@ _kernels: dict[tuple[rules.Rule, bool], Callable[..., None]] = {}
 
 def kernel(variant: str, parallel: bool) -> Callable[..., None]:
     """The kernel of a rule: ``kernel(x, g, prev, size, constants, worse)``. Arguments are not checked."""
-    rule = rules.RULES[variant]
-    try:  # without the lock of `made_once`, for every step comes here
-        return _kernels[rule, parallel]
-    except KeyError:
+    rule = RULES[variant]
+    made = _kernels.get((rule, parallel))
+    if made is None:
         made = _kernels[rule, parallel] = _compile(rule, parallel)
-        return made
+    return made
 
 
 # With the threading layer workqueue, two Python threads that enter parallel kernels at once abort the process. The
@@ -183,8 +183,9 @@ def run(
         parallel = x.size >= PARALLEL_FROM
     if parallel and _may_use_threads() and _one_at_a_time.acquire(blocking=False):
         try:
-            kernel(variant, True)(x, g, prev, size, constants, worse)
+            (_kernels.get((RULES[variant], True)) or kernel(variant, True))(x, g, prev, size, constants, worse)
         finally:
             _one_at_a_time.release()
     else:
-        kernel(variant, False)(x, g, prev, size, constants, worse)
+        # A call less where the kernel has been made: beside a small array that can be felt.
+        (_kernels.get((RULES[variant], False)) or kernel(variant, False))(x, g, prev, size, constants, worse)

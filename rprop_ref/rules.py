@@ -210,14 +210,11 @@ class Rule:
         self.colour = colour
         self.line = line
         self.source = source
+        #: Whether it needs to know if the loss rose.
+        self.compares_losses = move == UNDONE_IF_WORSE
 
     def __repr__(self):
         return f"<rule {self.name}>"
-
-    @property
-    def compares_losses(self):
-        """Whether it needs to know if the loss rose."""
-        return self.move == UNDONE_IF_WORSE
 
     def undoes(self, worse):
         """Whether it takes the last move back at a sign change."""

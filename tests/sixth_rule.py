@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rprop_ref.rules import KEPT, MADE, PRODUCT_IS_NEGATIVE, Rule
 
 NAME = "sixth"
@@ -30,3 +32,10 @@ SIXTH = Rule(
     line="-",
     source="nowhere",
 )
+
+_FACTS = ("title", "move", "memory", "sign_change", "colour", "line", "source")
+
+
+def copy_of(rule: Rule, name: str, make: Any = None) -> Rule:
+    """Another rule with the facts of this one."""
+    return Rule(name, make or rule.make, **{fact: getattr(rule, fact) for fact in _FACTS})

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
+from sixth_rule import copy_of
+
 from rprop_ref._core import coordinates, stopping
 from rprop_ref._core.status import Status
-from rprop_ref.rules import RULES, Rule
+from rprop_ref.rules import RULES
 
 #: Where a run ends that no other rule ends.
 MAXITER = 90
@@ -88,6 +90,5 @@ def disable(monkeypatch, *conditions: FunctionType) -> str:
     def make(*parts):
         return torchs.make(*parts)
 
-    facts = {k: v for k, v in vars(torchs).items() if k not in ("name", "make")}
-    monkeypatch.setitem(RULES, name, Rule(name, make, **facts))
+    monkeypatch.setitem(RULES, name, copy_of(torchs, name, make))
     return name

@@ -239,9 +239,13 @@ class Rprop(Optimizer):
         """
         _eta_minus, _eta_plus = etas = group["etas"]
         _size_min, _size_max = step_sizes = group["step_sizes"]
-        cached = self._loaded_plan(group, new_states)
-        if cached is None:
-            return None
+        cached = self._plans.get(id(group))
+        if cached is not None and (grads := cached.gradients(group["params"], self.state)) is not None:
+            cached.plan.load(grads, fit=True)
+        else:
+            cached = self._new_plan(group, new_states)
+            if cached is None:
+                return None
         plan = cached.plan
         if group["differentiable"]:
             check_foreach(group["foreach"], True)
@@ -256,12 +260,8 @@ class Rprop(Optimizer):
         new_loss = loss_value(loss, variant)
         return group, cached, variant, is_worse(group, new_loss), new_loss
 
-    def _loaded_plan(self, group: Group, new_states: dict[Tensor, State]) -> CachedPlan | None:
-        """The plan of a group, with its gradients loaded; None if there are none."""
-        cached = self._plans.get(id(group))
-        if cached is not None and (grads := cached.gradients(group["params"], self.state)) is not None:
-            cached.plan.load(grads, fit=True)
-            return cached
+    def _new_plan(self, group: Group, new_states: dict[Tensor, State]) -> CachedPlan | None:
+        """A plan for a group, with its gradients loaded; None if there are none."""
         active, stateless = self._active(group, new_states)
         if not active:
             return None

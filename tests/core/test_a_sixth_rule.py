@@ -9,12 +9,12 @@ import numba
 import numpy as np
 import pytest
 from numba.core.caching import NullCache
-from sixth_rule import NAME, SIXTH
+from sixth_rule import NAME, SIXTH, copy_of
 
 from numba_kernels import flat, iterate, loop
 from rprop_ref import Parameter, Rprop, Trace, interop, minimize, minimize_many, plot, rprop, step_table
 from rprop_ref.bits import same_bits
-from rprop_ref.rules import RULES, Rule
+from rprop_ref.rules import RULES
 
 
 @pytest.fixture
@@ -150,23 +150,20 @@ def test_a_rule_that_is_replaced_under_its_name_is_the_new_one(sixth, monkeypatc
         return p.data
 
     assert steps().tolist() == [-0.25 + 1e-6] * 3
-    facts = {k: v for k, v in vars(sixth).items() if k not in ("name", "make")}
-    monkeypatch.setitem(RULES, NAME, Rule(NAME, RULES["rprop-"].make, **facts))
+    monkeypatch.setitem(RULES, NAME, copy_of(sixth, NAME, RULES["rprop-"].make))
     assert steps().tolist() == [-0.25 + 0.125] * 3
 
 
 @pytest.mark.parametrize("name", ["irprop-", NAME])
 def test_only_the_rules_of_the_library_are_compiled_to_disk(sixth, name):
     """Of another rule, or of one that was changed, the stamp does not know the source."""
-    changed = Rule(
-        "irprop-", RULES["irprop-"].make, **{k: v for k, v in vars(sixth).items() if k not in ("name", "make")}
-    )
+    changed = copy_of(sixth, "irprop-", RULES["irprop-"].make)
     for rule, cached in ((RULES[name], name != NAME), (changed, False)):
         assert isinstance(iterate.kernel(rule)._cache, NullCache) != cached
 
 
 def test_threads_that_ask_for_a_kernel_at_once_get_the_same_one():
-    rule = Rule(NAME, SIXTH.make, **{k: v for k, v in vars(SIXTH).items() if k not in ("name", "make")})
+    rule = copy_of(SIXTH, NAME)
     barrier = threading.Barrier(8)
 
     def ask(_):
