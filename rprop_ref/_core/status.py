@@ -34,6 +34,9 @@ class Status(enum.IntEnum):
     RAISED = 100, "The objective raised an exception."
 
 
+_MESSAGES = {status.value: status.message for status in Status}
+
+
 def message_of(code: int) -> str:
     """The message of a code."""
-    return Status(code).message  # type: ignore[call-arg]
+    return _MESSAGES[code]  # much quicker than `Status(code)`, which matters for a million rows
