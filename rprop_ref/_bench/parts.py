@@ -11,6 +11,7 @@ import numpy as np
 from cuda_kernels import _cuda, arrays, flat
 
 from .. import rules
+from .._common.half import finfo
 from .._core import dtypes
 from .._core.constants import rule_constants
 from .._multistart.minimize_many import minimize_many
@@ -69,12 +70,7 @@ def _mixed(rng: np.random.Generator, dtype: np.dtype[Any], n: int) -> Array:
     """Ordinary numbers, NaN, infinities, zeros of both signs, numbers that underflow and overflow."""
     part = dtypes.real(dtype)
     reals = rng.standard_normal(n * (dtype.itemsize // part.itemsize)).astype(part)
-    if dtype.name == "bfloat16":  # np.finfo does not know it
-        import ml_dtypes
-
-        info: Any = ml_dtypes.finfo(part)  # type: ignore[no-untyped-call]
-    else:
-        info = np.finfo(part)
+    info = finfo(part)
     special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, info.smallest_subnormal, info.tiny, -info.max], part)
     chosen = rng.choice(special, reals.size)
     return np.where(rng.random(reals.size) < 0.2, chosen, reals).view(dtype)

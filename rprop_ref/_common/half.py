@@ -1,7 +1,8 @@
-"""The 16-bit float dtypes: float16 of NumPy, and bfloat16 of the package ml_dtypes."""
+"""Floats of 16 bits, of which NumPy has one and the package ml_dtypes the other."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,14 @@ def is_half(dtype: np.dtype[Any]) -> bool:
 
 
 def named(name: str) -> np.dtype[Any]:
-    """Return the dtype with this name; ``"bfloat16"`` needs the package ml_dtypes."""
-    if name == "bfloat16":
-        import ml_dtypes
+    """The dtype of a name; for ``"bfloat16"`` that of ml_dtypes, which must be installed then."""
+    return np.dtype(_ml_dtypes().bfloat16 if name == "bfloat16" else name)
 
-        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-        return bfloat16
-    return np.dtype(name)
+
+def finfo(dtype: np.dtype[Any]) -> Any:
+    """`numpy.finfo`, for bfloat16 too."""
+    return _ml_dtypes().finfo(dtype) if dtype.name == "bfloat16" else np.finfo(dtype)
+
+
+def _ml_dtypes() -> Any:
+    return importlib.import_module("ml_dtypes")
