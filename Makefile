@@ -59,10 +59,12 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## test the expl
 	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
 	$(BIN)/python -m pytest -m browser
 
-# The second process runs numba-cuda on a driver made of the host's memory (needs cc), which executes the kernels' PTX.
+# The others run numba-cuda on a driver made of the host's memory (needs cc), which executes the kernels' PTX: for
+# sm_90, and for sm_80.
 test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU kernels, check their code, and execute it; needs no GPU
 	$(BIN)/python -m pytest tests/cuda_compiler tests/cuda_device
 	PYTHONPATH=tests $(BIN)/python -m pytest -p cuda_driver tests/cuda_device
+	CUDA_DRIVER_MAJOR=8 PYTHONPATH=tests $(BIN)/python -m pytest -p cuda_driver tests/cuda_device
 
 # The part of test-cuda that needs neither the linker nor cc, for one compute capability: less to install, and quicker.
 test-ptx: $(VENV)/installed-test $(VENV)/installed-ptx  ## compile the GPU kernels to PTX and execute them; needs no GPU

@@ -55,7 +55,7 @@ ATTRIBUTES = {
     10: 32,
     12: 65536,
     16: 132,
-    75: 9,
+    75: int(os.environ.get("CUDA_DRIVER_MAJOR", "9")),  # of the compute capability; the minor one is 0
 }
 
 #: Functions that just succeed: all work is done at once, and handles are never freed.
@@ -376,6 +376,11 @@ class Driver:
             self._kernels[name] = ptx_machine.parse(ptx)
         return self._kernels[name]
 
+    @property
+    def kernels(self) -> int:
+        """How many kernels were executed."""
+        return len(self._kernels)
+
     def _execute(self, kernel: ptx_machine.Kernel, values: list[Any], grid: int, block: int) -> None:
         self.executed += ptx_machine.launch(kernel, values, grid, block, self.device_memory)
 
@@ -429,6 +434,9 @@ def pytest_sessionfinish(session, exitstatus):
     if DRIVER.failures or DRIVER.missing:
         print(f"\nthe driver failed: {DRIVER.failures}; functions that it lacks: {sorted(DRIVER.missing)}")
         _status = _status or 1
+    print(
+        f"\n{len(DRIVER.launches)} launches of {DRIVER.kernels} kernels executed {DRIVER.executed:,} instructions"
+    )
 
 
 @pytest.hookimpl(trylast=True)
