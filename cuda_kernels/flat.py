@@ -113,8 +113,8 @@ def make_kernel(variant: str, dtype: str) -> Callable[..., None]:
 
 
 @functools.cache
-def kernel(variant: str, dtype: str) -> Any:
-    return cuda.jit(make_kernel(variant, dtype))
+def kernel(rule: rules.Rule, dtype: str) -> Any:
+    return cuda.jit(make_kernel(rule.name, dtype))
 
 
 def constant_type(dtype: str) -> type[np.floating[Any]]:
@@ -160,5 +160,5 @@ def run(
         The handle of the stream.
     """
     blocks = min(-(-n // (THREADS * UNROLL)), BLOCKS * _cuda.multiprocessors())
-    step = kernel(variant, dtype)
+    step = kernel(rules.RULES[variant], dtype)
     _cuda.launch(step, blocks, THREADS, stream, x, g, prev, size, n, counter, worse, constants)

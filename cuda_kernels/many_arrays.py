@@ -16,6 +16,7 @@ from cuda_kernels import _cuda, _numbers, flat
 from cuda_kernels._cuda import cuda
 from cuda_kernels._numbers import INTEGER, device, load, store
 from cuda_kernels.flat import count_step, loss_rose
+from rprop_ref import rules
 from rprop_ref._core.constants import make_split
 
 Array = np.ndarray[Any, Any]
@@ -60,8 +61,8 @@ def make_kernel(variant: str, dtype: str) -> Callable[..., None]:
 
 
 @functools.cache
-def kernel(variant: str, dtype: str) -> Any:
-    return cuda.jit(make_kernel(variant, dtype))
+def kernel(rule: rules.Rule, dtype: str) -> Any:
+    return cuda.jit(make_kernel(rule.name, dtype))
 
 
 def write_addresses(target, first, n, addresses):
@@ -186,7 +187,7 @@ class Table:
         table, starts = _cuda.address(self._table), _cuda.address(self._chunk_starts)
         blocks = min(self._chunks, flat.BLOCKS * _cuda.multiprocessors())
         arguments = table, grad_addresses, starts, self._chunks, worse, constants
-        _cuda.launch(kernel(variant, dtype), blocks, self._threads, stream, *arguments)
+        _cuda.launch(kernel(rules.RULES[variant], dtype), blocks, self._threads, stream, *arguments)
 
 
 def _copied(integers: Array) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from cuda_kernels import _cuda, iterate
 from cuda_kernels._cuda import cuda
+from rprop_ref import rules
 from rprop_ref._core import record
 from rprop_ref._core.status import Status
 
@@ -59,8 +60,8 @@ def make_kernel(fun: Any, variant: str, dtype: str) -> Callable[..., None]:
 
 
 @functools.lru_cache(maxsize=64)
-def kernel(fun: Any, variant: str, dtype: str) -> Any:
-    return cuda.jit(make_kernel(fun, variant, dtype))
+def kernel(fun: Any, rule: rules.Rule, dtype: str) -> Any:
+    return cuda.jit(make_kernel(fun, rule.name, dtype))
 
 
 def is_device_function(fun: Any) -> bool:
@@ -107,7 +108,7 @@ def run(
     )
     points, gradients = (cuda.device_array((n, m), vectors.dtype) for _ in range(2))
     arrays = device_vectors, device_scalars, points, gradients, status, device_constants
-    compiled = kernel(fun, variant, vectors.dtype.name)
+    compiled = kernel(fun, rules.RULES[variant], vectors.dtype.name)
     while True:
         _cuda.launch(compiled, -(-m // THREADS), THREADS, 0, *arrays, sign, MAX_ITERATIONS, args)
         codes = status.copy_to_host()

@@ -319,7 +319,7 @@ def kernel(rule: rules.Rule) -> Any:
         The kernel returns within an iteration after another thread has set `STOP` to 1. `DONE` counts the runs
         that have ended.
     """
-    stamp = f"{DIGEST} {rule.name} lanes={LANES}"
+    stamp = f"{DIGEST} {rule.name}"
 
     def run(
         function, block, raised, sign, box, starts, sizes, tolerances, template, constants, x, g, table, control

@@ -123,9 +123,10 @@ class _AccessError(Exception):
 
 @dataclass
 class Instruction:
-    """One instruction: `execute(threads, active)` does its work for the threads whose index is in `active`."""
+    """One instruction: ``handler(threads, instruction, active)`` executes it for the threads in `active`."""
 
     text: str
+    handler: Handler
     guard: str | None
     negated: bool
     opcode: str
@@ -170,12 +171,10 @@ def _instruction(text: str) -> Instruction:
     guarded = re.match(r"@(!?)(%\w+) (.*)", text)
     negated, guard, rest = (guarded[1] == "!", guarded[2], guarded[3]) if guarded else (False, None, text)
     opcode, _, operands = rest.partition(" ")
-    instruction = Instruction(
-        text, guard, negated, opcode, tuple(re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,\s]+", operands))
-    )
-    if _handler(opcode) is None:
+    if opcode not in _HANDLERS:
         raise PtxError(f"this machine does not know the instruction: {text}")
-    return instruction
+    parts = tuple(re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,\s]+", operands))
+    return Instruction(text, _HANDLERS[opcode], guard, negated, opcode, parts)
 
 
 class Threads:
@@ -222,10 +221,8 @@ class Threads:
                     self._execute(instruction, active)
 
     def _execute(self, instruction: Instruction, active: Array) -> None:
-        handler = _handler(instruction.opcode)
-        assert handler is not None
         try:
-            handler(self, instruction, active)
+            instruction.handler(self, instruction, active)
         except _AccessError as error:
             raise PtxError(f"thread {active[error.thread]}: {error}: {instruction.text}") from None
         except KeyError as error:
@@ -281,10 +278,6 @@ def _literal(text: str, dtype: np.dtype[Any]) -> Any:
 Handler = Callable[[Threads, Instruction, Array], None]
 
 _HANDLERS: dict[str, Handler] = {}
-
-
-def _handler(opcode: str) -> Handler | None:
-    return _HANDLERS.get(opcode)
 
 
 def _knows(*opcodes: str) -> Callable[[Handler], Handler]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numba import cuda
-from sixth_rule import NAME, SIXTH
+from sixth_rule import NAME, SIXTH, copy_of
 from stopping_cases import CASES, CONDITIONS, MAXITER_CASE, OBJECTIVES, OPTIONS, disable
 
 from cuda_kernels import arrays
@@ -39,8 +39,9 @@ def test_without_the_limit_of_iterations_a_run_goes_on_to_the_next_limit(monkeyp
     assert statuses(MAXITER_CASE, variant) == [Status.EVALUATION_LIMIT] * 2
 
 
-def test_a_sixth_rule_steps_arrays_on_the_gpu(monkeypatch, rng):
-    monkeypatch.setitem(RULES, NAME, SIXTH)
+@pytest.mark.parametrize("make", [None, RULES["rprop-"].make], ids=["new", "replaced under its name"])
+def test_a_sixth_rule_steps_arrays_on_the_gpu(make, monkeypatch, rng):
+    monkeypatch.setitem(RULES, NAME, copy_of(SIXTH, NAME, make))
     start, grads = rng.standard_normal(50), [rng.standard_normal(50) for _ in range(4)]
     host = Parameter(start.copy())
     device = Parameter(arrays.from_host([start])[0])
