@@ -162,6 +162,38 @@ class Bench:
         for how, goal in goals.items():
             self.speedup(f"{size} float32: over torch {how}", ours, best[how], goal)
 
+    def company(self, size: str, goal: str) -> None:
+        """Our step alone and between calls of the BLAS, over the better of its kernels and torch's loop there."""
+        threads = self.threads[-1]
+        ways = ("sequential", "parallel")
+        for where, limit in (("alone", "<= 1.05"), ("between", "<= 1.20")):
+            contenders = [Contender(who, ("company", who, size, where), threads) for who in ("ours", *ways)]
+            if where == "between":
+                contenders += at_each_thread_count(self.threads, "torch", "company", "torch", size, where)
+            best = contest(contenders, self.rounds)
+            ours, kernel = best["ours"], min((best[way] for way in ways), key=lambda c: c.quartile)
+            surroundings = "alone" if where == "alone" else "between BLAS calls"
+            ratios = ours.quartile / kernel.quartile, ours.median / kernel.median
+            self.row(
+                f"{size} float32 {surroundings}: over {kernel.name}", ours.quartile, kernel.quartile, ratios, limit
+            )
+            if where == "between":
+                self.speedup(f"{size} float32 {surroundings}: over torch's loop", ours, best["torch"], goal)
+
+    def digits(self) -> None:
+        """A loop over a network of ordinary size: ours over torch's, and the share of our step."""
+        contenders = at_each_thread_count(self.threads, "step", "digits", "ours", "step")
+        for who in ("ours", "torch"):
+            contenders += at_each_thread_count(self.threads, who, "digits", who, "iteration")
+        best = contest(contenders, self.rounds)
+        ours, theirs = best["ours"], best["torch"]
+        what = "network 784-128-10, NumPy gradients: an iteration"
+        ratios = ours.quartile / theirs.quartile, ours.median / theirs.median
+        self.row(f"{what} over torch's", ours.quartile, theirs.quartile, ratios, "<= 0.9")
+        step = next(c for c in contenders if c.name == "step" and c.threads == ours.threads)
+        ratios = step.quartile / ours.quartile, step.median / ours.median
+        self.row(f"{what}, share of our step", step.quartile, ours.quartile, ratios, "<= 0.05")
+
     def groups(self, size: str) -> None:
         """Many small parameters in groups of ten, with hooks, over torch's default; and the cost of the hooks."""
         contenders = at_each_thread_count(self.threads, "default", "torch", size, "default")
@@ -221,7 +253,7 @@ class Bench:
         for what, median in shark.medians().items():
             self.fact(f"Shark's test, median value of 100: {what}", median, "< 1e-15")
 
-    def digits(self) -> None:
+    def certified(self) -> None:
         from . import nist
 
         where = nist.folder()
@@ -290,6 +322,12 @@ def _small_parameters(bench: Bench) -> None:
     bench.groups("1000x64")
 
 
+def _in_company(bench: Bench) -> None:
+    for size in ("1e3", "2e4", "1e5", "3e5", "1e6", "1e7"):
+        bench.company(size, ">= 5" if float(size) >= 1e6 else ">= 3")
+    bench.digits()
+
+
 def _minimizers(bench: Bench) -> None:
     for n in ("10", "1000"):
         bench.minimizers(n, "<= 0.2")
@@ -307,11 +345,12 @@ PARTS: dict[str, Callable[[Bench], Any]] = {
     "large": lambda bench: bench.steps("5e7", _LARGE, memory=True),
     "compile": _compiled_torch,
     "small": _small_parameters,
+    "company": _in_company,
     "minimize": _minimizers,
     "compiled": lambda bench: bench.loops("10", {"torch": ">= 500", "optax": ">= 2"}),
     "starts": lambda bench: bench.many("100000", {"optax": ">= 2", "optax, nothing but steps": ""}, ">= 1.7"),
     "shark": Bench.sharks,
-    "nist": Bench.digits,
+    "nist": Bench.certified,
     "network": _networks,
     "import": Bench.processes,
     "referee": lambda bench: referee.every_rule(),

@@ -7,6 +7,7 @@ seconds of single calls as JSON.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -88,6 +89,27 @@ def _add_hooks(optimizer: Any) -> list:
         register(lambda optimizer, args, kwargs: None)
         for register in (optimizer.register_step_pre_hook, optimizer.register_step_post_hook)
     ]
+
+
+def company(who: str, size: str, surroundings: str) -> Call:
+    """One step "alone", or "between" two calls of the BLAS, as where gradients are computed.
+
+    `who` is "ours", "sequential" or "parallel" (ours, with that kernel), or "torch" (its loop over parameters).
+    """
+    if who in ("sequential", "parallel"):
+        from numba_kernels import flat
+
+        flat.run = functools.partial(flat.run, parallel=who == "parallel")
+    call = torch_step(size, "for-loop") if who == "torch" else ours(size)
+    if surroundings == "alone":
+        return call
+    matrix = np.random.default_rng(0).standard_normal((300, 300))
+
+    def between() -> float:
+        matrix @ matrix
+        return call()
+
+    return between
 
 
 def torch_step(size: str, how: str) -> Call:
@@ -403,6 +425,54 @@ def _torch_network(starts: list[np.ndarray], points: np.ndarray, classes: np.nda
     return step
 
 
+def digits(who: str, part: str) -> Call:
+    """Train a network of 784 inputs, 128 tanh units and 10 classes on batches of 256, with gradients by NumPy.
+
+    `part` is "iteration", or "step" for the seconds of the optimizer's step in it. Forward and backward are the
+    same code whoever makes the step.
+    """
+    rng = np.random.default_rng(0)
+    inputs, classes = rng.standard_normal((256, 784), dtype=np.float32), rng.integers(0, 10, 256)
+    targets = np.eye(10, dtype=np.float32)[classes]
+    shapes = ((784, 128), (128,), (128, 10), (10,))
+    arrays = [rng.standard_normal(s, dtype=np.float32) / np.float32(28) for s in shapes]
+    grads = [np.zeros_like(a) for a in arrays]
+    params: list[Any]
+    if who == "ours":
+        from rprop_ref import Parameter, Rprop
+
+        params = [Parameter(a) for a in arrays]
+        step = Rprop(params, backend="numba").step
+    else:
+        import torch
+
+        params = [torch.nn.Parameter(torch.from_numpy(a)) for a in arrays]
+        step = torch.optim.Rprop(params).step
+    for param, grad in zip(params, grads, strict=True):
+        param.grad = grad if who == "ours" else torch.from_numpy(grad)
+
+    def call() -> float:
+        began = time.perf_counter()
+        w, b, v, c = arrays
+        h = np.tanh(inputs @ w + b)
+        z = h @ v + c
+        z -= z.max(axis=1, keepdims=True)
+        p = np.exp(z)
+        p /= p.sum(axis=1, keepdims=True)
+        back = (p - targets) / np.float32(256)
+        np.matmul(h.T, back, out=grads[2])
+        np.sum(back, axis=0, out=grads[3])
+        back = (back @ v.T) * (1 - h * h)
+        np.matmul(inputs.T, back, out=grads[0])
+        np.sum(back, axis=0, out=grads[1])
+        middle = time.perf_counter()
+        step()
+        end = time.perf_counter()
+        return end - (began if part == "iteration" else middle)
+
+    return call
+
+
 TASKS: dict[str, Callable[..., Call]] = {
     "ours": ours,
     "grouped": grouped,
@@ -414,6 +484,8 @@ TASKS: dict[str, Callable[..., Call]] = {
     "iterations": iterations,
     "many": many_starts,
     "network": network,
+    "company": company,
+    "digits": digits,
 }
 
 

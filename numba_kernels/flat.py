@@ -8,6 +8,7 @@ number of threads, since no element depends on another.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +18,13 @@ from numba import prange
 
 from numba_kernels import _processes
 from numba_kernels._cache import DIGEST, kernel_of, made_once
+from numba_kernels.pace import Pace
 from rprop_ref import rules
 from rprop_ref._core import constants as constants_of_rules
 from rprop_ref.rules import RULES
 
-#: From this many elements on, a step runs on all of Numba's threads. Two threads were faster from about
-#: 20,000 elements on when the machine was idle; the margin is for machines that are not, where threads
-#: wait for each other.
+#: From this many elements on, a step may run on all of Numba's threads. With fewer, threads gain little even on an
+#: idle machine.
 PARALLEL_FROM = 1 << 16
 
 #: The dtypes that the kernels take. Numba has no 16-bit floats on the CPU; complex parameters come as
@@ -90,6 +91,9 @@ def kernel(variant: str, parallel: bool) -> Callable[..., None]:
     return made
 
 
+#: Whether steps are quicker on several threads, by the number of bits in the number of bytes of x.
+paces = [Pace() for _ in range(64)]
+
 # With the threading layer workqueue, two Python threads that enter parallel kernels at once abort the process. The
 # sequential kernel gives the same bits.
 _one_at_a_time = threading.Lock()
@@ -131,8 +135,8 @@ def step(
     worse : bool, optional
         Whether the loss rose since the last step; read by rules that compare losses.
     parallel : bool, optional
-        Whether to use several threads. By default from `PARALLEL_FROM` elements on. The result is the
-        same.
+        Whether to use several threads. By default from `PARALLEL_FROM` elements on, if that has proved to be
+        quicker (`pace`). The result is the same.
 
     Raises
     ------
@@ -179,13 +183,20 @@ def run(
     parallel: bool | None = None,
 ) -> None:
     """Like `step`, without the checks. A read-only gradient makes Numba compile the kernel once more."""
-    if parallel is None:
-        parallel = x.size >= PARALLEL_FROM
-    if parallel and _may_use_threads() and _one_at_a_time.acquire(blocking=False):
+    if (x.size < PARALLEL_FROM) if parallel is None else not parallel:
+        pass
+    elif _may_use_threads() and _one_at_a_time.acquire(blocking=False):
         try:
-            (_kernels.get((RULES[variant], True)) or kernel(variant, True))(x, g, prev, size, constants, worse)
+            if parallel:
+                kernel(variant, True)(x, g, prev, size, constants, worse)
+                return
+            pace = paces[x.nbytes.bit_length()]
+            step_of_rule = kernel(variant, pace.parallel)
+            began = time.perf_counter()
+            step_of_rule(x, g, prev, size, constants, worse)
+            pace.note(time.perf_counter() - began)
+            return
         finally:
             _one_at_a_time.release()
-    else:
-        # A call less where the kernel has been made: beside a small array that can be felt.
-        (_kernels.get((RULES[variant], False)) or kernel(variant, False))(x, g, prev, size, constants, worse)
+    # A call less where the kernel has been made: beside a small array that can be felt.
+    (_kernels.get((RULES[variant], False)) or kernel(variant, False))(x, g, prev, size, constants, worse)
