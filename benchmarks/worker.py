@@ -442,7 +442,7 @@ def digits(who: str, part: str) -> Call:
         from rprop_ref import Parameter, Rprop
 
         params = [Parameter(a) for a in arrays]
-        step = Rprop(params, backend="numba").step
+        step: Call = Rprop(params, backend="numba").step
     else:
         import torch
 
