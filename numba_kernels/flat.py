@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from numba_kernels import _processes
+from numba_kernels import _processes, _quota
 from numba_kernels._cache import DIGEST, kernel_of, made_once
 from numba_kernels.pace import Pace
 from rprop_ref import rules
@@ -100,13 +100,38 @@ _one_at_a_time = threading.Lock()
 
 
 def _may_use_threads() -> bool:
-    if _processes.forked:
+    if _processes.forked or _quota.processors() < 2:
         return False
     try:
         layer = numba.threading_layer()  # type: ignore[attr-defined]
     except ValueError:  # no parallel kernel has run yet, neither ours nor anyone's
         return True
     return layer != "workqueue" or threading.active_count() == 1
+
+
+def _run_parallel(variant: str, *arguments: Any) -> None:
+    """Run the parallel kernel on as many of Numba's threads as there are processors."""
+    step_of_rule = kernel(variant, True)
+    allowed = _quota.processors()
+    if allowed < numba.config.NUMBA_NUM_THREADS:  # type: ignore[attr-defined]
+        threads = numba.get_num_threads()
+        numba.set_num_threads(min(threads, int(allowed)))  # for this Python thread alone
+        try:
+            step_of_rule(*arguments)
+        finally:
+            numba.set_num_threads(threads)
+    else:
+        step_of_rule(*arguments)
+
+
+def _run_at_best_pace(variant: str, x: np.ndarray[Any, Any], *arguments: Any) -> None:
+    pace = paces[x.nbytes.bit_length()]
+    began = time.perf_counter()
+    if pace.parallel:
+        _run_parallel(variant, x, *arguments)
+    else:
+        kernel(variant, False)(x, *arguments)
+    pace.note(time.perf_counter() - began)
 
 
 def step(
@@ -183,20 +208,15 @@ def run(
     parallel: bool | None = None,
 ) -> None:
     """Like `step`, without the checks. A read-only gradient makes Numba compile the kernel once more."""
-    if (x.size < PARALLEL_FROM) if parallel is None else not parallel:
-        pass
-    elif _may_use_threads() and _one_at_a_time.acquire(blocking=False):
+    wanted = x.size >= PARALLEL_FROM if parallel is None else parallel
+    if wanted and _may_use_threads() and _one_at_a_time.acquire(blocking=False):
         try:
-            if parallel:
-                kernel(variant, True)(x, g, prev, size, constants, worse)
-                return
-            pace = paces[x.nbytes.bit_length()]
-            step_of_rule = kernel(variant, pace.parallel)
-            began = time.perf_counter()
-            step_of_rule(x, g, prev, size, constants, worse)
-            pace.note(time.perf_counter() - began)
-            return
+            if parallel is None:
+                _run_at_best_pace(variant, x, g, prev, size, constants, worse)
+            else:
+                _run_parallel(variant, x, g, prev, size, constants, worse)
         finally:
             _one_at_a_time.release()
-    # A call less where the kernel has been made: beside a small array that can be felt.
-    (_kernels.get((RULES[variant], False)) or kernel(variant, False))(x, g, prev, size, constants, worse)
+    else:
+        # A call less where the kernel has been made: beside a small array that can be felt.
+        (_kernels.get((RULES[variant], False)) or kernel(variant, False))(x, g, prev, size, constants, worse)

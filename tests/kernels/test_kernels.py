@@ -248,6 +248,23 @@ def test_with_workqueue_other_threads_mean_no_threads(monkeypatch):
         company.join()
 
 
+_FOUR_THREADS_TWO_PROCESSORS = """
+import numba, numpy as np
+from numba_kernels import _quota, flat
+from rprop_ref import rules
+_quota.processors = lambda: 2.5
+flat._kernels[rules.RULES["irprop-"], True] = lambda *arguments: print(numba.get_num_threads())
+flat.run("irprop-", *[np.ones(9)] * 5, parallel=True)
+numba.set_num_threads(1)
+flat.run("irprop-", *[np.ones(9)] * 5, parallel=True)
+print(numba.get_num_threads())
+"""
+
+
+def test_there_are_no_more_threads_than_processors_and_the_users_number_is_kept():
+    assert python(_FOUR_THREADS_TWO_PROCESSORS, NUMBA_NUM_THREADS="4") == ["2", "1", "1"]
+
+
 _ONE_OF_EACH = """
 import numpy as np, rprop_ref as r, warnings
 warnings.simplefilter("error")
