@@ -17,7 +17,7 @@ import numpy as np
 from numba import prange
 
 from numba_kernels import _processes, _quota
-from numba_kernels._cache import DIGEST, kernel_of, made_once
+from numba_kernels._cache import DIGEST, inner, kernel_of, made_once
 from numba_kernels.pace import Pace
 from rprop_ref import rules
 from rprop_ref._core import constants as constants_of_rules
@@ -32,7 +32,7 @@ PARALLEL_FROM = 1 << 16
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-@numba.njit
+@inner
 def select(condition, a, b):
     """``a if condition else b``: the `where` of the rules."""
     if condition:
@@ -40,13 +40,13 @@ def select(condition, a, b):
     return b
 
 
-@numba.njit
+@inner
 def same(number):
     """The identity: arithmetic on the CPU needs no wrapper."""
     return number
 
 
-split = numba.njit(constants_of_rules.make_split(same))
+split = inner(constants_of_rules.make_split(same))
 
 #: A placeholder: `_cache.kernel_of` replaces it with the compiled rule.
 _rule: Any = None
@@ -55,13 +55,13 @@ _rule: Any = None
 @made_once
 def scalar_rule(rule: rules.Rule) -> Any:
     """A rule for one coordinate, for compiled code to call."""
-    return numba.njit(rule.make(select, *_shared_parts()))
+    return inner(rule.make(select, *_shared_parts()))
 
 
 @made_once
 def _shared_parts() -> tuple[Any, Any]:
     # Compiled once, not for each rule.
-    return numba.njit(rules.sign(select)), numba.njit(rules.adapt(select))
+    return inner(rules.sign(select)), inner(rules.adapt(select))
 
 
 @made_once

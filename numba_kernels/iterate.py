@@ -6,12 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
 from numba_kernels import flat
-from numba_kernels._cache import DIGEST, kernel_of, made_once
+from numba_kernels._cache import DIGEST, inner, kernel_of, made_once
 from numba_kernels.objective import pointer
 from rprop_ref import rules
 from rprop_ref._core import constants as constants_of_rules
@@ -28,10 +27,10 @@ _NOT_INLINED = frozenset(
 
 def _function(text: Callable[..., Any]) -> Any:
     options: Any = {} if text.__name__ in _NOT_INLINED else {"forceinline": True}
-    return numba.njit(error_model="numpy", **options)(text)
+    return inner(text, error_model="numpy", **options)
 
 
-@numba.njit
+@inner
 def _zero(array):
     return array.dtype.type(0)
 

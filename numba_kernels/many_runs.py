@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from numba_kernels import flat, iterate, loop
-from numba_kernels._cache import DIGEST, bound, kernel_of, made_once
+from numba_kernels._cache import DIGEST, bound, inner, kernel_of, made_once
 from numba_kernels.lanes import LANES, MAX_VARIABLES
 from numba_kernels.objective import call
 from rprop_ref import rules
@@ -190,7 +189,7 @@ def _step_lanes(v, s, constants, n):
             s[_STAYED + lane] = s[_STAYED + lane] if moved == x else 0.0
 
 
-@numba.njit
+@inner
 def _take(v, s, lane, vectors, scalars):
     """Copy the record of a lane out of the block."""
     for j in range(vectors.shape[1]):
@@ -201,7 +200,7 @@ def _take(v, s, lane, vectors, scalars):
     scalars[record.NJEV] = scalars[record.NFEV]
 
 
-@numba.njit
+@inner
 def _put(v, s, lane, vectors, scalars):
     """Copy a record into a lane of the block."""
     for j in range(vectors.shape[1]):
@@ -211,7 +210,7 @@ def _put(v, s, lane, vectors, scalars):
         s[entry * LANES + lane] = scalars[entry]
 
 
-@numba.njit
+@inner
 def _begin(vectors, scalars, template, box, start, size, tolerances):
     """Write the record of a run before its first evaluation: the template's, but for its start."""
     vectors[:] = 0
@@ -228,7 +227,7 @@ def _begin(vectors, scalars, template, box, start, size, tolerances):
             vectors[record.MOVE_START, j] = start[j]
 
 
-@numba.njit
+@inner
 def _report(i, vectors, scalars, status, x, g, table):
     """Write the result of a run to row i; if the objective raised an exception, the point is where it did."""
     has_best = scalars[record.NIT] >= 0
@@ -243,7 +242,7 @@ def _report(i, vectors, scalars, status, x, g, table):
     table[i, STATUS] = status
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _evaluate(function, raised, sign, v, s, n, lanes, x, g):
     """Evaluate the objective in each lane, one after the other."""
     address, data = function
@@ -264,7 +263,7 @@ def _evaluate(function, raised, sign, v, s, n, lanes, x, g):
             v[(j * record.ROWS + record.LAST_G) * LANES + lane] = -g[j] if sign < 0 else g[j]
 
 
-@numba.njit(error_model="numpy")
+@inner(error_model="numpy")
 def _evaluate_batched(address, data, sign, v, s, n, lanes):
     """Evaluate the objective in all lanes, by a function that `batched_objective.batched` made."""
     call(address, lanes, v.ctypes.data, s.ctypes.data + 8 * _F, data)
@@ -333,7 +332,8 @@ def kernel(rule: rules.Rule) -> Any:
         vectors = np.zeros((max(block_lanes, 1), rows, n), starts.dtype)
         scalars = np.zeros((LANES, record.ENTRIES))
         for lane in range(LANES):
-            scalars[lane] = template
+            for entry in range(record.ENTRIES):  # Numba compiles the assignment of an array for a second
+                scalars[lane, entry] = template[entry]
         status = np.zeros(LANES, np.int64)
         point, gradient = np.empty(n, starts.dtype), np.empty(n, starts.dtype)
 
@@ -426,10 +426,10 @@ def kernel(rule: rules.Rule) -> Any:
     names = {
         "_advance": made["advance"],
         "_copy": made["copy"],
-        "_find_special": numba.njit(bound(_find_special_in_lanes, of_lanes)),
-        "_gradient_and_stalled": numba.njit(bound(_gradient_and_stalled_in_lanes, of_lanes)),
+        "_find_special": inner(bound(_find_special_in_lanes, of_lanes)),
+        "_gradient_and_stalled": inner(bound(_gradient_and_stalled_in_lanes, of_lanes)),
         "_run_alone": loop.kernel(rule),
-        "_step": numba.njit(bound(_step_lanes, of_lanes)),
+        "_step": inner(bound(_step_lanes, of_lanes)),
     }
     return kernel_of(rule, run, names)
 

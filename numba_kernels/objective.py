@@ -214,7 +214,8 @@ def pair(fun: Any, jac: Any, kind: Any, dtype: Any) -> Any:
 def _take(gradient, g):
     if gradient.shape != g.shape:
         raise ValueError("the gradient does not have the shape of x0")
-    g[...] = gradient
+    for i, component in np.ndenumerate(gradient):  # Numba compiles ``g[...] = gradient`` for a second
+        g[i] = component
 
 
 def _c_function(evaluate: Callable[..., Any], kind: Any, dtype: Any) -> Any:

@@ -231,6 +231,8 @@ def _trial_state(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> R
     """
     if options.get("gradient") is None and (jac is None or isinstance(jac, (bool, np.bool_)) or callable(jac)):
         jac = np.zeros_like
+    if options.get("backend") is None:
+        options = {**options, "backend": "numpy"}  # one evaluation is not worth loading Numba's kernels
     result = minimize(lambda x: np.sum(0.0 * x), x0, jac=jac, bounds=bounds, **options)
     state: RunState = result.state
     return state
