@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
-# One thread in NumPy's libraries, and at most two in Numba, so that parallel tests do not disturb each other on a
-# small machine. Both read these variables when they are imported.
+# One thread in NumPy's libraries, and at most two in Numba, which give up their processors while they wait, so that
+# parallel tests do not disturb each other on a small machine. These variables are read at the import of NumPy and
+# Numba.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ["NUMBA_NUM_THREADS"] = "2"
 
 import numpy as np
