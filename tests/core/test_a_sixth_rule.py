@@ -116,10 +116,10 @@ def test_it_is_traced_explained_and_drawn(sixth):
     assert trace.words().tolist() == [["kept"], ["shrank, at lower clamp"]]
     assert str(trace.explain())
     assert "sixth" in str(step_table([1, 1, -1], rule=NAME))
-    run = minimize(bowl, [2.0], jac=True, variant=NAME, maxiter=10, trace=True).trace
+    run = minimize(bowl, [2.0], jac=True, variant=NAME, maxiter=10, trace=True, backend="numpy").trace
     assert run.where("shrank").shape == (len(run), 1)
     pytest.importorskip("matplotlib", reason="drawing needs matplotlib, which is not installed")
-    ax = plot.rules(bowl, [2.0], jac=True, maxiter=5)
+    ax = plot.rules(bowl, [2.0], jac=True, maxiter=5, backend="numpy")
     assert [line.get_label() for line in ax.get_lines()] == list(RULES)
     assert ax.get_lines()[-1].get_color() == sixth.colour
 
