@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -263,7 +264,7 @@ def minimize(
     array([2., 0.])
     """
     # Validate.
-    options.warn_of_unknown(unknown_options)
+    options.warn_of_unknown(unknown_options, OPTIONS)
     options.warn_of_hessians(hess, hessp)
     options.refuse_constraints(constraints)
     options.check_callback(callback)
@@ -275,10 +276,13 @@ def minimize(
     tol = None if tol is None else options.number("tol", tol, 0)
     options.check_checkpoint(checkpoint)
     maxtime = np.inf if maxtime is None else options.number("maxtime", maxtime, 0)
+    f_target = None if f_target is None else options.number("f_target", f_target)
 
     # Begin, or continue an earlier run.
-    start, shape = _flat_start(x0)
+    start, shape = _flat_x0(x0)
     bounds = bounds_as_arrays(bounds, shape, start.dtype)
+    if warm_start is None and resume is None:
+        options.warn_of_outside(start, bounds)
     rule = etas, step_sizes, variant, maximize
     state = _begin_or_continue(start, shape, lr, bounds, *rule, warm_start, resume)
 
@@ -291,13 +295,18 @@ def minimize(
         compiled = recognize(*user_objective)
         map_points = stack.enter_context(evaluation_map(workers))
         objective = Objective(
-            *user_objective, compiled=compiled, maximize=maximize, bounds=bounds, map_points=map_points
+            *user_objective,
+            compiled=compiled,
+            maximize=maximize,
+            bounds=bounds,
+            map_points=map_points,
+            flat_start=_flat_start_check(state, f_target),
         )
         options.set_stopping_rules(
             state,
             maxiter=maxiter,
             maxfev=maxfev,
-            gtol=_gtol(gtol, tol, objective.scheme),
+            gtol=_gtol(gtol, tol, objective.gradient),
             xtol=xtol,
             ftol=ftol,
             window=window,
@@ -324,7 +333,9 @@ def minimize(
         )
 
     # Report.
-    result = result_of(state, status)
+    result = result_of(state, status, objective)
+    if objective.without_slope and not disp:  # `disp` warns of every failure
+        options.warn(objective.without_slope)
     if return_all:
         result.allvecs = allvecs
     if trace is not False:
@@ -334,7 +345,15 @@ def minimize(
     return result
 
 
-def _flat_start(x0: ArrayLike) -> tuple[Array, tuple[int, ...]]:
+#: The names of the options, with their defaults.
+OPTIONS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(minimize).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+}
+
+
+def _flat_x0(x0: ArrayLike) -> tuple[Array, tuple[int, ...]]:
     """A flat copy of the start, and its shape."""
     x = np.atleast_1d(as_floats("x0", x0))
     return x.ravel(), x.shape
@@ -383,10 +402,20 @@ def _unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
     return fun, jac
 
 
-def _gtol(gtol: float | None, tol: float | None, scheme: str | None) -> float:
+def _gtol(gtol: float | None, tol: float | None, gradient: str) -> float:
     if gtol is not None:
         return gtol
-    return options.DEFAULT_GTOL[scheme] if tol is None else tol
+    return options.DEFAULT_GTOL.get(gradient, options.GTOL) if tol is None else tol
+
+
+def _flat_start_check(state: RunState, f_target: float | None) -> Callable[[float], bool] | None:
+    """Whether a first value at which there is no slope leaves the run without a sense of direction.
+
+    None if the run has begun before, since its first point is no longer needed then.
+    """
+    if state.scalars[record.NIT] >= 0:
+        return None
+    return lambda f: f_target is None or state.sign * f > state.sign * f_target
 
 
 def _traced(
