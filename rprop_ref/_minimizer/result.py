@@ -52,7 +52,9 @@ def _summary_of_one(result: Any) -> tuple[str, list[tuple[str, str]]]:
 def _source(result: Any) -> str:
     """Where gradients came from."""
     source: str = result.gradient
-    return f"finite differences ({source})" if source in SCHEMES else source
+    if source in SCHEMES:
+        return f"finite differences ({source})"
+    return "fun (jac=True)" if source == "fun" else source
 
 
 def _summary_of_many(result: Any) -> tuple[str, list[tuple[str, str]]]:
