@@ -104,20 +104,21 @@ def minimize(
         derive it from `fun`, which must then compute with NumPy's functions (see `rprop_ref.autograd`).
         Otherwise finite differences: "2-point" (the default), "3-point" or "cs". Finite differences of float32
         values cannot resolve slopes below about ``3e-4 * |f|``, and a run may take such a slope for a minimum:
-        give `x0` as float64 then.
+        give `x0` as float64 then. If all differences at `x0` are exactly 0, the run ends there with a warning, and
+        without success.
     hess, hessp : ignored
         Rprop uses no second derivatives.
     bounds : scipy.optimize.Bounds or sequence of (lower, upper), optional
-        Bounds on the variables; None within a pair means no bound. `x0` and each step are clipped. At a bound, a
-        gradient component that leads outward counts as zero, for the steps and for `gtol`. A variable with equal
-        bounds stays fixed.
+        Bounds on the variables; None within a pair means no bound. Each step is clipped, and so is `x0`, with a
+        warning. At a bound, a gradient component that leads outward counts as zero, for the steps and for `gtol`.
+        A variable with equal bounds stays fixed.
     constraints : not supported
         Anything but None or an empty sequence is an error.
     callback : callable, optional
         ``callback(x)`` or ``callback(intermediate_result)``; as in SciPy, the name of the parameter decides.
         Called after each iteration, with a copy of x. It may raise StopIteration to end the run.
     maxiter : int, optional
-        Largest number of iterations (steps), or infinity. By default 10,000, or 200 n if that is more.
+        Largest number of iterations (steps), or infinity; as in SciPy, it need not be whole. By default 10,000, or 200 n if that is more.
     maxfev : int, optional
         Largest number of calls of `fun`: the run ends at the iteration that reaches it. No limit by default.
     maxtime : float, optional
@@ -179,8 +180,8 @@ def minimize(
         been interrupted. Give the other arguments as before, with the exceptions named at `warm_start`;
         `maxiter`, `maxfev` and all counts refer to the whole run.
     progress : bool, optional
-        Show on stderr, during the run: iterations, lowest value, largest component of the gradient, smallest and
-        largest step size, and rate. A bar if tqdm is installed, else a line per second.
+        Show on stderr, if there is one, during the run: iterations, best value, largest component of the gradient,
+        smallest and largest step size, and rate. With tqdm if it is installed, else a line per second.
     disp : bool, optional
         Print a summary at the end; a failure is a warning then, as in SciPy.
     return_all : bool, optional
@@ -211,7 +212,10 @@ def minimize(
             met; 3 if the objective or its gradient was not finite at `x0`, or everywhere near the last finite
             point; 4 for `maxfev`; 5 for `maxtime`; 6 for `patience`; 99 if the callback raised StopIteration.
         message : str
-            The status in words.
+            The status in words, with the tolerance that was met.
+        gradient : str
+            Where gradients came from: "jac" (that function), "fun" (which returned them, as `jac` was True),
+            "autograd", "2-point", "3-point" or "cs" (finite differences), or "compiled" (machine code).
         nit, nfev, njev : int
             Iterations, calls of `fun`, and calls for the gradient. No point is evaluated twice in a row, so there
             are fewer calls than iterations if some steps led nowhere.
@@ -228,7 +232,8 @@ def minimize(
         If an option, or a gradient, is not as described; if a lower bound is above its upper bound; if a file for
         `resume` is not a checkpoint, is damaged, or is from a run with other arguments.
     TypeError
-        If `callback` cannot be called, or if `workers`, `warm_start` or a path has the wrong type.
+        If `callback` cannot be called; if `workers`, `warm_start` or a path has the wrong type; if an array is
+        masked, a matrix, or has units.
     TypeError, RuntimeError
         With "autograd", if `fun` calls a function without a gradient rule, or returns something that was not
         computed by recorded operations. In machine code, if `fun` has another signature, or cannot be compiled
@@ -239,7 +244,8 @@ def minimize(
     Notes
     -----
     Where the objective or its gradient is not finite, the run goes part of the way back to the last finite
-    point, shrinks its steps, and continues.
+    point, shrinks its steps, and continues. So an objective may return infinity where it is not defined; it needs
+    no gradient there (None, or nothing if `jac` is True).
 
     In machine code, Ctrl-C, `maxtime` and `progress` act within a tenth of a second, or one evaluation if that
     takes longer. If a jitted objective raises an exception, `minimize` raises it; a ``numba.cfunc`` cannot raise

@@ -1,4 +1,4 @@
-"""The option `progress`: a bar of tqdm if it is installed, else a line per second on stderr."""
+"""The option `progress`: shown by tqdm if it is installed, else in a line per second, on stderr."""
 
 from __future__ import annotations
 
