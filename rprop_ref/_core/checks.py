@@ -55,6 +55,13 @@ def check_plain(value: Any, name: str) -> None:
         )
 
 
+def is_not_finite(value: Any) -> bool:
+    """Whether a value is one number that is infinite or NaN, by which an objective says that it is not defined."""
+    if not isinstance(value, (float, np.floating, np.ndarray)) or np.size(value) != 1:
+        return False
+    return np.asarray(value).dtype.kind == "f" and not np.isfinite(value).all()
+
+
 def described(value: Any) -> str:
     """What a user's function returned, for messages: "a tuple of 2 values", "an array of shape (3,)", "None"."""
     if value is None:

@@ -118,7 +118,8 @@ def minimize(
         ``callback(x)`` or ``callback(intermediate_result)``; as in SciPy, the name of the parameter decides.
         Called after each iteration, with a copy of x. It may raise StopIteration to end the run.
     maxiter : int, optional
-        Largest number of iterations (steps), or infinity; as in SciPy, it need not be whole. By default 10,000, or 200 n if that is more.
+        Largest number of iterations (steps), or infinity; as in SciPy, it need not be whole. By default 10,000,
+        or 200 n if that is more.
     maxfev : int, optional
         Largest number of calls of `fun`: the run ends at the iteration that reaches it. No limit by default.
     maxtime : float, optional

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.checks import check_plain, described
+from .._core.checks import check_plain, described, is_not_finite
 from .bounds import Bounds
 from .compiled_objective import CompiledObjective
 from .finite_differences import SCHEMES, FiniteDifferences, MapPoints
@@ -183,7 +183,7 @@ def _with_both(fun: Any, args: tuple[Any, ...]) -> Evaluate:
         try:
             f, g = both
         except (TypeError, ValueError):
-            if isinstance(both, float) and not math.isfinite(both):
+            if is_not_finite(both):
                 return both, None
             raise ValueError(
                 "with jac=True the objective must return two values, (f, gradient), "

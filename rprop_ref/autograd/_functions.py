@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.checks import check_plain, described
+from .._core.checks import check_plain, described, is_not_finite
 from . import _reductions
 from ._engine import NO_GRADIENT, backward
 from ._mode import enable_grad, mode
@@ -141,10 +141,12 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
         variables = [args_list[i] for i in positions]
         value = _call_strictly(fun, args_list, kwargs)
         if not isinstance(value, Tensor) or not value.requires_grad:
-            constant = None if isinstance(value, (tuple, list)) else _not_finite(value)
-            if constant is not None:
+            constant = value.data if isinstance(value, Tensor) else value
+            if is_not_finite(constant):
                 undefined = [np.full(v.shape, np.nan, v.dtype) for v in variables]
-                return constant, undefined[0] if isinstance(argnums, int) else tuple(undefined)
+                return np.float64(np.asarray(constant).item()), undefined[0] if isinstance(
+                    argnums, int
+                ) else tuple(undefined)
             raise _no_gradient(value)
         # Copied, because a gradient may be an array of the caller's.
         gradients = [
@@ -155,14 +157,6 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
         return number, gradients[0] if isinstance(argnums, int) else tuple(gradients)
 
     return call
-
-
-def _not_finite(value: Any) -> np.float64 | None:
-    """The value as a number if it is a single infinity or NaN, else None."""
-    array = np.asarray(value.data if isinstance(value, Tensor) else value)
-    if array.dtype.kind != "f" or array.size != 1 or np.isfinite(array).all():
-        return None
-    return np.float64(array.item())
 
 
 def _no_gradient(value: Any) -> TypeError:

@@ -94,7 +94,8 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             arrays.append(arg)
     ans = primitive.fun(*arrays, **kwargs)
     if type(ans) is not np.ndarray:
-        check_plain(ans, f"the result of {primitive.name}")
+        if isinstance(ans, np.ndarray):
+            check_plain(ans, f"the result of {primitive.name}")
         ans = np.asarray(ans)
     out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if tracked and mode.enabled else None)
     if primitive.view:

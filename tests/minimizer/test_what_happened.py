@@ -166,7 +166,10 @@ class TestGuards:
         again = minimize(autograd.value_and_grad(fun), [5.0, 0.01], jac=True, lr=3.0)
         assert same_bits(r.x, again.x)
 
-    @pytest.mark.parametrize("outside", [np.inf, (np.inf, None), (np.nan, None)])
+    @pytest.mark.parametrize(
+        "outside",
+        [np.inf, np.float32(np.nan), np.array(np.inf), np.array([np.inf]), (np.inf, None), (np.nan, None)],
+    )
     def test_with_the_gradient_of_the_objective(self, outside):
         r = minimize(
             lambda x: outside if np.any(x <= 0) else (self.value(x), 1 - 1 / x), [5.0, 0.01], jac=True, lr=3.0
