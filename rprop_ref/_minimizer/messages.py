@@ -28,8 +28,6 @@ def run_message(status: int, scalars: Array, sign: int) -> str:
         -1 if the record holds negated values, else 1.
     """
     message = message_of(status)
-    if status not in DETAILED:
-        return message
     if status == Status.CONVERGED:
         return f"{message} {_tolerance(scalars, sign)}"
     if status == Status.NOT_FINITE or (status == Status.PRECISION_LOSS and scalars[record.RETREAT_F] == -np.inf):

@@ -310,7 +310,7 @@ def _best(values: Array, maximize: bool) -> int:
 def _print_summary(result: OptimizeResult) -> None:
     # Tolerances that were met count as one, though each message has figures of its own.
     messages = collections.Counter(
-        message_of(status) if status != Status.RAISED else result.message[i]
+        message_of(status) if status == Status.CONVERGED else result.message[i]
         for i, status in enumerate(result.status.tolist())
     )
     for message, number in messages.most_common():
