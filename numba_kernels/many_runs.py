@@ -54,6 +54,7 @@ _OWN_ENTRIES = np.array(
         record.BEST_F,
         record.BEST_G_MAX,
         record.RETREAT_NIT,
+        record.RETREAT_F,
         record.WINDOW_F,
         record.WINDOW_NIT,
         record.NFEV,
@@ -63,9 +64,10 @@ _OWN_ENTRIES = np.array(
     ]
 )
 
-# Columns of the table of results.
-F, NIT, NFEV, STATUS = range(4)
-RESULTS = 4
+# Columns of the table of results: these entries of the record, and the status.
+_REPORTED = np.array(record.REPORTED)
+STATUS = len(record.REPORTED)
+RESULTS = STATUS + 1
 
 # Entries of the array by which another thread stops the kernel and reads its progress.
 STOP, DONE = range(2)
@@ -236,9 +238,8 @@ def _report(i, vectors, scalars, status, x, g, table):
         g[i, j] = vectors[record.BEST_G if has_best else record.LAST_G, j]
         if status == RAISED:
             x[i, j] = vectors[record.X, j]
-    table[i, F] = scalars[record.BEST_F] if has_best else scalars[record.LAST_F]
-    table[i, NIT] = scalars[record.NIT]
-    table[i, NFEV] = scalars[record.NFEV]
+    for k in range(_REPORTED.size):
+        table[i, k] = scalars[_REPORTED[k]]
     table[i, STATUS] = status
 
 
@@ -312,8 +313,8 @@ def kernel(rule: rules.Rule) -> Any:
     constants
         As for `numba_kernels.flat.step`.
     x, g, table : ndarray, shapes (m, n), (m, n) and (m, RESULTS)
-        Where results are written: points, gradients, and the columns `F`, `NIT`, `NFEV` and `STATUS`. If the
-        objective raised an exception, x is where it did.
+        Where results are written: points, gradients, and the entries `record.REPORTED` with the status in the
+        column `STATUS`. If the objective raised an exception, x is where it did.
     control : ndarray of int64, shape (2,)
         The kernel returns within an iteration after another thread has set `STOP` to 1. `DONE` counts the runs
         that have ended.
@@ -434,4 +435,4 @@ def kernel(rule: rules.Rule) -> Any:
     return kernel_of(rule, run, names)
 
 
-__all__ = ["DONE", "LANES", "MAX_VARIABLES", "NFEV", "NIT", "RESULTS", "STATUS", "STOP", "F", "kernel"]
+__all__ = ["DONE", "LANES", "MAX_VARIABLES", "RESULTS", "STATUS", "STOP", "kernel"]

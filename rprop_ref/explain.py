@@ -120,6 +120,13 @@ def explain(trace: History) -> Explanation:
     return Explanation(_summary(trace), findings)
 
 
+def best_value(trace: History, values: Array) -> tuple[str, float]:
+    """The lowest of some values, or the highest in a trace of a run that maximizes, after the word for it."""
+    if trace.groups[0]["maximize"]:
+        return "highest", values.max()
+    return "lowest", values.min()
+
+
 def _summary(trace: History) -> list[str]:
     variants = ", ".join(dict.fromkeys(group["variant"] for group in trace.groups))
     # The point at which a run ends is recorded as well, but no step is made from it.
@@ -127,9 +134,8 @@ def _summary(trace: History) -> list[str]:
     lines = [f"{steps} step{'s' * (steps != 1)} of {variants} on {trace.n} coordinate{'s' * (trace.n != 1)}."]
     values = trace.f[np.isfinite(trace.f)]
     if values.size:
-        lines.append(
-            f"f went from {values[0]:.6g} to {values[-1]:.6g}; the lowest in the trace is {values.min():.6g}."
-        )
+        word, best = best_value(trace, values)
+        lines.append(f"f went from {values[0]:.6g} to {values[-1]:.6g}; the {word} in the trace is {best:.6g}.")
     made = max(1, int(trace.n * trace.steps - trace.counts["no step"].sum()))
     share = {name: 100 * int(count.sum()) / made for name, count in trace.counts.items()}
     kept, changed = share["grew"], share["shrank"]

@@ -15,6 +15,7 @@ import numpy as np
 from cuda_kernels.arrays import DeviceArray
 
 from ._core import dtypes
+from ._core.checks import check_plain
 from .rules import DEFAULT
 
 __all__ = ["as_array", "state_dict_from_torch", "state_dict_to_host", "state_dict_to_torch"]
@@ -33,15 +34,18 @@ def as_array(value: Any) -> Array:
     Returns
     -------
     ndarray
-        It shares the memory of `value`. For subclasses (matrix, masked array) it is the plain array.
+        It shares the memory of `value`.
 
     Raises
     ------
     TypeError
         If `value` offers no such view: a torch tensor that requires a gradient (pass ``tensor.detach()``) or is
         bfloat16 (NumPy has no such dtype: pass ``tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)``), an
-        array on a GPU, a list.
+        array on a GPU, a list. Or if its arithmetic is not that of an array: a masked array, a matrix.
     """
+    if type(value) is np.ndarray:
+        return value
+    check_plain(value, "an array")
     if isinstance(value, np.ndarray):
         return np.asarray(value)
     kind = f"{type(value).__module__}.{type(value).__qualname__}"

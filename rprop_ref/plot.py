@@ -303,7 +303,7 @@ def rules(
     ax: Axes | None = None,
     **options: Any,
 ) -> Axes:
-    """Draw the lowest value so far over the iterations, for every rule from the same start.
+    """Draw the best value so far over the iterations, for every rule from the same start.
 
     Parameters
     ----------
@@ -323,15 +323,17 @@ def rules(
     from ._minimizer.minimize import minimize
 
     ax = _axes(ax)
-    lowest = {}
+    maximize = bool(options.get("maximize"))
+    best = {}
     for rule in RULES.values():
         result = minimize(fun, x0, jac=jac, maxiter=maxiter, variant=rule.name, trace=True, **options)
-        lowest[rule] = result.trace.iteration, np.minimum.accumulate(result.trace.f)
-    for rule, (time, f) in lowest.items():
+        better = np.maximum if maximize else np.minimum
+        best[rule] = result.trace.iteration, better.accumulate(result.trace.f)
+    for rule, (time, f) in best.items():
         ax.plot(time, f, rule.line, lw=1.3, color=rule.colour, label=rule.name)
-    if all((f > 0).all() for _, f in lowest.values()):
+    if all((f > 0).all() for _, f in best.values()):
         ax.set_yscale("log")
     ax.set_xlabel("iteration")
-    ax.set_ylabel("lowest f so far")
+    ax.set_ylabel(f"{'highest' if maximize else 'lowest'} f so far")
     ax.legend(fontsize=8, loc="best")
     return ax

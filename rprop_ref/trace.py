@@ -15,7 +15,7 @@ from ._core.events import end_events
 from ._tracing.attach import OptimizerHooks
 from ._tracing.history import LIMIT, History, Row
 from ._tracing.steps import flat_reals, step_events, storable
-from .explain import Explanation, explain
+from .explain import Explanation, best_value, explain
 from .hooks import RemovableHandle
 
 if TYPE_CHECKING:
@@ -232,7 +232,8 @@ class Trace(History):
         values = self.f[np.isfinite(self.f)]
         if not values.size:
             return "no values of f were given"
-        return f"f from {values[0]:.6g} to {values[-1]:.6g}, lowest {values.min():.6g}"
+        word, best = best_value(self, values)
+        return f"f from {values[0]:.6g} to {values[-1]:.6g}, {word} {best:.6g}"
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Head and lines of the table of the first coordinates; if there are more, also the sums over all."""

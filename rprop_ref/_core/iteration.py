@@ -29,6 +29,7 @@ from .record import (
     NFEV,
     NIT,
     PREV,
+    RETREAT_F,
     RETREAT_NIT,
     ROWS,
     SIZE,
@@ -159,6 +160,8 @@ def retreat(vectors, scalars, constants, f, g):
 
     It does not count as an iteration.
     """
+    if scalars[RETREAT_F] != -math.inf:
+        scalars[RETREAT_F] = f
     if scalars[NIT] < 0:
         scalars[LAST_F] = f
         copy(g, vectors[LAST_G])

@@ -38,15 +38,19 @@ NJEV = 13  # ... and of the gradient; counted by the driver
 SIZE_FLOOR = 14  # step sizes at or below this are negligible
 F_RESOLUTION = 15  # f counts as equal to the lowest value if f <= lowest + F_RESOLUTION * |lowest|
 DEFAULT_XTOL = 16  # XTOL where the user gives none
-MAXITER = 17  # the options of this name, from here on; infinity where there is no limit
-MAXFEV = 18
-GTOL = 19
-XTOL = 20
-FTOL = 21  # negative if there is no such tolerance
-WINDOW = 22  # in iterations, as is PATIENCE
-F_TARGET = 23
-PATIENCE = 24
-ENTRIES = 25
+RETREAT_F = 17  # -inf if that was a value; else the value where it or the gradient was last not finite, or 0
+MAXITER = 18  # the options of this name, from here on; infinity where there is no limit
+MAXFEV = 19
+GTOL = 20
+XTOL = 21
+FTOL = 22  # negative if there is no such tolerance
+WINDOW = 23  # in iterations, as is PATIENCE
+F_TARGET = 24
+PATIENCE = 25
+ENTRIES = 26
+
+#: The entries that the result and the message of a run are made of, besides the options that all runs share.
+REPORTED = (NIT, NFEV, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, WINDOW_F, WINDOW_NIT, RETREAT_F, XTOL)
 
 #: RETREAT_NIT of a run whose first step sizes already satisfy XTOL.
 SMALL_FIRST_STEPS = -1

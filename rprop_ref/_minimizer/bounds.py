@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_plain
+
 Array = np.ndarray[Any, Any]
 
 #: Lower and upper bounds, each of shape (n,); None if no variable has a bound.
@@ -32,9 +34,12 @@ def bounds_as_arrays(bounds: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) 
     ValueError
         If a lower bound is above its upper bound, or the number of bounds is wrong (SciPy's messages); or if
         `bounds` has another form.
+    TypeError
+        If their arithmetic is not that of an array, see `check_plain`.
     """
     if bounds is None:
         return None
+    check_plain_bounds(bounds)
     try:
         if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
             low, high = (np.array(b, float) for b in (bounds.lb, bounds.ub))
@@ -62,6 +67,12 @@ def bounds_as_arrays(bounds: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) 
     if np.isneginf(low).all() and np.isposinf(high).all():
         return None
     return _rounded_inward(low, high, dtype)
+
+
+def check_plain_bounds(bounds: Any) -> None:
+    """Raise TypeError if the arithmetic of bounds, in any of their forms, is not that of an array."""
+    for values in (bounds, getattr(bounds, "lb", None), getattr(bounds, "ub", None)):
+        check_plain(values, "bounds")
 
 
 def _rounded_inward(low: Array, high: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import LowLevelCallable
 
+from .._core.checks import check_plain
 from .compiled_objective import CompiledObjective
 
 Array = np.ndarray[Any, Any]
@@ -79,6 +80,7 @@ def from_cfunc(
     if not args:
         return CObjective(fun.address, 0, shape, dtype, fun)
     data = args[0]
+    check_plain(data, "args[0]")
     if len(args) != 1 or not (isinstance(data, np.ndarray) and data.flags.carray):
         raise TypeError(
             "the args of an objective that is a numba.cfunc can only be one contiguous array, which becomes its "

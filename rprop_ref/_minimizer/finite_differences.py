@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +20,16 @@ MapPoints = Callable[[Callable[[Array], Any], Iterable[Array]], Iterable[Any]]
 #: Finite-difference schemes, by the names that SciPy gives them.
 SCHEMES = ("2-point", "3-point", "cs")
 
+#: Why finite differences may show no slope at all.
+EQUAL_VALUES = (
+    "Every finite difference at x0 is exactly 0: the objective does not depend on x there, or it computes with "
+    "float32 or rounds, so that small steps are lost. Compute with float64 throughout, or give the gradient."
+)
+REAL_VALUES = (
+    "Every finite difference at x0 is exactly 0, since the objective returned real numbers for complex x: it does "
+    "not depend on x, or it drops the imaginary part, as float, abs and float32 do. Use '3-point'."
+)
+
 
 class FiniteDifferences:
     """The gradient of a function by finite differences.
@@ -29,9 +39,15 @@ class FiniteDifferences:
     scheme : {"2-point", "3-point", "cs"}
     bounds : None or (ndarray, ndarray)
         All points are within these. A variable whose bounds are equal is fixed, and its derivative is 0.
+
+    Attributes
+    ----------
+    without_slope : str
+        If the values of the last call cannot show any slope, the reason in words; else empty.
     """
 
     def __init__(self, scheme: str, bounds: Bounds = None) -> None:
+        self.without_slope = ""
         self._scheme = scheme
         self._bounds = (np.array(-np.inf), np.array(np.inf)) if bounds is None else bounds
         #: Mask of the variables that are not fixed; None if no variable is fixed.
@@ -54,8 +70,17 @@ class FiniteDifferences:
             return 0j if self._scheme == "cs" else 0.0
 
         self._approx_derivative(collect, x, f)
-        values = iter(list(map_points(fun, points)))
-        return self._approx_derivative(lambda z: next(values), x, f)
+        values = list(map_points(fun, points))
+        self.without_slope = self._reason_without_slope(values, f)
+        remaining = iter(values)
+        return self._approx_derivative(lambda z: next(remaining), x, f)
+
+    def _reason_without_slope(self, values: Sequence[Any], f: float) -> str:
+        if not values:
+            return ""
+        if self._scheme == "cs":
+            return "" if any(isinstance(v, complex) for v in values) else REAL_VALUES
+        return EQUAL_VALUES if all(v == f for v in values) else ""
 
     def _with_fixed_variables(self, z: Array, x: Array) -> Array:
         """A new point whose free variables are z, and the others those of x."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_plain
 from .._core.dtypes import is_half
 from .c_objective import check_no_other_gradient
 from .compiled_objective import CompiledObjective
@@ -96,6 +97,8 @@ def from_jitted(
                 f"an objective that writes its gradient takes float32 or float64, but x0 has dtype {dtype}"
             )
         return None
+    for i, value in enumerate(args):
+        check_plain(value, f"args[{i}]")
     args = tuple(_contiguous(a) for a in args)
     if is_jitted(jac):
         return JittedObjective("pair", (fun, jac), args, shape, dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -103,20 +104,22 @@ def minimize(
         derive it from `fun`, which must then compute with NumPy's functions (see `rprop_ref.autograd`).
         Otherwise finite differences: "2-point" (the default), "3-point" or "cs". Finite differences of float32
         values cannot resolve slopes below about ``3e-4 * |f|``, and a run may take such a slope for a minimum:
-        give `x0` as float64 then.
+        give `x0` as float64 then. If all differences at `x0` are exactly 0, the run ends there with a warning, and
+        without success.
     hess, hessp : ignored
         Rprop uses no second derivatives.
     bounds : scipy.optimize.Bounds or sequence of (lower, upper), optional
-        Bounds on the variables; None within a pair means no bound. `x0` and each step are clipped. At a bound, a
-        gradient component that leads outward counts as zero, for the steps and for `gtol`. A variable with equal
-        bounds stays fixed.
+        Bounds on the variables; None within a pair means no bound. Each step is clipped, and so is `x0`, with a
+        warning. At a bound, a gradient component that leads outward counts as zero, for the steps and for `gtol`.
+        A variable with equal bounds stays fixed.
     constraints : not supported
         Anything but None or an empty sequence is an error.
     callback : callable, optional
         ``callback(x)`` or ``callback(intermediate_result)``; as in SciPy, the name of the parameter decides.
         Called after each iteration, with a copy of x. It may raise StopIteration to end the run.
     maxiter : int, optional
-        Largest number of iterations (steps), or infinity. By default 10,000, or 200 n if that is more.
+        Largest number of iterations (steps), or infinity; as in SciPy, it need not be whole. By default 10,000,
+        or 200 n if that is more.
     maxfev : int, optional
         Largest number of calls of `fun`: the run ends at the iteration that reaches it. No limit by default.
     maxtime : float, optional
@@ -178,8 +181,8 @@ def minimize(
         been interrupted. Give the other arguments as before, with the exceptions named at `warm_start`;
         `maxiter`, `maxfev` and all counts refer to the whole run.
     progress : bool, optional
-        Show on stderr, during the run: iterations, lowest value, largest component of the gradient, smallest and
-        largest step size, and rate. A bar if tqdm is installed, else a line per second.
+        Show on stderr, if there is one, during the run: iterations, best value, largest component of the gradient,
+        smallest and largest step size, and rate. With tqdm if it is installed, else a line per second.
     disp : bool, optional
         Print a summary at the end; a failure is a warning then, as in SciPy.
     return_all : bool, optional
@@ -210,7 +213,10 @@ def minimize(
             met; 3 if the objective or its gradient was not finite at `x0`, or everywhere near the last finite
             point; 4 for `maxfev`; 5 for `maxtime`; 6 for `patience`; 99 if the callback raised StopIteration.
         message : str
-            The status in words.
+            The status in words, with the tolerance that was met.
+        gradient : str
+            Where gradients came from: "jac" (that function), "fun" (which returned them, as `jac` was True),
+            "autograd", "2-point", "3-point" or "cs" (finite differences), or "compiled" (machine code).
         nit, nfev, njev : int
             Iterations, calls of `fun`, and calls for the gradient. No point is evaluated twice in a row, so there
             are fewer calls than iterations if some steps led nowhere.
@@ -227,7 +233,8 @@ def minimize(
         If an option, or a gradient, is not as described; if a lower bound is above its upper bound; if a file for
         `resume` is not a checkpoint, is damaged, or is from a run with other arguments.
     TypeError
-        If `callback` cannot be called, or if `workers`, `warm_start` or a path has the wrong type.
+        If `callback` cannot be called; if `workers`, `warm_start` or a path has the wrong type; if an array is
+        masked, a matrix, or has units.
     TypeError, RuntimeError
         With "autograd", if `fun` calls a function without a gradient rule, or returns something that was not
         computed by recorded operations. In machine code, if `fun` has another signature, or cannot be compiled
@@ -238,7 +245,8 @@ def minimize(
     Notes
     -----
     Where the objective or its gradient is not finite, the run goes part of the way back to the last finite
-    point, shrinks its steps, and continues.
+    point, shrinks its steps, and continues. So an objective may return infinity where it is not defined; it needs
+    no gradient there (None, or nothing if `jac` is True).
 
     In machine code, Ctrl-C, `maxtime` and `progress` act within a tenth of a second, or one evaluation if that
     takes longer. If a jitted objective raises an exception, `minimize` raises it; a ``numba.cfunc`` cannot raise
@@ -263,7 +271,7 @@ def minimize(
     array([2., 0.])
     """
     # Validate.
-    options.warn_of_unknown(unknown_options)
+    options.warn_of_unknown(unknown_options, OPTIONS)
     options.warn_of_hessians(hess, hessp)
     options.refuse_constraints(constraints)
     options.check_callback(callback)
@@ -275,10 +283,13 @@ def minimize(
     tol = None if tol is None else options.number("tol", tol, 0)
     options.check_checkpoint(checkpoint)
     maxtime = np.inf if maxtime is None else options.number("maxtime", maxtime, 0)
+    f_target = None if f_target is None else options.number("f_target", f_target)
 
     # Begin, or continue an earlier run.
-    start, shape = _flat_start(x0)
+    start, shape = _flat_x0(x0)
     bounds = bounds_as_arrays(bounds, shape, start.dtype)
+    if warm_start is None and resume is None:
+        options.warn_of_outside(start, bounds)
     rule = etas, step_sizes, variant, maximize
     state = _begin_or_continue(start, shape, lr, bounds, *rule, warm_start, resume)
 
@@ -291,13 +302,18 @@ def minimize(
         compiled = recognize(*user_objective)
         map_points = stack.enter_context(evaluation_map(workers))
         objective = Objective(
-            *user_objective, compiled=compiled, maximize=maximize, bounds=bounds, map_points=map_points
+            *user_objective,
+            compiled=compiled,
+            maximize=maximize,
+            bounds=bounds,
+            map_points=map_points,
+            flat_start=_flat_start_check(state, f_target),
         )
         options.set_stopping_rules(
             state,
             maxiter=maxiter,
             maxfev=maxfev,
-            gtol=_gtol(gtol, tol, objective.scheme),
+            gtol=_gtol(gtol, tol, objective.gradient),
             xtol=xtol,
             ftol=ftol,
             window=window,
@@ -324,7 +340,9 @@ def minimize(
         )
 
     # Report.
-    result = result_of(state, status)
+    result = result_of(state, status, objective)
+    if objective.without_slope and not disp:  # `disp` warns of every failure
+        options.warn(objective.without_slope)
     if return_all:
         result.allvecs = allvecs
     if trace is not False:
@@ -334,7 +352,15 @@ def minimize(
     return result
 
 
-def _flat_start(x0: ArrayLike) -> tuple[Array, tuple[int, ...]]:
+#: The names of the options, with their defaults.
+OPTIONS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(minimize).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+}
+
+
+def _flat_x0(x0: ArrayLike) -> tuple[Array, tuple[int, ...]]:
     """A flat copy of the start, and its shape."""
     x = np.atleast_1d(as_floats("x0", x0))
     return x.ravel(), x.shape
@@ -383,10 +409,20 @@ def _unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
     return fun, jac
 
 
-def _gtol(gtol: float | None, tol: float | None, scheme: str | None) -> float:
+def _gtol(gtol: float | None, tol: float | None, gradient: str) -> float:
     if gtol is not None:
         return gtol
-    return options.DEFAULT_GTOL[scheme] if tol is None else tol
+    return options.DEFAULT_GTOL.get(gradient, options.GTOL) if tol is None else tol
+
+
+def _flat_start_check(state: RunState, f_target: float | None) -> Callable[[float], bool] | None:
+    """Whether a first value at which there is no slope leaves the run without a sense of direction.
+
+    None if the run has begun before, since its first point is no longer needed then.
+    """
+    if state.scalars[record.NIT] >= 0:
+        return None
+    return lambda f: f_target is None or state.sign * f > state.sign * f_target
 
 
 def _traced(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_plain, described, is_not_finite
 from .bounds import Bounds
 from .compiled_objective import CompiledObjective
 from .finite_differences import SCHEMES, FiniteDifferences, MapPoints
@@ -39,6 +41,9 @@ class Objective:
         Bounds that finite differences must respect.
     map_points : callable, optional
         ``map_points(function, points)`` like `map`, for finite differences.
+    flat_start : callable, optional
+        ``flat_start(f)`` says whether a first point with this value, at which finite differences show no slope at
+        all, gets a gradient of NaN. By default it gets one of 0, as other points do.
 
     Attributes
     ----------
@@ -49,8 +54,10 @@ class Objective:
         Calls of `fun` so far that served finite differences only.
     skipped_gradients : int
         Evaluations so far whose g is NaN, without finite differences, because the value was not finite.
-    scheme : str or None
-        The finite-difference scheme, None if the gradient is exact.
+    gradient : str
+        Where gradients come from, see `gradient_name`.
+    without_slope : str
+        If the first point got a gradient of NaN because of `flat_start`, the reason in words; else empty.
 
     Notes
     -----
@@ -69,10 +76,12 @@ class Objective:
         maximize: bool = False,
         bounds: Bounds = None,
         map_points: MapPoints = map,
+        flat_start: Callable[[float], bool] | None = None,
     ) -> None:
         self.difference_evaluations = 0
         self.skipped_gradients = 0
-        self.scheme: str | None = None
+        self.without_slope = ""
+        self.gradient = gradient_name(jac, compiled is not None)
         if compiled is not None:
             evaluate: Evaluate = compiled
             shape = (int(np.prod(shape)),)
@@ -80,43 +89,86 @@ class Objective:
             evaluate = _with_jac(fun, jac, args)
         elif jac is True:
             evaluate = _with_both(fun, args)
-        elif isinstance(jac, str) and jac == "autograd":
+        elif self.gradient == "autograd":
             from ..autograd import value_and_grad
 
             evaluate = _with_both(value_and_grad(fun), args)
-        elif jac is None or jac is False or (isinstance(jac, str) and jac in SCHEMES):
-            self.scheme = jac or "2-point"
-            evaluate = self._with_differences(fun, args, shape, bounds, map_points)
         else:
-            raise ValueError(
-                f"Invalid jac: {jac!r}; it must be a callable, True (fun returns the gradient too), "
-                f"'autograd', None, or one of {SCHEMES}"
-            )
+            evaluate = self._with_differences(fun, args, shape, bounds, map_points, flat_start)
         self.evaluate = _checked(evaluate, shape, np.dtype(dtype))
         if maximize:
             self.evaluate = _negated(self.evaluate)
 
     def _with_differences(
-        self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], bounds: Bounds, map_points: MapPoints
+        self,
+        fun: Any,
+        args: tuple[Any, ...],
+        shape: tuple[int, ...],
+        bounds: Bounds,
+        map_points: MapPoints,
+        flat_start: Callable[[float], bool] | None,
     ) -> Evaluate:
-        assert self.scheme is not None
-        value = _Value(fun, args, shape, self.scheme == "cs")
-        differences = FiniteDifferences(self.scheme, bounds)
+        value = _Value(fun, args, shape, self.gradient == "cs")
+        differences = FiniteDifferences(self.gradient, bounds)
+        is_first = True
 
         def counting_map(value: Any, points: Any) -> Any:
             self.difference_evaluations += len(points)
             return map_points(value, points)
 
         def evaluate(x: Array) -> tuple[Any, Any]:
+            nonlocal is_first
             x = x.ravel()
             f = value(x).real
             if not np.isfinite(f):
                 # The differences would not be finite either, and would cost n evaluations.
                 self.skipped_gradients += 1
                 return f, np.full(shape, np.nan)
-            return f, differences(counting_map, value, x, f).reshape(shape)
+            g = differences(counting_map, value, x, f).reshape(shape)
+            if is_first and differences.without_slope and flat_start is not None and flat_start(f):
+                self.without_slope = differences.without_slope
+                g = np.full(shape, np.nan)
+            is_first = False
+            return f, g
 
         return evaluate
+
+
+def gradient_name(jac: Any, compiled: bool) -> str:
+    """The name of where gradients come from, as results report it.
+
+    Parameters
+    ----------
+    jac : callable, bool, str or None
+        As for `Objective`.
+    compiled : bool
+        Whether the objective is machine code.
+
+    Returns
+    -------
+    str
+        "compiled" for an objective in machine code; "jac" for a function of its own; "fun" if the objective
+        returns the gradient; "autograd"; or the finite-difference scheme.
+
+    Raises
+    ------
+    ValueError
+        If `jac` is nothing of the kind.
+    """
+    if compiled:
+        return "compiled"
+    if callable(jac):
+        return "jac"
+    if jac is True:
+        return "fun"
+    if jac is None or jac is False:
+        return SCHEMES[0]
+    if isinstance(jac, str) and jac in ("autograd", *SCHEMES):
+        return jac
+    raise ValueError(
+        f"Invalid jac: {jac!r}; it must be a callable, True (fun returns the gradient too), "
+        f"'autograd', None, or one of {SCHEMES}"
+    )
 
 
 def _with_jac(fun: Any, jac: Any, args: tuple[Any, ...]) -> Evaluate:
@@ -131,9 +183,11 @@ def _with_both(fun: Any, args: tuple[Any, ...]) -> Evaluate:
         try:
             f, g = both
         except (TypeError, ValueError):
+            if is_not_finite(both):
+                return both, None
             raise ValueError(
                 "with jac=True the objective must return two values, (f, gradient), "
-                f"but it returned {type(both).__name__}"
+                f"but it returned {described(both)}"
             ) from None
         return f, g
 
@@ -149,6 +203,8 @@ def _checked(evaluate: Evaluate, shape: tuple[int, ...], dtype: np.dtype[Any]) -
         # What already has the right form, as most often, must cost next to nothing.
         if type(f) is not float:
             f = as_float(f)
+        if g is None and not math.isfinite(f):
+            g = np.full(n, np.nan, dtype)  # a guard: the objective is not defined here
         if type(g) is not ndarray or g.dtype is not dtype or g.ndim != 1 or g.size != n or not g.flags.carray:
             g = _as_gradient(g, shape, dtype)
         return f, g
@@ -167,6 +223,7 @@ def _negated(evaluate: Evaluate) -> Evaluate:
 def _as_gradient(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if g is None or np.iscomplexobj(g):
         raise ValueError(f"The gradient must be an array of real numbers, but is {g!r}.")
+    check_plain(g, "The gradient")
     with np.errstate(all="ignore"):
         gradient: Array = np.array(g, dtype, order="C", ndmin=1)
     if gradient.shape != shape:
@@ -195,10 +252,16 @@ class _Value:
 
 def as_float(f: Any, *, keep_complex: bool = False) -> Any:
     """The value that an objective returned, as a number. Raises SciPy's error if it is not a scalar."""
+    if type(f) is not np.float64 and type(f) is not np.matrix:  # SciPy takes a matrix of one number
+        check_plain(f, "The value of the objective")
     try:
-        f = np.asarray(f).item()
-        if isinstance(f, (str, bytes)):
+        number = np.asarray(f).item()
+        if isinstance(number, (str, bytes)):
             raise TypeError
-        return f if keep_complex and isinstance(f, complex) else float(f)
+        return number if keep_complex and isinstance(number, complex) else float(number)
     except (TypeError, ValueError) as error:
-        raise ValueError("The user-provided objective function must return a scalar value.") from error
+        question = "; did you mean jac=True?" if isinstance(f, (tuple, list)) and len(f) == 2 else "."
+        raise ValueError(
+            "The user-provided objective function must return a scalar value. It returned "
+            f"{described(f)}{question}"
+        ) from error

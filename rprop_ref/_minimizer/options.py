@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,32 +15,64 @@ from .._common import npz
 from .._common.stacklevel import stacklevel
 from .._core import record
 from .._core.checks import check_etas, check_variant
+from .bounds import Bounds
 from .finite_differences import SCHEMES
 from .state import RunState
+
+Array = np.ndarray[Any, Any]
 
 #: The values of the option `gradient`.
 GRADIENTS = ("autograd", *SCHEMES)
 
-#: The default of `gtol` for each finite-difference scheme; None stands for exact gradients.
-DEFAULT_GTOL = {None: 1e-10, "cs": 1e-10, "3-point": 1e-7, "2-point": 1e-5}
+#: The default of `gtol`, and that for finite differences that are less exact.
+GTOL = 1e-10
+DEFAULT_GTOL = {"3-point": 1e-7, "2-point": 1e-5}
+
+#: What other libraries call options of `minimize`, where the names are too different to be recognized as similar.
+_OTHER_NAMES = {
+    "learning_rate": "lr",
+    "alpha": "lr",
+    "max_nfev": "maxfev",
+    "verbose": "disp",
+    "iprint": "disp",
+    "timeout": "maxtime",
+    "n_jobs": "workers",
+}
 
 
-def warn_of_unknown(options: dict[str, Any]) -> None:
-    """Give SciPy's warning about unknown options, if there are any, at the line of the user's call."""
-    if options:
-        names = ", ".join(map(str, options))
-        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=stacklevel())
+def warn(message: str, category: type[Warning] = OptimizeWarning) -> None:
+    """Give a warning at the line of the user's call."""
+    warnings.warn(message, category, stacklevel=stacklevel())
+
+
+def warn_of_unknown(unknown: Iterable[str], known: Iterable[str]) -> None:
+    """Give SciPy's warning about unknown options, if there are any, and name those that may have been meant."""
+    unknown, known = list(map(str, unknown)), list(known)
+    if not unknown:
+        return
+    meant = dict.fromkeys(name for wrong in unknown for name in _similar(wrong.lower(), known))
+    question = f"; did you mean {', '.join(meant)}?" if meant else ""
+    warn(f"Unknown solver options: {', '.join(unknown)}{question}")
+
+
+def _similar(name: str, known: list[str]) -> list[str]:
+    """The option that may have been meant by a name in lower case, if there is one."""
+    if name in _OTHER_NAMES:
+        return [_OTHER_NAMES[name]]
+    return difflib.get_close_matches(name, known, n=1)
 
 
 def warn_of_hessians(hess: Any, hessp: Any) -> None:
     """Give SciPy's warning about second derivatives that are not used."""
     for name, value in (("hess", hess), ("hessp", hessp)):
         if value is not None:
-            warnings.warn(
-                f"Method rprop does not use Hessian information ({name}).",
-                RuntimeWarning,
-                stacklevel=stacklevel(),
-            )
+            warn(f"Method rprop does not use Hessian information ({name}).", RuntimeWarning)
+
+
+def warn_of_outside(starts: Array, bounds: Bounds) -> None:
+    """Give SciPy's warning if a start, or one of m starts of shape (m, n), is not within the bounds."""
+    if bounds is not None and ((starts < bounds[0]) | (starts > bounds[1])).any():
+        warn("Initial guess is not within the specified bounds; it is moved to the nearest point that is")
 
 
 def refuse_constraints(constraints: Any) -> None:
@@ -109,10 +143,6 @@ def count(name: str, value: Any, minimum: int = 0) -> int:
     return int(value)
 
 
-def _count_or_infinity(name: str, value: Any, minimum: int = 0) -> float:
-    return np.inf if _number_or_nan(value) == np.inf else count(name, value, minimum)
-
-
 def number(name: str, value: Any, minimum: float = -np.inf) -> float:
     """A number of at least `minimum`, not NaN. Raises ValueError for anything else."""
     as_number = _number_or_nan(value)
@@ -123,7 +153,9 @@ def number(name: str, value: Any, minimum: float = -np.inf) -> float:
 
 
 def _number_or_nan(value: Any) -> float:
-    """A single number as float; NaN for anything else."""
+    """A single number, or an array of one (SciPy takes both), as float; NaN for anything else."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
     if isinstance(value, (str, bytes)) or np.ndim(value):
         return np.nan
     try:
@@ -174,15 +206,13 @@ def set_stopping_rules(
     """
     scalars = state.scalars
     nit, nfev, _ = state.counts
-    steps = (
-        max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else _count_or_infinity("maxiter", maxiter)
-    )
+    steps = max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else number("maxiter", maxiter, 0)
     scalars[record.MAXITER] = nit + steps
-    scalars[record.MAXFEV] = np.inf if maxfev is None else nfev + _count_or_infinity("maxfev", maxfev, 1)
+    scalars[record.MAXFEV] = np.inf if maxfev is None else nfev + number("maxfev", maxfev, 1)
     scalars[record.GTOL] = number("gtol", gtol, 0)
     scalars[record.XTOL] = scalars[record.DEFAULT_XTOL] if xtol is None else number("xtol", xtol, 0)
     scalars[record.FTOL] = -1.0 if ftol is None else number("ftol", ftol, 0)
     scalars[record.WINDOW] = count("window", window, 2)
     target = -np.inf if f_target is None else number("f_target", f_target)
     scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
-    scalars[record.PATIENCE] = np.inf if patience is None else count("patience", patience, 1)
+    scalars[record.PATIENCE] = np.inf if patience is None else number("patience", patience, 1)

@@ -1,4 +1,4 @@
-"""The option `progress`: a bar of tqdm if it is installed, else a line per second on stderr."""
+"""The option `progress`: shown by tqdm if it is installed, else in a line per second, on stderr."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class _Display:
     def __init__(self, total: float | None, unit: str, initial: int = 0) -> None:
         self._shown = time.perf_counter()
         self._bar: Any = None
+        if sys.stderr is None:  # as under pythonw and in services
+            return
         try:
             from tqdm.auto import tqdm
         except ModuleNotFoundError:
@@ -34,20 +36,27 @@ class _Display:
         if self._bar is not None:
             self._bar.close()
 
+    def _print(self, line: str) -> None:
+        """Print a line, if there is anything to print to."""
+        if sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
+        self._shown = time.perf_counter()
+
 
 class Progress(_Display):
     """Shows the progress of a run. It may be called in every iteration; it writes a few times a second at most.
 
+    It counts iterations, and says nothing of a time left: few runs end at `maxiter`.
+
     Parameters
     ----------
     state : RunState
-        The state before the first iteration, with `maxiter` set.
+        The state before the first iteration.
     """
 
     def __init__(self, state: RunState) -> None:
-        self._maxiter = state.scalars[record.MAXITER] - state.counts[0]
         self._nit = self._first_nit = state.nit - state.counts[0]  # not 0 if the run is resumed
-        super().__init__(None if self._maxiter == np.inf else int(self._maxiter), "it", self._nit)
+        super().__init__(None, "it", self._nit)
         self._began = self._shown
 
     def __call__(self, state: RunState, *, last: bool = False) -> None:
@@ -64,8 +73,7 @@ class Progress(_Display):
                 self._bar.refresh()
         elif last or now - self._shown >= INTERVAL:
             rate = (nit - self._first_nit) / max(now - self._began, 1e-9)
-            print(f"{nit}/{self._maxiter:.0f} [{rate:.3g} it/s] {_summary(state)}", file=sys.stderr, flush=True)
-            self._shown = now
+            self._print(f"{nit} iterations [{rate:.3g} it/s] {_summary(state)}")
 
 
 def _summary(state: RunState) -> str:
@@ -103,6 +111,5 @@ class ManyRunsProgress(_Display):
             self._bar.set_postfix_str(f"best f={self._best:.6g}", refresh=False)
             self._bar.update(ended - self._ended)
         elif ended == self._m or now - self._shown >= INTERVAL:
-            print(f"{ended}/{self._m} starts, best f={self._best:.6g}", file=sys.stderr, flush=True)
-            self._shown = now
+            self._print(f"{ended}/{self._m} starts, best f={self._best:.6g}")
         self._ended = ended

@@ -8,13 +8,21 @@ from scipy.optimize import OptimizeWarning
 
 from .._common.stacklevel import stacklevel
 from .._core import record
-from .._core.status import Status, message_of
+from .._core.status import Status
+from .messages import run_message
+from .objective import Objective
 from .result import Result
 from .state import RunState
 
 
-def result_of(state: RunState, status: int) -> Result:
+def result_of(state: RunState, status: int, objective: Objective) -> Result:
     """The result of a run that has ended with this status."""
+    message = run_message(status, state.scalars, state.sign)
+    if objective.without_slope:
+        # Finite differences of 0 became a gradient of NaN, so that the run did not begin.
+        status = Status.PRECISION_LOSS.value
+        message = f"{Status.PRECISION_LOSS.message} {objective.without_slope}"
+        state.vectors[record.LAST_G] = 0
     # If no value was finite, there is no best point. Then the start is returned, with its value and gradient.
     f, x, g = (
         (record.LAST_F, record.LAST_X, record.LAST_G)
@@ -24,7 +32,7 @@ def result_of(state: RunState, status: int) -> Result:
     sign = state.sign
     nit, nfev, njev = state.counts
     return Result(
-        message=message_of(status),
+        message=message,
         success=status == Status.CONVERGED,
         status=status,
         fun=sign * float(state.scalars[f]),
@@ -35,6 +43,7 @@ def result_of(state: RunState, status: int) -> Result:
         njev=int(state.scalars[record.NJEV]) - njev,
         step_size=state.shaped(record.SIZE),
         prev=sign * state.shaped(record.PREV),
+        gradient=objective.gradient,
         state=state,
     )
 

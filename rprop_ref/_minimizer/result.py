@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from .._common.display import array_text, html_table, pairs_text
+from .finite_differences import SCHEMES
 
 
 class Result(OptimizeResult):  # type: ignore[misc]
@@ -41,20 +42,30 @@ def _summary_of_one(result: Any) -> tuple[str, list[tuple[str, str]]]:
         ("largest |gradient|", f"{np.max(np.abs(result.jac), initial=0):.3g}"),
         ("iterations", f"{result.nit}"),
         ("evaluations", f"{result.nfev} of the value, {result.njev} of the gradient"),
+        ("gradient from", _source(result)),
     ]
     if "trace" in result:
         pairs.append(("trace", f"{result.trace!r}: print(result.trace.explain())"))
     return title, pairs
 
 
+def _source(result: Any) -> str:
+    """Where gradients came from."""
+    source: str = result.gradient
+    if source in SCHEMES:
+        return f"finite differences ({source})"
+    return "fun (jac=True)" if source == "fun" else source
+
+
 def _summary_of_many(result: Any) -> tuple[str, list[tuple[str, str]]]:
     best = result.best
-    reasons = Counter(text for text, success in zip(result.message, result.success, strict=True) if not success)
+    reasons = Counter(result.message[i] for i in np.flatnonzero(~np.asarray(result.success)))
     pairs = [
         ("best fun", f"{best.fun:.10g} (start {best.index})"),
         ("best x", array_text(best.x)),
         ("iterations", f"{int(np.sum(result.nit))} in all, {int(np.max(result.nit))} at most"),
         ("evaluations", f"{int(np.sum(result.nfev))} of the value, {int(np.sum(result.njev))} of the gradient"),
+        ("gradient from", _source(result)),
         *(("without success", f"{count}: {text}") for text, count in reasons.most_common(3)),
     ]
     return f"{int(np.sum(result.success))} of {len(result.fun)} starts with success", pairs

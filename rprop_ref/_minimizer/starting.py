@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._core import record
+from .._core.checks import check_plain
 from .bounds import Bounds, clipped
 from .state import RunState
 
@@ -48,7 +49,10 @@ def as_floats(name: str, values: ArrayLike) -> Array:
     ------
     ValueError
         If the values are not real numbers.
+    TypeError
+        If their arithmetic is not that of an array, see `check_plain`.
     """
+    check_plain(values, name)
     x = np.asarray(values)
     if x.dtype.kind not in "fiubO" or (x.dtype.kind == "O" and not all(isinstance(v, Real) for v in x.flat)):
         raise ValueError(f"{name} must hold real numbers, but has dtype {x.dtype}")
@@ -144,6 +148,7 @@ def checked_lr(lr: ArrayLike | str | None, shape: tuple[int, ...]) -> Array | No
     not_numbers = f"Invalid learning rate: {lr!r}; it must be a number, an array of numbers, or 'auto'"
     if isinstance(lr, str):
         raise ValueError(not_numbers)
+    check_plain(lr, "lr")
     try:
         sizes = np.asarray(lr, float)
     except (TypeError, ValueError):

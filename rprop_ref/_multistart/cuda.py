@@ -11,7 +11,7 @@ from cuda_kernels.arrays import is_on_device
 
 from .. import backends
 from .._core import record
-from .rows import Rows, of_arrays
+from .rows import Rows, of_records
 from .shared_options import SharedOptions
 
 Array = np.ndarray[Any, Any]
@@ -82,12 +82,11 @@ def run_on_gpu(fun: Any, args: tuple[Any, ...], options: SharedOptions, points: 
     has_best = scalars[record.NIT] >= 0
     x = np.where(has_best, vectors[record.BEST_X], vectors[record.LAST_X])
     g = np.where(has_best, vectors[record.BEST_G], vectors[record.LAST_G])
-    return of_arrays(
-        status=status,
-        fun=np.where(has_best, scalars[record.BEST_F], scalars[record.LAST_F]),
-        x=np.ascontiguousarray(x.T).reshape(points.shape),
-        nit=scalars[record.NIT],
-        jac=np.ascontiguousarray(g.T).reshape(points.shape),
-        nfev=scalars[record.NFEV],
-        sign=options.sign,
+    return of_records(
+        status,
+        np.ascontiguousarray(scalars[list(record.REPORTED)].T),
+        np.ascontiguousarray(x.T).reshape(points.shape),
+        np.ascontiguousarray(g.T).reshape(points.shape),
+        state.scalars,
+        options.sign,
     )

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import inspect
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import OptimizeResult, OptimizeWarning
+from scipy.optimize import OptimizeResult
 
 from .. import backends
 from .._common import workers as _workers
-from .._common.stacklevel import stacklevel
-from .._core.status import Status
-from .._minimizer.minimize import minimize
-from .._minimizer.options import check_callback, gradient_source, refuse_constraints
+from .._core.checks import check_plain
+from .._core.status import Status, message_of
+from .._minimizer.bounds import Bounds, bounds_as_arrays, clipped
+from .._minimizer.minimize import OPTIONS, minimize
+from .._minimizer.objective import gradient_name
+from .._minimizer.options import (
+    check_callback,
+    gradient_source,
+    refuse_constraints,
+    warn,
+    warn_of_hessians,
+    warn_of_outside,
+    warn_of_unknown,
+)
 from .._minimizer.progress import ManyRunsProgress
 from .._minimizer.recognize import recognize
 from .._minimizer.result import Result
@@ -33,13 +41,9 @@ from .vectorized import VectorizedRuns
 Array = np.ndarray[Any, Any]
 
 #: Arguments of `minimize` that are refused here.
-_FOR_ONE_RUN = ("hess", "hessp", "return_all", "warm_start", "checkpoint", "checkpoint_every", "resume", "trace")
+_FOR_ONE_RUN = ("return_all", "warm_start", "checkpoint", "checkpoint_every", "resume", "trace")
 
-_OPTIONS = frozenset(
-    name
-    for name, parameter in inspect.signature(minimize).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY
-)
+_OPTIONS = [name for name in OPTIONS if name not in _FOR_ONE_RUN]
 
 _NOT_RUN = "`callback` raised `StopIteration` before this start was run."
 
@@ -87,9 +91,10 @@ def minimize_many(
     -------
     scipy.optimize.OptimizeResult
         The first axis of each array is the start: ``x`` and ``jac`` of the shape of `x0s`, ``fun``, ``nit``,
-        ``nfev``, ``njev``, ``status`` and ``success`` of shape (m,); ``message`` is a list of m strings. ``best``
-        is the row with the lowest finite value (the highest, if `maximize`), the first of equal ones, as a
-        result with its row number as ``index``. See `distinct_minima` for the others.
+        ``nfev``, ``njev``, ``status`` and ``success`` of shape (m,); ``message`` is a sequence of m strings;
+        ``gradient`` is one string, see `minimize`. ``best`` is the row with the lowest finite value (the highest,
+        if `maximize`), the first of equal ones, as a result with its row number as ``index``. See
+        `distinct_minima` for the others.
 
     Raises
     ------
@@ -101,7 +106,8 @@ def minimize_many(
     Notes
     -----
     If the objective raises an exception at one start, that row reports it, and the others finish. The row has
-    status 100, the exception as its ``message``, `x0` as ``x``, NaN as ``fun`` and ``jac``, and counts of 0.
+    status 100, the exception as its ``message``, `x0` as ``x``, NaN as ``fun`` and ``jac``, and counts of 0. If it
+    does so at every start, a RuntimeWarning shows the first exception.
 
     In machine code, several runs share each vector instruction; with bounds or more than 32 variables, they are
     run one by one. For thousands of starts, an objective of plain arithmetic is compiled once more, for its
@@ -132,10 +138,13 @@ def minimize_many(
     disp = options.pop("disp", False)
     workers = _workers.checked(workers)
     args = args if isinstance(args, tuple) else (args,)
-    gradient = options.get("gradient") or jac
+    gradient = gradient_source(options.get("gradient"), jac)
     on_gpu = is_gpu_objective(fun, gradient, args, points.dtype, options.get("backend"))
     if on_gpu:
         options["backend"] = "numpy"  # for the trial run below, which is on the host
+    box = bounds_as_arrays(bounds, points.shape[1:], points.dtype)
+    points = _within(points, box)
+    bounds = None if box is None else list(zip(*box, strict=True))
     state = _trial_state(points[0], None if on_gpu else jac, bounds, options)
     task = _Task(fun, args, jac, bounds, options, len(points))
     runs = task.vectorized(points[0], state) if isinstance(workers, int) and not on_gpu else None
@@ -150,7 +159,9 @@ def minimize_many(
             pieces = [points[piece] for piece in _workers.pieces(len(points))]
             results = stack.enter_context(_workers.mapped(task, pieces, workers))
         rows = _collected(results, points, callback, progress)
-    result = _result_of(rows, state.maximize)
+    if (rows.status == Status.RAISED).all():
+        warn(f"The objective raised an exception at every start; at the first: {rows.message[0]}", RuntimeWarning)
+    result = _result_of(rows, state.maximize, rows.gradient or gradient_name(gradient, compiled=False))
     if disp:
         _print_summary(result)
     return result
@@ -200,6 +211,7 @@ class _Task:
 
 
 def _checked_starts(x0s: ArrayLike) -> Array:
+    check_plain(x0s, "x0s")
     points = np.asarray(x0s)
     if points.ndim < 2:
         raise ValueError(
@@ -210,22 +222,28 @@ def _checked_starts(x0s: ArrayLike) -> Array:
     return as_floats("x0s", points)
 
 
+def _within(points: Array, box: Bounds) -> Array:
+    """The starts, moved into the bounds; warns if one is outside."""
+    flat = points.reshape(len(points), -1)
+    warn_of_outside(flat, box)
+    return clipped(flat, box).reshape(points.shape)
+
+
 def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
     """The options for every run. Raises ValueError for those of a single run, and warns about unknown ones."""
     refuse_constraints(options.pop("constraints", None))
-    unknown = [name for name in options if name not in _OPTIONS and name not in _FOR_ONE_RUN]
-    if unknown:
-        # Here, since `minimize` would warn at every start.
-        message = f"Unknown solver options: {', '.join(unknown)}"
-        warnings.warn(message, OptimizeWarning, stacklevel=stacklevel())
+    # Here, since `minimize` would warn at every start.
+    warn_of_hessians(options.pop("hess", None), options.pop("hessp", None))
+    warn_of_unknown([name for name in options if name not in OPTIONS], _OPTIONS)
     for name in _FOR_ONE_RUN:
-        if options.get(name) not in (None, False):
+        value, default = options.get(name), OPTIONS[name]
+        if value is not None and value is not default and not (isinstance(value, int) and value == default):
             raise ValueError(f"{name} is for a single run; use minimize, or leave it out for many starts")
-    return {k: v for k, v in options.items() if k in _OPTIONS and k not in _FOR_ONE_RUN}
+    return {name: value for name, value in options.items() if name in _OPTIONS}
 
 
 def _trial_state(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> RunState:
-    """The state of a trial run with these options, of an objective that is 0 everywhere.
+    """The state of a trial run with these options, of an objective that is NaN everywhere: it ends at once.
 
     In it `minimize` raises for invalid options. Otherwise every start would report that error in its row.
     """
@@ -233,7 +251,7 @@ def _trial_state(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> R
         jac = np.zeros_like
     if options.get("backend") is None:
         options = {**options, "backend": "numpy"}  # one evaluation is not worth loading Numba's kernels
-    result = minimize(lambda x: np.sum(0.0 * x), x0, jac=jac, bounds=bounds, **options)
+    result = minimize(lambda x: np.sum(np.nan * x), x0, jac=jac, bounds=bounds, **options)
     state: RunState = result.state
     return state
 
@@ -267,7 +285,7 @@ def _collected(
     return joined(parts)
 
 
-def _result_of(rows: Rows, maximize: bool) -> Result:
+def _result_of(rows: Rows, maximize: bool, gradient: str) -> Result:
     i = _best(rows.fun, maximize)
     return Result(
         message=rows.message,
@@ -279,6 +297,7 @@ def _result_of(rows: Rows, maximize: bool) -> Result:
         jac=rows.jac,
         nfev=rows.nfev,
         njev=rows.njev,
+        gradient=gradient,
         maximize=maximize,
         best=Result(rows.row(i), index=i),
     )
@@ -291,7 +310,12 @@ def _best(values: Array, maximize: bool) -> int:
 
 
 def _print_summary(result: OptimizeResult) -> None:
-    for message, number in collections.Counter(result.message).most_common():
+    # Tolerances that were met count as one, though each message has figures of its own.
+    messages = collections.Counter(
+        message_of(status) if status == Status.CONVERGED else result.message[i]
+        for i, status in enumerate(result.status.tolist())
+    )
+    for message, number in messages.most_common():
         print(f"{number:9d}  {message}")
     print(f"         Best function value: {result.best.fun:f}, of start {result.best.index}")
     print(f"         Iterations: {result.nit.sum():d}")

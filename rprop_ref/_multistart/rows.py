@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from .._core.status import Status, message_of
+from .._core import record
+from .._core.status import Status
+from .messages import Messages
 
 Array = np.ndarray[Any, Any]
 
@@ -22,10 +24,13 @@ class Rows:
     ----------
     x, jac : ndarray, shape (m, \\*shape of x)
     fun, status, nit, nfev, njev : ndarray, shape (m,)
-    message : list of m strings
+    message : Messages
+    gradient : str
+        Where gradients came from, as `minimize` reports it; empty if all runs raised exceptions.
     """
 
-    message: list[str]
+    message: Messages
+    gradient: str
     status: Array
     fun: Array
     x: Array
@@ -45,11 +50,12 @@ class Rows:
 
     def first(self, k: int) -> Rows:
         """The first k rows."""
-        return Rows(*(getattr(self, field.name)[:k] for field in fields(Rows)))
+        return Rows(self.message.first(k), self.gradient, **{name: getattr(self, name)[:k] for name in _ARRAYS})
 
     def row(self, i: int) -> OptimizeResult:
         """The result of one run."""
         return OptimizeResult(
+            gradient=self.gradient,
             message=self.message[i],
             success=bool(self.success[i]),
             status=int(self.status[i]),
@@ -63,35 +69,47 @@ class Rows:
 
     def replace(self, i: int, row: Rows) -> None:
         """Put a single row in the place of row i."""
-        for field in fields(Rows):
-            getattr(self, field.name)[i] = getattr(row, field.name)[0]
+        self.message.replace(i, row.message[0])
+        for name in _ARRAYS:
+            getattr(self, name)[i] = getattr(row, name)[0]
+
+
+_ARRAYS = tuple(field.name for field in fields(Rows) if field.name not in ("message", "gradient"))
 
 
 def of_results(results: Sequence[OptimizeResult]) -> Rows:
     """Rows from results of `minimize`."""
-    columns = {field.name: [result[field.name] for result in results] for field in fields(Rows)}
-    return Rows(columns.pop("message"), **{name: np.array(values) for name, values in columns.items()})
+    columns = {name: np.array([result[name] for result in results]) for name in _ARRAYS}
+    messages = Messages([result.message for result in results], columns["status"])
+    return Rows(messages, results[0].gradient, **columns)
 
 
-def of_arrays(*, status: Array, fun: Array, x: Array, nit: Array, jac: Array, nfev: Array, sign: int) -> Rows:
-    """Rows from entries of the records of m runs.
+def of_records(status: Array, entries: Array, x: Array, jac: Array, options: Array, sign: int) -> Rows:
+    """Rows from the records of m runs in machine code.
 
     Parameters
     ----------
-    status, fun, nit, nfev : ndarray, shape (m,)
+    status : ndarray, shape (m,)
+    entries : ndarray of float64, shape (m, len(REPORTED))
+        The entries `record.REPORTED` of each.
     x, jac : ndarray, shape (m, \\*shape of x)
+    options : ndarray of float64, shape (ENTRIES,)
+        A record with the options of all runs.
     sign : int
         -1 if the records hold negated values and gradients, else 1.
     """
+    column = dict(zip(record.REPORTED, entries.T, strict=True))
+    status, nit, nfev = (a.astype(int) for a in (status, column[record.NIT], column[record.NFEV]))
     return Rows(
-        message=[message_of(code) for code in status.astype(int).tolist()],
-        status=status.astype(int),
-        fun=sign * fun,
+        message=Messages([None] * len(status), status, entries, options, sign),
+        gradient="compiled",
+        status=status,
+        fun=sign * np.where(nit >= 0, column[record.BEST_F], column[record.LAST_F]),
         x=x,
-        nit=np.maximum(nit, 0).astype(int),  # -1 before the first evaluation
+        nit=np.maximum(nit, 0),  # -1 before the first evaluation
         jac=sign * jac,
-        nfev=nfev.astype(int),
-        njev=nfev.astype(int),
+        nfev=nfev,
+        njev=nfev.copy(),
     )
 
 
@@ -104,7 +122,8 @@ def without_result(starts: Array, status: int, message: str) -> Rows:
     """Rows for m starts without a result, shape (m, \\*shape of x), all with the same status and message."""
     zeros = np.zeros(len(starts), int)
     return Rows(
-        message=[message] * len(starts),
+        message=Messages([message] * len(starts), zeros + status),
+        gradient="",
         status=zeros + status,
         fun=np.full(len(starts), np.nan),
         x=starts.copy(),
@@ -117,9 +136,6 @@ def without_result(starts: Array, status: int, message: str) -> Rows:
 
 def joined(parts: Sequence[Rows]) -> Rows:
     """All rows of some parts, in order."""
-    columns = {
-        field.name: np.concatenate([getattr(part, field.name) for part in parts])
-        for field in fields(Rows)
-        if field.name != "message"
-    }
-    return Rows([message for part in parts for message in part.message], **columns)
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
+    gradient = next((part.gradient for part in parts if part.gradient), "")
+    return Rows(Messages.joined([part.message for part in parts]), gradient, **columns)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from .._minimizer.bounds import check_plain_bounds
 from .._minimizer.options import count, number
 
 Array = np.ndarray[Any, Any]
@@ -62,6 +63,7 @@ def starts(bounds: Any, m: int, seed: Any = None) -> Array:
 
 
 def _finite_bounds(bounds: Any) -> tuple[Array, Array]:
+    check_plain_bounds(bounds)
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         lower, upper = np.broadcast_arrays(np.atleast_1d(bounds.lb), np.atleast_1d(bounds.ub))
     else:

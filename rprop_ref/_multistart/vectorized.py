@@ -9,7 +9,7 @@ import numpy as np
 from .._core.status import Status
 from .._minimizer.compiled_objective import CompiledObjective
 from ..rules import RULES
-from .rows import Rows, of_arrays, of_error
+from .rows import Rows, of_error, of_records
 from .shared_options import SharedOptions
 
 Array = np.ndarray[Any, Any]
@@ -70,14 +70,13 @@ class VectorizedRuns:
             table,
             np.zeros(2, np.int64) if control is None else control,
         )
-        rows = of_arrays(
-            status=table[:, many_runs.STATUS],
-            fun=table[:, many_runs.F],
-            x=x.reshape(points.shape),
-            nit=table[:, many_runs.NIT],
-            jac=g.reshape(points.shape),
-            nfev=table[:, many_runs.NFEV],
-            sign=sign,
+        rows = of_records(
+            table[:, many_runs.STATUS],
+            table[:, : many_runs.STATUS],
+            x.reshape(points.shape),
+            g.reshape(points.shape),
+            state.scalars,
+            sign,
         )
         if control is None or control[many_runs.STOP] == 0:
             for i in np.flatnonzero(rows.status == Status.RAISED):

@@ -17,6 +17,7 @@ from numpy.lib.array_utils import byte_bounds
 from .. import backends
 from .._core import dtypes
 from .._core.arrays import as_reals, joined
+from .._core.checks import check_plain
 from .._core.constants import rule_constants
 from .gather import Gathered
 
@@ -319,6 +320,7 @@ def check_param(param: Any, is_contiguous: bool) -> None:
 
 def check_state(param: Any, state: Any, name: str) -> None:
     """Refuse state that does not fit its parameter."""
+    check_plain(state, name)
     if state.shape != param.shape or state.dtype != param.dtype:
         raise ValueError(
             f"{name} has shape {state.shape} and dtype {state.dtype}, but its parameter has "

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_plain
 from ._graph import Node, refresh
 from ._mode import mode
 from ._primitives import Primitive, unbroadcast
@@ -88,6 +89,7 @@ def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
             raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {data.dtype}")
         seed: Any = np.ones(data.shape, data.dtype)
     else:
+        check_plain(gradient, f"grad_output[{i}]")
         seed = gradient if isinstance(gradient, Traced) else np.asarray(gradient)
         if seed.shape != data.shape:
             raise RuntimeError(

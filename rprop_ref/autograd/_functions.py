@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_plain, described, is_not_finite
 from . import _reductions
 from ._engine import NO_GRADIENT, backward
 from ._mode import enable_grad, mode
@@ -106,7 +107,8 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     callable
         Takes the same arguments and returns ``(value, gradient)``: the value as a NumPy scalar, the gradient as an
         array of the shape and dtype of the argument (integers become float64), or a tuple of arrays if `argnums`
-        is a sequence. `rprop_ref.minimize` takes it with ``jac=True``.
+        is a sequence. `rprop_ref.minimize` takes it with ``jac=True``. Where the function returns a constant that
+        is infinite or NaN, to say that it is not defined there, the gradient is NaN.
 
     Raises
     ------
@@ -133,15 +135,19 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         args_list = list(args)
         for i in positions:
+            check_plain(args[i], f"argument {i}")
             array = np.asarray(args[i])
             args_list[i] = Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
         variables = [args_list[i] for i in positions]
         value = _call_strictly(fun, args_list, kwargs)
         if not isinstance(value, Tensor) or not value.requires_grad:
-            raise TypeError(
-                f"{NO_GRADIENT}: the function returned a {type(value).__name__} that does not depend on its "
-                "argument by recorded operations; float(), item(), tolist() and .data leave the tape"
-            )
+            constant = value.data if isinstance(value, Tensor) else value
+            if is_not_finite(constant):
+                undefined = [np.full(v.shape, np.nan, v.dtype) for v in variables]
+                return np.float64(np.asarray(constant).item()), undefined[0] if isinstance(
+                    argnums, int
+                ) else tuple(undefined)
+            raise _no_gradient(value)
         # Copied, because a gradient may be an array of the caller's.
         gradients = [
             np.zeros(v.shape, v.dtype) if g is None else np.array(g)
@@ -151,6 +157,20 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
         return number, gradients[0] if isinstance(argnums, int) else tuple(gradients)
 
     return call
+
+
+def _no_gradient(value: Any) -> TypeError:
+    """The error for a function that returned a value without a gradient."""
+    if isinstance(value, (tuple, list)):
+        return TypeError(
+            f"the function returned {described(value)}, but must return one number; if it returns its gradient "
+            "too, nothing has to be derived: did you mean jac=True?"
+        )
+    return TypeError(
+        f"{NO_GRADIENT}: the function returned {described(value)} that does not depend on its argument by "
+        "recorded operations. float(), item(), tolist() and .data leave the tape; outside its domain it may "
+        "return numpy.inf, but no finite constant"
+    )
 
 
 def _call_strictly(fun: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_plain
 from ._mode import mode
 from ._primitives import NO_VJP, Primitive
 from ._traced import Array, Memory, Traced, ViewOps, new_tensor, values
@@ -93,6 +94,8 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             arrays.append(arg)
     ans = primitive.fun(*arrays, **kwargs)
     if type(ans) is not np.ndarray:
+        if isinstance(ans, np.ndarray):
+            check_plain(ans, f"the result of {primitive.name}")
         ans = np.asarray(ans)
     out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if tracked and mode.enabled else None)
     if primitive.view:
@@ -104,7 +107,9 @@ def apply_to_sequence(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[
     """Likewise, for a primitive whose first argument is a sequence of arrays."""
     operands = tuple(a if isinstance(a, (Traced, np.ndarray)) else np.asarray(a) for a in args[0])
     args = (operands, *args[1:])
-    ans = np.asarray(primitive.fun([values(a) for a in operands], *args[1:], **kwargs))
+    ans = primitive.fun([values(a) for a in operands], *args[1:], **kwargs)
+    check_plain(ans, f"the result of {primitive.name}")
+    ans = np.asarray(ans)
     tracked = mode.enabled and any_tracked(operands)
     return new_tensor(ans, new_node(primitive, args, kwargs, ans) if tracked else None)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._core import dtypes
+from .._core.checks import check_plain
 from ._graph import NO_KEYWORDS, NUMBERS, any_tracked, apply, new_node, refresh, set_node, view_ops_of
 from ._mode import mode
 from ._primitives import PRIMITIVES, Primitive
@@ -149,6 +150,7 @@ def set_item(tensor: Any, index: Any, value: Any) -> None:
     index = plain_index(index)
     if _is_assigned_already(tensor, index, value):
         return
+    check_plain(value, "the assigned value")
     if not isinstance(value, (Traced, *NUMBERS)):
         value = np.asarray(value)
 

@@ -52,6 +52,8 @@ class Parameter(Tensor):
     ------
     RuntimeError
         If `data` is neither floating point nor complex.
+    TypeError
+        If the arithmetic of `data` is not that of an array: a masked array, a matrix, a quantity with units.
 
     Examples
     --------

@@ -18,6 +18,7 @@ import numpy as np
 from cuda_kernels.arrays import DeviceArray, is_on_device
 
 from .._core import dtypes
+from .._core.checks import check_plain
 from . import _elementwise, _linalg, _reductions, _shapes, _signals
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
@@ -95,6 +96,8 @@ class Tensor(Traced):
     ------
     RuntimeError
         If a gradient is wanted but the data are neither floating point nor complex.
+    TypeError
+        If the arithmetic of `data` is not that of an array: a masked array, a matrix, a quantity with units.
 
     Notes
     -----
@@ -123,6 +126,7 @@ class Tensor(Traced):
             data = data._data
         if is_on_device(data):
             raise TypeError(ON_A_GPU)
+        check_plain(data, "data")
         array = np.asarray(data)
         if requires_grad and not dtypes.is_supported(array.dtype):
             raise RuntimeError(wrong_dtype(array.dtype))
@@ -144,6 +148,7 @@ class Tensor(Traced):
     def data(self, array: Array) -> None:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"data must be a numpy.ndarray, but got {type(array).__name__}")
+        check_plain(array, "data")
         self._data = np.asarray(array)
 
     @property
@@ -177,6 +182,7 @@ class Tensor(Traced):
             raise TypeError(
                 f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
             )
+        check_plain(grad, "the assigned grad")
         if grad is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if isinstance(grad, Tensor) and not grad._requires_grad:

@@ -85,6 +85,7 @@ def bowl_in_machine_code(x, g):
     return f
 
 
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_minimize_runs_by_it_with_every_driver(sixth):
     options = {"variant": NAME, "maxiter": 60, "step_sizes": (1e-3, np.inf)}
     starts = np.linspace(-2, 2, 16).reshape(8, 2)

@@ -65,6 +65,7 @@ def test_every_rule_has_the_bits_of_the_host(variant):
     assert 1 in result.status
 
 
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 @pytest.mark.parametrize(
     "options",
     [

@@ -48,6 +48,7 @@ def oracle(variant, fun, x0, lower, upper, steps, *, lr, etas, step_sizes):
     st.sampled_from(naive.VARIANTS),
     st.sampled_from(["numpy", "numba"]),
 )
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_every_step_equals_the_oracles(seed, n, variant, backend):
     rng = np.random.default_rng(seed)
     center, weights = rng.normal(0, 2, n), rng.uniform(0.1, 5, n)
@@ -82,6 +83,7 @@ def test_every_step_equals_the_oracles(seed, n, variant, backend):
     assert len(points) == steps + 1 or (r.status in (0, 2) and (expected[len(points) :] == points[-1]).all())
 
 
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 @pytest.mark.parametrize("variant", naive.VARIANTS)
 def test_quadratics_end_where_lbfgsb_ends(variant, rng):
     for _ in range(5):
@@ -122,6 +124,7 @@ def test_all_forms_of_bounds_and_both_ways_of_calling_agree():
         np.testing.assert_array_equal(minimize(fun, x0, jac=jac, bounds=bounds).x, [1, 1])
 
 
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_bounds_may_have_the_shape_of_the_start():
     x0, low = np.full((2, 3), 2.0), np.arange(6.0).reshape(2, 3)
     for bounds in (Bounds(low, np.inf), list(zip(low.ravel(), [None] * 6, strict=True))):
@@ -165,6 +168,7 @@ def test_a_variable_can_leave_its_bound_again():
     np.testing.assert_allclose(r.x, 3, rtol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_the_start_is_clipped_and_fixed_variables_stay():
     seen = []
 
@@ -205,6 +209,7 @@ def test_finite_differences_stay_within_the_bounds(scheme):
     assert minimize(fun, [2.0] * 3, jac=scheme, bounds=[(2, 2)] * 3).success
 
 
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_bounds_that_the_dtype_cannot_represent_are_moved_inward():
     # In single precision 0.1 and 0.3 are rounded up, 0.7 and 0.9 down.
     for low, high in ((0.1, 0.7), (0.7, 0.9), (0.1, 0.3), (0.3, 0.3)):

@@ -329,6 +329,7 @@ def runs(draw):
     return options
 
 
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 @settings(max_examples=150, deadline=None)
 @given(runs())
 def test_all_loops_have_the_same_bits(options):

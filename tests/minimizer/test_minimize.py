@@ -161,7 +161,8 @@ class TestResult:
             assert isinstance(r, OptimizeResult)
             assert {"x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message"} <= set(r)
             assert r.success is True
-            assert (r.status, r.message) == (0, SUCCESS)
+            assert r.status == 0
+            assert r.message.startswith(SUCCESS)
             assert type(r.fun) is float
             assert r.fun == problems.sphere(r.x)
             assert same_bits(r.jac, problems.sphere_der(r.x))
@@ -260,7 +261,7 @@ class TestResult:
         assert capsys.readouterr().out == ""
         r = minimize(problems.sphere, [3.0], jac=problems.sphere_der, disp=True)
         assert capsys.readouterr().out.splitlines() == [
-            SUCCESS,
+            r.message,
             f"         Current function value: {r.fun:f}",
             f"         Iterations: {r.nit}",
             f"         Function evaluations: {r.nfev}",
@@ -315,7 +316,8 @@ class TestNotFinite:
     @pytest.mark.parametrize("f", [np.nan, np.inf, -np.inf])
     def test_at_the_start(self, f):
         for r in both_ways(lambda x: f, [1.0, 2.0], jac=lambda x: 2 * x):
-            assert (r.status, r.success, r.message) == (3, False, "NaN result encountered.")
+            assert (r.status, r.success) == (3, False)
+            assert r.message.startswith("NaN result encountered. The objective ")
             np.testing.assert_array_equal(r.x, [1.0, 2.0])
             np.testing.assert_equal(r.fun, f)
             assert (r.nit, r.nfev) == (0, 1)
@@ -571,14 +573,14 @@ class TestArguments:
             ({"xtol": -1e-9}, ValueError, "xtol must be a number, at least 0, but is -1e-09"),
             ({"ftol": [1e-9]}, ValueError, r"ftol must be a number, at least 0, but is \[1e-09\]"),
             ({"maxtime": -1}, ValueError, "maxtime must be a number, at least 0, but is -1"),
-            ({"maxiter": "a"}, ValueError, "maxiter must be a whole number, at least 0, but is 'a'"),
-            ({"maxiter": [3]}, ValueError, r"maxiter must be a whole number, at least 0, but is \[3\]"),
+            ({"maxiter": "a"}, ValueError, "maxiter must be a number, at least 0, but is 'a'"),
+            ({"maxiter": [3]}, ValueError, r"maxiter must be a number, at least 0, but is \[3\]"),
             ({"jac": 5}, ValueError, "Invalid jac: 5; it must be a callable, True"),
             ({"jac": lambda x: None}, ValueError, "The gradient must be an array of real numbers, but is None"),
             ({"jac": lambda x: 1j * x}, ValueError, "The gradient must be an array of real numbers, but is array"),
-            ({"maxfev": 0}, ValueError, "maxfev must be a whole number, at least 1, but is 0"),
+            ({"maxfev": 0}, ValueError, "maxfev must be a number, at least 1, but is 0"),
             ({"window": 1}, ValueError, "window must be a whole number, at least 2, but is 1"),
-            ({"patience": 0.5}, ValueError, "patience must be a whole number, at least 1, but is 0.5"),
+            ({"patience": 0.5}, ValueError, "patience must be a number, at least 1, but is 0.5"),
             ({"checkpoint_every": 0}, ValueError, "checkpoint_every must be a whole number, at least 1, but is 0"),
             ({"f_target": np.nan}, ValueError, "f_target must be a number, but is nan"),
             ({"ftol": "small"}, ValueError, "ftol must be a number, at least 0, but is 'small'"),
@@ -588,16 +590,15 @@ class TestArguments:
             ({"warm_start": 3}, TypeError, "warm_start must be a result of rprop_ref.minimize, but is int"),
             ({"warm_start": 3, "resume": "x"}, ValueError, "give only one of them"),
             ({"constraints": {"type": "eq", "fun": sum}}, ValueError, "does not support constraints"),
-            ({"maxiter": np.nan}, ValueError, "maxiter must be a whole number, at least 0, but is nan"),
-            ({"maxiter": 2.5}, ValueError, "maxiter must be a whole number"),
-            ({"maxiter": -1}, ValueError, "maxiter must be a whole number, at least 0, but is -1"),
+            ({"maxiter": np.nan}, ValueError, "maxiter must be a number, at least 0, but is nan"),
+            ({"maxiter": -1}, ValueError, "maxiter must be a number, at least 0, but is -1"),
             (
                 {"jac": lambda x: np.ones(3)},
                 ValueError,
                 r"shape of x0, which is \(2,\), but has shape \(3,\)",
             ),
             ({"jac": lambda x: np.ones((1, 2))}, ValueError, r"but has shape \(1, 2\)"),
-            ({"jac": True}, ValueError, r"must return two values, \(f, gradient\), but it returned float"),
+            ({"jac": True}, ValueError, r"must return two values, \(f, gradient\), but it returned a float"),
         ],
     )
     def test_bad_arguments_are_refused(self, bad, error, text):

@@ -474,7 +474,7 @@ class TestProgress:
         lines = err.splitlines()
         assert len(lines) > 1
         number = r"[-+.\de]+"
-        line = rf"(\d+)/60000 \[{number} it/s\] f={number}, \|g\|={number}, steps {number} to {number}"
+        line = rf"(\d+) iterations \[{number} it/s\] f={number}, \|g\|={number}, steps {number} to {number}"
         shown = [int(re.fullmatch(line, each)[1]) for each in lines]
         assert shown == sorted(shown)
         assert shown[-1] == r.nit == 60_000
@@ -486,7 +486,8 @@ class TestProgress:
         pytest.importorskip("tqdm", reason="needs tqdm, of the extra 'progress'")
         r = minimize(in_python, X0, jac=True, maxiter=40, progress=True)
         shown = capsys.readouterr().err
-        assert "40/40" in shown
+        assert "40it" in shown
+        assert "%" not in shown, "nobody knows when the run will end"
         assert f"f={r.fun:.6g}" in shown
         assert "it/s" in shown
 
@@ -496,7 +497,7 @@ class TestProgress:
         path = tmp_path / "run.npz"
         minimize(in_python, X0, jac=True, maxiter=40, checkpoint=path)
         minimize(in_python, X0, jac=True, maxiter=40, resume=path, progress=True)
-        assert capsys.readouterr().err.startswith("40/40 [0 it/s]")
+        assert capsys.readouterr().err.startswith("40 iterations [0 it/s]")
 
     def test_progress_does_not_change_the_run(self, capsys):
         assert_same_ends(minimize(rosenbrock, X0, progress=True), minimize(rosenbrock, X0))

@@ -157,6 +157,7 @@ def test_rows_equal_single_runs_for_every_rule_and_dtype(variant, dtype, blocks)
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_rows_equal_single_runs_for_every_option(options, blocks):
     x0s = starts([(-2, 2)] * 2, 90, seed=4)
     x0s[3] = 0

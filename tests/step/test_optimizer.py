@@ -327,26 +327,6 @@ class TestStep:
             assert g[0] == 0
 
 
-class TestSubclasses:
-    """Subclasses of ndarray may redefine arithmetic, so steps are made on the plain array."""
-
-    @pytest.mark.parametrize("n", [3, 5000])
-    @pytest.mark.parametrize("backend", BACKENDS)
-    @pytest.mark.filterwarnings("ignore:the matrix subclass")
-    def test_matrices_and_masked_arrays_are_stepped_as_plain_arrays(self, backend, n):
-        for make in (lambda a: np.matrix(a), lambda a: np.ma.masked_less(a[None], 2.0)):
-            x = make(np.ones(n))
-            p = Parameter(np.ones((1, n)))
-            p.data = x
-            p.grad = np.ones((1, n))
-            Rprop([p], lr=0.5, backend=backend).step()
-            np.testing.assert_array_equal(np.asarray(x), 0.5)
-            numbers = {"step_size_min": 0, "step_size_max": 1, "etaminus": 0.5, "etaplus": 1.2}
-            state = [np.zeros((1, n))], [make(np.full(n, 0.25))], [np.zeros((), "f4")]
-            rprop([x], [make(np.ones(n))], *state, **numbers, backend=backend)
-            np.testing.assert_array_equal(np.asarray(x), 0.25)
-
-
 class TestPlans:
     """Steps reuse plans of earlier steps; this must never change a result."""
 
