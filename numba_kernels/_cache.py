@@ -45,7 +45,8 @@ def inner(text: Callable[..., Any] | None = None, **flags: Any) -> Any:
 
     Making the wrappers would take a third of the time. Called from Python, such a function ends the process.
     """
-    return numba.njit(text, no_cpython_wrapper=True, no_cfunc_wrapper=True, **flags)
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **flags}
+    return numba.njit(**options)(text) if text is not None else numba.njit(**options)
 
 
 def made_once(make: Callable[..., Made]) -> Callable[..., Made]:
