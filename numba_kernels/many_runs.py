@@ -2,7 +2,7 @@
 
 Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
 the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
-else is special: its run begins, may end, or has to retreat. Its record is taken out of the block, goes through
+else is special: its run begins, may end, is checked at its end, or has to retreat. Its record is taken out of the block, goes through
 `rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of single runs, since no
 operation of one run depends on another.
 
@@ -60,6 +60,12 @@ _OWN_ENTRIES = np.array(
         record.NFEV,
         record.NJEV,
         record.SIZE_FLOOR,
+        record.FIRST_F,
+        record.CHECK,
+        record.PROBES,
+        record.RADIUS,
+        record.MARGIN,
+        record.NEGLIGIBLE,
         record.XTOL,
     ]
 )
@@ -150,6 +156,7 @@ def _find_special_in_lanes(s, options, lanes):
             | (before < 0)
             | (not (abs(f) < np.inf))
             | (not (g_max < np.inf))
+            | (s[record.CHECK * LANES + lane] != 0)
             | (s[_EXCEPTION + lane] != 0)
         )
         worse = f > s[record.LAST_F * LANES + lane]
@@ -222,6 +229,7 @@ def _begin(vectors, scalars, template, box, start, size, tolerances):
     for j in range(start.size):
         vectors[record.X, j] = vectors[record.LAST_X, j] = vectors[record.BEST_X, j] = start[j]
         vectors[record.SIZE, j] = size[j]
+        vectors[record.SPAN, j] = max(abs(start[j]), size[j])
         if vectors.shape[0] > record.ROWS:
             vectors[record.LOWER, j] = box[0, j]
             vectors[record.UPPER, j] = box[1, j]
@@ -393,7 +401,7 @@ def kernel(rule: rules.Rule) -> Any:
             if k < lanes:
                 i = int(s[_START + k])
                 _take(v, s, k, vectors[0], scalars[0])
-                scalars[0, record.STEP_MADE] = scalars[0, record.NIT] >= 0
+                scalars[0, record.STEP_MADE] = scalars[0, record.NIT] >= 0 and scalars[0, record.CHECK] == 0
             else:
                 _begin(vectors[0], scalars[0], template, box, starts[i], sizes[i], tolerances[i])
             ended = _run_alone(

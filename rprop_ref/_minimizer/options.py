@@ -13,6 +13,8 @@ from .._common import npz
 from .._common.stacklevel import stacklevel
 from .._core import record
 from .._core.checks import check_etas, check_variant
+from .._core.probing import end_check
+from .._core.status import Status
 from .finite_differences import SCHEMES
 from .state import RunState
 
@@ -21,6 +23,9 @@ GRADIENTS = ("autograd", *SCHEMES)
 
 #: The default of `gtol` for each finite-difference scheme; None stands for exact gradients.
 DEFAULT_GTOL = {None: 1e-10, "cs": 1e-10, "3-point": 1e-7, "2-point": 1e-5}
+
+#: How precise the gradient is for each scheme, as a power of the dtype's precision.
+_GRADIENT_PRECISION = {None: 1.0, "cs": 1.0, "3-point": 2 / 3, "2-point": 1 / 2}
 
 
 def warn_of_unknown(options: dict[str, Any]) -> None:
@@ -164,8 +169,11 @@ def set_stopping_rules(
     window: int,
     f_target: float | None,
     patience: int | None,
+    scheme: str | None = None,
 ) -> None:
     """Write the stopping rules of a call of `minimize` into the record; None stands for the default.
+
+    `scheme` is that of finite differences, which decides how precise gradients are.
 
     Raises
     ------
@@ -174,6 +182,7 @@ def set_stopping_rules(
     """
     scalars = state.scalars
     nit, nfev, _ = state.counts
+    earlier = scalars[record.GTOL :].copy()
     steps = (
         max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else _count_or_infinity("maxiter", maxiter)
     )
@@ -186,3 +195,12 @@ def set_stopping_rules(
     target = -np.inf if f_target is None else number("f_target", f_target)
     scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
     scalars[record.PATIENCE] = np.inf if patience is None else count("patience", patience, 1)
+    eps = float(np.finfo(state.vectors.dtype).eps)
+    # How exactly a run can find where a component of the gradient changes its sign, relative to the variable.
+    precision = max(4 * eps ** _GRADIENT_PRECISION[scheme], 0.0 if xtol is None else scalars[record.XTOL])
+    scalars[record.FIRST_RADIUS] = precision**0.5
+    scalars[record.FLATNESS] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
+    scalars[record.SMALL_AGGREGATE] = scalars[record.FIRST_RADIUS] ** 0.5 / 16
+    if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
+        # An earlier call was to check a tolerance that no longer holds.
+        end_check(state.vectors, scalars, Status.CONTINUE)

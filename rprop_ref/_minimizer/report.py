@@ -8,7 +8,7 @@ from scipy.optimize import OptimizeWarning
 
 from .._common.stacklevel import stacklevel
 from .._core import record
-from .._core.status import Status, message_of
+from .._core.status import Status, message_of, reported
 from .result import Result
 from .state import RunState
 
@@ -26,7 +26,7 @@ def result_of(state: RunState, status: int) -> Result:
     return Result(
         message=message_of(status),
         success=status == Status.CONVERGED,
-        status=status,
+        status=reported(status),
         fun=sign * float(state.scalars[f]),
         x=state.shaped(x),
         nit=state.nit - nit,

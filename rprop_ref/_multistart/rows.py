@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from .._core.status import Status, message_of
+from .._core.status import Status, message_of, reported
 
 Array = np.ndarray[Any, Any]
 
@@ -83,9 +83,10 @@ def of_arrays(*, status: Array, fun: Array, x: Array, nit: Array, jac: Array, nf
     sign : int
         -1 if the records hold negated values and gradients, else 1.
     """
+    codes = status.astype(int).tolist()
     return Rows(
-        message=[message_of(code) for code in status.astype(int).tolist()],
-        status=status.astype(int),
+        message=[message_of(code) for code in codes],
+        status=np.array([reported(code) for code in codes], int),
         fun=sign * fun,
         x=x,
         nit=np.maximum(nit, 0).astype(int),  # -1 before the first evaluation
