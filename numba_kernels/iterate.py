@@ -25,7 +25,7 @@ _NOT_INLINED = frozenset(
     (
         *("halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
         # The check of a claim, and what it calls.
-        *("begin_check", "check_point", "next_probe", "end_check", "inward_gradient", "copy", "clip"),
+        *("begin_check", "check_point", "next_probe", "end_check", "inward_gradient", "claim", "copy", "clip"),
         *("largest_effect", "raise_to_magnitudes", "largest_share", "sample_probe", "descent_probe"),
         *("slope_between", "all_point_away", "add_to_aggregate"),
     )

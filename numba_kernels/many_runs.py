@@ -2,9 +2,9 @@
 
 Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
 the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
-else is special: its run begins, may end, is checked at its end, or has to retreat. Its record is taken out of the block, goes through
-`rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of single runs, since no
-operation of one run depends on another.
+else is special: its run begins, may end, is checked at its end, or has to retreat. Its record is taken out of the
+block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of
+single runs, since no operation of one run depends on another.
 
 Runs with bounds or with many variables go one by one, and so do the last few of a block.
 """
@@ -156,7 +156,6 @@ def _find_special_in_lanes(s, options, lanes):
             | (before < 0)
             | (not (abs(f) < np.inf))
             | (not (g_max < np.inf))
-            | (s[record.CHECK * LANES + lane] != 0)
             | (s[_EXCEPTION + lane] != 0)
         )
         worse = f > s[record.LAST_F * LANES + lane]
@@ -205,6 +204,8 @@ def _take(v, s, lane, vectors, scalars):
             vectors[row, j] = v[(j * record.ROWS + row) * LANES + lane]
     for entry in _OWN_ENTRIES:
         scalars[entry] = s[entry * LANES + lane]
+    if scalars[record.CHECK] != 0:
+        scalars[record.NIT] = -scalars[record.NIT]
     scalars[record.NJEV] = scalars[record.NFEV]
 
 
@@ -216,6 +217,10 @@ def _put(v, s, lane, vectors, scalars):
             v[(j * record.ROWS + row) * LANES + lane] = vectors[row, j]
     for entry in _OWN_ENTRIES:
         s[entry * LANES + lane] = scalars[entry]
+    if scalars[record.CHECK] != 0:
+        # A negative number of iterations makes a lane special, without a test that all lanes would pay for. The
+        # check of a claim begins after the first iteration.
+        s[record.NIT * LANES + lane] = -scalars[record.NIT]
 
 
 @numba.njit

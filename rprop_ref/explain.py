@@ -174,15 +174,16 @@ def _recent(trace: History) -> tuple[Array, Array] | None:
 def _check_kink(trace: History) -> Finding | None:
     if not trace.kink:
         return None
+    sloping = np.flatnonzero(trace.sign[-1])
     return Finding(
         "kink",
-        np.flatnonzero(trace.sign[-1]),
-        f"{_named(np.flatnonzero(trace.sign[-1]), trace)}: the step sizes have shrunk to nothing, but the gradient "
-        "is not small, and the points around the best one do not show that it is a minimum. The objective may have "
-        "a kink that lies across the axes, along which the value still falls.",
-        "smooth the kink: replace the absolute value of t by sqrt(t**2 + d**2) - d (pseudo-Huber) with a small d, a "
-        "maximum by logsumexp. Or choose variables whose axes the kinks follow. If the objective is smooth, check "
-        "its gradient.",
+        sloping,
+        f"{_named(sloping, trace)}: the step sizes have shrunk to nothing, but the gradient is not small, and the "
+        "points around the best one do not show that it is a minimum. The objective may have a kink that lies "
+        "across the axes, along which the value still falls.",
+        "smooth the kink: replace the absolute value of t by sqrt(t**2 + d**2) - d (pseudo-Huber) with a small d, "
+        "a maximum by logsumexp. Or choose variables whose axes the kinks follow. If the objective is smooth, "
+        "check its gradient.",
     )
 
 

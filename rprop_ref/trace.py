@@ -158,7 +158,7 @@ class Trace(History):
         self._retreats += 1
 
     def probed(self, status: int) -> None:
-        """Count a point with which `minimize` checks whether the best one is a minimum; `status` is the outcome."""
+        """Count a point that `minimize` evaluated to check a minimum; `status` is what it made of it."""
         self.probes += 1
         self.kink = status == Status.KINK
 

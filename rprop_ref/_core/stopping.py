@@ -11,11 +11,11 @@ The arguments are entries of the record (`rprop_ref._core.record`).
 from .record import (
     BEST_F,
     BEST_G_MAX,
+    F_RESOLUTION,
+    F_TARGET,
     FIRST_F,
     FIRST_RADIUS,
     FLATNESS,
-    F_RESOLUTION,
-    F_TARGET,
     FTOL,
     GTOL,
     LAST_G_MAX,

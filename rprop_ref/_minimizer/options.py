@@ -13,8 +13,6 @@ from .._common import npz
 from .._common.stacklevel import stacklevel
 from .._core import record
 from .._core.checks import check_etas, check_variant
-from .._core.probing import end_check
-from .._core.status import Status
 from .finite_differences import SCHEMES
 from .state import RunState
 
@@ -202,5 +200,4 @@ def set_stopping_rules(
     scalars[record.FLATNESS] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
     scalars[record.SMALL_AGGREGATE] = scalars[record.FIRST_RADIUS] ** 0.5 / 16
     if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
-        # An earlier call was to check a tolerance that no longer holds.
-        end_check(state.vectors, scalars, Status.CONTINUE)
+        state.drop_check()

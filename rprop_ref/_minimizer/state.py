@@ -19,6 +19,8 @@ import numpy as np
 from .._common import npz
 from .._core import record
 from .._core.constants import SHAPE
+from .._core.probing import end_check
+from .._core.status import Status
 from ..rules import RULES
 from .bounds import Bounds
 
@@ -84,6 +86,10 @@ class RunState:
         """A copy of one row of the vectors, in the shape of x."""
         copy: Array = self.vectors[row].reshape(self.shape).copy()
         return copy
+
+    def drop_check(self) -> None:
+        """Forget that an earlier call was checking a minimum when it ended: its tolerances no longer hold."""
+        end_check(self.vectors, self.scalars, Status.CONTINUE)
 
     def copy(self) -> RunState:
         """A state that shares no memory with this one."""
