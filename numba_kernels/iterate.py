@@ -21,7 +21,13 @@ Array = np.ndarray[Any, Any]
 # Functions that few runs or iterations call. All others are inlined: passing five arrays costs more than working
 # on ten elements of each.
 _NOT_INLINED = frozenset(
-    ("copy", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat")
+    (
+        *("halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
+        # The check of a claim, and what it calls.
+        *("begin_check", "check_point", "next_probe", "end_check", "inward_gradient", "claim", "copy", "clip"),
+        *("largest_effect", "raise_to_magnitudes", "largest_share", "sample_probe", "descent_probe"),
+        *("slope_between", "all_point_away", "add_to_aggregate"),
+    )
 )
 
 

@@ -2,9 +2,9 @@
 
 Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
 the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
-else is special: its run begins, may end, or has to retreat. Its record is taken out of the block, goes through
-`rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of single runs, since no
-operation of one run depends on another.
+else is special: its run begins, may end, is checked at its end, or has to retreat. Its record is taken out of the
+block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of
+single runs, since no operation of one run depends on another.
 
 Runs with bounds or with many variables go one by one, and so do the last few of a block.
 """
@@ -60,6 +60,12 @@ _OWN_ENTRIES = np.array(
         record.NFEV,
         record.NJEV,
         record.SIZE_FLOOR,
+        record.FIRST_F,
+        record.CHECK,
+        record.PROBES,
+        record.RADIUS,
+        record.MARGIN,
+        record.NEGLIGIBLE,
         record.XTOL,
     ]
 )
@@ -199,6 +205,8 @@ def _take(v, s, lane, vectors, scalars):
             vectors[row, j] = v[(j * record.ROWS + row) * LANES + lane]
     for entry in _OWN_ENTRIES:
         scalars[entry] = s[entry * LANES + lane]
+    if scalars[record.CHECK] != 0:
+        scalars[record.NIT] = -scalars[record.NIT]
     scalars[record.NJEV] = scalars[record.NFEV]
 
 
@@ -210,6 +218,10 @@ def _put(v, s, lane, vectors, scalars):
             v[(j * record.ROWS + row) * LANES + lane] = vectors[row, j]
     for entry in _OWN_ENTRIES:
         s[entry * LANES + lane] = scalars[entry]
+    if scalars[record.CHECK] != 0:
+        # A negative number of iterations makes a lane special, without a test that all lanes would pay for. The
+        # check of a claim begins after the first iteration.
+        s[record.NIT * LANES + lane] = -scalars[record.NIT]
 
 
 @inner
@@ -223,6 +235,7 @@ def _begin(vectors, scalars, template, box, start, size, tolerances):
     for j in range(start.size):
         vectors[record.X, j] = vectors[record.LAST_X, j] = vectors[record.BEST_X, j] = start[j]
         vectors[record.SIZE, j] = size[j]
+        vectors[record.SPAN, j] = max(abs(start[j]), size[j])
         if vectors.shape[0] > record.ROWS:
             vectors[record.LOWER, j] = box[0, j]
             vectors[record.UPPER, j] = box[1, j]
@@ -394,7 +407,7 @@ def kernel(rule: rules.Rule) -> Any:
             if k < lanes:
                 i = int(s[_START + k])
                 _take(v, s, k, vectors[0], scalars[0])
-                scalars[0, record.STEP_MADE] = scalars[0, record.NIT] >= 0
+                scalars[0, record.STEP_MADE] = scalars[0, record.NIT] >= 0 and scalars[0, record.CHECK] == 0
             else:
                 _begin(vectors[0], scalars[0], template, box, starts[i], sizes[i], tolerances[i])
             ended = _run_alone(

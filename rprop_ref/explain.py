@@ -61,7 +61,7 @@ class Finding:
     Attributes
     ----------
     name : str
-        "noise", "lower clamp", "upper clamp", "oscillation", "underflow", "first step too large",
+        "kink", "noise", "lower clamp", "upper clamp", "oscillation", "underflow", "first step too large",
         "first step too small", "eta- rounds to 1", "eta+ rounds to 1", "no gradient" or "gradient not finite".
     coordinates : ndarray of int
         The coordinates concerned.
@@ -111,8 +111,11 @@ def explain(trace: History) -> Explanation:
     if not len(trace):
         return Explanation(["Nothing was recorded."], [])
     findings = [finding for check in _CHECKS if (finding := check(trace)) is not None]
-    if any(finding.name == "noise" for finding in findings):
-        # Both are consequences of the noise.
+    if any(finding.name == "kink" for finding in findings):
+        # The same signs, seen without the check.
+        findings = [f for f in findings if f.name != "noise"]
+    if any(finding.name in ("kink", "noise") for finding in findings):
+        # Both are consequences.
         findings = [f for f in findings if f.name not in ("lower clamp", "oscillation")]
     if any(finding.name == "eta- rounds to 1" for finding in findings):
         # It oscillates because step sizes cannot shrink.
@@ -154,6 +157,11 @@ def _summary(trace: History) -> list[str]:
         lines.append(
             f"The run retreated {trace.retreats[-1]} times from points where the objective is not finite."
         )
+    if trace.probes:
+        lines.append(
+            f"At the end, {trace.probes} point{'s' * (trace.probes != 1)} around the best one were evaluated, to "
+            "check whether it is a minimum."
+        )
     return lines
 
 
@@ -167,6 +175,22 @@ def _recent(trace: History) -> tuple[Array, Array] | None:
     event, size = trace.event[-rows:], trace.size[-rows:]
     stepping = ~events.has(event, "no step").all(axis=1)
     return (event[stepping], size[stepping]) if stepping.sum() >= MIN_STEPS else None
+
+
+def _check_kink(trace: History) -> Finding | None:
+    if not trace.kink:
+        return None
+    sloping = np.flatnonzero(trace.sign[-1])
+    return Finding(
+        "kink",
+        sloping,
+        f"{_named(sloping, trace)}: the step sizes have shrunk to nothing, but the gradient is not small, and the "
+        "points around the best one do not show that it is a minimum. The objective may have a kink that lies "
+        "across the axes, along which the value still falls.",
+        "smooth the kink: replace the absolute value of t by sqrt(t**2 + d**2) - d (pseudo-Huber) with a small d, "
+        "a maximum by logsumexp. Or choose variables whose axes the kinks follow. If the objective is smooth, "
+        "check its gradient.",
+    )
 
 
 def _check_noise(trace: History) -> Finding | None:
@@ -405,6 +429,7 @@ def _check_not_finite(trace: History) -> Finding | None:
 
 
 _CHECKS: tuple[Callable[[History], Finding | None], ...] = (
+    _check_kink,
     _check_etas,
     _check_not_finite,
     _check_noise,

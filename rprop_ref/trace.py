@@ -12,6 +12,7 @@ from . import rules
 from ._common import display, npz
 from ._core.checks import check_variant
 from ._core.events import end_events
+from ._core.status import Status
 from ._tracing.attach import OptimizerHooks
 from ._tracing.history import LIMIT, History, Row
 from ._tracing.steps import flat_reals, step_events, storable
@@ -61,6 +62,10 @@ class Trace(History):
         iteration before, even if that has no row; NaN in the first.
     retreats : ndarray, shape (rows,)
         How often `minimize` had retreated, by this iteration, from points where the objective is not finite.
+    probes : int
+        How many points `minimize` evaluated to check whether the best point is a minimum.
+    kink : bool
+        Whether this check ended the run without success.
     firsts : dict
         Step sizes of shape (n,): "first", that of the first step; "before shrinking" and "before growing", the
         one before the first sign change and before the first growth, or NaN if there was none.
@@ -151,6 +156,11 @@ class Trace(History):
     def retreated(self) -> None:
         """Count a retreat from a point where the objective is not finite."""
         self._retreats += 1
+
+    def probed(self, status: int) -> None:
+        """Count a point that `minimize` evaluated to check a minimum; `status` is what it made of it."""
+        self.probes += 1
+        self.kink = status == Status.KINK
 
     @classmethod
     def attach(cls, optimizer: Optimizer, *, stride: int = 1, limit: int = LIMIT) -> Trace:
@@ -273,6 +283,8 @@ class Trace(History):
             "stride": self.stride,
             "limit": self.limit,
             "retreats": self._retreats,
+            "probes": self.probes,
+            "kink": self.kink,
             "last": self._last,
         }
         npz.write(path, _KIND, _VERSION, tree)
@@ -297,6 +309,7 @@ class Trace(History):
             trace.groups, trace._counts, trace.steps = tree["groups"], tree["counts"], tree["steps"]
             trace.firsts, trace._changes = tree["firsts"], tree["changes"]
             trace._retreats, trace._last = tree["retreats"], tree["last"]
+            trace.probes, trace.kink = tree["probes"], tree["kink"]
             rows = [Row(*values) for values in zip(*(tree["columns"][f] for f in Row._fields), strict=True)]
             trace._older, trace._recent = rows[: tree["history"]], deque(rows[tree["history"] :])
             if any(row.event.shape != (trace.n,) or row.event.dtype != np.uint8 for row in rows):

@@ -9,21 +9,18 @@ The vector operations are in `vectors` (NumPy) and in `loops` (compiled).
 
 import math
 
+from .best import keep_best
 from .constants import ONE, SIZE_MIN
+from .probing import begin_check, check_point
 from .record import (
-    BEST_F,
-    BEST_G,
-    BEST_G_MAX,
     BEST_X,
-    F_RESOLUTION,
+    CHECK,
     INWARD_G,
     LAST_F,
     LAST_G,
     LAST_G_MAX,
     LAST_X,
     LOWER,
-    LOWEST_F,
-    LOWEST_NIT,
     MAXFEV,
     MOVE_START,
     NFEV,
@@ -41,12 +38,11 @@ from .record import (
     X,
 )
 from .status import Status
-from .stopping import CONTINUE, EVALUATION_LIMIT, PRECISION_LOSS, evaluations_are_used_up, stopping_status
+from .stopping import CLAIMED, CONTINUE, EVALUATION_LIMIT, PRECISION_LOSS, evaluations_are_used_up, stopping_status
 from .vectors import (
     copy,
     equal,
     halve_move,
-    highest_equal_value,
     max_gradient_and_stalled,
     move,
     move_within_bounds,
@@ -83,6 +79,8 @@ def advance(vectors, scalars, constants, variant, f, g):
         A `Status`: `CONTINUE`; `STAYED`, if the step did not change x (call again with the same f and g); or the
         reason why the run has ended.
     """
+    if scalars[CHECK] != 0:
+        return check_point(vectors, scalars, f, g)
     x, size = vectors[X], vectors[SIZE]
     inward = g
     if vectors.shape[0] > ROWS:
@@ -102,27 +100,6 @@ def advance(vectors, scalars, constants, variant, f, g):
     return stop_or_step(vectors, scalars, constants, variant, x, inward, size, last_x, stalled)
 
 
-def is_better(f, g_max, highest, best_f, best_g_max):
-    """Whether a point is the best so far.
-
-    The lowest value wins. Values up to `highest` differ only by rounding, so among those the smallest gradient
-    wins.
-    """
-    return (f <= highest) & ((best_f > highest) | (g_max < best_g_max))
-
-
-def keep_best(vectors, scalars, x, f, g, g_max):
-    """Keep the point if it is the best so far."""
-    if f < scalars[LOWEST_F]:
-        scalars[LOWEST_F] = f
-        scalars[LOWEST_NIT] = scalars[NIT]
-    highest = highest_equal_value(scalars[LOWEST_F], scalars[F_RESOLUTION])
-    if is_better(f, g_max, highest, scalars[BEST_F], scalars[BEST_G_MAX]):
-        scalars[BEST_F] = f
-        scalars[BEST_G_MAX] = g_max
-        store_point(x, g, vectors[BEST_X], vectors[BEST_G])
-
-
 def resume_step(vectors, scalars, constants, variant):
     """Make the step that was not made because a stopping rule ended an earlier call.
 
@@ -138,6 +115,8 @@ def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stall
     """Make the step from the last point, unless a stopping rule ends the run there."""
     scalars[STEP_MADE] = 0
     status = stopping_status(scalars, x, g, size, vectors[BEST_X], stalled)
+    if status == CLAIMED:
+        return begin_check(vectors, scalars)
     if status != CONTINUE:
         return status
     worse = scalars[WORSE] != 0

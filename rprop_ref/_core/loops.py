@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..rules import Rule
 from ..rules import build as build_rule
-from . import coordinates, iteration, record, stopping
+from . import best, coordinates, iteration, probing, record, stopping
 from .constants import make_split
 
 
@@ -41,7 +41,16 @@ class Compiler(NamedTuple):
 
 #: The functions that are compiled unchanged.
 _UNCHANGED = {
-    coordinates: ("is_stalled", "is_within_tolerance", "is_blocked"),
+    coordinates: (
+        "is_stalled",
+        "is_within_tolerance",
+        "is_blocked",
+        "points_away",
+        "direction_hash",
+        "direction_numerator",
+    ),
+    best: ("is_better", "keep_best"),
+    probing: ("begin_check", "check_point", "next_probe", "end_check", "inward_gradient"),
     stopping: (
         "gradient_is_small",
         "target_is_reached",
@@ -51,10 +60,11 @@ _UNCHANGED = {
         "evaluations_are_used_up",
         "patience_is_over",
         "is_stationary",
+        "claim",
         "stopping_status",
         "may_stop",
     ),
-    iteration: ("is_better", "keep_best", "stop_or_step", "retreat", "advance"),
+    iteration: ("stop_or_step", "retreat", "advance"),
 }
 
 
@@ -94,7 +104,9 @@ def _loops(rule: Rule, select: Callable[..., Any], compiler: Compiler, names: di
     always_undoes, undoes_if_worse = rule.undoes(False), rule.undoes(True)
     split = function(make_split(number))
     is_stalled, is_within_tolerance = names["is_stalled"], names["is_within_tolerance"]
-    is_blocked = names["is_blocked"]
+    is_blocked, points_away = names["is_blocked"], names["points_away"]
+    direction_hash, direction_numerator = names["direction_hash"], names["direction_numerator"]
+    denominator = coordinates.DIRECTION_DENOMINATOR
 
     @function
     def max_gradient_and_stalled(x, g, size, xtol, floor):
@@ -173,19 +185,24 @@ def _loops(rule: Rule, select: Callable[..., Any], compiler: Compiler, names: di
         return always_undoes or (undoes_if_worse and worse)
 
     @function
+    def clip(x, lower, upper):
+        for i in range(x.size):
+            if x[i] < lower[i]:
+                x[i] = lower[i]
+            if x[i] > upper[i]:
+                x[i] = upper[i]
+
+    @function
     def move_within_bounds(variant, x, g, prev, size, constants, worse, last_x, lower, upper, move_start, undo):
         for i in range(x.size):
             if not (undo and g[i] * prev[i] < zero(g)):
                 move_start[i] = math.nan
         move(variant, x, g, prev, size, constants, worse, last_x)
+        clip(x, lower, upper)
         moved = False
         for i in range(x.size):
             if move_start[i] == move_start[i]:
                 x[i] = move_start[i]
-            elif x[i] < lower[i]:
-                x[i] = lower[i]
-            elif x[i] > upper[i]:
-                x[i] = upper[i]
             move_start[i] = last_x[i]
             moved |= x[i] != last_x[i]
         return moved
@@ -195,17 +212,103 @@ def _loops(rule: Rule, select: Callable[..., Any], compiler: Compiler, names: di
         for i in range(x.size):
             inward[i] = zero(g) if is_blocked(x[i], g[i], lower[i], upper[i], zero(g)) else g[i]
 
+    @function
+    def length(x, span):
+        return max(abs(x), span)
+
+    @function
+    def effect(x, g, span):
+        return plain(double(abs(g)) * double(length(x, span)))
+
+    @function
+    def share(p, scale, x, span, negligible):
+        if effect(x, p, span) > negligible:
+            return plain(double(p)) / plain(double(scale))
+        return 0.0
+
+    @function
+    def largest_effect(x, g, span):
+        largest = 0.0
+        for i in range(x.size):
+            largest = max(largest, effect(x[i], g[i], span[i]))
+        return largest
+
+    @function
+    def raise_to_magnitudes(scale, g):
+        for i in range(scale.size):
+            scale[i] = max(scale[i], abs(g[i]))
+
+    @function
+    def largest_share(p, scale, x, span, negligible):
+        largest = 0.0
+        for i in range(x.size):
+            largest = max(largest, abs(share(p[i], scale[i], x[i], span[i], negligible)))
+        return largest
+
+    @function
+    def sample_probe(probe, x, span, radius, k):
+        for i in range(x.size):
+            component = double(direction_numerator(direction_hash(i, k)) / denominator)
+            probe[i] = plain(double(x[i]) + double(radius) * (double(length(x[i], span[i])) * component))
+
+    @function
+    def descent_probe(probe, x, p, scale, span, negligible, radius):
+        for i in range(x.size):
+            component = double(share(p[i], scale[i], x[i], span[i], negligible))
+            probe[i] = plain(double(x[i]) - double(radius) * (double(length(x[i], span[i])) * component))
+
+    @function
+    def slope_between(x, y, g):
+        total = double(0.0)
+        for i in range(x.size):
+            total = total + (double(y[i]) - double(x[i])) * double(g[i])
+        return plain(total)
+
+    @function
+    def all_point_away(x, y, g, span, negligible):
+        for i in range(x.size):
+            if not (points_away(x[i], y[i], g[i], zero(g)) or effect(x[i], g[i], span[i]) <= negligible):
+                return False
+        return True
+
+    @function
+    def add_to_aggregate(p, g, x, span, scale):
+        slope, curvature = double(0.0), double(0.0)
+        for i in range(x.size):
+            if scale[i] != zero(scale):
+                weight = double(plain(double(length(x[i], span[i]))) / plain(double(scale[i])))
+                from_p = double(p[i])
+                to_g = double(g[i]) - from_p
+                slope = slope + weight * (from_p * to_g)
+                curvature = curvature + weight * (to_g * to_g)
+        slope, curvature = -plain(slope), plain(curvature)
+        if not (slope > 0 and curvature > 0):
+            return False
+        fraction = double(min(slope / curvature, 1.0))
+        for i in range(x.size):
+            p[i] = plain(double(p[i]) + fraction * (double(g[i]) - double(p[i])))
+        return True
+
     return {
+        "add_to_aggregate": add_to_aggregate,
+        "all_point_away": all_point_away,
         "all_within_tolerance": all_within_tolerance,
+        "clip": clip,
         "copy": copy,
+        "descent_probe": descent_probe,
         "equal": equal,
         "halve_move": halve_move,
         "highest_equal_value": highest_equal_value,
+        "largest_effect": largest_effect,
+        "largest_share": largest_share,
         "max_gradient_and_stalled": max_gradient_and_stalled,
         "move": move,
         "move_within_bounds": move_within_bounds,
         "zero_blocked": zero_blocked,
         "predicted_decrease": predicted_decrease,
+        "raise_to_magnitudes": raise_to_magnitudes,
+        "sample_probe": sample_probe,
+        "slope_between": slope_between,
         "store_point": store_point,
         "undoes": undoes,
     }

@@ -13,12 +13,15 @@ LAST_X = 3  # the last accepted point: its value is finite, and its gradient (wi
 LAST_G = 4  # ... and its gradient
 BEST_X = 5  # the best point so far ...
 BEST_G = 6  # ... and its gradient
-ROWS = 7
-LOWER = 7  # the bounds
-UPPER = 8
-MOVE_START = 9  # where the last move began, to undo a move that was clipped
-INWARD_G = 10  # the gradient at LAST_X, with 0 in components whose descent direction leaves the bounds
-BOUNDED_ROWS = 11
+SPAN = 7  # how large each variable was at the start, or the first step size if that is larger
+AGGREGATE = 8  # used by a check (`probing`): the shortest mean of gradients near BEST_X that it has found ...
+SCALE = 9  # ... and the largest absolute values of their components
+ROWS = 10
+LOWER = 10  # the bounds
+UPPER = 11
+MOVE_START = 12  # where the last move began, to undo a move that was clipped
+INWARD_G = 13  # the gradient at LAST_X, with 0 in components whose descent direction leaves the bounds
+BOUNDED_ROWS = 14
 
 # Entries of ``scalars``, an array of float64.
 NIT = 0  # the number of steps that led to LAST_X, retreats not counted; -1 before the first finite point
@@ -39,15 +42,24 @@ SIZE_FLOOR = 14  # step sizes at or below this are negligible
 F_RESOLUTION = 15  # f counts as equal to the lowest value if f <= lowest + F_RESOLUTION * |lowest|
 DEFAULT_XTOL = 16  # XTOL where the user gives none
 RETREAT_F = 17  # -inf if that was a value; else the value where it or the gradient was last not finite, or 0
-MAXITER = 18  # the options of this name, from here on; infinity where there is no limit
-MAXFEV = 19
-GTOL = 20
-XTOL = 21
-FTOL = 22  # negative if there is no such tolerance
-WINDOW = 23  # in iterations, as is PATIENCE
-F_TARGET = 24
-PATIENCE = 25
-ENTRIES = 26
+FIRST_F = 18  # value at the first finite point
+CHECK = 19  # the stage of the check under way, 0 if there is none; see `probing` for this and the next four
+PROBES = 20  # points that the check has evaluated
+RADIUS = 21  # their distance from BEST_X, relative to the size of the variables
+MARGIN = 22  # a value is lower than BEST_F if it is lower by more than this
+NEGLIGIBLE = 23  # a gradient component is negligible if its effect on the value is at most this
+MAXITER = 24  # the options of this name, from here on; infinity where there is no limit
+MAXFEV = 25
+GTOL = 26
+XTOL = 27
+FTOL = 28  # negative if there is no such tolerance
+WINDOW = 29  # in iterations, as is PATIENCE
+F_TARGET = 30
+PATIENCE = 31
+FIRST_RADIUS = 32  # the smallest RADIUS; follows from XTOL and from the precision of gradients
+FLATNESS = 33  # what a run that ends by FTOL uses in the place of FIRST_RADIUS to find NEGLIGIBLE
+SMALL_AGGREGATE = 34  # AGGREGATE is small if its components are at most this times SCALE
+ENTRIES = 35
 
 #: The entries that the result and the message of a run are made of, besides the options that all runs share.
 REPORTED = (NIT, NFEV, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, WINDOW_F, WINDOW_NIT, RETREAT_F, XTOL)

@@ -9,7 +9,7 @@ class Status(enum.IntEnum):
     """The status of a run: its code, which is ``result.status``, with its ``message``.
 
     A run with a negative code goes on. Codes and messages are those of SciPy's BFGS where it has them (0 to 3,
-    99).
+    99). The user sees `reported(code)`.
     """
 
     message: str
@@ -21,6 +21,7 @@ class Status(enum.IntEnum):
         member.message = message
         return member
 
+    CLAIMED = -3, "A tolerance is met; whether the best point is a minimum is still to be checked."
     STAYED = -2, "The step did not change x; no new evaluation is needed."
     CONTINUE = -1, "The run goes on."
     CONVERGED = 0, "Optimization terminated successfully."
@@ -30,8 +31,14 @@ class Status(enum.IntEnum):
     EVALUATION_LIMIT = 4, "Maximum number of function evaluations has been exceeded."
     TIME_LIMIT = 5, "Maximum time has been exceeded."
     NO_IMPROVEMENT = 6, "The objective has not improved for `patience` iterations."
+    KINK = 7, "The step sizes are exhausted; the objective may have a kink here."
     CALLBACK_STOPPED = 99, "`callback` raised `StopIteration`."
     RAISED = 100, "The objective raised an exception."
+
+
+def reported(code: int) -> int:
+    """The code as the user sees it: a kink is one of the ways to lose precision."""
+    return Status.PRECISION_LOSS.value if code == Status.KINK else code
 
 
 _MESSAGES = {status.value: status.message for status in Status}

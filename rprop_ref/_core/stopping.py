@@ -13,13 +13,18 @@ from .record import (
     BEST_G_MAX,
     F_RESOLUTION,
     F_TARGET,
+    FIRST_F,
+    FIRST_RADIUS,
+    FLATNESS,
     FTOL,
     GTOL,
     LAST_G_MAX,
     LOWEST_F,
     LOWEST_NIT,
+    MARGIN,
     MAXFEV,
     MAXITER,
+    NEGLIGIBLE,
     NFEV,
     NIT,
     PATIENCE,
@@ -35,6 +40,7 @@ from .status import Status
 from .vectors import all_within_tolerance, predicted_decrease
 
 CONTINUE = Status.CONTINUE.value
+CLAIMED = Status.CLAIMED.value
 CONVERGED = Status.CONVERGED.value
 ITERATION_LIMIT = Status.ITERATION_LIMIT.value
 PRECISION_LOSS = Status.PRECISION_LOSS.value
@@ -125,10 +131,18 @@ def may_stop(
     )
 
 
+def claim(scalars, margin, negligible):
+    """`xtol` or `ftol` is met: return `CLAIMED`, and leave in `scalars` what `probing` needs to check it."""
+    scalars[MARGIN] = margin
+    scalars[NEGLIGIBLE] = negligible
+    return CLAIMED
+
+
 def stopping_status(scalars, x, g, size, best_x, stalled):
     """Apply the stopping rules at the last point: return `CONTINUE`, or the status with which the run ends.
 
-    It begins the next window of `ftol` where one ends, and marks small first steps, in `scalars`.
+    `CLAIMED` is neither: the run ends with success if `probing` confirms it. This function also begins the next
+    window of `ftol` where one ends, and marks small first steps, in `scalars`.
     """
     nit = scalars[NIT]
     if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) or target_is_reached(
@@ -137,7 +151,7 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
         return CONVERGED
     settled = nit - scalars[RETREAT_NIT] >= SETTLING_STEPS
     if nit == 0:
-        scalars[WINDOW_F] = scalars[LOWEST_F]
+        scalars[WINDOW_F] = scalars[FIRST_F] = scalars[LOWEST_F]
         if stalled:
             scalars[RETREAT_NIT] = SMALL_FIRST_STEPS
     if window_is_over(nit, scalars[WINDOW_NIT], scalars[WINDOW]):
@@ -146,7 +160,8 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
         if settled and value_is_flat(
             before - lowest, predicted_decrease(g, size), scale, scalars[FTOL], scalars[F_RESOLUTION]
         ):
-            return CONVERGED
+            margin = max(scalars[FTOL], scalars[F_RESOLUTION]) * scale
+            return claim(scalars, margin, scalars[FLATNESS] * min(scale, scalars[FIRST_F] - lowest))
         scalars[WINDOW_F] = lowest
         scalars[WINDOW_NIT] = nit
     if iterations_are_used_up(nit, scalars[MAXITER]):
@@ -161,5 +176,9 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
     if nit > 0 and stalled and (settled or scalars[RETREAT_NIT] != SMALL_FIRST_STEPS):
         # Converged only if the best point is near; otherwise the run has stalled elsewhere.
         xtol, floor = BEST_POINT_TOLERANCES * scalars[XTOL], BEST_POINT_TOLERANCES * scalars[SIZE_FLOOR]
-        return CONVERGED if all_within_tolerance(x, best_x, xtol, floor) and settled else PRECISION_LOSS
+        if not (all_within_tolerance(x, best_x, xtol, floor) and settled):
+            return PRECISION_LOSS
+        best_f = scalars[BEST_F]
+        scale = min(abs(best_f), scalars[FIRST_F] - best_f)
+        return claim(scalars, scalars[F_RESOLUTION] * abs(best_f), scalars[FIRST_RADIUS] * scale)
     return CONTINUE

@@ -8,7 +8,15 @@ import numpy as np
 
 from ..rules import RULES
 from . import numpy_step
-from .coordinates import is_blocked, is_stalled, is_within_tolerance
+from .coordinates import (
+    DIRECTION_DENOMINATOR,
+    direction_hash,
+    direction_numerator,
+    is_blocked,
+    is_stalled,
+    is_within_tolerance,
+    points_away,
+)
 
 
 def max_gradient_and_stalled(x, g, size, xtol, floor):
@@ -46,8 +54,7 @@ def move_within_bounds(variant, x, g, prev, size, constants, worse, last_x, lowe
     """
     undone = (g * prev < 0) & undo
     move(variant, x, g, prev, size, constants, worse, last_x)
-    x[:] = np.where(x < lower, lower, x)
-    x[:] = np.where(x > upper, upper, x)
+    clip(x, lower, upper)
     np.copyto(x, move_start, where=undone)
     move_start[:] = last_x
     return not equal(x, last_x)
@@ -85,3 +92,80 @@ def halve_move(x, last_x, size, half, size_min):
 def highest_equal_value(lowest, resolution):
     """The highest value that counts as equal to the lowest."""
     return lowest + resolution * abs(lowest)
+
+
+# What `probing` needs. Its arithmetic is in float64, and sums are made in the order of the coordinates.
+
+
+def _lengths(x, span):
+    """How far it is sensible to move each variable: its own size, or what it was at the start."""
+    return np.maximum(np.abs(x), span).astype(float)
+
+
+def _shares(p, scale, x, span, negligible):
+    """Each component relative to the largest one seen; 0 if its effect on the value is negligible."""
+    p, scale = p.astype(float), scale.astype(float)
+    counts = np.abs(p) * _lengths(x, span) > negligible
+    return np.where(counts, p, 0) / np.where(counts, scale, 1)
+
+
+def _sum_in_order(terms):
+    return np.cumsum(terms)[-1]
+
+
+def largest_effect(x, g, span):
+    """The largest change of the value, to first order, if one variable moved by its length."""
+    return np.max(np.abs(g).astype(float) * _lengths(x, span), initial=0)
+
+
+def raise_to_magnitudes(scale, g):
+    """Make each element of scale at least the absolute value of g's."""
+    np.maximum(scale, np.abs(g), out=scale)
+
+
+def largest_share(p, scale, x, span, negligible):
+    """The largest absolute value of p's components, each relative to the largest one seen (`scale`)."""
+    return np.max(np.abs(_shares(p, scale, x, span, negligible)), initial=0)
+
+
+def sample_probe(probe, x, span, radius, k):
+    """Write the k-th probe in a pseudo-random direction from x."""
+    bits = direction_hash(np.arange(x.size), k)
+    probe[:] = x + radius * (_lengths(x, span) * (direction_numerator(bits) / DIRECTION_DENOMINATOR))
+
+
+def descent_probe(probe, x, p, scale, span, negligible, radius):
+    """Write the probe that is this far from x, against the gradient p."""
+    probe[:] = x - radius * (_lengths(x, span) * _shares(p, scale, x, span, negligible))
+
+
+def clip(x, lower, upper):
+    """Move x into the bounds."""
+    x[:] = np.where(x < lower, lower, x)
+    x[:] = np.where(x > upper, upper, x)
+
+
+def slope_between(x, y, g):
+    """The slope from x to y by the gradient g, times their distance."""
+    return _sum_in_order((y.astype(float) - x) * g)
+
+
+def all_point_away(x, y, g, span, negligible):
+    """Whether each component of the gradient at y points away from x, or has a negligible effect."""
+    return (points_away(x, y, g, 0) | (np.abs(g).astype(float) * _lengths(x, span) <= negligible)).all()
+
+
+def add_to_aggregate(p, g, x, span, scale):
+    """Replace p by the shortest vector between p and g; return whether it is shorter.
+
+    The length is measured in the units of the variables: each component is divided by its scale, and multiplied by
+    the length of its variable.
+    """
+    from_p, to_g = p.astype(float), g - p.astype(float)
+    weight = np.where(scale == 0, 0, _lengths(x, span) / np.where(scale == 0, 1, scale.astype(float)))
+    slope = -_sum_in_order(weight * (from_p * to_g))
+    curvature = _sum_in_order(weight * (to_g * to_g))
+    if not (slope > 0 and curvature > 0):
+        return False
+    p[:] = from_p + min(slope / curvature, 1.0) * to_g
+    return True

@@ -170,7 +170,7 @@ def make_pending_step(state: RunState) -> int:
     A driver begins with an evaluation, for which this step sets the point. Returns `CONTINUE`, or the status with
     which the run ends at once.
     """
-    if state.scalars[record.NIT] < 0 or state.scalars[record.STEP_MADE]:
+    if state.scalars[record.NIT] < 0 or state.scalars[record.STEP_MADE] or state.scalars[record.CHECK]:
         return Status.CONTINUE
     with np.errstate(all="ignore"):
         return int(iteration.resume_step(state.vectors, state.scalars, state.constants, state.variant))

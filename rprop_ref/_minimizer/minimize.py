@@ -319,6 +319,7 @@ def minimize(
             window=window,
             f_target=f_target,
             patience=patience,
+            gradient=objective.gradient,
         )
         status = make_pending_step(state)
         traced_advance, trace = _traced(trace, state, etas, step_sizes)

@@ -39,6 +39,9 @@ _OTHER_NAMES = {
     "n_jobs": "workers",
 }
 
+#: How precise the gradients of finite differences are, as a power of the dtype's precision; those of others: 1.
+_GRADIENT_PRECISION = {"3-point": 2 / 3, "2-point": 1 / 2}
+
 
 def warn(message: str, category: type[Warning] = OptimizeWarning) -> None:
     """Give a warning at the line of the user's call."""
@@ -196,8 +199,11 @@ def set_stopping_rules(
     window: int,
     f_target: float | None,
     patience: int | None,
+    gradient: str = "jac",
 ) -> None:
     """Write the stopping rules of a call of `minimize` into the record; None stands for the default.
+
+    `gradient` is where gradients come from, as in the result; it decides how precise they are.
 
     Raises
     ------
@@ -206,6 +212,7 @@ def set_stopping_rules(
     """
     scalars = state.scalars
     nit, nfev, _ = state.counts
+    earlier = scalars[record.GTOL :].copy()
     steps = max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else number("maxiter", maxiter, 0)
     scalars[record.MAXITER] = nit + steps
     scalars[record.MAXFEV] = np.inf if maxfev is None else nfev + number("maxfev", maxfev, 1)
@@ -216,3 +223,13 @@ def set_stopping_rules(
     target = -np.inf if f_target is None else number("f_target", f_target)
     scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
     scalars[record.PATIENCE] = np.inf if patience is None else number("patience", patience, 1)
+    eps = float(np.finfo(state.vectors.dtype).eps)
+    # How exactly a run can find where a component of the gradient changes its sign, relative to the variable.
+    precision = 4 * eps ** _GRADIENT_PRECISION.get(gradient, 1.0)
+    if xtol is not None:
+        precision = max(precision, scalars[record.XTOL])
+    scalars[record.FIRST_RADIUS] = precision**0.5
+    scalars[record.FLATNESS] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
+    scalars[record.SMALL_AGGREGATE] = scalars[record.FIRST_RADIUS] ** 0.5 / 16
+    if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
+        state.drop_check()

@@ -8,7 +8,7 @@ from scipy.optimize import OptimizeWarning
 
 from .._common.stacklevel import stacklevel
 from .._core import record
-from .._core.status import Status
+from .._core.status import Status, reported
 from .messages import run_message
 from .objective import Objective
 from .result import Result
@@ -34,7 +34,7 @@ def result_of(state: RunState, status: int, objective: Objective) -> Result:
     return Result(
         message=message,
         success=status == Status.CONVERGED,
-        status=status,
+        status=reported(status),
         fun=sign * float(state.scalars[f]),
         x=state.shaped(x),
         nit=state.nit - nit,

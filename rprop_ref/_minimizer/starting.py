@@ -92,6 +92,7 @@ def begin(
     vectors = np.zeros((record.ROWS if bounds is None else record.BOUNDED_ROWS, start.size), start.dtype)
     vectors[[record.X, record.LAST_X, record.BEST_X]] = first.x
     vectors[record.SIZE] = first.step_sizes
+    vectors[record.SPAN] = np.maximum(np.abs(first.x), first.step_sizes)
     if bounds is not None:
         vectors[record.LOWER], vectors[record.UPPER] = bounds
         vectors[record.MOVE_START] = first.x
@@ -113,7 +114,8 @@ def first_scalars(dtype: np.dtype[Any]) -> Array:
     """The scalars of a record before the first evaluation; those that depend on start or options are 0."""
     scalars = np.zeros(record.ENTRIES)
     scalars[record.NIT] = -1
-    scalars[[record.LAST_F, record.LOWEST_F, record.BEST_F, record.BEST_G_MAX, record.WINDOW_F]] = np.inf
+    values = [record.LAST_F, record.LOWEST_F, record.BEST_F, record.BEST_G_MAX, record.WINDOW_F, record.FIRST_F]
+    scalars[values] = np.inf
     scalars[record.RETREAT_NIT] = -np.inf
     scalars[record.F_RESOLUTION] = 8 * float(np.finfo(dtype).eps)
     return scalars

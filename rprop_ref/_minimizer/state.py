@@ -19,13 +19,15 @@ import numpy as np
 from .._common import npz
 from .._core import record
 from .._core.constants import SHAPE
+from .._core.probing import end_check
+from .._core.status import Status
 from ..rules import RULES
 from .bounds import Bounds
 
 Array = np.ndarray[Any, Any]
 
 # The kind and version of a checkpoint file: written into it, and checked when it is read.
-_KIND, _VERSION = "run of minimize", 1
+_KIND, _VERSION = "run of minimize", 2
 
 # The counters among the scalars, with their smallest valid values.
 _SMALLEST_COUNTS = {record.NIT: -1, record.NFEV: 0, record.NJEV: 0}
@@ -84,6 +86,10 @@ class RunState:
         """A copy of one row of the vectors, in the shape of x."""
         copy: Array = self.vectors[row].reshape(self.shape).copy()
         return copy
+
+    def drop_check(self) -> None:
+        """Forget that an earlier call was checking a minimum when it ended: its tolerances no longer hold."""
+        end_check(self.vectors, self.scalars, Status.CONTINUE)
 
     def copy(self) -> RunState:
         """A state that shares no memory with this one."""

@@ -52,9 +52,11 @@ def make_traced_advance(
 
     def traced_advance(advance: Callable[..., int], *arguments: Any) -> int:
         prev, size = vectors[record.PREV].copy(), vectors[record.SIZE].copy()
-        steps_before = scalars[record.NIT]
+        steps_before, is_probe = scalars[record.NIT], scalars[record.CHECK] != 0
         status = advance(*arguments)
-        if scalars[record.NIT] == steps_before:
+        if is_probe:
+            trace.probed(status)
+        elif scalars[record.NIT] == steps_before:
             trace.retreated()
         else:
             trace.record(

@@ -70,6 +70,7 @@ def run_on_gpu(fun: Any, args: tuple[Any, ...], options: SharedOptions, points: 
     vectors = np.zeros((len(state.vectors), n, m), initial.x.dtype)
     vectors[[record.X, record.LAST_X, record.BEST_X]] = initial.x.T
     vectors[record.SIZE] = initial.step_sizes.T
+    vectors[record.SPAN] = np.maximum(np.abs(initial.x), initial.step_sizes).T
     if state.bounds is not None:
         vectors[record.LOWER], vectors[record.UPPER] = (b[:, None] for b in state.bounds)
         vectors[record.MOVE_START] = initial.x.T

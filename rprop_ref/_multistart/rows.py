@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from .._core import record
-from .._core.status import Status
+from .._core.status import Status, reported
 from .messages import Messages
 
 Array = np.ndarray[Any, Any]
@@ -103,7 +103,7 @@ def of_records(status: Array, entries: Array, x: Array, jac: Array, options: Arr
     return Rows(
         message=Messages([None] * len(status), status, entries, options, sign),
         gradient="compiled",
-        status=status,
+        status=np.array([reported(code) for code in status.tolist()], int),
         fun=sign * np.where(nit >= 0, column[record.BEST_F], column[record.LAST_F]),
         x=x,
         nit=np.maximum(nit, 0),  # -1 before the first evaluation

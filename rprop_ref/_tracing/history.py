@@ -58,6 +58,8 @@ class History:
         self._older: list[Row] = []  # every stride-th iteration
         self._recent: deque[Row] = deque()  # every one of the latest iterations
         self._retreats = 0
+        self.probes = 0
+        self.kink = False
         self._last: tuple[Array, Array, Array] | None = None  # x, gradient, step size
         self._columns: dict[str, Array] = {}  # those read since the last step
 
