@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
 from sixth_rule import copy_of
 
-from rprop_ref._core import coordinates, stopping
+from rprop_ref._core import coordinates, loops, stopping
 from rprop_ref._core.status import Status
 from rprop_ref.rules import RULES
 
@@ -83,6 +84,8 @@ def disable(monkeypatch, *conditions: FunctionType) -> str:
         # The first argument is less than itself: false for a number, and for each element of an array.
         never = eval(f"lambda {', '.join(arguments)}: {arguments[0]} < {arguments[0]}")
         monkeypatch.setattr(condition, "__code__", never.__code__)
+    # No function that was compiled before.
+    monkeypatch.setattr(loops, "_shared", functools.cache(loops._shared.__wrapped__))
     name = "irprop- without " + " ".join(c.__name__ for c in conditions)
     torchs = RULES["irprop-"]
 

@@ -5,6 +5,7 @@ in arithmetic. (A GPU's compiler would fuse ``a * b + c`` into one operation; th
 whose operations are rounded one by one.)
 """
 
+import functools
 import math
 import types
 from collections.abc import Callable
@@ -39,8 +40,8 @@ class Compiler(NamedTuple):
     plain: Callable[..., Any]
 
 
-#: The functions that are compiled unchanged.
-_UNCHANGED = {
+#: The functions that are compiled unchanged, and need no rule.
+_UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: (
         "is_stalled",
         "is_within_tolerance",
@@ -64,8 +65,11 @@ _UNCHANGED = {
         "stopping_status",
         "may_stop",
     ),
-    iteration: ("stop_or_step", "retreat", "advance"),
+    iteration: ("retreat",),
 }
+
+#: The functions that are compiled unchanged, and call some that are made for the rule.
+_UNCHANGED_OF_RULE: dict[types.ModuleType, tuple[str, ...]] = {iteration: ("stop_or_step", "advance")}
 
 
 def build(rule: Rule, select: Callable[..., Any], compiler: Compiler) -> dict[str, Any]:
@@ -83,26 +87,40 @@ def build(rule: Rule, select: Callable[..., Any], compiler: Compiler) -> dict[st
     -------
     dict
         The functions by their names, ``"advance"`` among them. Those that have a parameter `variant` do not look
-        at it.
+        at it. All rules share those that do not depend on the rule.
     """
+    names = dict(_shared(compiler))
+    names |= _loops_of_rule(rule, select, compiler, names)
+    names |= _unchanged(_UNCHANGED_OF_RULE, compiler, names)
+    return names
+
+
+@functools.cache
+def _shared(compiler: Compiler) -> dict[str, Any]:
     # The names that the texts see as global ones: the integers of their modules, and compiled functions only, so
     # that none is taken from the host by mistake.
     names: dict[str, Any] = {"math": math}
     for module in (record, *_UNCHANGED):
         names |= {name: value for name, value in vars(module).items() if isinstance(value, int)}
-    for module, functions in _UNCHANGED.items():
-        for name in functions:
-            text = getattr(module, name)
-            names[name] = compiler.function(types.FunctionType(text.__code__, names, name))
-    names |= _loops(rule, select, compiler, names)
+    names |= _unchanged(_UNCHANGED, compiler, names)
+    names |= _loops(compiler, names)
     return names
 
 
-def _loops(rule: Rule, select: Callable[..., Any], compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
+def _unchanged(
+    texts: dict[types.ModuleType, tuple[str, ...]], compiler: Compiler, names: dict[str, Any]
+) -> dict[str, Any]:
+    """Functions as they are in their modules, with these global names, which may still become more."""
+    return {
+        name: compiler.function(types.FunctionType(getattr(module, name).__code__, names, name))
+        for module, functions in texts.items()
+        for name in functions
+    }
+
+
+def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
+    """The loops that do not depend on the rule."""
     function, zero, number, double, plain = compiler
-    step = build_rule(rule, select, function)
-    always_undoes, undoes_if_worse = rule.undoes(False), rule.undoes(True)
-    split = function(make_split(number))
     is_stalled, is_within_tolerance = names["is_stalled"], names["is_within_tolerance"]
     is_blocked, points_away = names["is_blocked"], names["points_away"]
     direction_hash, direction_numerator = names["direction_hash"], names["direction_numerator"]
@@ -167,45 +185,12 @@ def _loops(rule: Rule, select: Callable[..., Any], compiler: Compiler, names: di
             x[i] = nearer if math.isfinite(x[i]) and nearer != x[i] else last_x[i]
 
     @function
-    def move(variant, x, g, prev, size, constants, worse, last_x):
-        c, direction = split(constants)
-        moved = False
-        for i in range(x.size):
-            new_x, new_prev, new_size = step(
-                number(x[i]), direction * number(g[i]), number(prev[i]), number(size[i]), worse, c
-            )
-            x[i] = plain(new_x)
-            prev[i] = plain(new_prev)
-            size[i] = plain(new_size)
-            moved |= x[i] != last_x[i]
-        return moved
-
-    @function
-    def undoes(variant, worse):
-        return always_undoes or (undoes_if_worse and worse)
-
-    @function
     def clip(x, lower, upper):
         for i in range(x.size):
             if x[i] < lower[i]:
                 x[i] = lower[i]
             if x[i] > upper[i]:
                 x[i] = upper[i]
-
-    @function
-    def move_within_bounds(variant, x, g, prev, size, constants, worse, last_x, lower, upper, move_start, undo):
-        for i in range(x.size):
-            if not (undo and g[i] * prev[i] < zero(g)):
-                move_start[i] = math.nan
-        move(variant, x, g, prev, size, constants, worse, last_x)
-        clip(x, lower, upper)
-        moved = False
-        for i in range(x.size):
-            if move_start[i] == move_start[i]:
-                x[i] = move_start[i]
-            move_start[i] = last_x[i]
-            moved |= x[i] != last_x[i]
-        return moved
 
     @function
     def zero_blocked(g, x, lower, upper, inward):
@@ -302,13 +287,56 @@ def _loops(rule: Rule, select: Callable[..., Any], compiler: Compiler, names: di
         "largest_effect": largest_effect,
         "largest_share": largest_share,
         "max_gradient_and_stalled": max_gradient_and_stalled,
-        "move": move,
-        "move_within_bounds": move_within_bounds,
         "zero_blocked": zero_blocked,
         "predicted_decrease": predicted_decrease,
         "raise_to_magnitudes": raise_to_magnitudes,
         "sample_probe": sample_probe,
         "slope_between": slope_between,
         "store_point": store_point,
-        "undoes": undoes,
     }
+
+
+def _loops_of_rule(
+    rule: Rule, select: Callable[..., Any], compiler: Compiler, names: dict[str, Any]
+) -> dict[str, Any]:
+    """The loops that depend on the rule."""
+    function, zero, number, _, plain = compiler
+    step = build_rule(rule, select, function)
+    always_undoes, undoes_if_worse = rule.undoes(False), rule.undoes(True)
+    split = function(make_split(number))
+    clip = names["clip"]
+
+    @function
+    def move(variant, x, g, prev, size, constants, worse, last_x):
+        c, direction = split(constants)
+        moved = False
+        for i in range(x.size):
+            new_x, new_prev, new_size = step(
+                number(x[i]), direction * number(g[i]), number(prev[i]), number(size[i]), worse, c
+            )
+            x[i] = plain(new_x)
+            prev[i] = plain(new_prev)
+            size[i] = plain(new_size)
+            moved |= x[i] != last_x[i]
+        return moved
+
+    @function
+    def undoes(variant, worse):
+        return always_undoes or (undoes_if_worse and worse)
+
+    @function
+    def move_within_bounds(variant, x, g, prev, size, constants, worse, last_x, lower, upper, move_start, undo):
+        for i in range(x.size):
+            if not (undo and g[i] * prev[i] < zero(g)):
+                move_start[i] = math.nan
+        move(variant, x, g, prev, size, constants, worse, last_x)
+        clip(x, lower, upper)
+        moved = False
+        for i in range(x.size):
+            if move_start[i] == move_start[i]:
+                x[i] = move_start[i]
+            move_start[i] = last_x[i]
+            moved |= x[i] != last_x[i]
+        return moved
+
+    return {"move": move, "move_within_bounds": move_within_bounds, "undoes": undoes}
