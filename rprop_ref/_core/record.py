@@ -55,10 +55,11 @@ FTOL = 27  # negative if there is no such tolerance
 WINDOW = 28  # in iterations, as is PATIENCE
 F_TARGET = 29
 PATIENCE = 30
-FIRST_RADIUS = 31  # the smallest RADIUS; follows from XTOL and from the precision of gradients
-FLATNESS = 32  # what a run that ends by FTOL uses in the place of FIRST_RADIUS to find NEGLIGIBLE
-SMALL_AGGREGATE = 33  # AGGREGATE is small if its components are at most this times SCALE
-ENTRIES = 34
+FIRST_RADIUS = 31  # the smallest RADIUS
+XTOL_NEGLIGIBLE = 32  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
+FTOL_NEGLIGIBLE = 33  # ... and where FTOL is
+SMALL_AGGREGATE = 34  # AGGREGATE is small if its components are at most this times SCALE
+ENTRIES = 35
 
 #: RETREAT_NIT of a run whose first step sizes already satisfy XTOL.
 SMALL_FIRST_STEPS = -1
