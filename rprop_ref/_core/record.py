@@ -56,10 +56,11 @@ FTOL = 28  # negative if there is no such tolerance
 WINDOW = 29  # in iterations, as is PATIENCE
 F_TARGET = 30
 PATIENCE = 31
-FIRST_RADIUS = 32  # the smallest RADIUS; follows from XTOL and from the precision of gradients
-FLATNESS = 33  # what a run that ends by FTOL uses in the place of FIRST_RADIUS to find NEGLIGIBLE
-SMALL_AGGREGATE = 34  # AGGREGATE is small if its components are at most this times SCALE
-ENTRIES = 35
+FIRST_RADIUS = 32  # the smallest RADIUS
+XTOL_NEGLIGIBLE = 33  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
+FTOL_NEGLIGIBLE = 34  # ... and where FTOL is
+SMALL_AGGREGATE = 35  # AGGREGATE is small if its components are at most this times SCALE
+ENTRIES = 36
 
 #: The entries that the result and the message of a run are made of, besides the options that all runs share.
 REPORTED = (NIT, NFEV, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, WINDOW_F, WINDOW_NIT, RETREAT_F, XTOL)

@@ -14,9 +14,8 @@ from .record import (
     F_RESOLUTION,
     F_TARGET,
     FIRST_F,
-    FIRST_RADIUS,
-    FLATNESS,
     FTOL,
+    FTOL_NEGLIGIBLE,
     GTOL,
     LAST_G_MAX,
     LOWEST_F,
@@ -35,6 +34,7 @@ from .record import (
     WINDOW_F,
     WINDOW_NIT,
     XTOL,
+    XTOL_NEGLIGIBLE,
 )
 from .status import Status
 from .vectors import all_within_tolerance, predicted_decrease
@@ -161,7 +161,7 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
             before - lowest, predicted_decrease(g, size), scale, scalars[FTOL], scalars[F_RESOLUTION]
         ):
             margin = max(scalars[FTOL], scalars[F_RESOLUTION]) * scale
-            return claim(scalars, margin, scalars[FLATNESS] * min(scale, scalars[FIRST_F] - lowest))
+            return claim(scalars, margin, scalars[FTOL_NEGLIGIBLE] * min(scale, scalars[FIRST_F] - lowest))
         scalars[WINDOW_F] = lowest
         scalars[WINDOW_NIT] = nit
     if iterations_are_used_up(nit, scalars[MAXITER]):
@@ -180,5 +180,5 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
             return PRECISION_LOSS
         best_f = scalars[BEST_F]
         scale = min(abs(best_f), scalars[FIRST_F] - best_f)
-        return claim(scalars, scalars[F_RESOLUTION] * abs(best_f), scalars[FIRST_RADIUS] * scale)
+        return claim(scalars, scalars[F_RESOLUTION] * abs(best_f), scalars[XTOL_NEGLIGIBLE] * scale)
     return CONTINUE

@@ -132,11 +132,12 @@ def minimize(
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the
         gradient is zero. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
-        step sizes are as small as that.
+        step sizes are as small as that. If the gradient is not small, a check follows (see Notes).
     ftol : float, optional
         The run ends successfully when the lowest value has fallen, within `window` iterations, by no more than
         ``ftol * max(|before|, |after|, 1)``, and the predicted decrease of the next step is no larger in any
-        coordinate. (Rprop often steps back for some iterations far from any minimum.) Not used by default.
+        coordinate. (Rprop often steps back for some iterations far from any minimum.) If the gradient is not
+        small, a check follows (see Notes). Not used by default.
     window : int, optional
         The number of iterations, at least 2, after which `ftol` compares the lowest values.
     f_target : float, optional
@@ -207,10 +208,10 @@ def minimize(
             The gradient at `x`. It includes the components that `gtol` ignores because they lead out of the
             bounds. Finite differences give 0 for a fixed variable.
         success : bool
-            Whether a tolerance was met: `gtol`, `xtol`, `ftol` or `f_target`.
+            Whether `gtol` or `f_target` was met, or `xtol` or `ftol` at what is a minimum as far as was checked.
         status : int
             0 for success; 1 if `maxiter` was reached; 2 if no further step was possible though no tolerance was
-            met; 3 if the objective or its gradient was not finite at `x0`, or everywhere near the last finite
+            met, or if a check did not confirm a minimum; 3 if the objective or its gradient was not finite at `x0`, or everywhere near the last finite
             point; 4 for `maxfev`; 5 for `maxtime`; 6 for `patience`; 99 if the callback raised StopIteration.
         message : str
             The status in words, with the tolerance that was met.
@@ -247,6 +248,13 @@ def minimize(
     Where the objective or its gradient is not finite, the run goes part of the way back to the last finite
     point, shrinks its steps, and continues. So an objective may return infinity where it is not defined; it needs
     no gradient there (None, or nothing if `jac` is True).
+
+    At a kink that lies across the axes, step sizes shrink to nothing though the function still falls along the
+    kink. So where `xtol` or `ftol` is met and the gradient is not small, the function is evaluated at further
+    points near the best one, within the bounds: 1 to 16 at kinks along the axes, 200 at most, whatever the number
+    of variables. They count as evaluations and not as iterations. If `fun` is lower at one of them, or a minimum
+    is not confirmed, the run ends with status 2 and a message that says so. For a convex function, confirmed means
+    that no point nearby is lower, to about the square root of the precision of the dtype.
 
     In machine code, Ctrl-C, `maxtime` and `progress` act within a tenth of a second, or one evaluation if that
     takes longer. If a jitted objective raises an exception, `minimize` raises it; a ``numba.cfunc`` cannot raise

@@ -223,13 +223,20 @@ def set_stopping_rules(
     target = -np.inf if f_target is None else number("f_target", f_target)
     scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
     scalars[record.PATIENCE] = np.inf if patience is None else number("patience", patience, 1)
-    eps = float(np.finfo(state.vectors.dtype).eps)
-    # How exactly a run can find where a component of the gradient changes its sign, relative to the variable.
-    precision = 4 * eps ** _GRADIENT_PRECISION.get(gradient, 1.0)
-    if xtol is not None:
-        precision = max(precision, scalars[record.XTOL])
-    scalars[record.FIRST_RADIUS] = precision**0.5
-    scalars[record.FLATNESS] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
-    scalars[record.SMALL_AGGREGATE] = scalars[record.FIRST_RADIUS] ** 0.5 / 16
+    _set_check_of_minima(scalars, float(np.finfo(state.vectors.dtype).eps), 0 if xtol is None else xtol, gradient)
     if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
         state.drop_check()
+
+
+def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str) -> None:
+    """Write what `rprop_ref._core.probing` needs into the record; eps is the precision of the dtype."""
+    # How exactly a run can find where a component of the gradient changes its sign, relative to the variable.
+    precision = 4 * eps ** _GRADIENT_PRECISION.get(gradient, 1.0)
+    # At a smooth minimum, the effect of the gradient on the value is about as small as that, or as xtol; at a kink
+    # it is not small at all. For ftol the variables are as exact as the square root of it.
+    scalars[record.XTOL_NEGLIGIBLE] = max(precision, xtol) ** 0.5
+    scalars[record.FTOL_NEGLIGIBLE] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
+    # Probes must be beyond a kink at which the run has come to rest.
+    radius = max(precision**0.5, 16 * xtol)
+    scalars[record.FIRST_RADIUS] = radius
+    scalars[record.SMALL_AGGREGATE] = radius**0.5 / 16

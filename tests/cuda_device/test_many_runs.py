@@ -152,3 +152,35 @@ def test_what_an_objective_on_the_gpu_cannot_have_is_refused():
         minimize_many(quartic, points, args=(0.7,), backend="numba")
     with pytest.raises(TypeError, match="backend='cuda' runs objectives that are compiled for the GPU"):
         minimize_many(lambda x: x @ x, points, backend="cuda")
+
+
+@cuda.jit(device=True)
+def ridge(x, g, slope):
+    """A kink across the axes: slope * |x0 - x1| + |x0 + x1 - 2|."""
+    difference, rest = x[0] - x[1], x[0] + x[1] - 2.0
+    a = slope if difference > 0.0 else -slope
+    b = 1.0 if rest > 0.0 else -1.0
+    g[0], g[1] = b + a, b - a
+    return plus(times(slope, abs(difference)), abs(rest))
+
+
+@pytest.mark.parametrize("options", [{}, {"bounds": [(-4, 4), (0.5, None)]}, {"maxfev": 75}], ids=str)
+def test_claims_of_success_are_checked_as_on_the_host(options):
+    """A steep slope lets no run find the minimum; with none, all do."""
+    points = starts([(-4, 4)] * 2, 3, seed=5)
+    options = {"etas": (0.5, 1.2), "xtol": 1e-9, **options}
+    for slope in (10.0, 0.0):
+        result = minimize_many(ridge, points, args=(slope,), **options)
+        assert result.success.all() == (slope == 0 and "maxfev" not in options)
+        for i, x0 in enumerate(points):
+
+            def on_host(x, slope=slope):
+                difference, rest = x[0] - x[1], x[0] + x[1] - 2.0
+                a = slope if difference > 0 else -slope
+                b = 1.0 if rest > 0 else -1.0
+                return slope * abs(difference) + abs(rest), np.array([b + a, b - a])
+
+            expected = minimize(on_host, x0, jac=True, backend="numpy", **options)
+            for name in COLUMNS:
+                assert same_bits(np.asarray(result[name][i], float), np.asarray(expected[name], float)), (i, name)
+            assert result.message[i] == expected.message

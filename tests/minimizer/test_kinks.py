@@ -1,0 +1,295 @@
+"""A claim of success is a promise: at kinks, too, the point is a minimum."""
+
+from __future__ import annotations
+
+import functools
+
+import numba
+import numpy as np
+import pytest
+
+from rprop_ref import minimize, minimize_many
+from rprop_ref._core import record
+from rprop_ref._core.coordinates import DIRECTION_DENOMINATOR, direction_hash, direction_numerator
+from rprop_ref._core.probing import MAX_PROBES, SAMPLES
+from rprop_ref.bits import same_bits
+from rprop_ref.rules import RULES
+
+KINK = "The step sizes are exhausted; the objective may have a kink here."
+START = np.array([-3.0, 4.0])
+
+
+@numba.njit
+def ridge(x, g):
+    """Its minimum is 0 at (1, 1); runs come to rest on the line where both variables are equal."""
+    a, b = np.sign(x[0] - x[1]), np.sign(x[0] + x[1] - 2)
+    g[0], g[1] = 10 * a + b, b - 10 * a
+    return 10 * abs(x[0] - x[1]) + abs(x[0] + x[1] - 2)
+
+
+@numba.njit
+def pieces(x, g, a, c, low, high, q, largest):
+    """The sum of terms, or the largest, of r = a @ (x - c).
+
+    A term is high * r + q * r**2 where r is positive, and -low * r + q * r**2 elsewhere, so the minimum is 0 at c.
+    """
+    total, top = 0.0, -1.0
+    for k in range(a.shape[0]):
+        r = 0.0
+        for j in range(x.size):
+            r += a[k, j] * (x[j] - c[j])
+        slope = high[k] if r > 0 else (-low[k] if r < 0 else 0.0)
+        value = slope * r + q * r * r
+        slope += 2 * q * r
+        if largest and value > top:
+            top = value
+            for j in range(x.size):
+                g[j] = slope * a[k, j]
+        if not largest:
+            total += value
+            for j in range(x.size):
+                g[j] += slope * a[k, j]
+    return top if largest else total
+
+
+def random_pieces(rng, n):
+    """Arguments of `pieces`: kinks across the axes, along them, or both; symmetric or not; curved or not."""
+    m = rng.integers(n, 4 * n + 1)
+    a = rng.normal(size=(m, n))
+    if rng.random() < 0.5:
+        a *= rng.random((m, n)) < 0.4
+        a[np.arange(n), np.arange(n)] += 1.0
+    a *= 10.0 ** rng.uniform(-1, 1, (m, 1))
+    low, high = rng.uniform(0.1, 0.9, (2, m)) if rng.random() < 0.5 else np.ones((2, m))
+    q = float(rng.choice([0.0, 0.1, 1.0]))
+    return a, rng.normal(size=n) * 3, low, high, q, bool(rng.random() < 0.3)
+
+
+def in_python(fun, *args):
+    def evaluate(x):
+        g = np.zeros_like(x)
+        return fun(x, g, *args), g
+
+    return evaluate
+
+
+def assert_same(a, b):
+    for name in ("x", "fun", "jac", "status", "nit", "nfev", "njev", "step_size", "prev"):
+        assert same_bits(np.asarray(a[name]), np.asarray(b[name])), name
+    assert a.message == b.message
+    assert same_bits(a.state.vectors, b.state.vectors)
+    assert same_bits(a.state.scalars, b.state.scalars)
+
+
+@pytest.mark.parametrize("variant", RULES)
+@pytest.mark.parametrize("options", [{}, {"ftol": 1e-9}, {"xtol": 1e-6}], ids=str)
+def test_a_ridge_across_the_axes_is_no_minimum(variant, options):
+    r = minimize(ridge, START, variant=variant, **options)
+    assert (r.success, r.status) == (False, 2)
+    # A run may also end away from its best point.
+    assert r.message == KINK or variant == "rprop+" or "xtol" in options
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_success_is_promised_only_at_minima(seed):
+    """1,000 objectives with known minima, in four parts."""
+    rng = np.random.default_rng(seed)
+    claims = right = 0
+    for i in range(250):
+        n = 2 + i % 5
+        args = random_pieces(rng, n)
+        x0 = rng.normal(size=n) * 5
+        options = [{}, {"ftol": 1e-8}, {"xtol": 1e-8}][i % 3]
+        r = minimize(pieces, x0, args=args, maxiter=3000, **options)
+        height = r.fun / pieces(x0, np.zeros(n), *args)
+        claims += r.success
+        right += height <= 1e-7
+        assert not r.success or height <= 1e-7, (i, r)
+    assert claims > 0.7 * right > 0, "nearly all runs that end at the minimum say so"
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 1000])
+@pytest.mark.parametrize("q", [0.0, 1.0])
+def test_kinks_along_the_axes_are_minima(n, q):
+    """With slopes that differ by a factor of a million, and differ between the sides."""
+    rng = np.random.default_rng(n)
+    slopes = 10.0 ** rng.uniform(-3, 3, (2, n)) if n < 1000 else rng.uniform(0.1, 0.9, (2, n))
+    c = rng.normal(size=n) * 3
+
+    def fun(x):
+        d = x - c
+        g = np.where(d >= 0, slopes[0], -slopes[1])
+        return float(g @ d + q * d @ d), g + 2 * q * d
+
+    r = minimize(fun, rng.normal(size=n) * 5, jac=True, maxiter=5000)
+    assert r.success
+    np.testing.assert_allclose(r.x, c, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("f4", {}),
+        ("f8", {}),
+        ("f8", {"bounds": [(-4, 4), (0.5, None)]}),
+        ("f8", {"bounds": [(None, -1), (None, None)]}),
+        ("f8", {"ftol": 1e-8}),
+        ("f8", {"xtol": 1e-5}),
+        ("f8", {"maxfev": 606}),
+    ],
+    ids=str,
+)
+def test_all_drivers_check_alike(dtype, options):
+    start = START.astype(dtype)
+    compiled = minimize(ridge, start, **options)
+    plain = in_python(ridge)
+    for backend in ("numpy", "numba"):
+        assert_same(minimize(plain, start, jac=True, backend=backend, **options), compiled)
+
+    def negative(x):
+        f, g = plain(x)
+        return -f, -g
+
+    r = minimize(negative, start, jac=True, maximize=True, **options)
+    assert (r.status, r.nfev, -r.fun) == (compiled.status, compiled.nfev, compiled.fun)
+    assert same_bits(r.x, compiled.x)
+    # Enough of them for most to end in the lanes of a block, with a few at the minimum.
+    starts = np.random.default_rng(1).normal(size=(40, 2)).astype(dtype) * 3
+    rows = minimize_many(ridge, starts, **options)
+    for i, x0 in enumerate(starts):
+        single = minimize(plain, x0, jac=True, **options)
+        assert rows.message[i] == single.message
+        for name in ("x", "fun", "jac", "status", "success", "nit", "nfev", "njev"):
+            assert same_bits(np.asarray(rows[name][i], float), np.asarray(single[name], float)), (i, name)
+
+
+def test_half_precision():
+    def half(x):
+        f, g = in_python(ridge)(x.astype(float))
+        return f, g.astype(x.dtype)
+
+    r = minimize(half, START.astype("f2"), jac=True)
+    assert (r.status, r.message) == (2, KINK)
+
+
+def test_finite_differences():
+    for gradient in ("2-point", "3-point"):
+        r = minimize(lambda x: ridge(x, np.zeros(2)), START, gradient=gradient, maxiter=3000)
+        assert not r.success or r.fun < 1e-4, gradient
+
+
+@functools.cache
+def oblique_minimum():
+    """A run that ends at a minimum across the axes, after some probes of both stages."""
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        args = random_pieces(rng, 3)
+        x0 = rng.normal(size=3) * 5
+        r = minimize(pieces, x0, args=args, maxiter=3000)
+        if r.success and r.state.scalars[record.PROBES] > SAMPLES + 4:
+            return args, x0, r
+    raise AssertionError("there is none")
+
+
+def test_evaluations_of_a_check_are_counted_limited_and_traced():
+    args, x0, whole = oblique_minimum()
+    points, steps = [], []
+
+    def fun(x):
+        points.append(x)
+        return in_python(pieces, *args)(x)
+
+    r = minimize(fun, x0, jac=True, maxiter=3000, trace=True, callback=steps.append)
+    probes = int(whole.state.scalars[record.PROBES])
+    assert same_bits(r.x, whole.x)
+    assert len(points) == r.nfev == r.njev == whole.nfev
+    assert len(steps) == r.nit == whole.nit
+    assert (r.trace.probes, r.trace.kink, r.trace.steps) == (probes, False, r.nit + 1)
+    assert f"{probes} points around the best one were evaluated" in str(r.trace.explain())
+    for left_out in (1, 5, probes):
+        short = minimize(pieces, x0, args=args, maxiter=3000, maxfev=whole.nfev - left_out)
+        assert (short.status, short.nfev, short.nit) == (4, whole.nfev - left_out, whole.nit)
+        rest = minimize(pieces, x0, args=args, maxiter=3000, warm_start=short)
+        assert (rest.status, rest.nfev) == (0, left_out)
+        assert same_bits(rest.x, whole.x)
+
+
+def test_a_check_that_was_interrupted_is_continued_or_forgotten(tmp_path):
+    args, x0, whole = oblique_minimum()
+    file = tmp_path / "run.npz"
+    options = {"args": args, "maxiter": 3000}
+    short = minimize(pieces, x0, maxfev=whole.nfev - 3, checkpoint=file, **options)
+    assert_same(minimize(in_python(pieces, *args), x0, jac=True, maxiter=3000, resume=file), whole)
+    # With other tolerances, the run goes on as if it had had them from the start.
+    onward = minimize(pieces, x0, warm_start=short, xtol=0, maxfev=5, **options)
+    expected = minimize(
+        pieces, x0, xtol=0, maxfev=short.nfev - int(whole.state.scalars[record.PROBES]) + 8, **options
+    )
+    assert same_bits(onward.state.vectors[record.LAST_X], expected.state.vectors[record.LAST_X])
+
+
+def test_a_check_evaluates_within_the_bounds_and_few_points():
+    low, high = np.array([-4.0, 0.5]), np.array([4.0, 4.0])
+    points = []
+
+    def fun(x):
+        points.append(x)
+        return in_python(ridge)(x)
+
+    minimize(fun, START, jac=True, bounds=list(zip(low, high, strict=True)))
+    assert all((low <= x).all() and (x <= high).all() for x in points)
+    many = np.ones(2000)
+
+    def chain(x):
+        d = np.sign(np.diff(x))
+        return float(np.abs(np.diff(x)).sum() + np.abs(x[0])), np.append(0, d) - np.append(d, 0) + np.append(
+            np.sign(x[0]), 0 * d
+        )
+
+    r = minimize(chain, many + np.linspace(0, 1, 2000), jac=True, maxiter=2000)
+    assert r.state.scalars[record.PROBES] <= MAX_PROBES
+
+
+def test_a_bound_may_hold_a_point_that_would_be_no_minimum_without_it():
+    """The first and the last variable end at their bounds, the other one at its kink."""
+
+    def fun(x):
+        d = x - [1.0, -2.0, 3.0]
+        return float(np.abs(d) @ [1, 2, 3]), np.where(d >= 0, 1, -1) * [1.0, 2.0, 3.0]
+
+    r = minimize(fun, [4.0, 4.0, -4.0], jac=True, bounds=[(2, 5), (None, None), (None, 1)])
+    assert r.success
+    assert r.state.scalars[record.PROBES] > 0
+    np.testing.assert_allclose(r.x, [2, -2, 1])
+
+
+def test_smooth_runs_are_not_checked():
+    """At smooth minima the gradient is negligible, whether the value there is zero or not."""
+    rng = np.random.default_rng(0)
+    for offset in (0.0, 1.0, -50.0):
+        a = rng.normal(size=(4, 4))
+        h = a @ a.T + np.eye(4)
+
+        def fun(x, h=h, offset=offset):
+            return float((x - 3) @ h @ (x - 3)) + offset, 2 * h @ (x - 3)
+
+        r = minimize(fun, np.zeros(4), jac=True, gtol=0 if offset else 1e-10, maxiter=20_000)
+        assert r.success
+        assert r.state.scalars[record.PROBES] == 0
+
+
+def test_explain_names_the_kink():
+    explanation = minimize(in_python(ridge), START, jac=True, trace=True).trace.explain()
+    assert [finding.name for finding in explanation.findings] == ["kink"]
+    assert "pseudo-Huber" in explanation.findings[0].advice
+
+
+def test_directions_look_random():
+    """No two coordinates agree, or are opposite, in the signs of all directions; magnitudes are spread."""
+    directions = direction_numerator(direction_hash(np.arange(300), np.arange(64)[:, None]))
+    signs = np.sign(directions)
+    together = np.abs(signs.T @ signs)
+    np.fill_diagonal(together, 0)
+    assert together.max() < 64
+    magnitudes = np.abs(directions) / DIRECTION_DENOMINATOR
+    assert 0.25 <= magnitudes.min() < 0.3 < 0.6 < magnitudes.mean() < 0.65 < 0.95 < magnitudes.max() <= 1
