@@ -139,6 +139,7 @@ def test_kinks_along_the_axes_are_minima(n, q):
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_all_drivers_check_alike(dtype, options):
     start = START.astype(dtype)
     compiled = minimize(ridge, start, **options)
