@@ -212,7 +212,8 @@ def minimize(
         status : int
             0 for success; 1 if `maxiter` was reached; 2 if no further step was possible though no tolerance was
             met, or if a check did not confirm a minimum; 3 if the objective or its gradient was not finite at
-            `x0`, or everywhere near the last finite point; 4 for `maxfev`; 5 for `maxtime`; 6 for `patience`; 99 if the callback raised StopIteration.
+            `x0`, or everywhere near the last finite point; 4 for `maxfev`; 5 for `maxtime`; 6 for `patience`; 99
+            if the callback raised StopIteration.
         message : str
             The status in words, with the tolerance that was met.
         gradient : str
