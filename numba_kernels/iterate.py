@@ -8,7 +8,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import carray  # type: ignore[attr-defined]
+from numba import carray, types  # type: ignore[attr-defined]
 
 from numba_kernels import flat
 from numba_kernels._cache import DIGEST, kernel_of, made_once
@@ -72,6 +72,12 @@ def kernel(rule: rules.Rule) -> Any:
     return kernel_of(rule, advance, {"_advance": functions(rule)["advance"]}, nogil=False)
 
 
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> None:
+    """Compile the kernel for one dtype."""
+    g = types.Array(numba.from_dtype(dtype), 1, "C")
+    kernel(rule).compile((types.intp, types.float64, g, types.intp))
+
+
 def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Callable[[float, Array, int], int]:
     """`rprop_ref._core.iteration.advance` for one record, compiled: for loops in Python.
 
@@ -96,4 +102,4 @@ def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Call
     return advance
 
 
-__all__ = ["bind", "functions", "kernel"]
+__all__ = ["bind", "compile_for", "functions", "kernel"]

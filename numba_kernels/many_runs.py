@@ -15,6 +15,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
 
 from numba_kernels import flat, iterate, loop
 from numba_kernels._cache import DIGEST, bound, kernel_of, made_once
@@ -434,4 +435,25 @@ def kernel(rule: rules.Rule) -> Any:
     return kernel_of(rule, run, names)
 
 
-__all__ = ["DONE", "LANES", "MAX_VARIABLES", "NFEV", "NIT", "RESULTS", "STATUS", "STOP", "F", "kernel"]
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> None:
+    """Compile the kernel for one dtype."""
+    real, double, integer, integers = numba.from_dtype(dtype), types.float64, types.intp, types.int64[::1]
+    x, table = real[:, ::1], double[:, ::1]
+    function = types.UniTuple(integer, 2)
+    starts = x, x, x, table, double[::1], real[::1]
+    kernel(rule).compile((function, integer, integers, integer, *starts, x, x, table, integers))
+
+
+__all__ = [
+    "DONE",
+    "LANES",
+    "MAX_VARIABLES",
+    "NFEV",
+    "NIT",
+    "RESULTS",
+    "STATUS",
+    "STOP",
+    "F",
+    "compile_for",
+    "kernel",
+]

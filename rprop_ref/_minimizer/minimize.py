@@ -17,6 +17,7 @@ from .._core import record
 from .._core.constants import rule_constants
 from ..rules import DEFAULT
 from . import options
+from .as_written import as_written
 from .bounds import Bounds, bounds_as_arrays
 from .drivers import driver, make_pending_step
 from .finite_differences import evaluation_map
@@ -287,6 +288,7 @@ def minimize(
         fun, jac = _unwrapped(fun, jac)
         jac = options.gradient_source(gradient, jac)
         args = args if isinstance(args, tuple) else (args,)
+        fun, jac = as_written(fun, jac, args, start.reshape(shape))
         user_objective = fun, jac, args, shape, start.dtype
         compiled = recognize(*user_objective)
         map_points = stack.enter_context(evaluation_map(workers))
