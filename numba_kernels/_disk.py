@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import pkgutil
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -42,8 +46,36 @@ def _digest() -> str:
 DIGEST = _digest()
 
 
-@functools.cache
+_used: Path | None = None
+
+
+def use(folder: str) -> None:
+    """Use this folder from now on."""
+    global _used
+    _used = Path(folder)
+
+
+def use_temporary_folder() -> Path | None:
+    """Use a folder that exists until this process ends; None if there is none, or nothing may be kept on disk."""
+    if DIGEST:
+        with contextlib.suppress(OSError):
+            use(tempfile.mkdtemp(prefix="rprop_ref_"))
+            atexit.register(_remove, os.getpid())
+    return _used
+
+
+def _remove(owner: int) -> None:
+    if _used is not None and os.getpid() == owner:  # and not a child that was forked
+        shutil.rmtree(_used, ignore_errors=True)
+
+
 def folder() -> Path | None:
+    """Where kernels are kept; None if nowhere."""
+    return _used or _first_writable()
+
+
+@functools.cache
+def _first_writable() -> Path | None:
     """The first folder that can be written to: Numba's, beside the modules, or the user's; None without one."""
     if not DIGEST:
         return None
@@ -65,3 +97,30 @@ def _is_writable(place: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+# Marks tell whether a kernel is on disk without loading Numba. One that is wrong costs time, and nothing else.
+
+
+def mark(kernel: str) -> None:
+    """Note that a kernel is on disk."""
+    if not is_marked(kernel):
+        with contextlib.suppress(OSError):
+            _mark_of(kernel).write_text(_valid_for())
+
+
+def is_marked(kernel: str) -> bool:
+    """Whether a kernel was on disk when it was last made, from the same sources by the same Numba."""
+    try:
+        return folder() is not None and _mark_of(kernel).read_text() == _valid_for()
+    except (OSError, ValueError):
+        return False
+
+
+def _mark_of(kernel: str) -> Path:
+    return Path(str(folder()), f"{kernel} {sys.implementation.cache_tag}.made")
+
+
+@functools.cache
+def _valid_for() -> str:
+    return f"{DIGEST} {importlib.metadata.version('numba')}"

@@ -89,13 +89,16 @@ def kernel(variant: str, parallel: bool) -> Callable[..., None]:
     return made
 
 
-def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> None:
-    """Compile all that steps of up to so many elements may call; `read_only` is about the gradient."""
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> list[Any]:
+    """Compile all kernels that steps of up to so many elements may call; `read_only` is about the gradient."""
     real = numba.from_dtype(dtype)
     array, g = real[::1], types.Array(real, 1, "C", readonly=read_only)
-    for parallel in (False, True):
-        if not parallel or (elements >= PARALLEL_FROM and not _processes.forked):
-            _compile(rule, parallel).compile((array, g, array, array, array, types.boolean))
+    kernels = [_compile(rule, False)]
+    if elements >= PARALLEL_FROM and not _processes.forked:
+        kernels.append(_compile(rule, True))
+    for each in kernels:
+        each.compile((array, g, array, array, array, types.boolean))
+    return kernels
 
 
 # With the threading layer workqueue, two Python threads that enter parallel kernels at once abort the process. The

@@ -72,10 +72,12 @@ def kernel(rule: rules.Rule) -> Any:
     return kernel_of(rule, advance, {"_advance": functions(rule)["advance"]}, nogil=False)
 
 
-def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> None:
-    """Compile the kernel for one dtype."""
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> list[Any]:
+    """Compile the kernel for one dtype, and return it."""
     g = types.Array(numba.from_dtype(dtype), 1, "C")
-    kernel(rule).compile((types.intp, types.float64, g, types.intp))
+    made = kernel(rule)
+    made.compile((types.intp, types.float64, g, types.intp))
+    return [made]
 
 
 def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Callable[[float, Array, int], int]:

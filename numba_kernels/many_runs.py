@@ -435,13 +435,15 @@ def kernel(rule: rules.Rule) -> Any:
     return kernel_of(rule, run, names)
 
 
-def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> None:
-    """Compile the kernel for one dtype."""
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> list[Any]:
+    """Compile the kernel for one dtype, and return it."""
     real, double, integer, integers = numba.from_dtype(dtype), types.float64, types.intp, types.int64[::1]
     x, table = real[:, ::1], double[:, ::1]
     function = types.UniTuple(integer, 2)
     starts = x, x, x, table, double[::1], real[::1]
-    kernel(rule).compile((function, integer, integers, integer, *starts, x, x, table, integers))
+    made = kernel(rule)
+    made.compile((function, integer, integers, integer, *starts, x, x, table, integers))
+    return [made]
 
 
 __all__ = [

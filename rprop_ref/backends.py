@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 import sys
 import textwrap
 import threading
@@ -108,12 +107,6 @@ def _is_installed(package: str) -> bool:
         return True
 
 
-def jit_is_disabled() -> bool:
-    """Whether Numba runs everything as Python (``NUMBA_DISABLE_JIT``), for debugging."""
-    config = getattr(sys.modules.get("numba"), "config", None)
-    return bool(getattr(config, "DISABLE_JIT", 0)) or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-
-
 def resolve(
     backend: str | None,
     elements: int,
@@ -126,7 +119,8 @@ def resolve(
 ) -> str:
     """Name the backend for steps on arrays of one dtype: `backend`, or if it is None the fastest that works.
 
-    If it is "numba", the kernel has been made, so that calling it neither compiles nor fails.
+    If it is "numba", the kernel has been made, so that calling it neither compiles nor fails. If `backend` is
+    None, it is made beside the run, which has "numpy" until then.
 
     Parameters
     ----------
@@ -139,7 +133,7 @@ def resolve(
     read_only : bool, optional
         Whether the gradient is a read-only array.
     at_once : bool, optional
-        Whether Numba is worth loading before anything has been done with NumPy.
+        Whether to load Numba before anything has been done with NumPy, and to wait for it.
 
     Raises
     ------
@@ -153,7 +147,7 @@ def resolve(
             "CuPy or torch that are on the GPU (numba.cuda.to_device(array), for instance), or use backend=None"
         )
     check(backend)
-    if jit_is_disabled():
+    if loading.jit_is_disabled():
         return "numpy"  # Numba would run the kernels as Python loops
     if backend == "numpy":
         return backend
@@ -167,9 +161,10 @@ def resolve(
         if choose(work, dtype, "cpu", numba_loaded()) == "numpy":
             return "numpy"
     reals = 2 * elements if dtype.kind == "c" else elements
-    kernel = loading.Kernel(kind, RULES[variant], real(dtype), reals.bit_length(), read_only)
+    bits = reals.bit_length() if kind == "flat" else 0
+    kernel = loading.Kernel(kind, RULES[variant], real(dtype), bits, read_only)
     if backend is None:
-        return "numba" if _works(kernel) else "numpy"
+        return "numba" if _works(kernel, at_once) else "numpy"
     loading.make(kernel)
     return backend
 
@@ -180,18 +175,27 @@ _warnings: set[str] = set()
 _lock = threading.Lock()
 
 
-def _works(kernel: loading.Kernel) -> bool:
+def _works(kernel: loading.Kernel, at_once: bool) -> bool:
+    """Whether a kernel has been made. If it cannot be made, there is a warning, the first time."""
     if kernel in _failed:
         return False
-    try:
-        loading.make(kernel)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # an import hook may raise anything
+    error: BaseException | None = None
+    if not at_once:
+        if loading.ready(kernel):
+            return True
+        error = loading.error(kernel)
+    else:
+        try:
+            loading.make(kernel)
+            return True
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:  # an import hook may raise anything
+            error = raised
+    if error is not None:
         _failed.add(kernel)
         _warn(error)
-        return False
-    return True
+    return False
 
 
 def _warn(error: BaseException) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import backends
+from numba_kernels import loading
+
 from .c_objective import from_cfunc, is_cfunc
 from .jitted_objective import takes_gradient_array
 
@@ -33,7 +34,7 @@ def as_written(fun: Any, jac: Any, args: tuple[Any, ...], x0: Array) -> tuple[An
         The start, in the shape that the functions see. If there is no `jac`, a function is called once with a copy
         of it, to see whether it returns its gradient.
     """
-    if "numba" not in sys.modules or not backends.jit_is_disabled():
+    if "numba" not in sys.modules or not loading.jit_is_disabled():
         return fun, jac
     if is_cfunc(fun):
         from_cfunc(fun, jac, args, x0.shape, x0.dtype)  # refuses what cannot be called

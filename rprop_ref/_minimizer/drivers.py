@@ -31,7 +31,7 @@ Advance = Callable[[float, Array, int], int]
 
 
 class PythonDriver:
-    """Calls the objective from Python. It advances with NumPy at first, and with Numba once loading it pays.
+    """Calls the objective from Python. Advances with NumPy at first, with Numba once that pays and it is ready.
 
     Parameters
     ----------

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import LowLevelCallable
 
-from .. import backends
+from numba_kernels import loading
+
 from .c_objective import from_cfunc, from_low_level_callable, is_cfunc, is_made_by_numba
 from .compiled_objective import CompiledObjective
 from .jitted_objective import from_jitted
@@ -51,7 +52,7 @@ def recognize(
         return from_low_level_callable(fun, jac, args, shape, dtype)
     if is_cfunc(fun):
         return from_cfunc(fun, jac, args, shape, dtype)
-    if not is_made_by_numba(fun) or backends.jit_is_disabled():
+    if not is_made_by_numba(fun) or loading.jit_is_disabled():
         return None
     from numba.extending import is_jitted
 

@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import pytest
 from numba.core import caching
 
 import rprop_ref
-from numba_kernels import _cache, _disk
+from numba_kernels import _cache, _disk, flat, iterate, loading, loop, many_runs
 from rprop_ref import backends, minimize, minimize_many
 from rprop_ref.bits import same_bits
 from rprop_ref.rules import RULES
@@ -44,10 +46,11 @@ def python(code, *arguments, **variables):
 # Numba is installed, and cannot be loaded
 
 _BROKEN = """
-import ctypes, importlib.machinery, sys, warnings
+import ctypes, importlib.machinery, sys, time, warnings
 import numpy as np, rprop_ref as r
 from rprop_ref.bits import same_bits
 from scipy import LowLevelCallable
+from numba_kernels import loading
 from rprop_ref import backends
 
 class Broken:
@@ -68,18 +71,27 @@ def steps(backend):
     r.rprop(*arrays, [np.zeros((), "f4")], **numbers, backend=backend)
     yield arrays[0][0]
 
+@ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, *[ctypes.POINTER(ctypes.c_double)] * 2, ctypes.c_void_p)
+def c(n, x, g, data):
+    for i in range(n): g[i] = 2 * x[i]
+    return sum(x[i] ** 2 for i in range(n))
+c = LowLevelCallable(c, signature="double (int, double *, double *, void *)")
+
 def runs(backend):
     fun = lambda x: (float(x @ x), 2 * x)
     yield r.minimize(fun, np.ones(3), jac=True, backend=backend).x
     yield r.minimize(fun, np.ones(3), jac=True, backend=backend, trace=True).x
     yield r.minimize_many(fun, np.ones((2, 3)), jac=True, backend=backend).x
-    @ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, *[ctypes.POINTER(ctypes.c_double)] * 2, ctypes.c_void_p)
-    def c(n, x, g, data):
-        for i in range(n): g[i] = 2 * x[i]
-        return sum(x[i] ** 2 for i in range(n))
-    c = LowLevelCallable(c, signature="double (int, double *, double *, void *)")
     yield r.minimize(c, np.ones(3), backend=backend).x
     yield r.minimize_many(c, np.ones((2, 3)), backend=backend).x
+
+loading._started_process = lambda kernel: None  # it has another importer
+
+def settled():
+    while loading._wanted: time.sleep(0.001)
+
+def forget():
+    backends._failed.clear(); loading._errors.clear()
 
 expected = [*steps("numpy"), *runs("numpy")]
 backends.spend(5)
@@ -88,11 +100,13 @@ backends.spend(5)
 _ERRORS = """
 class Odd(BaseException): pass
 for error in (ImportError("Numba needs NumPy 2.2 or less"), OSError("libllvmlite.so"), SystemError("x"), Odd("x")):
-    backends._failed.clear()
+    forget()
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         results = [*steps(None), *runs(None)]
-    same = all(same_bits(a, b) for a, b in zip(results, expected, strict=True))
+        settled()
+        results += [*steps(None), *runs(None)]
+    same = all(same_bits(a, b) for a, b in zip(results, expected * 2, strict=True))
     told = [str(w.message) for w in seen]
     print(same, len(told), str(error) in told[0], seen[0].category.__name__, seen[0].filename)
     for run in (r.Rprop([r.Parameter(np.ones(3))], backend="numba").step, lambda: next(runs("numba"))):
@@ -103,8 +117,8 @@ p = r.Parameter(np.ones(3)); p.grad = p.data * 2; o = r.Rprop([p], backend="numb
 try: o.step()
 except Odd: print(p.data, dict(o.state))
 error = KeyboardInterrupt()
-backends._failed.clear()
-try: print([*runs(None)][3:])
+forget()
+try: r.minimize(c, np.ones(3))
 except KeyboardInterrupt: print("interrupted")
 """
 
@@ -120,7 +134,167 @@ def test_numba_that_cannot_be_loaded_is_reported_once_and_numpy_goes_on():
 
 
 # --------------------------------------------------------------------------------------------------------------
+# Beside a run
+
+_BESIDE = """
+import os, sys, threading, time
+import numpy as np
+from numba_kernels import loading
+from rprop_ref import Parameter, Rprop, backends
+processes, start = [], loading._started_process
+def started(kernel):
+    processes.append(start(kernel)); return processes[-1]
+loading._started_process = started
+
+def optimizer(backend):
+    p = Parameter(np.arange(4.0)); p.grad = p.data * 2
+    return p, Rprop([p], lr=0.5, backend=backend)
+
+def wait_for(what):
+    while not what(): time.sleep(0.002)
+
+backends.spend(5)
+(p, o), (q, reference) = optimizer(None), optimizer("numpy")
+def steps():
+    o.step(); reference.step()
+    assert (p.data == q.data).all()
+"""
+
+_SWITCH = """
+import warnings; warnings.simplefilter("ignore")  # Python 3.12 warns of every fork beside a thread
+loading._patience = 60
+numpy_steps = forks = 0
+while not loading._made:
+    steps(); numpy_steps += 1; time.sleep(0.01)
+    if numpy_steps % 20 == 0 or "numba" in sys.modules:
+        child = os.fork()
+        if child == 0:  # it steps by itself, also where its parent was loading Numba
+            steps(); c, other = optimizer("numba" if "numba" in sys.modules else None); other.step()
+            os._exit(0 if c.data[1] == 0.5 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+for _ in range(3): steps()
+from numba_kernels import flat
+print(numpy_steps > 1, processes[0].returncode, *flat.kernel("irprop-", False).stats.cache_hits.values())
+wait_for(lambda: threading.active_count() == 1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_steps_go_on_while_another_process_compiles_and_a_thread_loads(tmp_path):
+    assert python(_BESIDE + _SWITCH, NUMBA_CACHE_DIR=tmp_path) == ["True 0 1"]
+    # Another time the kernel is on disk.
+    loads = _BESIDE + "while not loading._made: steps(); time.sleep(0.01)\nprint(processes)"
+    assert python(loads, NUMBA_CACHE_DIR=tmp_path) == ["[]"]
+
+
+_IDLE = """
+loading._patience = 0.05
+steps(); wait_for(lambda: threading.active_count() == 1)
+print(processes[0].returncode != 0, loading._made, loading._patience)
+loading._patience = 60
+steps(); wait_for(lambda: len(processes) == 2); print(processes[1].pid, flush=True)
+"""
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks for a process by its number")
+def test_nothing_is_left_running_when_nobody_asks_or_the_interpreter_ends(tmp_path):
+    idle, pid = python(_BESIDE + _IDLE, NUMBA_CACHE_DIR=tmp_path)
+    assert idle == "True set() 0.1"
+    assert not is_running(int(pid))
+    killed = _BESIDE + _IDLE + "os.kill(os.getpid(), 9)"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", killed], env=environment, capture_output=True, check=False)
+    pid = int(done.stdout.split()[-1])
+    while is_running(pid):
+        time.sleep(0.01)
+
+
+def test_no_process_is_started_from_an_application(monkeypatch):
+    """It would be the application once more."""
+    assert loading._interpreter() == sys.executable
+    monkeypatch.setattr(sys, "executable", "/usr/bin/uwsgi")
+    assert loading._interpreter() is None
+    monkeypatch.setattr(sys, "executable", None)
+    assert loading._interpreter() is None
+    monkeypatch.setattr(sys, "executable", "python")
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert loading._interpreter() is None
+
+
+def kernel_named(kind, dtype, bits=0, read_only=False):
+    return loading.Kernel(kind, RULES["rprop-"], np.dtype(dtype), bits, read_only)
+
+
+def test_a_thread_that_cannot_be_started_is_reported(monkeypatch):
+    kernel = kernel_named("nothing", "f8")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda self: (_ for _ in ()).throw(RuntimeError("too many")))
+        patch.setattr(loading, "_thread", None)
+        assert not loading.ready(kernel)
+    assert str(loading.error(kernel)) == "too many"
+    assert not loading.ready(kernel)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_step_whose_kernel_is_ready_compiles_nothing(dtype, read_only):
+    p = rprop_ref.Parameter(np.ones(10, dtype))
+    g = np.ones(10, dtype)
+    g.flags.writeable = not read_only
+    p.grad = g
+    kernel = flat.kernel("irprop-", False)
+    loading.make(loading.Kernel("flat", RULES["irprop-"], p.data.real.dtype, 5, read_only))
+    before = len(kernel.signatures)
+    rprop_ref.Rprop([p], backend="numba").step()
+    assert len(kernel.signatures) == before
+
+
+def test_runs_whose_kernels_are_ready_compile_nothing():
+    @numba.njit
+    def fun(x, g):
+        g[:] = 2 * x
+        return np.sum(x * x)
+
+    kernels = [module.kernel(RULES["irprop-"]) for module in (iterate, loop, many_runs)]
+    for kind in ("iterate", "loop", "many_runs"):
+        loading.make(loading.Kernel(kind, RULES["irprop-"], np.dtype("f8"), 0, False))
+    before = [len(kernel.signatures) for kernel in kernels]
+    for bounds in (None, [(-1, 0.5)]):
+        minimize(lambda x: (float(x @ x), 2 * x), [1.0], jac=True, bounds=bounds, backend="numba")
+        minimize(fun, [1.0], bounds=bounds, maximize=True, maxiter=3)
+        minimize_many(fun, [[1.0]], bounds=bounds)
+    assert [len(kernel.signatures) for kernel in kernels] == before
+
+
+# --------------------------------------------------------------------------------------------------------------
 # The cache on disk
+
+
+def test_a_mark_is_valid_for_the_sources_and_the_numba_that_made_it(folder, monkeypatch):
+    assert not _disk.is_marked("kernel")
+    _disk.mark("kernel")
+    assert _disk.is_marked("kernel")
+    monkeypatch.setattr(_disk, "_valid_for", lambda: "another")
+    assert not _disk.is_marked("kernel")
+    _disk.mark("no/folder")
+    assert not _disk.is_marked("no/folder")
+
+
+def test_a_folder_for_this_process_alone_is_removed_at_its_end(tmp_path):
+    code = "from numba_kernels import _disk; print(_disk.use_temporary_folder()); print(_disk.folder().is_dir())"
+    folder, was_there = python(code, TMPDIR=tmp_path)
+    assert was_there == "True"
+    assert folder.startswith(str(tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def twice_kernel():
@@ -184,7 +358,7 @@ def test_a_cache_that_cannot_be_written_or_read_is_done_without(folder, monkeypa
 
 
 def test_the_folder_of_the_cache_is_the_first_that_can_be_written_to(monkeypatch, tmp_path):
-    find = _disk.folder.__wrapped__
+    find = _disk._first_writable.__wrapped__
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "numba"))
     assert find().parent == tmp_path / "numba"
@@ -210,7 +384,7 @@ def test_without_the_bytes_of_the_modules_nothing_is_kept_on_disk(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", frozen)
     assert _disk._digest() == ""
     monkeypatch.setattr(_disk, "DIGEST", "")
-    assert _disk.folder.__wrapped__() is None
+    assert _disk._first_writable.__wrapped__() is None
 
 
 _STEP = """
@@ -300,6 +474,12 @@ def test_objectives_for_numba_run_as_python_if_its_compiler_is_switched_off():
     assert python(_OBJECTIVES + _RESULTS, NUMBA_DISABLE_JIT=1) == compiled
 
 
+def switch_off(monkeypatch):
+    while loading._wanted:
+        time.sleep(0.001)
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+
+
 def test_a_breakpoint_in_an_objective_is_met_if_the_compiler_is_switched_off(monkeypatch):
     calls = []
 
@@ -308,7 +488,7 @@ def test_a_breakpoint_in_an_objective_is_met_if_the_compiler_is_switched_off(mon
         g[:] = 2 * x
         return float(x @ x)
 
-    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    switch_off(monkeypatch)
     r = minimize(numba.njit(fun), [1.0, 2.0], maxiter=5)
     assert r.nit == 5
     assert len(calls) == r.nfev
@@ -322,7 +502,7 @@ def test_plain_functions_mean_what_they_mean_otherwise_if_the_compiler_is_switch
 
     expected = minimize(fun, [1.0, 2.0])
     many = minimize_many(fun, np.ones((2, 2)), jac=lambda x: 4 * x)
-    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    switch_off(monkeypatch)
     assert backends.resolve("numba", 3, np.dtype(float), "flat", "irprop-") == "numpy"
     backends.spend(5)
     assert same_bits(minimize(fun, [1.0, 2.0]).x, expected.x)
