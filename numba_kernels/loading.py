@@ -230,7 +230,7 @@ def compile_for_another_process(
     from numba_kernels import _disk
 
     if hasattr(os, "nice"):
-        # With one processor, a twelfth of the time. With several more, or it would get none of those that are busy.
+        # With one processor, a twelfth of the time. With several, more: if all were busy, it would get none.
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         os.nice(11 if processors == 1 else 5)
     threading.Thread(target=_exit_with_parent, daemon=True).start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
-import textwrap
 import threading
 import time
 import warnings
@@ -39,7 +38,8 @@ def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) 
     """Name the backend for a step; a pure function.
 
     Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba is loaded anyway or this
-    process has spent about a second in NumPy steps (large arrays: at once), and from then on by Numba.
+    process has spent about a second in NumPy steps (large arrays: at once), and from then on by Numba, as soon as
+    it is ready (see `resolve`).
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def _works(kernel: loading.Kernel, at_once: bool) -> bool:
 
 
 def _warn(error: BaseException) -> None:
-    reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     with _lock:
         if reason in _warnings:
             return

@@ -189,9 +189,10 @@ def minimize(
         Record what happens in every iteration, and return it as ``trace``. Give a new `Trace` to choose its
         ``stride`` and ``limit``. The iterates are the same.
     backend : {None, "numpy", "numba"}, optional
-        What computes the steps. None begins with NumPy, and switches to Numba once NumPy has taken about a
-        second, or at once if Numba is already loaded or the objective is in machine code. The iterates are the
-        same, bit for bit.
+        What computes the steps. None begins with NumPy, and switches to Numba when that is ready. Once NumPy has
+        taken about a second, Numba is loaded, and compiles if need be, beside the run; at once if it is loaded
+        already. (A run of an objective in machine code waits for it.) If Numba cannot be loaded or cannot compile,
+        NumPy goes on, with a warning. The iterates are the same, bit for bit.
 
     Returns
     -------
