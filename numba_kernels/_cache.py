@@ -1,41 +1,30 @@
-"""The stamp that ties compiled code on disk to the sources it was made from.
+"""Compiled kernels, kept on disk, and tied there to the sources they were made from.
 
 Numba's ``cache=True`` looks at the kernel's own file only: after an edit of a function that the kernel calls, or
-with other compile flags, the old machine code would run. But the *closure cells* of a function are part of the
-key under which Numba files it. So every kernel here closes over a string with a digest of all files that it can
-be made from; after an edit of any of them the kernel is compiled once, and found on disk from then on.
+with other compile flags, the old machine code would run. It fails where that file cannot be read, as in a zip, or
+where one of its own files is damaged. So kernels have a cache of their own, which is valid for one digest of all
+modules that they can be made from. Each kernel closes over a string with its flags, since the *closure cells* of a
+function are part of the key under which Numba files it.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import pickle
 import threading
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core import caching, serialize
 
-from rprop_ref import _core, rules
+from numba_kernels import _disk
+from numba_kernels._disk import DIGEST as DIGEST
+from rprop_ref import rules
 
 Made = TypeVar("Made")
-
-_FOLDERS = Path(_core.__file__).parent, Path(__file__).parent
-_SOURCES = (Path(rules.__file__), *(source for folder in _FOLDERS for source in sorted(folder.glob("*.py"))))
-
-
-def _digest() -> str:
-    digest = hashlib.sha256()
-    for source in _SOURCES:
-        text = source.read_bytes()
-        digest.update(f"{source.name} {len(text)}\n".encode() + text)
-    return digest.hexdigest()
-
-
-#: SHA-256 of the sources, with their names, as 64 hexadecimal digits.
-DIGEST = _digest()
 
 _lock = threading.RLock()
 
@@ -67,7 +56,7 @@ def bound(text: Callable[..., Any], names: dict[str, Any]) -> types.FunctionType
 
 
 def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any], **flags: Any) -> Any:
-    """Compile a kernel for one rule: ``numba.njit``, cached on disk if the folder of the cache is writable.
+    """Compile a kernel for one rule: ``numba.njit``, kept on disk if there is a folder for it.
 
     Parameters
     ----------
@@ -83,10 +72,73 @@ def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any],
     function = bound(text, names)
     # Numba names the file on disk after it.
     function.__qualname__ = f"{text.__name__}_{rule.name}"
-    options = {"nogil": True, "error_model": "numpy", **flags}
-    if any(rule is shipped for shipped in rules.SHIPPED):  # the stamp covers the sources of no other
+    kernel = numba.njit(**{"nogil": True, "error_model": "numpy", **flags})(function)
+    # The digest covers the sources of no other rule.
+    if any(rule is shipped for shipped in rules.SHIPPED) and _disk.folder() is not None:
+        kernel._cache = KernelCache(function)  # as `enable_caching` does with Numba's
+    return kernel
+
+
+class _Locator(caching._CacheLocator):
+    """Files every kernel in `_disk.folder`."""
+
+    def __init__(self, file: str) -> None:
+        self._py_file = file
+
+    def get_cache_path(self) -> str:
+        return str(_disk.folder())
+
+    def get_source_stamp(self) -> str:
+        return DIGEST
+
+    def get_disambiguator(self) -> str:
+        return "kernel"
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> _Locator:
+        return cls(py_file)
+
+
+class _Contents(caching.CompileResultCacheImpl):
+    """What is filed: the compiled kernel and its checksum, because damaged machine code would be executed."""
+
+    _locator_classes: Any = (_Locator,)
+
+    def reduce(self, cres: Any) -> tuple[str, bytes]:
+        content = serialize.dumps(super().reduce(cres))
+        return hashlib.sha256(content).hexdigest(), content
+
+    def rebuild(self, target_context: Any, filed: tuple[str, bytes]) -> Any:
+        checksum, content = filed
+        if hashlib.sha256(content).hexdigest() != checksum:
+            raise ValueError("the file is damaged")
+        return super().rebuild(target_context, pickle.loads(content))
+
+
+class KernelCache(caching.FunctionCache):
+    """Kernels on disk. What cannot be read is compiled and written again; what cannot be written is left out.
+
+    Attributes
+    ----------
+    is_filed : bool
+        Whether everything that was asked for has been found on disk, or has been written there.
+    """
+
+    _impl_class = _Contents
+    is_filed = True
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # there is no folder to write to
-            pass
-    return numba.njit(**options)(function)
+            return super().load_overload(sig, target_context)
+        except Exception:  # unpickling damaged data may raise anything
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            try:
+                super().save_overload(sig, data)
+            except Exception:  # the index, which is read first, may be damaged
+                self.flush()
+                super().save_overload(sig, data)
+        except Exception:  # a full disk, for instance
+            self.is_filed = False

@@ -83,8 +83,8 @@ def batched(fun: Any, kind: Any, n: int, dtype: Any) -> Any:
         if not _is_plain_arithmetic(numba.njit(**options)(fun.py_func), (real[::1], real[::1], *args)):
             return None
         return _compile(numba.njit(inline="always", **options)(fun.py_func), options, kind, n, real)
-    except numba.core.errors.NumbaError:
-        return None  # not everything can be inlined
+    except Exception:
+        return None  # not everything can be inlined, and nothing depends on it
 
 
 def _compile(fun: Any, options: dict[str, Any], kind: Any, n: int, real: Any) -> Any:

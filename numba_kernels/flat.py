@@ -14,7 +14,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import prange
+from numba import prange, types
 
 from numba_kernels import _processes, _quota
 from numba_kernels._cache import DIGEST, inner, kernel_of, made_once
@@ -65,7 +65,7 @@ def _shared_parts() -> tuple[Any, Any]:
 
 
 @made_once
-def _compile(rule: rules.Rule, parallel: bool) -> Callable[..., None]:
+def _compile(rule: rules.Rule, parallel: bool) -> Any:
     # The flags are in the stamp because the key of Numba's cache omits them.
     stamp = f"{DIGEST} {rule.name} parallel={parallel}"
 
@@ -75,8 +75,7 @@ def _compile(rule: rules.Rule, parallel: bool) -> Callable[..., None]:
         for i in prange(x.size):
             x[i], prev[i], size[i] = _rule(x[i], direction * g[i], prev[i], size[i], worse, c)
 
-    kernel: Callable[..., None] = kernel_of(rule, step, {"_rule": scalar_rule(rule)}, parallel=parallel)
-    return kernel
+    return kernel_of(rule, step, {"_rule": scalar_rule(rule)}, parallel=parallel)
 
 
 _kernels: dict[tuple[rules.Rule, bool], Callable[..., None]] = {}
@@ -89,6 +88,18 @@ def kernel(variant: str, parallel: bool) -> Callable[..., None]:
     if made is None:
         made = _kernels[rule, parallel] = _compile(rule, parallel)
     return made
+
+
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> list[Any]:
+    """Compile all kernels that steps of up to so many elements may call; `read_only` is about the gradient."""
+    real = numba.from_dtype(dtype)
+    array, g = real[::1], types.Array(real, 1, "C", readonly=read_only)
+    kernels = [_compile(rule, False)]
+    if elements >= PARALLEL_FROM and not _processes.forked and _quota.processors() >= 2:
+        kernels.append(_compile(rule, True))
+    for each in kernels:
+        each.compile((array, g, array, array, array, types.boolean))
+    return kernels
 
 
 #: Whether steps are quicker on several threads, by the number of bits in the number of bytes of x.

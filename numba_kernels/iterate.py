@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import carray  # type: ignore[attr-defined]
+from numba import carray, from_dtype, types  # type: ignore[attr-defined]
 
 from numba_kernels import flat
 from numba_kernels._cache import DIGEST, inner, kernel_of, made_once
@@ -77,6 +77,14 @@ def kernel(rule: rules.Rule) -> Any:
     return kernel_of(rule, advance, {"_advance": functions(rule)["advance"]}, nogil=False)
 
 
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> list[Any]:
+    """Compile the kernel for one dtype, and return it."""
+    g = types.Array(from_dtype(dtype), 1, "C")
+    made = kernel(rule)
+    made.compile((types.intp, types.float64, g, types.intp))
+    return [made]
+
+
 def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Callable[[float, Array, int], int]:
     """`rprop_ref._core.iteration.advance` for one record, compiled: for loops in Python.
 
@@ -101,4 +109,4 @@ def bind(vectors: Array, scalars: Array, constants: Array, variant: str) -> Call
     return advance
 
 
-__all__ = ["bind", "functions", "kernel"]
+__all__ = ["bind", "compile_for", "functions", "kernel"]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
+import numpy as np
+from numba import types
+
 from numba_kernels import iterate
 from numba_kernels._cache import DIGEST, kernel_of, made_once
 from numba_kernels.objective import borrow, call
@@ -81,4 +85,14 @@ def kernel(rule: rules.Rule) -> Any:
     return kernel_of(rule, run, names)
 
 
-__all__ = ["kernel"]
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> list[Any]:
+    """Compile the loop for one dtype, and return it."""
+    real, integer, integers = numba.from_dtype(dtype), types.intp, types.int64[::1]
+    x, scalars = real[::1], types.float64[::1]
+    record_and_constants = real[:, ::1], scalars, x
+    made = kernel(rule)
+    made.compile((integer, integer, integers, integer, *record_and_constants, integer, integers, x, x))
+    return [made]
+
+
+__all__ = ["compile_for", "kernel"]

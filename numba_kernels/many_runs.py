@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import from_dtype, types
 
 from numba_kernels import flat, iterate, loop
 from numba_kernels._cache import DIGEST, bound, inner, kernel_of, made_once
@@ -448,4 +449,15 @@ def kernel(rule: rules.Rule) -> Any:
     return kernel_of(rule, run, names)
 
 
-__all__ = ["DONE", "LANES", "MAX_VARIABLES", "RESULTS", "STATUS", "STOP", "kernel"]
+def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> list[Any]:
+    """Compile the kernel for one dtype, and return it."""
+    real, double, integer, integers = from_dtype(dtype), types.float64, types.intp, types.int64[::1]
+    x, table = real[:, ::1], double[:, ::1]
+    function = types.UniTuple(integer, 2)
+    starts = x, x, x, table, double[::1], real[::1]
+    made = kernel(rule)
+    made.compile((function, integer, integers, integer, *starts, x, x, table, integers))
+    return [made]
+
+
+__all__ = ["DONE", "LANES", "MAX_VARIABLES", "RESULTS", "STATUS", "STOP", "compile_for", "kernel"]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ._core.dtypes import is_half
+from numba_kernels import loading
+
+from ._common.stacklevel import stacklevel
+from ._core.dtypes import is_half, real
+from .rules import RULES
 
 Run = Callable[..., None]
 
@@ -33,7 +38,8 @@ def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) 
     """Name the backend for a step; a pure function.
 
     Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba is loaded anyway or this
-    process has spent about a second in NumPy steps (large arrays: at once), and from then on by Numba.
+    process has spent about a second in NumPy steps (large arrays: at once), and from then on by Numba, as soon as
+    it is ready (see `resolve`).
 
     Parameters
     ----------
@@ -88,32 +94,127 @@ def require_cuda() -> None:
 
 def numba_loaded() -> bool | None:
     """Whether Numba has been imported, or None where it is not installed."""
-    return True if "numba" in sys.modules else False if _is_installed("numba") else None
+    return True if sys.modules.get("numba") else False if _is_installed("numba") else None
 
 
 @functools.cache
 def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
+    except Exception:  # somebody's import hook; that it fails is reported when Numba is to be used
+        return True
 
 
-def resolve(backend: str | None, elements: int, dtype: np.dtype[Any]) -> str:
-    """Name the backend for a step on arrays of one dtype: `backend` itself, or the fastest if it is None."""
+def resolve(
+    backend: str | None,
+    elements: int,
+    dtype: np.dtype[Any],
+    kind: str,
+    variant: str,
+    *,
+    read_only: bool = False,
+    at_once: bool = False,
+) -> str:
+    """Name the backend for steps on arrays of one dtype: `backend`, or if it is None the fastest that works.
+
+    If it is "numba", the kernel has been made, so that calling it neither compiles nor fails. If `backend` is
+    None, it is made beside the run, which has "numpy" until then.
+
+    Parameters
+    ----------
+    backend : str or None
+    elements : int
+        The size of the arrays.
+    dtype : numpy.dtype
+    kind, variant : str
+        The kernel that Numba would run, see `numba_kernels.loading.Kernel`, and its rule.
+    read_only : bool, optional
+        Whether the gradient is a read-only array.
+    at_once : bool, optional
+        Whether to load Numba before anything has been done with NumPy, and to wait for it.
+
+    Raises
+    ------
+    Exception
+        If `backend` is "numba", whatever is raised when it is loaded or compiles. If `backend` is None, there is a
+        warning instead, the first time.
+    """
     if backend == "cuda":
         raise TypeError(
             "backend='cuda' steps arrays on a GPU, but these are in the memory of the host; pass arrays of Numba, "
             "CuPy or torch that are on the GPU (numba.cuda.to_device(array), for instance), or use backend=None"
         )
     check(backend)
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    if loading.jit_is_disabled():
         return "numpy"  # Numba would run the kernels as Python loops
-    if backend is None:
-        return choose(_seconds_in_numpy + SECONDS_PER_ELEMENT * elements, dtype, "cpu", numba_loaded())
+    if backend == "numpy":
+        return backend
     if backend == "numba" and is_half(dtype):
         raise TypeError(
             f"backend='numba' cannot step parameters of {dtype}: Numba has no 16-bit floats on the CPU; "
             "use backend='numpy' or None"
         )
+    if backend is None:
+        work = np.inf if at_once else _seconds_in_numpy + SECONDS_PER_ELEMENT * elements
+        if choose(work, dtype, "cpu", numba_loaded()) == "numpy":
+            return "numpy"
+    reals = 2 * elements if dtype.kind == "c" else elements
+    bits = reals.bit_length() if kind == "flat" else 0
+    kernel = loading.Kernel(kind, RULES[variant], real(dtype), bits, read_only)
+    if backend is None:
+        return "numba" if _works(kernel, at_once) else "numpy"
+    loading.make(kernel)
     return backend
+
+
+# Kernels that could not be made, and what was warned of.
+_failed: set[loading.Kernel] = set()
+_warnings: set[str] = set()
+_lock = threading.Lock()
+
+
+def _works(kernel: loading.Kernel, at_once: bool) -> bool:
+    """Whether a kernel has been made. If it cannot be made, there is a warning, the first time."""
+    if kernel in _failed:
+        return False
+    error: BaseException | None = None
+    if not at_once:
+        if loading.ready(kernel):
+            return True
+        error = loading.error(kernel)
+    else:
+        try:
+            loading.make(kernel)
+            return True
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:  # an import hook may raise anything
+            error = raised
+    if error is not None:
+        _failed.add(kernel)
+        _warn(error)
+    return False
+
+
+def _warn(error: BaseException) -> None:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    with _lock:
+        if reason in _warnings:
+            return
+        _warnings.add(reason)
+    mend = (
+        "the packages numba, llvmlite and numpy do not fit together: pip install --upgrade numba llvmlite"
+        if isinstance(error, ImportError)
+        else "python -c 'import numba' shows whether Numba itself works"
+    )
+    warnings.warn(
+        f"Numba cannot be used, so NumPy makes the steps: the same results, more slowly. The error is {reason}. "
+        f"Often {mend}. With backend='numba' the whole error is raised; with backend='numpy' there is no warning.",
+        RuntimeWarning,
+        stacklevel=stacklevel(),
+    )
 
 
 def stepper(name: str) -> Run:

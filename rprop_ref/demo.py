@@ -11,8 +11,10 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 
+from . import backends
 from ._minimizer.minimize import minimize
 from .nist import PROBLEMS, Problem, correct_digits
+from .rules import DEFAULT
 
 #: Most iterations of either method.
 MAXITER = 30_000
@@ -80,9 +82,9 @@ def _fit(problem: Problem, x0: Array, **method: Any) -> Fit:
 
 
 def warm_up() -> float:
-    """Load Numba and the compiled iteration before anything is timed; return the seconds it took."""
+    """Load Numba and the compiled iteration, if that works, before anything is timed; return the seconds taken."""
     began = time.perf_counter()
-    minimize(lambda x: (float(x @ x), 2 * x), [1.0], jac=True, backend="numba")
+    backends.resolve(None, 1, np.dtype(float), "iterate", DEFAULT, at_once=True)
     return time.perf_counter() - began
 
 

@@ -61,6 +61,16 @@ def _capsule_pointer(which: str, capsule: Any, *arguments: Any) -> int:
     return prototype((f"PyCapsule_Get{which}", ctypes.pythonapi))(capsule, *arguments) or 0
 
 
+def is_made_by_numba(fun: Any) -> bool:
+    """Whether a function is an object of Numba. Numba is not imported, which might fail or be under way."""
+    return any(kind.__module__.split(".")[0] in ("numba", "numba_cuda") for kind in type(fun).__mro__)
+
+
+def is_cfunc(fun: Any) -> bool:
+    """Whether a function is a ``numba.cfunc``."""
+    return is_made_by_numba(fun) and any(kind.__name__ == "CFunc" for kind in type(fun).__mro__)
+
+
 def from_cfunc(
     fun: Any, jac: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> CObjective:

@@ -31,7 +31,7 @@ Advance = Callable[[float, Array, int], int]
 
 
 class PythonDriver:
-    """Calls the objective from Python. It advances with NumPy at first, and with Numba once loading it pays.
+    """Calls the objective from Python. Advances with NumPy at first, with Numba once that pays and it is ready.
 
     Parameters
     ----------
@@ -86,7 +86,9 @@ class PythonDriver:
         """The `advance` for this iteration. It is kept once it is Numba's; NumPy's may still be replaced."""
         state = self._state
         advance: Advance = self._advance_numpy
-        use_numba = backends.resolve(self._backend, state.vectors.shape[1], state.vectors.dtype) == "numba"
+        _, n = state.vectors.shape
+        name = backends.resolve(self._backend, n, state.vectors.dtype, "iterate", state.variant)
+        use_numba = name == "numba"
         if use_numba:
             from numba_kernels import iterate
 
@@ -158,8 +160,8 @@ def driver(
     vectors = state.vectors
     if compiled is not None and traced_advance is None:
         # Only Numba can run such an objective in machine code, so it is loaded at once, not after a second.
-        wanted = "numba" if backend is None and backends.numba_loaded() is not None else backend
-        if backends.resolve(wanted, vectors.shape[1], vectors.dtype) == "numba":
+        name = backends.resolve(backend, vectors.shape[1], vectors.dtype, "loop", state.variant, at_once=True)
+        if name == "numba":
             return CompiledDriver(compiled, state)
     return PythonDriver(objective, state, backend, traced_advance)
 

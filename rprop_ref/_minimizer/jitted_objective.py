@@ -90,7 +90,7 @@ def from_jitted(
     """A jitted `fun` as a compiled objective; None if it must be called from Python (see `recognize`)."""
     from numba.extending import is_jitted
 
-    writes_gradient = _takes_gradient_array(fun, len(args), jac)
+    writes_gradient = takes_gradient_array(fun.py_func, len(args), jac)
     if is_half(dtype):
         if writes_gradient:
             raise TypeError(
@@ -126,9 +126,9 @@ def _contiguous(value: Any) -> Any:
     return value
 
 
-def _takes_gradient_array(fun: Any, n_args: int, jac: Any) -> bool:
-    """Whether a jitted function is ``fun(x, g, *args)`` rather than ``fun(x, *args)``, with this many args."""
-    signature = inspect.signature(fun.py_func)
+def takes_gradient_array(fun: Any, n_args: int, jac: Any) -> bool:
+    """Whether a function is ``fun(x, g, *args)`` rather than ``fun(x, *args)``, with this many args."""
+    signature = inspect.signature(fun)
     accepts = []
     for n_arguments in (1 + n_args, 2 + n_args):
         try:

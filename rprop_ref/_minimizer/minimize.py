@@ -18,6 +18,7 @@ from .._core import record
 from .._core.constants import rule_constants
 from ..rules import DEFAULT
 from . import options
+from .as_written import as_written
 from .bounds import Bounds, bounds_as_arrays
 from .drivers import driver, make_pending_step
 from .finite_differences import evaluation_map
@@ -192,9 +193,10 @@ def minimize(
         Record what happens in every iteration, and return it as ``trace``. Give a new `Trace` to choose its
         ``stride`` and ``limit``. The iterates are the same.
     backend : {None, "numpy", "numba"}, optional
-        What computes the steps. None begins with NumPy, and switches to Numba once NumPy has taken about a
-        second, or at once if Numba is already loaded or the objective is in machine code. The iterates are the
-        same, bit for bit.
+        What computes the steps. None begins with NumPy, and switches to Numba when that is ready. Once NumPy has
+        taken about a second, Numba is loaded, and compiles if need be, beside the run; at once if it is loaded
+        already. (A run of an objective in machine code waits for it.) If Numba cannot be loaded or cannot compile,
+        NumPy goes on, with a warning. The iterates are the same, bit for bit.
 
     Returns
     -------
@@ -307,6 +309,7 @@ def minimize(
         fun, jac = _unwrapped(fun, jac)
         jac = options.gradient_source(gradient, jac)
         args = args if isinstance(args, tuple) else (args,)
+        fun, jac = as_written(fun, jac, args, start.reshape(shape))
         user_objective = fun, jac, args, shape, start.dtype
         compiled = recognize(*user_objective)
         map_points = stack.enter_context(evaluation_map(workers))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 from scipy import LowLevelCallable
 
-from .c_objective import from_cfunc, from_low_level_callable
+from numba_kernels import loading
+
+from .c_objective import from_cfunc, from_low_level_callable, is_cfunc, is_made_by_numba
 from .compiled_objective import CompiledObjective
 from .jitted_objective import from_jitted
 
@@ -49,13 +50,10 @@ def recognize(
     """
     if isinstance(fun, LowLevelCallable):
         return from_low_level_callable(fun, jac, args, shape, dtype)
-    # If Numba is not loaded, it cannot have compiled the objective.
-    numba = sys.modules.get("numba")
-    if numba is None:
-        return None
-    callbacks = sys.modules.get("numba.core.ccallback")  # loaded with the first cfunc
-    if callbacks is not None and isinstance(fun, callbacks.CFunc):
+    if is_cfunc(fun):
         return from_cfunc(fun, jac, args, shape, dtype)
-    if not numba.extending.is_jitted(fun) or numba.config.DISABLE_JIT:
+    if not is_made_by_numba(fun) or loading.jit_is_disabled():
         return None
-    return from_jitted(fun, jac, args, shape, dtype)
+    from numba.extending import is_jitted
+
+    return from_jitted(fun, jac, args, shape, dtype) if is_jitted(fun) else None

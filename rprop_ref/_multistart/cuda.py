@@ -11,6 +11,7 @@ from cuda_kernels.arrays import is_on_device
 
 from .. import backends
 from .._core import record
+from .._minimizer.c_objective import is_made_by_numba
 from .rows import Rows, of_records
 from .shared_options import SharedOptions
 
@@ -27,7 +28,7 @@ def is_gpu_objective(fun: Any, jac: Any, args: tuple[Any, ...], dtype: np.dtype[
     RuntimeError
         If it is, but there is no GPU.
     """
-    if "numba.cuda" in sys.modules:
+    if "numba.cuda" in sys.modules and is_made_by_numba(fun):
         from cuda_kernels import many_runs
 
         if many_runs.is_device_function(fun):

@@ -33,6 +33,7 @@ from .._minimizer.recognize import recognize
 from .._minimizer.result import Result
 from .._minimizer.starting import as_floats
 from .._minimizer.state import RunState
+from ..rules import DEFAULT
 from .cuda import is_gpu_objective, run_on_gpu
 from .rows import Rows, joined, of_error, of_results, without_result
 from .shared_options import SharedOptions
@@ -199,7 +200,8 @@ class _Task:
         # The kernel of many runs does not support `maxtime`.
         if compiled is None or self.options.get("maxtime") is not None:
             return None
-        if backends.resolve(self.options.get("backend"), x0.size, x0.dtype) != "numba":
+        backend, variant = self.options.get("backend"), self.options.get("variant", DEFAULT)
+        if backends.resolve(backend, x0.size, x0.dtype, "many_runs", variant, at_once=True) != "numba":
             return None
         if state is None:
             state = _trial_state(x0, self.jac, self.bounds, self.options)

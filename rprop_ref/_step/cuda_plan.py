@@ -156,6 +156,7 @@ class DevicePlan:
 
     def prepare(
         self,
+        variant: str,
         etas: tuple[float, float],
         step_sizes: tuple[float | None, float | None],
         maximize: bool,

@@ -80,7 +80,7 @@ def rprop(
     plan = make_plan(arrays[0], arrays[1], arrays[2], counters, grads=arrays[3])
     plan.check_capturable(capturable)
     plan.load(arrays[3])
-    plan.prepare((etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
+    plan.prepare(variant, (etaminus, etaplus), (step_size_min, step_size_max), maximize, backend)
     plan.run(variant, worse)
 
 

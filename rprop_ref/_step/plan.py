@@ -59,6 +59,11 @@ class _InPlaceJob:
             raise ValueError(f"a gradient has {g.size} elements, but its parameter has {self.elements}")
         self._g = g if g.ndim == 1 and self._is_real else as_reals(g)
 
+    @property
+    def read_only(self) -> bool:
+        """Whether the gradient that was loaded is a read-only array."""
+        return not self._g.flags.writeable
+
     def step(self, run: backends.Run, variant: str, constants: Array, worse: bool) -> None:
         x, prev, size = self._flat
         run(variant, x, self._g, prev, size, constants, worse)
@@ -67,6 +72,9 @@ class _InPlaceJob:
 
 class _GatheredJob:
     """Small or non-contiguous arrays of one dtype, gathered into one."""
+
+    #: Whether the gathered gradient is a read-only array.
+    read_only = False
 
     def __init__(self, indices: list[int], xs: list[Array], prevs: list[Array], sizes: list[Array]) -> None:
         self.dtype = xs[0].dtype
@@ -209,18 +217,29 @@ class Plan:
 
     def prepare(
         self,
+        variant: str,
         etas: tuple[float, float],
         step_sizes: tuple[float | None, float | None],
         maximize: bool,
         backend: str | None,
     ) -> None:
-        """Choose the backends and round the constants."""
+        """Choose the backends, make their kernels, and round the constants."""
         last = self._prepared_for
-        if last and etas is last[0] and step_sizes is last[1] and maximize is last[2] and backend is last[3]:
+        if (
+            last
+            and etas is last[0]
+            and step_sizes is last[1]
+            and maximize is last[2]
+            and backend is last[3]
+            and variant is last[4]
+        ):
             return
         # In the order of the parameters: as in torch, the first one whose dtype cannot hold a constant is refused.
         constants = {d: rule_constants(d, etas, step_sizes, maximize) for d in dict.fromkeys(self._dtypes)}
-        names = [backends.resolve(backend, job.elements, job.dtype) for job in self._jobs]
+        names = [
+            backends.resolve(backend, job.elements, job.dtype, "flat", variant, read_only=job.read_only)
+            for job in self._jobs
+        ]
         self._prepared = [
             (job.step, backends.stepper(name), constants[job.dtype])
             for name, job in zip(names, self._jobs, strict=True)
@@ -228,7 +247,7 @@ class Plan:
         # Reused only if nothing can have changed: tuples of numbers cannot be edited, but anything else can, and
         # where NumPy was chosen the next step may choose Numba.
         reusable = is_constant(etas) and is_constant(step_sizes) and (backend or "numpy" not in names)
-        self._prepared_for = (etas, step_sizes, maximize, backend) if reusable else ()
+        self._prepared_for = (etas, step_sizes, maximize, backend, variant) if reusable else ()
 
     def run(self, variant: str, worse: bool) -> None:
         """Make the step that was loaded and prepared, and count it."""

@@ -251,7 +251,7 @@ class Rprop(Optimizer):
             check_foreach(group["foreach"], True)
         plan.check_capturable(group["capturable"])
         variant = _variant(group)
-        plan.prepare(etas, step_sizes, group["maximize"], self.backend)
+        plan.prepare(variant, etas, step_sizes, group["maximize"], self.backend)
         if not RULES[variant].compares_losses:
             return group, cached, variant, False, None
         if group["capturable"] and is_on_device(loss):
