@@ -59,7 +59,8 @@ FIRST_RADIUS = 31  # the smallest RADIUS
 XTOL_NEGLIGIBLE = 32  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
 FTOL_NEGLIGIBLE = 33  # ... and where FTOL is
 SMALL_AGGREGATE = 34  # AGGREGATE is small if its components are at most this times SCALE
-ENTRIES = 35
+WAIT = 35  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
+ENTRIES = 36
 
 #: RETREAT_NIT of a run whose first step sizes already satisfy XTOL.
 SMALL_FIRST_STEPS = -1

@@ -129,7 +129,9 @@ def minimize(
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the
         gradient is zero. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
-        step sizes are as small as that. If the gradient is not small, a check follows (see Notes).
+        step sizes are as small as that. Where rounding errors of the gradient keep step sizes larger, the run
+        ends when half of it (1,000 iterations at least) has brought no lower value, and the next step would
+        change the value by less than it resolves. If the gradient is not small, a check follows (see Notes).
     ftol : float, optional
         The run ends successfully when the lowest value has fallen, within `window` iterations, by no more than
         ``ftol * max(|before|, |after|, 1)``, and the predicted decrease of the next step is no larger in any
@@ -208,8 +210,9 @@ def minimize(
             Whether `gtol` or `f_target` was met, or `xtol` or `ftol` at what is a minimum as far as was checked.
         status : int
             0 for success; 1 if `maxiter` was reached; 2 if no further step was possible though no tolerance was
-            met, or if a check did not confirm a minimum; 3 if the objective or its gradient was not finite at `x0`, or everywhere near the last finite
-            point; 4 for `maxfev`; 5 for `maxtime`; 6 for `patience`; 99 if the callback raised StopIteration.
+            met, or if a check did not confirm a minimum; 3 if the objective or its gradient was not finite at
+            `x0`, or everywhere near the last finite point; 4 for `maxfev`; 5 for `maxtime`; 6 for `patience`; 99
+            if the callback raised StopIteration.
         message : str
             The status in words.
         nit, nfev, njev : int

@@ -13,6 +13,7 @@ from .._common import npz
 from .._common.stacklevel import stacklevel
 from .._core import record
 from .._core.checks import check_etas, check_variant
+from .._core.stopping import FUTILE_STEPS
 from .finite_differences import SCHEMES
 from .state import RunState
 
@@ -195,6 +196,7 @@ def set_stopping_rules(
     target = -np.inf if f_target is None else number("f_target", f_target)
     scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
     scalars[record.PATIENCE] = np.inf if patience is None else count("patience", patience, 1)
+    scalars[record.WAIT] = min(scalars[record.PATIENCE], np.inf if xtol == 0 else FUTILE_STEPS)
     _set_check_of_minima(scalars, float(np.finfo(state.vectors.dtype).eps), 0 if xtol is None else xtol, scheme)
     if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
         state.drop_check()
