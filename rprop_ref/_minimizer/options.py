@@ -196,8 +196,10 @@ def set_stopping_rules(
     target = -np.inf if f_target is None else number("f_target", f_target)
     scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
     scalars[record.PATIENCE] = np.inf if patience is None else count("patience", patience, 1)
-    scalars[record.WAIT] = min(scalars[record.PATIENCE], np.inf if xtol == 0 else FUTILE_STEPS)
-    _set_check_of_minima(scalars, float(np.finfo(state.vectors.dtype).eps), 0 if xtol is None else xtol, scheme)
+    # DEFAULT_XTOL depends on the start; what follows is the same for many starts.
+    given = None if xtol is None else float(scalars[record.XTOL])
+    scalars[record.WAIT] = min(scalars[record.PATIENCE], np.inf if given == 0 else FUTILE_STEPS)
+    _set_check_of_minima(scalars, float(np.finfo(state.vectors.dtype).eps), given or 0.0, scheme)
     if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
         state.drop_check()
 
