@@ -22,10 +22,11 @@ Array = np.ndarray[Any, Any]
 # on ten elements of each.
 _NOT_INLINED = frozenset(
     (
-        *("halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
+        *("copy", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
+        "status_without_gain",
         # The check of a claim, and what it calls.
-        *("begin_check", "check_point", "next_probe", "end_check", "inward_gradient", "claim", "copy", "clip"),
-        *("largest_effect", "raise_to_magnitudes", "largest_share", "sample_probe", "descent_probe"),
+        *("claim", "claim_by_xtol", "begin_check", "check_point", "next_probe", "end_check", "inward_gradient"),
+        *("clip", "largest_effect", "largest_share", "raise_to_magnitudes", "sample_probe", "descent_probe"),
         *("slope_between", "all_point_away", "add_to_aggregate"),
     )
 )

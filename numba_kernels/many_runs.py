@@ -114,7 +114,7 @@ def _gradient_and_stalled_in_lanes(v, s, n):
 def _find_special_in_lanes(s, options, lanes):
     """Mark the special lanes, and update the scalars of the others; return whether there are special ones."""
     gtol, f_target, resolution = options[record.GTOL], options[record.F_TARGET], options[record.F_RESOLUTION]
-    maxiter, maxfev, patience = options[record.MAXITER], options[record.MAXFEV], options[record.PATIENCE]
+    maxiter, maxfev, wait = options[record.MAXITER], options[record.MAXFEV], options[record.WAIT]
     # Without the tolerance, windows do not matter.
     window = options[record.WINDOW] if options[record.FTOL] >= 0 else np.inf
     any_special = False
@@ -151,7 +151,7 @@ def _find_special_in_lanes(s, options, lanes):
             window,
             maxiter,
             maxfev,
-            patience,
+            wait,
         )
         special = (
             may_stop

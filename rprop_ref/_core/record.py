@@ -60,7 +60,8 @@ FIRST_RADIUS = 32  # the smallest RADIUS
 XTOL_NEGLIGIBLE = 33  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
 FTOL_NEGLIGIBLE = 34  # ... and where FTOL is
 SMALL_AGGREGATE = 35  # AGGREGATE is small if its components are at most this times SCALE
-ENTRIES = 36
+WAIT = 36  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
+ENTRIES = 37
 
 #: The entries that the result and the message of a run are made of, besides the options that all runs share.
 REPORTED = (NIT, NFEV, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, WINDOW_F, WINDOW_NIT, RETREAT_F, XTOL)

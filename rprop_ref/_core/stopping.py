@@ -30,6 +30,7 @@ from .record import (
     RETREAT_NIT,
     SIZE_FLOOR,
     SMALL_FIRST_STEPS,
+    WAIT,
     WINDOW,
     WINDOW_F,
     WINDOW_NIT,
@@ -50,6 +51,9 @@ NO_IMPROVEMENT = Status.NO_IMPROVEMENT.value
 #: A run that stalls within so many iterations of a retreat has not converged, since the retreat made its steps
 #: small. The same holds after small first steps.
 SETTLING_STEPS = 50
+
+#: Fewer steps without a lower value do not show that steps gain nothing.
+FUTILE_STEPS = 1000
 
 #: A stalled run has converged only if the best point is within so many tolerances of it.
 BEST_POINT_TOLERANCES = 1000
@@ -94,6 +98,25 @@ def patience_is_over(nit, lowest_nit, patience):
     return nit - lowest_nit >= patience
 
 
+def waited_long(nit, lowest_nit, wait):
+    """No lower value for so many iterations that `patience` may be over, or steps may gain nothing."""
+    return nit - lowest_nit >= wait
+
+
+def half_was_futile(nit, lowest_nit, xtol):
+    """Half of the run has brought no lower value. Asked only where `xtol` is used."""
+    return (nit - lowest_nit >= max(lowest_nit, FUTILE_STEPS)) & (xtol > 0)
+
+
+def step_gains_nothing(predicted, lowest_f, resolution):
+    """`xtol`, where rounding errors of the gradient keep step sizes above it.
+
+    The next step would change the value by less than it resolves, and `half_was_futile`. (In a curved valley, too,
+    thousands of iterations may pass without a lower value, but not half of the run.)
+    """
+    return predicted <= resolution * abs(lowest_f)
+
+
 def is_stationary(g_max):
     """The gradient is zero: no step can change x."""
     return g_max == 0
@@ -113,7 +136,7 @@ def may_stop(
     window,
     maxiter,
     maxfev,
-    patience,
+    wait,
 ):
     """Whether a stopping rule may hold here, or the window of `ftol` ends.
 
@@ -125,7 +148,7 @@ def may_stop(
         | window_is_over(nit, window_nit, window)
         | iterations_are_used_up(nit, maxiter)
         | evaluations_are_used_up(nfev, maxfev)
-        | patience_is_over(nit, lowest_nit, patience)
+        | waited_long(nit, lowest_nit, wait)
         | is_stationary(g_max)
         | stalled
     )
@@ -136,6 +159,25 @@ def claim(scalars, margin, negligible):
     scalars[MARGIN] = margin
     scalars[NEGLIGIBLE] = negligible
     return CLAIMED
+
+
+def claim_by_xtol(scalars):
+    """The same for `xtol`."""
+    best_f = scalars[BEST_F]
+    scale = min(abs(best_f), scalars[FIRST_F] - best_f)
+    return claim(scalars, scalars[F_RESOLUTION] * abs(best_f), scalars[XTOL_NEGLIGIBLE] * scale)
+
+
+def status_without_gain(scalars, g, size, settled):
+    """The part of `stopping_status` for runs that have seen no lower value for long."""
+    nit, lowest_nit = scalars[NIT], scalars[LOWEST_NIT]
+    if (
+        settled
+        and half_was_futile(nit, lowest_nit, scalars[XTOL])
+        and step_gains_nothing(predicted_decrease(g, size), scalars[LOWEST_F], scalars[F_RESOLUTION])
+    ):
+        return claim_by_xtol(scalars)
+    return NO_IMPROVEMENT if patience_is_over(nit, lowest_nit, scalars[PATIENCE]) else CONTINUE
 
 
 def stopping_status(scalars, x, g, size, best_x, stalled):
@@ -168,8 +210,10 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
         return ITERATION_LIMIT
     if evaluations_are_used_up(scalars[NFEV], scalars[MAXFEV]):
         return EVALUATION_LIMIT
-    if patience_is_over(nit, scalars[LOWEST_NIT], scalars[PATIENCE]):
-        return NO_IMPROVEMENT
+    if waited_long(nit, scalars[LOWEST_NIT], scalars[WAIT]):
+        status = status_without_gain(scalars, g, size, settled)
+        if status != CONTINUE:
+            return status
     if is_stationary(scalars[LAST_G_MAX]):
         # Were it the best point, gtol would have ended the run: a maximum, or a plateau.
         return PRECISION_LOSS
@@ -178,7 +222,5 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
         xtol, floor = BEST_POINT_TOLERANCES * scalars[XTOL], BEST_POINT_TOLERANCES * scalars[SIZE_FLOOR]
         if not (all_within_tolerance(x, best_x, xtol, floor) and settled):
             return PRECISION_LOSS
-        best_f = scalars[BEST_F]
-        scale = min(abs(best_f), scalars[FIRST_F] - best_f)
-        return claim(scalars, scalars[F_RESOLUTION] * abs(best_f), scalars[XTOL_NEGLIGIBLE] * scale)
+        return claim_by_xtol(scalars)
     return CONTINUE

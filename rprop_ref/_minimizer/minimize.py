@@ -133,7 +133,9 @@ def minimize(
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the
         gradient is zero. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
-        step sizes are as small as that. If the gradient is not small, a check follows (see Notes).
+        step sizes are as small as that. Where rounding errors of the gradient keep step sizes larger, the run
+        ends when half of it (1,000 iterations at least) has brought no lower value, and the next step would
+        change the value by less than it resolves. If the gradient is not small, a check follows (see Notes).
     ftol : float, optional
         The run ends successfully when the lowest value has fallen, within `window` iterations, by no more than
         ``ftol * max(|before|, |after|, 1)``, and the predicted decrease of the next step is no larger in any

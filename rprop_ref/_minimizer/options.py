@@ -15,6 +15,7 @@ from .._common import npz
 from .._common.stacklevel import stacklevel
 from .._core import record
 from .._core.checks import check_etas, check_variant
+from .._core.stopping import FUTILE_STEPS
 from .bounds import Bounds
 from .finite_differences import SCHEMES
 from .state import RunState
@@ -223,7 +224,10 @@ def set_stopping_rules(
     target = -np.inf if f_target is None else number("f_target", f_target)
     scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
     scalars[record.PATIENCE] = np.inf if patience is None else number("patience", patience, 1)
-    _set_check_of_minima(scalars, float(np.finfo(state.vectors.dtype).eps), 0 if xtol is None else xtol, gradient)
+    # DEFAULT_XTOL depends on the start; what follows is the same for many starts.
+    given = None if xtol is None else float(scalars[record.XTOL])
+    scalars[record.WAIT] = min(scalars[record.PATIENCE], np.inf if given == 0 else FUTILE_STEPS)
+    _set_check_of_minima(scalars, float(np.finfo(state.vectors.dtype).eps), given or 0.0, gradient)
     if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
         state.drop_check()
 
