@@ -21,7 +21,12 @@ def build(variant: str, dtype: str) -> Callable[..., int]:
     The function ignores its argument `variant`.
     """
     compiler = loops.Compiler(
-        device, zero=_zero, number=_numbers.converter(dtype), double=_numbers.converter("float64"), plain=plain
+        device,
+        zero=_zero,
+        number=_numbers.converter(dtype),
+        double=_numbers.converter("float64"),
+        plain=plain,
+        probing=True,
     )
     advance: Callable[..., int] = loops.build(RULES[variant], select, compiler)["advance"]
     return advance

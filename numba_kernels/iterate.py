@@ -25,9 +25,8 @@ _NOT_INLINED = frozenset(
         *("copy", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
         "status_without_gain",
         # The check of a claim, and what it calls.
-        *("claim", "claim_by_xtol", "begin_check", "check_point", "next_probe", "end_check", "inward_gradient"),
-        *("clip", "largest_effect", "largest_share", "raise_to_magnitudes", "sample_probe", "descent_probe"),
-        *("slope_between", "all_point_away", "add_to_aggregate"),
+        *("claim", "claim_by_xtol", "begin_check", "begin_probing", "check_point", "inward_gradient"),
+        *("clip", "largest_effect"),
     )
 )
 
@@ -43,7 +42,9 @@ def _zero(array):
 
 
 # Machine code of the CPU rounds each operation as it stands.
-_COMPILER = loops.Compiler(_function, zero=_zero, number=flat.same, double=flat.same, plain=flat.same)
+_COMPILER = loops.Compiler(
+    _function, zero=_zero, number=flat.same, double=flat.same, plain=flat.same, probing=False
+)
 
 
 @made_once

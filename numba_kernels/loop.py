@@ -15,7 +15,8 @@ from rprop_ref import rules
 from rprop_ref._core import record
 from rprop_ref._core.status import Status
 
-CONTINUE, STAYED, RAISED = Status.CONTINUE.value, Status.STAYED.value, Status.RAISED.value
+CLAIMED, CONTINUE = Status.CLAIMED.value, Status.CONTINUE.value
+STAYED, RAISED = Status.STAYED.value, Status.RAISED.value
 
 # Placeholders: `_cache.kernel_of` replaces them with compiled functions.
 _advance: Any = None
@@ -29,8 +30,8 @@ def kernel(rule: rules.Rule) -> Any:
 
     ``run(address, data, raised, sign, vectors, scalars, constants, max_iterations, stop, x, g) -> status``
     evaluates the objective and advances, `max_iterations` times at most. It returns a `Status`: that of the last
-    iteration, or `RAISED` if the objective raised an exception. It releases the GIL, and has no effect but on its
-    arguments.
+    iteration, `RAISED` if the objective raised an exception, or `CLAIMED` if the run is to be probed now. It
+    releases the GIL, and has no effect but on its arguments.
 
     address, data : int
         A C function as described in `numba_kernels.objective`, and what it is called with.
@@ -76,7 +77,7 @@ def kernel(rule: rules.Rule) -> Any:
                 scalars[record.NFEV] += 1
                 scalars[record.NJEV] += 1
             status = _advance(vectors, scalars, constants, 0, f, g)
-            if status >= 0 or stop[0] != 0:
+            if status >= 0 or status == CLAIMED or stop[0] != 0:
                 break
         return status
 

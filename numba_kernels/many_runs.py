@@ -2,7 +2,7 @@
 
 Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
 the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
-else is special: its run begins, may end, is checked at its end, or has to retreat. Its record is taken out of the
+else is special: its run begins, may end, or has to retreat. Its record is taken out of the
 block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of
 single runs, since no operation of one run depends on another.
 
@@ -24,7 +24,7 @@ from rprop_ref import rules
 from rprop_ref._core import record
 from rprop_ref._core.status import Status
 
-STAYED, RAISED = Status.STAYED.value, Status.RAISED.value
+CLAIMED, STAYED, RAISED = Status.CLAIMED.value, Status.STAYED.value, Status.RAISED.value
 
 #: When so few runs are left, they are finished one by one.
 FEW = 4
@@ -62,9 +62,6 @@ _OWN_ENTRIES = np.array(
         record.NJEV,
         record.SIZE_FLOOR,
         record.FIRST_F,
-        record.CHECK,
-        record.PROBES,
-        record.RADIUS,
         record.MARGIN,
         record.NEGLIGIBLE,
         record.XTOL,
@@ -206,8 +203,6 @@ def _take(v, s, lane, vectors, scalars):
             vectors[row, j] = v[(j * record.ROWS + row) * LANES + lane]
     for entry in _OWN_ENTRIES:
         scalars[entry] = s[entry * LANES + lane]
-    if scalars[record.CHECK] != 0:
-        scalars[record.NIT] = -scalars[record.NIT]
     scalars[record.NJEV] = scalars[record.NFEV]
 
 
@@ -219,10 +214,6 @@ def _put(v, s, lane, vectors, scalars):
             v[(j * record.ROWS + row) * LANES + lane] = vectors[row, j]
     for entry in _OWN_ENTRIES:
         s[entry * LANES + lane] = scalars[entry]
-    if scalars[record.CHECK] != 0:
-        # A negative number of iterations makes a lane special, without a test that all lanes would pay for. The
-        # check of a claim begins after the first iteration.
-        s[record.NIT * LANES + lane] = -scalars[record.NIT]
 
 
 @inner
@@ -387,7 +378,7 @@ def kernel(rule: rules.Rule) -> Any:
                     continue
                 s[_EXCEPTION + lane] = 0
                 s[_STAYED + lane] = 1.0 if status[lane] == STAYED else 0.0
-                if status[lane] >= 0:
+                if status[lane] >= 0 or status[lane] == CLAIMED:
                     _report(int(s[_START + lane]), vectors[lane], scalars[lane], status[lane], x, g, table)
                     control[DONE] += 1
                     if next_start < m:
@@ -408,7 +399,7 @@ def kernel(rule: rules.Rule) -> Any:
             if k < lanes:
                 i = int(s[_START + k])
                 _take(v, s, k, vectors[0], scalars[0])
-                scalars[0, record.STEP_MADE] = scalars[0, record.NIT] >= 0 and scalars[0, record.CHECK] == 0
+                scalars[0, record.STEP_MADE] = scalars[0, record.NIT] >= 0
             else:
                 _begin(vectors[0], scalars[0], template, box, starts[i], sizes[i], tolerances[i])
             ended = _run_alone(

@@ -15,6 +15,7 @@ from ..rules import Rule
 from ..rules import build as build_rule
 from . import best, coordinates, iteration, probing, record, stopping
 from .constants import make_split
+from .status import Status
 
 
 class Compiler(NamedTuple):
@@ -31,6 +32,9 @@ class Compiler(NamedTuple):
         for itself.
     plain : callable
         The way back.
+    probing : bool
+        Whether the functions check the claims of runs (`probing`). Otherwise `advance` ends with `CLAIMED` where a
+        run would be probed: this is rare and takes long to compile, so NumPy can do it as well.
     """
 
     function: Callable[..., Any]
@@ -38,20 +42,14 @@ class Compiler(NamedTuple):
     number: Callable[..., Any]
     double: Callable[..., Any]
     plain: Callable[..., Any]
+    probing: bool
 
 
 #: The functions that are compiled unchanged, and need no rule.
 _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
-    coordinates: (
-        "is_stalled",
-        "is_within_tolerance",
-        "is_blocked",
-        "points_away",
-        "direction_hash",
-        "direction_numerator",
-    ),
+    coordinates: ("is_stalled", "is_within_tolerance", "is_blocked"),
     best: ("is_better", "keep_best"),
-    probing: ("begin_check", "check_point", "next_probe", "end_check", "inward_gradient"),
+    probing: ("begin_check", "inward_gradient"),
     stopping: (
         "gradient_is_small",
         "target_is_reached",
@@ -71,6 +69,11 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "status_without_gain",
     ),
     iteration: ("retreat",),
+}
+
+_UNCHANGED_OF_PROBING: dict[types.ModuleType, tuple[str, ...]] = {
+    coordinates: ("points_away", "direction_hash", "direction_numerator"),
+    probing: ("begin_probing", "check_point", "next_probe", "end_check"),
 }
 
 #: The functions that are compiled unchanged, and call some that are made for the rule.
@@ -109,7 +112,26 @@ def _shared(compiler: Compiler) -> dict[str, Any]:
         names |= {name: value for name, value in vars(module).items() if isinstance(value, int)}
     names |= _unchanged(_UNCHANGED, compiler, names)
     names |= _loops(compiler, names)
+    if compiler.probing:
+        names |= _unchanged(_UNCHANGED_OF_PROBING, compiler, names)
+        names |= _loops_of_probing(compiler, names)
+    else:
+        names |= _probing_elsewhere(compiler)
     return names
+
+
+def _probing_elsewhere(compiler: Compiler) -> dict[str, Any]:
+    claimed = Status.CLAIMED.value
+
+    @compiler.function
+    def begin_probing(vectors, scalars, effect):
+        return claimed
+
+    @compiler.function
+    def check_point(vectors, scalars, f, g):
+        return claimed
+
+    return {"begin_probing": begin_probing, "check_point": check_point}
 
 
 def _unchanged(
@@ -125,11 +147,9 @@ def _unchanged(
 
 def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
     """The loops that do not depend on the rule."""
-    function, zero, number, double, plain = compiler
+    function, zero, number, double, plain, _ = compiler
     is_stalled, is_within_tolerance = names["is_stalled"], names["is_within_tolerance"]
-    is_blocked, points_away = names["is_blocked"], names["points_away"]
-    direction_hash, direction_numerator = names["direction_hash"], names["direction_numerator"]
-    denominator = coordinates.DIRECTION_DENOMINATOR
+    is_blocked = names["is_blocked"]
 
     @function
     def max_gradient_and_stalled(x, g, size, xtol, floor):
@@ -211,17 +231,41 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
         return plain(double(abs(g)) * double(length(x, span)))
 
     @function
-    def share(p, scale, x, span, negligible):
-        if effect(x, p, span) > negligible:
-            return plain(double(p)) / plain(double(scale))
-        return 0.0
-
-    @function
     def largest_effect(x, g, span):
         largest = 0.0
         for i in range(x.size):
             largest = max(largest, effect(x[i], g[i], span[i]))
         return largest
+
+    return {
+        "all_within_tolerance": all_within_tolerance,
+        "clip": clip,
+        "copy": copy,
+        "equal": equal,
+        "halve_move": halve_move,
+        "highest_equal_value": highest_equal_value,
+        "effect": effect,
+        "largest_effect": largest_effect,
+        "length": length,
+        "max_gradient_and_stalled": max_gradient_and_stalled,
+        "zero_blocked": zero_blocked,
+        "predicted_decrease": predicted_decrease,
+        "store_point": store_point,
+    }
+
+
+def _loops_of_probing(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
+    """The loops that only the check of a claim needs."""
+    function, zero, _, double, plain, _ = compiler
+    effect, length, points_away = names["effect"], names["length"], names["points_away"]
+    direction_hash, direction_numerator = names["direction_hash"], names["direction_numerator"]
+    denominator = coordinates.DIRECTION_DENOMINATOR
+
+    @function
+    def share(p, scale, x, span, negligible):
+        if effect(x, p, span) > negligible:
+            return plain(double(p)) / plain(double(scale))
+        return 0.0
 
     @function
     def raise_to_magnitudes(scale, g):
@@ -282,22 +326,11 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
     return {
         "add_to_aggregate": add_to_aggregate,
         "all_point_away": all_point_away,
-        "all_within_tolerance": all_within_tolerance,
-        "clip": clip,
-        "copy": copy,
         "descent_probe": descent_probe,
-        "equal": equal,
-        "halve_move": halve_move,
-        "highest_equal_value": highest_equal_value,
-        "largest_effect": largest_effect,
         "largest_share": largest_share,
-        "max_gradient_and_stalled": max_gradient_and_stalled,
-        "zero_blocked": zero_blocked,
-        "predicted_decrease": predicted_decrease,
         "raise_to_magnitudes": raise_to_magnitudes,
         "sample_probe": sample_probe,
         "slope_between": slope_between,
-        "store_point": store_point,
     }
 
 
@@ -305,7 +338,7 @@ def _loops_of_rule(
     rule: Rule, select: Callable[..., Any], compiler: Compiler, names: dict[str, Any]
 ) -> dict[str, Any]:
     """The loops that depend on the rule."""
-    function, zero, number, _, plain = compiler
+    function, zero, number, _, plain, _ = compiler
     step = build_rule(rule, select, function)
     always_undoes, undoes_if_worse = rule.undoes(False), rule.undoes(True)
     split = function(make_split(number))

@@ -84,11 +84,17 @@ OUTWARD = 8
 
 def begin_check(vectors, scalars):
     """Begin to check a claim, or confirm it at once if the gradient is negligible; returns what `advance` does."""
-    best_x, aggregate, scale = vectors[BEST_X], vectors[AGGREGATE], vectors[SCALE]
+    best_x, aggregate = vectors[BEST_X], vectors[AGGREGATE]
     inward_gradient(vectors, vectors[BEST_G], best_x, aggregate)
     effect = largest_effect(best_x, aggregate, vectors[SPAN])
     if effect <= scalars[NEGLIGIBLE]:
         return CONVERGED
+    return begin_probing(vectors, scalars, effect)
+
+
+def begin_probing(vectors, scalars, effect):
+    """Set the first probe; `effect` is that of the gradient at the best point. Returns what `advance` does."""
+    aggregate, scale = vectors[AGGREGATE], vectors[SCALE]
     copy(aggregate, scale)
     raise_to_magnitudes(scale, aggregate)
     scalars[CHECK] = SAMPLING

@@ -64,7 +64,10 @@ WAIT = 36  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
 ENTRIES = 37
 
 #: The entries that the result and the message of a run are made of, besides the options that all runs share.
-REPORTED = (NIT, NFEV, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, WINDOW_F, WINDOW_NIT, RETREAT_F, XTOL)
+REPORTED = (
+    *(NIT, NFEV, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, LOWEST_NIT),
+    *(WINDOW_F, WINDOW_NIT, RETREAT_F, MARGIN, NEGLIGIBLE, XTOL),
+)
 
 #: RETREAT_NIT of a run whose first step sizes already satisfy XTOL.
 SMALL_FIRST_STEPS = -1

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import backends
 from .._core import iteration, record
+from .._core.probing import begin_check
 from .._core.status import Status
 from .._core.vectors import equal
 from ..rules import RULES
@@ -64,6 +65,7 @@ class PythonDriver:
     def __call__(self, max_iterations: int) -> int:
         # Local names, since attribute look-ups in the loop are a measurable cost when the objective is cheap.
         objective, stayed = self._objective, Status.STAYED.value
+        going_on, claimed = Status.CONTINUE.value, Status.CLAIMED.value
         evaluate, x = objective.evaluate, self._state.vectors[record.X]
         last_f = functools.partial(self._state.scalars.item, record.LAST_F)
         last_g = self._state.vectors[record.LAST_G]
@@ -76,6 +78,10 @@ class PythonDriver:
                 calls += 1
             advance = self._advance or self._choose_advance()
             status = advance(f, g, self._nfev + calls + objective.difference_evaluations)
+            if status == going_on:
+                continue
+            if status == claimed:
+                status = self.begin_check()
             if status >= 0:
                 break
         self._state.scalars[record.NJEV] = self._njev + calls - objective.skipped_gradients
@@ -87,7 +93,12 @@ class PythonDriver:
         state = self._state
         advance: Advance = self._advance_numpy
         _, n = state.vectors.shape
-        name = backends.resolve(self._backend, n, state.vectors.dtype, "iterate", state.variant)
+        # Numba's does not check claims, which is rare.
+        name = (
+            "numpy"
+            if state.scalars[record.CHECK]
+            else backends.resolve(self._backend, n, state.vectors.dtype, "iterate", state.variant)
+        )
         use_numba = name == "numba"
         if use_numba:
             from numba_kernels import iterate
@@ -98,6 +109,12 @@ class PythonDriver:
         if use_numba:
             self._advance = advance
         return advance
+
+    def begin_check(self) -> int:
+        """Begin the check of a claim, where Numba's `advance` has ended."""
+        self._advance = None
+        with np.errstate(all="ignore"):
+            return int(begin_check(self._state.vectors, self._state.scalars))
 
     def _advance_numpy(self, f: float, g: Array, nfev: int) -> int:
         state = self._state
@@ -114,11 +131,17 @@ SLICE = 0.03
 
 
 class CompiledDriver:
-    """Runs the loop in machine code. Each call returns at the first iteration that ends after `SLICE` seconds."""
+    """Runs the loop in machine code. Each call returns at the first iteration that ends after `SLICE` seconds.
 
-    def __init__(self, compiled: CompiledObjective, state: RunState) -> None:
+    The check of a claim is left to `PythonDriver`.
+    """
+
+    def __init__(self, objective: Objective, compiled: CompiledObjective, state: RunState) -> None:
         from numba_kernels import loop
 
+        self._objective = objective
+        self._state = state
+        self._checking: PythonDriver | None = None
         self._run = loop.kernel(RULES[state.variant])
         self._compiled = compiled
         address, data, raised = compiled.bind()
@@ -130,6 +153,8 @@ class CompiledDriver:
         self._buffers = np.empty(n, dtype), np.empty(n, dtype)  # for x and g
 
     def __call__(self, max_iterations: int) -> int:
+        if self._checking is not None:
+            return self._checking(max_iterations)
         self._stop[0] = 0  # before the timer starts, which may end before the loop begins
         if max_iterations == 1:
             return self._run_loop(max_iterations)
@@ -146,6 +171,9 @@ class CompiledDriver:
         status = int(self._run(*self._call, *self._record, max_iterations, self._stop, *self._buffers))
         if status == Status.RAISED:
             self._compiled.reraise(self._x)
+        if status == Status.CLAIMED:
+            self._checking = PythonDriver(self._objective, self._state, "numpy")
+            return self._checking.begin_check()
         return status
 
 
@@ -158,11 +186,11 @@ def driver(
 ) -> PythonDriver | CompiledDriver:
     """The fastest driver for an objective. A run with a trace needs the one in Python."""
     vectors = state.vectors
-    if compiled is not None and traced_advance is None:
+    if compiled is not None and traced_advance is None and not state.scalars[record.CHECK]:
         # Only Numba can run such an objective in machine code, so it is loaded at once, not after a second.
         name = backends.resolve(backend, vectors.shape[1], vectors.dtype, "loop", state.variant, at_once=True)
         if name == "numba":
-            return CompiledDriver(compiled, state)
+            return CompiledDriver(objective, compiled, state)
     return PythonDriver(objective, state, backend, traced_advance)
 
 

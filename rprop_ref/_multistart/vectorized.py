@@ -9,8 +9,9 @@ import numpy as np
 from .._core.status import Status
 from .._minimizer.compiled_objective import CompiledObjective
 from ..rules import RULES
+from . import claims
 from .rows import Rows, of_error, of_records
-from .shared_options import SharedOptions
+from .shared_options import InitialValues, SharedOptions
 
 Array = np.ndarray[Any, Any]
 
@@ -70,6 +71,8 @@ class VectorizedRuns:
             table,
             np.zeros(2, np.int64) if control is None else control,
         )
+        is_stopped = control is not None and control[many_runs.STOP] != 0
+        errors = {} if is_stopped else self._check_claims(initial, table, x, g)
         rows = of_records(
             table[:, many_runs.STATUS],
             table[:, : many_runs.STATUS],
@@ -78,10 +81,22 @@ class VectorizedRuns:
             state.scalars,
             sign,
         )
-        if control is None or control[many_runs.STOP] == 0:
-            for i in np.flatnonzero(rows.status == Status.RAISED):
-                rows.replace(int(i), of_error(points[i], self._exception_at(rows.x[i].reshape(-1))))
+        if not is_stopped:
+            for i in np.flatnonzero(rows.status == Status.RAISED).tolist():
+                error = errors.get(i) or self._exception_at(rows.x[i].reshape(-1))
+                rows.replace(i, of_error(points[i], error))
         return rows
+
+    def _check_claims(self, initial: InitialValues, table: Array, x: Array, g: Array) -> dict[int, Exception]:
+        """Check the claims among the results, in place; return the exceptions that the objective raised."""
+        errors = {}
+        for i in np.flatnonzero(table[:, -1] == Status.CLAIMED).tolist():
+            try:
+                table[i, -1] = claims.check(self._compiled, self._options, initial, i, table[i, :-1], x[i], g[i])
+            except Exception as error:
+                table[i, -1] = Status.RAISED
+                errors[i] = error
+        return errors
 
     def _exception_at(self, x: Array) -> Exception:
         """The exception that the objective raises at x."""

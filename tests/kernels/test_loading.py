@@ -271,8 +271,8 @@ def test_runs_whose_kernels_are_ready_compile_nothing():
     before = [len(kernel.signatures) for kernel in kernels]
     for bounds in (None, [(-1, 0.5)]):
         minimize(lambda x: (float(x @ x), 2 * x), [0.25], jac=True, bounds=bounds, backend="numba")
-        minimize(fun, [1.0], bounds=bounds, maximize=True, maxiter=3)
-        minimize_many(fun, [[1.0]], bounds=bounds)
+        minimize(fun, [0.25], bounds=bounds, maximize=True, maxiter=3)
+        minimize_many(fun, [[0.25]], bounds=bounds)
     assert [len(kernel.signatures) for kernel in kernels] == before
 
 
