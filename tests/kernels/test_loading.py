@@ -231,6 +231,17 @@ def test_no_process_is_started_from_an_application(monkeypatch):
     assert loading._interpreter() is None
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_what_crashes_the_other_process_is_not_tried_in_this_one(monkeypatch):
+    crash = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    monkeypatch.setattr(loading, "_started_process", lambda kernel: subprocess.Popen(crash))
+    kernel = kernel_named("crashing", "f8")
+    assert not loading.ready(kernel)
+    while kernel in loading._wanted:
+        time.sleep(0.001)
+    assert "signal 9" in str(loading.error(kernel))
+
+
 def kernel_named(kind, dtype, bits=0, read_only=False):
     return loading.Kernel(kind, RULES["rprop-"], np.dtype(dtype), bits, read_only)
 
