@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -301,6 +302,14 @@ def test_a_mark_is_valid_for_the_sources_and_the_numba_that_made_it(folder, monk
     assert not _disk.is_marked("no/folder")
 
 
+def test_a_numba_without_metadata_is_accepted(monkeypatch):
+    def unknown(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    assert _disk._valid_for.__wrapped__() == f"{_disk.DIGEST} "
+
+
 def test_a_folder_for_this_process_alone_is_removed_at_its_end(tmp_path):
     code = "from numba_kernels import _disk; print(_disk.use_temporary_folder()); print(_disk.folder().is_dir())"
     folder, was_there = python(code, TMPDIR=tmp_path)
@@ -379,8 +388,9 @@ def test_the_folder_of_the_cache_is_the_first_that_can_be_written_to(monkeypatch
     assert find() == ROOT / "numba_kernels" / "__pycache__"
     monkeypatch.setattr(_disk, "__file__", str(tmp_path / "file" / "numba_kernels" / "_disk.py"))
     assert find().parent == tmp_path / "user" / "rprop_ref"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert find() is None
+    for nowhere in (str(tmp_path / "file"), "~/.cache"):
+        monkeypatch.setenv("XDG_CACHE_HOME", nowhere)
+        assert find() is None
 
 
 def test_without_the_bytes_of_the_modules_nothing_is_kept_on_disk(monkeypatch):
