@@ -84,9 +84,11 @@ def _first_writable() -> Path | None:
     config = getattr(sys.modules.get("numba"), "config", None)
     numbas = getattr(config, "CACHE_DIR", None) or os.environ.get("NUMBA_CACHE_DIR")
     users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/.cache")
-    places = [here / "__pycache__", Path(users, "rprop_ref", name)]
+    places = [here / "__pycache__"]
     if numbas:
         places.insert(0, Path(numbas, name))
+    if os.path.isabs(users):  # not so for a user without a home
+        places.append(Path(users, "rprop_ref", name))
     return next((place for place in places if _is_writable(place)), None)
 
 
@@ -123,4 +125,8 @@ def _mark_of(kernel: str) -> Path:
 
 @functools.cache
 def _valid_for() -> str:
-    return f"{DIGEST} {importlib.metadata.version('numba')}"
+    try:
+        version = importlib.metadata.version("numba")
+    except importlib.metadata.PackageNotFoundError:  # it was not installed, only put on the path
+        version = ""
+    return f"{DIGEST} {version}"

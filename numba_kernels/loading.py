@@ -163,8 +163,8 @@ def _is_on_disk(kernel: Kernel) -> bool:
 def _compile_in_process(kernel: Kernel) -> bool:
     """Have another process compile a kernel and leave it on disk, if possible. False if nobody waits any more.
 
-    How the process ended does not matter: if the kernel is not on disk then, loading it will compile it, or meet
-    the same error.
+    An error of the process does not matter: if the kernel is not on disk then, loading it will compile it, or meet
+    the same error. But what crashes the process, such as a broken library, is not tried in this one.
     """
     global _patience
     with _loading:
@@ -179,6 +179,8 @@ def _compile_in_process(kernel: Kernel) -> bool:
                 process.kill()
                 _patience *= 2
                 return False
+    if process.returncode < 0:
+        raise RuntimeError(f"the process that compiled was ended by signal {-process.returncode}")
     return True
 
 

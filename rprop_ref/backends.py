@@ -204,14 +204,14 @@ def _warn(error: BaseException) -> None:
         if reason in _warnings:
             return
         _warnings.add(reason)
-    mend = (
-        "the packages numba, llvmlite and numpy do not fit together: pip install --upgrade numba llvmlite"
-        if isinstance(error, ImportError)
-        else "python -c 'import numba' shows whether Numba itself works"
+    advice = (
+        "Usually numba, llvmlite and numpy do not fit together: try pip install --upgrade numba llvmlite"
+        if isinstance(error, (ImportError, OSError))
+        else "See whether python -c 'import numba' works"
     )
     warnings.warn(
         f"Numba cannot be used, so NumPy makes the steps: the same results, more slowly. The error is {reason}. "
-        f"Often {mend}. With backend='numba' the whole error is raised; with backend='numpy' there is no warning.",
+        f"{advice}. With backend='numba' the whole error is raised; with backend='numpy' there is no warning.",
         RuntimeWarning,
         stacklevel=stacklevel(),
     )

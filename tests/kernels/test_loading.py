@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -231,6 +232,17 @@ def test_no_process_is_started_from_an_application(monkeypatch):
     assert loading._interpreter() is None
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_what_crashes_the_other_process_is_not_tried_in_this_one(monkeypatch):
+    crash = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    monkeypatch.setattr(loading, "_started_process", lambda kernel: subprocess.Popen(crash))
+    kernel = kernel_named("crashing", "f8")
+    assert not loading.ready(kernel)
+    while kernel in loading._wanted:
+        time.sleep(0.001)
+    assert "signal 9" in str(loading.error(kernel))
+
+
 def kernel_named(kind, dtype, bits=0, read_only=False):
     return loading.Kernel(kind, RULES["rprop-"], np.dtype(dtype), bits, read_only)
 
@@ -288,6 +300,14 @@ def test_a_mark_is_valid_for_the_sources_and_the_numba_that_made_it(folder, monk
     assert not _disk.is_marked("kernel")
     _disk.mark("no/folder")
     assert not _disk.is_marked("no/folder")
+
+
+def test_a_numba_without_metadata_is_accepted(monkeypatch):
+    def unknown(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    assert _disk._valid_for.__wrapped__() == f"{_disk.DIGEST} "
 
 
 def test_a_folder_for_this_process_alone_is_removed_at_its_end(tmp_path):
@@ -368,8 +388,9 @@ def test_the_folder_of_the_cache_is_the_first_that_can_be_written_to(monkeypatch
     assert find() == ROOT / "numba_kernels" / "__pycache__"
     monkeypatch.setattr(_disk, "__file__", str(tmp_path / "file" / "numba_kernels" / "_disk.py"))
     assert find().parent == tmp_path / "user" / "rprop_ref"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert find() is None
+    for nowhere in (str(tmp_path / "file"), "~/.cache"):
+        monkeypatch.setenv("XDG_CACHE_HOME", nowhere)
+        assert find() is None
 
 
 def test_without_the_bytes_of_the_modules_nothing_is_kept_on_disk(monkeypatch):
