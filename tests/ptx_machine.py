@@ -477,6 +477,18 @@ def _cvt(threads: Threads, instruction: Instruction, active: Array) -> None:
     threads.write(target, _to_bfloat16(value) if to == "bf16" else value.astype(DTYPES[to]), active)
 
 
+@_knows(*(f"cvt.rzi.{to}.{kind}" for to in _INTEGERS for kind in _FLOATS))
+def _cvt_toward_zero(threads: Threads, instruction: Instruction, active: Array) -> None:
+    *_, to, kind = instruction.opcode.split(".")
+    target, source = instruction.operands
+    value = np.trunc(threads.read(source, kind, active))
+    limits = np.iinfo(DTYPES[to])
+    # Beyond the integers there are, and of NaN, processors differ.
+    if not ((value >= float(limits.min)) & (value < float(limits.max + 1))).all():
+        raise PtxError(f"a number has no such integer: {instruction.text}")
+    threads.write(target, value.astype(DTYPES[to]), active)
+
+
 def _to_bfloat16(value: Array) -> Array:
     """The upper half of a float32, rounded to nearest and to even; NaN becomes 0x7fff."""
     bits = value.view("u4")

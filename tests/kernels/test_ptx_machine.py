@@ -140,6 +140,24 @@ def test_narrow_floats():
     assert same_bits(compute(text, "f4", a, kinds=("f32",)), brains.astype("f4"))
 
 
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+@pytest.mark.parametrize("to", ["s32", "u32", "s64", "u64"])
+def test_integers_are_the_whole_part_of_a_number_that_has_one(to, kind):
+    result, dtype = np.dtype({"s": "i", "u": "u"}[to[0]] + str(int(to[1:]) // 8)), f"f{int(kind[1:]) // 8}"
+    text = f"cvt.rzi.{to}.{kind} %r, %a;"
+    numbers = np.array([0.0, -0.0, 0.9, 1.5, 2.5, 2.0**20 + 0.75, 2.0**31 - 128], dtype)
+    np.testing.assert_array_equal(
+        compute(text, result, numbers, kinds=(kind,)), [0, 0, 0, 1, 2, 2**20, 2**31 - 128]
+    )
+    if to[0] == "s":
+        negative = compute(text, result, np.array([-0.9, -1.5, -(2.0**31)], dtype), kinds=(kind,))
+        np.testing.assert_array_equal(negative, [0, -1, -(2**31)])
+    beyond = 2.0 ** (int(to[1:]) - (to[0] == "s"))
+    for wrong in (np.nan, np.inf, beyond, -2 * beyond if to[0] == "s" else -1.0):
+        with pytest.raises(PtxError, match="no such integer"):
+            compute(text, result, np.array([wrong], dtype), kinds=(kind,))
+
+
 def test_integers_as_the_manual_defines_them():
     a = np.array([7, -7, 7, -7, 2**40 + 1, -(2**62)], "i8")
     b = np.array([2, 2, -2, -2, 3, 2**31 + 7], "i8")
