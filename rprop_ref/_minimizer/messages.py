@@ -8,7 +8,7 @@ import numpy as np
 
 from .._core import record
 from .._core.status import Status, message_of
-from .._core.stopping import gradient_is_small, target_is_reached, window_is_over
+from .._core.stopping import gradient_is_small, half_was_futile, target_is_reached, window_is_over
 
 Array = np.ndarray[Any, Any]
 
@@ -52,6 +52,9 @@ def _tolerance(scalars: Array, sign: int) -> str:
             f"In {scalars[record.WINDOW]:g} iterations the {what} by {change:.2g}, which is within "
             f"ftol = {scalars[record.FTOL]:g} times max(|f|, 1)."
         )
+    if half_was_futile(scalars[record.NIT], scalars[record.LOWEST_NIT], scalars[record.XTOL]):
+        best = f"{scalars[record.LOWEST_NIT]:g}"
+        return f"No lower value since iteration {best}, and the steps are too small to give one."
     return f"All step sizes are within xtol = {scalars[record.XTOL]:.2g} times |x|."
 
 

@@ -58,6 +58,7 @@ def slow():
 
 def test_all_drivers_end_alike():
     args, compiled = slow()
+    assert "No lower value since iteration" in compiled.message
 
     def plain(b):
         g = np.zeros(2)
