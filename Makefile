@@ -14,7 +14,7 @@ endif
 PROGRAMS ?= 10000
 KILLS ?= 100
 
-.PHONY: demo test test-simulator test-peers test-peers-quick test-browser test-cuda test-ptx fuzz lint format docs notebooks bench build \
+.PHONY: demo test test-exhaustive test-simulator test-peers test-peers-quick test-browser test-cuda test-ptx fuzz lint format docs notebooks bench build \
 	clean help
 
 help:  ## list the targets
@@ -36,7 +36,10 @@ demo: $(VENV)/installed  ## fit NIST's regression problems and compare with cert
 
 # Two processes share the tests; with more, the same kernels would be compiled more often.
 test: $(VENV)/installed-test  ## run all tests that need no other implementation of Rprop
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not peers and not browser and not notebooks"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not peers and not browser and not notebooks and not exhaustive"
+
+test-exhaustive: $(VENV)/installed-test  ## run the tests that compile or search for long: other dtypes, other rules
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m exhaustive
 
 # Numba must be told of the simulator before it is imported, so this is a process of its own.
 test-simulator: $(VENV)/installed-test  ## run the GPU kernels in Numba's simulator; needs no GPU

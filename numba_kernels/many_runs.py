@@ -294,6 +294,16 @@ _run_alone: Any = None
 _step: Any = None
 
 
+_OF_LANES = ("highest_equal_value", "is_better", "is_stalled", "may_stop")
+
+
+@made_once
+def _special_and_stalled(*functions: Any) -> tuple[Any, Any]:
+    """The compiled functions of lanes that do not depend on the rule, made from those named in `_OF_LANES`."""
+    names = {f"_{name}": function for name, function in zip(_OF_LANES, functions, strict=True)}
+    return inner(bound(_find_special_in_lanes, names)), inner(bound(_gradient_and_stalled_in_lanes, names))
+
+
 @made_once
 def kernel(rule: rules.Rule) -> Any:
     """The kernel that takes runs by one rule from m starts to their ends.
@@ -422,20 +432,14 @@ def kernel(rule: rules.Rule) -> Any:
             control[DONE] += 1
 
     made = iterate.functions(rule)
-    of_lanes = {
-        "_highest_equal_value": made["highest_equal_value"],
-        "_is_better": made["is_better"],
-        "_is_stalled": made["is_stalled"],
-        "_may_stop": made["may_stop"],
-        "_rule": flat.scalar_rule(rule),
-    }
+    find_special, gradient_and_stalled = _special_and_stalled(*(made[name] for name in _OF_LANES))
     names = {
         "_advance": made["advance"],
         "_copy": made["copy"],
-        "_find_special": inner(bound(_find_special_in_lanes, of_lanes)),
-        "_gradient_and_stalled": inner(bound(_gradient_and_stalled_in_lanes, of_lanes)),
+        "_find_special": find_special,
+        "_gradient_and_stalled": gradient_and_stalled,
         "_run_alone": loop.kernel(rule),
-        "_step": inner(bound(_step_lanes, of_lanes)),
+        "_step": inner(bound(_step_lanes, {"_rule": flat.scalar_rule(rule)})),
     }
     return kernel_of(rule, run, names)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from rprop_ref.rules import RULES
 
@@ -29,6 +30,20 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 
 _ETA_THAT_ROUNDS_TO_ONE = {2: 0.9999, 4: 1 - 1e-8}
 _ETA_THAT_ROUNDS_TO_ZERO = {2: 1e-9, 4: 1e-50}
+
+
+def rules_and_dtypes() -> list[Any]:
+    """Parameters for tests that compile for long: all rules in double precision, in single precision one.
+
+    `make test-exhaustive` runs the others. (That no rule computes in another precision is tested everywhere for
+    steps, which take less time to compile.)
+    """
+    double = [pytest.param(variant, "float64") for variant in VARIANTS]
+    single = [
+        pytest.param(variant, "float32", marks=[] if variant == "irprop+" else pytest.mark.exhaustive)
+        for variant in VARIANTS
+    ]
+    return double + single
 
 
 def dtype_named(name: str) -> np.dtype[Any]:

@@ -86,6 +86,7 @@ def bowl_in_machine_code(x, g):
 
 
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
+@pytest.mark.exhaustive
 def test_minimize_runs_by_it_with_every_driver(sixth):
     options = {"variant": NAME, "maxiter": 60, "step_sizes": (1e-3, np.inf)}
     starts = np.linspace(-2, 2, 16).reshape(8, 2)

@@ -48,12 +48,14 @@ def test_each_rule_ends_its_run(case):
     assert statuses(case, "irprop-") == all_are(case.status)
 
 
+@pytest.mark.exhaustive
 def test_rules_that_are_disabled_in_their_one_place_end_no_run(monkeypatch):
     variant = disable(monkeypatch, *CONDITIONS)
     for case in CASES:
         assert statuses(case, variant) == all_are(Status.ITERATION_LIMIT), case.name
 
 
+@pytest.mark.exhaustive
 def test_without_the_limit_of_iterations_a_run_goes_on_to_the_next_limit(monkeypatch):
     variant = disable(monkeypatch, stopping.iterations_are_used_up)
     assert statuses(MAXITER_CASE, variant) == all_are(Status.EVALUATION_LIMIT)

@@ -129,8 +129,9 @@ def test_a_single_deviation_is_named(name):
         ("irprop-", ["mirrored", "NaN poisons"]),
         ("rprop-", ["moves by gradient times step", "no lower limit"]),
         ("irprop-go", ["one step late", "a zero product grows"]),
-        ("irprop-", ["one step late", "not clamped when neutral", "stores the move", "flip found by the sign",
-                     "a NaN product shrinks", "NaN poisons"]),
+        pytest.param("irprop-", ["one step late", "not clamped when neutral", "stores the move",
+                                 "flip found by the sign", "a NaN product shrinks", "NaN poisons"],
+                     marks=pytest.mark.exhaustive),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)}",
 )  # fmt: skip
@@ -163,7 +164,9 @@ def test_an_unknown_deviation_is_not_given_a_name(unknown):
     assert {row.what for row in report.behaviour} >= {"first step", "flip", "zero", "NaN", "maximize"}
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", *(pytest.param(d, marks=pytest.mark.exhaustive) for d in ("float16", "complex64"))]
+)
 def test_the_behaviour_sheet_works_in_every_dtype(dtype):
     (change,) = (row[1] for row in unknown_rules() if row[0] == "grows by 1.1")
     rule = changed(COMPOSITIONS["irprop-"], (change,))
@@ -268,7 +271,7 @@ def test_a_reproducible_difference_is_shown_rather_than_noise():
     assert [e.names for e in report.diagnosis.explanations] == [("maximize has no effect",)]
 
 
-@pytest.mark.parametrize("name", ["prev", "step_size"])
+@pytest.mark.parametrize("name", ["prev", pytest.param("step_size", marks=pytest.mark.exhaustive)])
 def test_a_right_rule_with_another_meaning_of_its_state_is_not_given_a_name(name):
     class Odd(ComposedOptimizer):
         pass
@@ -303,6 +306,7 @@ def test_a_jump_is_not_rounding():
     assert report.verdict == "a different rule"
 
 
+@pytest.mark.exhaustive
 def test_noise_in_later_cases_is_found_when_nothing_explains_the_results():
     rng = np.random.default_rng(5)
 

@@ -488,6 +488,7 @@ print(r.minimize(writes, np.ones((2, 2))).x.tolist())
 """
 
 
+@pytest.mark.exhaustive
 def test_objectives_for_numba_run_as_python_if_its_compiler_is_switched_off():
     """From the start, and from a moment on at which they are compiled already."""
     printed = python(_OBJECTIVES + _RESULTS + "numba.config.DISABLE_JIT = True" + _RESULTS)

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import ClassVar
 
+import cases
 import numba
 import numpy as np
 import pytest
@@ -127,8 +128,7 @@ def test_rows_equal_single_runs(name, blocks):
         check_rows(minimize_many(fun, x0s, args=args, workers=threads, **options), expected)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("variant", RULES)
+@pytest.mark.parametrize(("variant", "dtype"), cases.rules_and_dtypes())
 def test_rows_equal_single_runs_for_every_rule_and_dtype(variant, dtype, blocks):
     x0s = starts([(-2, 2)] * 2, 130, seed=4).astype(dtype)
     options = {"variant": variant, "maxiter": 400, "etas": (0.5, 1.2)}
