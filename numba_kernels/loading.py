@@ -59,8 +59,12 @@ _made: set[Kernel] = set()
 
 def jit_is_disabled() -> bool:
     """Whether Numba runs everything as Python (``NUMBA_DISABLE_JIT``), for debugging."""
-    config = getattr(sys.modules.get("numba"), "config", None)
-    return bool(getattr(config, "DISABLE_JIT", 0)) or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+    try:
+        config = getattr(sys.modules.get("numba"), "config", None)
+        is_disabled = bool(getattr(config, "DISABLE_JIT", 0))
+    except Exception:  # a broken Numba may raise anything; `make` will tell
+        is_disabled = False
+    return is_disabled or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 
 def make(kernel: Kernel) -> None:
@@ -234,7 +238,7 @@ def compile_for_another_process(
     if hasattr(os, "nice"):
         # With one processor, a twelfth of the time. With several, more: if all were busy, it would get none.
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        os.nice(11 if processors == 1 else 5)
+        os.nice(11 if processors == 1 else 2)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     _disk.use(folder)
     make(Kernel(kind, RULES[variant], np.dtype(dtype), bits, read_only))

@@ -32,18 +32,20 @@ _ETA_THAT_ROUNDS_TO_ONE = {2: 0.9999, 4: 1 - 1e-8}
 _ETA_THAT_ROUNDS_TO_ZERO = {2: 1e-9, 4: 1e-50}
 
 
-def rules_and_dtypes() -> list[Any]:
-    """Parameters for tests that compile for long: all rules in double precision, in single precision one.
+#: Of the rules and dtypes, those that `make test` takes where each is compiled for long.
+_SAMPLE = (("irprop-", "float64"), ("irprop+", "float64"), ("irprop+", "float32"))
 
-    `make test-exhaustive` runs the others. (That no rule computes in another precision is tested everywhere for
-    steps, which take less time to compile.)
+
+def rules_and_dtypes() -> list[Any]:
+    """All rules in both precisions, as parameters; all but a sample are left to `make test-exhaustive`.
+
+    (That each computes in its own precision is tested everywhere for steps, which take less time to compile.)
     """
-    double = [pytest.param(variant, "float64") for variant in VARIANTS]
-    single = [
-        pytest.param(variant, "float32", marks=[] if variant == "irprop+" else pytest.mark.exhaustive)
+    return [
+        pytest.param(variant, dtype, marks=[] if (variant, dtype) in _SAMPLE else pytest.mark.exhaustive)
+        for dtype in ("float64", "float32")
         for variant in VARIANTS
     ]
-    return double + single
 
 
 def dtype_named(name: str) -> np.dtype[Any]:

@@ -55,7 +55,7 @@ def _tolerance(scalars: Array, sign: int) -> str:
     if half_was_futile(scalars[record.NIT], scalars[record.LOWEST_NIT], scalars[record.XTOL]):
         best = f"{scalars[record.LOWEST_NIT]:g}"
         return f"No lower value since iteration {best}, and the steps are too small to give one."
-    return f"All step sizes are within xtol = {scalars[record.XTOL]:.2g} times |x|."
+    return f"Each step size is within xtol = {scalars[record.XTOL]:.2g} times |x|, or negligible beside the first."
 
 
 def _not_finite(scalars: Array, sign: int) -> str:

@@ -61,8 +61,9 @@ def warn_of_unknown(unknown: Iterable[str], known: Iterable[str]) -> None:
 
 def _similar(name: str, known: list[str]) -> list[str]:
     """The option that may have been meant by a name in lower case, if there is one."""
-    if name in _OTHER_NAMES:
-        return [_OTHER_NAMES[name]]
+    for other, ours in _OTHER_NAMES.items():
+        if name.replace("_", "") == other.replace("_", ""):
+            return [ours]
     return difflib.get_close_matches(name, known, n=1)
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 import threading
 import time
 import zipfile
@@ -300,6 +301,16 @@ def test_a_mark_is_valid_for_the_sources_and_the_numba_that_made_it(folder, monk
     assert not _disk.is_marked("kernel")
     _disk.mark("no/folder")
     assert not _disk.is_marked("no/folder")
+
+
+def test_a_numba_whose_attributes_raise_is_met_by_the_guard_alone(monkeypatch):
+    class Raising(types.ModuleType):
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    monkeypatch.setitem(sys.modules, "numba", Raising("numba"))
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    assert not loading.jit_is_disabled()
 
 
 def test_a_numba_without_metadata_is_accepted(monkeypatch):
