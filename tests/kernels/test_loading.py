@@ -9,9 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
-import types
 import threading
 import time
+import types
 import zipfile
 from pathlib import Path
 
