@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_plain
 from ._graph import any_tracked, apply, apply_to_sequence, no_gradient_rule
 from ._inplace import check_write, mark_overwritten, write
 from ._mode import mode
@@ -44,6 +45,8 @@ _UFUNC_METHODS: dict[Any, Any] = {
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a ufunc, or one of its methods."""
     outs = kwargs.pop("out", ())
+    if ufunc not in PLAIN:
+        _check_arguments(ufunc, inputs, kwargs)
     if ufunc not in PRIMITIVES and ufunc not in PLAIN:
         _load_special(ufunc)
     if method == "__call__":
@@ -65,6 +68,12 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     if outs:
         kwargs["out"] = outs
     return _call_on_arrays(getattr(ufunc, method), name_of(ufunc), inputs, kwargs, targets)
+
+
+def _check_arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise if an array among the arguments has other arithmetic than arrays, which the rules do not know."""
+    for value in (*args, *kwargs.values()):
+        check_plain(value, f"an argument of {name_of(function)}")
 
 
 def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:
@@ -100,7 +109,7 @@ def _call_on_arrays(
 def _apply_out(primitive: Primitive, inputs: tuple[Any, ...], target: Any) -> Any:
     """Write the result into a Tensor; into an array only if no gradient is lost by that."""
     if isinstance(target, Traced):
-        return write(target, primitive, inputs, lambda *arrays: primitive.fun(*arrays, out=target._data))
+        return write(target, primitive, inputs, lambda *arrays: primitive.fun(*arrays, out=target._array))
     if mode.enabled and any_tracked(inputs):
         raise RuntimeError(
             f"{primitive.name}(): functions with out=... arguments don't support automatic differentiation, but "
@@ -123,6 +132,8 @@ _WRITERS: dict[Any, str] = {
 
 def call_function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function of NumPy that is not a ufunc."""
+    if func not in PLAIN:
+        _check_arguments(func, args, kwargs)
     if (len(args) > 1 or "out" in kwargs) and (out := _out_argument(func, args, kwargs)) is not None:
         return _call_plain(func, args, kwargs, "out", out)
     composite = COMPOSITES.get(func)
