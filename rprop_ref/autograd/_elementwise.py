@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -49,7 +50,10 @@ def angle(g, _ans, x, deg=False):
         return np.zeros_like(g)
     if deg:
         g = g * (180 / np.pi)
-    return g * 1j * x / np.where(x == 0, 1, np.real(x * np.conjugate(x)))
+    # Not divided by the square, which may leave the range of the dtype.
+    size = np.abs(x)
+    size = np.where(size == 0, 1, size)
+    return g * 1j * (x / size) / size
 
 
 def larger(g, _ans, x, y):
@@ -67,9 +71,14 @@ def swapped(vjp):
 
 
 def arctan2_y(g, _ans, y, x):
-    size = x * x + y * y
+    size = np.hypot(x, y)
     # 0 at the origin, as in torch.
-    return g * (x / np.where(size == 0, 1, size))
+    size = np.where(size == 0, 1, size)
+    return g * (x / size / size)
+
+
+def arcsinh(g, _ans, x):
+    return g / (conj(np.sqrt(x * x + 1)) if x.dtype.kind == "c" else np.hypot(x, 1))
 
 
 def logaddexp(exp):
@@ -105,7 +114,7 @@ UNARY: dict[Any, Any] = {
     np.reciprocal: lambda g, ans, _x: -g * conj(ans * ans),
     np.exp: lambda g, ans, _x: g * conj(ans),
     np.exp2: lambda g, ans, _x: g * conj(ans) * LN2,
-    np.expm1: lambda g, ans, _x: g * conj(ans + 1),
+    np.expm1: lambda g, _ans, x: g * conj(np.exp(x)),
     np.log: lambda g, _ans, x: g / conj(x),
     np.log2: lambda g, _ans, x: g / conj(x * LN2),
     np.log10: lambda g, _ans, x: g / conj(x * LN10),
@@ -113,15 +122,15 @@ UNARY: dict[Any, Any] = {
     np.sin: lambda g, _ans, x: g * conj(np.cos(x)),
     np.cos: lambda g, _ans, x: -g * conj(np.sin(x)),
     np.tan: lambda g, ans, _x: g * conj(1 + ans * ans),
-    np.arcsin: lambda g, _ans, x: g / conj(np.sqrt(1 - x * x)),
-    np.arccos: lambda g, _ans, x: -g / conj(np.sqrt(1 - x * x)),
+    np.arcsin: lambda g, _ans, x: g / conj(np.sqrt((1 - x) * (1 + x))),
+    np.arccos: lambda g, _ans, x: -g / conj(np.sqrt((1 - x) * (1 + x))),
     np.arctan: lambda g, _ans, x: g / conj(1 + x * x),
     np.sinh: lambda g, _ans, x: g * conj(np.cosh(x)),
     np.cosh: lambda g, _ans, x: g * conj(np.sinh(x)),
     np.tanh: tanh,
-    np.arcsinh: lambda g, _ans, x: g / conj(np.sqrt(x * x + 1)),
+    np.arcsinh: arcsinh,
     np.arccosh: lambda g, _ans, x: g / conj(np.sqrt(x - 1) * np.sqrt(x + 1)),
-    np.arctanh: lambda g, _ans, x: g / conj(1 - x * x),
+    np.arctanh: lambda g, _ans, x: g / conj((1 - x) * (1 + x)),
     np.deg2rad: lambda g, _ans, _x: g * (np.pi / 180),
     np.radians: lambda g, _ans, _x: g * (np.pi / 180),
     np.rad2deg: lambda g, _ans, _x: g * (180 / np.pi),
@@ -251,13 +260,22 @@ def clip(a, a_min=None, a_max=None, *, min=None, max=None):
     return _clip(a, low, high)
 
 
-@composite(np.sinc)
-def sinc(x):
+# Of the derivative of sin(y) / y: y * (-1/3 + y**2/30 - ...).
+SINC_SERIES = [(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(1, 12)]
+
+
+def sinc(g, _ans, x):
     y = np.pi * x
-    small = np.abs(y) < 1e-3
-    # Near 0 the derivatives of the quotient lose their digits; those of the Taylor series do not.
-    z = np.where(small, y, 0)
-    return np.where(small, 1 - z**2 / 6 + z**4 / 120, np.sin(y) / np.where(small, 1, y))
+    small = np.abs(y) < 1
+    # Near 0 the terms of the quotient cancel; those of the Taylor series do not.
+    z, far = np.where(small, y, 0), np.where(small, 1, y)
+    series = np.zeros_like(z)
+    for coefficient in reversed(SINC_SERIES):
+        series = series * (z * z) + coefficient
+    return g * conj(np.pi * np.where(small, series * z, (np.cos(far) - np.sin(far) / far) / far))
+
+
+add_primitive(np.sinc, sinc)
 
 
 PLAIN.update(

@@ -147,8 +147,8 @@ def _check_operand(value: Any, primitive: Primitive, place: int) -> None:
     check_plain(value, f"argument {place} of {primitive.name}")
     if place < len(primitive.vjps) and not isinstance(value, (*NUMBERS, numbers.Number)):
         raise TypeError(
-            f"argument {place} of {primitive.name} is of type {typename(value)}, beside a Tensor; give its numbers "
-            "as a plain array, for instance by numpy.asarray or .to_numpy()"
+            f"argument {place} of {primitive.name} is of type {typename(value)}, beside a Tensor; give its "
+            "numbers as a plain array, for instance by numpy.asarray or .to_numpy()"
         )
 
 

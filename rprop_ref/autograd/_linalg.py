@@ -307,10 +307,12 @@ add_primitive(np.linalg.pinv, _pinv)
 def _eigh(g, ans, _a, _uplo):
     values, vectors = np.real(ans[..., 0]), ans[..., 1:]
     gaps = values[..., None, :] - values[..., :, None]
-    same = np.eye(values.shape[-1]) == 1
     inner = conj_transpose(vectors) @ g[..., 1:]
+    inner = inner - conj_transpose(inner)
+    # Where eigenvalues coincide, only the eigenvectors have no gradient. It is 0 / 0 if they are not used.
+    none = (gaps == 0) & (inner == 0) | (np.eye(values.shape[-1]) == 1)
     # Hermitian, as in torch, although NumPy reads one triangle only.
-    inner = np.where(same, 0, (inner - conj_transpose(inner)) / np.where(same, 2, 2 * gaps))
+    inner = np.where(none, 0, inner / np.where(none, 1, 2 * gaps))
     # The eigenvalues are real.
     inner = inner + np.real(g[..., 0])[..., None, :] * np.eye(values.shape[-1])
     return vectors @ inner @ conj_transpose(vectors)

@@ -312,5 +312,7 @@ def _logsumexp(x, axis, keepdims):
 
 @primitive(lambda g, ans, _x, axis: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)))
 def _softmax(x, axis):
+    if np.iscomplexobj(x):
+        raise TypeError(f"softmax is a function of real numbers, but got an array of dtype {x.dtype}")
     exps = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
     return exps / np.add.reduce(exps, axis=axis, keepdims=True)

@@ -31,8 +31,11 @@ def _adjoint(transform):
 
 def _adjoint_of_many(transform, default):
     def vjp(g, _ans, _x, s=None, axes=default, norm=None):
+        if axes is None:
+            # As in NumPy: the last axes, as many as there are lengths.
+            axes = tuple(range(0 if s is None else -len(s), 0 if s is not None else _x.ndim))
         gradient = conj(transform(conj(g), None, axes, norm))
-        return fitted(gradient, _x.shape, range(_x.ndim) if axes is None else axes)
+        return gradient if s is None else fitted(gradient, _x.shape, axes)
 
     return vjp
 

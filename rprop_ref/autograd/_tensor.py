@@ -344,8 +344,8 @@ class Tensor(Traced):
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
                 "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead "
                 "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to write results "
-                "into, a = a + p for a += p, np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only if no "
-                "gradient is wanted"
+                "into, a = a + p for a += p, np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only "
+                "if no gradient is wanted"
             )
         return np.array(self._array, dtype=dtype, copy=copy)
 
