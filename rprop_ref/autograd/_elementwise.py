@@ -198,7 +198,7 @@ def _nan_to_num(x, nan, posinf, neginf):
     return np.nan_to_num(x, True, nan, posinf, neginf)
 
 
-@composite(np.nan_to_num)
+@composite(np.nan_to_num, exact=True)
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     # Without a copy it is changed in place.
     return _nan_to_num(x, nan, posinf, neginf) if copy else NotImplemented
@@ -224,7 +224,7 @@ def _where(condition, x, y):
     return np.where(condition, x, y)
 
 
-@composite(np.where)
+@composite(np.where, exact=True)
 def where(condition, *values):
     return _where(condition, *values) if values else np.nonzero(condition)
 
@@ -253,7 +253,7 @@ def _clip(x, low, high):
     return np.clip(x, low, high)
 
 
-@composite(np.clip)
+@composite(np.clip, exact=True)
 def clip(a, a_min=None, a_max=None, *, min=None, max=None):
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max

@@ -212,7 +212,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
 @composite(np.polyval)
 def polyval(p, x):
     x = as_array(x)
-    result = 0 * x
+    result = np.zeros_like(x)
     for coefficient in p:
         result = result * x + coefficient
     return result

@@ -192,7 +192,7 @@ def _pad_with(x, pad_width, mode="constant", constant_values=0):
     return np.pad(x, pad_width, constant_values=constant_values)
 
 
-@composite(np.pad)
+@composite(np.pad, exact=True)
 def pad(array, pad_width, mode="constant", *, constant_values=0):
     return _pad_with(array, pad_width, mode, constant_values) if mode == "constant" else NotImplemented
 
@@ -261,7 +261,7 @@ def _concatenate(arrays, axis, starts):
 PRIMITIVES[_concatenate].name = "numpy.concatenate"
 
 
-@composite(np.concatenate)
+@composite(np.concatenate, exact=True)
 def concatenate(arrays, axis=0):
     arrays = tuple(map(as_array, arrays))
     # The starts are computed once, here: each vjp by itself would have to add up all sizes before its own.
