@@ -210,6 +210,7 @@ _DEFAULTS: dict[str, Any] = {
     "out": None,
     "dtype": None,
     "copy": None,
+    "hermitian": False,
     "initial": np._NoValue,
     "where": np._NoValue,
     "mean": np._NoValue,

@@ -312,7 +312,7 @@ def slogdet(a):
     return _SLOGDET(_det_sign(a), _det_log(a))
 
 
-def _pinv(g, ans, a, rcond=None, hermitian=False, *, rtol=None):
+def _pinv(g, ans, a, rcond=None, *, rtol=None):
     # Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973), 413-432.
     inverse, gt = conj_transpose(ans), conj_transpose(g)
     rows = np.eye(a.shape[-2]) - a @ ans
@@ -327,6 +327,7 @@ def _eigh(g, ans, _a, _uplo):
     values, vectors = np.real(ans[..., 0]), ans[..., 1:]
     gaps = values[..., None, :] - values[..., :, None]
     inner = conj_transpose(vectors) @ g[..., 1:]
+    _check_phases(inner)
     inner = inner - conj_transpose(inner)
     # Where eigenvalues coincide, only the eigenvectors have no gradient. It is 0 / 0 if they are not used.
     none = (gaps == 0) & (inner == 0) | (np.eye(values.shape[-1]) == 1)
@@ -335,6 +336,18 @@ def _eigh(g, ans, _a, _uplo):
     # The eigenvalues are real.
     inner = inner + np.real(g[..., 0])[..., None, :] * np.eye(values.shape[-1])
     return vectors @ inner @ conj_transpose(vectors)
+
+
+def _check_phases(inner):
+    """Raise, in torch's words, if a loss depends on the phases of complex eigenvectors, which are arbitrary."""
+    products = inner if isinstance(inner, np.ndarray) else inner.data
+    if products.dtype.kind == "c":
+        phases = np.abs(np.imag(np.diagonal(products, 0, -2, -1)))
+        if np.any(phases > np.sqrt(np.finfo(products.dtype).eps) * np.max(np.abs(products), initial=0)):
+            raise RuntimeError(
+                "linalg_eigh_backward: The eigenvectors in the complex case are specified up to multiplication by "
+                "e^{i phi}. The specified loss function depends on this quantity, so it is ill-defined."
+            )
 
 
 @primitive(_eigh)

@@ -53,8 +53,16 @@ def mean(g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False):
     return expanded(share, _x, axis, keepdims)
 
 
+def in_dtype(x, dtype):
+    """The values as NumPy has converted them, for which complex numbers lose their imaginary parts."""
+    if dtype is None or np.dtype(dtype).kind not in "fc" or x.dtype == dtype:
+        return x
+    return (x if x.dtype.kind != "c" or np.dtype(dtype).kind == "c" else np.real(x)).astype(dtype)
+
+
 def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
     """The product of the other factors, from those before and those after: correct for zeros as well."""
+    x = in_dtype(x, dtype)
     if not x.size:
         return expanded(g, x, axis, keepdims)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
@@ -78,6 +86,7 @@ def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
 
 def cumprod(g, ans, x, axis=None, dtype=None, _out=None):
     """Each product divided by each factor; where that would divide 0 or infinity, factor by factor in O(n * n)."""
+    x = in_dtype(x, dtype)
     if axis is None:
         return np.reshape(cumprod(g, ans, np.ravel(x), 0), x.shape)
     if not x.size:
@@ -103,12 +112,14 @@ def deviations(x, axis, n, factor):
 
 
 def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+    x = in_dtype(x, dtype)
     n = count_reduced(x, axis) - (ddof if correction is None else correction)
     g = with_kept_axes(g, x.ndim, axis, keepdims)
     return g * deviations(x, axis, n, 2)
 
 
 def standard_deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+    x = in_dtype(x, dtype)
     n = count_reduced(x, axis) - (ddof if correction is None else correction)
     is_zero = ans == 0
     # 0 where all elements are equal, as in torch.

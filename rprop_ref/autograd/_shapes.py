@@ -98,22 +98,21 @@ def overwrite(x, value, view_ops):
     return setitem(np.ravel(x), value, _places(x, view_ops)).reshape(x.shape)
 
 
-@primitive(lambda g, _ans, _x, _dtype: g)
-def astype(x, dtype):
-    if x.dtype.kind == "c" and dtype.kind != "c":
-        x = x.real
-    return x.astype(dtype)
+@primitive(lambda g, _ans, _x, _dtype, _order, _casting: g)
+def astype(x, dtype, order, casting):
+    if x.dtype.kind == "c" and dtype.kind != "c" and casting == "unsafe":
+        x = x.real  # without NumPy's warning
+    return x.astype(dtype, order, casting)
 
 
 def _unravelled(g, x, order):
     """The gradient with respect to `x` of a reshape in this order."""
-    if order in ("C", "F"):
+    order = "C" if order is None else order.upper()
+    if order in "CF":
         return np.reshape(g, x.shape, order)
     flags = (x if isinstance(x, np.ndarray) else x.data).flags
-    if flags.c_contiguous or flags.f_contiguous or order in ("A", "a"):
+    if flags.c_contiguous or flags.f_contiguous or order == "A":
         return np.reshape(g, x.shape, "F" if flags.fnc else "C")
-    if order not in ("K", "k"):
-        return np.reshape(g, x.shape, order)
     # In the order of the axes in memory: those with the largest strides first.
     strides = (x if isinstance(x, np.ndarray) else x.data).strides
     axes = sorted(range(x.ndim), key=lambda i: -abs(strides[i]))
@@ -424,6 +423,7 @@ def matrix_trace(x, /, *, offset=0):
 @composite(np.rollaxis)
 def rollaxis(a, axis, start=0):
     axis = normalize_axis_index(axis, a.ndim)
+    start = start + a.ndim if start < 0 else start
     return np.moveaxis(a, axis, start - 1 if axis < start else start)
 
 

@@ -548,12 +548,14 @@ class Tensor(Traced):
     def flat(self) -> Any:
         return iter(_np.ravel(self))
 
-    def astype(self, dtype: Any, copy: bool = True) -> Any:
+    def astype(
+        self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Any:
         """A Tensor of another dtype; gradients flow through it unless that is an integer or bool."""
         dtype = np.dtype(dtype)
         if dtype == self._array.dtype and not copy:
             return self
-        return apply(_ASTYPE, (self, dtype))
+        return apply(_ASTYPE, (self, dtype, order, casting))
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Like the method of arrays."""
@@ -561,7 +563,7 @@ class Tensor(Traced):
 
     def transpose(self, *axes: Any) -> Any:
         """Like the method of arrays."""
-        if not axes or axes[0] is None:
+        if not axes or axes == (None,):
             return _np.transpose(self)
         return _np.transpose(self, axes[0] if np.iterable(axes[0]) else axes)
 
