@@ -211,14 +211,15 @@ _DEFAULTS: dict[str, Any] = {
     "dtype": None,
     "copy": None,
     "hermitian": False,
-    "initial": np._NoValue,
-    "where": np._NoValue,
-    "mean": np._NoValue,
 }
 
 
 def _without_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in kwargs.items() if value is not _DEFAULTS.get(name, _DEFAULTS)}
+    return {
+        name: value
+        for name, value in kwargs.items()
+        if value is not _DEFAULTS.get(name, _DEFAULTS) and value is not np._NoValue
+    }
 
 
 def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> tuple[Any, dict[str, Any]]:

@@ -28,9 +28,9 @@ def power_x(g, _ans, x, y):
 def power_y(g, ans, x, y):
     # As in torch: 0 ** y does not depend on y unless y is negative.
     zeros = (x == 0) & (np.real(y) >= 0)
-    # Of a negative x, a complex power needs the complex logarithm.
-    base = x + 0j if ans.dtype.kind == "c" else x
-    return g * conj(np.where(zeros, 0, ans * np.log(np.where(zeros, 1, base))))
+    # In the dtype of the result, which may be wider, or complex.
+    base = np.where(zeros, 1, x).astype(ans.dtype, copy=False)
+    return g * conj(np.where(zeros, 0, ans * np.log(base)))
 
 
 def absolute(g, ans, x):

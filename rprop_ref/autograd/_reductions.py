@@ -53,11 +53,16 @@ def mean(g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False):
     return expanded(share, _x, axis, keepdims)
 
 
-def in_dtype(x, dtype):
+def in_dtype(x, dtype, takes_real_parts=True):
     """The values as NumPy has converted them, for which complex numbers lose their imaginary parts."""
-    if dtype is None or np.dtype(dtype).kind not in "fc" or x.dtype == dtype:
+    if dtype is None or x.dtype == dtype:
         return x
-    return (x if x.dtype.kind != "c" or np.dtype(dtype).kind == "c" else np.real(x)).astype(dtype)
+    narrows = x.dtype.kind == "c" and np.dtype(dtype).kind != "c"
+    if np.dtype(dtype).kind not in "fc" or (narrows and not takes_real_parts):
+        raise TypeError(
+            f"there is no rule for the gradient with dtype={np.dtype(dtype)} of values of dtype {x.dtype}"
+        )
+    return (np.real(x) if narrows else x).astype(dtype)
 
 
 def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
@@ -112,14 +117,16 @@ def deviations(x, axis, n, factor):
 
 
 def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
-    x = in_dtype(x, dtype)
+    # (NumPy subtracts the mean of the real parts from complex numbers.)
+    x = in_dtype(x, dtype, takes_real_parts=False)
     n = count_reduced(x, axis) - (ddof if correction is None else correction)
     g = with_kept_axes(g, x.ndim, axis, keepdims)
     return g * deviations(x, axis, n, 2)
 
 
 def standard_deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
-    x = in_dtype(x, dtype)
+    # (NumPy subtracts the mean of the real parts from complex numbers.)
+    x = in_dtype(x, dtype, takes_real_parts=False)
     n = count_reduced(x, axis) - (ddof if correction is None else correction)
     is_zero = ans == 0
     # 0 where all elements are equal, as in torch.

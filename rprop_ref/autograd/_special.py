@@ -108,9 +108,9 @@ def _over(x, y):
 def _log(g, x, y, log, end):
     # The derivative with respect to x is log(y), also at x = 0, as in torch; but 0 there if log(y) is not defined.
     outside = (x == 0) & (np.real(y) <= end) & (np.imag(y) == 0)
-    # Of a negative y, a complex result needs the complex logarithm.
-    y = y + 0j if x.dtype.kind == "c" else y
-    return np.where(outside, 0, g * conj(log(np.where(outside, 1, y))))
+    # In the dtype of the result, which may be wider, or complex.
+    y = np.where(outside, 1, y).astype(g.dtype, copy=False)
+    return np.where(outside, 0, g * conj(log(y)))
 
 
 def _ratio(ans, x):

@@ -565,7 +565,7 @@ class Tensor(Traced):
         """Like the method of arrays."""
         if not axes or axes == (None,):
             return _np.transpose(self)
-        return _np.transpose(self, axes[0] if np.iterable(axes[0]) else axes)
+        return _np.transpose(self, axes[0] if len(axes) == 1 and np.iterable(axes[0]) else axes)
 
     def flatten(self, order: str = "C") -> Any:
         """Like the method of arrays."""
