@@ -108,7 +108,9 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
         if isinstance(ans, np.ndarray):
             check_plain(ans, f"the result of {primitive.name}")
         ans = np.asarray(ans)
-    is_recorded = tracked and mode.enabled and keeps_gradient(ans.dtype, primitive.name)
+    is_recorded = (
+        tracked and mode.enabled and (ans.dtype in _USUAL_DTYPES or keeps_gradient(ans.dtype, primitive.name))
+    )
     out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if is_recorded else None)
     if primitive.view:
         _mark_view(out, args[0], (primitive, args[1:], kwargs))
@@ -130,7 +132,7 @@ def apply_to_sequence(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[
 
 def keeps_gradient(dtype: np.dtype[Any], name: str) -> bool:
     """Whether gradients flow through results of this dtype: not through integers. Raises if no Tensor has it."""
-    if dtype in _USUAL_DTYPES or dtypes.is_supported(dtype):
+    if dtypes.is_supported(dtype):
         return True
     if dtype.kind in "biu":
         return False

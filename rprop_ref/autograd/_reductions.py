@@ -120,7 +120,8 @@ def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=Fals
     # (NumPy subtracts the mean of the real parts from complex numbers.)
     x = in_dtype(x, dtype, takes_real_parts=False)
     n = count_reduced(x, axis) - (ddof if correction is None else correction)
-    g = with_kept_axes(g, x.ndim, axis, keepdims)
+    # The variance is real, also in a complex dtype.
+    g = with_kept_axes(np.real(g), x.ndim, axis, keepdims)
     return g * deviations(x, axis, n, 2)
 
 
@@ -128,6 +129,7 @@ def standard_deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keep
     # (NumPy subtracts the mean of the real parts from complex numbers.)
     x = in_dtype(x, dtype, takes_real_parts=False)
     n = count_reduced(x, axis) - (ddof if correction is None else correction)
+    g, ans = np.real(g), np.real(ans)
     is_zero = ans == 0
     # 0 where all elements are equal, as in torch.
     g = with_kept_axes(np.where(is_zero, 0, g / np.where(is_zero, 1, ans)), x.ndim, axis, keepdims)

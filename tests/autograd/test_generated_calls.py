@@ -100,6 +100,7 @@ def test_numpy_is_asked_where_a_function_is_rewritten():
         (lambda x: np.rollaxis(x, -2, -1), np.arange(18.0).reshape(2, 3, 3)),
         (lambda x: np.nansum(x, axis=-1, keepdims=np._NoValue), np.arange(9.0).reshape(3, 3)),
         (lambda x: np.prod(x, dtype=float), np.array([1 + 2j, 3 - 1j])),
+        (lambda x: np.std(x, dtype=complex) + np.var(x, dtype=complex), np.array([1 + 2j, 3 - 1j])),
         (lambda x: np.ravel(x, None), np.asfortranarray(np.arange(6.0).reshape(2, 3))),
         (lambda x: np.cross(x, [1.0, 2.0]), [3.0, 4.0]),
         (lambda x: np.cross(x, [1.0, 2.0, 5.0]), [3.0, 4.0]),
