@@ -73,10 +73,14 @@ def _outer(ufunc: Any, a: Any, b: Any) -> Any:
     return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
 
 
+_PLAIN_TYPES = frozenset([np.ndarray, bool, int, float, str, type(None)])
+
+
 def _check_arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise if an array among the arguments has other arithmetic than arrays, which the rules do not know."""
     for value in (*args, *kwargs.values()):
-        check_plain(value, f"an argument of {name_of(function)}")
+        if type(value) not in _PLAIN_TYPES and not isinstance(value, Traced):
+            check_plain(value, f"an argument of {name_of(function)}")
 
 
 def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:

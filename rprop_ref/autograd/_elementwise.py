@@ -255,8 +255,11 @@ def _clip(x, low, high):
     return np.clip(x, low, high)
 
 
-@composite(np.clip)
-def clip(a, a_min=None, a_max=None, *, min=None, max=None):
+@composite(np.clip, exact=True)
+def clip(a, a_min=np._NoValue, a_max=np._NoValue, *, min=None, max=None):
+    if (a_min is np._NoValue) != (a_max is np._NoValue):
+        return NotImplemented  # as NumPy, which asks for both
+    a_min, a_max = (None if bound is np._NoValue else bound for bound in (a_min, a_max))
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
     return _clip(a, low, high)

@@ -503,40 +503,41 @@ def is_numeric(x: Any) -> bool:
     )
 
 
-#: How a gradient is computed. The other ways must give the same.
+# How a gradient is computed; all ways must give the same. Without cotangents only the result is wanted.
+
+
 def by_backward(call: Call, operands: list[Operand], cotangents: list[Any] | None) -> tuple[Any, list[Any]]:
     tensors = make_tensors(operands)
     result = run(call, tensors)
-    if cotangents is None:
-        return result, []
-    loss = total(result, cotangents)
-    tracked = [t for t, o in zip(tensors, operands, strict=True) if o.kind == "tracked"]
+    loss = None if cotangents is None else total(result, cotangents)
     if isinstance(loss, Tensor) and loss.requires_grad:
         loss.backward()
+    tracked = [t for t, o in zip(tensors, operands, strict=True) if o.kind == "tracked"]
     return result, [np.zeros_like(t.data) if t.grad is None else t.grad for t in tracked]
 
 
-def by_value_and_grad(call: Call, operands: list[Operand], cotangents: list[Any] | None) -> tuple[Any, list[Any]]:
+def by_value_and_grad(
+    call: Call, operands: list[Operand], cotangents: list[Any], nested: bool = False
+) -> tuple[None, list[Any]]:
     places = [i for i, o in enumerate(operands) if o.kind == "tracked"]
-    kept = []
 
-    def fun(*variables: Any) -> Any:
+    def loss(*variables: Any) -> Any:
         values = make_tensors(operands)
-        for i, v in zip(places, variables, strict=True):
-            values[i] = v
-        kept.append(run(call, values))
-        anchor = sum(np.sum(np.real(np.where(np.isfinite(v), v, 0))) for v in variables) * 0.0
-        part = None if cotangents is None else total(kept[0], cotangents)
-        return anchor if part is None else anchor + part
+        for i, variable in zip(places, variables, strict=True):
+            values[i] = variable
+        # Depends on each variable, also where the result does not.
+        zero = 0.0 * sum(np.sum(np.real(np.where(np.isfinite(v), v, 0))) for v in variables)
+        value = total(run(call, values), cotangents)
+        return zero if value is None else zero + value
 
     def inner(*variables: Any) -> Any:
-        return autograd.value_and_grad(fun, range(len(places)))(*variables)[1]
+        return autograd.value_and_grad(lambda t: t * loss(*variables))(1.0)[0]
 
-    return_values = inner(*(copied(operands[i].array) for i in places))
-    return kept[0], list(return_values)
+    variables = [copied(operands[i].array) for i in places]
+    return None, list(autograd.value_and_grad(inner if nested else loss, range(len(places)))(*variables)[1])
 
 
-def in_a_thread(call: Call, operands: list[Operand], cotangents: list[Any] | None) -> tuple[Any, list[Any]]:
+def in_a_thread(call: Call, operands: list[Operand], cotangents: list[Any]) -> tuple[None, list[Any]]:
     def fun(*args: Any, **kwargs: Any) -> Any:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             return pool.submit(call.function, *args, **kwargs).result()
@@ -544,7 +545,12 @@ def in_a_thread(call: Call, operands: list[Operand], cotangents: list[Any] | Non
     return by_value_and_grad(call._replace(function=fun), operands, cotangents)
 
 
-WAYS = {"backward": by_backward, "value_and_grad": by_value_and_grad, "thread": in_a_thread}
+WAYS = {
+    "backward": by_backward,
+    "value_and_grad": by_value_and_grad,
+    "nested": functools.partial(by_value_and_grad, nested=True),
+    "thread": in_a_thread,
+}
 
 
 def make_tensors(operands: list[Operand]) -> list[Any]:
@@ -558,7 +564,7 @@ def check(call: Call, rng: Any, way: str = "backward") -> tuple[str, str]:
     """What became of a call, and why.
 
     "recorded", "constant" (no output depends on a Tensor, nor changes if it does), "refused", "unclear"
-    (the differences do not settle) or "wrong".
+    (the value is NumPy's, but the differences do not settle) or "wrong".
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -589,8 +595,8 @@ def _check(call: Call, rng: Any, compute: Any) -> tuple[str, str]:
     if isinstance(expected, Exception):
         return "wrong", f"NumPy refuses: {type(expected).__name__}: {expected}"
     if not same(result, expected):
-        if not same(run(call, [copied(o.array) for o in operands]), expected):
-            return "unclear", "NumPy's own results differ"
+        if "irfft" in call.name and not all(np.size(o.array) for o in operands):
+            return "unclear", "NumPy returns memory that it has not written"
         return "wrong", f"the value is {result!r}, of arrays {expected!r}"
     with no_grad():
         try:

@@ -47,6 +47,11 @@ def test_gradients_flow_through_copies(make):
     assert gradient.tolist() == (2 * X).tolist()
 
 
+def test_minimize_with_an_objective_that_copies():
+    result = minimize(lambda x: np.sum((copy.deepcopy(x) - 1) ** 2), X, jac="autograd")
+    np.testing.assert_allclose(result.x, 1, atol=1e-6)
+
+
 def test_a_copy_is_a_copy():
     def fun(x):
         copied = copy.deepcopy(x)
