@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._primitives import PLAIN, PRIMITIVES, Primitive, add_primitive, composite, conj, is_constant, primitive
+from ._primitives import PLAIN, PRIMITIVES, Primitive, add_primitive, composite, conj, is_constant, one, primitive
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
@@ -19,10 +19,10 @@ def zero(g, _ans, _x, *_others):
 
 
 def power_x(g, _ans, x, y):
-    if np.ndim(y) == 0 and not hasattr(y, "requires_grad"):
+    if type(y) in (int, float, complex):
         return g * conj(y * x ** (y - 1)) if y != 0 else np.zeros_like(g)
     # Where y is 0, x ** -1 must not be computed.
-    return g * conj(np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - 1)))
+    return g * conj(np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - one(g))))
 
 
 def power_y(g, ans, x, y):

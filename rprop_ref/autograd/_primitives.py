@@ -316,6 +316,11 @@ def conj(x: Any) -> Any:
     return np.conjugate(x) if dtype.kind == "c" else x
 
 
+def one(g: Any) -> Any:
+    """The number 1 in the real dtype of a gradient, which may be wider than an argument that it is added to."""
+    return g.real.dtype.type(1)
+
+
 def conj_transpose(x: Any) -> Any:
     """The conjugate transpose of each matrix in a stack."""
     return conj(x.T if x.ndim == 2 else np.swapaxes(x, -1, -2))

@@ -250,6 +250,8 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
     a, weights = as_array(a), as_array(weights)
+    # As NumPy: added up in the dtype of the result.
+    weights = weights.astype(np.result_type(a.dtype, weights.dtype, *["f8"] * (a.dtype.kind in "biu")), copy=False)
     if np.shape(weights) != np.shape(a):
         shape = [1] * np.ndim(a)
         shape[axis] = -1

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from ._primitives import NO_VJP, add_primitive, conj, primitive
+from ._primitives import NO_VJP, add_primitive, conj, one, primitive
 
 ROOT_PI = float(np.sqrt(np.pi))
 ROOT_2 = float(np.sqrt(2))
@@ -168,6 +168,14 @@ UNARY: dict[Any, Any] = {
 }
 
 
+def psi_difference(g, a, b):
+    return sc.psi(a * one(g)) - sc.psi(a * one(g) + b)
+
+
+def gamma_density(a, x):
+    return np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))
+
+
 def _pseudo_huber_delta(g, _ans, delta, r):
     # delta**2 * (sqrt(1 + (r / delta)**2) - 1), differentiated; written without differences, and for delta = 0.
     size = np.hypot(delta, r)
@@ -185,27 +193,27 @@ BINARY: dict[Any, Any] = {
     sc.xlogy: (lambda g, _ans, x, y: _log(g, x, y, np.log, 0), lambda g, _ans, x, y: g * conj(_over(x, y))),
     sc.xlog1py: (
         lambda g, _ans, x, y: _log(g, x, y, np.log1p, -1),
-        lambda g, _ans, x, y: g * conj(_over(x, 1 + y)),
+        lambda g, _ans, x, y: g * conj(_over(x, one(g) + y)),
     ),
     sc.rel_entr: (lambda g, _ans, x, y: g * (_log_ratio(x, y) + 1), lambda g, _ans, x, y: -g * _over(x, y)),
     sc.kl_div: (lambda g, _ans, x, y: g * _log_ratio(x, y), lambda g, _ans, x, y: g * _one_minus_ratio(x, y)),
     sc.betaln: (
-        lambda g, _ans, a, b: g * (sc.psi(a) - sc.psi(a + b)),
-        lambda g, _ans, a, b: g * (sc.psi(b) - sc.psi(a + b)),
+        lambda g, _ans, a, b: g * psi_difference(g, a, b),
+        lambda g, _ans, a, b: g * psi_difference(g, b, a),
     ),
     sc.beta: (
-        lambda g, ans, a, b: g * ans * (sc.psi(a) - sc.psi(a + b)),
-        lambda g, ans, a, b: g * ans * (sc.psi(b) - sc.psi(a + b)),
+        lambda g, ans, a, b: g * ans * psi_difference(g, a, b),
+        lambda g, ans, a, b: g * ans * psi_difference(g, b, a),
     ),
     sc.huber: (
         lambda g, _ans, delta, r: g * np.maximum(np.abs(r) - delta, 0),
         lambda g, _ans, delta, r: g * np.clip(r, -delta, delta),
     ),
     sc.pseudo_huber: (_pseudo_huber_delta, _pseudo_huber_r),
-    sc.gammainc: (NO_VJP, lambda g, _ans, a, x: g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
-    sc.gammaincc: (NO_VJP, lambda g, _ans, a, x: -g * np.exp(sc.xlogy(a - 1, x) - x - sc.gammaln(a))),
-    sc.jv: (NO_VJP, lambda g, _ans, v, x: g * conj(sc.jv(v - 1, x) - sc.jv(v + 1, x)) / 2),
-    sc.iv: (NO_VJP, lambda g, _ans, v, x: g * conj(sc.iv(v - 1, x) + sc.iv(v + 1, x)) / 2),
+    sc.gammainc: (NO_VJP, lambda g, _ans, a, x: g * gamma_density(a * one(g), x)),
+    sc.gammaincc: (NO_VJP, lambda g, _ans, a, x: -g * gamma_density(a * one(g), x)),
+    sc.jv: (NO_VJP, lambda g, _ans, v, x: g * conj(sc.jv(v - one(g), x) - sc.jv(v + one(g), x)) / 2),
+    sc.iv: (NO_VJP, lambda g, _ans, v, x: g * conj(sc.iv(v - one(g), x) + sc.iv(v + one(g), x)) / 2),
 }
 
 for _fun, _vjp in UNARY.items():

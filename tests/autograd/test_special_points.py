@@ -298,3 +298,33 @@ def test_eigenvectors_that_are_not_unique_have_no_gradient():
 def test_transforms_of_some_axes(fun, arguments):
     x = np.random.default_rng(4).standard_normal((3, 3)) + 1j
     assert autograd.gradcheck(lambda x: fun(x, **arguments), x, second_order=False)
+
+
+# ---- operands of other dtypes
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        *(np.power, sc.xlogy, sc.xlog1py, sc.beta, sc.betaln, sc.rel_entr, sc.pseudo_huber),
+        *(lambda x, c: sc.jv(c, x), lambda x, c: sc.iv(c, x), lambda x, c: sc.gammainc(c, x)),
+        *(lambda x, c: np.power(c, x), lambda x, c: sc.beta(c, x), lambda x, c: sc.xlogy(c, x)),
+        *(lambda x, c: np.average(x, weights=c), lambda x, c: np.average(c, weights=x)),
+    ],
+)
+def test_constants_of_less_precision_are_widened_before_they_are_added_to(fun):
+    x, c = np.array([0.80313396, 0.19230894, 0.67028817]), np.array([0.7285, 0.6416, 0.7075], np.float16)
+    narrow = derivative(lambda x: fun(x, c), x)
+    np.testing.assert_allclose(narrow, derivative(lambda x: fun(x, c.astype(float)), x), rtol=1e-14)
+    assert np.any(narrow != 0)
+
+
+def test_a_real_base_with_a_complex_power():
+    assert autograd.gradcheck(np.power, [np.array([-1.5, 2.0]), np.array([0.3 + 1j, 1.2 - 0.5j])])
+    assert autograd.gradcheck(lambda x: sc.xlogy(x, np.array([-1.5, 2.0])), np.array([0.3 + 1j, 1.2 - 0.5j]))
+
+
+def test_a_loss_that_depends_on_the_phases_of_eigenvectors_is_refused():
+    a = leaf(np.array([[2.0, 1j], [-1j, 3.0]]), dtype=complex)
+    with pytest.raises(RuntimeError, match=r"specified up to multiplication by e\^\{i phi\}"):
+        np.sum(np.linalg.eigh(a).eigenvectors * (1 + 0.3j)).imag.backward()
