@@ -257,8 +257,9 @@ def _clip(x, low, high):
 
 @composite(np.clip, exact=True)
 def clip(a, a_min=np._NoValue, a_max=np._NoValue, *, min=None, max=None):
-    if (a_min is np._NoValue) != (a_max is np._NoValue):
-        return NotImplemented  # as NumPy, which asks for both
+    is_given = [bound is not np._NoValue for bound in (a_min, a_max)]
+    if is_given[0] != is_given[1] or (is_given[0] and not (min is max is None)):
+        return NotImplemented  # as NumPy, which asks for both, in one way
     a_min, a_max = (None if bound is np._NoValue else bound for bound in (a_min, a_max))
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max

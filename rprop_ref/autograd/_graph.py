@@ -95,10 +95,12 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             arrays.append(arg._array)
         elif (type(arg) is list or type(arg) is tuple) and i < len(primitive.vjps):
             check_plain(arg, f"argument {i} of {primitive.name}")
-            joined = _np.stack(arg) if any(isinstance(v, Traced) for v in arg) else np.asarray(arg)
+            has_tensors = any(isinstance(v, Traced) for v in arg)
+            joined = _np.stack(arg) if has_tensors else np.asarray(arg)
             args = (*args[:i], joined, *args[i + 1 :])
             tracked = tracked or any_tracked(joined)
-            arrays.append(values(joined))
+            # An empty list has no dtype in NumPy's functions, but has one as an array.
+            arrays.append(values(joined) if has_tensors else arg)
         else:
             if type(arg) not in _PLAIN_TYPES:
                 _check_operand(arg, primitive, i)

@@ -262,7 +262,9 @@ PRIMITIVES[_concatenate].name = "numpy.concatenate"
 
 @composite(np.concatenate, exact=True)
 def concatenate(arrays, axis=0):
-    arrays = tuple(map(as_array, arrays))
+    # Python's numbers, which NumPy takes with axis=None, have the dtype of the others.
+    dtype = np.result_type(*arrays) if any(type(a) in (int, float, complex) for a in arrays) else None
+    arrays = tuple(np.asarray(a, dtype) if type(a) in (int, float, complex) else as_array(a) for a in arrays)
     # The starts are computed once, here: each vjp by itself would have to add up all sizes before its own.
     sizes = [a.size if axis is None else a.shape[axis] if a.ndim else 0 for a in arrays]
     return _concatenate(arrays, axis, (0, *itertools.accumulate(sizes)))
