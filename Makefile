@@ -12,6 +12,7 @@ export NIST_STRD_DIR
 endif
 
 PROGRAMS ?= 10000
+CALLS ?= 200000
 KILLS ?= 100
 
 .PHONY: demo test test-exhaustive test-simulator test-peers test-peers-quick test-browser test-cuda test-ptx fuzz lint format docs notebooks bench build \
@@ -73,8 +74,9 @@ test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU ker
 test-ptx: $(VENV)/installed-test $(VENV)/installed-ptx  ## compile the GPU kernels to PTX and execute them; needs no GPU
 	$(BIN)/python -m pytest tests/cuda_compiler/test_execution.py -k "not sm_80"
 
-fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## run PROGRAMS=10000 random programs beside torch, and kill and resume KILLS=100 runs
+fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## run PROGRAMS=10000 random programs beside torch, CALLS=200000 random calls of NumPy, and kill and resume KILLS=100 runs
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/step/test_programs.py
+	FUZZ_CALLS=$(CALLS) $(BIN)/python -m pytest tests/autograd/test_generated_calls.py
 	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/minimizer/test_runs.py
 
 lint: $(VENV)/installed-lint  ## check with ruff and mypy

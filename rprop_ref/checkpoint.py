@@ -74,7 +74,7 @@ def save_checkpoint(
     (array([ 0.78, -1.78]), array([ 0.78, -1.78]))
     """
     tree = {
-        "param": state_dict_to_host([p._data for p in _params(optimizer)]),
+        "param": state_dict_to_host([p._array for p in _params(optimizer)]),
         "optimizer": state_dict_to_host(optimizer.state_dict()),
         "scheduler": None if scheduler is None else [type(scheduler).__name__, scheduler.state_dict()],
         "extra": extra,
@@ -158,7 +158,7 @@ def _check_params(optimizer: Optimizer, values: list[Any]) -> None:
         if not isinstance(value, np.ndarray) or value.shape != param.shape or value.dtype != param.dtype:
             saved = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
             raise _MisfitError(f"its parameter {i} is {saved}, but the optimizer's is {param.dtype} {param.shape}")
-        data = param._data
+        data = param._array
         if not (data if isinstance(data, DeviceArray) else data.flags).writeable:
             raise _MisfitError(f"parameter {i} of the optimizer is read-only")
 

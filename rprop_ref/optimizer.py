@@ -335,7 +335,7 @@ class Optimizer:
         """A copy of saved state in the dtype of its parameter, and on a GPU if the parameter is."""
         if isinstance(value, Tensor):
             value = value.data
-        on_device = is_on_device(param._data)
+        on_device = is_on_device(param._array)
         if isinstance(value, DeviceArray) or (on_device and isinstance(value, np.ndarray)):
             host = value.copy_to_host() if isinstance(value, DeviceArray) else value
             if key == "step":

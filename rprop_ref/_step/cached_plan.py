@@ -30,7 +30,7 @@ class CachedPlan:
 
     def __init__(self, params: list[Tensor], states: list[State], memory: list[Array]) -> None:
         self._entries = [
-            (p, p._data, s["prev"], s["step_size"], s["step"]) for p, s in zip(params, states, strict=True)
+            (p, p._array, s["prev"], s["step_size"], s["step"]) for p, s in zip(params, states, strict=True)
         ]
         _, data, prevs, sizes, counters = zip(*self._entries, strict=True)
         self.plan = make_plan(data, prevs, sizes, counters, memory=memory)
@@ -50,7 +50,7 @@ class CachedPlan:
                 continue
             planned, data, prev, size, counter = next(entries, _NO_ENTRY)
             entry = state.get(param)
-            if param is not planned or param._data is not data or param._grad_fits is not data or not entry:
+            if param is not planned or param._array is not data or param._grad_fits is not data or not entry:
                 return None
             if entry["prev"] is not prev or entry["step_size"] is not size or entry["step"] is not counter:
                 return None

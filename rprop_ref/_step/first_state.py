@@ -19,7 +19,7 @@ State = dict[str, Any]
 
 def first_states(params: list[Tensor], lr: float, capturable: bool = False) -> dict[Tensor, State]:
     """Make the state of parameters that have none: no steps, a stored gradient of zero, step size `lr`."""
-    device_params = {p for p in params if is_on_device(p._data)}
+    device_params = {p for p in params if is_on_device(p._array)}
     states = {
         p: {
             "step": np.zeros((), np.float32),
@@ -39,7 +39,7 @@ def _first_states_on_device(params: list[Tensor], lr: float, capturable: bool) -
     backends.require_cuda()
     from .cuda_plan import check_not_recorded
 
-    check_not_recorded(view(params[0]._data).stream())
+    check_not_recorded(view(params[0]._array).stream())
     alike: dict[Any, list[Tensor]] = {}
     for p in params:
         # What `lr` becomes in a dtype, and whether it fits, depends on whether there is one element or more.
@@ -48,7 +48,7 @@ def _first_states_on_device(params: list[Tensor], lr: float, capturable: bool) -
         alike.setdefault(key, []).append(p)
     states: dict[Tensor, State] = {}
     for (dtype, size, _), members in alike.items():
-        shapes, stream = [p.shape for p in members], view(members[0]._data).stream()
+        shapes, stream = [p.shape for p in members], view(members[0]._array).stream()
         prevs, sizes = filled(shapes, dtype, 0.0, stream), filled(shapes, dtype, size, stream)
         steps: list[Any] = [np.zeros((), np.float32) for _ in members]
         if capturable:

@@ -69,7 +69,7 @@ class Step:
         if isinstance(x, Tensor) and x.requires_grad:
             become(param, x)
         else:
-            param._data[...] = values(x)
+            param._array[...] = values(x)
             param._memory.writes += 1
         for key, value in (("prev", prev), ("step_size", size)):
             if isinstance(value, Tensor) and value.requires_grad:

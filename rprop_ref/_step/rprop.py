@@ -269,7 +269,7 @@ class Rprop(Optimizer):
         # A Tensor that requires a gradient is refused, as in torch, because the step is not recorded.
         is_plain_tensor = isinstance(lr, Tensor) and not lr.requires_grad
         new_states.update(first_states(stateless, lr.item() if is_plain_tensor else lr, group["capturable"]))
-        memory = [p._data for g in self.param_groups for p in g["params"]]
+        memory = [p._array for g in self.param_groups for p in g["params"]]
         cached = CachedPlan(active, [new_states.get(p) or self.state[p] for p in active], memory)
         cached.plan.load([values(p._grad) for p in active])
         self._keep_recorded(self._plans)
@@ -318,7 +318,7 @@ class Rprop(Optimizer):
         active, stateless = self._active(group, new_states)
         if not active:
             return [], None
-        if any(is_on_device(p._data) for p in active):
+        if any(is_on_device(p._array) for p in active):
             raise TypeError("differentiable=True records steps in the memory of the host, not on a GPU")
         new_states.update(_first_states_recorded(stateless, group["lr"]))
         states = [new_states.get(p) or self.state[p] for p in active]
@@ -327,7 +327,7 @@ class Rprop(Optimizer):
             check_foreach(group["foreach"], True)
         _check_leaves(active, etas, step_sizes)
         # A plan refuses what cannot be stepped.
-        Plan([p._data for p in active], *arrays).load([values(p._grad) for p in active])
+        Plan([p._array for p in active], *arrays).load([values(p._grad) for p in active])
         variant, worse, new_loss = _variant(group), False, None
         if RULES[variant].compares_losses:
             new_loss = loss_value(loss, variant)

@@ -9,17 +9,19 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_plain
 from ._graph import any_tracked, apply, apply_to_sequence, no_gradient_rule
 from ._inplace import check_write, mark_overwritten, write
 from ._mode import mode
 from ._primitives import (
     BUFFERS,
     COMPOSITES,
+    EXACT,
     PLAIN,
     PRIMITIVES,
     Primitive,
@@ -44,27 +46,41 @@ _UFUNC_METHODS: dict[Any, Any] = {
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a ufunc, or one of its methods."""
     outs = kwargs.pop("out", ())
+    if ufunc not in PLAIN:
+        _check_arguments(ufunc, inputs, kwargs)
     if ufunc not in PRIMITIVES and ufunc not in PLAIN:
         _load_special(ufunc)
     if method == "__call__":
         if not kwargs:
             if ufunc in COMPOSITES and not outs:
-                return COMPOSITES[ufunc](*inputs)
+                return _with_numpys_values(ufunc, ufunc, COMPOSITES[ufunc], inputs, {}, {})
             if (primitive := PRIMITIVES.get(ufunc)) is not None:
                 return _apply_out(primitive, inputs, outs[0]) if outs else apply(primitive, inputs)
     elif not outs and (function := _UFUNC_METHODS.get((ufunc, method))) is not None:
-        if len(inputs) == 1:
-            kwargs.setdefault("axis", 0)
-        return function(*inputs, **kwargs)
+        named = {"axis": 0, **kwargs} if len(inputs) == 1 else kwargs
+        return _with_numpys_values(getattr(ufunc, method), function, function, inputs, kwargs, named)
     elif method == "outer" and not kwargs and not outs and ufunc in PRIMITIVES:
-        a, b = inputs
-        return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+        return _with_numpys_values(ufunc.outer, ufunc, functools.partial(_outer, ufunc), inputs, {}, {})
     if ufunc not in PLAIN and mode.enabled and any_tracked((inputs, outs)):
         raise _no_ufunc_rule(ufunc, method, kwargs)
     targets = inputs[:1] if method == "at" else outs
     if outs:
         kwargs["out"] = outs
     return _call_on_arrays(getattr(ufunc, method), name_of(ufunc), inputs, kwargs, targets)
+
+
+def _outer(ufunc: Any, a: Any, b: Any) -> Any:
+    return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+
+
+_PLAIN_TYPES = frozenset([np.ndarray, bool, int, float, str, type(None)])
+
+
+def _check_arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise if an array among the arguments has other arithmetic than arrays, which the rules do not know."""
+    for value in (*args, *kwargs.values()):
+        if type(value) not in _PLAIN_TYPES and not isinstance(value, Traced):
+            check_plain(value, f"an argument of {name_of(function)}")
 
 
 def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:
@@ -100,7 +116,7 @@ def _call_on_arrays(
 def _apply_out(primitive: Primitive, inputs: tuple[Any, ...], target: Any) -> Any:
     """Write the result into a Tensor; into an array only if no gradient is lost by that."""
     if isinstance(target, Traced):
-        return write(target, primitive, inputs, lambda *arrays: primitive.fun(*arrays, out=target._data))
+        return write(target, primitive, inputs, lambda *arrays: primitive.fun(*arrays, out=target._array))
     if mode.enabled and any_tracked(inputs):
         raise RuntimeError(
             f"{primitive.name}(): functions with out=... arguments don't support automatic differentiation, but "
@@ -123,6 +139,8 @@ _WRITERS: dict[Any, str] = {
 
 def call_function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function of NumPy that is not a ufunc."""
+    if func not in PLAIN:
+        _check_arguments(func, args, kwargs)
     if (len(args) > 1 or "out" in kwargs) and (out := _out_argument(func, args, kwargs)) is not None:
         return _call_plain(func, args, kwargs, "out", out)
     composite = COMPOSITES.get(func)
@@ -196,14 +214,16 @@ _DEFAULTS: dict[str, Any] = {
     "out": None,
     "dtype": None,
     "copy": None,
-    "initial": np._NoValue,
-    "where": np._NoValue,
-    "mean": np._NoValue,
+    "hermitian": False,
 }
 
 
 def _without_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in kwargs.items() if value is not _DEFAULTS.get(name, _DEFAULTS)}
+    return {
+        name: value
+        for name, value in kwargs.items()
+        if value is not _DEFAULTS.get(name, _DEFAULTS) and value is not np._NoValue
+    }
 
 
 def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> tuple[Any, dict[str, Any]]:
@@ -223,8 +243,75 @@ def _call_composite(func: Any, composite: Any, args: tuple[Any, ...], kwargs: di
     for name in kwargs:
         if name not in names:
             return _call_plain(func, args, kwargs, name)
-    result = composite(*args, **kwargs)
-    return _call_plain(func, args, kwargs) if result is NotImplemented else result
+    if func in EXACT:
+        result = composite(*args, **kwargs)
+        return _call_plain(func, args, kwargs) if result is NotImplemented else result
+    return _with_numpys_values(func, func, composite, args, kwargs, kwargs)
+
+
+def _with_numpys_values(
+    numpys: Any,
+    named: Any,
+    composite: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    composite_kwargs: dict[str, Any],
+) -> Any:
+    """What the composite records, with the values of NumPy's function, whose errors come first.
+
+    A call that the composite cannot record is refused if a gradient would be lost; `named` is the function that
+    the message names.
+    """
+    arrays, array_kwargs = values(args), {key: values(value) for key, value in kwargs.items()}
+    expected = numpys(*arrays, **array_kwargs)
+    cause = None
+    try:
+        # NumPy's function has warned already.
+        with np.errstate(all="ignore"):
+            result = composite(*args, **composite_kwargs)
+    except Exception as error:
+        result, cause = NotImplemented, error
+    if result is not NotImplemented:
+        result = _replace_values(result, expected, [x for x in _flat(arrays) if isinstance(x, np.ndarray)])
+    if result is not NotImplemented:
+        return result
+    if mode.enabled and any_tracked((args, kwargs)):
+        name = name_of(named)
+        raise no_gradient_rule(f"{name} with these arguments", name) from cause
+    return expected
+
+
+def _flat(x: Any) -> Iterator[Any]:
+    """The values in nested lists and tuples."""
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            yield from _flat(item)
+    else:
+        yield x
+
+
+def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
+    """The Tensors of a result with the expected values; NotImplemented if these are of another shape or dtype."""
+    if isinstance(expected, (list, tuple)):
+        if not isinstance(result, (list, tuple)) or len(result) != len(expected):
+            return NotImplemented
+        items = [_replace_values(r, e, sources) for r, e in zip(result, expected, strict=True)]
+        if any(item is NotImplemented for item in items):
+            return NotImplemented
+        return type(expected)(*items) if hasattr(expected, "_fields") else type(expected)(items)
+    if not isinstance(result, Traced):
+        return expected
+    expected = np.asarray(expected)
+    if expected is result._array:
+        return result
+    if expected.shape != result._array.shape or expected.dtype != result._array.dtype:
+        return NotImplemented
+    # A view remains one only if NumPy's result is one as well.
+    if (result._base is not None) != any(np.may_share_memory(expected, source) for source in sources):
+        expected = expected.copy()
+        result = new_tensor(expected, None) if not result._requires_grad else apply(PRIMITIVES[np.copy], (result,))
+    result._array = result._grad_fits = expected
+    return result
 
 
 def _positional(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
-from ._primitives import PLAIN, PRIMITIVES, Primitive, add_primitive, composite, conj, is_constant, primitive
+from ._primitives import PLAIN, PRIMITIVES, Primitive, add_primitive, composite, conj, is_constant, one, primitive
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
@@ -18,16 +19,18 @@ def zero(g, _ans, _x, *_others):
 
 
 def power_x(g, _ans, x, y):
-    if np.ndim(y) == 0 and not hasattr(y, "requires_grad"):
+    if type(y) in (int, float, complex):
         return g * conj(y * x ** (y - 1)) if y != 0 else np.zeros_like(g)
     # Where y is 0, x ** -1 must not be computed.
-    return g * conj(np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - 1)))
+    return g * conj(np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - one(g))))
 
 
 def power_y(g, ans, x, y):
     # As in torch: 0 ** y does not depend on y unless y is negative.
     zeros = (x == 0) & (np.real(y) >= 0)
-    return g * conj(np.where(zeros, 0, ans * np.log(np.where(zeros, 1, x))))
+    # In the dtype of the result, which may be wider, or complex.
+    base = np.where(zeros, 1, x).astype(ans.dtype, copy=False)
+    return g * conj(np.where(zeros, 0, ans * np.log(base)))
 
 
 def absolute(g, ans, x):
@@ -49,7 +52,10 @@ def angle(g, _ans, x, deg=False):
         return np.zeros_like(g)
     if deg:
         g = g * (180 / np.pi)
-    return g * 1j * x / np.where(x == 0, 1, np.real(x * np.conjugate(x)))
+    # Not divided by the square, which may leave the range of the dtype.
+    size = np.abs(x)
+    size = np.where(size == 0, 1, size)
+    return g * 1j * (x / size) / size
 
 
 def larger(g, _ans, x, y):
@@ -67,9 +73,14 @@ def swapped(vjp):
 
 
 def arctan2_y(g, _ans, y, x):
-    size = x * x + y * y
+    size = np.hypot(x, y)
     # 0 at the origin, as in torch.
-    return g * (x / np.where(size == 0, 1, size))
+    size = np.where(size == 0, 1, size)
+    return g * (x / size / size)
+
+
+def arcsinh(g, _ans, x):
+    return g / (conj(np.sqrt(x * x + 1)) if x.dtype.kind == "c" else np.hypot(x, 1))
 
 
 def logaddexp(exp):
@@ -105,7 +116,7 @@ UNARY: dict[Any, Any] = {
     np.reciprocal: lambda g, ans, _x: -g * conj(ans * ans),
     np.exp: lambda g, ans, _x: g * conj(ans),
     np.exp2: lambda g, ans, _x: g * conj(ans) * LN2,
-    np.expm1: lambda g, ans, _x: g * conj(ans + 1),
+    np.expm1: lambda g, _ans, x: g * conj(np.exp(x)),
     np.log: lambda g, _ans, x: g / conj(x),
     np.log2: lambda g, _ans, x: g / conj(x * LN2),
     np.log10: lambda g, _ans, x: g / conj(x * LN10),
@@ -113,15 +124,15 @@ UNARY: dict[Any, Any] = {
     np.sin: lambda g, _ans, x: g * conj(np.cos(x)),
     np.cos: lambda g, _ans, x: -g * conj(np.sin(x)),
     np.tan: lambda g, ans, _x: g * conj(1 + ans * ans),
-    np.arcsin: lambda g, _ans, x: g / conj(np.sqrt(1 - x * x)),
-    np.arccos: lambda g, _ans, x: -g / conj(np.sqrt(1 - x * x)),
+    np.arcsin: lambda g, _ans, x: g / conj(np.sqrt((1 - x) * (1 + x))),
+    np.arccos: lambda g, _ans, x: -g / conj(np.sqrt((1 - x) * (1 + x))),
     np.arctan: lambda g, _ans, x: g / conj(1 + x * x),
     np.sinh: lambda g, _ans, x: g * conj(np.cosh(x)),
     np.cosh: lambda g, _ans, x: g * conj(np.sinh(x)),
     np.tanh: tanh,
-    np.arcsinh: lambda g, _ans, x: g / conj(np.sqrt(x * x + 1)),
+    np.arcsinh: arcsinh,
     np.arccosh: lambda g, _ans, x: g / conj(np.sqrt(x - 1) * np.sqrt(x + 1)),
-    np.arctanh: lambda g, _ans, x: g / conj(1 - x * x),
+    np.arctanh: lambda g, _ans, x: g / conj((1 - x) * (1 + x)),
     np.deg2rad: lambda g, _ans, _x: g * (np.pi / 180),
     np.radians: lambda g, _ans, _x: g * (np.pi / 180),
     np.rad2deg: lambda g, _ans, _x: g * (180 / np.pi),
@@ -189,7 +200,7 @@ def _nan_to_num(x, nan, posinf, neginf):
     return np.nan_to_num(x, True, nan, posinf, neginf)
 
 
-@composite(np.nan_to_num)
+@composite(np.nan_to_num, exact=True)
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     # Without a copy it is changed in place.
     return _nan_to_num(x, nan, posinf, neginf) if copy else NotImplemented
@@ -215,7 +226,7 @@ def _where(condition, x, y):
     return np.where(condition, x, y)
 
 
-@composite(np.where)
+@composite(np.where, exact=True)
 def where(condition, *values):
     return _where(condition, *values) if values else np.nonzero(condition)
 
@@ -244,20 +255,33 @@ def _clip(x, low, high):
     return np.clip(x, low, high)
 
 
-@composite(np.clip)
-def clip(a, a_min=None, a_max=None, *, min=None, max=None):
+@composite(np.clip, exact=True)
+def clip(a, a_min=np._NoValue, a_max=np._NoValue, *, min=None, max=None):
+    is_given = [bound is not np._NoValue for bound in (a_min, a_max)]
+    if is_given[0] != is_given[1] or (is_given[0] and not (min is max is None)):
+        return NotImplemented  # as NumPy, which asks for both, in one way
+    a_min, a_max = (None if bound is np._NoValue else bound for bound in (a_min, a_max))
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
     return _clip(a, low, high)
 
 
-@composite(np.sinc)
-def sinc(x):
+# Of the derivative of sin(y) / y: y * (-1/3 + y**2/30 - ...).
+SINC_SERIES = [(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(1, 12)]
+
+
+def sinc(g, _ans, x):
     y = np.pi * x
-    small = np.abs(y) < 1e-3
-    # Near 0 the derivatives of the quotient lose their digits; those of the Taylor series do not.
-    z = np.where(small, y, 0)
-    return np.where(small, 1 - z**2 / 6 + z**4 / 120, np.sin(y) / np.where(small, 1, y))
+    small = np.abs(y) < 1
+    # Near 0 the terms of the quotient cancel; those of the Taylor series do not.
+    z, far = np.where(small, y, 0), np.where(small, 1, y)
+    series = np.zeros_like(z)
+    for coefficient in reversed(SINC_SERIES):
+        series = series * (z * z) + coefficient
+    return g * conj(np.pi * np.where(small, series * z, (np.cos(far) - np.sin(far) / far) / far))
+
+
+add_primitive(np.sinc, sinc)
 
 
 PLAIN.update(

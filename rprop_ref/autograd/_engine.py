@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .._core.checks import check_plain
-from ._graph import Node, refresh
-from ._mode import mode
+from ._graph import Node, is_differentiated, refresh
+from ._mode import LeavesTapeError, mode
 from ._primitives import Primitive, unbroadcast
 from ._traced import Traced, new_tensor
 
@@ -24,7 +24,11 @@ SECOND_TIME = (
     "saved tensors after calling backward."
 )
 
-
+INSIDE_ANOTHER = (
+    "gradients are computed inside value_and_grad from values that depend on its arguments; they would leave the "
+    "tape, and what depends on them would lose its gradient. Write grad(..., create_graph=True), call "
+    "value_and_grad, or use x.detach() where no gradient is wanted"
+)
 NO_GRADIENT = "element 0 of tensors does not require grad and does not have a grad_fn"
 
 
@@ -56,6 +60,8 @@ def backward(
     for tensor in (*(output for output, _ in outputs), *(wanted or ())):
         if tensor._base is not None:
             refresh(tensor)
+    if not create_graph and any(is_differentiated(output) for output, _ in outputs):
+        raise LeavesTapeError(INSIDE_ANOTHER)
     seeds = [
         (_source(output), _seed(i, output, gradient, create_graph)) for i, (output, gradient) in enumerate(outputs)
     ]
@@ -81,7 +87,7 @@ def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
     """The gradient with which the pass starts at output number `i`."""
     if not output._requires_grad:
         raise RuntimeError(NO_GRADIENT.replace("element 0", f"element {i}"))
-    data = output._data
+    data = output._array
     if gradient is None:
         if data.size != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
@@ -100,7 +106,7 @@ def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
             seed = seed.astype(data.dtype)
     if create_graph:
         return seed if isinstance(seed, Traced) else new_tensor(seed, None)
-    return seed._data if isinstance(seed, Traced) else seed
+    return seed._array if isinstance(seed, Traced) else seed
 
 
 def _run(
@@ -239,7 +245,7 @@ def _recorded_args(node: Node) -> Any:
         array if array is None
         else new_tensor(array, parent) if type(parent) is Node
         # A leaf, unless a step has given it another array since.
-        else parent if parent is not None and parent._data is array
+        else parent if parent is not None and parent._array is array
         else array
         for array, (parent, _, _) in zip(arrays, node.links, strict=False)
     ]  # fmt: skip

@@ -11,8 +11,9 @@ import numpy as np
 from .._core.checks import check_plain, described, is_not_finite
 from . import _reductions
 from ._engine import NO_GRADIENT, backward
-from ._mode import enable_grad, mode
-from ._tensor import LeavesTapeError, Tensor
+from ._graph import is_differentiated
+from ._mode import LeavesTapeError, differentiated, enable_grad
+from ._tensor import Tensor
 
 
 def grad(
@@ -108,7 +109,8 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
         Takes the same arguments and returns ``(value, gradient)``: the value as a NumPy scalar, the gradient as an
         array of the shape and dtype of the argument (integers become float64), or a tuple of arrays if `argnums`
         is a sequence. `rprop_ref.minimize` takes it with ``jac=True``. Where the function returns a constant that
-        is infinite or NaN, to say that it is not defined there, the gradient is NaN.
+        is infinite or NaN, to say that it is not defined there, the gradient is NaN. Called inside the function of
+        another `value_and_grad`, it returns Tensors if the results depend on the arguments of that one.
 
     Raises
     ------
@@ -135,11 +137,9 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         args_list = list(args)
         for i in positions:
-            check_plain(args[i], f"argument {i}")
-            array = np.asarray(args[i])
-            args_list[i] = Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
+            args_list[i] = _variable(args[i], f"argument {i}")
         variables = [args_list[i] for i in positions]
-        value = _call_strictly(fun, args_list, kwargs)
+        value = _call_strictly(fun, args_list, kwargs, variables)
         if not isinstance(value, Tensor) or not value.requires_grad:
             constant = value.data if isinstance(value, Tensor) else value
             if is_not_finite(constant):
@@ -148,15 +148,29 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
                     argnums, int
                 ) else tuple(undefined)
             raise _no_gradient(value)
+        # Inside another call, the results are Tensors if they depend on its variables.
+        is_nested = is_differentiated(value)
         # Copied, because a gradient may be an array of the caller's.
         gradients = [
-            np.zeros(v.shape, v.dtype) if g is None else np.array(g)
-            for v, g in zip(variables, grad(value, variables, allow_unused=True), strict=True)
+            np.zeros(v.shape, v.dtype) if g is None else g.copy()
+            for v, g in zip(
+                variables, grad(value, variables, create_graph=is_nested, allow_unused=True), strict=True
+            )
         ]
-        number = value.data.reshape(())[()]
+        number = value.reshape(()) if is_nested else value.data.reshape(())[()]
         return number, gradients[0] if isinstance(argnums, int) else tuple(gradients)
 
     return call
+
+
+def _variable(arg: Any, name: str) -> Tensor:
+    """An argument as a Tensor of its own that requires a gradient."""
+    if is_differentiated(arg):
+        copied: Tensor = arg.copy()
+        return copied
+    check_plain(arg, name)
+    array = np.asarray(arg)
+    return Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
 
 
 def _no_gradient(value: Any) -> TypeError:
@@ -173,9 +187,11 @@ def _no_gradient(value: Any) -> TypeError:
     )
 
 
-def _call_strictly(fun: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+def _call_strictly(
+    fun: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], variables: Sequence[Tensor]
+) -> Any:
     """Call a function and record it; a value that leaves the tape is an error."""
-    before, mode.strict = mode.strict, True
+    differentiated.update(variables)
     try:
         with enable_grad():
             return fun(*args, **kwargs)
@@ -185,7 +201,7 @@ def _call_strictly(fun: Callable[..., Any], args: list[Any], kwargs: dict[str, A
             raise error.__cause__.with_traceback(error.__traceback__) from None
         raise
     finally:
-        mode.strict = before
+        differentiated.difference_update(variables)
 
 
 def logsumexp(a: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:

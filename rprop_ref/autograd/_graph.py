@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .._core.checks import check_plain
-from ._mode import mode
+from .._core import dtypes
+from .._core.checks import check_plain, typename
+from ._mode import differentiated, mode
 from ._primitives import NO_VJP, Primitive
 from ._traced import Array, Memory, Traced, ViewOps, new_tensor, values
 
@@ -18,6 +20,12 @@ _np: Any = np
 NO_KEYWORDS: dict[str, Any] = {}
 NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
 _OPERANDS = (Traced, *NUMBERS, list, tuple)
+
+# Types of arguments that need no look: most of all.
+_PLAIN_TYPES = frozenset(
+    [np.ndarray, bool, int, float, complex, np.float64, np.float32, str, type(None), slice, list, tuple, np.dtype]
+)
+_USUAL_DTYPES = frozenset(map(np.dtype, ["f8", "f4", "c16", "c8"]))
 
 
 class Node:
@@ -84,20 +92,28 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             if arg._base is not None:
                 refresh(arg)
             tracked = tracked or arg._requires_grad
-            arrays.append(arg._data)
+            arrays.append(arg._array)
         elif (type(arg) is list or type(arg) is tuple) and i < len(primitive.vjps):
-            joined = _np.stack(arg) if any(isinstance(v, Traced) for v in arg) else np.asarray(arg)
+            check_plain(arg, f"argument {i} of {primitive.name}")
+            has_tensors = any(isinstance(v, Traced) for v in arg)
+            joined = _np.stack(arg) if has_tensors else np.asarray(arg)
             args = (*args[:i], joined, *args[i + 1 :])
             tracked = tracked or any_tracked(joined)
-            arrays.append(values(joined))
+            # An empty list has no dtype in NumPy's functions, but has one as an array.
+            arrays.append(values(joined) if has_tensors else arg)
         else:
+            if type(arg) not in _PLAIN_TYPES:
+                _check_operand(arg, primitive, i)
             arrays.append(arg)
     ans = primitive.fun(*arrays, **kwargs)
     if type(ans) is not np.ndarray:
         if isinstance(ans, np.ndarray):
             check_plain(ans, f"the result of {primitive.name}")
         ans = np.asarray(ans)
-    out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if tracked and mode.enabled else None)
+    is_recorded = (
+        tracked and mode.enabled and (ans.dtype in _USUAL_DTYPES or keeps_gradient(ans.dtype, primitive.name))
+    )
+    out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if is_recorded else None)
     if primitive.view:
         _mark_view(out, args[0], (primitive, args[1:], kwargs))
     return out
@@ -105,13 +121,39 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
 
 def apply_to_sequence(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Likewise, for a primitive whose first argument is a sequence of arrays."""
+    for arg in args[0]:
+        check_plain(arg, f"an argument of {primitive.name}")
     operands = tuple(a if isinstance(a, (Traced, np.ndarray)) else np.asarray(a) for a in args[0])
     args = (operands, *args[1:])
     ans = primitive.fun([values(a) for a in operands], *args[1:], **kwargs)
     check_plain(ans, f"the result of {primitive.name}")
     ans = np.asarray(ans)
-    tracked = mode.enabled and any_tracked(operands)
-    return new_tensor(ans, new_node(primitive, args, kwargs, ans) if tracked else None)
+    is_recorded = any_tracked(operands) and mode.enabled and keeps_gradient(ans.dtype, primitive.name)
+    return new_tensor(ans, new_node(primitive, args, kwargs, ans) if is_recorded else None)
+
+
+def keeps_gradient(dtype: np.dtype[Any], name: str) -> bool:
+    """Whether gradients flow through results of this dtype: not through integers. Raises if no Tensor has it."""
+    if dtypes.is_supported(dtype):
+        return True
+    if dtype.kind in "biu":
+        return False
+    raise TypeError(
+        f"{name} gives values of dtype {dtype}, in which no gradients are computed, from values that require a "
+        "gradient; use numbers of float64 or complex128, for instance array.astype(float)"
+    )
+
+
+def _check_operand(value: Any, primitive: Primitive, place: int) -> None:
+    """Raise if a value is not an array or a number, whose arithmetic the rules are written for."""
+    if not primitive.trusted:
+        return  # the function of a user, who knows what it takes
+    check_plain(value, f"argument {place} of {primitive.name}")
+    if place < len(primitive.vjps) and not isinstance(value, (*NUMBERS, numbers.Number)):
+        raise TypeError(
+            f"argument {place} of {primitive.name} is of type {typename(value)}, beside a Tensor; give its "
+            "numbers as a plain array, for instance by numpy.asarray or .to_numpy()"
+        )
 
 
 def operate(primitive: Primitive, other: Any, args: tuple[Any, Any]) -> Any:
@@ -135,7 +177,7 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
             memory = arg._memory
             # A leaf holds its array anyway.
             arrays.append(
-                arg._data if primitive.takes_sequence or arg._node is None or primitive.saves[i] else None
+                arg._array if primitive.takes_sequence or arg._node is None or primitive.saves[i] else None
             )
             links.append((parent, memory, memory.writes))
         else:
@@ -160,7 +202,7 @@ def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
     if isinstance(value, Traced):
         if value._requires_grad:
             raise no_gradient_rule(f"argument {place} of {primitive.name}", primitive.name)
-        return value._data.copy()
+        return value._array.copy()
     return value
 
 
@@ -171,8 +213,8 @@ def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
 def _mark_view(out: Traced, source: Traced, view_op: Any) -> None:
     """Mark the result as a view if it shares memory with its source."""
     # NumPy gives all views of an array the same owner as their ``base``.
-    base, x = out._data.base, source._data
-    if not (out._data is x or (base is not None and (base is x or base is x.base))):
+    base, x = out._array.base, source._array
+    if not (out._array is x or (base is not None and (base is x or base is x.base))):
         return
     out._memory = memory = source._memory
     out._taken_at = memory.recorded
@@ -210,6 +252,23 @@ def set_node(tensor: Traced, node: Node | None) -> None:
         node.retaining, before.retaining = before.retaining, None
     tensor._node = node
     tensor._requires_grad = node is not None
+
+
+def is_differentiated(x: Any) -> bool:
+    """Whether a call of value_and_grad that is under way, in any thread, needs the gradient of a value."""
+    if not (differentiated and mode.enabled and any_tracked(x)):
+        return False
+    stack = [x if x._node is None else x._node]
+    seen = set(stack)
+    while stack:
+        origin = stack.pop()
+        if origin in differentiated:
+            return True
+        for parent, _, _ in origin.links if type(origin) is Node else ():
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return False
 
 
 def any_tracked(x: Any) -> bool:

@@ -29,7 +29,7 @@ def become(tensor: Traced, other: Traced) -> None:
     The memory that it had is not written to, so what was recorded with it stays valid.
     """
     set_node(tensor, other._node)
-    tensor._data, tensor._memory, tensor._base = other._data, other._memory, None
+    tensor._array, tensor._memory, tensor._base = other._array, other._memory, None
 
 
 def check_write(tensor: Traced, how: str) -> None:
@@ -66,21 +66,21 @@ def write(tensor: Any, primitive: Primitive, args: tuple[Any, ...], compute: Cal
     if mode.enabled and tensor._base is not None and (tracked or tensor._base._requires_grad):
         return _write_view(tensor, primitive, args)
     if not (mode.enabled and tracked):
-        compute(*[a._data if isinstance(a, Traced) else a for a in args])
+        compute(*[a._array if isinstance(a, Traced) else a for a in args])
         mark_overwritten(tensor)
         return tensor
-    if not dtypes.is_supported(tensor._data.dtype):
+    if not dtypes.is_supported(tensor._array.dtype):
         raise RuntimeError(
-            f"a value that requires a gradient is written into a Tensor of dtype {tensor._data.dtype}, which "
+            f"a value that requires a gradient is written into a Tensor of dtype {tensor._array.dtype}, which "
             "cannot keep one; make it of floating point, for instance np.zeros_like(t, dtype=float)"
         )
     # As in torch: a copy if the gradient of the change needs the old values.
     previous = _previous_value(
-        tensor, tensor._data.copy() if _vjps_read(primitive, args, tensor) else tensor._data
+        tensor, tensor._array.copy() if _vjps_read(primitive, args, tensor) else tensor._array
     )
     args = tuple(previous if a is tensor else a for a in args)
-    node = new_node(primitive, args, NO_KEYWORDS, tensor._data)
-    compute(*[a._data if isinstance(a, Traced) else a for a in args])
+    node = new_node(primitive, args, NO_KEYWORDS, tensor._array)
+    compute(*[a._array if isinstance(a, Traced) else a for a in args])
     memory = tensor._memory
     memory.writes += 1
     memory.recorded = memory.writes
@@ -117,7 +117,7 @@ def _write_view(view: Any, primitive: Primitive, args: tuple[Any, ...]) -> Any:
     if view._view_ops is None or view.dtype != base.dtype:
         how = f"{primitive.name}, and it was taken inside no_grad() or is of another dtype"
         raise RuntimeError(VIEW_IN_PLACE.format(how=how))
-    previous = _previous_value(view, view._data.copy())
+    previous = _previous_value(view, view._array.copy())
     result = apply(primitive, tuple(previous if a is view else a for a in args))
     if result.shape != view.shape:
         raise ValueError(
@@ -130,7 +130,7 @@ def _write_view(view: Any, primitive: Primitive, args: tuple[Any, ...]) -> Any:
         base,
         PRIMITIVES[overwrite],
         (base, result, view._view_ops),
-        lambda x, v, view_ops: np.copyto(view._data, v),
+        lambda x, v, view_ops: np.copyto(view._array, v),
     )
     refresh(view)
     return view
@@ -138,9 +138,10 @@ def _write_view(view: Any, primitive: Primitive, args: tuple[Any, ...]) -> Any:
 
 def assign_augmented(tensor: Any, fun: Any, other: Any) -> Any:
     """Carry out an operator such as ``+=``."""
+    check_plain(other, "the right-hand side")
     if not isinstance(other, (Traced, *NUMBERS)):
         other = np.asarray(other)
-    return write(tensor, PRIMITIVES[fun], (tensor, other), lambda x, y: fun(x, y, out=tensor._data))
+    return write(tensor, PRIMITIVES[fun], (tensor, other), lambda x, y: fun(x, y, out=tensor._array))
 
 
 def set_item(tensor: Any, index: Any, value: Any) -> None:
@@ -155,7 +156,7 @@ def set_item(tensor: Any, index: Any, value: Any) -> None:
         value = np.asarray(value)
 
     def compute(x: Any, v: Any, index: Any) -> None:
-        tensor._data[index] = v
+        tensor._array[index] = v
 
     write(tensor, PRIMITIVES[setitem], (tensor, value, index), compute)
 

@@ -6,6 +6,7 @@ import math
 import string
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ._primitives import add_primitive, as_array, composite, conj, conj_transpose, is_constant, primitive
 
@@ -33,7 +34,7 @@ def _matmul_y(g, _ans, x, _y):
 add_primitive(np.matmul, _matmul_x, _matmul_y, broadcasts=True)
 
 
-@composite(np.linalg.matmul)
+@composite(np.linalg.matmul, exact=True)
 def matmul(x1, x2):
     return x1 @ x2
 
@@ -57,13 +58,25 @@ for _fun in (matvec, vecmat):
         composite(getattr(np, _fun.__name__))(_fun)
 
 
-@composite(np.dot)
-def dot(a, b):
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return a * b
-    if np.ndim(a) <= 2 and np.ndim(b) <= 2:
-        return a @ b
-    return np.tensordot(a, b, (-1, -2 if np.ndim(b) > 1 else -1))
+def _dot_a(g, _ans, _a, b):
+    if _a.ndim == 0 or b.ndim == 0:
+        return g * conj(b)
+    if _a.ndim <= 2 and b.ndim <= 2:
+        return _matmul_x(g, None, _a, b)
+    free = [i for i in range(b.ndim) if i != max(b.ndim - 2, 0)]
+    return np.tensordot(g, conj(b), (list(range(_a.ndim - 1, g.ndim)), free))
+
+
+def _dot_b(g, _ans, a, _b):
+    if a.ndim == 0 or _b.ndim == 0:
+        return g * conj(a)
+    if a.ndim <= 2 and _b.ndim <= 2:
+        return _matmul_y(g, None, a, _b)
+    free = list(range(a.ndim - 1))
+    return np.moveaxis(np.tensordot(conj(a), g, (free, free)), 0, max(_b.ndim - 2, 0))
+
+
+add_primitive(np.dot, _dot_a, _dot_b, broadcasts=True)
 
 
 @composite(np.inner)
@@ -94,7 +107,7 @@ def kron(a, b):
     return np.reshape(left * right, [m * n for m, n in zip(first, second, strict=True)])
 
 
-@composite(np.tensordot, np.linalg.tensordot)
+@composite(np.tensordot, np.linalg.tensordot, exact=True)
 def tensordot(a, b, axes=2):
     if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
         n = int(axes)
@@ -102,7 +115,8 @@ def tensordot(a, b, axes=2):
     else:
         axes_a, axes_b = ([i] if np.ndim(i) == 0 else list(i) for i in axes)
     shape_a, shape_b = np.shape(a), np.shape(b)
-    axes_a, axes_b = [i % len(shape_a) for i in axes_a], [i % len(shape_b) for i in axes_b]
+    axes_a = [normalize_axis_index(i, len(shape_a)) for i in axes_a]
+    axes_b = [normalize_axis_index(i, len(shape_b)) for i in axes_b]
     if [shape_a[i] for i in axes_a] != [shape_b[i] for i in axes_b]:
         raise ValueError("shape-mismatch for sum")
     free_a = [i for i in range(len(shape_a)) if i not in axes_a]
@@ -112,7 +126,7 @@ def tensordot(a, b, axes=2):
     n = math.prod(shape_a[i] for i in axes_a)
     left = np.reshape(np.transpose(a, free_a + axes_a), (math.prod(rows), n))
     right = np.reshape(np.transpose(b, axes_b + free_b), (n, math.prod(columns)))
-    return np.reshape(left @ right, rows + columns)
+    return np.reshape(np.dot(left, right), rows + columns)
 
 
 @composite(np.cross, np.linalg.cross)
@@ -120,8 +134,10 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = np.moveaxis(a, axisa, 0), np.moveaxis(b, axisb, 0)
-    if a.shape[0] != 3 or b.shape[0] != 3:
-        raise ValueError("Both input arrays must be (arrays of) 3-dimensional vectors")
+    if len(a) == len(b) == 2:
+        return a[0] * b[1] - a[1] * b[0]
+    # The third element of a vector of two is 0.
+    a, b = ([*v, 0 * v[0]] if len(v) == 2 else v for v in (a, b))
     parts = [a[i] * b[j] - a[j] * b[i] for i, j in ((1, 2), (2, 0), (0, 1))]
     return np.moveaxis(np.stack(parts, 0), 0, axisc)
 
@@ -149,9 +165,12 @@ def _subscripts(subscripts, operands):
     return full, right.replace("...", "".join(dots)), unused[longest:]
 
 
-@primitive(lambda g, _ans, i, operands, subscripts: _einsum_vjp(g, i, operands, subscripts), takes_sequence=True)
-def _einsum(operands, subscripts):
-    result = np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+@primitive(
+    lambda g, _ans, i, operands, subscripts, _optimize: _einsum_vjp(g, i, operands, subscripts),
+    takes_sequence=True,
+)
+def _einsum(operands, subscripts, optimize):
+    result = np.einsum(subscripts, *operands, optimize=optimize)
     # For one operand NumPy returns a view, through which the operand could be changed.
     return result.copy() if len(operands) == 1 else result
 
@@ -188,11 +207,11 @@ def _einsum_vjp(g, i, operands, subscripts):
     return result if result.shape == shape else result * np.ones(shape, g.dtype)
 
 
-@composite(np.einsum)
+@composite(np.einsum, exact=True)
 def einsum(*operands, optimize=False):
     if not isinstance(operands[0], str):
         raise TypeError("numpy.einsum has a rule only for subscripts in a string, einsum('ij,j->i', a, b)")
-    return _einsum(operands[1:], operands[0])
+    return _einsum(operands[1:], operands[0], optimize)
 
 
 # ---- linear algebra
@@ -288,12 +307,12 @@ def _det_log(a):
 _SLOGDET = type(np.linalg.slogdet(np.eye(1)))
 
 
-@composite(np.linalg.slogdet)
+@composite(np.linalg.slogdet, exact=True)
 def slogdet(a):
     return _SLOGDET(_det_sign(a), _det_log(a))
 
 
-def _pinv(g, ans, a, rcond=None, hermitian=False, *, rtol=None):
+def _pinv(g, ans, a, rcond=None, *, rtol=None):
     # Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973), 413-432.
     inverse, gt = conj_transpose(ans), conj_transpose(g)
     rows = np.eye(a.shape[-2]) - a @ ans
@@ -307,13 +326,28 @@ add_primitive(np.linalg.pinv, _pinv)
 def _eigh(g, ans, _a, _uplo):
     values, vectors = np.real(ans[..., 0]), ans[..., 1:]
     gaps = values[..., None, :] - values[..., :, None]
-    same = np.eye(values.shape[-1]) == 1
     inner = conj_transpose(vectors) @ g[..., 1:]
+    _check_phases(inner)
+    inner = inner - conj_transpose(inner)
+    # Where eigenvalues coincide, only the eigenvectors have no gradient. It is 0 / 0 if they are not used.
+    none = (gaps == 0) & (inner == 0) | (np.eye(values.shape[-1]) == 1)
     # Hermitian, as in torch, although NumPy reads one triangle only.
-    inner = np.where(same, 0, (inner - conj_transpose(inner)) / np.where(same, 2, 2 * gaps))
+    inner = np.where(none, 0, inner / np.where(none, 1, 2 * gaps))
     # The eigenvalues are real.
     inner = inner + np.real(g[..., 0])[..., None, :] * np.eye(values.shape[-1])
     return vectors @ inner @ conj_transpose(vectors)
+
+
+def _check_phases(inner):
+    """Raise, in torch's words, if a loss depends on the phases of complex eigenvectors, which are arbitrary."""
+    products = inner if isinstance(inner, np.ndarray) else inner.data
+    if products.dtype.kind == "c":
+        phases = np.abs(np.imag(np.diagonal(products, 0, -2, -1)))
+        if np.any(phases > np.sqrt(np.finfo(products.dtype).eps) * np.max(np.abs(products), initial=0)):
+            raise RuntimeError(
+                "linalg_eigh_backward: The eigenvectors in the complex case are specified up to multiplication by "
+                "e^{i phi}. The specified loss function depends on this quantity, so it is ill-defined."
+            )
 
 
 @primitive(_eigh)
@@ -326,7 +360,7 @@ def _eigen(a, uplo):
 _EIGH = type(np.linalg.eigh(np.eye(1)))
 
 
-@composite(np.linalg.eigh)
+@composite(np.linalg.eigh, exact=True)
 def eigh(a, UPLO="L"):  # noqa: N803
     eigen = _eigen(a, UPLO)
     return _EIGH(np.real(eigen[..., 0]), eigen[..., 1:])

@@ -12,11 +12,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 class _Mode(threading.local):
     enabled = True
-    # Whether a value that leaves the tape is an error, as inside value_and_grad, where its gradient would be lost.
-    strict = False
 
 
 mode = _Mode()
+
+# The variables of the calls of value_and_grad that are under way, in any thread.
+differentiated: set[Any] = set()
+
+
+class LeavesTapeError(TypeError):
+    """Raised inside `value_and_grad` if a value leaves the tape; NumPy may turn it into a ValueError."""
 
 
 def is_grad_enabled() -> bool:

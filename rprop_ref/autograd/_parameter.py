@@ -78,13 +78,13 @@ class Parameter(Tensor):
 
     def __init__(self, data: ArrayLike, requires_grad: bool = True) -> None:
         super().__init__(data)
-        if not dtypes.is_supported(self._data.dtype):
-            raise RuntimeError(wrong_dtype(self._data.dtype))
+        if not dtypes.is_supported(self._array.dtype):
+            raise RuntimeError(wrong_dtype(self._array.dtype))
         self._requires_grad = requires_grad
 
     def __repr__(self) -> str:
         flag = "" if self._requires_grad else ", requires_grad=False"
-        return f"Parameter({np.array2string(self._data, separator=', ')}, dtype={self.dtype}{flag})"
+        return f"Parameter({np.array2string(self._array, separator=', ')}, dtype={self.dtype}{flag})"
 
 
 class DeviceParameter(Parameter):
@@ -99,7 +99,7 @@ class DeviceParameter(Parameter):
         array = arrays.view(data)
         if not dtypes.is_supported(array.dtype):
             raise RuntimeError(wrong_dtype(array.dtype))
-        self._data: Any = array
+        self._array: Any = array
         self._grad = None
         self._grad_fits = array
         self._requires_grad = requires_grad
@@ -109,13 +109,13 @@ class DeviceParameter(Parameter):
 
     @property
     def data(self) -> Any:
-        return self._data.given
+        return self._array.given
 
     @data.setter
     def data(self, array: Any) -> None:
         if not arrays.is_on_device(array):
             raise TypeError(f"data must be an array on a GPU, as before, but got {type(array).__name__}")
-        self._data = arrays.view(array)
+        self._array = arrays.view(array)
 
     @property
     def grad(self) -> Any:
@@ -126,7 +126,7 @@ class DeviceParameter(Parameter):
         if grad is not None:
             grad = self._checked_gradient(grad)
         self._grad = grad
-        self._grad_fits = self._data
+        self._grad_fits = self._array
 
     @grad.deleter
     def grad(self) -> None:
@@ -134,7 +134,7 @@ class DeviceParameter(Parameter):
 
     def _checked_gradient(self, grad: Any) -> DeviceArray:
         if isinstance(grad, Tensor):
-            grad = grad._data
+            grad = grad._array
         if not arrays.is_on_device(grad):
             raise RuntimeError(
                 "attempting to assign a gradient with device type 'cpu' to a tensor with device type 'cuda'. "
@@ -147,7 +147,7 @@ class DeviceParameter(Parameter):
         raise TypeError(NOT_ON_A_GPU)
 
     def _load(self, values: Any) -> None:
-        self._data.copy_from_host(values)
+        self._array.copy_from_host(values)
 
     def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(NOT_ON_A_GPU)
@@ -157,7 +157,7 @@ class DeviceParameter(Parameter):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
-            memo[id(self)] = DeviceParameter(self._data.__deepcopy__(memo), self._requires_grad)
+            memo[id(self)] = DeviceParameter(self._array.__deepcopy__(memo), self._requires_grad)
         return memo[id(self)]
 
     def __repr__(self) -> str:

@@ -172,6 +172,9 @@ PRIMITIVES: dict[Any, Primitive] = {}
 #: Functions written in terms of others, which are called with Tensors.
 COMPOSITES: dict[Any, Callable[..., Any]] = {}
 
+#: Those that compute by NumPy's function itself. For others it is called as well, for its values and errors.
+EXACT: set[Any] = set()
+
 #: Functions through which no gradient flows: called with arrays, and their results are returned unchanged.
 PLAIN: set[Any] = set()
 
@@ -203,15 +206,18 @@ def add_primitive(fun: Any, *vjps: Vjp | None, **facts: bool) -> None:
     PRIMITIVES[fun] = Primitive(fun, vjps, **facts)
 
 
-def composite(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Use the decorated function in place of these functions of NumPy when they are called with Tensors.
+def composite(*functions: Any, exact: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Record calls of these functions of NumPy with Tensors by the decorated function.
 
-    It need not take all of their arguments, and returns NotImplemented for values that it cannot differentiate.
+    It need not take all of their arguments. It returns NotImplemented, or fails, for what it cannot differentiate.
+    The values and the errors are those of NumPy's function, which is called too unless this one does so (`exact`).
     """
 
     def register(fun: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
             COMPOSITES[function] = fun
+            if exact:
+                EXACT.add(function)
         return fun
 
     return register
@@ -308,6 +314,11 @@ def conj(x: Any) -> Any:
     if dtype is None:
         return x.conjugate()
     return np.conjugate(x) if dtype.kind == "c" else x
+
+
+def one(g: Any) -> Any:
+    """The number 1 in the real dtype of a gradient, which may be wider than an argument that it is added to."""
+    return g.real.dtype.type(1)
 
 
 def conj_transpose(x: Any) -> Any:

@@ -53,8 +53,21 @@ def mean(g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False):
     return expanded(share, _x, axis, keepdims)
 
 
+def in_dtype(x, dtype, takes_real_parts=True):
+    """The values as NumPy has converted them, for which complex numbers lose their imaginary parts."""
+    if dtype is None or x.dtype == dtype:
+        return x
+    narrows = x.dtype.kind == "c" and np.dtype(dtype).kind != "c"
+    if np.dtype(dtype).kind not in "fc" or (narrows and not takes_real_parts):
+        raise TypeError(
+            f"there is no rule for the gradient with dtype={np.dtype(dtype)} of values of dtype {x.dtype}"
+        )
+    return (np.real(x) if narrows else x).astype(dtype)
+
+
 def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
     """The product of the other factors, from those before and those after: correct for zeros as well."""
+    x = in_dtype(x, dtype)
     if not x.size:
         return expanded(g, x, axis, keepdims)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
@@ -78,6 +91,7 @@ def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
 
 def cumprod(g, ans, x, axis=None, dtype=None, _out=None):
     """Each product divided by each factor; where that would divide 0 or infinity, factor by factor in O(n * n)."""
+    x = in_dtype(x, dtype)
     if axis is None:
         return np.reshape(cumprod(g, ans, np.ravel(x), 0), x.shape)
     if not x.size:
@@ -103,13 +117,19 @@ def deviations(x, axis, n, factor):
 
 
 def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+    # (NumPy subtracts the mean of the real parts from complex numbers.)
+    x = in_dtype(x, dtype, takes_real_parts=False)
     n = count_reduced(x, axis) - (ddof if correction is None else correction)
-    g = with_kept_axes(g, x.ndim, axis, keepdims)
+    # The variance is real, also in a complex dtype.
+    g = with_kept_axes(np.real(g), x.ndim, axis, keepdims)
     return g * deviations(x, axis, n, 2)
 
 
 def standard_deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+    # (NumPy subtracts the mean of the real parts from complex numbers.)
+    x = in_dtype(x, dtype, takes_real_parts=False)
     n = count_reduced(x, axis) - (ddof if correction is None else correction)
+    g, ans = np.real(g), np.real(ans)
     is_zero = ans == 0
     # 0 where all elements are equal, as in torch.
     g = with_kept_axes(np.where(is_zero, 0, g / np.where(is_zero, 1, ans)), x.ndim, axis, keepdims)
@@ -212,7 +232,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
 @composite(np.polyval)
 def polyval(p, x):
     x = as_array(x)
-    result = 0 * x
+    result = np.zeros_like(x)
     for coefficient in p:
         result = result * x + coefficient
     return result
@@ -230,6 +250,8 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
     a, weights = as_array(a), as_array(weights)
+    # As NumPy: added up in the dtype of the result.
+    weights = weights.astype(np.result_type(a.dtype, weights.dtype, *["f8"] * (a.dtype.kind in "biu")), copy=False)
     if np.shape(weights) != np.shape(a):
         shape = [1] * np.ndim(a)
         shape[axis] = -1
@@ -312,5 +334,7 @@ def _logsumexp(x, axis, keepdims):
 
 @primitive(lambda g, ans, _x, axis: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)))
 def _softmax(x, axis):
+    if np.iscomplexobj(x):
+        raise TypeError(f"softmax is a function of real numbers, but got an array of dtype {x.dtype}")
     exps = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
     return exps / np.add.reduce(exps, axis=axis, keepdims=True)

@@ -98,22 +98,21 @@ def overwrite(x, value, view_ops):
     return setitem(np.ravel(x), value, _places(x, view_ops)).reshape(x.shape)
 
 
-@primitive(lambda g, _ans, _x, _dtype: g)
-def astype(x, dtype):
-    if x.dtype.kind == "c" and dtype.kind != "c":
-        x = x.real
-    return x.astype(dtype)
+@primitive(lambda g, _ans, _x, _dtype, _order, _casting: g)
+def astype(x, dtype, order, casting):
+    if x.dtype.kind == "c" and dtype.kind != "c" and casting == "unsafe":
+        x = x.real  # without NumPy's warning
+    return x.astype(dtype, order, casting)
 
 
 def _unravelled(g, x, order):
     """The gradient with respect to `x` of a reshape in this order."""
-    if order in ("C", "F"):
+    order = "C" if order is None else order.upper()
+    if order in "CF":
         return np.reshape(g, x.shape, order)
     flags = (x if isinstance(x, np.ndarray) else x.data).flags
-    if flags.c_contiguous or flags.f_contiguous or order in ("A", "a"):
+    if flags.c_contiguous or flags.f_contiguous or order == "A":
         return np.reshape(g, x.shape, "F" if flags.fnc else "C")
-    if order not in ("K", "k"):
-        return np.reshape(g, x.shape, order)
     # In the order of the axes in memory: those with the largest strides first.
     strides = (x if isinstance(x, np.ndarray) else x.data).strides
     axes = sorted(range(x.ndim), key=lambda i: -abs(strides[i]))
@@ -192,7 +191,7 @@ def _pad_with(x, pad_width, mode="constant", constant_values=0):
     return np.pad(x, pad_width, constant_values=constant_values)
 
 
-@composite(np.pad)
+@composite(np.pad, exact=True)
 def pad(array, pad_width, mode="constant", *, constant_values=0):
     return _pad_with(array, pad_width, mode, constant_values) if mode == "constant" else NotImplemented
 
@@ -261,9 +260,11 @@ def _concatenate(arrays, axis, starts):
 PRIMITIVES[_concatenate].name = "numpy.concatenate"
 
 
-@composite(np.concatenate)
+@composite(np.concatenate, exact=True)
 def concatenate(arrays, axis=0):
-    arrays = tuple(map(as_array, arrays))
+    # Python's numbers, which NumPy takes with axis=None, have the dtype of the others.
+    dtype = np.result_type(*arrays) if any(type(a) in (int, float, complex) for a in arrays) else None
+    arrays = tuple(np.asarray(a, dtype) if type(a) in (int, float, complex) else as_array(a) for a in arrays)
     # The starts are computed once, here: each vjp by itself would have to add up all sizes before its own.
     sizes = [a.size if axis is None else a.shape[axis] if a.ndim else 0 for a in arrays]
     return _concatenate(arrays, axis, (0, *itertools.accumulate(sizes)))
@@ -424,6 +425,7 @@ def matrix_trace(x, /, *, offset=0):
 @composite(np.rollaxis)
 def rollaxis(a, axis, start=0):
     axis = normalize_axis_index(axis, a.ndim)
+    start = start + a.ndim if start < 0 else start
     return np.moveaxis(a, axis, start - 1 if axis < start else start)
 
 

@@ -31,8 +31,11 @@ def _adjoint(transform):
 
 def _adjoint_of_many(transform, default):
     def vjp(g, _ans, _x, s=None, axes=default, norm=None):
+        if axes is None:
+            # As in NumPy: the last axes, as many as there are lengths.
+            axes = tuple(range(0 if s is None else -len(s), 0 if s is not None else _x.ndim))
         gradient = conj(transform(conj(g), None, axes, norm))
-        return fitted(gradient, _x.shape, range(_x.ndim) if axes is None else axes)
+        return gradient if s is None else fitted(gradient, _x.shape, axes)
 
     return vjp
 
@@ -102,8 +105,10 @@ def convolve(a, v, mode="full"):
 @composite(np.interp)
 def interp(x, xp, fp, left=None, right=None):
     x, xp, fp = as_array(x), as_array(xp), as_array(fp)
-    i = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, len(xp) - 2)
-    slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])
+    i = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, max(len(xp) - 2, 0))
+    following = np.minimum(i + 1, len(xp) - 1)
+    width = xp[following] - xp[i]
+    slope = (fp[following] - fp[i]) / np.where(width == 0, 1, width)
     result = slope * (x - xp[i]) + fp[i]
     result = np.where(x < xp[0], fp[0] if left is None else left, result)
     result = np.where(x > xp[-1], fp[-1] if right is None else right, result)

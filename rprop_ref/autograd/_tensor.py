@@ -22,9 +22,9 @@ from .._core.checks import check_plain
 from . import _elementwise, _linalg, _reductions, _shapes, _signals
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
-from ._graph import apply, operate, refresh
+from ._graph import apply, is_differentiated, operate, refresh
 from ._inplace import assign_augmented, plain_index, set_item
-from ._mode import mode
+from ._mode import LeavesTapeError
 from ._primitives import PRIMITIVES
 from ._traced import Array, Memory, Traced, new_tensor, use_for_results, values
 
@@ -59,10 +59,6 @@ def wrong_dtype(dtype: np.dtype[Any]) -> str:
         "Only Tensors of floating point and complex dtype can require gradients; "
         f"got dtype {dtype}; convert the data, for instance with numpy.asarray(data, float)"
     )
-
-
-class LeavesTapeError(TypeError):
-    """Raised inside `value_and_grad` if a value leaves the tape; NumPy may turn it into a ValueError."""
 
 
 @use_for_results
@@ -123,14 +119,15 @@ class Tensor(Traced):
     def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
         self._memory = data._memory if isinstance(data, Tensor) else Memory()
         if isinstance(data, Tensor):
-            data = data._data
+            data._check_may_leave_tape()
+            data = data._array
         if is_on_device(data):
             raise TypeError(ON_A_GPU)
         check_plain(data, "data")
         array = np.asarray(data)
         if requires_grad and not dtypes.is_supported(array.dtype):
             raise RuntimeError(wrong_dtype(array.dtype))
-        self._data = array
+        self._array = array
         self._grad = None
         self._grad_fits = array
         self._requires_grad = requires_grad
@@ -142,14 +139,14 @@ class Tensor(Traced):
 
     @property
     def data(self) -> Array:
-        return self._data
+        return self._array
 
     @data.setter
     def data(self, array: Array) -> None:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"data must be a numpy.ndarray, but got {type(array).__name__}")
         check_plain(array, "data")
-        self._data = np.asarray(array)
+        self._array = np.asarray(array)
 
     @property
     def grad(self) -> Any:
@@ -157,7 +154,7 @@ class Tensor(Traced):
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        data = self._data
+        data = self._array
         if grad is not None and (
             type(grad) is not np.ndarray or grad.dtype is not data.dtype or grad.shape != data.shape
         ):
@@ -170,14 +167,14 @@ class Tensor(Traced):
         self.grad = None
 
     def _checked_gradient(self, grad: Any) -> Any:
-        if is_on_device(grad) and not is_on_device(self._data):
+        if is_on_device(grad) and not is_on_device(self._array):
             raise RuntimeError(
                 "attempting to assign a gradient with device type 'cuda' to a tensor with device type 'cpu'. "
                 "Please ensure that the gradient and the tensor are on the same device"
             )
         # NumPy turns 0-d results into scalars, so a 0-d parameter may have a scalar gradient.
         if not isinstance(grad, (np.ndarray, Tensor, DeviceArray)) and not (
-            isinstance(grad, np.generic) and self._data.ndim == 0
+            isinstance(grad, np.generic) and self._array.ndim == 0
         ):
             raise TypeError(
                 f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
@@ -186,19 +183,19 @@ class Tensor(Traced):
         if grad is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if isinstance(grad, Tensor) and not grad._requires_grad:
-            grad = grad._data
+            grad = grad._array
         if not isinstance(grad, (Tensor, DeviceArray)):
             grad = np.asarray(grad)
-        if grad.dtype != self._data.dtype:
+        if grad.dtype != self._array.dtype:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with dtype "
-                f"'{self._data.dtype}'. The gradient must match the tensor's dtype; convert it with "
+                f"'{self._array.dtype}'. The gradient must match the tensor's dtype; convert it with "
                 "grad.astype(p.dtype)"
             )
-        if grad.shape != self._data.shape:
+        if grad.shape != self._array.shape:
             raise RuntimeError(
                 f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
-                f"'{list(self._data.shape)}'. Please ensure that the gradient and the tensor are the same size"
+                f"'{list(self._array.shape)}'. Please ensure that the gradient and the tensor are the same size"
             )
         return grad
 
@@ -206,13 +203,13 @@ class Tensor(Traced):
         """Add to the gradient; `is_owned` says that nothing else holds the array."""
         before = self._grad
         if isinstance(g, Tensor) and not g._requires_grad:
-            g, is_owned = g._data, False
+            g, is_owned = g._array, False
         if before is None:
             if isinstance(g, Tensor):
                 self.grad = g
                 return
             g = g if is_owned else np.array(g)
-            data = self._data
+            data = self._array
             if g.dtype is data.dtype and g.shape == data.shape:
                 self._grad = g
                 self._grad_fits = data
@@ -235,8 +232,8 @@ class Tensor(Traced):
     def requires_grad(self, flag: bool) -> None:
         if self._node is not None and not flag:
             raise RuntimeError(NOT_A_LEAF)
-        if flag and not dtypes.is_supported(self._data.dtype):
-            raise RuntimeError(wrong_dtype(self._data.dtype))
+        if flag and not dtypes.is_supported(self._array.dtype):
+            raise RuntimeError(wrong_dtype(self._array.dtype))
         self._requires_grad = bool(flag)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -283,7 +280,7 @@ class Tensor(Traced):
 
     def detach(self) -> Tensor:
         """A Tensor that shares memory with this one and requires no gradient."""
-        out: Tensor = new_tensor(self._data, None)
+        out: Tensor = new_tensor(self._array, None)
         out._memory = self._memory
         return out
 
@@ -347,9 +344,10 @@ class Tensor(Traced):
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
                 "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead "
                 "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to write results "
-                "into, a = a + p for a += p, and p.data or p.detach() only if no gradient is wanted"
+                "into, a = a + p for a += p, np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only "
+                "if no gradient is wanted"
             )
-        return np.array(self._data, dtype=dtype, copy=copy)
+        return np.array(self._array, dtype=dtype, copy=copy)
 
     # ---------------------------------------------------------------------------------------------------
     # Operators
@@ -418,72 +416,69 @@ class Tensor(Traced):
         return apply(_ABSOLUTE, (self,))
 
     def __eq__(self, other: Any) -> Any:
-        return self._data == values(other)
+        return self._array == values(other)
 
     def __ne__(self, other: Any) -> Any:
-        return self._data != values(other)
+        return self._array != values(other)
 
     def __lt__(self, other: Any) -> Any:
-        return self._data < values(other)
+        return self._array < values(other)
 
     def __le__(self, other: Any) -> Any:
-        return self._data <= values(other)
+        return self._array <= values(other)
 
     def __gt__(self, other: Any) -> Any:
-        return self._data > values(other)
+        return self._array > values(other)
 
     def __ge__(self, other: Any) -> Any:
-        return self._data >= values(other)
+        return self._array >= values(other)
 
     # By identity, as in torch: a Tensor can be a key although == compares elements.
     __hash__ = object.__hash__
 
     def __iter__(self) -> Iterator[Any]:
-        if self._data.ndim == 0:
+        if self._array.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self._data)))
+        return (self[i] for i in range(len(self._array)))
 
     def __len__(self) -> int:
-        if self._data.ndim == 0:
+        if self._array.ndim == 0:
             raise TypeError("len() of a 0-d tensor")
-        return len(self._data)
+        return len(self._array)
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self._data == values(value)).any())
+        return bool((self._array == values(value)).any())
 
     # ---------------------------------------------------------------------------------------------------
     # Numbers
 
     def item(self) -> Any:
         """The value of a Tensor of one element, as a Python number; no gradient flows through it."""
-        if self._data.size != 1:
-            raise RuntimeError(f"a Tensor with {self._data.size} elements cannot be converted to Scalar")
-        if mode.strict:
-            self._check_may_leave_tape()
-        return self._data.item()
+        if self._array.size != 1:
+            raise RuntimeError(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
+        self._check_may_leave_tape()
+        return self._array.item()
 
     def tolist(self) -> Any:
         """The values as (nested lists of) Python numbers; no gradient flows through them."""
-        if mode.strict:
-            self._check_may_leave_tape()
-        return self._data.tolist()
+        self._check_may_leave_tape()
+        return self._array.tolist()
 
     def _check_may_leave_tape(self) -> None:
-        if self.requires_grad and mode.enabled:
+        if is_differentiated(self):
             raise LeavesTapeError(LEAVES_TAPE)
 
     def _to_number(self) -> Any:
-        if self._data.size != 1:
+        if self._array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
-        if mode.strict:
-            self._check_may_leave_tape()
+        self._check_may_leave_tape()
         if self.requires_grad:
             warnings.warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
                 "Consider using tensor.detach() first.",
                 stacklevel=3,
             )
-        return self._data.item()
+        return self._array.item()
 
     def __float__(self) -> float:
         return float(self._to_number())
@@ -495,19 +490,19 @@ class Tensor(Traced):
         return complex(self._to_number())
 
     def __index__(self) -> int:
-        return operator.index(self._data)
+        return operator.index(self._array)
 
     def __bool__(self) -> bool:
-        if self._data.size != 1:
-            some = "more than one value" if self._data.size else "no values"
+        if self._array.size != 1:
+            some = "more than one value" if self._array.size else "no values"
             raise RuntimeError(f"Boolean value of Tensor with {some} is ambiguous")
-        return bool(self._data.item())
+        return bool(self._array.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self._data.item() if self._data.ndim == 0 else str(self), spec)
+        return format(self._array.item() if self._array.ndim == 0 else str(self), spec)
 
     def __repr__(self) -> str:
-        text = f"Tensor({np.array2string(self._data, separator=', ')}, dtype={self.dtype}"
+        text = f"Tensor({np.array2string(self._array, separator=', ')}, dtype={self.dtype}"
         if self.requires_grad and self._node is not None:
             return f"{text}, from {self._node.primitive.name})"
         return f"{text}, requires_grad=True)" if self._requires_grad else f"{text})"
@@ -517,21 +512,21 @@ class Tensor(Traced):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        shape: tuple[int, ...] = self._data.shape
+        shape: tuple[int, ...] = self._array.shape
         return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = self._data.dtype
+        dtype: np.dtype[Any] = self._array.dtype
         return dtype
 
     @property
     def ndim(self) -> int:
-        return self._data.ndim
+        return self._array.ndim
 
     @property
     def size(self) -> int:
-        return self._data.size
+        return self._array.size
 
     @property
     def T(self) -> Any:  # noqa: N802
@@ -553,14 +548,14 @@ class Tensor(Traced):
     def flat(self) -> Any:
         return iter(_np.ravel(self))
 
-    def astype(self, dtype: Any, copy: bool = True) -> Any:
-        """A Tensor of another dtype; gradients flow through it if that is floating point or complex."""
+    def astype(
+        self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Any:
+        """A Tensor of another dtype; gradients flow through it unless that is an integer or bool."""
         dtype = np.dtype(dtype)
-        if dtype == self._data.dtype and not copy:
+        if dtype == self._array.dtype and not copy:
             return self
-        if not dtypes.is_supported(dtype):
-            return Tensor(self._data.astype(dtype))
-        return apply(_ASTYPE, (self, dtype))
+        return apply(_ASTYPE, (self, dtype, order, casting))
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Like the method of arrays."""
@@ -568,9 +563,9 @@ class Tensor(Traced):
 
     def transpose(self, *axes: Any) -> Any:
         """Like the method of arrays."""
-        if not axes or axes[0] is None:
+        if not axes or axes == (None,):
             return _np.transpose(self)
-        return _np.transpose(self, axes[0] if np.iterable(axes[0]) else axes)
+        return _np.transpose(self, axes[0] if len(axes) == 1 and np.iterable(axes[0]) else axes)
 
     def flatten(self, order: str = "C") -> Any:
         """Like the method of arrays."""
@@ -581,9 +576,18 @@ class Tensor(Traced):
 
     def _load(self, values: Array) -> None:
         """Overwrite the values without recording it."""
-        self._data[...] = values
+        self._array[...] = values
+
+    def __copy__(self) -> Any:
+        if self._node is not None or is_differentiated(self):
+            return self.clone()
+        # As in torch, a leaf that shares memory.
+        return type(self)(self._array, self._requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if is_differentiated(self):
+            # In an objective a copy is an operation.
+            return memo.setdefault(id(self), self.clone())
         if self._node is not None:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
@@ -593,14 +597,15 @@ class Tensor(Traced):
             return memo[id(self)]
         # As in torch: copied Tensors share memory if the originals did, but each Parameter gets memory of its own.
         is_plain = type(self) is Tensor
-        data = copy.deepcopy(self._data, memo) if is_plain else self._data.copy(order="K")
+        data = copy.deepcopy(self._array, memo) if is_plain else self._array.copy(order="K")
         copied = memo[id(self)] = type(self)(data, self._requires_grad)
         if is_plain and self._grad is not None:
             copied.grad = copy.deepcopy(self._grad, memo)
         return copied
 
     def __reduce__(self) -> Any:
-        return type(self), (self._data, self._requires_grad)
+        self._check_may_leave_tape()
+        return type(self), (self._array, self._requires_grad)
 
 
 # -----------------------------------------------------------------------------------------------------------

@@ -30,8 +30,8 @@ class Traced:
 
     __slots__ = (
         "__weakref__",
+        "_array",
         "_base",
-        "_data",
         "_grad",
         "_grad_fits",
         "_memory",
@@ -41,8 +41,8 @@ class Traced:
         "_view_ops",
     )
 
-    # The values; a plain array.
-    _data: Array
+    # The values; a plain array. (Not called `_data`, which numpy.ma takes from any object that has it.)
+    _array: Array
     _memory: Memory
     _grad: Any
     # The array whose shape and dtype the gradient was compared with when it was assigned; None if the gradient is
@@ -75,7 +75,7 @@ def use_for_results(cls: TensorClass) -> TensorClass:
 def new_tensor(data: Array, node: Any) -> Any:
     """A Tensor without the checks of its constructor."""
     out = _allocate(_result_class)
-    out._data = out._grad_fits = data
+    out._array = out._grad_fits = data
     out._node = node
     out._memory = Memory() if node is None else node.memory
     out._requires_grad = node is not None
@@ -86,7 +86,7 @@ def new_tensor(data: Array, node: Any) -> Any:
 def values(x: Any) -> Any:
     """The same with arrays in place of Tensors, also inside lists and tuples."""
     if isinstance(x, Traced):
-        return x._data
+        return x._array
     if type(x) in (list, tuple):
         return type(x)(values(v) for v in x)
     return x

@@ -142,6 +142,8 @@ def elementwise_cases():
         yield fun, kind, lambda x, fun=fun: fun(1.7, x), [positive(3)]
     yield sc.jv, "order", lambda x: sc.jv(1.5, x), [positive(3)]
     yield sc.iv, "order", lambda x: sc.iv(0.5, x), [positive(3)]
+    yield _special.erfcx_slope, "real", sc.erfcx, [real(3)]
+    yield _special.i1e_minus_i0e, "real", sc.i0e, [real(3)]
     yield _special.polygamma, "order", lambda x: _special.polygamma(1, x), [positive(3)]
 
 

@@ -71,6 +71,6 @@ def test_accumulated_gradients_use_the_fast_path():
     for _ in range(3):
         o.zero_grad()
         np.sum(x**2).backward()
-        assert x._grad_fits is x._data
+        assert x._grad_fits is x._array
         o.step()
     assert o._plans[id(o.param_groups[0])].gradients([x], o.state) is not None

@@ -162,7 +162,7 @@ def test_copies_have_memory_of_their_own():
     for duplicate in (copy.deepcopy(p), pickle.loads(pickle.dumps(p))):
         assert isinstance(duplicate, Parameter)
         assert same_bits(duplicate.data.copy_to_host(), array.copy_to_host())
-        assert duplicate._data.address != p._data.address
+        assert duplicate._array.address != p._array.address
     duplicate = copy.deepcopy(optimizer)
     q = duplicate.param_groups[0]["params"][0]
     assert same_bits(stepped(q.data, q, duplicate, 1.0), stepped(array, p, optimizer, 1.0))

@@ -1,0 +1,251 @@
+"""Ways in which a value could leave the tape inside value_and_grad: each is recorded or refused."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse
+from leaves import leaf
+
+from rprop_ref import Parameter, Tensor, autograd, minimize, no_grad
+from rprop_ref.autograd._mode import differentiated
+
+X = np.array([0.5, 1.5, 2.5])
+MASKED = np.ma.masked_array([1.0, 2.0, 3.0], mask=[0, 1, 0])
+
+
+def in_a_thread(function, *args):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *args).result()
+
+
+def objects(*values):
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+# What is computed from x, and that it is the identity.
+COPIES = {
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+    "in a list": lambda x: copy.deepcopy([x, x])[1],
+    "of a value": lambda x: copy.deepcopy(x * 1),
+    "shallow, of a value": lambda x: copy.copy(x * 1),
+    "in a thread": lambda x: in_a_thread(copy.deepcopy, x),
+}
+
+
+@pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
+def test_gradients_flow_through_copies(make):
+    value, gradient = autograd.value_and_grad(lambda x: np.sum(make(x) ** 2))(X)
+    assert value == np.sum(X**2)
+    assert gradient.tolist() == (2 * X).tolist()
+
+
+def test_minimize_with_an_objective_that_copies():
+    result = minimize(lambda x: np.sum((copy.deepcopy(x) - 1) ** 2), X, jac="autograd")
+    np.testing.assert_allclose(result.x, 1, atol=1e-6)
+
+
+def test_a_copy_is_a_copy():
+    def fun(x):
+        copied = copy.deepcopy(x)
+        copied *= 2
+        return np.sum(copied * x)
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == (4 * X).tolist()
+
+
+def test_copies_outside_objectives_are_torchs():
+    p = Parameter(np.ones(2))
+    assert copy.deepcopy(p).is_leaf
+    assert copy.copy(p).data is p.data
+    with pytest.raises(RuntimeError, match="graph leaves"):
+        copy.deepcopy(p * 2)
+    # Not torch's: it cuts the graph here.
+    np.sum(copy.copy(p * 2)).backward()
+    assert p.grad.tolist() == [2.0, 2.0]
+
+
+REFUSED = {
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+    "a new Tensor": lambda x: Tensor(x, requires_grad=True),
+    "a new Parameter": Parameter,
+    "float in a thread": lambda x: x * in_a_thread(float, x[0]),
+    "item in a thread": lambda x: x * in_a_thread(lambda: x[1].item()),
+    "tolist in a thread": lambda x: x * in_a_thread(lambda: (x * 2).tolist()),
+    "pickle in a thread": lambda x: x * in_a_thread(pickle.dumps, x)[0],
+    "gradients": lambda x: autograd.grad(np.sum(x**3), x)[0],
+    "backward": lambda x: (np.sum(x**3).backward(retain_graph=True), x)[1],
+    "longdouble": lambda x: x.astype(np.longdouble),
+    "clongdouble": lambda x: x.astype(np.clongdouble),
+    "object": lambda x: x.astype(object),
+    "text": lambda x: x.astype(str),
+    "dtype=": lambda x: np.sum(x, dtype=np.longdouble),
+    "times longdouble": lambda x: x * np.longdouble(2),
+    "joined with longdouble": lambda x: np.concatenate([x, np.ones(1, np.longdouble)]),
+    "objects": lambda x: x * np.array([1, 2, 3], object),
+    "Tensors in an array": lambda x: x * objects(x[0], x[1], x[2]),
+    "masked * x": lambda x: MASKED * x,
+    "x * masked": lambda x: x * MASKED,
+    "masked @ x": lambda x: MASKED @ x,
+    "list of masked": lambda x: x * [MASKED, MASKED],
+    "numpy.multiply": lambda x: np.multiply(MASKED, x),
+    "numpy.where": lambda x: np.where([True, False, True], x, MASKED),
+    "masked condition": lambda x: np.where(MASKED > 1, x, 0.0),
+    "masked index": lambda x: x[MASKED > 1],
+    "numpy.concatenate": lambda x: np.concatenate([x, MASKED]),
+    "numpy.average": lambda x: np.average(x, weights=MASKED),
+    "numpy.interp": lambda x: np.interp(x, MASKED, [1.0, 2.0, 3.0]),
+    "numpy.dot": lambda x: np.dot(MASKED, x),
+    "numpy.add.reduce": lambda x: np.add.reduce([x, MASKED]),
+    "numpy.ma.exp": np.ma.exp,
+    "numpy.ma.add": lambda x: np.ma.add(x, x),
+    "numpy.ma.array": lambda x: np.ma.array(x, mask=[0, 1, 0]),
+    "numpy.ma.getdata": np.ma.getdata,
+    "numpy.ma.median": np.ma.median,
+    "numpy.ma.where": lambda x: np.ma.where(x > 1, x, 0),
+    "numpy.ma.masked_greater": lambda x: np.ma.masked_greater(x, 1),
+    "numpy.ma.dot": lambda x: np.ma.dot(x, x),
+    "matrix * x": lambda x: np.asmatrix(X) * x,
+    "x * matrix": lambda x: x * np.asmatrix(X),
+    "matrix @ x": lambda x: np.asmatrix(X) @ x,
+    "numpy.asmatrix": np.asmatrix,
+    "sparse @ x": lambda x: scipy.sparse.csr_array(np.eye(3)) @ x,
+    "x * sparse": lambda x: x * scipy.sparse.csr_array(np.eye(3)),
+    "numpy.multiply by sparse": lambda x: np.multiply(x, scipy.sparse.csr_array(np.eye(3))),
+    "x += masked": lambda x: (x * 1).__iadd__(MASKED),
+    "minimize": lambda x: minimize(lambda y: np.sum((y - x) ** 2), X + 1, jac="autograd").x,
+}
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass", "ignore:Converting a tensor")
+@pytest.mark.parametrize("compute", REFUSED.values(), ids=REFUSED)
+def test_it_is_refused_with_advice(compute):
+    def fun(x):
+        return np.sum(x**2) + np.sum(compute(x) ** 2)
+
+    advice = "[Ww]rite|give its? numbers|use numbers|replace the masked elements|give the numbers"
+    with pytest.raises((TypeError, RuntimeError), match=advice):
+        autograd.value_and_grad(fun)(X)
+    assert not differentiated
+
+
+class Series:
+    """An array with labels, as those of pandas: NumPy hands calls to it."""
+
+    values = X
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return getattr(ufunc, method)(*(x.values if isinstance(x, Series) else x for x in inputs))
+
+    def to_numpy(self):
+        return self.values
+
+
+def test_arrays_with_labels_are_refused():
+    with pytest.raises(TypeError, match=r"argument 1 of numpy.multiply is of type .*Series.*\.to_numpy\(\)"):
+        np.multiply(leaf(X), Series())
+    np.sum(np.multiply(x := leaf(X), Series().to_numpy())).backward()
+    assert x.grad.tolist() == X.tolist()
+
+
+@pytest.mark.parametrize("fun", [np.sum, np.cumsum, np.mean, np.prod, np.cumprod, np.var, np.std])
+@pytest.mark.parametrize("dtype", [int, np.uint8, bool])
+def test_no_gradient_flows_through_integers(fun, dtype):
+    def objective(x):
+        result = fun(x, dtype=dtype)
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result.data, fun(X, dtype=dtype))
+        return np.sum(x) + np.sum(result)
+
+    assert autograd.value_and_grad(objective)(X)[1].tolist() == [1.0, 1.0, 1.0]
+    assert (
+        autograd.value_and_grad(lambda x: np.sum(x.astype(dtype) * x))(X)[1].tolist() == X.astype(dtype).tolist()
+    )
+
+
+def test_a_file_is_an_operand(tmp_path):
+    file = np.memmap(tmp_path / "w.bin", np.float64, "w+", shape=(3,))
+    file[:] = X
+    for fun in (lambda x: np.sum(file * x), lambda x: x @ file, lambda x: np.sum(np.where(file > 1, x * file, 0))):
+        expected = np.where(X > 1, X, 0) if fun(X) < np.sum(X * X) else X
+        assert autograd.value_and_grad(fun)(X)[1].tolist() == expected.tolist()
+
+
+# ---- one tape inside another
+
+
+def inner(x, y):
+    return autograd.value_and_grad(lambda y: np.sum(x * y**3))(y)
+
+
+NESTED = {
+    "the value": (lambda x: inner(x, np.ones(3))[0] ** 2, 2 * np.sum(X) * np.ones(3)),
+    "the gradient": (lambda x: np.sum(inner(x, X)[1] ** 2), 18 * X**5),
+    "its argument": (lambda x: np.sum(inner(X, x)[1]), 6 * X**2),
+    "both": (lambda x: np.sum(inner(x, x)[1]), 9 * X**2),
+    "a keyword": (
+        lambda x: np.sum(autograd.value_and_grad(lambda y, a: np.sum(a * y**2))(X, a=x)[1]),
+        2 * X,
+    ),
+    "two arguments": (
+        lambda x: np.sum(autograd.value_and_grad(lambda y, z: np.sum(x * y * z), (0, 1))(X, X)[1][1]),
+        X,
+    ),
+    "nothing": (lambda x: np.sum(x) * autograd.value_and_grad(np.sum)(X)[0], np.full(3, np.sum(X))),
+    "a gradient that is recorded": (lambda x: np.sum(autograd.grad(np.sum(x**3), x, create_graph=True)[0]), 6 * X),
+}
+
+
+@pytest.mark.parametrize("case", NESTED.values(), ids=NESTED)
+def test_gradients_flow_through_an_inner_call(case):
+    fun, expected = case
+    np.testing.assert_allclose(autograd.value_and_grad(fun)(X)[1], expected, rtol=1e-14)
+
+
+def test_an_inner_call_in_a_thread():
+    _, gradient = autograd.value_and_grad(lambda x: np.sum(in_a_thread(inner, x, X)[1]))(X)
+    np.testing.assert_allclose(gradient, 3 * X**2, rtol=1e-14)
+
+
+def test_an_inner_call_without_gradients_returns_arrays():
+    def fun(x):
+        with no_grad():
+            value, gradient = inner(x, X)
+        assert type(gradient) is np.ndarray
+        return np.sum(x) * value
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == [np.sum(X**4)] * 3
+
+
+def test_an_inner_run_that_does_not_depend_on_the_outer_variable():
+    def fun(x):
+        return np.sum(x) * minimize(lambda y: np.sum((y - 1) ** 2) + 1, X, jac="autograd").fun
+
+    np.testing.assert_allclose(autograd.value_and_grad(fun)(X)[1], 1, rtol=1e-9)
+
+
+def test_values_of_other_tapes_become_numbers():
+    w = leaf(2.0)
+
+    def fun(x):
+        with pytest.warns(UserWarning, match="Converting a tensor"):
+            return np.sum(x) * float(w) * in_a_thread(w.item)
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == [4.0, 4.0, 4.0]
+
+
+def test_after_an_error_nothing_is_differentiated():
+    kept = []
+    with pytest.raises(ZeroDivisionError):
+        autograd.value_and_grad(lambda x: kept.append(x[0]) or 1 / 0)(X)
+    assert kept[0].item() == 0.5
