@@ -86,7 +86,7 @@ def no_gradient_rule(call: str, name: str) -> TypeError:
 def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KEYWORDS) -> Any:
     """Call a primitive, and record the call if a gradient flows through it."""
     tracked = False
-    arrays = []
+    arrays: list[Any] = []
     for i, arg in enumerate(args):
         if isinstance(arg, Traced):
             if arg._base is not None:

@@ -101,6 +101,7 @@ def test_numpy_is_asked_where_a_function_is_rewritten():
         (lambda x: np.nansum(x, axis=-1, keepdims=np._NoValue), np.arange(9.0).reshape(3, 3)),
         (lambda x: np.prod(x, dtype=float), np.array([1 + 2j, 3 - 1j])),
         (lambda x: np.std(x, dtype=complex) + np.var(x, dtype=complex), np.array([1 + 2j, 3 - 1j])),
+        (lambda x: np.concatenate([x, 2.5], axis=None), np.array([1.5, 0.5])),
         (lambda x: np.ravel(x, None), np.asfortranarray(np.arange(6.0).reshape(2, 3))),
         (lambda x: np.cross(x, [1.0, 2.0]), [3.0, 4.0]),
         (lambda x: np.cross(x, [1.0, 2.0, 5.0]), [3.0, 4.0]),
@@ -110,6 +111,10 @@ def test_numpy_is_asked_where_a_function_is_rewritten():
     ):
         assert outcome(fun, x) == ("recorded", ""), outcome(fun, x)
     assert outcome(np.modf, [np.inf, -0.0, np.nan])[0] == "recorded"
+    half = Operand(np.array(1.5, np.float16), "tracked")
+    assert (
+        check(Call("it", np.concatenate, ([half, 2.5],), {"axis": None}), np.random.default_rng(0))[0] != "wrong"
+    )
     for fun in (
         lambda x: np.quantile(x, -0.1),
         lambda x: np.percentile(x, -5),
