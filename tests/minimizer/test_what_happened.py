@@ -57,7 +57,10 @@ class TestTheToleranceIsNamed:
         ("options", "words"),
         [
             ({"gtol": 1e-3}, r"The largest gradient component, (\S+), is within gtol = 0.001\."),
-            ({"gtol": 0, "xtol": 1e-3}, r"Each step size is within xtol = 0.001 times \|x\|, or negligible beside the first\."),
+            (
+                {"gtol": 0, "xtol": 1e-3},
+                r"Each step size is within xtol = 0.001 times \|x\|, or negligible beside the first\.",
+            ),
             (
                 {"gtol": 0, "ftol": 1e-3, "window": 90},
                 r"In 90 iterations the lowest value fell by (\S+), which is within ftol = 0.001 times max\(\|f\|, 1\)\.",
