@@ -142,6 +142,7 @@ def test_an_unknown_rule_is_an_error_and_never_another_rule():
         flat.kernel("seventh", parallel=False)
 
 
+@pytest.mark.exhaustive
 def test_a_rule_that_is_replaced_under_its_name_is_the_new_one(sixth, monkeypatch):
     def steps():
         p = Parameter(np.zeros(3))

@@ -321,6 +321,7 @@ def test_noise_in_later_cases_is_found_when_nothing_explains_the_results():
     assert [e.names for e in report.diagnosis.explanations] == [("moves on at a flip",)]
 
 
+@pytest.mark.exhaustive
 def test_rounding_that_changes_from_run_to_run_is_not_the_same_rule():
     rng = np.random.default_rng(5)
 
@@ -337,6 +338,7 @@ def test_rounding_that_changes_from_run_to_run_is_not_the_same_rule():
     assert not report.agrees_within(4)
 
 
+@pytest.mark.exhaustive
 def test_an_error_that_does_not_happen_again_is_reported():
     runs = 0
 

@@ -52,6 +52,7 @@ def test_the_code_contracts_nothing_and_widens_nothing(parallel, variant, dtype,
     check_code(kernel, dtype)
 
 
+@pytest.mark.exhaustive
 def test_the_compiled_iteration_contracts_nothing():
     dtype = "float32"  # which has operations on doubles as well
     kernel = numba.njit(error_model="numpy")(iterate.kernel(RULES["irprop-"]).py_func)

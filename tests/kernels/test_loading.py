@@ -430,6 +430,7 @@ print(sys.argv[1] in rprop_ref.__file__, p.data[0], *flat.kernel("irprop-", Fals
 """
 
 
+@pytest.mark.exhaustive
 def test_a_package_in_a_zip_or_without_sources_is_compiled_and_cached(tmp_path):
     archive, compiled = tmp_path / "rprop.zip", tmp_path / "compiled"
     with zipfile.ZipFile(archive, "w") as file:

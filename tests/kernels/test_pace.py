@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import assert_same_runs, engine, run
 
@@ -32,13 +32,14 @@ def test_all_calls_together_take_little_more_than_in_the_better_way(surroundings
     assert seconds.sum() <= 1.1 * 5000 * min(surroundings.values())
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     ratio=st.floats(0.01, 100).filter(lambda r: not 0.8 < r < 1.25),
     width=st.floats(0, 0.3),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_the_better_way_is_found_however_much_better_it_is_and_through_noise(ratio, width, seed):
-    noise = np.random.default_rng(seed).lognormal(0, width, 30_000)
+    noise = np.random.default_rng(seed).lognormal(0, width, 10_000)
     surroundings = {False: 1e-4, True: 1e-4 * ratio}
     seconds, ways = make_calls(Pace(), surroundings, len(noise), noise)
     assert np.mean(ways == (ratio < 1)) > 0.9

@@ -349,6 +349,7 @@ def test_all_loops_have_the_same_bits(options):
 
 
 class TestTheLoop:
+    @pytest.mark.exhaustive
     def test_it_is_compiled_once_for_all_objectives_and_cached_on_disk(self):
         code = (
             "import numba, numpy as np\n"

@@ -191,6 +191,7 @@ def test_a_start_that_raises_is_reported_and_the_others_finish(blocks):
 LISTED = ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message")
 
 
+@pytest.mark.exhaustive
 def test_a_parallel_objective_is_called_by_one_thread():
     """Numba's workqueue ends the process if two threads enter parallel code at once."""
     code = (
