@@ -148,6 +148,11 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
                     argnums, int
                 ) else tuple(undefined)
             raise _no_gradient(value)
+        if value.size != 1:  # torch's words, and what to look for
+            raise RuntimeError(
+                "grad can be implicitly created only for scalar outputs; the function must return one number, but "
+                f"returned an array of shape {value.shape}"
+            )
         # Inside another call, the results are Tensors if they depend on its variables.
         is_nested = is_differentiated(value)
         # Copied, because a gradient may be an array of the caller's.
@@ -175,6 +180,8 @@ def _variable(arg: Any, name: str) -> Tensor:
 
 def _no_gradient(value: Any) -> TypeError:
     """The error for a function that returned a value without a gradient."""
+    if value is None:
+        return TypeError("the function returned None, but must return one number; is there a return missing?")
     if isinstance(value, (tuple, list)):
         return TypeError(
             f"the function returned {described(value)}, but must return one number; if it returns its gradient "

@@ -90,3 +90,17 @@ def test_values_without_gradients_convert_to_numbers():
         return np.sum(x) if x[0] > 0 else x[0]
 
     assert autograd.value_and_grad(fun)(np.ones(2))[1].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("fun", "error", "words"),
+    [
+        (lambda x: x - 1, RuntimeError, r"only for scalar outputs; .* an array of shape \(2,\)"),
+        (lambda x: None, TypeError, "returned None, but must return one number"),
+    ],
+)
+def test_a_function_that_returns_no_number_is_told_so(fun, error, words):
+    with pytest.raises(error, match=words):
+        autograd.value_and_grad(fun)([1.0, 2.0])
+    with pytest.raises(error, match=words):
+        minimize(fun, [1.0, 2.0], jac="autograd")
