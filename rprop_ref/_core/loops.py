@@ -73,7 +73,7 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
 
 _UNCHANGED_OF_PROBING: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: ("points_away", "direction_hash", "direction_numerator"),
-    probing: ("begin_probing", "check_point", "next_probe", "end_check"),
+    probing: ("begin_probing", "check_point", "next_probe", "is_small", "end_check"),
 }
 
 #: The functions that are compiled unchanged, and call some that are made for the rule.
