@@ -49,7 +49,7 @@ class Compiler(NamedTuple):
 _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: ("is_stalled", "is_within_tolerance", "is_blocked"),
     best: ("is_better", "keep_best"),
-    probing: ("begin_check", "inward_gradient"),
+    probing: ("begin_check", "inward_gradient", "status_away_from_best"),
     stopping: (
         "gradient_is_small",
         "target_is_reached",

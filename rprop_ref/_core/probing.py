@@ -54,8 +54,7 @@ from .record import (
     XTOL,
     X,
 )
-from .status import Status
-from .stopping import CONTINUE, CONVERGED, EVALUATION_LIMIT, evaluations_are_used_up
+from .stopping import CONTINUE, CONVERGED, EVALUATION_LIMIT, KINK, PRECISION_LOSS, evaluations_are_used_up
 from .vectors import (
     add_to_aggregate,
     all_point_away,
@@ -70,8 +69,6 @@ from .vectors import (
     slope_between,
     zero_blocked,
 )
-
-KINK = Status.KINK.value
 
 #: The stages of a check, besides 0.
 SAMPLING, DESCENT = 1, 2
@@ -91,6 +88,11 @@ def begin_check(vectors, scalars):
     if effect <= scalars[NEGLIGIBLE]:
         return CONVERGED
     return begin_probing(vectors, scalars, effect)
+
+
+def status_away_from_best(vectors, scalars, x, g):
+    """The status of a run that has stalled at x, away from its best point, with the gradient g."""
+    return KINK if largest_effect(x, g, vectors[SPAN]) > scalars[NEGLIGIBLE] else PRECISION_LOSS
 
 
 def begin_probing(vectors, scalars, effect):
@@ -157,9 +159,9 @@ def next_probe(vectors, scalars):
 def is_small(share, steepness, scalars):
     """Whether a mean of gradients is nearly zero; `share` is its size relative to the gradients seen.
 
-    What is left of it may be the gradient along a kink that is much steeper. Hence the mean must be tiny, unless the
-    objective looks smooth: then gradients vanish at the minimum, and their effect (`steepness`) is small compared
-    with the decrease of the value since the start.
+    What is left of it may be the gradient along a kink that is much steeper. Hence the mean must vanish to rounding,
+    unless the objective looks smooth: then gradients vanish at the minimum, and their effect (`steepness`) is small
+    compared with the decrease of the value since the start.
     """
     if share <= scalars[SMALL_AGGREGATE]:
         return True
