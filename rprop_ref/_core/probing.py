@@ -159,9 +159,9 @@ def next_probe(vectors, scalars):
 def is_small(share, steepness, scalars):
     """Whether a mean of gradients is nearly zero; `share` is its size relative to the gradients seen.
 
-    What is left of it may be the gradient along a kink that is much steeper. Hence the mean must vanish to rounding,
-    unless the objective looks smooth: then gradients vanish at the minimum, and their effect (`steepness`) is small
-    compared with the decrease of the value since the start.
+    What is left of it may be the gradient along a kink that is much steeper. Hence the mean must vanish to
+    rounding, unless the objective looks smooth: then gradients vanish at the minimum, and their effect
+    (`steepness`) is small compared with the decrease of the value since the start.
     """
     if share <= scalars[SMALL_AGGREGATE]:
         return True

@@ -184,8 +184,9 @@ def status_without_gain(scalars, g, size, settled):
 def stopping_status(scalars, x, g, size, best_x, stalled):
     """Apply the stopping rules at the last point: return `CONTINUE`, or the status with which the run ends.
 
-    `CLAIMED` is neither: the run ends with success if `probing` confirms it. Nor is `KINK`: the run has stalled away
-    from its best point, whatever the gradient there. This function also begins the next window of `ftol` where one ends, and marks small first steps, in `scalars`.
+    `CLAIMED` is neither: the run ends with success if `probing` confirms it. Nor is `KINK`: the run has stalled
+    away from its best point, whatever the gradient there. This function also begins the next window of `ftol`
+    where one ends, and marks small first steps, in `scalars`.
     """
     nit = scalars[NIT]
     if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) or target_is_reached(

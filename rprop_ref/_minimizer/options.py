@@ -242,5 +242,5 @@ def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str)
     # At a smooth minimum, the effect of the gradient on the value is smaller than that; at a kink it is not small
     # at all. For ftol the variables are as exact as the square root of it.
     scalars[record.XTOL_NEGLIGIBLE] = max(precision**0.5, 4 * xtol)
-    scalars[record.FTOL_NEGLIGIBLE] = 16 * max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.5
+    scalars[record.FTOL_NEGLIGIBLE] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
     scalars[record.SMALL_AGGREGATE] = 16 * precision
