@@ -158,9 +158,10 @@ def _summary(trace: History) -> list[str]:
             f"The run retreated {trace.retreats[-1]} times from points where the objective is not finite."
         )
     if trace.probes:
+        points, were = ("point", "was") if trace.probes == 1 else ("points", "were")
         lines.append(
-            f"At the end, {trace.probes} point{'s' * (trace.probes != 1)} around the best one were evaluated, to "
-            "check whether it is a minimum."
+            f"At the end, {trace.probes} {points} around the best one {were} evaluated, "
+            "to check whether it is a minimum."
         )
     return lines
 
@@ -181,12 +182,15 @@ def _check_kink(trace: History) -> Finding | None:
     if not trace.kink:
         return None
     sloping = np.flatnonzero(trace.sign[-1])
+    if trace.probes:
+        doubt = "the points around the best one do not show that it is a minimum"
+    else:
+        doubt = "the best point is elsewhere"
     return Finding(
         "kink",
         sloping,
-        f"{_named(sloping, trace)}: the step sizes have shrunk to nothing, but the gradient is not small, and the "
-        "points around the best one do not show that it is a minimum. The objective may have a kink that lies "
-        "across the axes, along which the value still falls.",
+        f"{_named(sloping, trace)}: the step sizes have shrunk to nothing, but the gradient is not small, and "
+        f"{doubt}. The objective may have a kink that lies across the axes, along which the value still falls.",
         "smooth the kink: replace the absolute value of t by sqrt(t**2 + d**2) - d (pseudo-Huber) with a small d, "
         "a maximum by logsumexp. Or choose variables whose axes the kinks follow. If the objective is smooth, "
         "check its gradient.",

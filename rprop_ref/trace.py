@@ -12,7 +12,6 @@ from . import rules
 from ._common import display, npz
 from ._core.checks import check_variant
 from ._core.events import end_events
-from ._core.status import Status
 from ._tracing.attach import OptimizerHooks
 from ._tracing.history import LIMIT, History, Row
 from ._tracing.steps import flat_reals, step_events, storable
@@ -65,7 +64,7 @@ class Trace(History):
     probes : int
         How many points `minimize` evaluated to check whether the best point is a minimum.
     kink : bool
-        Whether this check ended the run without success.
+        Whether the run ended where the objective may have a kink.
     firsts : dict
         Step sizes of shape (n,): "first", that of the first step; "before shrinking" and "before growing", the
         one before the first sign change and before the first growth, or NaN if there was none.
@@ -157,10 +156,9 @@ class Trace(History):
         """Count a retreat from a point where the objective is not finite."""
         self._retreats += 1
 
-    def probed(self, status: int) -> None:
-        """Count a point that `minimize` evaluated to check a minimum; `status` is what it made of it."""
+    def probed(self) -> None:
+        """Count a point that `minimize` evaluated to check a minimum."""
         self.probes += 1
-        self.kink = status == Status.KINK
 
     @classmethod
     def attach(cls, optimizer: Optimizer, *, stride: int = 1, limit: int = LIMIT) -> Trace:

@@ -11,7 +11,7 @@ import math
 
 from .best import keep_best
 from .constants import ONE, SIZE_MIN
-from .probing import begin_check, check_point
+from .probing import begin_check, check_point, status_away_from_best
 from .record import (
     BEST_X,
     CHECK,
@@ -38,7 +38,15 @@ from .record import (
     X,
 )
 from .status import Status
-from .stopping import CLAIMED, CONTINUE, EVALUATION_LIMIT, PRECISION_LOSS, evaluations_are_used_up, stopping_status
+from .stopping import (
+    CLAIMED,
+    CONTINUE,
+    EVALUATION_LIMIT,
+    KINK,
+    PRECISION_LOSS,
+    evaluations_are_used_up,
+    stopping_status,
+)
 from .vectors import (
     copy,
     equal,
@@ -117,6 +125,8 @@ def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stall
     status = stopping_status(scalars, x, g, size, vectors[BEST_X], stalled)
     if status == CLAIMED:
         return begin_check(vectors, scalars)
+    if status == KINK:
+        return status_away_from_best(vectors, scalars, x, g)
     if status != CONTINUE:
         return status
     worse = scalars[WORSE] != 0

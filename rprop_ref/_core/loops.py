@@ -49,7 +49,7 @@ class Compiler(NamedTuple):
 _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: ("is_stalled", "is_within_tolerance", "is_blocked"),
     best: ("is_better", "keep_best"),
-    probing: ("begin_check", "inward_gradient"),
+    probing: ("begin_check", "inward_gradient", "status_away_from_best"),
     stopping: (
         "gradient_is_small",
         "target_is_reached",
@@ -73,7 +73,7 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
 
 _UNCHANGED_OF_PROBING: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: ("points_away", "direction_hash", "direction_numerator"),
-    probing: ("begin_probing", "check_point", "next_probe", "end_check"),
+    probing: ("begin_probing", "check_point", "next_probe", "is_small", "end_check"),
 }
 
 #: The functions that are compiled unchanged, and call some that are made for the rule.

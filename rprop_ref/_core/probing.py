@@ -32,6 +32,7 @@ from .record import (
     BEST_G,
     BEST_X,
     CHECK,
+    FIRST_F,
     FIRST_RADIUS,
     INWARD_G,
     LAST_G,
@@ -53,8 +54,7 @@ from .record import (
     XTOL,
     X,
 )
-from .status import Status
-from .stopping import CONTINUE, CONVERGED, EVALUATION_LIMIT, evaluations_are_used_up
+from .stopping import CONTINUE, CONVERGED, EVALUATION_LIMIT, KINK, PRECISION_LOSS, evaluations_are_used_up
 from .vectors import (
     add_to_aggregate,
     all_point_away,
@@ -69,8 +69,6 @@ from .vectors import (
     slope_between,
     zero_blocked,
 )
-
-KINK = Status.KINK.value
 
 #: The stages of a check, besides 0.
 SAMPLING, DESCENT = 1, 2
@@ -90,6 +88,11 @@ def begin_check(vectors, scalars):
     if effect <= scalars[NEGLIGIBLE]:
         return CONVERGED
     return begin_probing(vectors, scalars, effect)
+
+
+def status_away_from_best(vectors, scalars, x, g):
+    """The status of a run that has stalled at x, away from its best point, with the gradient g."""
+    return KINK if largest_effect(x, g, vectors[SPAN]) > scalars[NEGLIGIBLE] else PRECISION_LOSS
 
 
 def begin_probing(vectors, scalars, effect):
@@ -138,7 +141,7 @@ def next_probe(vectors, scalars):
     x, best_x, span, radius = vectors[X], vectors[BEST_X], vectors[SPAN], scalars[RADIUS]
     aggregate, scale, negligible = vectors[AGGREGATE], vectors[SCALE], scalars[NEGLIGIBLE]
     share = largest_share(aggregate, scale, best_x, span, negligible)
-    if share <= scalars[SMALL_AGGREGATE]:
+    if is_small(share, largest_effect(best_x, scale, span), scalars):
         return end_check(vectors, scalars, CONVERGED)
     if scalars[CHECK] == SAMPLING:
         sample_probe(x, best_x, span, radius, int(scalars[PROBES]))
@@ -151,6 +154,22 @@ def next_probe(vectors, scalars):
     if evaluations_are_used_up(scalars[NFEV], scalars[MAXFEV]):
         return EVALUATION_LIMIT
     return CONTINUE
+
+
+def is_small(share, steepness, scalars):
+    """Whether a mean of gradients is nearly zero; `share` is its size relative to the gradients seen.
+
+    What is left of it may be the gradient along a kink that is much steeper. Hence the mean must vanish to
+    rounding, unless the objective looks smooth: then gradients vanish at the minimum, and their effect
+    (`steepness`) is small compared with the decrease of the value since the start.
+    """
+    if share <= scalars[SMALL_AGGREGATE]:
+        return True
+    radius, decrease = scalars[FIRST_RADIUS], scalars[FIRST_F] - scalars[BEST_F]
+    if not decrease > 0:
+        return False
+    relative = steepness / decrease
+    return relative * relative <= radius and 256 * share * share <= radius
 
 
 def end_check(vectors, scalars, status):

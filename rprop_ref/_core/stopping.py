@@ -47,6 +47,7 @@ ITERATION_LIMIT = Status.ITERATION_LIMIT.value
 PRECISION_LOSS = Status.PRECISION_LOSS.value
 EVALUATION_LIMIT = Status.EVALUATION_LIMIT.value
 NO_IMPROVEMENT = Status.NO_IMPROVEMENT.value
+KINK = Status.KINK.value
 
 #: A run that stalls within so many iterations of a retreat has not converged, since the retreat made its steps
 #: small. The same holds after small first steps.
@@ -183,8 +184,9 @@ def status_without_gain(scalars, g, size, settled):
 def stopping_status(scalars, x, g, size, best_x, stalled):
     """Apply the stopping rules at the last point: return `CONTINUE`, or the status with which the run ends.
 
-    `CLAIMED` is neither: the run ends with success if `probing` confirms it. This function also begins the next
-    window of `ftol` where one ends, and marks small first steps, in `scalars`.
+    `CLAIMED` is neither: the run ends with success if `probing` confirms it. Nor is `KINK`: the run has stalled
+    away from its best point, whatever the gradient there. This function also begins the next window of `ftol`
+    where one ends, and marks small first steps, in `scalars`.
     """
     nit = scalars[NIT]
     if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) or target_is_reached(
@@ -218,9 +220,11 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
         # Were it the best point, gtol would have ended the run: a maximum, or a plateau.
         return PRECISION_LOSS
     if nit > 0 and stalled and (settled or scalars[RETREAT_NIT] != SMALL_FIRST_STEPS):
+        if not settled:
+            return PRECISION_LOSS
         # Converged only if the best point is near; otherwise the run has stalled elsewhere.
         xtol, floor = BEST_POINT_TOLERANCES * scalars[XTOL], BEST_POINT_TOLERANCES * scalars[SIZE_FLOOR]
-        if not (all_within_tolerance(x, best_x, xtol, floor) and settled):
-            return PRECISION_LOSS
-        return claim_by_xtol(scalars)
+        near = all_within_tolerance(x, best_x, xtol, floor)
+        claimed = claim_by_xtol(scalars)
+        return claimed if near else KINK
     return CONTINUE

@@ -237,11 +237,11 @@ def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str)
     """Write what `rprop_ref._core.probing` needs into the record; eps is the precision of the dtype."""
     # How exactly a run can find where a component of the gradient changes its sign, relative to the variable.
     precision = 4 * eps ** _GRADIENT_PRECISION.get(gradient, 1.0)
-    # At a smooth minimum, the effect of the gradient on the value is about as small as that, or as xtol; at a kink
-    # it is not small at all. For ftol the variables are as exact as the square root of it.
-    scalars[record.XTOL_NEGLIGIBLE] = max(precision, xtol) ** 0.5
-    scalars[record.FTOL_NEGLIGIBLE] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
     # Probes must be beyond a kink at which the run has come to rest.
     radius = max(precision**0.5, 16 * xtol)
     scalars[record.FIRST_RADIUS] = radius
-    scalars[record.SMALL_AGGREGATE] = radius**0.5 / 16
+    # At a smooth minimum, the effect of the gradient on the value is smaller than that; at a kink it is not small
+    # at all. For ftol the variables are as exact as the square root of it.
+    scalars[record.XTOL_NEGLIGIBLE] = max(precision**0.5, 4 * xtol)
+    scalars[record.FTOL_NEGLIGIBLE] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
+    scalars[record.SMALL_AGGREGATE] = 16 * precision

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._core import record
+from .._core.status import Status
 from ..trace import Trace
 from .state import RunState
 
@@ -55,7 +56,7 @@ def make_traced_advance(
         steps_before, is_probe = scalars[record.NIT], scalars[record.CHECK] != 0
         status = advance(*arguments)
         if is_probe:
-            trace.probed(status)
+            trace.probed()
         elif scalars[record.NIT] == steps_before:
             trace.retreated()
         else:
@@ -69,6 +70,7 @@ def make_traced_advance(
                 worse=bool(scalars[record.WORSE]),
                 stepped=bool(scalars[record.STEP_MADE]),
             )
+        trace.kink = status == Status.KINK
         return status
 
     return traced_advance, trace
