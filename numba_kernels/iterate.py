@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 _NOT_INLINED = frozenset(
     (
         *("copy", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
-        "status_without_gain",
+        *("status_without_gain", "status_away_from_best"),
         # The check of a claim, and what it calls.
         *("claim", "claim_by_xtol", "begin_check", "begin_probing", "check_point", "inward_gradient"),
         *("clip", "largest_effect"),
