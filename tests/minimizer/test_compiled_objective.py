@@ -433,11 +433,12 @@ class TestTheLoop:
             time.sleep(0.3)
             _thread.interrupt_main()
 
-        minimize(writing, X0, maxiter=1)
+        args = np.ones(5), np.zeros(5), np.inf
+        minimize(rough, np.ones(5), args=args, maxiter=1)  # compiles: what is interrupted then may go on
         thread = threading.Thread(target=interrupt)
         thread.start()
         with pytest.raises(KeyboardInterrupt):
-            minimize(rough, np.ones(5), args=(np.ones(5), np.zeros(5), np.inf), gtol=0, xtol=0, maxiter=10**12)
+            minimize(rough, np.ones(5), args=args, gtol=0, xtol=0, maxiter=10**12)
         thread.join()
 
     def test_maxtime_ends_the_run(self):
