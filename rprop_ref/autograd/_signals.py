@@ -102,6 +102,19 @@ def convolve(a, v, mode="full"):
     return full if mode == "full" else NotImplemented
 
 
+@composite(np.correlate)
+def correlate(a, v, mode="valid"):
+    a, v = np.atleast_1d(as_array(a)), np.atleast_1d(as_array(v))
+    full = _convolved(a, conj(v)[::-1])
+    long, short = max(len(a), len(v)), min(len(a), len(v))
+    if mode == "same":
+        # NumPy swaps the two if the first is shorter, and reverses the result.
+        return full[(short - 1) // 2 if len(a) >= len(v) else short // 2 :][:long]
+    if mode == "valid":
+        return full[short - 1 : long]
+    return full if mode == "full" else NotImplemented
+
+
 @composite(np.interp)
 def interp(x, xp, fp, left=None, right=None):
     x, xp, fp = as_array(x), as_array(xp), as_array(fp)

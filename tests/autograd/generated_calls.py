@@ -78,6 +78,9 @@ LEFT_OUT = {
 #: Functions of scipy.special that are no ufuncs. (Others overwrite memory if they are called with nonsense.)
 SPECIAL = {"logsumexp", "softmax", "log_softmax", "polygamma", "multigammaln", "comb", "perm", "sinc"}
 
+#: Functions of which LAPACK may never return if a number is infinite or NaN; the last two only for some norms.
+FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "norm", "matrix_norm")}
+
 #: Functions that read one triangle of a matrix.
 SYMMETRIC = {"numpy.linalg.eigh", "numpy.linalg.eigvalsh", "numpy.linalg.cholesky"}
 
@@ -311,7 +314,7 @@ def generate(rng: Any, name: str, function: Any) -> Call:
 
 def _generate_tracked(rng: Any, name: str, function: Any) -> Call:
     call = _generate(rng, name, function)
-    while not any(o.kind == "tracked" for o in operands_of([call.args, call.kwargs])):
+    while not any(o.kind == "tracked" for o in operands_of([call.args, call.kwargs])) or (may_hang(call)):
         call = _generate(rng, name, function)
     if name in SYMMETRIC:
         args = [
@@ -413,6 +416,14 @@ TEMPLATES: dict[str, Any] = {
 
 # -----------------------------------------------------------------------------------------------------------
 # Checks
+
+
+def may_hang(call: Call) -> bool:
+    drawn = [*call.args, *call.kwargs.values()]
+    if call.name not in FINITE or ("norm" in call.name and not any(type(v) in (int, str) for v in drawn)):
+        return False
+    arrays = [np.asarray(getattr(o.array, "array", o.array)) for o in operands_of(drawn)]
+    return not all(np.isfinite(a).all() for a in arrays if a.dtype.kind in "fc")
 
 
 def with_arrays(x: Any, arrays: Any) -> Any:

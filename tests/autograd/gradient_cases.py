@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.special as sc
 
-from rprop_ref.autograd import _linalg, _reductions, _shapes, _signals, _special
+from rprop_ref.autograd import _factorizations, _linalg, _reductions, _shapes, _signals, _special
 from rprop_ref.autograd._elementwise import _clip, _nan_to_num, _where, power
 
 _rng = np.random.default_rng(5)
@@ -325,6 +325,33 @@ def reduction_cases():
     yield np.average, "weights", lambda x, w: np.average(x, axis=1, weights=w), [x, positive(3)]
     yield np.nansum, "axis", lambda x: np.nansum(np.where(x > 1, np.nan, x), axis=0), [x]
     yield np.nanmean, "all", lambda x: np.nanmean(np.where(x > 1, np.nan, x)), [x]
+    mask = np.array([[True, False], [False, True], [True, True]])
+    for fun in (np.sum, np.mean, np.prod, np.var, np.std):
+        yield fun, "where", lambda x, fun=fun: fun(x, axis=1, where=mask), [x]
+        yield fun, "where of a row", lambda x, fun=fun: fun(x, axis=(0, 1), where=mask[:, :1], keepdims=True), [x]
+        yield fun, "complex where", lambda x, fun=fun: fun(x, where=mask.T), [c]
+    for fun, initial in ((np.sum, 2.0), (np.prod, 2.0), (np.max, 0.0), (np.min, 0.0)):
+        yield fun, "initial", lambda x, fun=fun, initial=initial: fun(x, axis=0, initial=initial), [x]
+        yield fun, "both", lambda x, fun=fun, i=initial: fun(x, axis=1, initial=i, where=mask), [x]
+    with_nan = np.where(x > 1, np.nan, 0.0)
+    for fun in (np.nanmax, np.nanmin, np.nanvar, np.nanstd, np.nanmedian, np.nanprod, np.nanmean):
+        yield fun, "all", lambda x, fun=fun: fun(x + with_nan), [x]
+        yield fun, "axis", lambda x, fun=fun: fun(x + with_nan, axis=1, keepdims=True), [x]
+    for fun in (np.nancumsum, np.nancumprod):
+        yield fun, "axis", lambda x, fun=fun: fun(x + with_nan, axis=1), [x]
+    for fun in (np.nanquantile, np.nanpercentile):
+        yield fun, "axes", lambda x, fun=fun: fun(x + with_nan, [0.2, 0.7], axis=(0, 1), keepdims=True), [x]
+    for fun in (np.quantile, np.percentile):
+        yield fun, "axes", lambda x, fun=fun: fun(x, [0.2, 0.7], axis=(0, 1), keepdims=True), [x]
+    yield np.median, "axes", lambda x: np.median(x, axis=(0, 2)), [x]
+    for fun in (np.cov, np.corrcoef):
+        yield fun, "rows", fun, [real(3, 4)]
+        yield fun, "columns", lambda x, y, fun=fun: fun(x, y, rowvar=False), [real(4, 2), real(4, 2)]
+        yield fun, "complex", fun, [cplx(2, 4)]
+    yield np.cov, "number", np.cov, [real(5)]
+    yield np.corrcoef, "two", np.corrcoef, [real(5), real(5)]
+    yield np.cov, "weights", lambda x, w: np.cov(x, fweights=[1, 2, 1], aweights=w), [real(2, 3), positive(3)]
+    yield np.cov, "ddof", lambda x: np.cov(x, ddof=0) + np.cov(x, bias=True), [real(2, 3)]
     for ord in (None, 1, 2, 3, 0.5, np.inf, -np.inf, 0):
         yield np.linalg.norm, f"vector {ord}", lambda x, ord=ord: np.linalg.norm(x, ord), [real(4)]
         yield (
@@ -384,6 +411,12 @@ def signal_cases():
                 lambda a, v, mode=mode: np.convolve(a, v, mode),
                 [real(m), real(n)],
             )
+            yield (
+                np.correlate,
+                f"{mode} {m} {n}",
+                lambda a, v, mode=mode: np.correlate(a, v, mode),
+                [cplx(m), real(n)],
+            )
     yield _signals._convolved, "complex", np.convolve, [cplx(4), cplx(2)]
     grid = np.sort(real(4))
     yield np.interp, "all", np.interp, [real(5), grid, real(4)]
@@ -404,6 +437,11 @@ def signal_cases():
     yield np.trapezoid, "x is a list", lambda y: np.trapezoid(y, [1.0, 2.0, 4.0]), [real(3)]
     yield np.trapezoid, "dx", lambda y: np.trapezoid(y, dx=0.5), [real(2, 4)]
     yield np.trapezoid, "x", lambda y, x: np.trapezoid(y, x), [real(2, 4), np.sort(real(4))]
+
+
+def recomposed(a):
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return (u * s[..., None, :] ** 2) @ vh
 
 
 def linalg_cases():
@@ -505,8 +543,60 @@ def linalg_cases():
         )
         for m, n in ((3, 2), (2, 3), (2, 2)):
             yield np.linalg.pinv, f"{name} {m} {n}", np.linalg.pinv, [field(m, n)]
+            matrices, k = field(2, m, n), min(m, n)
+            yield np.linalg.svdvals, f"{name} {m} {n}", np.linalg.svdvals, [matrices]
+            # Only what does not depend on the signs or phases of the vectors.
+            yield _factorizations._svd, f"{name} {m} {n}", recomposed, [matrices]
+            yield np.linalg.svd, f"{name} {m} {n}", lambda a: np.linalg.svd(a)[1], [matrices]
+            yield (
+                np.linalg.svd,
+                f"values of {name} {m} {n}",
+                lambda a: np.linalg.svd(a, compute_uv=False),
+                [matrices],
+            )
+            yield _factorizations._qr, f"{name} {m} {n}", lambda a: list(np.linalg.qr(a)), [matrices]
+            yield np.linalg.qr, f"{name} {m} {n}", lambda a: np.linalg.qr(a, "r"), [matrices]
+            yield (
+                _factorizations._undetermined,
+                f"{name} {m} {n}",
+                lambda a, k=k: np.linalg.svd(a)[0][..., :k] * np.linalg.qr(a, "complete")[0][..., :k],
+                [matrices.real],
+            )
+            yield (
+                np.linalg.lstsq,
+                f"{name} {m} {n}",
+                lambda a, b: np.linalg.lstsq(a, b)[0],
+                [matrices[0], field(m)],
+            )
+        yield (
+            np.linalg.lstsq,
+            f"{name} residuals",
+            lambda a, b: [x for i, x in enumerate(np.linalg.lstsq(a, b)) if i != 2],
+            [field(4, 2), field(4, 2)],
+        )
+        for p in (None, 1, -1, 2, -2, np.inf, "fro", "nuc"):
+            yield np.linalg.cond, f"{name} {p}", lambda a, p=p: np.linalg.cond(a, p), [make(3) + field(3, 3)]
+        for ord in (2, -2, "nuc"):
+            yield np.linalg.norm, f"{name} {ord}", lambda a, ord=ord: np.linalg.norm(a, ord), [field(3, 2)]
+            yield (
+                np.linalg.norm,
+                f"{name} axes {ord}",
+                lambda a, ord=ord: np.linalg.norm(a, ord, axis=(2, 0), keepdims=True),
+                [field(2, 2, 3)],
+            )
+    yield np.linalg.cond, "not square", np.linalg.cond, [real(4, 2)]
+    yield np.linalg.tensorsolve, "default", np.linalg.tensorsolve, [real(2, 3, 6), real(2, 3)]
+    yield (
+        np.linalg.tensorsolve,
+        "axes",
+        lambda a, b: np.linalg.tensorsolve(a, b, axes=(0,)),
+        [real(6, 2, 3), real(2, 3)],
+    )
+    yield np.linalg.tensorinv, "1", lambda a: np.linalg.tensorinv(a, ind=1), [real(6, 3, 2)]
+    yield np.linalg.tensorinv, "2", np.linalg.tensorinv, [real(2, 3, 6)]
     for n in (0, 1, 3, -2):
         yield np.linalg.matrix_power, str(n), lambda a, n=n: np.linalg.matrix_power(a, n), [spd(2) / 2]
+    yield np.linalg.multi_dot, "a stack", lambda a, b: np.linalg.multi_dot([a, b]), [real(2, 3), real(2, 3, 3)]
     yield (
         np.linalg.multi_dot,
         "three",
