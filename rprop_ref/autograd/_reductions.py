@@ -111,7 +111,7 @@ def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False, *, initia
 
 
 def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
-    if axis is None:
+    if axis is None or not _x.ndim:
         return np.reshape(np.flip(np.cumsum(np.flip(g))), _x.shape)
     return np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
 
@@ -119,7 +119,7 @@ def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
 def cumprod(g, ans, x, axis=None, dtype=None, _out=None):
     """Each product divided by each factor; where that would divide 0 or infinity, factor by factor in O(n * n)."""
     x = in_dtype(x, dtype)
-    if axis is None:
+    if axis is None or not x.ndim:
         return np.reshape(cumprod(g, ans, np.ravel(x), 0), x.shape)
     if not x.size:
         return g

@@ -176,6 +176,32 @@ def nancumprod(a, axis=None):
     return np.cumprod(np.where(np.isnan(a), 1, a), axis=axis)
 
 
+# ---- cumulative sums and products, which NumPy has since 2.1
+
+
+def cumulative_sum(x, /, *, axis=None, dtype=None, include_initial=False):
+    return _cumulative(np.cumsum, np.zeros_like, x, axis, dtype, include_initial)
+
+
+def cumulative_prod(x, /, *, axis=None, dtype=None, include_initial=False):
+    return _cumulative(np.cumprod, np.ones_like, x, axis, dtype, include_initial)
+
+
+def _cumulative(accumulate, like, x, axis, dtype, include_initial):
+    axis = 0 if axis is None else axis
+    result = accumulate(x, axis=axis, dtype=dtype)
+    if not include_initial:
+        return result
+    shape = list(result.shape)
+    shape[axis] = 1
+    return np.concatenate([like(np.empty(shape, result.dtype)), result], axis)
+
+
+for _fun in (cumulative_sum, cumulative_prod):
+    if hasattr(np, _fun.__name__):
+        composite(getattr(np, _fun.__name__))(_fun)
+
+
 # ---- covariances
 
 

@@ -221,6 +221,32 @@ def shape_cases():
     yield np.linspace, "numbers", lambda a, b: np.linspace(a, b, 4), [real(), real()]
     yield np.linspace, "number and array", lambda b: np.linspace(1, b, 3), [real(2)]
     yield np.linspace, "arrays", lambda a, b: np.linspace(a, b, 4, endpoint=False), [real(2), real(2)]
+    yield np.linspace, "axis", lambda a, b: np.linspace(a, b, 4, axis=1), [real(2), real(2)]
+    yield np.linspace, "step", lambda a, b: list(np.linspace(a, b, 4, retstep=True)), [real(2), real()]
+    yield np.logspace, "default", lambda a, b: np.logspace(a, b, 4), [inside(2), inside(2)]
+    yield np.logspace, "base", lambda a, b, c: np.logspace(a, b, 3, base=c, axis=-1), [*inside(2, 2), positive(2)]
+    yield np.geomspace, "axis", lambda a, b: np.geomspace(a, b, 4, axis=-1), [positive(2), positive(2)]
+    yield np.geomspace, "complex", lambda a, b: np.geomspace(a, b, 3, endpoint=False), [cplx(2), cplx()]
+    yield np.vander, "default", np.vander, [real(3)]
+    yield np.vander, "increasing", lambda x: np.vander(x, 4, increasing=True), [np.array([0.0, 1.5])]
+    yield np.unwrap, "axis", lambda x: np.unwrap(5 * x, axis=0), [x]
+    yield np.unwrap, "period", lambda x: np.unwrap(x, period=1.5), [x]
+    for mode in ("edge", "reflect", "symmetric", "wrap"):
+        yield np.pad, mode, lambda x, mode=mode: np.pad(x, ((1, 2), (3, 0)), mode), [x]
+    yield np.insert, "one place", lambda x, v: np.insert(x, 1, v, axis=1), [x, real(2)]
+    yield np.insert, "one place, several", lambda x, v: np.insert(x, 1, v), [x, real(3)]
+    yield np.insert, "rows", lambda x, v: np.insert(x, [1], v, axis=0), [x, real(2, 3)]
+    yield np.insert, "places", lambda x, v: np.insert(x, [2, 0, 2], v, axis=-1), [x, real(2, 3)]
+    yield np.insert, "slice", lambda x, v: np.insert(x, slice(0, 3, 2), v, axis=1), [x, real()]
+    yield np.resize, "more", lambda x: np.resize(x, (3, 5)), [x]
+    yield np.resize, "less", lambda x: np.resize(x, 4), [x]
+    windows = np.lib.stride_tricks.sliding_window_view
+    yield windows, "axis", lambda x: windows(x, 2, axis=1), [x]
+    yield windows, "both", lambda x: windows(x, (2, 2)), [c]
+    yield np.partition, "axis", lambda x: np.partition(x, 2, axis=0), [real(7, 2)]
+    yield np.partition, "flat", lambda x: np.partition(x, (1, 3), axis=None), [x]
+    yield np.choose, "rows", lambda x, y: np.choose([[0], [1]], [x, y]), [real(3), real(2, 3)]
+    yield np.choose, "wrap", lambda x: np.choose([3, -1, 0], x, mode="wrap"), [x]
     yield np.matrix_transpose, "stack", np.matrix_transpose, [real(2, 2, 3)]
     yield np.linalg.matrix_transpose, "stack", np.linalg.matrix_transpose, [real(2, 2, 3)]
     yield np.linalg.diagonal, "stack", lambda x: np.linalg.diagonal(x, offset=1), [real(2, 2, 3)]
@@ -344,6 +370,10 @@ def reduction_cases():
     for fun in (np.quantile, np.percentile):
         yield fun, "axes", lambda x, fun=fun: fun(x, [0.2, 0.7], axis=(0, 1), keepdims=True), [x]
     yield np.median, "axes", lambda x: np.median(x, axis=(0, 2)), [x]
+    if hasattr(np, "cumulative_sum"):
+        for fun in (np.cumulative_sum, np.cumulative_prod):
+            yield fun, "vector", fun, [real(4)]
+            yield fun, "initial", lambda x, fun=fun: fun(x, axis=-1, include_initial=True), [x]
     for fun in (np.cov, np.corrcoef):
         yield fun, "rows", fun, [real(3, 4)]
         yield fun, "columns", lambda x, y, fun=fun: fun(x, y, rowvar=False), [real(4, 2), real(4, 2)]
@@ -400,6 +430,18 @@ def signal_cases():
         yield fun, "default", fun, [cplx(2, 3)]
         yield fun, "sizes", lambda x, fun=fun: fun(x, (3, 2), (0, -1), norm="ortho"), [real(2, 2, 3)]
         yield fun, "axes", lambda x, fun=fun: fun(x, axes=(0, 2)), [cplx(2, 2, 2)]
+    for fun in (np.fft.rfft2, np.fft.rfftn, np.fft.irfft2, np.fft.irfftn):
+        field = real if fun in (np.fft.rfft2, np.fft.rfftn) else cplx
+        yield fun, "default", fun, [field(2, 2, 3)]
+        yield fun, "sizes", lambda x, fun=fun: fun(x, (3, 4), (0, 1), "ortho"), [field(2, 3, 2)]
+        yield fun, "axes", lambda x, fun=fun: fun(x, axes=(0, -1), norm="forward"), [field(2, 2, 3)]
+    for fun in (np.fft.fftn, np.fft.ifftn):
+        yield fun, "one axis twice", lambda x, fun=fun: fun(x, (4, 2), (0, 0)), [cplx(3, 2)]
+        yield fun, "one axis twice, as it is", lambda x, fun=fun: fun(x, axes=(0, 0)), [cplx(3, 2)]
+    for fun, field in ((np.fft.hfft, cplx), (np.fft.ihfft, real)):
+        yield fun, "default", fun, [field(4)]
+        yield fun, "size", lambda x, fun=fun: fun(x, 5, axis=0, norm="ortho"), [field(3, 2)]
+        yield fun, "norm", lambda x, fun=fun: fun(x, norm="forward"), [field(2, 3)]
     for fun in (np.fft.fftshift, np.fft.ifftshift):
         yield fun, "all", fun, [real(3, 4)]
         yield fun, "axis", lambda x, fun=fun: fun(x, 1), [real(2, 3)]
@@ -430,6 +472,23 @@ def signal_cases():
     yield np.gradient, "one", lambda x: np.gradient(x, 0.5), [x]
     yield np.gradient, "two", lambda x: list(np.gradient(x)), [real(3, 4)]
     yield np.gradient, "axis", lambda x: np.gradient(x, 2.0, axis=1), [real(2, 4)]
+    spacing = np.array([0.0, 0.5, 1.5, 1.8])
+    for order in (1, 2):
+        yield np.gradient, f"order {order}", lambda x, k=order: list(np.gradient(x, edge_order=k)), [real(3, 4)]
+        yield (
+            np.gradient,
+            f"coordinates {order}",
+            lambda x, p, q, k=order: list(np.gradient(x, p, 0.5 * q, edge_order=k)),
+            [real(4, 3), spacing, np.array([1.0, 2.0, 3.5])],
+        )
+        yield (
+            np.gradient,
+            f"coordinates of an axis {order}",
+            lambda x, k=order: np.gradient(x, spacing, axis=1, edge_order=k),
+            [cplx(2, 4)],
+        )
+    yield np.ediff1d, "plain", np.ediff1d, [real(2, 3)]
+    yield np.ediff1d, "ends", lambda x, y: np.ediff1d(x, to_begin=y, to_end=[1.0, 2.0]), [real(4), real(2)]
     yield np.diff, "twice", lambda x: np.diff(x, 2, axis=1), [real(2, 4)]
     yield np.diff, "ends", lambda x, y: np.diff(x, axis=0, prepend=0, append=y), [real(2, 3), real(1, 3)]
     yield np.diff, "one end", lambda x: np.diff(x, append=x[:1]), [real(3)]
