@@ -327,26 +327,31 @@ def _eigh(g, ans, _a, _uplo):
     values, vectors = np.real(ans[..., 0]), ans[..., 1:]
     gaps = values[..., None, :] - values[..., :, None]
     inner = conj_transpose(vectors) @ g[..., 1:]
-    _check_phases(inner)
-    inner = inner - conj_transpose(inner)
+    check_phases(inner, "linalg_eigh_backward: The eigenvectors")
+    diagonal = np.eye(values.shape[-1])
     # Where eigenvalues coincide, only the eigenvectors have no gradient. It is 0 / 0 if they are not used.
-    none = (gaps == 0) & (inner == 0) | (np.eye(values.shape[-1]) == 1)
     # Hermitian, as in torch, although NumPy reads one triangle only.
-    inner = np.where(none, 0, inner / np.where(none, 1, 2 * gaps))
+    inner = over(np.where(diagonal == 1, 0, inner - conj_transpose(inner)), 2 * gaps)
     # The eigenvalues are real.
-    inner = inner + np.real(g[..., 0])[..., None, :] * np.eye(values.shape[-1])
+    inner = inner + np.real(g[..., 0])[..., None, :] * diagonal
     return vectors @ inner @ conj_transpose(vectors)
 
 
-def _check_phases(inner):
-    """Raise, in torch's words, if a loss depends on the phases of complex eigenvectors, which are arbitrary."""
+def over(numerator, denominator):
+    """The quotient, with 0 / 0 = 0."""
+    none = (numerator == 0) & (denominator == 0)
+    return np.where(none, 0, numerator / np.where(none, 1, denominator))
+
+
+def check_phases(inner, vectors):
+    """Raise, in torch's words, if a loss depends on the phases of these complex vectors, which are arbitrary."""
     products = inner if isinstance(inner, np.ndarray) else inner.data
     if products.dtype.kind == "c":
         phases = np.abs(np.imag(np.diagonal(products, 0, -2, -1)))
         if np.any(phases > np.sqrt(np.finfo(products.dtype).eps) * np.max(np.abs(products), initial=0)):
             raise RuntimeError(
-                "linalg_eigh_backward: The eigenvectors in the complex case are specified up to multiplication by "
-                "e^{i phi}. The specified loss function depends on this quantity, so it is ill-defined."
+                f"{vectors} in the complex case are specified up to multiplication by e^{{i phi}}. The "
+                "specified loss function depends on this quantity, so it is ill-defined."
             )
 
 
@@ -391,5 +396,5 @@ def matrix_power(a, n):
 def multi_dot(arrays):
     product = arrays[0]
     for factor in arrays[1:]:
-        product = product @ factor
+        product = np.dot(product, factor)
     return product

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ._primitives import add_primitive, as_array, composite, conj, is_constant, primitive
+from ._primitives import add_primitive, as_array, composite, conj, is_constant, one, primitive
+from ._traced import values
 
 
 def with_kept_axes(ans, ndim, axis, keepdims):
@@ -31,23 +32,45 @@ def expanded(g, x, axis, keepdims):
     return out
 
 
-def count_reduced(x, axis):
-    """How many elements are reduced to one."""
+def selected(where, g, x):
+    """The gradient of a reduction with ``where=``, in the shape of `x`: 0 where it leaves elements out."""
+    return np.where(np.broadcast_to(where, x.shape), g, 0)
+
+
+def count_reduced(x, axis, where=True):
+    """How many elements are reduced to one; with ``where=`` an array, with the reduced axes kept."""
+    if where is not True:
+        return np.sum(np.broadcast_to(where, x.shape), axis=axis, keepdims=True)
     if axis is None:
         return x.size
     return math.prod(x.shape[i] for i in normalize_axis_tuple(axis, x.ndim))
 
 
-def extreme(g, ans, x, axis=None, _out=None, keepdims=False):
+def summed(g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False, *, initial=None, where=True):
+    result = expanded(g, _x, axis, keepdims)
+    return result if where is True else selected(where, result, _x)
+
+
+def extreme(g, ans, x, axis=None, _out=None, keepdims=False, *, initial=None, where=True):
     # Ties share the gradient, as in torch's amax.
     best = with_kept_axes(ans, x.ndim, axis, keepdims)
     is_best = (x == best) | (np.isnan(x) & np.isnan(best))
+    if where is not True:
+        is_best = is_best & where
     ties = np.add.reduce(is_best, axis=axis if axis is None else normalize_axis_tuple(axis, x.ndim), keepdims=True)
-    return np.where(is_best, with_kept_axes(g, x.ndim, axis, keepdims) / ties.astype(g.dtype), 0)
+    if initial is not None:
+        # Also with the initial value, which may be the only one.
+        ties = ties + (values(best) == initial)
+    share = with_kept_axes(g, x.ndim, axis, keepdims) / np.maximum(ties, 1).astype(g.dtype)
+    return np.where(is_best, share, 0)
 
 
-def mean(g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False):
-    n = count_reduced(_x, axis)
+def mean(g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False, *, where=True):
+    n = count_reduced(_x, axis, where)
+    if where is not True:
+        g, n = with_kept_axes(g, _x.ndim, axis, keepdims), np.maximum(n, 1)
+        wide = g if g.dtype.itemsize > 2 else g.astype(np.float32)
+        return selected(where, (wide / n.astype(wide.real.dtype)).astype(g.dtype), _x)
     # In 16 bits a large n overflows or is inexact.
     share = g / n if g.dtype.itemsize > 2 else (g.astype(np.float32) / n).astype(g.dtype)
     return expanded(share, _x, axis, keepdims)
@@ -65,9 +88,13 @@ def in_dtype(x, dtype, takes_real_parts=True):
     return (np.real(x) if narrows else x).astype(dtype)
 
 
-def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
+def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False, *, initial=None, where=True):
     """The product of the other factors, from those before and those after: correct for zeros as well."""
     x = in_dtype(x, dtype)
+    if initial is not None:
+        g = g * conj(np.asarray(initial, g.dtype))
+    if where is not True:
+        return selected(where, prod(g, None, np.where(where, x, one(x)), axis, None, None, keepdims), x)
     if not x.size:
         return expanded(g, x, axis, keepdims)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
@@ -84,7 +111,7 @@ def prod(g, _ans, x, axis=None, dtype=None, _out=None, keepdims=False):
 
 
 def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
-    if axis is None:
+    if axis is None or not _x.ndim:
         return np.reshape(np.flip(np.cumsum(np.flip(g))), _x.shape)
     return np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
 
@@ -92,7 +119,7 @@ def cumsum(g, _ans, _x, axis=None, dtype=None, _out=None):
 def cumprod(g, ans, x, axis=None, dtype=None, _out=None):
     """Each product divided by each factor; where that would divide 0 or infinity, factor by factor in O(n * n)."""
     x = in_dtype(x, dtype)
-    if axis is None:
+    if axis is None or not x.ndim:
         return np.reshape(cumprod(g, ans, np.ravel(x), 0), x.shape)
     if not x.size:
         return g
@@ -109,31 +136,37 @@ def cumprod(g, ans, x, axis=None, dtype=None, _out=None):
     return np.moveaxis(np.stack(parts, -1), -1, axis)
 
 
-def deviations(x, axis, n, factor):
+def deviations(x, axis, n, factor, where=True):
     """Deviations from the mean, times a factor, divided by `n` degrees of freedom."""
+    if where is not True:
+        from_mean = x - np.mean(x, axis=axis, keepdims=True, where=where)
+        share = from_mean * (factor / np.where(n > 0, n, 1)).astype(x.real.dtype)
+        return selected(where, np.where(n > 0, share, np.where(from_mean == 0, np.nan, np.inf).astype(x.dtype)), x)
     from_mean = x - np.mean(x, axis=axis, keepdims=True)
     # Without degrees of freedom, torch's convention; NumPy warns of it.
     return from_mean * (factor / n) if n > 0 else np.where(from_mean == 0, np.nan, np.inf)
 
 
-def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+def variance(g, _ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None, where=True):
     # (NumPy subtracts the mean of the real parts from complex numbers.)
     x = in_dtype(x, dtype, takes_real_parts=False)
-    n = count_reduced(x, axis) - (ddof if correction is None else correction)
+    n = count_reduced(x, axis, where) - (ddof if correction is None else correction)
     # The variance is real, also in a complex dtype.
     g = with_kept_axes(np.real(g), x.ndim, axis, keepdims)
-    return g * deviations(x, axis, n, 2)
+    return g * deviations(x, axis, n, 2, where)
 
 
-def standard_deviation(g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None):
+def standard_deviation(
+    g, ans, x, axis=None, dtype=None, _out=None, ddof=0, keepdims=False, *, correction=None, where=True
+):
     # (NumPy subtracts the mean of the real parts from complex numbers.)
     x = in_dtype(x, dtype, takes_real_parts=False)
-    n = count_reduced(x, axis) - (ddof if correction is None else correction)
+    n = count_reduced(x, axis, where) - (ddof if correction is None else correction)
     g, ans = np.real(g), np.real(ans)
     is_zero = ans == 0
     # 0 where all elements are equal, as in torch.
     g = with_kept_axes(np.where(is_zero, 0, g / np.where(is_zero, 1, ans)), x.ndim, axis, keepdims)
-    return g * deviations(x, axis, n, 1)
+    return g * deviations(x, axis, n, 1, where)
 
 
 def sort(g, _ans, x, axis=-1, kind=None, order=None, *, stable=None):
@@ -145,7 +178,7 @@ def sort(g, _ans, x, axis=-1, kind=None, order=None, *, stable=None):
 
 
 REDUCTIONS: dict[Any, Any] = {
-    np.sum: lambda g, _ans, _x, axis=None, dtype=None, _out=None, keepdims=False: expanded(g, _x, axis, keepdims),
+    np.sum: summed,
     np.mean: mean,
     np.prod: prod,
     np.max: extreme,
@@ -213,6 +246,10 @@ def norm(x, ord=None, axis=None, keepdims=False):
             sums = np.sum(np.abs(x), axis=inner, keepdims=True)
             result = (np.max if ord > 0 else np.min)(sums, axis=outer, keepdims=True)
             return result if keepdims else np.squeeze(result, axes)
+        if ord in (2, -2, "nuc"):
+            reduce: Any = {2: np.max, -2: np.min, "nuc": np.sum}[ord]
+            result = reduce(np.linalg.svdvals(np.moveaxis(x, axes, (-2, -1))), axis=-1)
+            return np.expand_dims(result, axes) if keepdims else result
     return NotImplemented
 
 
@@ -236,80 +273,6 @@ def polyval(p, x):
     for coefficient in p:
         result = result * x + coefficient
     return result
-
-
-@composite(np.ptp)
-def ptp(a, axis=None, keepdims=False):
-    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
-
-
-@composite(np.average)
-def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
-    if returned:
-        return NotImplemented
-    if weights is None:
-        return np.mean(a, axis=axis, keepdims=keepdims)
-    a, weights = as_array(a), as_array(weights)
-    # As NumPy: added up in the dtype of the result.
-    weights = weights.astype(np.result_type(a.dtype, weights.dtype, *["f8"] * (a.dtype.kind in "biu")), copy=False)
-    if np.shape(weights) != np.shape(a):
-        shape = [1] * np.ndim(a)
-        shape[axis] = -1
-        weights = np.reshape(weights, shape)
-    total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
-    return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
-
-
-@composite(np.median)
-def median(a, axis=None, *, keepdims=False):
-    ndim = a.ndim
-    rows = np.ravel(a) if axis is None else np.moveaxis(a, axis, -1)
-    n = rows.shape[-1]
-    rows = np.sort(rows, axis=-1)
-    middle = np.mean(rows[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
-    if n:
-        # As in torch: a NaN, which is sorted to the end, is the median and gets the gradient.
-        last = rows[..., -1]
-        middle = np.where(np.isnan(last), last, middle)
-    return with_kept_axes(middle, ndim, axis, False) if keepdims else middle
-
-
-@composite(np.quantile)
-def quantile(a, q, axis=None, *, method="linear", keepdims=False):
-    if method != "linear" or not is_constant(q) or (keepdims and np.ndim(q)) or isinstance(axis, tuple):
-        return NotImplemented
-    ndim = a.ndim
-    rows = np.sort(np.ravel(a) if axis is None else np.moveaxis(a, axis, -1), axis=-1)
-    place = np.asarray(q) * (rows.shape[-1] - 1)
-    low = np.floor(place)
-    first, second = (np.take(rows, end.astype(int), axis=-1) for end in (low, np.ceil(place)))
-    share = place - low
-    if type(q) in (int, float) and rows.dtype.kind == "f":
-        share = share.astype(rows.dtype)
-    quantiles = first + (second - first) * share
-    # NaN is sorted to the end.
-    last = np.reshape(rows[..., -1], rows.shape[:-1] + (1,) * place.ndim)
-    quantiles = np.where(np.isnan(last), last, quantiles)
-    quantiles = np.moveaxis(quantiles, range(quantiles.ndim - place.ndim, quantiles.ndim), range(place.ndim))
-    return with_kept_axes(quantiles, ndim, axis, False) if keepdims else quantiles
-
-
-@composite(np.percentile)
-def percentile(a, q, axis=None, *, method="linear", keepdims=False):
-    q = q / 100 if type(q) in (int, float) else np.true_divide(q, 100)
-    return quantile(a, q, axis, method=method, keepdims=keepdims)
-
-
-@composite(np.nansum)
-def nansum(a, axis=None, *, keepdims=False):
-    return np.sum(np.where(np.isnan(a), 0, a), axis=axis, keepdims=keepdims)
-
-
-@composite(np.nanmean)
-def nanmean(a, axis=None, *, keepdims=False):
-    result = nansum(a, axis, keepdims=keepdims) / np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
-    # Division by an array of integers promotes lower precisions to float64.
-    return result if a.dtype.kind in "iub" else result.astype(a.dtype)
 
 
 # ---- logsumexp and softmax, which NumPy does not have

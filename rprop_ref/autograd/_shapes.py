@@ -192,8 +192,17 @@ def _pad_with(x, pad_width, mode="constant", constant_values=0):
 
 
 @composite(np.pad, exact=True)
-def pad(array, pad_width, mode="constant", *, constant_values=0):
-    return _pad_with(array, pad_width, mode, constant_values) if mode == "constant" else NotImplemented
+def pad(array, pad_width, mode="constant", *, constant_values=0, reflect_type="even"):
+    if mode == "constant" and reflect_type == "even":
+        return _pad_with(array, pad_width, mode, constant_values)
+    if mode in ("edge", "reflect", "symmetric", "wrap") and reflect_type == "even" and is_constant(pad_width):
+        return _moved(array, lambda places: np.pad(places, pad_width, mode=mode))
+    return NotImplemented
+
+
+def _moved(x, move):
+    """What a function returns that only moves and repeats elements; `move` calls it with their numbers."""
+    return np.ravel(x)[move(np.arange(x.size).reshape(x.shape))]
 
 
 SHAPES: dict[Any, Any] = {
@@ -376,6 +385,53 @@ def delete(arr, obj, axis=None):
     return np.take(arr, np.delete(np.arange(n), obj), axis=axis)
 
 
+@composite(np.insert)
+def insert(arr, obj, values, axis=None):
+    arr, values = as_array(arr), as_array(values)
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    axis = normalize_axis_index(axis, arr.ndim)
+    numbers = np.arange(arr.shape[axis])
+    count = np.insert(numbers, obj, -1).size - numbers.size
+    values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
+    if not isinstance(obj, slice) and np.ndim(obj) == 0:
+        # As NumPy: a single place takes several values.
+        values = np.moveaxis(values, 0, axis)
+    count = values.shape[axis] if count == 1 else count
+    shape = (*arr.shape[:axis], count, *arr.shape[axis + 1 :])
+    both = np.concatenate([arr, np.broadcast_to(values, shape).astype(arr.dtype)], axis)
+    return np.take(both, np.insert(numbers, obj, numbers.size + np.arange(count)), axis)
+
+
+@composite(np.resize)
+def resize(a, new_shape):
+    return _moved(as_array(a), lambda places: np.resize(places, new_shape))
+
+
+@composite(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(x, window_shape, axis=None):
+    return _moved(x, lambda places: np.lib.stride_tricks.sliding_window_view(places, window_shape, axis))
+
+
+@composite(np.partition)
+def partition(a, kth, axis=-1, kind="introselect"):
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    array = a if isinstance(a, np.ndarray) else a.data
+    # The order that NumPy leaves the elements in is found by their values.
+    ranks = np.argsort(np.argsort(np.partition(array, kth, axis), axis=axis), axis=axis)
+    return np.take_along_axis(a, np.take_along_axis(np.argsort(array, axis=axis), ranks, axis), axis)
+
+
+@composite(np.choose)
+def choose(a, choices, mode="raise"):
+    choices = [as_array(choice) for choice in choices]
+    shape = np.broadcast_shapes(np.shape(a), *(c.shape for c in choices))
+    numbers = np.broadcast_to(_wrapped(a, len(choices), mode), shape)
+    stacked = np.stack([np.broadcast_to(c, shape) for c in choices])
+    return np.take_along_axis(stacked, numbers[None], 0)[0]
+
+
 @composite(np.compress)
 def compress(condition, a, axis=None):
     return np.take(a, np.flatnonzero(condition), axis)
@@ -397,14 +453,60 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
 
 @composite(np.linspace)
-def linspace(start, stop, num=50, endpoint=True):
+def linspace(start, stop, num=50, endpoint=True, retstep=False, *, axis=0):
     # Numbers stay numbers, so they take the precision of the other end.
     start, stop = (as_array(end) if isinstance(end, (list, tuple)) else end for end in (start, stop))
     shape = (-1,) + (1,) * builtins.max(np.ndim(start), np.ndim(stop))
     places = np.reshape(np.arange(num).astype(np.result_type(start, stop, float(num))), shape)
-    samples = places * ((stop - start) / builtins.max(num - 1 if endpoint else num, 1)) + start
-    # As in NumPy, the last one is exact.
-    return np.where(places == num - 1, stop, samples) if endpoint and num > 1 else samples
+    step = (stop - start) / builtins.max(num - 1 if endpoint else num, 1)
+    samples = places * step + start
+    if endpoint and num > 1:
+        # As in NumPy, the last one is exact.
+        samples = np.where(places == num - 1, stop, samples)
+    samples = np.moveaxis(samples, 0, axis)
+    # NumPy's step is NaN if there is only one sample.
+    return (samples, step if num > endpoint else np.nan) if retstep else samples
+
+
+@composite(np.logspace)
+def logspace(start, stop, num=50, endpoint=True, base=10.0, *, axis=0):
+    base = as_array(base) if isinstance(base, (list, tuple)) else base
+    if np.ndim(base):
+        ndim = np.broadcast(*(np.empty(np.shape(end)) for end in (start, stop, base))).ndim
+        start, stop = (np.reshape(end, (1,) * (ndim - np.ndim(end)) + np.shape(end)) for end in (start, stop))
+        base = np.expand_dims(np.reshape(base, (1,) * (ndim - np.ndim(base)) + np.shape(base)), axis)
+    exponents = linspace(start, stop, num, endpoint, axis=axis)
+    return np.power(base, exponents).astype(np.result_type(start, stop, float(num), base))
+
+
+@composite(np.geomspace)
+def geomspace(start, stop, num=50, endpoint=True, *, axis=0):
+    start, stop = (as_array(end) if isinstance(end, (list, tuple)) else end for end in (start, stop))
+    ratio = stop / start
+    shares = np.reshape(np.linspace(0, 1, num, endpoint), (-1,) + (1,) * np.ndim(ratio))
+    # As NumPy: double precision, whatever the dtypes of the ends.
+    samples = (start * ratio**shares).astype(np.result_type(start, stop, np.float64))
+    return np.moveaxis(samples, 0, axis)
+
+
+@composite(np.vander)
+def vander(x, N=None, increasing=False):  # noqa: N803
+    # As NumPy: no narrower than integers.
+    x = as_array(x)
+    x = x.astype(np.result_type(x.dtype, int))
+    powers = range(len(x) if N is None else N)
+    if not powers:
+        return NotImplemented
+    # By Python's integers, whose derivatives at 0 are defined.
+    return np.stack([x**k for k in (powers if increasing else powers[::-1])], -1)
+
+
+@composite(np.unwrap)
+def unwrap(p, discont=None, axis=-1, *, period=2 * np.pi):
+    if not is_constant(discont, period):
+        return NotImplemented
+    # Constants are added, so only the dtype can change.
+    return as_array(p).astype(np.result_type(as_array(p).dtype, period))
 
 
 @composite(np.matrix_transpose, np.linalg.matrix_transpose)

@@ -34,8 +34,17 @@ def _adjoint_of_many(transform, default):
         if axes is None:
             # As in NumPy: the last axes, as many as there are lengths.
             axes = tuple(range(0 if s is None else -len(s), 0 if s is not None else _x.ndim))
-        gradient = conj(transform(conj(g), None, axes, norm))
-        return gradient if s is None else fitted(gradient, _x.shape, axes)
+        if s is None:
+            return conj(transform(conj(g), None, axes, norm))
+        # One axis after the other, since one may be named twice: NumPy begins with the last.
+        shapes = [list(_x.shape)]
+        for n, axis in zip(s[::-1], axes[::-1], strict=True):
+            shapes.append(list(shapes[-1]))
+            if n not in (None, -1):
+                shapes[-1][axis] = n
+        for axis, shape in zip(axes, shapes[-2::-1], strict=True):
+            g = fitted(conj(transform(conj(g), None, (axis,), norm)), shape, [axis])
+        return g
 
     return vjp
 
@@ -45,9 +54,13 @@ def _rfft(g, _ans, _x, n=None, axis=-1, norm=None):
     return fitted(np.real(conj(np.fft.fft(conj(g), n, axis, norm))), _x.shape, [axis])
 
 
+def _opposite(norm: Any) -> Any:
+    """The normalization of the transform in the other direction."""
+    return {"ortho": "ortho", "forward": "backward"}.get(norm, "forward")
+
+
 def _irfft(g, _ans, _x, n=None, axis=-1, norm=None):
-    opposite: Any = {"ortho": "ortho", "forward": "backward"}.get(norm, "forward")
-    spectrum = np.moveaxis(np.fft.rfft(g, None, axis, opposite), axis, -1)
+    spectrum = np.moveaxis(np.fft.rfft(g, None, axis, _opposite(norm)), axis, -1)
     # Every frequency stands for two, but the first, and the last if n is even.
     twice = np.full(spectrum.shape[-1], 2, g.dtype)
     twice[0] = 1
@@ -68,6 +81,51 @@ TRANSFORMS: dict[Any, Any] = {
 }
 for _fun, _vjp in TRANSFORMS.items():
     add_primitive(_fun, _vjp)
+
+
+def _lengths_and_axes(x, s, axes):
+    """The length (None: as it is) and the axis of each one-dimensional transform; the last comes last."""
+    if axes is None:
+        axes = range(x.ndim) if s is None else range(-len(s), 0)
+    lengths = [None] * len(axes) if s is None else [None if n == -1 else n for n in s]
+    return list(zip(lengths, axes, strict=True))
+
+
+@composite(np.fft.rfftn)
+def rfftn(a, s=None, axes=None, norm=None):
+    *others, (n, axis) = _lengths_and_axes(a, s, axes)
+    a = np.fft.rfft(a, n, axis, norm)
+    for n, axis in others[::-1]:
+        a = np.fft.fft(a, n, axis, norm)
+    return a
+
+
+@composite(np.fft.irfftn)
+def irfftn(a, s=None, axes=None, norm=None):
+    *others, (last, last_axis) = _lengths_and_axes(a, s, axes)
+    for n, axis in others:
+        a = np.fft.ifft(a, n, axis, norm)
+    return np.fft.irfft(a, last, last_axis, norm)
+
+
+@composite(np.fft.rfft2)
+def rfft2(a, s=None, axes=(-2, -1), norm=None):
+    return rfftn(a, s, axes, norm)
+
+
+@composite(np.fft.irfft2)
+def irfft2(a, s=None, axes=(-2, -1), norm=None):
+    return irfftn(a, s, axes, norm)
+
+
+@composite(np.fft.hfft)
+def hfft(a, n=None, axis=-1, norm=None):
+    return np.fft.irfft(conj(a), n, axis, _opposite(norm))
+
+
+@composite(np.fft.ihfft)
+def ihfft(a, n=None, axis=-1, norm=None):
+    return conj(np.fft.rfft(a, n, axis, _opposite(norm)))
 
 
 @composite(np.fft.fftshift)
@@ -102,6 +160,19 @@ def convolve(a, v, mode="full"):
     return full if mode == "full" else NotImplemented
 
 
+@composite(np.correlate)
+def correlate(a, v, mode="valid"):
+    a, v = np.atleast_1d(as_array(a)), np.atleast_1d(as_array(v))
+    full = _convolved(a, conj(v)[::-1])
+    long, short = max(len(a), len(v)), min(len(a), len(v))
+    if mode == "same":
+        # NumPy swaps the two if the first is shorter, and reverses the result.
+        return full[(short - 1) // 2 if len(a) >= len(v) else short // 2 :][:long]
+    if mode == "valid":
+        return full[short - 1 : long]
+    return full if mode == "full" else NotImplemented
+
+
 @composite(np.interp)
 def interp(x, xp, fp, left=None, right=None):
     x, xp, fp = as_array(x), as_array(xp), as_array(fp)
@@ -118,20 +189,24 @@ def interp(x, xp, fp, left=None, right=None):
 
 @composite(np.gradient)
 def gradient(f, *varargs, axis=None, edge_order=1):
+    f = as_array(f)
     axes = range(f.ndim) if axis is None else np.atleast_1d(axis).tolist()
     steps = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
-    short = any(f.shape[i] < 2 for i in axes)
-    if edge_order != 1 or len(steps) != len(axes) or any(np.ndim(step) for step in steps) or short:
-        return NotImplemented
     gradients = []
     for i, step in zip(axes, steps, strict=True):
         rows = np.moveaxis(f, i, -1)
-        parts = [
-            (rows[..., 1:2] - rows[..., :1]) / step,
-            (rows[..., 2:] - rows[..., :-2]) / (2 * step),
-            (rows[..., -1:] - rows[..., -2:-1]) / step,
-        ]
-        gradients.append(np.moveaxis(np.concatenate(parts, -1), -1, i))
+        # The slopes between neighbours, and the distances between them.
+        widths = np.diff(as_array(step)) if np.ndim(step) else step * np.ones(rows.shape[-1] - 1, rows.real.dtype)
+        slopes = (rows[..., 1:] - rows[..., :-1]) / widths
+        before, after = widths[:-1], widths[1:]
+        share = after / (before + after)
+        inside = share * slopes[..., :-1] + (1 - share) * slopes[..., 1:]
+        first, last = slopes[..., :1], slopes[..., -1:]
+        if edge_order == 2:
+            first = first + (first - slopes[..., 1:2]) * (1 - share[:1])
+            last = last + (last - slopes[..., -2:-1]) * share[-1:]
+        whole = np.concatenate([first, inside, last], -1)
+        gradients.append(np.moveaxis(whole, -1, i).astype(np.result_type(f, np.float16)))
     return gradients[0] if len(gradients) == 1 else tuple(gradients)
 
 
@@ -145,6 +220,13 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
         before = (slice(None),) * normalize_axis_index(axis, a.ndim)
         a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
     return a
+
+
+@composite(np.ediff1d)
+def ediff1d(ary, to_end=None, to_begin=None):
+    ary = np.ravel(ary)
+    parts = (to_begin, ary[1:] - ary[:-1], to_end)
+    return np.concatenate([np.ravel(part).astype(ary.dtype) for part in parts if part is not None])
 
 
 @composite(np.trapezoid)

@@ -19,7 +19,7 @@ from cuda_kernels.arrays import DeviceArray, is_on_device
 
 from .._core import dtypes
 from .._core.checks import check_plain
-from . import _elementwise, _linalg, _reductions, _shapes, _signals
+from . import _elementwise, _factorizations, _linalg, _reductions, _shapes, _signals, _statistics
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
 from ._graph import apply, is_differentiated, operate, refresh
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Imported for the rows that they add to PRIMITIVES and COMPOSITES.
-TABLES = (_elementwise, _shapes, _reductions, _linalg, _signals)
+TABLES = (_elementwise, _shapes, _reductions, _statistics, _linalg, _factorizations, _signals)
 
 # NumPy, whose annotations do not say that its functions take Tensors.
 _np: Any = np

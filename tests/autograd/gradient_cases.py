@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.special as sc
 
-from rprop_ref.autograd import _linalg, _reductions, _shapes, _signals, _special
+from rprop_ref.autograd import _factorizations, _linalg, _reductions, _shapes, _signals, _special
 from rprop_ref.autograd._elementwise import _clip, _nan_to_num, _where, power
 
 _rng = np.random.default_rng(5)
@@ -221,6 +221,32 @@ def shape_cases():
     yield np.linspace, "numbers", lambda a, b: np.linspace(a, b, 4), [real(), real()]
     yield np.linspace, "number and array", lambda b: np.linspace(1, b, 3), [real(2)]
     yield np.linspace, "arrays", lambda a, b: np.linspace(a, b, 4, endpoint=False), [real(2), real(2)]
+    yield np.linspace, "axis", lambda a, b: np.linspace(a, b, 4, axis=1), [real(2), real(2)]
+    yield np.linspace, "step", lambda a, b: list(np.linspace(a, b, 4, retstep=True)), [real(2), real()]
+    yield np.logspace, "default", lambda a, b: np.logspace(a, b, 4), [inside(2), inside(2)]
+    yield np.logspace, "base", lambda a, b, c: np.logspace(a, b, 3, base=c, axis=-1), [*inside(2, 2), positive(2)]
+    yield np.geomspace, "axis", lambda a, b: np.geomspace(a, b, 4, axis=-1), [positive(2), positive(2)]
+    yield np.geomspace, "complex", lambda a, b: np.geomspace(a, b, 3, endpoint=False), [cplx(2), cplx()]
+    yield np.vander, "default", np.vander, [real(3)]
+    yield np.vander, "increasing", lambda x: np.vander(x, 4, increasing=True), [np.array([0.0, 1.5])]
+    yield np.unwrap, "axis", lambda x: np.unwrap(5 * x, axis=0), [x]
+    yield np.unwrap, "period", lambda x: np.unwrap(x, period=1.5), [x]
+    for mode in ("edge", "reflect", "symmetric", "wrap"):
+        yield np.pad, mode, lambda x, mode=mode: np.pad(x, ((1, 2), (3, 0)), mode), [x]
+    yield np.insert, "one place", lambda x, v: np.insert(x, 1, v, axis=1), [x, real(2)]
+    yield np.insert, "one place, several", lambda x, v: np.insert(x, 1, v), [x, real(3)]
+    yield np.insert, "rows", lambda x, v: np.insert(x, [1], v, axis=0), [x, real(2, 3)]
+    yield np.insert, "places", lambda x, v: np.insert(x, [2, 0, 2], v, axis=-1), [x, real(2, 3)]
+    yield np.insert, "slice", lambda x, v: np.insert(x, slice(0, 3, 2), v, axis=1), [x, real()]
+    yield np.resize, "more", lambda x: np.resize(x, (3, 5)), [x]
+    yield np.resize, "less", lambda x: np.resize(x, 4), [x]
+    windows = np.lib.stride_tricks.sliding_window_view
+    yield windows, "axis", lambda x: windows(x, 2, axis=1), [x]
+    yield windows, "both", lambda x: windows(x, (2, 2)), [c]
+    yield np.partition, "axis", lambda x: np.partition(x, 2, axis=0), [real(7, 2)]
+    yield np.partition, "flat", lambda x: np.partition(x, (1, 3), axis=None), [x]
+    yield np.choose, "rows", lambda x, y: np.choose([[0], [1]], [x, y]), [real(3), real(2, 3)]
+    yield np.choose, "wrap", lambda x: np.choose([3, -1, 0], x, mode="wrap"), [x]
     yield np.matrix_transpose, "stack", np.matrix_transpose, [real(2, 2, 3)]
     yield np.linalg.matrix_transpose, "stack", np.linalg.matrix_transpose, [real(2, 2, 3)]
     yield np.linalg.diagonal, "stack", lambda x: np.linalg.diagonal(x, offset=1), [real(2, 2, 3)]
@@ -325,6 +351,37 @@ def reduction_cases():
     yield np.average, "weights", lambda x, w: np.average(x, axis=1, weights=w), [x, positive(3)]
     yield np.nansum, "axis", lambda x: np.nansum(np.where(x > 1, np.nan, x), axis=0), [x]
     yield np.nanmean, "all", lambda x: np.nanmean(np.where(x > 1, np.nan, x)), [x]
+    mask = np.array([[True, False], [False, True], [True, True]])
+    for fun in (np.sum, np.mean, np.prod, np.var, np.std):
+        yield fun, "where", lambda x, fun=fun: fun(x, axis=1, where=mask), [x]
+        yield fun, "where of a row", lambda x, fun=fun: fun(x, axis=(0, 1), where=mask[:, :1], keepdims=True), [x]
+        yield fun, "complex where", lambda x, fun=fun: fun(x, where=mask.T), [c]
+    for fun, initial in ((np.sum, 2.0), (np.prod, 2.0), (np.max, 0.0), (np.min, 0.0)):
+        yield fun, "initial", lambda x, fun=fun, initial=initial: fun(x, axis=0, initial=initial), [x]
+        yield fun, "both", lambda x, fun=fun, i=initial: fun(x, axis=1, initial=i, where=mask), [x]
+    with_nan = np.where(x > 1, np.nan, 0.0)
+    for fun in (np.nanmax, np.nanmin, np.nanvar, np.nanstd, np.nanmedian, np.nanprod, np.nanmean):
+        yield fun, "all", lambda x, fun=fun: fun(x + with_nan), [x]
+        yield fun, "axis", lambda x, fun=fun: fun(x + with_nan, axis=1, keepdims=True), [x]
+    for fun in (np.nancumsum, np.nancumprod):
+        yield fun, "axis", lambda x, fun=fun: fun(x + with_nan, axis=1), [x]
+    for fun in (np.nanquantile, np.nanpercentile):
+        yield fun, "axes", lambda x, fun=fun: fun(x + with_nan, [0.2, 0.7], axis=(0, 1), keepdims=True), [x]
+    for fun in (np.quantile, np.percentile):
+        yield fun, "axes", lambda x, fun=fun: fun(x, [0.2, 0.7], axis=(0, 1), keepdims=True), [x]
+    yield np.median, "axes", lambda x: np.median(x, axis=(0, 2)), [x]
+    if hasattr(np, "cumulative_sum"):
+        for fun in (np.cumulative_sum, np.cumulative_prod):
+            yield fun, "vector", fun, [real(4)]
+            yield fun, "initial", lambda x, fun=fun: fun(x, axis=-1, include_initial=True), [x]
+    for fun in (np.cov, np.corrcoef):
+        yield fun, "rows", fun, [real(3, 4)]
+        yield fun, "columns", lambda x, y, fun=fun: fun(x, y, rowvar=False), [real(4, 2), real(4, 2)]
+        yield fun, "complex", fun, [cplx(2, 4)]
+    yield np.cov, "number", np.cov, [real(5)]
+    yield np.corrcoef, "two", np.corrcoef, [real(5), real(5)]
+    yield np.cov, "weights", lambda x, w: np.cov(x, fweights=[1, 2, 1], aweights=w), [real(2, 3), positive(3)]
+    yield np.cov, "ddof", lambda x: np.cov(x, ddof=0) + np.cov(x, bias=True), [real(2, 3)]
     for ord in (None, 1, 2, 3, 0.5, np.inf, -np.inf, 0):
         yield np.linalg.norm, f"vector {ord}", lambda x, ord=ord: np.linalg.norm(x, ord), [real(4)]
         yield (
@@ -373,6 +430,18 @@ def signal_cases():
         yield fun, "default", fun, [cplx(2, 3)]
         yield fun, "sizes", lambda x, fun=fun: fun(x, (3, 2), (0, -1), norm="ortho"), [real(2, 2, 3)]
         yield fun, "axes", lambda x, fun=fun: fun(x, axes=(0, 2)), [cplx(2, 2, 2)]
+    for fun in (np.fft.rfft2, np.fft.rfftn, np.fft.irfft2, np.fft.irfftn):
+        field = real if fun in (np.fft.rfft2, np.fft.rfftn) else cplx
+        yield fun, "default", fun, [field(2, 2, 3)]
+        yield fun, "sizes", lambda x, fun=fun: fun(x, (3, 4), (0, 1), "ortho"), [field(2, 3, 2)]
+        yield fun, "axes", lambda x, fun=fun: fun(x, axes=(0, -1), norm="forward"), [field(2, 2, 3)]
+    for fun in (np.fft.fftn, np.fft.ifftn):
+        yield fun, "one axis twice", lambda x, fun=fun: fun(x, (4, 2), (0, 0)), [cplx(3, 2)]
+        yield fun, "one axis twice, as it is", lambda x, fun=fun: fun(x, axes=(0, 0)), [cplx(3, 2)]
+    for fun, field in ((np.fft.hfft, cplx), (np.fft.ihfft, real)):
+        yield fun, "default", fun, [field(4)]
+        yield fun, "size", lambda x, fun=fun: fun(x, 5, axis=0, norm="ortho"), [field(3, 2)]
+        yield fun, "norm", lambda x, fun=fun: fun(x, norm="forward"), [field(2, 3)]
     for fun in (np.fft.fftshift, np.fft.ifftshift):
         yield fun, "all", fun, [real(3, 4)]
         yield fun, "axis", lambda x, fun=fun: fun(x, 1), [real(2, 3)]
@@ -383,6 +452,12 @@ def signal_cases():
                 f"{mode} {m} {n}",
                 lambda a, v, mode=mode: np.convolve(a, v, mode),
                 [real(m), real(n)],
+            )
+            yield (
+                np.correlate,
+                f"{mode} {m} {n}",
+                lambda a, v, mode=mode: np.correlate(a, v, mode),
+                [cplx(m), real(n)],
             )
     yield _signals._convolved, "complex", np.convolve, [cplx(4), cplx(2)]
     grid = np.sort(real(4))
@@ -397,6 +472,23 @@ def signal_cases():
     yield np.gradient, "one", lambda x: np.gradient(x, 0.5), [x]
     yield np.gradient, "two", lambda x: list(np.gradient(x)), [real(3, 4)]
     yield np.gradient, "axis", lambda x: np.gradient(x, 2.0, axis=1), [real(2, 4)]
+    spacing = np.array([0.0, 0.5, 1.5, 1.8])
+    for order in (1, 2):
+        yield np.gradient, f"order {order}", lambda x, k=order: list(np.gradient(x, edge_order=k)), [real(3, 4)]
+        yield (
+            np.gradient,
+            f"coordinates {order}",
+            lambda x, p, q, k=order: list(np.gradient(x, p, 0.5 * q, edge_order=k)),
+            [real(4, 3), spacing, np.array([1.0, 2.0, 3.5])],
+        )
+        yield (
+            np.gradient,
+            f"coordinates of an axis {order}",
+            lambda x, k=order: np.gradient(x, spacing, axis=1, edge_order=k),
+            [cplx(2, 4)],
+        )
+    yield np.ediff1d, "plain", np.ediff1d, [real(2, 3)]
+    yield np.ediff1d, "ends", lambda x, y: np.ediff1d(x, to_begin=y, to_end=[1.0, 2.0]), [real(4), real(2)]
     yield np.diff, "twice", lambda x: np.diff(x, 2, axis=1), [real(2, 4)]
     yield np.diff, "ends", lambda x, y: np.diff(x, axis=0, prepend=0, append=y), [real(2, 3), real(1, 3)]
     yield np.diff, "one end", lambda x: np.diff(x, append=x[:1]), [real(3)]
@@ -404,6 +496,11 @@ def signal_cases():
     yield np.trapezoid, "x is a list", lambda y: np.trapezoid(y, [1.0, 2.0, 4.0]), [real(3)]
     yield np.trapezoid, "dx", lambda y: np.trapezoid(y, dx=0.5), [real(2, 4)]
     yield np.trapezoid, "x", lambda y, x: np.trapezoid(y, x), [real(2, 4), np.sort(real(4))]
+
+
+def recomposed(a):
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return (u * s[..., None, :] ** 2) @ vh
 
 
 def linalg_cases():
@@ -505,8 +602,60 @@ def linalg_cases():
         )
         for m, n in ((3, 2), (2, 3), (2, 2)):
             yield np.linalg.pinv, f"{name} {m} {n}", np.linalg.pinv, [field(m, n)]
+            matrices, k = field(2, m, n), min(m, n)
+            yield np.linalg.svdvals, f"{name} {m} {n}", np.linalg.svdvals, [matrices]
+            # Only what does not depend on the signs or phases of the vectors.
+            yield _factorizations._svd, f"{name} {m} {n}", recomposed, [matrices]
+            yield np.linalg.svd, f"{name} {m} {n}", lambda a: np.linalg.svd(a)[1], [matrices]
+            yield (
+                np.linalg.svd,
+                f"values of {name} {m} {n}",
+                lambda a: np.linalg.svd(a, compute_uv=False),
+                [matrices],
+            )
+            yield _factorizations._qr, f"{name} {m} {n}", lambda a: list(np.linalg.qr(a)), [matrices]
+            yield np.linalg.qr, f"{name} {m} {n}", lambda a: np.linalg.qr(a, "r"), [matrices]
+            yield (
+                _factorizations._undetermined,
+                f"{name} {m} {n}",
+                lambda a, k=k: np.linalg.svd(a)[0][..., :k] * np.linalg.qr(a, "complete")[0][..., :k],
+                [matrices.real],
+            )
+            yield (
+                np.linalg.lstsq,
+                f"{name} {m} {n}",
+                lambda a, b: np.linalg.lstsq(a, b)[0],
+                [matrices[0], field(m)],
+            )
+        yield (
+            np.linalg.lstsq,
+            f"{name} residuals",
+            lambda a, b: [x for i, x in enumerate(np.linalg.lstsq(a, b)) if i != 2],
+            [field(4, 2), field(4, 2)],
+        )
+        for p in (None, 1, -1, 2, -2, np.inf, "fro", "nuc"):
+            yield np.linalg.cond, f"{name} {p}", lambda a, p=p: np.linalg.cond(a, p), [make(3) + field(3, 3)]
+        for ord in (2, -2, "nuc"):
+            yield np.linalg.norm, f"{name} {ord}", lambda a, ord=ord: np.linalg.norm(a, ord), [field(3, 2)]
+            yield (
+                np.linalg.norm,
+                f"{name} axes {ord}",
+                lambda a, ord=ord: np.linalg.norm(a, ord, axis=(2, 0), keepdims=True),
+                [field(2, 2, 3)],
+            )
+    yield np.linalg.cond, "not square", np.linalg.cond, [real(4, 2)]
+    yield np.linalg.tensorsolve, "default", np.linalg.tensorsolve, [real(2, 3, 6), real(2, 3)]
+    yield (
+        np.linalg.tensorsolve,
+        "axes",
+        lambda a, b: np.linalg.tensorsolve(a, b, axes=(0,)),
+        [real(6, 2, 3), real(2, 3)],
+    )
+    yield np.linalg.tensorinv, "1", lambda a: np.linalg.tensorinv(a, ind=1), [real(6, 3, 2)]
+    yield np.linalg.tensorinv, "2", np.linalg.tensorinv, [real(2, 3, 6)]
     for n in (0, 1, 3, -2):
         yield np.linalg.matrix_power, str(n), lambda a, n=n: np.linalg.matrix_power(a, n), [spd(2) / 2]
+    yield np.linalg.multi_dot, "a stack", lambda a, b: np.linalg.multi_dot([a, b]), [real(2, 3), real(2, 3, 3)]
     yield (
         np.linalg.multi_dot,
         "three",
