@@ -63,10 +63,14 @@ def write(tensor: Any, primitive: Primitive, args: tuple[Any, ...], compute: Cal
     """
     tracked = any_tracked(args)
     _check_leaf(tensor)
+    # NumPy's call with NumPy's operands, so that overlapping ones are rounded as there.
+    arrays = [a._array if isinstance(a, Traced) else a for a in args]
+    if mode.enabled and tracked:
+        args = tuple(_before_the_write(primitive, args, i, tensor) for i in range(len(args)))
     if mode.enabled and tensor._base is not None and (tracked or tensor._base._requires_grad):
-        return _write_view(tensor, primitive, args)
+        return _write_view(tensor, primitive, args, lambda *_: compute(*arrays))
     if not (mode.enabled and tracked):
-        compute(*[a._array if isinstance(a, Traced) else a for a in args])
+        compute(*arrays)
         mark_overwritten(tensor)
         return tensor
     if not dtypes.is_supported(tensor._array.dtype):
@@ -80,13 +84,25 @@ def write(tensor: Any, primitive: Primitive, args: tuple[Any, ...], compute: Cal
     )
     args = tuple(previous if a is tensor else a for a in args)
     node = new_node(primitive, args, NO_KEYWORDS, tensor._array)
-    compute(*[a._array if isinstance(a, Traced) else a for a in args])
+    compute(*arrays)
     memory = tensor._memory
     memory.writes += 1
     memory.recorded = memory.writes
     node.memory, node.version = memory, memory.writes
     set_node(tensor, node)
     return tensor
+
+
+def _before_the_write(primitive: Primitive, args: tuple[Any, ...], place: int, tensor: Traced) -> Any:
+    """An argument, or a copy of it if a vjp needs its values and the write to the Tensor may change them."""
+    arg = args[place]
+    if not isinstance(arg, Traced) or arg is tensor or arg._memory is not tensor._memory:
+        return arg
+    if not _vjps_read(primitive, args, arg):
+        return arg
+    if arg._base is not None:
+        refresh(arg)
+    return _previous_value(arg, arg._array.copy())
 
 
 def _previous_value(tensor: Traced, data: Any) -> Traced:
@@ -108,7 +124,7 @@ def _vjps_read(primitive: Primitive, args: tuple[Any, ...], tensor: Traced) -> b
     )
 
 
-def _write_view(view: Any, primitive: Primitive, args: tuple[Any, ...]) -> Any:
+def _write_view(view: Any, primitive: Primitive, args: tuple[Any, ...], compute: Callable[..., Any]) -> Any:
     """Likewise for a view: recorded as a change of the Tensor that it is a view of, then the view is taken again.
 
     (torch does the same, and calls it CopySlices.)
@@ -126,12 +142,7 @@ def _write_view(view: Any, primitive: Primitive, args: tuple[Any, ...]) -> Any:
         )
     if not np.can_cast(result.dtype, view.dtype, "same_kind"):
         raise TypeError(f"Cannot cast {primitive.name} output from {result.dtype!r} to {view.dtype!r}")
-    write(
-        base,
-        PRIMITIVES[overwrite],
-        (base, result, view._view_ops),
-        lambda x, v, view_ops: np.copyto(view._array, v),
-    )
+    write(base, PRIMITIVES[overwrite], (base, result, view._view_ops), compute)
     refresh(view)
     return view
 

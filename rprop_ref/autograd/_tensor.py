@@ -343,9 +343,9 @@ class Tensor(Traced):
             raise RuntimeError(
                 f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
                 "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead "
-                "of np.array([a, b]), a Tensor, for instance np.zeros_like(p), for an array to write results "
-                "into, a = a + p for a += p, np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only "
-                "if no gradient is wanted"
+                "of np.array([a, b]), np.broadcast_to(a, shape) instead of np.full(shape, a), a Tensor, for "
+                "instance np.zeros_like(p), for an array to write results into, a = a + p for a += p, "
+                "np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only if no gradient is wanted"
             )
         return np.array(self._array, dtype=dtype, copy=copy)
 
@@ -452,8 +452,11 @@ class Tensor(Traced):
     # ---------------------------------------------------------------------------------------------------
     # Numbers
 
-    def item(self) -> Any:
-        """The value of a Tensor of one element, as a Python number; no gradient flows through it."""
+    def item(self, *index: Any) -> Any:
+        """The only value, or the one at an index, as a Python number; no gradient flows through it."""
+        if index:
+            self._check_may_leave_tape()
+            return self._array.item(*index)
         if self._array.size != 1:
             raise RuntimeError(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
         self._check_may_leave_tape()
@@ -529,6 +532,19 @@ class Tensor(Traced):
         return self._array.size
 
     @property
+    def itemsize(self) -> int:
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self._array.nbytes
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        strides: tuple[int, ...] = self._array.strides
+        return strides
+
+    @property
     def T(self) -> Any:  # noqa: N802
         return _np.transpose(self)
 
@@ -546,7 +562,7 @@ class Tensor(Traced):
 
     @property
     def flat(self) -> Any:
-        return iter(_np.ravel(self))
+        return _Flat(self)
 
     def astype(
         self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
@@ -570,6 +586,14 @@ class Tensor(Traced):
     def flatten(self, order: str = "C") -> Any:
         """Like the method of arrays."""
         return _np.ravel(self, order).copy()
+
+    def sort(self, axis: int = -1, kind: Any = None, **kwargs: Any) -> None:
+        """Sort in place, like the method of arrays."""
+        self[...] = _np.sort(self.clone(), axis, kind, **kwargs)
+
+    def partition(self, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
+        """Partition in place, like the method of arrays."""
+        self[...] = _np.partition(self.clone(), kth, axis, kind)
 
     # ---------------------------------------------------------------------------------------------------
     # Copies
@@ -608,6 +632,32 @@ class Tensor(Traced):
         return type(self), (self._array, self._requires_grad)
 
 
+class _Flat:
+    """The elements of a Tensor in the order of C: `Tensor.flat`, which can be indexed and iterated over."""
+
+    __slots__ = ("_elements", "_next")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._elements = _np.ravel(tensor)
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def __getitem__(self, index: Any) -> Any:
+        # As in NumPy a copy, also of a slice.
+        return self._elements[index].copy()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._next == len(self._elements):
+            raise StopIteration
+        self._next += 1
+        return self._elements[self._next - 1]
+
+
 # -----------------------------------------------------------------------------------------------------------
 # Operators and methods from the tables
 
@@ -634,7 +684,7 @@ def _clip(self: Tensor, min: Any = None, max: Any = None, **kwargs: Any) -> Any:
 
 
 _METHODS = """
-    all any argmax argmin argsort cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat round
+    all any argmax argmin argsort choose cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat round
     searchsorted squeeze std sum swapaxes take trace var
 """
 for _name in _METHODS.split():

@@ -117,6 +117,69 @@ def test_operands_may_overlap_with_the_result():
     assert x.grad.tolist() == [2 + 6.0, 6 + 10.0, 10.0]
 
 
+def _times_the_one_before(t):
+    t[1:] *= t[:-1]
+
+
+def _divided_by_the_reverse(t):
+    t /= t[::-1]
+
+
+def _to_the_power_of_the_next(t):
+    np.power(t[1:], t[:-1], out=t[:-1])
+
+
+def _written_through_a_view(t):
+    before, after = t[:-1], t[1:]
+    before *= 2.0
+    after *= before
+    before -= after * 3.0
+
+
+def _times_detached(t):
+    t[1:] *= (t.detach() if isinstance(t, Tensor) else t.copy())[:-1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_times_the_one_before, _divided_by_the_reverse, _to_the_power_of_the_next, _written_through_a_view],
+)
+def test_gradients_of_operands_that_overlap_with_the_result(change):
+    """The values that a gradient needs are those before the change."""
+
+    def fun(x):
+        t = x * 1.0
+        change(t)
+        return t * t
+
+    x = np.array([0.7, 1.1, 1.6, 2.3])
+    np.testing.assert_array_equal(fun(Tensor(x, requires_grad=True)).data, fun(x))
+    assert autograd.gradcheck(fun, x)
+
+
+def test_an_overlapping_operand_that_is_detached_is_a_constant():
+    x = leaf(2.0, 3.0, 5.0)
+    t = x * 1.0
+    _times_detached(t)
+    t.sum().backward()
+    assert t.data.tolist() == [2.0, 6.0, 15.0]
+    assert x.grad.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_sorting_in_place():
+    x = leaf(3.0, 1.0, 2.0)
+    weights = np.array([1.0, 10.0, 100.0])
+    for change in (Tensor.sort, lambda t: t.partition([0, 1])):
+        t, x.grad = x * 1.0, None
+        assert change(t) is None
+        assert t.data.tolist() == [1.0, 2.0, 3.0]
+        np.sum(t * weights).backward()
+        assert x.grad.tolist() == [100.0, 1.0, 10.0]
+        with pytest.raises(RuntimeError, match="leaf Variable"):
+            change(x)
+        assert x.data.tolist() == [3.0, 1.0, 2.0]
+
+
 def test_backward_refuses_changed_leaves():
     x = leaf(1.0, 2.0)
     loss = np.sum(x * x)

@@ -56,6 +56,10 @@ def test_attributes_and_methods_agree_with_those_of_arrays(rng):
     for name in ("argmax", "argmin", "argsort", "any", "all", "nonzero"):
         np.testing.assert_array_equal(getattr(x, name)(), getattr(a, name)())
     assert [float(v) for v in x.flat] == a.ravel().tolist()
+    assert x.flat[1:3].tolist() == a.flat[1:3].tolist()
+    assert x.flat[0].tolist() == next(x.flat).tolist() == x.item(0) == a.flat[0]
+    assert (len(x.flat), x.item(1, 0), x.item(-1)) == (a.size, a[1, 0], a.item(-1))
+    assert (x.nbytes, x.itemsize, x.strides) == (a.nbytes, a.itemsize, a.strides)
     assert x.tolist() == a.tolist()
     assert [row.tolist() for row in x] == a.tolist()
 
