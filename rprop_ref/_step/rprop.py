@@ -20,7 +20,7 @@ from .cached_plan import CachedPlan
 from .first_state import State, first_states, pack
 from .functional import check_foreach
 from .losses import is_worse, loss_value
-from .plan import Plan
+from .plan import CAPTURABLE, Plan
 
 if TYPE_CHECKING:
     from .recorded_step import Step
@@ -325,6 +325,8 @@ class Rprop(Optimizer):
         arrays = [[values(s[key]) for s in states] for key in ("prev", "step_size", "step")]
         if group["differentiable"]:
             check_foreach(group["foreach"], True)
+        if group["capturable"]:
+            raise AssertionError(CAPTURABLE)
         _check_leaves(active, etas, step_sizes)
         # A plan refuses what cannot be stepped.
         Plan([p._array for p in active], *arrays).load([values(p._grad) for p in active])

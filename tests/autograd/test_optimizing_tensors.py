@@ -74,3 +74,14 @@ def test_accumulated_gradients_use_the_fast_path():
         assert x._grad_fits is x._array
         o.step()
     assert o._plans[id(o.param_groups[0])].gradients([x], o.state) is not None
+
+
+def test_capturable_is_refused_before_a_leaf_as_by_torch():
+    p = Parameter(np.ones(2))
+    p.grad = np.ones(2)
+    optimizer = Rprop([p], differentiable=True, capturable=True)
+    with pytest.raises(
+        AssertionError, match="If capturable=True, params and state_steps must be on supported devices"
+    ):
+        optimizer.step()
+    assert not optimizer.state
