@@ -94,11 +94,8 @@ class PythonDriver:
         advance: Advance = self._advance_numpy
         _, n = state.vectors.shape
         # Numba's does not check claims, which is rare.
-        name = (
-            "numpy"
-            if state.scalars[record.CHECK]
-            else backends.resolve(self._backend, n, state.vectors.dtype, "iterate", state.variant)
-        )
+        backend = "numpy" if state.scalars[record.CHECK] else self._backend
+        name = backends.resolve(backend, n, state.vectors.dtype, "iterate", state.variant)
         use_numba = name == "numba"
         if use_numba:
             from numba_kernels import iterate

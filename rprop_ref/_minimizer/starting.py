@@ -92,7 +92,7 @@ def begin(
     vectors = np.zeros((record.ROWS if bounds is None else record.BOUNDED_ROWS, start.size), start.dtype)
     vectors[[record.X, record.LAST_X, record.BEST_X]] = first.x
     vectors[record.SIZE] = first.step_sizes
-    vectors[record.SPAN] = np.maximum(np.abs(first.x), first.step_sizes)
+    vectors[record.SPAN] = spans(first.x, first.step_sizes)
     if bounds is not None:
         vectors[record.LOWER], vectors[record.UPPER] = bounds
         vectors[record.MOVE_START] = first.x
@@ -119,6 +119,11 @@ def first_scalars(dtype: np.dtype[Any]) -> Array:
     scalars[record.RETREAT_NIT] = -np.inf
     scalars[record.F_RESOLUTION] = 8 * float(np.finfo(dtype).eps)
     return scalars
+
+
+def spans(starts: Array, step_sizes: Array) -> Array:
+    """The row SPAN of the record of one start, shape (n,), or of several, shape (m, n)."""
+    return np.maximum(np.abs(starts), step_sizes)
 
 
 def default_tolerances(starts: Array, step_sizes: Array) -> tuple[Array, Array]:

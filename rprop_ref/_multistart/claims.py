@@ -13,6 +13,7 @@ from .._core import iteration, record
 from .._core.probing import begin_check
 from .._core.status import Status
 from .._minimizer.compiled_objective import CompiledObjective
+from .._minimizer.starting import spans
 from .shared_options import InitialValues, SharedOptions
 
 Array = np.ndarray[Any, Any]
@@ -53,7 +54,7 @@ def check(
     vectors = np.zeros_like(state.vectors)
     vectors[[record.BEST_X, record.LAST_X]] = x
     vectors[[record.BEST_G, record.LAST_G]] = g
-    vectors[record.SPAN] = np.maximum(np.abs(initial.x[i]), initial.step_sizes[i])
+    vectors[record.SPAN] = spans(initial.x[i], initial.step_sizes[i])
     if state.bounds is not None:
         vectors[record.LOWER], vectors[record.UPPER] = state.bounds
     with np.errstate(all="ignore"):

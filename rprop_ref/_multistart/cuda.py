@@ -12,6 +12,7 @@ from cuda_kernels.arrays import is_on_device
 from .. import backends
 from .._core import record
 from .._minimizer.c_objective import is_made_by_numba
+from .._minimizer.starting import spans
 from .rows import Rows, of_records
 from .shared_options import SharedOptions
 
@@ -71,7 +72,7 @@ def run_on_gpu(fun: Any, args: tuple[Any, ...], options: SharedOptions, points: 
     vectors = np.zeros((len(state.vectors), n, m), initial.x.dtype)
     vectors[[record.X, record.LAST_X, record.BEST_X]] = initial.x.T
     vectors[record.SIZE] = initial.step_sizes.T
-    vectors[record.SPAN] = np.maximum(np.abs(initial.x), initial.step_sizes).T
+    vectors[record.SPAN] = spans(initial.x, initial.step_sizes).T
     if state.bounds is not None:
         vectors[record.LOWER], vectors[record.UPPER] = (b[:, None] for b in state.bounds)
         vectors[record.MOVE_START] = initial.x.T
