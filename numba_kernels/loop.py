@@ -9,8 +9,8 @@ import numpy as np
 from numba import types
 
 from numba_kernels import iterate
-from numba_kernels._cache import DIGEST, kernel_of, made_once
-from numba_kernels.objective import borrow, call
+from numba_kernels._cache import DIGEST, NO_COUNTS, kernel_of, made_once
+from numba_kernels.objective import call
 from rprop_ref import rules
 from rprop_ref._core import record
 from rprop_ref._core.status import Status
@@ -52,10 +52,6 @@ def kernel(rule: rules.Rule) -> Any:
 
     def run(address, data, raised, sign, vectors, scalars, constants, max_iterations, stop, x, g):
         stamp  # noqa: B018
-        vectors = borrow(vectors)
-        scalars = borrow(scalars)
-        constants = borrow(constants)
-        g = borrow(g)
         status = CONTINUE
         if scalars[record.STEP_MADE] != 0 and _equal(vectors[record.X], vectors[record.LAST_X]):
             status = STAYED
@@ -83,7 +79,7 @@ def kernel(rule: rules.Rule) -> Any:
 
     made = iterate.functions(rule)
     names = {"_advance": made["advance"], "_copy": made["copy"], "_equal": made["equal"]}
-    return kernel_of(rule, run, names)
+    return kernel_of(rule, run, names, **NO_COUNTS)
 
 
 def compile_for(rule: rules.Rule, dtype: np.dtype[Any], elements: int, read_only: bool) -> list[Any]:

@@ -51,7 +51,7 @@ def pointer(typingctx, address, dtype):
 
 @intrinsic
 def _store(typingctx, value, address):
-    """Write a value to memory as Numba represents it; its arrays are borrowed (see `borrow`)."""
+    """Write a value to memory as Numba represents it; its arrays without their reference counts."""
 
     def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[1], context.get_data_type(value).as_pointer())
@@ -74,16 +74,6 @@ def _borrowed(context, builder, kind, value):
         array.parent = ir.Constant(array.parent.type, None)
         return array._getvalue()
     return value
-
-
-@intrinsic
-def borrow(typingctx, array):
-    """The same array without its reference count, so that taking a view of it costs less."""
-
-    def codegen(context, builder, signature, arguments):
-        return _borrowed(context, builder, array, arguments[0])
-
-    return array(array), codegen
 
 
 @intrinsic

@@ -33,8 +33,8 @@ class Compiler(NamedTuple):
     plain : callable
         The way back.
     probing : bool
-        Whether the functions check the claims of runs (`probing`). Otherwise `advance` ends with `CLAIMED` where a
-        run would be probed: this is rare and takes long to compile, so NumPy can do it as well.
+        Whether the functions check the claims of runs (`probing`). Otherwise `advance` ends with `CLAIMED`, and
+        NumPy checks: a run makes few claims, and the check takes long to compile.
     """
 
     function: Callable[..., Any]
@@ -49,7 +49,7 @@ class Compiler(NamedTuple):
 _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: ("is_stalled", "is_within_tolerance", "is_blocked"),
     best: ("is_better", "keep_best"),
-    probing: ("begin_check", "inward_gradient", "status_away_from_best"),
+    probing: ("status_away_from_best",),
     stopping: (
         "gradient_is_small",
         "target_is_reached",
@@ -73,7 +73,15 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
 
 _UNCHANGED_OF_PROBING: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: ("points_away", "direction_hash", "direction_numerator"),
-    probing: ("begin_probing", "check_point", "next_probe", "is_small", "end_check"),
+    probing: (
+        "begin_check",
+        "inward_gradient",
+        "begin_probing",
+        "check_point",
+        "next_probe",
+        "is_small",
+        "end_check",
+    ),
 }
 
 #: The functions that are compiled unchanged, and call some that are made for the rule.
@@ -124,14 +132,14 @@ def _probing_elsewhere(compiler: Compiler) -> dict[str, Any]:
     claimed = Status.CLAIMED.value
 
     @compiler.function
-    def begin_probing(vectors, scalars, effect):
+    def begin_check(vectors, scalars):
         return claimed
 
     @compiler.function
     def check_point(vectors, scalars, f, g):
         return claimed
 
-    return {"begin_probing": begin_probing, "check_point": check_point}
+    return {"begin_check": begin_check, "check_point": check_point}
 
 
 def _unchanged(
@@ -224,7 +232,7 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
 
     @function
     def length(x, span):
-        return max(abs(x), span)
+        return abs(x) if abs(x) > span else span
 
     @function
     def effect(x, g, span):
@@ -234,7 +242,8 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
     def largest_effect(x, g, span):
         largest = 0.0
         for i in range(x.size):
-            largest = max(largest, effect(x[i], g[i], span[i]))
+            one = effect(x[i], g[i], span[i])
+            largest = one if one > largest else largest
         return largest
 
     return {

@@ -63,9 +63,10 @@ SMALL_AGGREGATE = 35  # AGGREGATE is small if its components are at most this ti
 WAIT = 36  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
 ENTRIES = 37
 
-#: The entries that the result and the message of a run are made of, besides the options that all runs share.
+#: The entries that the result, the message and the check of a run are made of, besides the options that all runs
+#: share.
 REPORTED = (
-    *(NIT, NFEV, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, LOWEST_NIT),
+    *(NIT, NFEV, FIRST_F, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, LOWEST_NIT),
     *(WINDOW_F, WINDOW_NIT, RETREAT_F, MARGIN, NEGLIGIBLE, XTOL),
 )
 

@@ -114,8 +114,8 @@ def _sum_in_order(terms):
 
 
 def largest_effect(x, g, span):
-    """The largest change of the value, to first order, if one variable moved by its length."""
-    return np.max(np.abs(g).astype(float) * _lengths(x, span), initial=0)
+    """The largest change of the value, to first order, if one variable moved by its length; for each row."""
+    return np.max(np.abs(g).astype(float) * _lengths(x, span), axis=-1, initial=0)
 
 
 def raise_to_magnitudes(scale, g):

@@ -1,6 +1,7 @@
-"""The check of the claims of runs in machine code: such a run ends where it would be probed.
+"""The check of the claims of runs in machine code, which ends such runs; see `rprop_ref._core.probing`.
 
-That is rare (see `rprop_ref._core.probing`), so it is done by NumPy, run by run.
+NumPy checks all of them at once whether the gradient is negligible. Where it is not, which is rare, it probes, run
+by run.
 """
 
 from __future__ import annotations
@@ -12,11 +13,36 @@ import numpy as np
 from .._core import iteration, record
 from .._core.probing import begin_check
 from .._core.status import Status
+from .._core.vectors import largest_effect, zero_blocked
 from .._minimizer.compiled_objective import CompiledObjective
 from .._minimizer.starting import spans
 from .shared_options import InitialValues, SharedOptions
 
 Array = np.ndarray[Any, Any]
+
+
+def are_confirmed(
+    options: SharedOptions, initial: InitialValues, rows: Array, entries: Array, x: Array, g: Array
+) -> Array:
+    """Which of some claims hold at once, because the gradient is negligible: an array of bool, shape (k,).
+
+    Parameters
+    ----------
+    options : SharedOptions
+    initial : InitialValues
+        Those of all runs.
+    rows : ndarray of int, shape (k,)
+        The runs that claim.
+    entries, x, g : ndarray, shapes (k, len(REPORTED)), (k, n) and (k, n)
+        Theirs, as for `check`. Only read.
+    """
+    inward = g
+    if options.state.bounds is not None:
+        inward = np.empty_like(g)
+        zero_blocked(g, x, *options.state.bounds, inward)
+    effects = largest_effect(x, inward, spans(initial.x[rows], initial.step_sizes[rows]))
+    confirmed: Array = effects <= entries[:, record.REPORTED.index(record.NEGLIGIBLE)]
+    return confirmed
 
 
 def check(

@@ -90,7 +90,13 @@ class VectorizedRuns:
     def _check_claims(self, initial: InitialValues, table: Array, x: Array, g: Array) -> dict[int, Exception]:
         """Check the claims among the results, in place; return the exceptions that the objective raised."""
         errors = {}
-        for i in np.flatnonzero(table[:, -1] == Status.CLAIMED).tolist():
+        claimed = np.flatnonzero(table[:, -1] == Status.CLAIMED)
+        with np.errstate(all="ignore"):
+            confirmed = claims.are_confirmed(
+                self._options, initial, claimed, table[claimed, :-1], x[claimed], g[claimed]
+            )
+        table[claimed[confirmed], -1] = Status.CONVERGED
+        for i in claimed[~confirmed].tolist():
             try:
                 table[i, -1] = claims.check(self._compiled, self._options, initial, i, table[i, :-1], x[i], g[i])
             except Exception as error:

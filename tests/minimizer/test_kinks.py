@@ -210,6 +210,21 @@ def test_all_drivers_check_alike(dtype, options):
             assert same_bits(np.asarray(rows[name][i], float), np.asarray(single[name], float)), (i, name)
 
 
+def test_rows_check_their_claims_as_single_runs_do():
+    """Minima across the axes, on them, and none: the check depends on the whole run, also on its first value."""
+    rng = np.random.default_rng(5)
+    for i in range(24):
+        n = 2 + i % 4
+        args = random_pieces(rng, n)
+        options = [{}, {"ftol": 1e-8}, {"xtol": 1e-8}, {"bounds": [(-30, 30)] * n}][i % 4]
+        starts = rng.normal(size=(6, n)) * 3
+        rows = minimize_many(pieces, starts, args=args, maxiter=3000, **options)
+        for k, x0 in enumerate(starts):
+            single = minimize(pieces, x0, args=args, maxiter=3000, **options)
+            for name in ("x", "fun", "status", "nit", "nfev"):
+                assert same_bits(np.asarray(rows[name][k], float), np.asarray(single[name], float)), (i, k, name)
+
+
 def test_half_precision():
     def half(x):
         f, g = in_python(ridge)(x.astype(float))
