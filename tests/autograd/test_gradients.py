@@ -24,12 +24,20 @@ def test_every_primitive_and_composite_has_a_case():
     assert not [fun for fun in DIFFERENTIABLE if fun not in covered]
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in ALL if c[0] not in (_shapes.setitem, _shapes.overwrite, _shapes.astype)], ids=name_of
-)
-def test_values_are_those_of_arrays(case):
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
+@pytest.mark.parametrize("case", ALL, ids=name_of)
+def test_values_and_gradients(case):
+    """All about one function in one test, since there are a thousand, and a test costs more than what it does."""
+    fun, _, call, arrays = case
+    if fun not in (_shapes.setitem, _shapes.overwrite, _shapes.astype):
+        assert_values_are_those_of_arrays(call, arrays)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        assert autograd.gradcheck(call, arrays)
+    assert_results_and_gradients_keep_their_precision(call, arrays)
+
+
+def assert_values_are_those_of_arrays(call, arrays):
     """A function returns the same for Tensors as for arrays."""
-    _, _, call, arrays = case
     expected = call(*arrays)
     result = call(*(Tensor(a, requires_grad=True) for a in arrays))
     if not isinstance(expected, (list, tuple)):
@@ -41,18 +49,8 @@ def test_values_are_those_of_arrays(case):
         np.testing.assert_allclose(f.data, e, rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize("case", ALL, ids=name_of)
-def test_gradients_agree_with_finite_differences(case):
-    _, _, call, arrays = case
-    with np.errstate(divide="ignore", invalid="ignore"):
-        assert autograd.gradcheck(call, arrays)
-
-
-@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
-@pytest.mark.parametrize("case", ALL, ids=name_of)
-def test_results_and_gradients_keep_their_precision(case):
+def assert_results_and_gradients_keep_their_precision(call, arrays):
     """Results and gradients of float32 values are float32."""
-    _, _, call, arrays = case
     narrow = [a.astype(np.complex64 if a.dtype.kind == "c" else np.float32) for a in arrays]
     expected = call(*narrow)
     tensors = [Tensor(a, requires_grad=True) for a in narrow]

@@ -19,7 +19,15 @@ ROOT = Path(rprop_ref.__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda f: f.stem)
+#: Importing Dask takes longer than half of all other examples.
+SLOW = {"distributed_least_squares"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(f, marks=[pytest.mark.exhaustive] if f.stem in SLOW else []) for f in EXAMPLES],
+    ids=lambda f: f.stem,
+)
 def test_examples_run_without_warnings(file):
     done = subprocess.run([sys.executable, "-W", "error", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
