@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # One thread in NumPy's libraries, and at most two in Numba, which give up their processors while they wait, so that
 # parallel tests do not disturb each other on a small machine. These variables are read at the import of NumPy and
@@ -10,6 +11,10 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ["NUMBA_NUM_THREADS"] = "2"
+
+# Shells start what runs in the background without Ctrl-C. Some tests need it, and processes that they start inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
