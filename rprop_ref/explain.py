@@ -9,15 +9,26 @@ from typing import Any
 import numpy as np
 
 from . import rules
-from ._common import display
+from ._common import display, half
 from ._core import dtypes, events
 from ._core.constants import ETA_MINUS, ETA_PLUS, SIZE_MAX, SIZE_MIN, rule_constants
+from ._tracing.changes import (
+    CONTRADICTIONS,
+    are_downhill,
+    are_repeated,
+    creep,
+    depend_on_length,
+    side_told_by_sign,
+)
 from ._tracing.history import History
 
 Array = np.ndarray[Any, Any]
 
 #: Patterns are reported from this many steps on; in fewer they may be chance.
 MIN_STEPS = 20
+
+#: A valley is looked for in at least this many steps.
+MIN_VALLEY_STEPS = 48
 
 #: A coordinate is stuck at the smallest step size if it had that in this share of the latest steps ...
 LOWER_CLAMP_SHARE = 0.5
@@ -44,13 +55,7 @@ UNDERFLOW_SHARE = 0.1
 #: chance.
 TOO_LARGE_SHARE = 0.01
 
-#: A gradient is noisy if its changes do not become smaller while those of x do, by this many decades ...
-NOISE_DECADES = 2
-#: ... where "smaller" means: in the mean over a decade of changes of x, below this fraction ...
-NOISE_RATIO = 0.2
-#: ... and only decades with at least this many steps count ...
-MIN_CHANGES = 4
-#: ... and if its sign does not tell on which side of the optimum x is: if `_side_told_by_sign` is below this.
+#: The sign of a gradient does not tell on which side of the optimum x is if `side_told_by_sign` is below this.
 SIDE_TOLD = 0.8
 
 
@@ -61,8 +66,9 @@ class Finding:
     Attributes
     ----------
     name : str
-        "kink", "noise", "lower clamp", "upper clamp", "oscillation", "underflow", "first step too large",
-        "first step too small", "eta- rounds to 1", "eta+ rounds to 1", "no gradient" or "gradient not finite".
+        "kink", "noise", "valley", "lower clamp", "upper clamp", "oscillation", "underflow",
+        "first step too large", "first step too small", "eta- rounds to 1", "eta+ rounds to 1", "no gradient" or
+        "gradient not finite".
     coordinates : ndarray of int
         The coordinates concerned.
     what, advice : str
@@ -115,8 +121,10 @@ def explain(trace: History) -> Explanation:
         # The same signs, seen without the check.
         findings = [f for f in findings if f.name != "noise"]
     if any(finding.name in ("kink", "noise") for finding in findings):
-        # Both are consequences.
-        findings = [f for f in findings if f.name not in ("lower clamp", "oscillation")]
+        # All of these are consequences.
+        findings = [f for f in findings if f.name not in ("lower clamp", "oscillation", "valley")]
+    if any(finding.name == "oscillation" for finding in findings):
+        findings = [f for f in findings if f.name != "valley"]
     if any(finding.name == "eta- rounds to 1" for finding in findings):
         # It oscillates because step sizes cannot shrink.
         findings = [f for f in findings if f.name != "oscillation"]
@@ -178,6 +186,12 @@ def _recent(trace: History) -> tuple[Array, Array] | None:
     return (event[stepping], size[stepping]) if stepping.sum() >= MIN_STEPS else None
 
 
+_SMOOTH_THE_KINK = (
+    "smooth the kink: replace the absolute value of t by sqrt(t**2 + d**2) - d (pseudo-Huber) with a small d, "
+    "a maximum by logsumexp. Or choose variables whose axes the kinks follow."
+)
+
+
 def _check_kink(trace: History) -> Finding | None:
     if not trace.kink:
         return None
@@ -191,61 +205,107 @@ def _check_kink(trace: History) -> Finding | None:
         sloping,
         f"{_named(sloping, trace)}: the step sizes have shrunk to nothing, but the gradient is not small, and "
         f"{doubt}. The objective may have a kink that lies across the axes, along which the value still falls.",
-        "smooth the kink: replace the absolute value of t by sqrt(t**2 + d**2) - d (pseudo-Huber) with a small d, "
-        "a maximum by logsumexp. Or choose variables whose axes the kinks follow. If the objective is smooth, "
-        "check its gradient.",
+        _SMOOTH_THE_KINK + " If the objective is smooth, check its gradient.",
+    )
+
+
+def _rounding(trace: History) -> float:
+    """Gradients, and changes of them, up to this may be rounding errors."""
+    eps = max(float(half.finfo(dtypes.named(group["dtype"])).eps) for group in trace.groups)
+    largest = np.max(trace.g_max, initial=0, where=np.isfinite(trace.g_max))
+    return float(largest) * eps ** (2 / 3)
+
+
+def _has_floor(trace: History) -> bool:
+    """Whether the gradient changes by as much in short steps as in long ones."""
+    return _recent(trace) is not None and trace._changes.have_floor(_rounding(trace))
+
+
+def _are_repeated(trace: History) -> bool:
+    changes = trace.g_change[trace.g_change > 0]
+    return are_repeated(changes[-len(trace._recent) :])
+
+
+def _check_oblique_kink(trace: History) -> Finding | None:
+    """The same as `_check_kink`, for runs whose end was not checked."""
+    if trace.kink or not (_has_floor(trace) and _are_repeated(trace)):
+        return None
+    gradients = np.array(trace._gradients)
+    if not are_downhill(gradients):
+        return None
+    jumping = np.flatnonzero(np.ptp(gradients, axis=0) > 0)
+    return Finding(
+        "kink",
+        jumping,
+        f"{_named(jumping, trace)}: however small the steps are, the gradient jumps between a few values, and by "
+        "all of these the value still falls in some direction. The objective has a kink that lies across the "
+        "axes.",
+        _SMOOTH_THE_KINK,
     )
 
 
 def _check_noise(trace: History) -> Finding | None:
     recent = _recent(trace)
-    # In smaller steps, the gradient of a smooth function changes less; a noisy one does not.
-    decades = sorted(decade for decade, (count, _) in trace._changes.items() if count >= MIN_CHANGES)
-    if recent is None or not decades or decades[-1] - decades[0] < NOISE_DECADES:
+    if recent is None:
         return None
-    means = [trace._changes[decade][1] / trace._changes[decade][0] for decade in decades]
-    in_small_steps, in_large_steps, smallest = means[0], means[-1], min(means)
-    if in_small_steps < in_large_steps + np.log10(NOISE_RATIO):
-        return None
-    # If a run comes from a flat region into a curved one, steps become smaller and the gradient's changes larger
-    # without noise. Then they are smaller somewhere in between; with noise they are about the same in all decades.
-    if smallest < in_small_steps + np.log10(NOISE_RATIO):
-        return None
-    # At a kink, too, the changes keep their size. But there the sign tells the side, unless the kink is oblique to
-    # the axes.
-    rows = len(trace._recent)
-    x, sign = trace.x[-rows:], trace.sign[-rows:].copy()
-    for group in trace.groups:
-        if group["maximize"]:
-            sign[:, group["start"] : group["stop"]] *= -1
-    chances = np.array([_side_told_by_sign(x[:, i], sign[:, i]) for i in range(trace.n)])
-    noisy = np.flatnonzero(chances < SIDE_TOLD)
-    if noisy.size < np.isfinite(chances).sum() / 2 or not noisy.size:
+    if trace._contradictions >= CONTRADICTIONS:
+        noisy, how = np.flatnonzero((trace.sign[-len(trace._recent) :] != 0).any(axis=0)), "even at the same point"
+    else:
+        noisy, how = _noisy_coordinates(trace), "however small they are, and at no particular place"
+    if not noisy.size:
         return None
     flips = np.mean(events.has(recent[0], "shrank")[:, noisy])
     return Finding(
         "noise",
         noisy,
-        f"{_named(noisy, trace)}: the gradient changes its sign in {100 * flips:.0f}% of the latest steps, "
-        "however small they are, and at no particular place. It is noisy, or the objective has kinks that lie "
-        "across the axes; the step sizes only follow that.",
+        f"{_named(noisy, trace)}: the gradient changes its sign in {100 * flips:.0f}% of the latest steps, {how}. "
+        "It is noisy"
+        + ("" if trace._contradictions else ", or the objective has very many kinks")
+        + "; the step sizes only follow that.",
         "compute the gradient from all the data. Rprop needs full batches: it reads only signs, so noise does not "
         "average out. With mini-batches use a method that averages, such as Adam. If the gradient already comes "
         "from all the data, look for kinks (absolute values, maxima) of several variables, and smooth them.",
     )
 
 
-def _side_told_by_sign(x: Array, sign: Array) -> float:
-    """How well the sign of the gradient tells on which side of a minimum x is: 1 if always, 0.5 if by chance.
+def _noisy_coordinates(trace: History) -> Array:
+    """The coordinates whose gradient looks noisy though no point was evaluated twice."""
+    none = np.zeros(0, int)
+    if not _has_floor(trace) or _are_repeated(trace):
+        return none
+    rows = np.flatnonzero(trace.x_change > 0)[-len(trace._recent) :]
+    if depend_on_length(trace.g_change[rows], trace.x_change[rows]):
+        return none
+    # At a kink along the axes, which may be curved, the sign tells the side.
+    x, sign = trace.x[rows], trace.sign[rows].copy()
+    for group in trace.groups:
+        if group["maximize"]:
+            sign[:, group["start"] : group["stop"]] *= -1
+    chances = np.array([side_told_by_sign(x[:, i], sign[:, i]) for i in range(trace.n)])
+    noisy = np.flatnonzero(chances < SIDE_TOLD)
+    return noisy if noisy.size >= np.isfinite(chances).sum() / 2 else none
 
-    This is the probability that x is larger at a positive gradient than at a negative one; NaN if the gradient had
-    only one sign.
-    """
-    above, below = x[sign > 0], x[sign < 0]
-    if not (above.size and below.size):
-        return np.nan
-    difference = above[:, None] - below[None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+
+def _check_valley(trace: History) -> Finding | None:
+    rows = len(trace._recent)
+    if rows < MIN_VALLEY_STEPS or not np.max(trace.g_max[-rows:]) > _rounding(trace):
+        return None
+    values = -trace.f if trace.groups[0]["maximize"] else trace.f
+    lowest = np.minimum.accumulate(values)
+    x, sign, size = trace.x[-rows:], trace.sign[-rows:], trace.size[-rows:]
+    if not creep(lowest[-rows:], x, sign, size, values[0] - lowest[-1]):
+        return None
+    sloping = np.flatnonzero((sign != 0).any(axis=0))
+    return Finding(
+        "valley",
+        sloping,
+        f"{_named(sloping, trace)}: signs keep changing, step sizes stay as they are, and the value falls slowly. "
+        "The variables depend on each other: the objective has a valley that lies across the axes, and Rprop, "
+        "which steps along the axes, follows it in short steps.",
+        "choose variables that depend less on each other (centre and scale the data, fit differences or products, "
+        "rotate). If the objective is smooth, a quasi-Newton method such as L-BFGS-B needs far fewer iterations. "
+        "Otherwise let it run longer, with gentler etas such as (0.8, 1.1).",
+    )
 
 
 def _check_lower_clamp(trace: History) -> Finding | None:
@@ -406,15 +466,16 @@ def _check_etas(trace: History) -> Finding | None:
 def _check_no_gradient(trace: History) -> Finding | None:
     if trace.steps < 2:
         return None
-    unmoved = np.flatnonzero(trace.counts["zero gradient"] == trace.steps)
+    # A variable that a bound holds has a gradient of 0, too, but that is no fault.
+    unmoved = np.flatnonzero((trace.counts["zero gradient"] == trace.steps) & ~trace.held)
     if not unmoved.size:
         return None
     return Finding(
         "no gradient",
         unmoved,
         f"{_named(unmoved, trace)}: the gradient was exactly 0 in every iteration, so x never moved.",
-        "check whether the objective depends on it at all, whether the start is a point of symmetry, whether the "
-        "gradient underflows, and whether a bound holds it (in minimize that counts as a gradient of 0).",
+        "check whether the objective depends on it at all, whether the start is a point of symmetry, and whether "
+        "the gradient underflows.",
     )
 
 
@@ -434,9 +495,11 @@ def _check_not_finite(trace: History) -> Finding | None:
 
 _CHECKS: tuple[Callable[[History], Finding | None], ...] = (
     _check_kink,
+    _check_oblique_kink,
     _check_etas,
     _check_not_finite,
     _check_noise,
+    _check_valley,
     _check_lower_clamp,
     _check_upper_clamp,
     _check_oscillation,

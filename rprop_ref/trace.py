@@ -13,6 +13,7 @@ from ._common import display, npz
 from ._core.checks import check_variant
 from ._core.events import end_events
 from ._tracing.attach import OptimizerHooks
+from ._tracing.changes import Changes
 from ._tracing.history import LIMIT, History, Row
 from ._tracing.steps import flat_reals, step_events, storable
 from .explain import Explanation, best_value, explain
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_KIND, _VERSION = "trace", 1
+_KIND, _VERSION = "trace", 2
 
 
 class Trace(History):
@@ -273,7 +274,8 @@ class Trace(History):
             "columns": {name: getattr(self, name) for name in Row._fields},
             "history": len(self._older),
             "counts": self._counts,
-            "changes": self._changes,
+            "changes": self._changes.decades,
+            "contradictions": self._contradictions,
             "firsts": self.firsts,
             "groups": self.groups,
             "options": self._options,
@@ -283,6 +285,8 @@ class Trace(History):
             "retreats": self._retreats,
             "probes": self.probes,
             "kink": self.kink,
+            "held": self.held,
+            "gradients": list(self._gradients),
             "last": self._last,
         }
         npz.write(path, _KIND, _VERSION, tree)
@@ -305,9 +309,11 @@ class Trace(History):
         try:
             trace = cls(**tree["options"], stride=tree["stride"], limit=tree["limit"])
             trace.groups, trace._counts, trace.steps = tree["groups"], tree["counts"], tree["steps"]
-            trace.firsts, trace._changes = tree["firsts"], tree["changes"]
+            trace.firsts, trace._changes = tree["firsts"], Changes(tree["changes"])
             trace._retreats, trace._last = tree["retreats"], tree["last"]
-            trace.probes, trace.kink = tree["probes"], tree["kink"]
+            trace._contradictions = tree["contradictions"]
+            trace.probes, trace.kink, trace.held = tree["probes"], tree["kink"], tree["held"]
+            trace._gradients = deque(tree["gradients"])
             rows = [Row(*values) for values in zip(*(tree["columns"][f] for f in Row._fields), strict=True)]
             trace._older, trace._recent = rows[: tree["history"]], deque(rows[tree["history"] :])
             if any(row.event.shape != (trace.n,) or row.event.dtype != np.uint8 for row in rows):

@@ -70,6 +70,8 @@ def make_traced_advance(
                 worse=bool(scalars[record.WORSE]),
                 stepped=bool(scalars[record.STEP_MADE]),
             )
+        if state.bounds is not None and trace.n:
+            trace.held |= (vectors[record.INWARD_G] == 0) & (vectors[record.LAST_G] != 0)
         trace.kink = status == Status.KINK
         return status
 

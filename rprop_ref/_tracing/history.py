@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 
 from .._common.npz import Path
 from .._core import events as _events
+from .changes import CONTRADICTION, Changes
 
 Array = np.ndarray[Any, Any]
 
@@ -52,14 +52,15 @@ class History:
         self.groups: list[dict[str, Any]] = []
         self.firsts: dict[str, Array] = {}
         self._counts = np.zeros((0, len(_events.NAMES)), np.int64)
-        # How much the gradient changes where x changes by 1e-3, 1e-2, ...: for each decade of the change of x, how
-        # many steps there were, and the sum of log10 of the gradient's changes. `explain` tells noise by it.
-        self._changes: dict[int, list[float]] = {}
+        self._changes = Changes()
+        self._contradictions = 0  # how often the gradient differed from that of the step before, at the same point
         self._older: list[Row] = []  # every stride-th iteration
         self._recent: deque[Row] = deque()  # every one of the latest iterations
+        self._gradients: deque[Array] = deque()  # at the latest points, as many
         self._retreats = 0
         self.probes = 0
         self.kink = False
+        self.held = np.zeros(0, bool)
         self._last: tuple[Array, Array, Array] | None = None  # x, gradient, step size
         self._columns: dict[str, Array] = {}  # those read since the last step
 
@@ -69,6 +70,7 @@ class History:
     def _begin(self, groups: list[dict[str, Any]]) -> None:
         self.groups = groups
         self._counts = np.zeros((self.n, len(_events.NAMES)), np.int64)
+        self.held = np.zeros(self.n, bool)
 
     def _append(self, x: Array, f: float, g: Array, size: Array, event: Array) -> None:
         self._columns = {}
@@ -80,13 +82,15 @@ class History:
                 last_x, last_g, _ = self._last
                 x_change = float(np.max(np.abs(x - last_x), initial=0))
                 g_change = float(np.max(np.abs(g - last_g), initial=0))
+                # Relative to the first step sizes, since variables may be of different magnitudes.
+                length = np.abs(x - last_x) / self.firsts["first"]
+                self._changes.add(float(np.max(length, initial=0, where=np.isfinite(length))), g_change)
             g_max = float(np.max(np.abs(g), initial=0))
             sign = (g > 0).astype(np.int8) - (g < 0).astype(np.int8)
-        if 0 < x_change < np.inf and 0 < g_change < np.inf:
-            decade = self._changes.setdefault(math.floor(math.log10(x_change)), [0, 0.0])
-            decade[0] += 1
-            decade[1] += math.log10(g_change)
         self._last = x, g, size = x.copy(), g.copy(), size.copy()
+        self._contradictions += int(x_change == 0 and g_change > CONTRADICTION * g_max)
+        if x_change != 0 and np.isfinite(g_max):
+            self._gradients.append(g)
         row = Row(self.steps, float(f), x, sign, size, event, g_max, g_change, x_change, self._retreats)
         self.steps += 1
         self._recent.append(row)
@@ -97,6 +101,8 @@ class History:
             oldest = self._recent.popleft()
             if oldest.iteration % self.stride == 0:
                 self._older.append(oldest)
+        while len(self._gradients) > len(self._recent):
+            self._gradients.popleft()
         while len(self) > max_rows:
             self.stride *= 2
             self._older = [row for row in self._older if row.iteration % self.stride == 0]

@@ -58,7 +58,11 @@ class TestHealthy:
             {"etas": (0.5, 1.2), "maxiter": 500},
             {"maxiter": 50},
         ):
-            explanation = minimize(fun, x0, jac=jac, variant=variant, trace=True, **options).trace.explain()
+            r = minimize(fun, x0, jac=jac, variant=variant, trace=True, **options)
+            explanation = r.trace.explain()
+            if name == "rosenbrock" and not r.success and r.nit > 100:
+                assert [finding.name for finding in explanation.findings] == ["valley"]
+                continue
             assert not explanation.findings
             assert str(explanation).endswith("Nothing looks wrong.")
 
@@ -78,7 +82,7 @@ class TestHealthy:
     def test_a_run_from_a_plain_into_mountains_is_not_noise(self):
         problem = nist.get("MGH09")
         trace = minimize(problem.objective, problem.starts[0], jac=True, trace=True, maxiter=4000).trace
-        assert names(trace) == []
+        assert names(trace) == ["valley"]
 
     def test_one_of_many_coordinates_may_start_at_its_minimum(self):
         minimum = np.linspace(-3, 3, 1001) + 1e-5  # one of them is this near to 0
@@ -149,12 +153,12 @@ class TestFaults:
         trace = traced(lambda x: -gradient(x), np.zeros(5), 400, variant=variant, maximize=True)
         assert names(trace) == ["noise"]
 
-    def test_kinks_across_the_axes_look_like_noise_and_are_mentioned(self, rng):
+    def test_very_many_kinks_look_like_noise_and_are_mentioned(self, rng):
         a = rng.normal(size=(200, 30))
         y = a[:, :4].sum(axis=1) + rng.normal(size=200)
         trace = traced(lambda x: a.T @ np.sign(a @ x - y) / 200, np.zeros(30), 600, step_sizes=(0, 50))
         (finding,) = trace.explain().findings
-        assert "has kinks that lie across the axes" in finding.what
+        assert "or the objective has very many kinks" in finding.what
         assert "already comes from all the data, look for kinks" in finding.advice
 
     @every_rule
