@@ -213,7 +213,7 @@ def _rounding(trace: History) -> float:
     """Gradients, and changes of them, up to this may be rounding errors."""
     eps = max(float(half.finfo(dtypes.named(group["dtype"])).eps) for group in trace.groups)
     largest = np.max(trace.g_max, initial=0, where=np.isfinite(trace.g_max))
-    return float(largest) * eps ** (2 / 3)
+    return float(largest * np.cbrt(eps) ** 2)
 
 
 def _has_floor(trace: History) -> bool:

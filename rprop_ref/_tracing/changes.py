@@ -105,9 +105,9 @@ def are_repeated(changes: Array) -> bool:
 
 def depend_on_length(changes: Array, lengths: Array) -> bool:
     """Whether changes of the gradient, shape (k,), depend on the lengths of the steps: by their ranks."""
-    ranks = [np.argsort(np.argsort(a)).astype(float) for a in (changes, lengths)]
+    ranks = np.array([np.argsort(np.argsort(a)) for a in (changes, lengths)], float)
     with np.errstate(invalid="ignore"):
-        return bool(abs(np.corrcoef(*ranks)[0, 1]) >= CORRELATION)
+        return bool(abs(np.corrcoef(ranks)[0, 1]) >= CORRELATION)
 
 
 def are_downhill(gradients: Array) -> bool:

@@ -330,7 +330,7 @@ class TestAttach:
         with Trace.attach(optimizer) as trace:
             steps(optimizer, [p], 30, np.random.default_rng(0))
         assert trace.x.dtype == np.float32
-        assert [f.name for f in trace.explain().findings] == ["eta- rounds to 1"]
+        assert [f.name for f in trace.explain().findings] == ["eta- rounds to 1", "noise"]
 
 
 class TestByHand:
