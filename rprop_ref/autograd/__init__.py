@@ -15,9 +15,13 @@ operations. Each module uses only those above it::
     _parameter   Parameter, in host memory or on a GPU
     _functions   grad, value_and_grad, logsumexp, softmax
     _gradcheck   gradcheck
+    linalg, special    functions of SciPy that do not hand Tensors on (loaded when first used)
 """
 
 from __future__ import annotations
+
+import importlib
+from typing import Any
 
 from ._functions import grad, logsumexp, softmax, value_and_grad
 from ._gradcheck import gradcheck
@@ -33,9 +37,18 @@ __all__ = [
     "grad",
     "gradcheck",
     "is_grad_enabled",
+    "linalg",
     "logsumexp",
     "no_grad",
     "register_vjp",
     "softmax",
+    "special",
     "value_and_grad",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # They need SciPy, which takes long to import.
+    if name in ("linalg", "special"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from ._primitives import (
     Primitive,
     argument_places,
     is_numpy_function,
+    is_special,
     name_of,
     signature_of,
 )
@@ -348,6 +348,5 @@ def _constant(primitive: Primitive, name: str, value: Any) -> Any:
 
 def _load_special(ufunc: Any) -> None:
     """Load the vjps of SciPy's special functions when one of them is first called, for users of SciPy only."""
-    special = sys.modules.get("scipy.special")
-    if special is not None and getattr(special, ufunc.__name__, None) is ufunc:
+    if is_special(ufunc):
         importlib.import_module("rprop_ref.autograd._special")

@@ -188,12 +188,18 @@ def name_of(fun: Any) -> str:
     if isinstance(fun, np.ufunc):
         if getattr(np, name, None) is fun:
             return f"numpy.{name}"
-        special = sys.modules.get("scipy.special")
-        if getattr(special, name, None) is fun:
-            return f"scipy.special.{name}"
+        # Some functions of SciPy call a ufunc of the same name with an underscore.
+        public = name.removeprefix("_")
+        if is_special(fun) and hasattr(sys.modules["scipy.special"], public):
+            return f"scipy.special.{public}"
         return name.removesuffix(" (vectorized)")  # which numpy.frompyfunc adds
     module = getattr(fun, "__module__", None)
     return f"{module}.{name}" if module and not module.startswith("rprop_ref.") else name
+
+
+def is_special(ufunc: Any) -> bool:
+    """Whether this is a ufunc of scipy.special, maybe one that its functions call."""
+    return getattr(sys.modules.get("scipy.special._ufuncs"), ufunc.__name__, None) is ufunc
 
 
 def is_numpy_function(fun: Any) -> bool:
