@@ -6,16 +6,17 @@ with plain arrays if no gradient flows through the function, or if none is wante
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._core.checks import check_plain
 from ._graph import any_tracked, apply, apply_to_sequence, no_gradient_rule
-from ._inplace import check_write, mark_overwritten, write
+from ._inplace import check_write, mark_overwritten, set_item, write
 from ._mode import mode
 from ._primitives import (
     BUFFERS,
@@ -25,21 +26,23 @@ from ._primitives import (
     PRIMITIVES,
     Primitive,
     argument_places,
+    as_array,
     is_numpy_function,
     is_special,
     name_of,
     signature_of,
 )
 from ._traced import Traced, new_tensor, values
+from ._ufuncs import AT, in_dtype, method_of, write_at, write_where
 
-#: Methods of ufuncs, and the functions that compute the same.
-_UFUNC_METHODS: dict[Any, Any] = {
-    (np.add, "reduce"): np.sum,
-    (np.add, "accumulate"): np.cumsum,
-    (np.multiply, "reduce"): np.prod,
-    (np.multiply, "accumulate"): np.cumprod,
-    (np.maximum, "reduce"): np.max,
-    (np.minimum, "reduce"): np.min,
+# Arguments of ufuncs that make no difference if they have this value.
+_UFUNC_DEFAULTS: dict[str, Any] = {
+    "where": True,
+    "casting": "same_kind",
+    "order": "K",
+    "dtype": None,
+    "subok": True,
+    "signature": None,
 }
 
 
@@ -48,29 +51,39 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     outs = kwargs.pop("out", ())
     if ufunc not in PLAIN:
         _check_arguments(ufunc, inputs, kwargs)
+    if kwargs and method == "__call__":
+        kwargs = _without_defaults(kwargs, _UFUNC_DEFAULTS)
     if ufunc not in PRIMITIVES and ufunc not in PLAIN:
         _load_special(ufunc)
     if method == "__call__":
         if not kwargs:
             if ufunc in COMPOSITES and not outs:
-                return _with_numpys_values(ufunc, ufunc, COMPOSITES[ufunc], inputs, {}, {})
+                return _with_numpys_values(ufunc, name_of(ufunc), COMPOSITES[ufunc], inputs, {}, {})
             if (primitive := PRIMITIVES.get(ufunc)) is not None:
                 return _apply_out(primitive, inputs, outs[0]) if outs else apply(primitive, inputs)
-    elif not outs and (function := _UFUNC_METHODS.get((ufunc, method))) is not None:
-        named = {"axis": 0, **kwargs} if len(inputs) == 1 else kwargs
-        return _with_numpys_values(getattr(ufunc, method), function, function, inputs, kwargs, named)
-    elif method == "outer" and not kwargs and not outs and ufunc in PRIMITIVES:
-        return _with_numpys_values(ufunc.outer, ufunc, functools.partial(_outer, ufunc), inputs, {}, {})
+        elif ufunc in PRIMITIVES or ufunc in COMPOSITES:
+            if set(kwargs) == {"dtype"} and not outs:
+                composite = functools.partial(in_dtype, ufunc)
+                return _with_numpys_values(ufunc, name_of(ufunc), composite, inputs, kwargs, kwargs)
+            if set(kwargs) == {"where"} and len(outs) == 1 and isinstance(outs[0], Traced):
+                return write_where(ufunc, inputs, outs[0], kwargs["where"])
+    elif method == "at":
+        if isinstance(inputs[0], Traced) and mode.enabled and any_tracked(inputs) and ufunc in AT:
+            write_at(ufunc, *inputs)
+            return None
+    elif not outs and (ufunc in PRIMITIVES or ufunc in COMPOSITES):
+        # The default of NumPy's functions is another axis.
+        named = {"axis": 0, **kwargs} if method in ("reduce", "accumulate") and len(inputs) == 1 else kwargs
+        call = f"{name_of(ufunc)}.{method}"
+        return _with_numpys_values(
+            getattr(ufunc, method), call, method_of(ufunc, method), inputs, kwargs, named
+        )
     if ufunc not in PLAIN and mode.enabled and any_tracked((inputs, outs)):
         raise _no_ufunc_rule(ufunc, method, kwargs)
     targets = inputs[:1] if method == "at" else outs
     if outs:
         kwargs["out"] = outs
     return _call_on_arrays(getattr(ufunc, method), name_of(ufunc), inputs, kwargs, targets)
-
-
-def _outer(ufunc: Any, a: Any, b: Any) -> Any:
-    return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
 
 
 _PLAIN_TYPES = frozenset([np.ndarray, bool, int, float, str, type(None)])
@@ -135,6 +148,21 @@ _WRITERS: dict[Any, str] = {
     np.fill_diagonal: "a",
     np.nan_to_num: "x",
 }
+# The place of the values that they write.
+_WRITTEN = {np.copyto: 1, np.put: 2, np.putmask: 2, np.place: 2, np.put_along_axis: 2, np.fill_diagonal: 1}
+
+
+def _write_elements(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Let a function write elements into a Tensor, by an assignment to those that it changes."""
+    target, written = args[0], as_array(args[_WRITTEN[func]])
+    others, kwargs = list(values(args)), values(kwargs)
+    # NumPy's errors come first.
+    func(others[0].copy(), *others[1:], **kwargs)
+    # Which of the values is written to each element.
+    others[0] = np.full(target.shape, -1)
+    others[_WRITTEN[func]] = np.arange(written.size).reshape(written.shape)
+    func(*others, **kwargs)
+    set_item(target, others[0] >= 0, np.ravel(written)[others[0][others[0] >= 0]])
 
 
 def call_function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -171,6 +199,8 @@ def _call_plain(
     name = name_of(func)
     tracked = func not in PLAIN and mode.enabled and any_tracked((args, kwargs))
     if func in _WRITERS:
+        if tracked and func in _WRITTEN and _WRITTEN[func] < len(args) and isinstance(args[0], Traced):
+            return _write_elements(func, args, kwargs)
         if tracked:
             raise TypeError(
                 f"{name} changes its argument in place, and has no rule for the gradient of that; write "
@@ -196,20 +226,23 @@ _POSITIONAL_NAMES = {"concatenate": ["arrays", "axis", "out"], "dot": ["a", "b",
 
 
 @functools.cache
-def _positional_names(func: Any) -> list[str]:
-    """The names of the positional arguments of a function of NumPy; empty if they are unknown."""
+def _parameters(func: Any) -> tuple[Any, ...]:
+    """The parameters of a function of NumPy; none if they are unknown."""
     import inspect  # slow to import
 
-    if not is_numpy_function(func):
-        return []
-    try:
-        parameters = inspect.signature(func).parameters.values()
-    except (TypeError, ValueError):
-        return _POSITIONAL_NAMES.get(func.__name__, [])
-    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if is_numpy_function(func):
+        with contextlib.suppress(TypeError, ValueError):
+            return tuple(inspect.signature(func).parameters.values())
+    return ()
 
 
-# Arguments that make no difference if they have this value.
+def _positional_names(func: Any) -> list[str]:
+    """The names of the positional arguments of a function of NumPy; empty if they are unknown."""
+    names = [p.name for p in _parameters(func) if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names or _POSITIONAL_NAMES.get(func.__name__, []) if is_numpy_function(func) else []
+
+
+# Arguments that make no difference if they have this value, beside the defaults of the function.
 _DEFAULTS: dict[str, Any] = {
     "out": None,
     "dtype": None,
@@ -218,12 +251,23 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _without_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:
+def _without_defaults(kwargs: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments whose values are not these."""
     return {
         name: value
         for name, value in kwargs.items()
-        if value is not _DEFAULTS.get(name, _DEFAULTS) and value is not np._NoValue
+        if value is not np._NoValue and not (name in defaults and _is_same(value, defaults[name]))
     }
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and type(value) in (bool, int, str) and value == default)
+
+
+@functools.cache
+def _defaults_of(func: Any) -> dict[str, Any]:
+    """The arguments of a function that need not be given, and their values."""
+    return {**{p.name: p.default for p in _parameters(func) if p.default is not p.empty}, **_DEFAULTS}
 
 
 def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> tuple[Any, dict[str, Any]]:
@@ -239,19 +283,22 @@ def _call_composite(func: Any, composite: Any, args: tuple[Any, ...], kwargs: di
     count, names = signature_of(composite)
     if count is not None and len(args) > count:
         args, kwargs = _named(func, args, kwargs, count)
-    kwargs = _without_defaults(kwargs)
+    if kwargs:
+        kwargs = _without_defaults(kwargs, _DEFAULTS)
+    if not kwargs.keys() <= set(names):
+        kwargs = _without_defaults(kwargs, _defaults_of(func))
     for name in kwargs:
         if name not in names:
             return _call_plain(func, args, kwargs, name)
     if func in EXACT:
         result = composite(*args, **kwargs)
         return _call_plain(func, args, kwargs) if result is NotImplemented else result
-    return _with_numpys_values(func, func, composite, args, kwargs, kwargs)
+    return _with_numpys_values(func, name_of(func), composite, args, kwargs, kwargs)
 
 
 def _with_numpys_values(
     numpys: Any,
-    named: Any,
+    name: str,
     composite: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -259,8 +306,7 @@ def _with_numpys_values(
 ) -> Any:
     """What the composite records, with the values of NumPy's function, whose errors come first.
 
-    A call that the composite cannot record is refused if a gradient would be lost; `named` is the function that
-    the message names.
+    A call that the composite cannot record is refused if a gradient would be lost; the message has the name.
     """
     arrays, array_kwargs = values(args), {key: values(value) for key, value in kwargs.items()}
     expected = numpys(*arrays, **array_kwargs)
@@ -276,7 +322,6 @@ def _with_numpys_values(
     if result is not NotImplemented:
         return result
     if mode.enabled and any_tracked((args, kwargs)):
-        name = name_of(named)
         raise no_gradient_rule(f"{name} with these arguments", name) from cause
     return expected
 
@@ -327,7 +372,9 @@ def _positional(
     for alias in ("a", "x", "m", "arr", "array", "ary"):
         if alias in kwargs and not args and alias not in places:
             args = (kwargs.pop(alias),)
-    kwargs = _without_defaults(kwargs)
+    kwargs = _without_defaults(kwargs, _DEFAULTS)
+    if not kwargs.keys() <= places.keys():
+        kwargs = _without_defaults(kwargs, _defaults_of(primitive.fun))
     for name in kwargs:
         if name not in places:
             return args, kwargs, name

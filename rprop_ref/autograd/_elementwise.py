@@ -293,3 +293,25 @@ PLAIN.update(
         *(np.iscomplexobj, np.isposinf, np.isneginf),
     ]
 )
+
+
+@composite(np.real_if_close, exact=True)
+def real_if_close(a, tol=100):
+    a = as_array(a)
+    is_real = a.dtype.kind == "c" and np.isrealobj(np.real_if_close(a if isinstance(a, np.ndarray) else a.data, tol))
+    return np.real(a) if is_real else a
+
+
+def _i0_vjp(g, _ans, x):
+    import scipy.special
+
+    return g * scipy.special.i1(x)
+
+
+add_primitive(np.i0, _i0_vjp)
+
+
+@composite(np.frexp)
+def frexp(x):
+    exponent = np.frexp(x if isinstance(x, np.ndarray) else x.data)[1]
+    return np.ldexp(x, -exponent), exponent

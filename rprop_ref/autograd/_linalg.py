@@ -59,7 +59,7 @@ for _fun in (matvec, vecmat):
 
 
 def _dot_a(g, _ans, _a, b):
-    if _a.ndim == 0 or b.ndim == 0:
+    if np.ndim(_a) == 0 or np.ndim(b) == 0:
         return g * conj(b)
     if _a.ndim <= 2 and b.ndim <= 2:
         return _matmul_x(g, None, _a, b)
@@ -68,7 +68,7 @@ def _dot_a(g, _ans, _a, b):
 
 
 def _dot_b(g, _ans, a, _b):
-    if a.ndim == 0 or _b.ndim == 0:
+    if np.ndim(a) == 0 or np.ndim(_b) == 0:
         return g * conj(a)
     if a.ndim <= 2 and _b.ndim <= 2:
         return _matmul_y(g, None, a, _b)
@@ -209,9 +209,19 @@ def _einsum_vjp(g, i, operands, subscripts):
 
 @composite(np.einsum, exact=True)
 def einsum(*operands, optimize=False):
-    if not isinstance(operands[0], str):
-        raise TypeError("numpy.einsum has a rule only for subscripts in a string, einsum('ij,j->i', a, b)")
-    return _einsum(operands[1:], operands[0], optimize)
+    subscripts = operands[0]
+    if not isinstance(subscripts, str):
+        # Lists of numbers of axes: einsum(a, [0, 1], b, [1, 2], [0, 2]).
+        lists = [_letters(axes) for axes in operands[1::2]]
+        subscripts = ",".join(lists)
+        if len(operands) % 2:
+            subscripts += "->" + _letters(operands[-1])
+        operands = (subscripts, *operands[: 2 * len(lists) : 2])
+    return _einsum(operands[1:], subscripts, optimize)
+
+
+def _letters(axes):
+    return "".join("..." if axis is Ellipsis else string.ascii_letters[axis] for axis in axes)
 
 
 # ---- linear algebra

@@ -266,15 +266,6 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     return norm(x, ord, (-2, -1), keepdims)
 
 
-@composite(np.polyval)
-def polyval(p, x):
-    x = as_array(x)
-    result = np.zeros_like(x)
-    for coefficient in p:
-        result = result * x + coefficient
-    return result
-
-
 # ---- logsumexp and softmax, which NumPy does not have
 
 

@@ -19,7 +19,18 @@ from cuda_kernels.arrays import DeviceArray, is_on_device
 
 from .._core import dtypes
 from .._core.checks import check_plain
-from . import _elementwise, _factorizations, _linalg, _reductions, _shapes, _signals, _statistics
+from . import (
+    _calls,
+    _elementwise,
+    _factorizations,
+    _linalg,
+    _padding,
+    _polynomials,
+    _reductions,
+    _shapes,
+    _signals,
+    _statistics,
+)
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
 from ._graph import apply, is_differentiated, operate, refresh
@@ -32,7 +43,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Imported for the rows that they add to PRIMITIVES and COMPOSITES.
-TABLES = (_elementwise, _shapes, _reductions, _statistics, _linalg, _factorizations, _signals)
+TABLES = (
+    *(_elementwise, _shapes, _padding, _reductions, _statistics, _linalg, _factorizations, _signals, _polynomials),
+    _calls,
+)
 
 # NumPy, whose annotations do not say that its functions take Tensors.
 _np: Any = np
@@ -297,7 +311,10 @@ class Tensor(Traced):
         copied: Tensor = apply(_COPY, (self,))
         return copied
 
-    copy = clone
+    def copy(self, order: Any = "C") -> Tensor:
+        """A copy through which gradients flow, with the elements in this order."""
+        copied: Tensor = _np.copy(self, order=order)
+        return copied
 
     # ---------------------------------------------------------------------------------------------------
     # In place

@@ -7,40 +7,40 @@ conjugate of one here.
 from __future__ import annotations
 
 import functools
+import importlib
+import itertools
 import sys
 import types
 import warnings
 
-import numpy
-import scipy.integrate
-import scipy.signal
-import scipy.stats
+import numpy as np
 
 from rprop_ref import Tensor
 from rprop_ref import autograd as ours
 
 warnings.filterwarnings("error", message="Converting a tensor")
-isinstance_ = isinstance
+# As HIPS/autograd offers them: they need nothing special here.
+dict, list, tuple, isinstance = dict, list, tuple, isinstance
 
 
 def is_tensor(x):
-    return isinstance_(x, Tensor)
+    return isinstance(x, Tensor)
 
 
 # ---- containers: nested tuples, lists and dicts of numbers and arrays
 
 
 def leaves(tree):
-    if isinstance_(tree, dict_):
-        tree = list_(tree.values())
-    return [leaf for part in tree for leaf in leaves(part)] if isinstance_(tree, (tuple_, list_)) else [tree]
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    return [leaf for part in tree for leaf in leaves(part)] if isinstance(tree, (tuple, list)) else [tree]
 
 
 def rebuilt(tree, values):
     """The tree with the next of `values` in place of each leaf."""
-    if isinstance_(tree, dict_):
+    if isinstance(tree, dict):
         return {key: rebuilt(part, values) for key, part in tree.items()}
-    if isinstance_(tree, (tuple_, list_)):
+    if isinstance(tree, (tuple, list)):
         return type(tree)([rebuilt(part, values) for part in tree])
     return next(values)
 
@@ -48,14 +48,14 @@ def rebuilt(tree, values):
 def variable(x):
     if is_tensor(x) and x.requires_grad:
         return x.copy()
-    x = numpy.asarray(x)
+    x = np.asarray(x)
     return Tensor(x * 1.0 if x.dtype.kind in "biu" else x, requires_grad=True)
 
 
 def as_given(x):
     """A number for a 0-d array, as HIPS/autograd returns."""
     x = x.data if is_tensor(x) and not x.requires_grad else x
-    return x[()] if isinstance_(x, numpy.ndarray) else x
+    return x[()] if isinstance(x, np.ndarray) else x
 
 
 # How many gradients are being computed: the inner ones are recorded.
@@ -75,20 +75,20 @@ def make_vjp_of(fun, x):
 
     def vjp(cotangent):
         seeds = leaves(cotangent)
-        pairs = [(o, numpy.conj(s)) for o, s in zip(outputs, seeds, strict=True) if is_tensor(o) and o.requires_grad]
+        pairs = [(o, np.conj(s)) for o, s in zip(outputs, seeds, strict=True) if is_tensor(o) and o.requires_grad]
         found = [None] * len(variables)
         if pairs:
             nested = depth > 0 or any(is_tensor(s) and s.requires_grad for s in seeds)
             found = ours.grad(
                 [o for o, _ in pairs],
                 variables,
-                [numpy.broadcast_to(s, o.shape).astype(o.dtype) for o, s in pairs],
+                [np.broadcast_to(s, o.shape).astype(o.dtype) for o, s in pairs],
                 retain_graph=True,
                 create_graph=nested,
                 allow_unused=True,
             )
-        gradients = [numpy.zeros(v.shape, v.dtype) if g is None else g for v, g in zip(variables, found, strict=True)]
-        return rebuilt(x, iter([as_given(numpy.conj(g)) for g in gradients]))
+        gradients = [np.zeros(v.shape, v.dtype) if g is None else g for v, g in zip(variables, found, strict=True)]
+        return rebuilt(x, iter([as_given(np.conj(g)) for g in gradients]))
 
     return vjp, rebuilt(value, iter([as_given(o) for o in outputs]))
 
@@ -97,16 +97,16 @@ def unary_to_nary(operator):
     @functools.wraps(operator)
     def nary(fun, argnum=0, *operator_args, **operator_kwargs):
         def call(*args, **kwargs):
-            places = [argnum] if isinstance_(argnum, int) else argnum
+            places = [argnum] if isinstance(argnum, int) else argnum
 
             def unary(x):
-                moved = list_(args)
-                for place, value in zip(places, [x] if isinstance_(argnum, int) else x, strict=True):
+                moved = list(args)
+                for place, value in zip(places, [x] if isinstance(argnum, int) else x, strict=True):
                     moved[place] = value
                 return fun(*moved, **kwargs)
 
             unary.__name__ = getattr(fun, "__name__", "fun")
-            x = args[argnum] if isinstance_(argnum, int) else tuple_([args[place] for place in places])
+            x = args[argnum] if isinstance(argnum, int) else tuple([args[place] for place in places])
             return operator(unary, x, *operator_args, **operator_kwargs)
 
         return call
@@ -120,12 +120,12 @@ make_vjp = unary_to_nary(make_vjp_of)
 
 
 def ones(value):
-    return rebuilt(value, iter([numpy.ones_like(leaf) for leaf in leaves(value)]))
+    return rebuilt(value, iter([np.ones_like(leaf) for leaf in leaves(value)]))
 
 
 def value_and_grad_of(fun, x):
     vjp, value = make_vjp_of(fun, x)
-    if numpy.shape(value) != () or numpy.iscomplexobj(value):
+    if np.shape(value) != () or np.iscomplexobj(value):
         raise TypeError("the function of grad must return one real number")
     return value, vjp(1.0)
 
@@ -149,22 +149,22 @@ deriv = elementwise_grad
 
 @unary_to_nary
 def holomorphic_grad(fun, x):
-    if not numpy.iscomplexobj(x):
+    if not np.iscomplexobj(x):
         warnings.warn("Input to holomorphic_grad is not complex", stacklevel=2)
-    return grad(lambda x: numpy.real(fun(x)))(x)
+    return grad(lambda x: np.real(fun(x)))(x)
 
 
 @unary_to_nary
 def grad_and_aux(fun, x):
     vjp, (value, aux) = make_vjp_of(fun, x)
-    return vjp((1.0, numpy.zeros_like(aux))), aux
+    return vjp((1.0, np.zeros_like(aux))), aux
 
 
 @unary_to_nary
 def jacobian(fun, x):
     vjp, value = make_vjp_of(fun, x)
-    rows = [vjp(e.reshape(numpy.shape(value))) for e in numpy.eye(numpy.size(value))]
-    return numpy.reshape(numpy.stack(rows), numpy.shape(value) + numpy.shape(x))
+    rows = [vjp(e.reshape(np.shape(value))) for e in np.eye(np.size(value))]
+    return np.reshape(np.stack(rows), np.shape(value) + np.shape(x))
 
 
 @unary_to_nary
@@ -180,7 +180,7 @@ def make_hvp(fun, x):
 def hessian_tensor_product(fun, argnum=0):
     def product(*args):
         *args, v = args
-        return grad(lambda *a: numpy.sum(grad(fun, argnum)(*a) * v), argnum)(*args)
+        return grad(lambda *a: np.sum(grad(fun, argnum)(*a) * v), argnum)(*args)
 
     return product
 
@@ -198,7 +198,7 @@ def make_jvp(fun, x):
         depth += 1
         try:
             tangent, value = make_vjp_of(fun, x)
-            at = variable(numpy.zeros_like(value))
+            at = variable(np.zeros_like(value))
             back = make_vjp_of(tangent, at)[0]
         finally:
             depth -= 1
@@ -207,7 +207,7 @@ def make_jvp(fun, x):
     return jvp
 
 
-def make_ggnvp(f, g=lambda x: 0.5 * numpy.sum(x**2, axis=-1)):
+def make_ggnvp(f, g=lambda x: 0.5 * np.sum(x**2, axis=-1)):
     def make(x):
         vjp, value = make_vjp_of(f, x)
         hvp = make_hvp(g)(value)[0]
@@ -218,6 +218,10 @@ def make_ggnvp(f, g=lambda x: 0.5 * numpy.sum(x**2, axis=-1)):
 
 def checkpoint(fun):
     return fun
+
+
+def not_offered(*_args, **_kwargs):
+    raise NotImplementedError("a part of HIPS/autograd that has no counterpart here")
 
 
 # ---- rules
@@ -237,7 +241,7 @@ def defvjp(call, *makers, argnums=None):
     vjps = [None] * (max(places) + 1)
     for place, maker in zip(places, makers, strict=True):
         if maker is not None:
-            vjps[place] = lambda g, ans, *args, maker=maker, **kw: numpy.conj(maker(ans, *args, **kw)(numpy.conj(g)))
+            vjps[place] = lambda g, ans, *args, maker=maker, **kw: np.conj(maker(ans, *args, **kw)(np.conj(g)))
     call.registered = ours.register_vjp(call.fun, *vjps)
 
 
@@ -252,15 +256,15 @@ def scalar_close(a, b):
 
 def random_like(x):
     def draw(leaf):
-        shape = numpy.shape(leaf)
-        v = numpy.random.standard_normal(shape)
-        return v + 1j * numpy.random.standard_normal(shape) if numpy.iscomplexobj(leaf) else v
+        shape = np.shape(leaf)
+        v = np.random.standard_normal(shape)
+        return v + 1j * np.random.standard_normal(shape) if np.iscomplexobj(leaf) else v
 
     return rebuilt(x, iter([draw(leaf) for leaf in leaves(x)]))
 
 
 def inner(a, b):
-    return sum(float(numpy.real(numpy.vdot(x, y))) for x, y in zip(leaves(a), leaves(b), strict=True))
+    return sum(float(np.real(np.vdot(x, y))) for x, y in zip(leaves(a), leaves(b), strict=True))
 
 
 def moved(x, v, h):
@@ -275,11 +279,11 @@ def check_grads(fun, x, modes=("fwd", "rev"), order=2):
     v, cotangent = random_like(x), random_like(value)
     gradient = vjp(cotangent)
     for g, leaf in zip(leaves(gradient), leaves(x), strict=True):
-        assert numpy.shape(g) == numpy.shape(leaf)
-        assert numpy.iscomplexobj(g) == numpy.iscomplexobj(leaf)
+        assert np.shape(g) == np.shape(leaf)
+        assert np.iscomplexobj(g) == np.iscomplexobj(leaf)
     change = moved(fun(moved(x, v, STEP / 2)), fun(moved(x, v, -STEP / 2)), -1)
-    exact, numeric = inner(moved(v, v, 0), rebuilt(x, iter(map(numpy.conj, leaves(gradient))))), 0.0
-    numeric = inner(rebuilt(value, iter(map(numpy.conj, leaves(cotangent)))), change) / STEP
+    exact, numeric = inner(moved(v, v, 0), rebuilt(x, iter(map(np.conj, leaves(gradient))))), 0.0
+    numeric = inner(rebuilt(value, iter(map(np.conj, leaves(cotangent)))), change) / STEP
     assert scalar_close(numeric, exact), f"(VJP) check of {name} failed: {exact}, and by differences {numeric}"
     if order > 1:
 
@@ -292,11 +296,9 @@ def check_grads(fun, x, modes=("fwd", "rev"), order=2):
 
 def combo_check(fun, *check_args, **check_kwargs):
     def check(*args, **kwargs):
-        import itertools
-
         for arguments in itertools.product(*args):
             for values in itertools.product(*kwargs.values()):
-                keywords = dict_(zip(kwargs, values, strict=True))
+                keywords = dict(zip(kwargs, values, strict=True))
                 check_grads(fun, *check_args, **check_kwargs)(*arguments, **keywords)
 
     return check
@@ -304,8 +306,8 @@ def combo_check(fun, *check_args, **check_kwargs):
 
 def check_equivalent(a, b):
     for x, y in zip(leaves(a), leaves(b), strict=True):
-        assert numpy.shape(x) == numpy.shape(y)
-        numpy.testing.assert_allclose(x, y, 1e-6, 1e-6)
+        assert np.shape(x) == np.shape(y)
+        np.testing.assert_allclose(x, y, 1e-6, 1e-6)
 
 
 # ---- autograd.numpy: NumPy, but for lists of Tensors, of which NumPy makes an array without asking anyone
@@ -313,8 +315,8 @@ def check_equivalent(a, b):
 
 def array(x, *args, **kwargs):
     if any(map(is_tensor, leaves(x))):
-        return x.copy() if is_tensor(x) else numpy.stack([array(part) for part in x])
-    return numpy.array(x, *args, **kwargs)
+        return x.copy() if is_tensor(x) else np.stack([array(part) for part in x])
+    return np.array(x, *args, **kwargs)
 
 
 def module(name, **names):
@@ -324,21 +326,25 @@ def module(name, **names):
     return made
 
 
-tuple_, list_, dict_ = tuple, list, dict
-numpy_ = module("numpy", array=array, **{n: getattr(numpy, n) for n in dir(numpy) if n not in ("__name__", "array")})
-sys.modules.update({f"autograd.numpy.{n}": getattr(numpy, n) for n in ("random", "linalg", "fft")})
-scipy_ = module("scipy", special=ours.special, linalg=ours.linalg, **{
-    n: getattr(scipy, n) for n in ("integrate", "signal", "stats")
-})
-sys.modules.update({f"autograd.scipy.{n}": getattr(scipy_, n) for n in ("special", "linalg", "integrate", "signal")})
-sys.modules["autograd.scipy.stats"] = scipy.stats
+numpy = module("numpy", **{n: getattr(np, n) for n in dir(np) if n != "__name__"})
+numpy.array = array
+scipy = module("scipy", special=ours.special, linalg=ours.linalg)
+sys.modules |= {f"autograd.numpy.{name}": getattr(np, name) for name in ("random", "linalg", "fft")}
+sys.modules |= {f"autograd.scipy.{name}": getattr(scipy, name) for name in ("special", "linalg")}
+for _name in ("integrate", "signal", "stats"):
+    setattr(scipy, _name, importlib.import_module(f"scipy.{_name}"))
+    sys.modules[f"autograd.scipy.{_name}"] = getattr(scipy, _name)
 sys.modules["autograd.scipy.stats.multivariate_normal"] = scipy.stats.multivariate_normal
-module("test_util", check_grads=check_grads, combo_check=combo_check, scalar_close=scalar_close,
-       check_equivalent=check_equivalent)
-module("core", make_vjp=make_vjp_of, primitive=primitive, vspace=None, primitive_vjps={})
+module(
+    "test_util",
+    check_grads=check_grads,
+    combo_check=combo_check,
+    scalar_close=scalar_close,
+    check_equivalent=check_equivalent,
+)
+module("core", make_vjp=make_vjp_of, primitive=primitive, vspace=not_offered, primitive_vjps={})
+module("misc", const_graph=not_offered, flatten=not_offered)
 module("tracer", primitive=primitive, isbox=is_tensor)
 module("extend", primitive=primitive, defvjp=defvjp)
 module("wrap_util", unary_to_nary=unary_to_nary)
 module("builtins", isinstance=isinstance, tuple=tuple, list=list, dict=dict)
-module("misc", const_graph=lambda fun, *args, **kw: functools.partial(fun, *args, **kw), flatten=None)
-numpy, scipy = numpy_, scipy_
