@@ -25,9 +25,8 @@ def apply_along_axis(func1d, axis, arr, *args):
 def apply_over_axes(func, a, axes):
     a = as_array(a)
     for axis in np.atleast_1d(axes).tolist():
-        axis = normalize_axis_index(axis, a.ndim)
         result = func(a, axis)
-        a = result if result.ndim == a.ndim else np.expand_dims(result, axis)
+        a = result if result.ndim == a.ndim else np.expand_dims(result, normalize_axis_index(axis, a.ndim))
     return a
 
 

@@ -32,6 +32,7 @@ from ._primitives import (
     name_of,
     signature_of,
 )
+from ._shapes import astype
 from ._traced import Traced, new_tensor, values
 from ._ufuncs import AT, in_dtype, method_of, write_at, write_where
 
@@ -75,9 +76,7 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         # The default of NumPy's functions is another axis.
         named = {"axis": 0, **kwargs} if method in ("reduce", "accumulate") and len(inputs) == 1 else kwargs
         call = f"{name_of(ufunc)}.{method}"
-        return _with_numpys_values(
-            getattr(ufunc, method), call, method_of(ufunc, method), inputs, kwargs, named
-        )
+        return _with_numpys_values(getattr(ufunc, method), call, method_of(ufunc, method), inputs, kwargs, named)
     if ufunc not in PLAIN and mode.enabled and any_tracked((inputs, outs)):
         raise _no_ufunc_rule(ufunc, method, kwargs)
     targets = inputs[:1] if method == "at" else outs
@@ -98,8 +97,13 @@ def _check_arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any
 
 def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:
     name = name_of(ufunc)
+    if method == "at":
+        return TypeError(
+            f"{name}.at is recorded only if it is numpy.add.at or numpy.subtract.at, and changes a Tensor, for "
+            "instance np.zeros_like(x); otherwise write t[index] = value"
+        )
     if method != "__call__":
-        return no_gradient_rule(f"{name}.{method}", "f")
+        return no_gradient_rule(f"{name}.{method}")
     if kwargs and (ufunc in PRIMITIVES or ufunc in COMPOSITES):
         return no_gradient_rule(_with_arguments(name, kwargs), name)
     return no_gradient_rule(name, name)
@@ -203,8 +207,8 @@ def _call_plain(
             return _write_elements(func, args, kwargs)
         if tracked:
             raise TypeError(
-                f"{name} changes its argument in place, and has no rule for the gradient of that; write "
-                "t[index] = value, which has one"
+                f"{name} writes values that require a gradient into an array, or has no rule for the gradient of "
+                "what it writes; write t[index] = value, where t is a Tensor, for instance np.zeros_like(x)"
             )
         out = args[0] if args else kwargs.get(_WRITERS[func])
     if tracked:
@@ -249,6 +253,8 @@ _DEFAULTS: dict[str, Any] = {
     "copy": None,
     "hermitian": False,
 }
+# Those of functions that take any keyword.
+_HIDDEN_DEFAULTS = {np.clip: _UFUNC_DEFAULTS, np.einsum: {"order": "K", "casting": "safe"}}
 
 
 def _without_defaults(kwargs: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,13 +267,16 @@ def _without_defaults(kwargs: dict[str, Any], defaults: Mapping[str, Any]) -> di
 
 
 def _is_same(value: Any, default: Any) -> bool:
-    return value is default or (type(value) is type(default) and type(value) in (bool, int, str) and value == default)
+    return value is default or (
+        type(value) is type(default) and type(value) in (bool, int, str) and value == default
+    )
 
 
 @functools.cache
 def _defaults_of(func: Any) -> dict[str, Any]:
     """The arguments of a function that need not be given, and their values."""
-    return {**{p.name: p.default for p in _parameters(func) if p.default is not p.empty}, **_DEFAULTS}
+    named = {p.name: p.default for p in _parameters(func) if p.default is not p.empty}
+    return {**named, **_HIDDEN_DEFAULTS.get(func, {}), **_DEFAULTS}
 
 
 def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> tuple[Any, dict[str, Any]]:
@@ -336,7 +345,7 @@ def _flat(x: Any) -> Iterator[Any]:
 
 
 def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
-    """The Tensors of a result with the expected values; NotImplemented if these are of another shape or dtype."""
+    """The Tensors of a result with the expected values; NotImplemented if these are of another shape or kind."""
     if isinstance(expected, (list, tuple)):
         if not isinstance(result, (list, tuple)) or len(result) != len(expected):
             return NotImplemented
@@ -349,8 +358,11 @@ def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
     expected = np.asarray(expected)
     if expected is result._array:
         return result
-    if expected.shape != result._array.shape or expected.dtype != result._array.dtype:
+    if expected.shape != result._array.shape or expected.dtype.kind != result._array.dtype.kind:
         return NotImplemented
+    if expected.dtype != result._array.dtype:
+        # Computed in another precision than NumPy's.
+        result = apply(PRIMITIVES[astype], (result, expected.dtype, "K", "same_kind"))
     # A view remains one only if NumPy's result is one as well.
     if (result._base is not None) != any(np.may_share_memory(expected, source) for source in sources):
         expected = expected.copy()

@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ._primitives import PLAIN, PRIMITIVES, Primitive, add_primitive, composite, conj, is_constant, one, primitive
+from ._primitives import (
+    PLAIN,
+    PRIMITIVES,
+    Primitive,
+    add_primitive,
+    as_array,
+    composite,
+    conj,
+    is_constant,
+    one,
+    primitive,
+)
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
@@ -298,7 +309,9 @@ PLAIN.update(
 @composite(np.real_if_close, exact=True)
 def real_if_close(a, tol=100):
     a = as_array(a)
-    is_real = a.dtype.kind == "c" and np.isrealobj(np.real_if_close(a if isinstance(a, np.ndarray) else a.data, tol))
+    is_real = a.dtype.kind == "c" and np.isrealobj(
+        np.real_if_close(a if isinstance(a, np.ndarray) else a.data, tol)
+    )
     return np.real(a) if is_real else a
 
 

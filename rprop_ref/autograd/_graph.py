@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,10 +76,11 @@ Link = tuple[Any, Memory | None, int]
 _CONSTANT: Link = (None, None, 0)
 
 
-def no_gradient_rule(call: str, name: str) -> TypeError:
-    """The error for a call that cannot be differentiated, of the function of this name."""
+def no_gradient_rule(call: str, name: str | None = None) -> TypeError:
+    """The error for a call that cannot be differentiated, of the function of this name, which may get a rule."""
+    rule = f"add one with rprop_ref.autograd.register_vjp({name}, ...), " if name is not None else ""
     return TypeError(
-        f"{call} has no rule for its gradient; add one with rprop_ref.autograd.register_vjp({name}, ...), write "
+        f"{call} has no rule for its gradient; {rule}write "
         "it with functions that have one, or give it values that need no gradient (t.detach() or t.data)"
     )
 
@@ -149,6 +151,11 @@ def _check_operand(value: Any, primitive: Primitive, place: int) -> None:
     if not primitive.trusted:
         return  # the function of a user, who knows what it takes
     check_plain(value, f"argument {place} of {primitive.name}")
+    if is_sparse(value) and place < len(primitive.vjps):
+        raise TypeError(
+            f"argument {place} of {primitive.name} is a sparse array, beside a Tensor; write A @ x for their "
+            "product, and A.toarray() for everything else"
+        )
     if place < len(primitive.vjps) and not isinstance(value, (*NUMBERS, numbers.Number)):
         raise TypeError(
             f"argument {place} of {primitive.name} is of type {typename(value)}, beside a Tensor; give its "
@@ -156,9 +163,20 @@ def _check_operand(value: Any, primitive: Primitive, place: int) -> None:
         )
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether a value is a sparse array or matrix of SciPy."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and sparse.issparse(value)
+
+
 def operate(primitive: Primitive, other: Any, args: tuple[Any, Any]) -> Any:
-    """Call a primitive for an operator; `other` is the operand that may be of any type."""
-    return apply(primitive, args) if isinstance(other, _OPERANDS) else NotImplemented
+    """Call a primitive for an operator; `other` is the operand that may be of any type.
+
+    Sparse arrays and those of pandas are refused here, since their own messages would not say what to write.
+    """
+    if isinstance(other, _OPERANDS) or hasattr(other, "__pandas_priority__") or is_sparse(other):
+        return apply(primitive, args)
+    return NotImplemented
 
 
 def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Array) -> Node:

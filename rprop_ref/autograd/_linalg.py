@@ -142,6 +142,25 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     return np.moveaxis(np.stack(parts, 0), 0, axisc)
 
 
+@primitive(lambda g, _ans, _x, a: sparse_times_dense(g, a.conjugate().transpose()))
+def sparse_times_dense(x, a):
+    """``a @ x``, where `a` is a sparse matrix of SciPy."""
+    _check_sparse(a)
+    return a @ x
+
+
+@primitive(lambda g, _ans, _x, a: dense_times_sparse(g, a.conjugate().transpose()))
+def dense_times_sparse(x, a):
+    """``x @ a``, where `a` is a sparse matrix of SciPy."""
+    _check_sparse(a)
+    return x @ a
+
+
+def _check_sparse(a):
+    if a.ndim != 2:
+        raise TypeError(f"a product of a Tensor and a sparse array of shape {a.shape}; write a.toarray()")
+
+
 # ---- einsum
 
 

@@ -42,7 +42,10 @@ def pad(
     given = {"constant": constant_values, "linear_ramp": end_values}.get(mode, stat_length)
     for axis, (before, after) in enumerate(widths.tolist()):
         rows = np.moveaxis(array, axis, 0)
-        ends = [_end(rows, n, mode, _pair(given, axis, array.ndim, side), side) for side, n in enumerate((before, after))]
+        ends = [
+            _end(rows, n, mode, _pair(given, axis, array.ndim, side), side)
+            for side, n in enumerate((before, after))
+        ]
         if any(end is NotImplemented for end in ends):
             return NotImplemented
         rows = np.concatenate([ends[0], rows, np.flip(ends[1], 0)], 0)
@@ -56,7 +59,11 @@ def _pair(given, axis, ndim, side):
         return given
     if is_constant(given) and not isinstance(given, (list, tuple)):
         given = given.tolist()
-    rows = given if len(given) == ndim and np.ndim(given[0]) else [given if np.ndim(given[0]) == 0 else given[0]] * ndim
+    rows = (
+        given
+        if len(given) == ndim and np.ndim(given[0])
+        else [given if np.ndim(given[0]) == 0 else given[0]] * ndim
+    )
     return rows[axis][side if len(rows[axis]) == 2 else 0]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ._primitives import add_primitive, as_array, composite, conj, is_constant, one, primitive
+from ._primitives import add_primitive, composite, conj, is_constant, one, primitive
 from ._traced import values
 
 

@@ -202,7 +202,7 @@ SHAPES: dict[Any, Any] = {
     np.rot90: lambda g, _ans, _x, k=1, axes=(0, 1): np.rot90(g, -k, axes),
 }
 ELEMENTS: dict[Any, Any] = {
-    np.tile: lambda g, _ans, _A, reps: _tile(g, None, _A, reps),
+    np.tile: lambda g, _ans, _A, reps: _tile(g, None, _A, reps),  # noqa: N803
     np.repeat: lambda g, _ans, _x, repeats, axis=None: _repeat(g, None, _x, repeats, axis),
     np.roll: lambda g, _ans, _x, shift, axis=None: np.roll(g, _negated(shift), axis),
     np.trace: lambda g, _ans, _x, offset=0, axis1=0, axis2=1: _trace(g, None, _x, offset, axis1, axis2),
@@ -523,7 +523,10 @@ def unstack(x, /, *, axis=0):
 
 
 # In NumPy 2.1 and later.
-for _name, _fun in (("unstack", unstack), ("astype", lambda x, dtype, /, *, copy=True: x.astype(dtype, copy=copy))):
+for _name, _fun in (
+    ("unstack", unstack),
+    ("astype", lambda x, dtype, /, *, copy=True: x.astype(dtype, copy=copy)),
+):
     if hasattr(np, _name):
         composite(getattr(np, _name))(_fun)
 
@@ -553,9 +556,7 @@ def unique(ar, return_index=False, return_inverse=False, return_counts=False, ax
     array = ar if isinstance(ar, np.ndarray) else ar.data
     if axis is not None:
         return NotImplemented
-    _, first, *others = np.unique(
-        array, True, return_inverse, return_counts, equal_nan=equal_nan
-    )
+    _, first, *others = np.unique(array, True, return_inverse, return_counts, equal_nan=equal_nan)
     values = np.ravel(ar)[first]
     found = (values, *[first] * return_index, *others)
     return found if len(found) > 1 else values

@@ -137,7 +137,7 @@ def _log_ratio(x, y):
     return np.where(near, np.log1p(np.where(near, excess, 0)), np.log(np.where(near, 1, x / y)))
 
 
-@primitive(lambda g, ans, x: -2 * g * (sc.dawsn(x) + x * ans))
+@primitive(lambda g, ans, x: -2 * g * conj(sc.dawsn(x) + x * ans))
 def dawson_slope(x):
     """The derivative of Dawson's integral, 1 - 2 x dawsn(x), where the terms do not cancel."""
     if x.dtype.kind == "c":
@@ -242,7 +242,7 @@ def student_density(df, t):
 
 
 def _scaled(order, slope, axis):
-    """The vjp of a Bessel function times exp(-|Re z|), or exp(-|Im z|): `slope` is that of the function, so scaled."""
+    """The vjp of a Bessel function times exp(-|Re z|) or exp(-|Im z|); `slope` is that of the function, scaled."""
 
     def vjp(g, ans, v, z):
         v = v * one(g)
@@ -337,8 +337,9 @@ LAST: dict[Any, Any] = {
     sc.betainc: lambda g, _ans, a, b, x: g * beta_density(a * one(g), b * one(g), x),
     sc.betaincinv: lambda g, ans, a, b, _y: g / beta_density(a * one(g), b * one(g), ans),
     sc.hyp1f1: lambda g, _ans, a, b, z: g * conj(sc.hyp1f1(a + one(g), b + one(g), z) * a / b),
-    sc.hyp2f1: lambda g, _ans, a, b, c, z: g
-    * conj(sc.hyp2f1(a + one(g), b + one(g), c + one(g), z) * (a * one(g) * b / c)),
+    sc.hyp2f1: lambda g, _ans, a, b, c, z: (
+        g * conj(sc.hyp2f1(a + one(g), b + one(g), c + one(g), z) * (a * one(g) * b / c))
+    ),
     sc.hyperu: lambda g, _ans, a, b, z: -g * a * sc.hyperu(a + one(g), b + one(g), z),
 }
 

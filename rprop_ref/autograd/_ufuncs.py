@@ -105,5 +105,8 @@ def write_at(ufunc: Any, tensor: Any, index: Any, value: Any) -> None:
     """Carry out ``ufunc.at(tensor, index, value)``."""
     value = as_array(value)
     write(
-        tensor, AT[ufunc], (tensor, value, plain_index(index)), lambda _, v, index: ufunc.at(tensor._array, index, v)
+        tensor,
+        AT[ufunc],
+        (tensor, value, plain_index(index)),
+        lambda _, v, index: ufunc.at(tensor._array, index, v),
     )

@@ -54,9 +54,7 @@ def _triangular_a(g: Any, ans: Any, a: Any, _b: Any, lower: bool, unit_diagonal:
     return _triangle(-columns @ conj_transpose(x), lower, unit_diagonal)
 
 
-@primitive(
-    _triangular_a, lambda g, _ans, a, _b, lower, unit_diagonal: _triangular_b(g, a, lower, unit_diagonal)
-)
+@primitive(_triangular_a, lambda g, _ans, a, _b, lower, unit_diagonal: _triangular_b(g, a, lower, unit_diagonal))
 def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
     return scipy.linalg.solve_triangular(a, b, lower=lower, unit_diagonal=unit_diagonal)
 
@@ -84,7 +82,9 @@ def solve_triangular(
     """
     a, b = as_array(a), as_array(b)
     if a.ndim != 2:
-        raise ValueError(f"a must be one square matrix, but its shape is {a.shape}; for a stack, numpy.linalg.solve")
+        raise ValueError(
+            f"a must be one square matrix, but its shape is {a.shape}; for a stack, numpy.linalg.solve"
+        )
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ValueError(f"trans must be 0, 1, 2, 'N', 'T' or 'C', but got {trans!r}")
     if trans in (1, "T"):

@@ -1,4 +1,4 @@
-"""Functions of `scipy.special` that convert their arguments to arrays, for Tensors; its ufuncs take Tensors themselves.
+"""Functions of `scipy.special` for Tensors, which are converted to arrays there; its ufuncs take Tensors.
 
 Any other name is scipy.special's, so that this module can be imported in its place.
 """
@@ -22,9 +22,7 @@ def __getattr__(name: str) -> Any:
     return getattr(sc, name)
 
 
-def logsumexp(
-    a: Any, axis: int | tuple[int, ...] | None = None, b: Any = None, keepdims: bool = False
-) -> Any:
+def logsumexp(a: Any, axis: int | tuple[int, ...] | None = None, b: Any = None, keepdims: bool = False) -> Any:
     """The logarithm of a sum of exponentials, each times its `b`; as ``scipy.special.logsumexp``.
 
     Parameters
@@ -109,7 +107,7 @@ def multigammaln(a: Any, d: int) -> Any:
 
 
 def comb(N: Any, k: Any) -> Any:  # noqa: N803
-    """The number of combinations of `N` things, `k` at a time; as ``scipy.special.comb`` with its default arguments.
+    """The number of combinations of `N` things, `k` at a time; as ``scipy.special.comb`` by default.
 
     Parameters
     ----------
