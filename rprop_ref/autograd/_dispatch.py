@@ -208,7 +208,8 @@ def _call_plain(
         if tracked:
             raise TypeError(
                 f"{name} writes values that require a gradient into an array, or has no rule for the gradient of "
-                "what it writes; write t[index] = value, where t is a Tensor, for instance np.zeros_like(x)"
+                "what it writes; write t[index] = value, which has one, where t is a Tensor, for instance "
+                "np.zeros_like(x)"
             )
         out = args[0] if args else kwargs.get(_WRITERS[func])
     if tracked:

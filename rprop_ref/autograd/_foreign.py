@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,8 @@ def _callers() -> Iterator[str]:
 def _public_name(frame: FrameType) -> str:
     """For instance scipy.linalg.expm, which is in scipy.linalg._matfuncs."""
     module: str = frame.f_globals["__name__"]
-    function = frame.f_locals.get("f")  # what a decorator of SciPy has been given
-    if module.startswith("scipy._lib") and hasattr(function, "__module__"):
+    function: Any = frame.f_locals.get("f")  # what a decorator of SciPy has been given
+    if module.startswith("scipy._lib") and callable(function):
         module, name = function.__module__, function.__name__
     else:
         name = frame.f_code.co_qualname.removesuffix(".__call__")

@@ -207,7 +207,7 @@ def _call_strictly(
     except Exception as error:
         # Other packages catch the refusal, and raise an error that says nothing of it; NumPy, for instance,
         # "setting an array element with a sequence".
-        refused = mode.refused
+        refused: Any = mode.refused
         if refused is None or error is refused or not (error.__cause__ is refused or is_raised_by_others(error)):
             raise
         raise refused from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ._primitives import composite, is_constant, primitive
@@ -18,7 +20,7 @@ def _with_zeros(x, pad_width):
     return np.pad(x, pad_width)
 
 
-_STATISTICS = {"maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min}
+_STATISTICS: dict[str, Any] = {"maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min}
 
 
 @composite(np.pad)

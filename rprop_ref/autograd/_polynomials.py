@@ -71,13 +71,9 @@ def poly(seq_of_zeros):
     for root in roots:
         coefficients = np.convolve(coefficients, np.stack([np.ones_like(root), -root]))
     # NumPy drops imaginary parts where the roots are pairs of conjugates.
-    is_real = np.iscomplexobj(coefficients) and np.array_equal(*(np.sort(z) for z in _conjugates(roots)))
+    zeros = roots if isinstance(roots, np.ndarray) else roots.data
+    is_real = np.iscomplexobj(zeros) and np.array_equal(np.sort(zeros), np.sort(np.conj(zeros)))
     return np.real(coefficients) if is_real else coefficients
-
-
-def _conjugates(x):
-    x = x if isinstance(x, np.ndarray) else x.data
-    return x, np.conj(x)
 
 
 @composite(np.roots)

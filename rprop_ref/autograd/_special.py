@@ -294,8 +294,10 @@ BINARY: dict[Any, Any] = {
     sc.iv: (NO_VJP, lambda g, _ans, v, x: g * conj(_mean_sum(sc.iv, v * one(g), x))),
     sc.yv: (NO_VJP, lambda g, _ans, v, x: g * conj(_mean_difference(sc.yv, v * one(g), x))),
     sc.kv: (NO_VJP, lambda g, _ans, v, x: -g * conj(_mean_sum(sc.kv, v * one(g), x))),
-    sc.yn: (None, lambda g, _ans, n, x: g * _mean_difference(sc.yv, n * one(g), x)),
-    sc.kn: (None, lambda g, _ans, n, x: -g * _mean_sum(sc.kv, n * one(g), x)),
+    # Of numbers that are no integers, these three take the integer part.
+    sc.yn: (None, lambda g, _ans, n, x: g * _mean_difference(sc.yv, np.trunc(n) * one(g), x)),
+    sc.kn: (None, lambda g, _ans, n, x: -g * _mean_sum(sc.kv, np.trunc(n) * one(g), x)),
+    sc.expn: (None, lambda g, _ans, n, x: -g * sc.expn(np.trunc(n) - one(g), x)),
     sc.ive: (NO_VJP, _scaled(sc.ive, _mean_sum, 1)),
     sc.jve: (NO_VJP, _scaled(sc.jve, _mean_difference, 1j)),
     sc.yve: (NO_VJP, _scaled(sc.yve, _mean_difference, 1j)),
@@ -308,7 +310,6 @@ BINARY: dict[Any, Any] = {
     sc.pdtrc: (NO_VJP, lambda g, _ans, k, m: g * gamma_density(np.floor(k) + one(g), m)),
     sc.stdtr: (NO_VJP, lambda g, _ans, df, t: g * student_density(df * one(g), t)),
     sc.stdtrit: (NO_VJP, lambda g, ans, df, _p: g / student_density(df * one(g), ans)),
-    sc.expn: (NO_VJP, lambda g, _ans, n, x: -g * sc.expn(n - one(g), x)),
     sc.boxcox: (
         lambda g, _ans, x, power: g * x ** (power - one(g)),
         lambda g, ans, x, power: _boxcox_lambda(g, ans, np.log(x), power),

@@ -667,7 +667,7 @@ class Tensor(Traced):
         """Write one value to all elements, like the method of arrays."""
         if np.ndim(value) != 0:
             raise ValueError(f"the value to fill with must be one number, but its shape is {np.shape(value)}")
-        self[...] = value
+        self[...] = value if isinstance(value, Tensor) else np.asarray(value, self.dtype)
 
     def resize(self, *new_shape: Any, refcheck: bool = True) -> None:
         """Not possible: the size of a Tensor does not change."""

@@ -27,7 +27,8 @@ _FUNCTIONS: dict[Any, Any] = {
 
 def method_of(ufunc: Any, method: str) -> Any:
     """A method of a ufunc, other than `at`, as a function of Tensors."""
-    return _FUNCTIONS.get((ufunc, method)) or functools.partial(_METHODS[method], ufunc)
+    found = _FUNCTIONS.get((ufunc, method))
+    return functools.partial(_METHODS[method], ufunc) if found is None else found
 
 
 def _reduce(ufunc: Any, array: Any, axis: Any = 0, keepdims: bool = False) -> Any:
@@ -56,7 +57,7 @@ def _outer(ufunc: Any, a: Any, b: Any, **kwargs: Any) -> Any:
     return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b, **kwargs)
 
 
-_METHODS = {"reduce": _reduce, "accumulate": _accumulate, "reduceat": _reduceat, "outer": _outer}
+_METHODS: dict[str, Any] = {"reduce": _reduce, "accumulate": _accumulate, "reduceat": _reduceat, "outer": _outer}
 
 
 def in_dtype(ufunc: Any, *inputs: Any, dtype: Any) -> Any:
