@@ -12,11 +12,8 @@ import numpy as np
 from .._core import dtypes
 from .._core.checks import check_plain, typename
 from ._mode import differentiated, mode
-from ._primitives import NO_VJP, Primitive
+from ._primitives import NO_VJP, Primitive, as_array
 from ._traced import Array, Memory, Traced, ViewOps, new_tensor, values
-
-# NumPy, whose annotations do not say that its functions take Tensors.
-_np: Any = np
 
 NO_KEYWORDS: dict[str, Any] = {}
 NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
@@ -97,12 +94,11 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             arrays.append(arg._array)
         elif (type(arg) is list or type(arg) is tuple) and i < len(primitive.vjps):
             check_plain(arg, f"argument {i} of {primitive.name}")
-            has_tensors = any(isinstance(v, Traced) for v in arg)
-            joined = _np.stack(arg) if has_tensors else np.asarray(arg)
+            joined = as_array(arg)
             args = (*args[:i], joined, *args[i + 1 :])
             tracked = tracked or any_tracked(joined)
             # An empty list has no dtype in NumPy's functions, but has one as an array.
-            arrays.append(values(joined) if has_tensors else arg)
+            arrays.append(joined._array if isinstance(joined, Traced) else arg)
         else:
             if type(arg) not in _PLAIN_TYPES:
                 _check_operand(arg, primitive, i)

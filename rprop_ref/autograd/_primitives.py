@@ -348,8 +348,14 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def as_array(x: Any) -> Any:
-    """An array in place of a list, a tuple or a number; arrays and Tensors are returned as they are."""
-    return x if isinstance(x, (Traced, np.ndarray)) else np.asarray(x)
+    """An array in place of a list, a tuple or a number, or a Tensor in place of a list that holds some."""
+    if isinstance(x, (Traced, np.ndarray)):
+        return x
+    return np.stack([as_array(item) for item in x]) if _holds_tensors(x) else np.asarray(x)
+
+
+def _holds_tensors(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and any(isinstance(item, Traced) or _holds_tensors(item) for item in x)
 
 
 def is_constant(*values: Any) -> bool:

@@ -311,6 +311,7 @@ def column_stack(tup):
 
 @composite(np.append)
 def append(arr, values, axis=None):
+    arr, values = as_array(arr), as_array(values)
     if axis is None:
         return np.concatenate([np.ravel(arr), np.ravel(values)])
     return np.concatenate([arr, values], axis)

@@ -152,6 +152,37 @@ def dawson_slope(x):
     return np.where(large, total, 1 - 2 * x * sc.dawsn(x))
 
 
+@primitive(lambda g, _ans, x, k: g * exponential_moment(x, k + 1))
+def exponential_moment(x, k):
+    """The integral of t**k * exp(t * x) over t from 0 to 1, for real numbers."""
+    near = np.abs(x) < 2
+    z = np.where(near, x, 0)
+    term, total = np.ones_like(z), np.zeros_like(z)
+    for j in range(40):
+        total = total + term / (k + 1 + j)
+        term = term * z / (j + 1)
+    far = np.where(near, 2, x)
+    moment = np.expm1(far) / far
+    for i in range(1, k + 1):
+        moment = (np.exp(far) - i * moment) / far
+    return np.where(near, total, moment)
+
+
+# The complete elliptic integrals' derivatives by Carlson's integral, where nothing cancels near 0.
+
+
+@primitive(lambda g, _ans, m: g * sc.hyp2f1(2.5, 2.5, 3.0, m) * (9 * np.pi / 64))
+def ellipk_slope(m):
+    rest = 1 - m
+    slope = (sc.ellipk(m) - sc.elliprd(0, rest, 1) / 3) / (2 * np.where(rest == 0, 1, rest))
+    return np.where(rest == 0, np.inf, slope)
+
+
+@primitive(lambda g, _ans, m: -g * sc.hyp2f1(1.5, 2.5, 3.0, m) * (3 * np.pi / 64))
+def ellipe_slope(m):
+    return -sc.elliprd(0, 1 - m, 1) / 6
+
+
 def _spence(g, _ans, x):
     # At 1 the quotient is 0 / 0.
     at_one = x == 1
@@ -189,7 +220,7 @@ UNARY: dict[Any, Any] = {
     sc.log1p: lambda g, _ans, x: g / conj(x + 1),
     sc.cbrt: lambda g, ans, _x: g / (3 * ans * ans),
     sc.cosm1: lambda g, _ans, x: -g * np.sin(x),
-    sc.exprel: lambda g, _ans, x: g * sc.hyp1f1(2.0, 3.0, x) / 2,
+    sc.exprel: lambda g, _ans, x: g * exponential_moment(x, 1),
     sc.sindg: lambda g, _ans, x: g * sc.cosdg(x) * DEGREE,
     sc.cosdg: lambda g, _ans, x: -g * sc.sindg(x) * DEGREE,
     sc.tandg: lambda g, ans, _x: g * (1 + ans * ans) * DEGREE,
@@ -205,9 +236,8 @@ UNARY: dict[Any, Any] = {
     sc.k1: lambda g, ans, x: -g * (sc.k0(x) + ans / x),
     sc.k0e: lambda g, ans, x: g * (ans - sc.k1e(x)),
     sc.k1e: lambda g, ans, x: g * (ans - sc.k0e(x) - ans / x),
-    # As hypergeometric functions, whose derivatives have no differences that cancel.
-    sc.ellipk: lambda g, _ans, m: g * sc.hyp2f1(1.5, 1.5, 2.0, m) * (np.pi / 8),
-    sc.ellipe: lambda g, _ans, m: -g * sc.hyp2f1(0.5, 1.5, 2.0, m) * (np.pi / 8),
+    sc.ellipk: lambda g, _ans, m: g * ellipk_slope(m),
+    sc.ellipe: lambda g, _ans, m: g * ellipe_slope(m),
 }
 
 
@@ -263,8 +293,8 @@ def _mean_sum(fun, v, z):
 
 
 def _boxcox_lambda(g, _ans, log_x, power):
-    # The integral of t * exp(t * power * log_x) over t from 0 to 1, which is not 0 / 0 where the power is 0.
-    return g * (log_x * log_x * sc.hyp1f1(2.0, 3.0, power * log_x) / 2)
+    # Not 0 / 0 where the power is 0.
+    return g * (log_x * log_x * exponential_moment(power * log_x, 1))
 
 
 BINARY: dict[Any, Any] = {

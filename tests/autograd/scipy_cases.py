@@ -85,6 +85,9 @@ def special_cases():
     yield sc._ufuncs._zeta, "Hurwitz", lambda q: sc.zeta(2.5, q), [positive(3)]
     yield _special.erfcx_slope, "real", sc.erfcx, [real(3)]
     yield _special.i1e_minus_i0e, "real", sc.i0e, [real(3)]
+    yield _special.exponential_moment, "boxcox", lambda x: sc.boxcox(3.0, x), [4 * real(5)]
+    yield _special.ellipk_slope, "real", sc.ellipk, [share(3) - 1]
+    yield _special.ellipe_slope, "real", sc.ellipe, [share(3) - 1]
     yield _special.dawson_slope, "real", sc.dawsn, [real(3)]
     yield _special.polygamma, "order", lambda x: special.polygamma(1, x), [positive(3)]
     # Written with functions that have rules.

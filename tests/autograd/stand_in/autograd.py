@@ -53,8 +53,9 @@ def variable(x):
 
 
 def as_given(x):
-    """A number for a 0-d array, as HIPS/autograd returns."""
-    x = x.data if is_tensor(x) and not x.requires_grad else x
+    """A number for a 0-d array, as HIPS/autograd returns; a Tensor only if another gradient needs it."""
+    if is_tensor(x) and depth == 0:
+        x = x.data
     return x[()] if isinstance(x, np.ndarray) else x
 
 
@@ -125,9 +126,9 @@ def ones(value):
 
 def value_and_grad_of(fun, x):
     vjp, value = make_vjp_of(fun, x)
-    if np.shape(value) != () or np.iscomplexobj(value):
+    if np.size(value) != 1 or np.iscomplexobj(value):
         raise TypeError("the function of grad must return one real number")
-    return value, vjp(1.0)
+    return value, vjp(ones(value))
 
 
 @unary_to_nary
@@ -186,7 +187,11 @@ def hessian_tensor_product(fun, argnum=0):
 
 
 def tensor_jacobian_product(fun, argnum=0):
-    return lambda *args: make_vjp(fun, argnum)(*args[:-1])[0](args[-1])
+    def product(*args):
+        *args, v = args
+        return jacobian(lambda *a: np.tensordot(v, fun(*a), np.ndim(v)), argnum)(*args)
+
+    return product
 
 
 @unary_to_nary
