@@ -272,6 +272,9 @@ def _adjugate(a):
     """The inverse times the determinant; singular matrices have one as well."""
     n = a.shape[-1]
     if is_constant(a):
+        if not np.isfinite(a).all():
+            # LAPACK may never return.
+            return np.full(a.shape, np.nan, a.dtype)
         u, singular_values, vh = np.linalg.svd(a)
         others = [np.prod(np.delete(singular_values, i, -1), axis=-1) for i in range(n)]
         phase = np.linalg.det(u) * np.linalg.det(vh)

@@ -142,14 +142,14 @@ def dawson_slope(x):
     """The derivative of Dawson's integral, 1 - 2 x dawsn(x), where the terms do not cancel."""
     if x.dtype.kind == "c":
         return 1 - 2 * x * sc.dawsn(x)
-    # For large x by the asymptotic series, whose terms are still tiny at k = 25.
-    large = np.abs(x) > 6
-    z = 1 / (2 * np.where(large, x, 6) ** 2)
+    # For large x by the asymptotic series, whose terms are tiny at k = 25.
+    large = np.abs(x) > 7
+    z = 1 / (2 * np.where(large, x, 7) ** 2)
     term, total = np.ones_like(z), np.zeros_like(z)
     for k in range(1, 26):
         term = term * (2 * k - 1) * z
         total = total - term
-    return np.where(large, total, 1 - 2 * x * sc.dawsn(x))
+    return np.where(large, total, sc.hyp1f1(1.0, 0.5, -(np.where(large, 7, x) ** 2)))
 
 
 @primitive(lambda g, _ans, x, k: g * exponential_moment(x, k + 1))
@@ -174,8 +174,9 @@ def exponential_moment(x, k):
 @primitive(lambda g, _ans, m: g * sc.hyp2f1(2.5, 2.5, 3.0, m) * (9 * np.pi / 64))
 def ellipk_slope(m):
     rest = 1 - m
-    slope = (sc.ellipk(m) - sc.elliprd(0, rest, 1) / 3) / (2 * np.where(rest == 0, 1, rest))
-    return np.where(rest == 0, np.inf, slope)
+    at_pole = rest == 0
+    m, rest = np.where(at_pole, 0, m), np.where(at_pole, 1, rest)
+    return np.where(at_pole, np.inf, (sc.ellipk(m) - sc.elliprd(0, rest, 1) / 3) / (2 * rest))
 
 
 @primitive(lambda g, _ans, m: -g * sc.hyp2f1(1.5, 2.5, 3.0, m) * (3 * np.pi / 64))
@@ -292,6 +293,12 @@ def _mean_sum(fun, v, z):
     return (fun(v - 1, z) + fun(v + 1, z)) / 2
 
 
+def _expn(g, _ans, n, x):
+    n = np.trunc(n) * one(g)
+    # SciPy has no integral of order -1.
+    return -g * np.where(n < 1, np.exp(-x) * (1 + x) / (x * x), sc.expn(np.maximum(n, 1) - 1, x))
+
+
 def _boxcox_lambda(g, _ans, log_x, power):
     # Not 0 / 0 where the power is 0.
     return g * (log_x * log_x * exponential_moment(power * log_x, 1))
@@ -327,7 +334,7 @@ BINARY: dict[Any, Any] = {
     # Of numbers that are no integers, these three take the integer part.
     sc.yn: (None, lambda g, _ans, n, x: g * _mean_difference(sc.yv, np.trunc(n) * one(g), x)),
     sc.kn: (None, lambda g, _ans, n, x: -g * _mean_sum(sc.kv, np.trunc(n) * one(g), x)),
-    sc.expn: (None, lambda g, _ans, n, x: -g * sc.expn(np.trunc(n) - one(g), x)),
+    sc.expn: (None, _expn),
     sc.ive: (NO_VJP, _scaled(sc.ive, _mean_sum, 1)),
     sc.jve: (NO_VJP, _scaled(sc.jve, _mean_difference, 1j)),
     sc.yve: (NO_VJP, _scaled(sc.yve, _mean_difference, 1j)),

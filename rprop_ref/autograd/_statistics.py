@@ -230,8 +230,9 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
     weights = np.ones(n) if fweights is None else np.asarray(fweights, float)
     if aweights is not None:
         weights = weights * aweights
-    total = np.sum(weights)
-    freedom = total - ddof * (1 if aweights is None else np.sum(weights * aweights) / total)
+    # In the dtype in which NumPy computes it: its rounding decides on which side of 0 it is.
+    total = np.sum(weights.astype(np.result_type(x.dtype, weights.dtype)))
+    freedom = np.real(total - ddof * (1 if aweights is None else np.sum(weights * aweights) / total))
     weights = weights.astype(x.real.dtype)
     x = x - (x @ weights / np.sum(weights))[:, None]
     # Without degrees of freedom NumPy warns, and divides by 0.

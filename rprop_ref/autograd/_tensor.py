@@ -680,11 +680,11 @@ class Tensor(Traced):
 
     def sort(self, axis: int = -1, kind: Any = None, **kwargs: Any) -> None:
         """Sort in place, like the method of arrays."""
-        self[...] = _np.sort(self.clone(), axis, kind, **kwargs)
+        self[...] = _np.sort(self.clone(), operator.index(axis), kind, **kwargs)
 
     def partition(self, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
         """Partition in place, like the method of arrays."""
-        self[...] = _np.partition(self.clone(), kth, axis, kind)
+        self[...] = _np.partition(self.clone(), kth, operator.index(axis), kind)
 
     # ---------------------------------------------------------------------------------------------------
     # Copies

@@ -228,7 +228,14 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     -------
     Tensor or ndarray
     """
-    return _solve_sylvester(as_array(a), as_array(b), as_array(q))
+    a, b, q = as_array(a), as_array(b), as_array(q)
+    m, n = len(np.atleast_1d(a)), len(np.atleast_1d(b))
+    if (a.shape, b.shape, q.shape) != ((m, m), (n, n), (m, n)) or not m * n:
+        raise ValueError(
+            f"a and b must be square, and q of shape (len(a), len(b)), but their shapes are {a.shape}, {b.shape} "
+            f"and {q.shape}"
+        )
+    return _solve_sylvester(a, b, q)
 
 
 def _sqrtm_vjp(g: Any, ans: Any, _a: Any) -> Any:

@@ -444,8 +444,8 @@ TEMPLATES: dict[str, Any] = {
     "numpy.full_like": lambda rng, array: [array(), array()],
     "numpy.take_along_axis": lambda rng, array: [array(), np.array([[0, 1, 0], [1, 1, 0]]), 0],
     "numpy.choose": lambda rng, array: [rng.integers(0, 2, (3,)), [array(), array()]],
-    "numpy.linalg.tensorsolve": lambda rng, array: [_shaped(array, (2, 3, 6)), _shaped(array, (2, 3))],
-    "numpy.linalg.tensorinv": lambda rng, array: [_shaped(array, (2, 3, 6)), 2],
+    "numpy.linalg.tensorsolve": lambda rng, array: [_regular(array, (2, 3, 6)), _shaped(array, (2, 3))],
+    "numpy.linalg.tensorinv": lambda rng, array: [_regular(array, (2, 3, 6)), 2],
     "numpy.bincount": lambda rng, array: [[0, 2, 2], _shaped(array, (3,)), int(rng.integers(5))],
     "numpy.histogram": lambda rng, array: [
         *([0.1, 0.5, 0.9], [3, [0.0, 0.5, 1.0]][rng.integers(2)], None, bool(rng.integers(2))),
@@ -501,6 +501,14 @@ def _shaped(array: Any, shape: tuple[int, ...]) -> Operand:
         return drawn
     many = np.resize(drawn.array, shape)
     return drawn._replace(array=many + np.arange(many.size).reshape(shape).astype(many.dtype) / 8)
+
+
+def _regular(array: Any, shape: tuple[int, ...]) -> Operand:
+    """Likewise, a square matrix in this shape that is far from singular."""
+    drawn = _shaped(array, shape)
+    if np.shape(drawn.array) != shape:
+        return drawn
+    return drawn._replace(array=drawn.array + (9 * np.eye(shape[-1])).reshape(shape).astype(drawn.array.dtype))
 
 
 # -----------------------------------------------------------------------------------------------------------
