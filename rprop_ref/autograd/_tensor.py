@@ -642,13 +642,14 @@ class Tensor(Traced):
         """Like the method of arrays."""
         return _np.ravel(self, order).copy()
 
-    def view(self, dtype: Any = None) -> Any:
+    def view(self, *dtype: Any) -> Any:
         """Like the method of arrays, for the dtype that they have: a view."""
-        if dtype is not None and np.dtype(dtype) != self.dtype:
-            raise TypeError(
-                f"the numbers of a Tensor of dtype {self.dtype} are not reinterpreted as {np.dtype(dtype)}; "
-                "convert them with astype, or reinterpret t.data"
-            )
+        for given in dtype:
+            if (isinstance(given, type) and issubclass(given, np.ndarray)) or np.dtype(given) != self.dtype:
+                raise TypeError(
+                    f"the numbers of a Tensor of dtype {self.dtype} are not reinterpreted as {given}; convert them "
+                    "with astype, or reinterpret t.data"
+                )
         return self[...]
 
     def compress(self, condition: Any, axis: int | None = None) -> Any:
