@@ -241,6 +241,7 @@ def _parameters(func: Any) -> tuple[Any, ...]:
     return ()
 
 
+@functools.cache
 def _positional_names(func: Any) -> list[str]:
     """The names of the positional arguments of a function of NumPy; empty if they are unknown."""
     names = [p.name for p in _parameters(func) if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

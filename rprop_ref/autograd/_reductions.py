@@ -18,6 +18,9 @@ def with_kept_axes(ans, ndim, axis, keepdims):
         return ans
     if axis is None:
         return np.reshape(ans, (1,) * ndim)
+    if type(axis) is int:
+        place = axis % ndim
+        return np.reshape(ans, (*ans.shape[:place], 1, *ans.shape[place:]))
     axes = normalize_axis_tuple(axis, ndim)
     lengths = iter(ans.shape)
     return np.reshape(ans, tuple(1 if i in axes else next(lengths) for i in range(ndim)))
