@@ -293,6 +293,22 @@ def _mean_sum(fun, v, z):
     return (fun(v - 1, z) + fun(v + 1, z)) / 2
 
 
+def _binom_slopes(ans, n, k, rest):
+    """The derivatives of gamma(n) / gamma(k) / gamma(rest), whose value is `ans`, with respect to n and k."""
+    zero = ans == 0
+    # At a zero it is 1 / gamma that has a derivative.
+    a, b, c = (np.where(zero, 1, x) for x in (n, k, rest))
+    inverse_k, inverse_rest = sc.rgamma(k), sc.rgamma(rest)
+    by_rest = inverse_k * rgamma_slope(inverse_rest, rest)
+    by_k = rgamma_slope(inverse_k, k) * inverse_rest - by_rest
+    scale = sc.gamma(np.where(zero, n, 1))
+    by_n = inverse_k * inverse_rest * sc.psi(np.where(zero, n, 1)) + by_rest
+    return (
+        np.where(zero, scale * by_n, ans * (sc.psi(a) - sc.psi(c))),
+        np.where(zero, scale * by_k, ans * (sc.psi(c) - sc.psi(b))),
+    )
+
+
 def _expn(g, _ans, n, x):
     n = np.trunc(n) * one(g)
     # SciPy has no integral of order -1.
@@ -300,8 +316,10 @@ def _expn(g, _ans, n, x):
 
 
 def _boxcox_lambda(g, _ans, log_x, power):
-    # Not 0 / 0 where the power is 0.
-    return g * (log_x * log_x * exponential_moment(power * log_x, 1))
+    # Not 0 / 0 where the power is 0. At x = 0 the value is -1 / power.
+    at_zero = log_x == -np.inf
+    log_x, safe = np.where(at_zero, 1, log_x), np.where(at_zero, power, 1)
+    return g * np.where(at_zero, 1 / (safe * safe), log_x * log_x * exponential_moment(power * log_x, 1))
 
 
 BINARY: dict[Any, Any] = {
@@ -357,13 +375,9 @@ BINARY: dict[Any, Any] = {
     ),
     sc.inv_boxcox: (lambda g, ans, _y, power: g * ans ** (1 - power), NO_VJP),
     sc.inv_boxcox1p: (lambda g, ans, _y, power: g * (1 + ans) ** (1 - power), NO_VJP),
-    sc.poch: (
-        lambda g, ans, z, m: g * ans * (sc.psi(z * one(g) + m) - sc.psi(z * one(g))),
-        lambda g, ans, z, m: g * ans * sc.psi(z * one(g) + m),
-    ),
     sc.binom: (
-        lambda g, ans, n, k: g * ans * (sc.psi(n + one(g)) - sc.psi(n - k + one(g))),
-        lambda g, ans, n, k: g * ans * (sc.psi(n - k + one(g)) - sc.psi(k + one(g))),
+        lambda g, ans, n, k: g * _binom_slopes(ans, n + one(g), k + one(g), n - k + one(g))[0],
+        lambda g, ans, n, k: g * _binom_slopes(ans, n + one(g), k + one(g), n - k + one(g))[1],
     ),
     sc.hyp0f1: (NO_VJP, lambda g, _ans, v, z: g * conj(sc.hyp0f1(v + one(g), z) / v)),
     # What scipy.special.zeta calls with two arguments.

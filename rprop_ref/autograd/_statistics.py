@@ -231,6 +231,8 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
     if aweights is not None:
         weights = weights * aweights
     # In the dtype in which NumPy computes it: its rounding decides on which side of 0 it is.
+    if np.iscomplexobj(weights):
+        return NotImplemented
     total = np.sum(weights.astype(np.result_type(x.dtype, weights.dtype)))
     freedom = np.real(total - ddof * (1 if aweights is None else np.sum(weights * aweights) / total))
     weights = weights.astype(x.real.dtype)

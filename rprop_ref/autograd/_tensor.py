@@ -647,8 +647,8 @@ class Tensor(Traced):
         for given in dtype:
             if (isinstance(given, type) and issubclass(given, np.ndarray)) or np.dtype(given) != self.dtype:
                 raise TypeError(
-                    f"the numbers of a Tensor of dtype {self.dtype} are not reinterpreted as {given}; convert them "
-                    "with astype, or reinterpret t.data"
+                    f"the numbers of a Tensor of dtype {self.dtype} are not reinterpreted as {given}; convert "
+                    "them with astype, or reinterpret t.data"
                 )
         return self[...]
 

@@ -35,7 +35,10 @@ def _reduce(ufunc: Any, array: Any, axis: Any = 0, keepdims: bool = False) -> An
     array = as_array(array)
     axes = normalize_axis_tuple(range(array.ndim) if axis is None else axis, array.ndim)
     rows = np.moveaxis(array, axes, range(len(axes)))
-    result = functools.reduce(ufunc, np.reshape(rows, (-1, *rows.shape[len(axes) :])))
+    rows = np.reshape(rows, (-1, *rows.shape[len(axes) :]))
+    # As NumPy: begun with the identity, if there is one; hypot(0, x) is not x.
+    first = [] if ufunc.identity is None else [ufunc.identity]
+    result = functools.reduce(ufunc, [*first, *rows])
     return with_kept_axes(result, array.ndim, axes, False) if keepdims else result
 
 
@@ -46,10 +49,12 @@ def _accumulate(ufunc: Any, array: Any, axis: int = 0) -> Any:
 
 def _reduceat(ufunc: Any, array: Any, indices: Any, axis: int = 0) -> Any:
     rows = np.moveaxis(as_array(array), axis, 0)
-    reduce = method_of(ufunc, "reduce")
-    ends = itertools.chain(indices[1:], [len(rows)])
-    # Where a stretch does not end after it begins, NumPy takes its first element.
-    parts = [reduce(rows[i : max(j, i + 1)], axis=0) for i, j in zip(indices, ends, strict=True)]
+    reduce = _FUNCTIONS.get((ufunc, "reduce"))
+    parts = []
+    for i, j in zip(indices, [*indices[1:], len(rows)], strict=True):
+        # Where a stretch does not end after it begins, NumPy takes its first element.
+        stretch = rows[i : max(j, i + 1)]
+        parts.append(functools.reduce(ufunc, stretch) if reduce is None else reduce(stretch, axis=0))
     return np.moveaxis(np.stack(parts), 0, axis)
 
 

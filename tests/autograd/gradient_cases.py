@@ -111,6 +111,8 @@ def elementwise_cases():
             yield ufunc, method.__name__, lambda x, method=method: method(x, axis=1), [positive(2, 3)]
         yield ufunc, "reduceat", lambda x, f=ufunc.reduceat: f(x, [0, 2, 1], axis=-1), [positive(2, 3)]
         yield ufunc, "outer", ufunc.outer, [positive(2), positive(2, 1)]
+    yield np.hypot, "reduce one", lambda x: np.hypot.reduce(x, axis=1), [-positive(2, 1)]
+    yield np.hypot, "reduceat one", lambda x: np.hypot.reduceat(x, [0, 1]), [-positive(2)]
     yield np.hypot, "reduce all", lambda x: np.hypot.reduce(x, axis=None, keepdims=True), [positive(2, 3)]
     yield np.logaddexp, "reduce two", lambda x: np.logaddexp.reduce(x, axis=(0, 2)), [positive(2, 2, 2)]
     yield np.divide, "where", _divided, [real(4), real(4)]

@@ -32,7 +32,7 @@ COMPLEX = [
 ]
 BINARY = {
     **dict.fromkeys([sc.xlogy, sc.xlog1py], (real, positive)),
-    **dict.fromkeys([sc.rel_entr, sc.kl_div, sc.betaln, sc.beta, sc.poch], (positive, positive)),
+    **dict.fromkeys([sc.rel_entr, sc.kl_div, sc.betaln, sc.beta], (positive, positive)),
     **dict.fromkeys([sc.huber, sc.pseudo_huber], (positive, real)),
     **dict.fromkeys([sc.boxcox, sc.boxcox1p], (positive, real)),
     sc.binom: (lambda *s: real(*s, low=3, high=6), positive),
