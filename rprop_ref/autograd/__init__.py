@@ -6,11 +6,13 @@ operations. Each module uses only those above it::
     _mode        whether operations are recorded
     _traced      the data of a Tensor
     _primitives  the table of functions with vector-Jacobian products (vjps), and helpers of the vjps
-    _elementwise, _shapes, _reductions, _linalg, _signals, _special    the rows of the table
+    _elementwise, _shapes, _reductions, _linalg, _special ...    the rows of the table
     _graph       calls of primitives become nodes of the graph
     _engine      the backward pass through the graph
     _inplace     changes in place
+    _ufuncs      methods of ufuncs
     _dispatch    calls of NumPy's functions with Tensors
+    _foreign     what other packages do with a Tensor
     _tensor      Tensor: attributes, operators, conversions
     _parameter   Parameter, in host memory or on a GPU
     _functions   grad, value_and_grad, logsumexp, softmax

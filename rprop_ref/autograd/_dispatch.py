@@ -270,7 +270,7 @@ def _without_defaults(kwargs: dict[str, Any], defaults: Mapping[str, Any]) -> di
 
 def _is_same(value: Any, default: Any) -> bool:
     return value is default or (
-        type(value) is type(default) and type(value) in (bool, int, str) and value == default
+        type(value) is type(default) and type(value) in (bool, int, float, str) and value == default
     )
 
 
@@ -333,7 +333,9 @@ def _with_numpys_values(
     if result is not NotImplemented:
         return result
     if mode.enabled and any_tracked((args, kwargs)):
-        raise no_gradient_rule(f"{name} with these arguments", name) from cause
+        # A rule can be added for a function, not for a method of a ufunc.
+        is_method = isinstance(getattr(numpys, "__self__", None), np.ufunc)
+        raise no_gradient_rule(f"{name} with these arguments", None if is_method else name) from cause
     return expected
 
 

@@ -83,7 +83,9 @@ SPECIAL = {"logsumexp", "softmax", "log_softmax", "polygamma", "multigammaln", "
 UNWRITTEN = {"numpy.einsum", *(f"numpy.fft.{name}" for name in ("irfft", "irfft2", "irfftn", "hfft"))}
 
 #: Functions of which LAPACK may never return if a number is infinite or NaN; the last two only for some norms.
-FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "norm", "matrix_norm")}
+FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "norm", "matrix_norm")} | {
+    "numpy.polyfit"
+}
 
 #: Functions that read one triangle of a matrix.
 SYMMETRIC = {"numpy.linalg.eigh", "numpy.linalg.eigvalsh", "numpy.linalg.cholesky"}

@@ -295,6 +295,16 @@ def test_angles_of_tiny_and_huge_numbers(dtype, size):
     np.testing.assert_allclose(z * scale, (-3 + 4j) / 25, rtol)
 
 
+@pytest.mark.parametrize("point", [1.9 + 0j, complex(1.9, -0.0), -1.9 + 0j, complex(-1.9, -0.0), 0.5 + 0j])
+@pytest.mark.parametrize("fun", [np.arcsin, np.arccos, np.arccosh, np.sqrt, np.log])
+def test_complex_derivatives_beside_a_cut(fun, point):
+    """They are those of the side that the sign of zero says, on which the value lies, too."""
+    h = 1e-6
+    z = [complex(point.real + d, point.imag) for d in (h, -h)]
+    expected = (fun(np.complex128(z[0])) - fun(np.complex128(z[1]))) / (2 * h)
+    np.testing.assert_allclose(np.conj(derivative(fun, point, dtype=complex)), expected, rtol=1e-8)
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_the_determinant_of_an_infinite_matrix():
     """LAPACK may never return from its singular values."""
@@ -400,3 +410,8 @@ def test_a_loss_that_depends_on_the_phases_of_eigenvectors_is_refused():
     a = leaf(np.array([[2.0, 1j], [-1j, 3.0]]), dtype=complex)
     with pytest.raises(RuntimeError, match=r"specified up to multiplication by e\^\{i phi\}"):
         np.sum(np.linalg.eigh(a).eigenvectors * (1 + 0.3j)).imag.backward()
+
+
+def test_the_complex_derivative_of_arcsinh_beside_its_cut():
+    for point, expected in ((2j, -1j / np.sqrt(3)), (complex(0, -2), 1j / np.sqrt(3))):
+        np.testing.assert_allclose(np.conj(derivative(np.arcsinh, point, dtype=complex)), expected, rtol=1e-14)
