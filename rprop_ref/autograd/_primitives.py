@@ -199,7 +199,8 @@ def name_of(fun: Any) -> str:
 
 def is_special(ufunc: Any) -> bool:
     """Whether this is a ufunc of scipy.special, maybe one that its functions call."""
-    return getattr(sys.modules.get("scipy.special._ufuncs"), ufunc.__name__, None) is ufunc
+    modules = (sys.modules.get(name) for name in ("scipy.special", "scipy.special._ufuncs"))
+    return any(getattr(module, ufunc.__name__, None) is ufunc for module in modules)
 
 
 def is_numpy_function(fun: Any) -> bool:

@@ -523,13 +523,14 @@ def unstack(x, /, *, axis=0):
     return tuple(np.moveaxis(x, axis, 0))
 
 
+def change_dtype(x, dtype, /, *, copy=True):
+    return x.astype(dtype, copy=copy)
+
+
 # In NumPy 2.1 and later.
-for _name, _fun in (
-    ("unstack", unstack),
-    ("astype", lambda x, dtype, /, *, copy=True: x.astype(dtype, copy=copy)),
-):
-    if hasattr(np, _name):
-        composite(getattr(np, _name))(_fun)
+if hasattr(np, "unstack"):
+    composite(np.unstack)(unstack)
+    composite(np.astype)(change_dtype)
 
 
 @composite(np.trim_zeros)

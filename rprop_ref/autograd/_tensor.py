@@ -645,7 +645,9 @@ class Tensor(Traced):
     def view(self, *dtype: Any) -> Any:
         """Like the method of arrays, for the dtype that they have: a view."""
         for given in dtype:
-            if (isinstance(given, type) and issubclass(given, np.ndarray)) or np.dtype(given) != self.dtype:
+            if isinstance(given, type) and issubclass(given, np.ndarray):
+                return self.__array__().view(given)
+            if np.dtype(given) != self.dtype:
                 raise TypeError(
                     f"the numbers of a Tensor of dtype {self.dtype} are not reinterpreted as {given}; convert "
                     "them with astype, or reinterpret t.data"

@@ -245,7 +245,9 @@ def _sqrtm_vjp(g: Any, ans: Any, _a: Any) -> Any:
 
 @primitive(_sqrtm_vjp)
 def _sqrtm(a: Any) -> Any:
-    return scipy.linalg.sqrtm(a)
+    root = scipy.linalg.sqrtm(a)
+    # Older versions return numbers of 256 bits.
+    return root.astype(np.result_type(a.dtype, np.complex64 if np.iscomplexobj(root) else np.float32), copy=False)
 
 
 def sqrtm(A: Any) -> Any:  # noqa: N803
