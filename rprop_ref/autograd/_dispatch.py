@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._core.checks import check_plain
-from ._graph import any_tracked, apply, apply_to_sequence, no_gradient_rule
+from ._graph import any_tracked, apply, apply_to_sequence, check_dense, no_gradient_rule
 from ._inplace import check_write, mark_overwritten, set_item, write
 from ._mode import mode
 from ._primitives import (
@@ -93,6 +93,7 @@ def _check_arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     for value in (*args, *kwargs.values()):
         if type(value) not in _PLAIN_TYPES and not isinstance(value, Traced):
             check_plain(value, f"an argument of {name_of(function)}")
+            check_dense(value, f"an argument of {name_of(function)}")
 
 
 def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:

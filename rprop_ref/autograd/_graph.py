@@ -147,11 +147,8 @@ def _check_operand(value: Any, primitive: Primitive, place: int) -> None:
     if not primitive.trusted:
         return  # the function of a user, who knows what it takes
     check_plain(value, f"argument {place} of {primitive.name}")
-    if is_sparse(value) and place < len(primitive.vjps):
-        raise TypeError(
-            f"argument {place} of {primitive.name} is a sparse array, beside a Tensor; write A @ x for their "
-            "product, and A.toarray() for everything else"
-        )
+    if place < len(primitive.vjps):
+        check_dense(value, f"argument {place} of {primitive.name}")
     if place < len(primitive.vjps) and not isinstance(value, (*NUMBERS, numbers.Number)):
         raise TypeError(
             f"argument {place} of {primitive.name} is of type {typename(value)}, beside a Tensor; give its "
@@ -163,6 +160,15 @@ def is_sparse(value: Any) -> bool:
     """Whether a value is a sparse array or matrix of SciPy."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and sparse.issparse(value)
+
+
+def check_dense(value: Any, name: str) -> None:
+    """Raise if a value is a sparse array."""
+    if is_sparse(value):
+        raise TypeError(
+            f"{name} is a sparse array, beside a Tensor; write A @ x for their product, and A.toarray() for "
+            "everything else"
+        )
 
 
 def operate(primitive: Primitive, other: Any, args: tuple[Any, Any]) -> Any:
