@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._primitives import composite, is_constant, primitive
+from ._primitives import as_array, composite, is_constant, primitive
 from ._shapes import moved
 
 
@@ -40,38 +40,22 @@ def pad(
         return _with_zeros(array, widths)
     if mode in ("edge", "wrap") or (mode in ("reflect", "symmetric") and reflect_type == "even"):
         return moved(array, lambda places: np.pad(places, widths, mode=mode))
-    # As NumPy: one axis after the other, each with what the others have added.
+    # One number, a pair, or a pair for each axis.
     given = {"constant": constant_values, "linear_ramp": end_values}.get(mode, stat_length)
+    given = np.broadcast_to(as_array(given), (array.ndim, 2))
+    # As NumPy: one axis after the other, each with what the others have added.
     for axis, (before, after) in enumerate(widths.tolist()):
         rows = np.moveaxis(array, axis, 0)
-        ends = [
-            _end(rows, n, mode, _pair(given, axis, array.ndim, side), side)
-            for side, n in enumerate((before, after))
-        ]
-        if any(end is NotImplemented for end in ends):
+        first = _end(rows, before, mode, given[axis, 0])
+        last = _end(np.flip(rows, 0), after, mode, given[axis, 1])
+        if first is NotImplemented or last is NotImplemented:
             return NotImplemented
-        rows = np.concatenate([ends[0], rows, np.flip(ends[1], 0)], 0)
-        array = np.moveaxis(rows, 0, axis)
+        array = np.moveaxis(np.concatenate([first, rows, np.flip(last, 0)], 0), 0, axis)
     return array
 
 
-def _pair(given, axis, ndim, side):
-    """The element of an argument that is one number, a pair, or a pair for each axis."""
-    if np.ndim(given) == 0:
-        return given
-    if is_constant(given) and not isinstance(given, (list, tuple)):
-        given = given.tolist()
-    rows = (
-        given
-        if len(given) == ndim and np.ndim(given[0])
-        else [given if np.ndim(given[0]) == 0 else given[0]] * ndim
-    )
-    return rows[axis][side if len(rows[axis]) == 2 else 0]
-
-
-def _end(rows, n, mode, given, side):
-    """The `n` rows before the first one; with `side` 1 those after the last one, in reverse."""
-    rows = np.flip(rows, 0) if side else rows
+def _end(rows, n, mode, given):
+    """The `n` rows before the first one."""
     shape = (n, *rows.shape[1:])
     if mode == "constant":
         return np.broadcast_to(given, shape).astype(rows.dtype)
@@ -80,8 +64,8 @@ def _end(rows, n, mode, given, side):
         return (given + (rows[:1] - given) * shares).astype(rows.dtype)
     if mode in _STATISTICS:
         return np.broadcast_to(_STATISTICS[mode](rows[:given], axis=0, keepdims=True), shape)
-    first = mode == "reflect"
-    if mode not in ("reflect", "symmetric") or n > len(rows) - first:
+    start = int(mode == "reflect")
+    if mode not in ("reflect", "symmetric") or n > len(rows) - start:
         return NotImplemented
     # Odd: reflected in the point at the edge.
-    return 2 * rows[:1] - np.flip(rows[int(first) : n + first], 0)
+    return 2 * rows[:1] - np.flip(rows[start : n + start], 0)

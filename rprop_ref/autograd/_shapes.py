@@ -534,20 +534,16 @@ if hasattr(np, "unstack"):
 
 
 @composite(np.trim_zeros)
-def trim_zeros(filt, trim="fb", axis=None):
+def trim_zeros(filt, trim="fb"):
     filt = as_array(filt)
-    return moved(filt, lambda places: _trimmed(filt, places, trim, axis))
-
-
-def _trimmed(x, places, trim, axis):
-    """The numbers of the elements that NumPy's trim_zeros keeps."""
-    x = x if isinstance(x, np.ndarray) else x.data
-    if x.ndim == 1:
-        nonzero = np.flatnonzero(x)
-        first = nonzero[0] if len(nonzero) and "f" in trim.lower() else 0 if len(nonzero) else x.size
-        last = nonzero[-1] + 1 if len(nonzero) and "b" in trim.lower() else x.size
-        return places[first:last]
-    raise TypeError("trim_zeros of several dimensions")
+    if filt.ndim != 1:
+        return NotImplemented
+    nonzero = np.flatnonzero(filt)
+    if not len(nonzero):
+        return filt[:0]
+    start = nonzero[0] if "f" in trim.lower() else 0
+    stop = nonzero[-1] + 1 if "b" in trim.lower() else len(filt)
+    return filt[start:stop]
 
 
 # ---- sets

@@ -392,7 +392,10 @@ def _generate(rng: Any, name: str, function: Any) -> Call:
             kwargs = {k: value(k) for k in ("dtype", "casting", "order") if rng.random() < 0.3}
         return Call(name, function, tuple(args), kwargs)
     if name in TEMPLATES and rng.random() < 0.8:
-        return Call(name, function, tuple(TEMPLATES[name](rng, array)), {})
+        given, named = TEMPLATES[name](rng, array), {}
+        if isinstance(given, tuple):
+            given, named = given
+        return Call(name, function, tuple(given), named)
     if name.startswith("numpy.ndarray."):
         args = [
             array(),
@@ -438,9 +441,26 @@ def _einsum(rng: Any, array: Any) -> list[Any]:
     return [subscripts, *(array() for _ in subscripts.split("->")[0].split(","))]
 
 
-#: Functions whose signatures do not say what they take.
+PADDINGS = ["edge", "linear_ramp", "maximum", "mean", "median", "minimum", "reflect", "symmetric", "wrap"]
+
+
+def _pad(rng: Any, array: Any) -> tuple[list[Any], dict[str, Any]]:
+    x, mode = array(), str(rng.choice(PADDINGS))
+    width = [1, (0, 2), (2, 1)][rng.integers(3)]
+    named: dict[str, Any] = {}
+    if mode in ("reflect", "symmetric"):
+        named["reflect_type"] = str(rng.choice(["even", "odd"]))
+    elif mode == "linear_ramp":
+        named["end_values"] = [0.0, (1.0, 2.0)][rng.integers(2)]
+    elif mode.startswith("m"):
+        named["stat_length"] = [None, 2, (1, 3)][rng.integers(3)]
+    return [x, width, mode], named
+
+
+#: Functions whose signatures do not say what they take: the arguments, or those and the keywords.
 TEMPLATES: dict[str, Any] = {
     "numpy.einsum": _einsum,
+    "numpy.pad": _pad,
     "numpy.where": lambda rng, array: [rng.random((3,)) < 0.5, array(), array()],
     "numpy.gradient": lambda rng, array: [array(), *[0.5, 2.0][: rng.integers(3)]],
     "numpy.full_like": lambda rng, array: [array(), array()],
