@@ -343,7 +343,7 @@ class Tensor(Traced):
         set_item(self, index, value)
 
     # ---------------------------------------------------------------------------------------------------
-    # Protocols of NumPy, pandas and Numba
+    # Protocols of NumPy, pandas, Numba and torch
 
     # More than those of pandas, which then leave operators to the Tensor.
     __pandas_priority__ = 10000
@@ -383,6 +383,12 @@ class Tensor(Traced):
                 )
             )
         return np.array(self._array, dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.__array__().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
 
     # ---------------------------------------------------------------------------------------------------
     # Operators

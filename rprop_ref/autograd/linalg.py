@@ -235,7 +235,9 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
             f"a and b must be square, and q of shape (len(a), len(b)), but their shapes are {a.shape}, {b.shape} "
             f"and {q.shape}"
         )
-    return _solve_sylvester(a, b, q)
+    # SciPy's solution is wrong if some are complex and others, with complex eigenvalues, are not.
+    dtype = np.result_type(a, b, q, np.float32)
+    return _solve_sylvester(a.astype(dtype), b.astype(dtype), q.astype(dtype))
 
 
 def _sqrtm_vjp(g: Any, ans: Any, _a: Any) -> Any:

@@ -508,6 +508,9 @@ TEMPLATES: dict[str, Any] = {
         ]
         for name in ("add", "subtract", "multiply", "maximum", "minimum", "hypot", "logaddexp")
     },
+    "rprop_ref.autograd.linalg.solve_sylvester": lambda rng, array: [
+        *(_regular(array, (3, 3)), _regular(array, (2, 2)), _shaped(array, (3, 2))),
+    ],
     "rprop_ref.autograd.linalg.cho_solve": lambda rng, array: [
         (_shaped(array, (3, 3)), bool(rng.integers(2))),
         array(),
@@ -519,7 +522,7 @@ MODES = ["raise", "wrap", "clip"]
 def _shaped(array: Any, shape: tuple[int, ...]) -> Operand:
     """An operand in a shape that a function needs, with numbers repeated."""
     drawn = array()
-    if not isinstance(drawn.array, np.ndarray) or type(drawn.array) is not np.ndarray or not drawn.array.size:
+    if type(drawn.array) is not np.ndarray or not drawn.array.size:
         return drawn
     many = np.resize(drawn.array, shape)
     return drawn._replace(array=many + np.arange(many.size).reshape(shape).astype(many.dtype) / 8)
@@ -528,7 +531,7 @@ def _shaped(array: Any, shape: tuple[int, ...]) -> Operand:
 def _regular(array: Any, shape: tuple[int, ...]) -> Operand:
     """Likewise, a square matrix in this shape that is far from singular."""
     drawn = _shaped(array, shape)
-    if np.shape(drawn.array) != shape:
+    if type(drawn.array) is not np.ndarray or drawn.array.shape != shape:
         return drawn
     return drawn._replace(array=drawn.array + (9 * np.eye(shape[-1])).reshape(shape).astype(drawn.array.dtype))
 

@@ -194,6 +194,21 @@ def test_a_function_compiled_by_numba_is_refused():
         autograd.value_and_grad(numba.njit(lambda x: x * 2))(X)
 
 
+def test_other_libraries_get_no_values_that_require_a_gradient():
+    with pytest.raises(RuntimeError, match="not turned into an array silently"):
+        autograd.value_and_grad(lambda x: np.sum(x) * np.sum(np.from_dlpack(x)))(X)
+    assert np.from_dlpack(Tensor(X)).tolist() == X.tolist()
+
+
+@pytest.mark.peers
+def test_torch():
+    torch = pytest.importorskip("torch", reason="compares with torch")
+    for convert in (torch.tensor, torch.as_tensor, torch.from_dlpack):
+        assert convert(Tensor(X)).tolist() == X.tolist()
+        with pytest.raises(RuntimeError, match="not turned into an array silently"):
+            autograd.value_and_grad(lambda x, convert=convert: np.sum(x) * convert(x).sum().item())(X)
+
+
 @pytest.mark.peers
 def test_pandas():
     pd = pytest.importorskip("pandas", reason="pandas is in the extra 'peers'")
