@@ -82,10 +82,10 @@ SPECIAL = {"logsumexp", "softmax", "log_softmax", "polygamma", "multigammaln", "
 #: Functions that return memory that they have not written if an array is empty.
 UNWRITTEN = {"numpy.einsum", *(f"numpy.fft.{name}" for name in ("irfft", "irfft2", "irfftn", "hfft"))}
 
-#: Functions of which LAPACK may never return if a number is infinite or NaN; the last two only for some norms.
-FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "norm", "matrix_norm")} | {
-    "numpy.polyfit"
-}
+#: Functions of which LAPACK, or SciPy, may never return if a number is infinite or NaN; norms only for some orders.
+FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "norm", "matrix_norm")}
+FINITE |= {f"scipy.special.{name}" for name in ("hyp0f1", "hyp1f1", "hyp2f1", "hyperu", "kn", "yn", "expn")}
+FINITE.add("numpy.polyfit")
 
 #: Functions that read one triangle of a matrix.
 SYMMETRIC = {"numpy.linalg.eigh", "numpy.linalg.eigvalsh", "numpy.linalg.cholesky"}
