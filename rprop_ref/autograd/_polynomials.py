@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._factorizations import in_order
 from ._primitives import as_array, composite
 
 
@@ -86,7 +87,7 @@ def roots(p):
     if len(p) < 2:
         return NotImplemented
     companion = np.concatenate([(-p[1:] / p[0])[None], np.eye(len(p) - 2, len(p) - 1, dtype=p.dtype)])
-    found = np.linalg.eigvals(companion)
+    found = in_order(np.linalg.eigvals(companion), np.roots(p if isinstance(p, np.ndarray) else p.data))
     return np.concatenate([found, np.zeros(zeros, found.dtype)])
 
 

@@ -650,6 +650,8 @@ class Tensor(Traced):
 
     def view(self, *dtype: Any) -> Any:
         """Like the method of arrays, for the dtype that they have: a view."""
+        if len(dtype) > 1:
+            return self.__array__().view(*dtype)
         for given in dtype:
             if isinstance(given, type) and issubclass(given, np.ndarray):
                 return self.__array__().view(given)

@@ -485,7 +485,12 @@ TEMPLATES: dict[str, Any] = {
         [0, -1][: rng.integers(1, 3)],
     ],
     "numpy.block": lambda rng, array: [[[array(), array()], array()][rng.integers(2) :]],
-    "numpy.polyfit": lambda rng, array: [_shaped(array, (5,)), _shaped(array, (5,)), int(rng.integers(3))],
+    # (Which singular values count depends on the precision.)
+    "numpy.polyfit": lambda rng, array: [
+        _wide(_shaped(array, (5,))),
+        _wide(_shaped(array, (5,))),
+        int(rng.integers(3)),
+    ],
     "numpy.polyint": lambda rng, array: [_shaped(array, (3,)), int(rng.integers(3))],
     "numpy.polyder": lambda rng, array: [_shaped(array, (4,)), int(rng.integers(3))],
     "numpy.put": lambda rng, array: [_shaped(array, (2, 3)), [0, 4, -1], array(), MODES[rng.integers(3)]],
@@ -526,6 +531,11 @@ def _shaped(array: Any, shape: tuple[int, ...]) -> Operand:
         return drawn
     many = np.resize(drawn.array, shape)
     return drawn._replace(array=many + np.arange(many.size).reshape(shape).astype(many.dtype) / 8)
+
+
+def _wide(drawn: Operand) -> Operand:
+    is_array = type(drawn.array) is np.ndarray and drawn.array.dtype.kind in "fc"
+    return drawn._replace(array=widened(drawn.array)) if is_array else drawn
 
 
 def _regular(array: Any, shape: tuple[int, ...]) -> Operand:
