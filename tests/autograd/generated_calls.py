@@ -812,7 +812,7 @@ def _compare(
     edge = any(c.dtype.kind in "fc" and not np.isfinite(c).all() for c in constants)
     if np.isnan(gradient) and (edge or not any(np.size(e) for e in leaves(run(call, points)))):
         return "unclear", "the gradient is NaN, and a constant is infinite or NaN"
-    if np.isinf(gradient) and operands[tracked[0]].array.dtype.itemsize < 8:
+    if any(np.isinf(g).any() for g in gradients) and operands[tracked[0]].array.dtype.itemsize < 8:
         return "unclear", "the gradient leaves the range"
     precision = max(float(np.finfo(operands[i].array.dtype).eps) for i in tracked)
     if not np.isfinite(slopes).all():
