@@ -83,9 +83,9 @@ SPECIAL = {"logsumexp", "softmax", "log_softmax", "polygamma", "multigammaln", "
 UNWRITTEN = {"numpy.einsum", *(f"numpy.fft.{name}" for name in ("irfft", "irfft2", "irfftn", "hfft"))}
 
 #: Functions of which LAPACK, or SciPy, may never return if a number is infinite or NaN; norms only for some orders.
-FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "norm", "matrix_norm")}
+FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "pinv", "norm", "matrix_norm")}
 FINITE |= {f"scipy.special.{name}" for name in ("hyp0f1", "hyp1f1", "hyp2f1", "hyperu", "kn", "yn", "expn")}
-FINITE.add("numpy.polyfit")
+FINITE |= {"numpy.polyfit", "numpy.linalg.matrix_rank"}
 
 #: Functions that read one triangle of a matrix.
 SYMMETRIC = {"numpy.linalg.eigh", "numpy.linalg.eigvalsh", "numpy.linalg.cholesky"}
