@@ -93,7 +93,8 @@ def _check_arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     for value in (*args, *kwargs.values()):
         if type(value) not in _PLAIN_TYPES and not isinstance(value, Traced):
             check_plain(value, f"an argument of {name_of(function)}")
-            check_dense(value, f"an argument of {name_of(function)}")
+            if isinstance(function, np.ufunc) or is_numpy_function(function):
+                check_dense(value, f"an argument of {name_of(function)}")
 
 
 def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:
