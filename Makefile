@@ -11,6 +11,8 @@ ifneq ($(NIST_STRD_DIR),)
 export NIST_STRD_DIR
 endif
 
+AUTOGRAD_TESTS := $(VENV)-autograd/autograd-1.9.1/tests
+
 PROGRAMS ?= 10000
 CALLS ?= 200000
 KILLS ?= 100
@@ -51,8 +53,13 @@ test-peers: test-peers-quick $(VENV)/installed-referee $(VENV)-old/installed  ##
 	NEUROLAB_PYTHON=$(abspath $(VENV)-old/bin/python) $(BIN)/python -m pytest -m referee
 
 # Without the packages that the referee checks, which take longer to install than to test.
-test-peers-quick: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others to the bit
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "peers and not referee"
+test-peers-quick: $(VENV)/installed-test $(VENV)/installed-peers $(AUTOGRAD_TESTS)  ## compare with torch and others to the bit
+	AUTOGRAD_TESTS=$(abspath $(AUTOGRAD_TESTS)) $(BIN)/python -m pytest -n 2 --dist worksteal -m "peers and not referee"
+
+# Only the tests of HIPS/autograd are used; tests/autograd/stand_in takes the place of the package.
+$(AUTOGRAD_TESTS): | $(BIN)/python
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary autograd --dest $(VENV)-autograd autograd==1.9.1
+	tar -xzf $(VENV)-autograd/autograd-1.9.1.tar.gz -C $(VENV)-autograd
 
 $(VENV)-old/installed:
 	$(PYTHON) -m venv $(VENV)-old
@@ -102,5 +109,5 @@ build: $(BIN)/python  ## build a wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove the environments and everything that was built
-	rm -rf $(VENV) $(VENV)-old dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-old $(VENV)-autograd dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

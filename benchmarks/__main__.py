@@ -334,7 +334,7 @@ def _minimizers(bench: Bench) -> None:
 
 
 def _networks(bench: Bench) -> None:
-    bench.networks("4-64-64-3", "<= 1.0")
+    bench.networks("4-64-64-3", "<= 0.6")
     bench.networks("4-16-3", "<= 0.7")
 
 

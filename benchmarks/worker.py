@@ -390,7 +390,7 @@ def _our_network(starts: list[np.ndarray], points: np.ndarray, classes: np.ndarr
     from rprop_ref import Parameter, Rprop, autograd
 
     params: list[Any] = [Parameter(s) for s in starts]
-    optimizer = Rprop(params)
+    optimizer = Rprop(params, backend="numba")
     rows = np.arange(len(classes))
 
     def step() -> None:

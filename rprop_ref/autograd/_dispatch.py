@@ -6,17 +6,17 @@ with plain arrays if no gradient flows through the function, or if none is wante
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._core.checks import check_plain
-from ._graph import any_tracked, apply, apply_to_sequence, no_gradient_rule
-from ._inplace import check_write, mark_overwritten, write
+from ._graph import any_tracked, apply, apply_to_sequence, check_dense, no_gradient_rule
+from ._inplace import check_write, mark_overwritten, set_item, write
 from ._mode import mode
 from ._primitives import (
     BUFFERS,
@@ -26,20 +26,24 @@ from ._primitives import (
     PRIMITIVES,
     Primitive,
     argument_places,
+    as_array,
     is_numpy_function,
+    is_special,
     name_of,
     signature_of,
 )
+from ._shapes import astype
 from ._traced import Traced, new_tensor, values
+from ._ufuncs import AT, in_dtype, method_of, write_at, write_where
 
-#: Methods of ufuncs, and the functions that compute the same.
-_UFUNC_METHODS: dict[Any, Any] = {
-    (np.add, "reduce"): np.sum,
-    (np.add, "accumulate"): np.cumsum,
-    (np.multiply, "reduce"): np.prod,
-    (np.multiply, "accumulate"): np.cumprod,
-    (np.maximum, "reduce"): np.max,
-    (np.minimum, "reduce"): np.min,
+# Arguments of ufuncs that make no difference if they have this value.
+_UFUNC_DEFAULTS: dict[str, Any] = {
+    "where": True,
+    "casting": "same_kind",
+    "order": "K",
+    "dtype": None,
+    "subok": True,
+    "signature": None,
 }
 
 
@@ -48,29 +52,37 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     outs = kwargs.pop("out", ())
     if ufunc not in PLAIN:
         _check_arguments(ufunc, inputs, kwargs)
+    if kwargs and method == "__call__":
+        kwargs = _without_defaults(kwargs, _UFUNC_DEFAULTS)
     if ufunc not in PRIMITIVES and ufunc not in PLAIN:
         _load_special(ufunc)
     if method == "__call__":
         if not kwargs:
             if ufunc in COMPOSITES and not outs:
-                return _with_numpys_values(ufunc, ufunc, COMPOSITES[ufunc], inputs, {}, {})
+                return _with_numpys_values(ufunc, name_of(ufunc), COMPOSITES[ufunc], inputs, {}, {})
             if (primitive := PRIMITIVES.get(ufunc)) is not None:
                 return _apply_out(primitive, inputs, outs[0]) if outs else apply(primitive, inputs)
-    elif not outs and (function := _UFUNC_METHODS.get((ufunc, method))) is not None:
-        named = {"axis": 0, **kwargs} if len(inputs) == 1 else kwargs
-        return _with_numpys_values(getattr(ufunc, method), function, function, inputs, kwargs, named)
-    elif method == "outer" and not kwargs and not outs and ufunc in PRIMITIVES:
-        return _with_numpys_values(ufunc.outer, ufunc, functools.partial(_outer, ufunc), inputs, {}, {})
+        elif ufunc in PRIMITIVES or ufunc in COMPOSITES:
+            if set(kwargs) == {"dtype"} and not outs:
+                composite = functools.partial(in_dtype, ufunc)
+                return _with_numpys_values(ufunc, name_of(ufunc), composite, inputs, kwargs, kwargs)
+            if set(kwargs) == {"where"} and len(outs) == 1 and isinstance(outs[0], Traced):
+                return write_where(ufunc, inputs, outs[0], kwargs["where"])
+    elif method == "at":
+        if isinstance(inputs[0], Traced) and mode.enabled and any_tracked(inputs) and ufunc in AT:
+            write_at(ufunc, *inputs)
+            return None
+    elif not outs and (ufunc in PRIMITIVES or ufunc in COMPOSITES):
+        # The default of NumPy's functions is another axis.
+        named = {"axis": 0, **kwargs} if method in ("reduce", "accumulate") and len(inputs) == 1 else kwargs
+        call = f"{name_of(ufunc)}.{method}"
+        return _with_numpys_values(getattr(ufunc, method), call, method_of(ufunc, method), inputs, kwargs, named)
     if ufunc not in PLAIN and mode.enabled and any_tracked((inputs, outs)):
         raise _no_ufunc_rule(ufunc, method, kwargs)
     targets = inputs[:1] if method == "at" else outs
     if outs:
         kwargs["out"] = outs
     return _call_on_arrays(getattr(ufunc, method), name_of(ufunc), inputs, kwargs, targets)
-
-
-def _outer(ufunc: Any, a: Any, b: Any) -> Any:
-    return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
 
 
 _PLAIN_TYPES = frozenset([np.ndarray, bool, int, float, str, type(None)])
@@ -81,12 +93,19 @@ def _check_arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     for value in (*args, *kwargs.values()):
         if type(value) not in _PLAIN_TYPES and not isinstance(value, Traced):
             check_plain(value, f"an argument of {name_of(function)}")
+            if isinstance(function, np.ufunc) or is_numpy_function(function):
+                check_dense(value, f"an argument of {name_of(function)}")
 
 
 def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:
     name = name_of(ufunc)
+    if method == "at":
+        return TypeError(
+            f"{name}.at is recorded only if it is numpy.add.at or numpy.subtract.at, and changes a Tensor, for "
+            "instance np.zeros_like(x); otherwise write t[index] = value"
+        )
     if method != "__call__":
-        return no_gradient_rule(f"{name}.{method}", "f")
+        return no_gradient_rule(f"{name}.{method}")
     if kwargs and (ufunc in PRIMITIVES or ufunc in COMPOSITES):
         return no_gradient_rule(_with_arguments(name, kwargs), name)
     return no_gradient_rule(name, name)
@@ -135,6 +154,21 @@ _WRITERS: dict[Any, str] = {
     np.fill_diagonal: "a",
     np.nan_to_num: "x",
 }
+# The place of the values that they write.
+_WRITTEN = {np.copyto: 1, np.put: 2, np.putmask: 2, np.place: 2, np.put_along_axis: 2, np.fill_diagonal: 1}
+
+
+def _write_elements(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Let a function write elements into a Tensor, by an assignment to those that it changes."""
+    target, written = args[0], as_array(args[_WRITTEN[func]])
+    others, kwargs = list(values(args)), values(kwargs)
+    # NumPy's errors come first.
+    func(others[0].copy(), *others[1:], **kwargs)
+    # Which of the values is written to each element.
+    others[0] = np.full(target.shape, -1)
+    others[_WRITTEN[func]] = np.arange(written.size).reshape(written.shape)
+    func(*others, **kwargs)
+    set_item(target, others[0] >= 0, np.ravel(written)[others[0][others[0] >= 0]])
 
 
 def call_function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -171,10 +205,13 @@ def _call_plain(
     name = name_of(func)
     tracked = func not in PLAIN and mode.enabled and any_tracked((args, kwargs))
     if func in _WRITERS:
+        if tracked and func in _WRITTEN and _WRITTEN[func] < len(args) and isinstance(args[0], Traced):
+            return _write_elements(func, args, kwargs)
         if tracked:
             raise TypeError(
-                f"{name} changes its argument in place, and has no rule for the gradient of that; write "
-                "t[index] = value, which has one"
+                f"{name} writes values that require a gradient into an array, or has no rule for the gradient of "
+                "what it writes; write t[index] = value, which has one, where t is a Tensor, for instance "
+                "np.zeros_like(x)"
             )
         out = args[0] if args else kwargs.get(_WRITERS[func])
     if tracked:
@@ -196,34 +233,54 @@ _POSITIONAL_NAMES = {"concatenate": ["arrays", "axis", "out"], "dot": ["a", "b",
 
 
 @functools.cache
-def _positional_names(func: Any) -> list[str]:
-    """The names of the positional arguments of a function of NumPy; empty if they are unknown."""
+def _parameters(func: Any) -> tuple[Any, ...]:
+    """The parameters of a function of NumPy; none if they are unknown."""
     import inspect  # slow to import
 
-    if not is_numpy_function(func):
-        return []
-    try:
-        parameters = inspect.signature(func).parameters.values()
-    except (TypeError, ValueError):
-        return _POSITIONAL_NAMES.get(func.__name__, [])
-    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if is_numpy_function(func):
+        with contextlib.suppress(TypeError, ValueError):
+            return tuple(inspect.signature(func).parameters.values())
+    return ()
 
 
-# Arguments that make no difference if they have this value.
+@functools.cache
+def _positional_names(func: Any) -> list[str]:
+    """The names of the positional arguments of a function of NumPy; empty if they are unknown."""
+    names = [p.name for p in _parameters(func) if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names or _POSITIONAL_NAMES.get(func.__name__, []) if is_numpy_function(func) else []
+
+
+# Arguments that make no difference if they have this value, beside the defaults of the function.
 _DEFAULTS: dict[str, Any] = {
     "out": None,
     "dtype": None,
     "copy": None,
     "hermitian": False,
 }
+# Those of functions that take any keyword.
+_HIDDEN_DEFAULTS = {np.clip: _UFUNC_DEFAULTS, np.einsum: {"order": "K", "casting": "safe"}}
 
 
-def _without_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:
+def _without_defaults(kwargs: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments whose values are not these."""
     return {
         name: value
         for name, value in kwargs.items()
-        if value is not _DEFAULTS.get(name, _DEFAULTS) and value is not np._NoValue
+        if value is not np._NoValue and not (name in defaults and _is_same(value, defaults[name]))
     }
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    return value is default or (
+        type(value) is type(default) and type(value) in (bool, int, float, str) and value == default
+    )
+
+
+@functools.cache
+def _defaults_of(func: Any) -> dict[str, Any]:
+    """The arguments of a function that need not be given, and their values."""
+    named = {p.name: p.default for p in _parameters(func) if p.default is not p.empty}
+    return {**named, **_HIDDEN_DEFAULTS.get(func, {}), **_DEFAULTS}
 
 
 def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> tuple[Any, dict[str, Any]]:
@@ -239,19 +296,22 @@ def _call_composite(func: Any, composite: Any, args: tuple[Any, ...], kwargs: di
     count, names = signature_of(composite)
     if count is not None and len(args) > count:
         args, kwargs = _named(func, args, kwargs, count)
-    kwargs = _without_defaults(kwargs)
+    if kwargs:
+        kwargs = _without_defaults(kwargs, _DEFAULTS)
+    if not kwargs.keys() <= set(names):
+        kwargs = _without_defaults(kwargs, _defaults_of(func))
     for name in kwargs:
         if name not in names:
             return _call_plain(func, args, kwargs, name)
     if func in EXACT:
         result = composite(*args, **kwargs)
         return _call_plain(func, args, kwargs) if result is NotImplemented else result
-    return _with_numpys_values(func, func, composite, args, kwargs, kwargs)
+    return _with_numpys_values(func, name_of(func), composite, args, kwargs, kwargs)
 
 
 def _with_numpys_values(
     numpys: Any,
-    named: Any,
+    name: str,
     composite: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -259,8 +319,7 @@ def _with_numpys_values(
 ) -> Any:
     """What the composite records, with the values of NumPy's function, whose errors come first.
 
-    A call that the composite cannot record is refused if a gradient would be lost; `named` is the function that
-    the message names.
+    A call that the composite cannot record is refused if a gradient would be lost; the message has the name.
     """
     arrays, array_kwargs = values(args), {key: values(value) for key, value in kwargs.items()}
     expected = numpys(*arrays, **array_kwargs)
@@ -276,8 +335,9 @@ def _with_numpys_values(
     if result is not NotImplemented:
         return result
     if mode.enabled and any_tracked((args, kwargs)):
-        name = name_of(named)
-        raise no_gradient_rule(f"{name} with these arguments", name) from cause
+        # A rule can be added for a function, not for a method of a ufunc.
+        is_method = isinstance(getattr(numpys, "__self__", None), np.ufunc)
+        raise no_gradient_rule(f"{name} with these arguments", None if is_method else name) from cause
     return expected
 
 
@@ -291,7 +351,7 @@ def _flat(x: Any) -> Iterator[Any]:
 
 
 def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
-    """The Tensors of a result with the expected values; NotImplemented if these are of another shape or dtype."""
+    """The Tensors of a result with the expected values; NotImplemented if these are of another shape or kind."""
     if isinstance(expected, (list, tuple)):
         if not isinstance(result, (list, tuple)) or len(result) != len(expected):
             return NotImplemented
@@ -304,8 +364,11 @@ def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
     expected = np.asarray(expected)
     if expected is result._array:
         return result
-    if expected.shape != result._array.shape or expected.dtype != result._array.dtype:
+    if expected.shape != result._array.shape or expected.dtype.kind != result._array.dtype.kind:
         return NotImplemented
+    if expected.dtype != result._array.dtype:
+        # Computed in another precision than NumPy's.
+        result = apply(PRIMITIVES[astype], (result, expected.dtype, "K", "same_kind"))
     # A view remains one only if NumPy's result is one as well.
     if (result._base is not None) != any(np.may_share_memory(expected, source) for source in sources):
         expected = expected.copy()
@@ -327,7 +390,9 @@ def _positional(
     for alias in ("a", "x", "m", "arr", "array", "ary"):
         if alias in kwargs and not args and alias not in places:
             args = (kwargs.pop(alias),)
-    kwargs = _without_defaults(kwargs)
+    kwargs = _without_defaults(kwargs, _DEFAULTS)
+    if not kwargs.keys() <= places.keys():
+        kwargs = _without_defaults(kwargs, _defaults_of(primitive.fun))
     for name in kwargs:
         if name not in places:
             return args, kwargs, name
@@ -348,6 +413,5 @@ def _constant(primitive: Primitive, name: str, value: Any) -> Any:
 
 def _load_special(ufunc: Any) -> None:
     """Load the vjps of SciPy's special functions when one of them is first called, for users of SciPy only."""
-    special = sys.modules.get("scipy.special")
-    if special is not None and getattr(special, ufunc.__name__, None) is ufunc:
+    if is_special(ufunc):
         importlib.import_module("rprop_ref.autograd._special")

@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ._primitives import PLAIN, PRIMITIVES, Primitive, add_primitive, composite, conj, is_constant, one, primitive
+from ._primitives import (
+    PLAIN,
+    PRIMITIVES,
+    Primitive,
+    add_primitive,
+    as_array,
+    composite,
+    conj,
+    is_constant,
+    one,
+    primitive,
+)
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
@@ -79,8 +90,16 @@ def arctan2_y(g, _ans, y, x):
     return g * (x / size / size)
 
 
+def root_of_difference(x):
+    """The conjugate of the square root of 1 - x**2."""
+    if x.dtype.kind != "c":
+        return np.sqrt((1 - x) * (1 + x))
+    # In factors, so that the sign of a zero says on which side of a cut x is. (A sum would make -0 to 0.)
+    return conj(np.sqrt(-(x - 1)) * np.sqrt(x - (-1)))
+
+
 def arcsinh(g, _ans, x):
-    return g / (conj(np.sqrt(x * x + 1)) if x.dtype.kind == "c" else np.hypot(x, 1))
+    return g / (root_of_difference(x * 1j) if x.dtype.kind == "c" else np.hypot(x, 1))
 
 
 def logaddexp(exp):
@@ -124,14 +143,14 @@ UNARY: dict[Any, Any] = {
     np.sin: lambda g, _ans, x: g * conj(np.cos(x)),
     np.cos: lambda g, _ans, x: -g * conj(np.sin(x)),
     np.tan: lambda g, ans, _x: g * conj(1 + ans * ans),
-    np.arcsin: lambda g, _ans, x: g / conj(np.sqrt((1 - x) * (1 + x))),
-    np.arccos: lambda g, _ans, x: -g / conj(np.sqrt((1 - x) * (1 + x))),
+    np.arcsin: lambda g, _ans, x: g / root_of_difference(x),
+    np.arccos: lambda g, _ans, x: -g / root_of_difference(x),
     np.arctan: lambda g, _ans, x: g / conj(1 + x * x),
     np.sinh: lambda g, _ans, x: g * conj(np.cosh(x)),
     np.cosh: lambda g, _ans, x: g * conj(np.sinh(x)),
     np.tanh: tanh,
     np.arcsinh: arcsinh,
-    np.arccosh: lambda g, _ans, x: g / conj(np.sqrt(x - 1) * np.sqrt(x + 1)),
+    np.arccosh: lambda g, _ans, x: g / conj(np.sqrt(x - 1) * np.sqrt(x - (-1))),
     np.arctanh: lambda g, _ans, x: g / conj((1 - x) * (1 + x)),
     np.deg2rad: lambda g, _ans, _x: g * (np.pi / 180),
     np.radians: lambda g, _ans, _x: g * (np.pi / 180),
@@ -293,3 +312,27 @@ PLAIN.update(
         *(np.iscomplexobj, np.isposinf, np.isneginf),
     ]
 )
+
+
+@composite(np.real_if_close, exact=True)
+def real_if_close(a, tol=100):
+    a = as_array(a)
+    is_real = a.dtype.kind == "c" and np.isrealobj(
+        np.real_if_close(a if isinstance(a, np.ndarray) else a.data, tol)
+    )
+    return np.real(a) if is_real else a
+
+
+def _i0_vjp(g, _ans, x):
+    import scipy.special
+
+    return g * scipy.special.i1(x)
+
+
+add_primitive(np.i0, _i0_vjp)
+
+
+@composite(np.frexp)
+def frexp(x):
+    exponent = np.frexp(x if isinstance(x, np.ndarray) else x.data)[1]
+    return np.ldexp(x, -exponent), exponent

@@ -95,6 +95,56 @@ def cond(x, p=None):
     return first * second
 
 
+# ---- eigenvalues of matrices that need not be symmetric
+
+
+def _eig_vjp(g, ans, _a):
+    values, vectors = ans[..., 0], ans[..., 1:]
+    products = conj_transpose(vectors) @ g[..., 1:]
+    check_phases(products, "linalg_eig_backward: The eigenvectors")
+    diagonal = np.eye(values.shape[-1])
+    # The vectors have length one.
+    lengths = np.real(np.diagonal(products, 0, -2, -1))[..., None, :]
+    inner = products - conj_transpose(vectors) @ vectors * lengths
+    gaps = np.conj(values[..., None, :] - values[..., :, None])
+    # Where eigenvalues coincide, only the vectors have no gradient. It is 0 / 0 if they are not used.
+    inner = over(np.where(diagonal == 1, 0, inner), gaps) + g[..., 0][..., None, :] * diagonal
+    return np.linalg.solve(conj_transpose(vectors), inner @ conj_transpose(vectors))
+
+
+@primitive(_eig_vjp)
+def _eig(a):
+    """The eigenvalues as an additional column before the eigenvectors."""
+    values, vectors = np.linalg.eig(a)
+    return np.concatenate([values[..., None], vectors], -1)
+
+
+_EIG = type(np.linalg.eig(np.eye(1)))
+
+
+@composite(np.linalg.eig, exact=True)
+def eig(a):
+    parts = _eig(a)
+    return _EIG(parts[..., 0], parts[..., 1:])
+
+
+@composite(np.linalg.eigvals)
+def eigvals(a):
+    # The order without eigenvectors may be another one.
+    return in_order(_eig(a)[..., 0], np.linalg.eigvals(a if isinstance(a, np.ndarray) else a.data))
+
+
+def in_order(values, expected):
+    """The values, each in the place of the expected one that it is closest to."""
+    array = values if isinstance(values, np.ndarray) else values.data
+    if np.allclose(expected, array):
+        return values
+    order = np.argmin(np.abs(expected[..., :, None] - array[..., None, :]), axis=-1)
+    if np.any(np.sort(order, axis=-1) != np.arange(order.shape[-1])):
+        raise ValueError("the eigenvalues come in another order with eigenvectors than without, and some coincide")
+    return np.take_along_axis(values, order, -1)
+
+
 # ---- QR
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from .._core.checks import check_plain, described, is_not_finite
 from . import _reductions
 from ._engine import NO_GRADIENT, backward
+from ._foreign import is_raised_by_others
 from ._graph import is_differentiated
-from ._mode import LeavesTapeError, differentiated, enable_grad
+from ._mode import differentiated, enable_grad, mode
 from ._tensor import Tensor
 
 
@@ -199,15 +200,19 @@ def _call_strictly(
 ) -> Any:
     """Call a function and record it; a value that leaves the tape is an error."""
     differentiated.update(variables)
+    before, mode.refused = mode.refused, None
     try:
         with enable_grad():
             return fun(*args, **kwargs)
-    except ValueError as error:
-        # NumPy says "setting an array element with a sequence" of a Tensor that refuses to become a number.
-        if isinstance(error.__cause__, LeavesTapeError):
-            raise error.__cause__.with_traceback(error.__traceback__) from None
-        raise
+    except Exception as error:
+        # Other packages catch the refusal, and raise an error that says nothing of it; NumPy, for instance,
+        # "setting an array element with a sequence".
+        refused: Any = mode.refused
+        if refused is None or error is refused or not (error.__cause__ is refused or is_raised_by_others(error)):
+            raise
+        raise refused from error
     finally:
+        mode.refused = before
         differentiated.difference_update(variables)
 
 

@@ -56,6 +56,12 @@ def gradcheck(
     AssertionError
         If they do not agree. The message gives both numbers.
 
+    Notes
+    -----
+    ``eigh``, ``eigvalsh`` and ``cholesky`` read one triangle of a matrix, but the gradient is that of its
+    Hermitian part, as in torch. To check them, make the matrix Hermitian inside the function:
+    ``a + np.conj(a).T``.
+
     Examples
     --------
     >>> import numpy as np
@@ -159,5 +165,15 @@ def _check_input(
                 part = " (imaginary part)" if direction == 1.0j else ""
                 raise AssertionError(
                     f"the {name} with respect to element {index}{part} of input {i} is {recorded!r}, but finite "
-                    f"differences give {numerical!r}"
+                    f"differences give {numerical!r}{_ONE_TRIANGLE if _is_square(arrays[i]) else ''}"
                 )
+
+
+_ONE_TRIANGLE = (
+    "; eigh, eigvalsh and cholesky read one triangle of a matrix, and have the gradient of its Hermitian part: "
+    "check them with fn(a + np.conj(a).T)"
+)
+
+
+def _is_square(array: Array) -> bool:
+    return array.ndim > 1 and array.shape[-1] == array.shape[-2]

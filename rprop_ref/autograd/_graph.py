@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,8 @@ import numpy as np
 from .._core import dtypes
 from .._core.checks import check_plain, typename
 from ._mode import differentiated, mode
-from ._primitives import NO_VJP, Primitive
+from ._primitives import NO_VJP, Primitive, as_array
 from ._traced import Array, Memory, Traced, ViewOps, new_tensor, values
-
-# NumPy, whose annotations do not say that its functions take Tensors.
-_np: Any = np
 
 NO_KEYWORDS: dict[str, Any] = {}
 NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
@@ -75,10 +73,11 @@ Link = tuple[Any, Memory | None, int]
 _CONSTANT: Link = (None, None, 0)
 
 
-def no_gradient_rule(call: str, name: str) -> TypeError:
-    """The error for a call that cannot be differentiated, of the function of this name."""
+def no_gradient_rule(call: str, name: str | None = None) -> TypeError:
+    """The error for a call that cannot be differentiated, of the function of this name, which may get a rule."""
+    rule = f"add one with rprop_ref.autograd.register_vjp({name}, ...), " if name is not None else ""
     return TypeError(
-        f"{call} has no rule for its gradient; add one with rprop_ref.autograd.register_vjp({name}, ...), write "
+        f"{call} has no rule for its gradient; {rule}write "
         "it with functions that have one, or give it values that need no gradient (t.detach() or t.data)"
     )
 
@@ -95,12 +94,11 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             arrays.append(arg._array)
         elif (type(arg) is list or type(arg) is tuple) and i < len(primitive.vjps):
             check_plain(arg, f"argument {i} of {primitive.name}")
-            has_tensors = any(isinstance(v, Traced) for v in arg)
-            joined = _np.stack(arg) if has_tensors else np.asarray(arg)
+            joined = as_array(arg)
             args = (*args[:i], joined, *args[i + 1 :])
             tracked = tracked or any_tracked(joined)
             # An empty list has no dtype in NumPy's functions, but has one as an array.
-            arrays.append(values(joined) if has_tensors else arg)
+            arrays.append(joined._array if isinstance(joined, Traced) else arg)
         else:
             if type(arg) not in _PLAIN_TYPES:
                 _check_operand(arg, primitive, i)
@@ -149,6 +147,8 @@ def _check_operand(value: Any, primitive: Primitive, place: int) -> None:
     if not primitive.trusted:
         return  # the function of a user, who knows what it takes
     check_plain(value, f"argument {place} of {primitive.name}")
+    if place < len(primitive.vjps):
+        check_dense(value, f"argument {place} of {primitive.name}")
     if place < len(primitive.vjps) and not isinstance(value, (*NUMBERS, numbers.Number)):
         raise TypeError(
             f"argument {place} of {primitive.name} is of type {typename(value)}, beside a Tensor; give its "
@@ -156,9 +156,29 @@ def _check_operand(value: Any, primitive: Primitive, place: int) -> None:
         )
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether a value is a sparse array or matrix of SciPy."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and sparse.issparse(value)
+
+
+def check_dense(value: Any, name: str) -> None:
+    """Raise if a value is a sparse array."""
+    if is_sparse(value):
+        raise TypeError(
+            f"{name} is a sparse array, beside a Tensor; write A @ x for their product, and A.toarray() for "
+            "everything else"
+        )
+
+
 def operate(primitive: Primitive, other: Any, args: tuple[Any, Any]) -> Any:
-    """Call a primitive for an operator; `other` is the operand that may be of any type."""
-    return apply(primitive, args) if isinstance(other, _OPERANDS) else NotImplemented
+    """Call a primitive for an operator; `other` is the operand that may be of any type.
+
+    Sparse arrays and those of pandas are refused here, since their own messages would not say what to write.
+    """
+    if isinstance(other, _OPERANDS) or hasattr(other, "__pandas_priority__") or is_sparse(other):
+        return apply(primitive, args)
+    return NotImplemented
 
 
 def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any], ans: Array) -> Node:

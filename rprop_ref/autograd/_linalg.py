@@ -59,7 +59,7 @@ for _fun in (matvec, vecmat):
 
 
 def _dot_a(g, _ans, _a, b):
-    if _a.ndim == 0 or b.ndim == 0:
+    if np.ndim(_a) == 0 or np.ndim(b) == 0:
         return g * conj(b)
     if _a.ndim <= 2 and b.ndim <= 2:
         return _matmul_x(g, None, _a, b)
@@ -68,7 +68,7 @@ def _dot_a(g, _ans, _a, b):
 
 
 def _dot_b(g, _ans, a, _b):
-    if a.ndim == 0 or _b.ndim == 0:
+    if np.ndim(a) == 0 or np.ndim(_b) == 0:
         return g * conj(a)
     if a.ndim <= 2 and _b.ndim <= 2:
         return _matmul_y(g, None, a, _b)
@@ -142,6 +142,25 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     return np.moveaxis(np.stack(parts, 0), 0, axisc)
 
 
+@primitive(lambda g, _ans, _x, a: sparse_times_dense(g, a.conjugate().transpose()))
+def sparse_times_dense(x, a):
+    """``a @ x``, where `a` is a sparse matrix of SciPy."""
+    _check_sparse(a)
+    return a @ x
+
+
+@primitive(lambda g, _ans, _x, a: dense_times_sparse(g, a.conjugate().transpose()))
+def dense_times_sparse(x, a):
+    """``x @ a``, where `a` is a sparse matrix of SciPy."""
+    _check_sparse(a)
+    return x @ a
+
+
+def _check_sparse(a):
+    if a.ndim != 2:
+        raise TypeError(f"a product of a Tensor and a sparse array of shape {a.shape}; write a.toarray()")
+
+
 # ---- einsum
 
 
@@ -209,9 +228,19 @@ def _einsum_vjp(g, i, operands, subscripts):
 
 @composite(np.einsum, exact=True)
 def einsum(*operands, optimize=False):
-    if not isinstance(operands[0], str):
-        raise TypeError("numpy.einsum has a rule only for subscripts in a string, einsum('ij,j->i', a, b)")
-    return _einsum(operands[1:], operands[0], optimize)
+    subscripts = operands[0]
+    if not isinstance(subscripts, str):
+        # Lists of numbers of axes: einsum(a, [0, 1], b, [1, 2], [0, 2]).
+        lists = [_letters(axes) for axes in operands[1::2]]
+        subscripts = ",".join(lists)
+        if len(operands) % 2:
+            subscripts += "->" + _letters(operands[-1])
+        operands = (subscripts, *operands[: 2 * len(lists) : 2])
+    return _einsum(operands[1:], subscripts, optimize)
+
+
+def _letters(axes):
+    return "".join("..." if axis is Ellipsis else string.ascii_letters[axis] for axis in axes)
 
 
 # ---- linear algebra
@@ -243,6 +272,9 @@ def _adjugate(a):
     """The inverse times the determinant; singular matrices have one as well."""
     n = a.shape[-1]
     if is_constant(a):
+        if not np.isfinite(a).all():
+            # LAPACK may never return.
+            return np.full(a.shape, np.nan, a.dtype)
         u, singular_values, vh = np.linalg.svd(a)
         others = [np.prod(np.delete(singular_values, i, -1), axis=-1) for i in range(n)]
         phase = np.linalg.det(u) * np.linalg.det(vh)

@@ -12,6 +12,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 class _Mode(threading.local):
     enabled = True
+    # The last error with which a conversion was refused inside value_and_grad.
+    refused: Exception | None = None
 
 
 mode = _Mode()
@@ -22,6 +24,16 @@ differentiated: set[Any] = set()
 
 class LeavesTapeError(TypeError):
     """Raised inside `value_and_grad` if a value leaves the tape; NumPy may turn it into a ValueError."""
+
+
+Error = TypeVar("Error", bound=Exception)
+
+
+def refusal(error: Error) -> Error:
+    """Note an error that is to be raised, for which another package may raise one of its own."""
+    if differentiated:
+        mode.refused = error
+    return error
 
 
 def is_grad_enabled() -> bool:

@@ -188,12 +188,19 @@ def name_of(fun: Any) -> str:
     if isinstance(fun, np.ufunc):
         if getattr(np, name, None) is fun:
             return f"numpy.{name}"
-        special = sys.modules.get("scipy.special")
-        if getattr(special, name, None) is fun:
-            return f"scipy.special.{name}"
+        # Some functions of SciPy call a ufunc of the same name with an underscore.
+        public = name.removeprefix("_")
+        if is_special(fun) and hasattr(sys.modules["scipy.special"], public):
+            return f"scipy.special.{public}"
         return name.removesuffix(" (vectorized)")  # which numpy.frompyfunc adds
     module = getattr(fun, "__module__", None)
     return f"{module}.{name}" if module and not module.startswith("rprop_ref.") else name
+
+
+def is_special(ufunc: Any) -> bool:
+    """Whether this is a ufunc of scipy.special, maybe one that its functions call."""
+    modules = (sys.modules.get(name) for name in ("scipy.special", "scipy.special._ufuncs"))
+    return any(getattr(module, ufunc.__name__, None) is ufunc for module in modules)
 
 
 def is_numpy_function(fun: Any) -> bool:
@@ -342,8 +349,14 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def as_array(x: Any) -> Any:
-    """An array in place of a list, a tuple or a number; arrays and Tensors are returned as they are."""
-    return x if isinstance(x, (Traced, np.ndarray)) else np.asarray(x)
+    """An array in place of a list, a tuple or a number, or a Tensor in place of a list that holds some."""
+    if isinstance(x, (Traced, np.ndarray)):
+        return x
+    return np.stack([as_array(item) for item in x]) if _holds_tensors(x) else np.asarray(x)
+
+
+def _holds_tensors(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and any(isinstance(item, Traced) or _holds_tensors(item) for item in x)
 
 
 def is_constant(*values: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ._primitives import add_primitive, as_array, composite, conj, is_constant, one, primitive
+from ._primitives import add_primitive, composite, conj, is_constant, one, primitive
 from ._traced import values
 
 
@@ -18,6 +18,9 @@ def with_kept_axes(ans, ndim, axis, keepdims):
         return ans
     if axis is None:
         return np.reshape(ans, (1,) * ndim)
+    if type(axis) is int:
+        place = axis % ndim
+        return np.reshape(ans, (*ans.shape[:place], 1, *ans.shape[place:]))
     axes = normalize_axis_tuple(axis, ndim)
     lengths = iter(ans.shape)
     return np.reshape(ans, tuple(1 if i in axes else next(lengths) for i in range(ndim)))
@@ -264,15 +267,6 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
 @composite(np.linalg.matrix_norm)
 def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     return norm(x, ord, (-2, -1), keepdims)
-
-
-@composite(np.polyval)
-def polyval(p, x):
-    x = as_array(x)
-    result = np.zeros_like(x)
-    for coefficient in p:
-        result = result * x + coefficient
-    return result
 
 
 # ---- logsumexp and softmax, which NumPy does not have

@@ -181,26 +181,7 @@ def _take_along_axis(g, _ans, x, indices, axis=-1):
     return scatter(g, tuple(grid), x.shape)
 
 
-def _pad(g, _ans, _x, pad_width, mode="constant", constant_values=0):
-    widths = np.broadcast_to(pad_width, (_x.ndim, 2))
-    return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, _x.shape, strict=True))]
-
-
-@primitive(_pad)
-def _pad_with(x, pad_width, mode="constant", constant_values=0):
-    return np.pad(x, pad_width, constant_values=constant_values)
-
-
-@composite(np.pad, exact=True)
-def pad(array, pad_width, mode="constant", *, constant_values=0, reflect_type="even"):
-    if mode == "constant" and reflect_type == "even":
-        return _pad_with(array, pad_width, mode, constant_values)
-    if mode in ("edge", "reflect", "symmetric", "wrap") and reflect_type == "even" and is_constant(pad_width):
-        return _moved(array, lambda places: np.pad(places, pad_width, mode=mode))
-    return NotImplemented
-
-
-def _moved(x, move):
+def moved(x, move):
     """What a function returns that only moves and repeats elements; `move` calls it with their numbers."""
     return np.ravel(x)[move(np.arange(x.size).reshape(x.shape))]
 
@@ -221,7 +202,7 @@ SHAPES: dict[Any, Any] = {
     np.rot90: lambda g, _ans, _x, k=1, axes=(0, 1): np.rot90(g, -k, axes),
 }
 ELEMENTS: dict[Any, Any] = {
-    np.tile: lambda g, _ans, _x, reps: _tile(g, None, _x, reps),
+    np.tile: lambda g, _ans, _A, reps: _tile(g, None, _A, reps),  # noqa: N803
     np.repeat: lambda g, _ans, _x, repeats, axis=None: _repeat(g, None, _x, repeats, axis),
     np.roll: lambda g, _ans, _x, shift, axis=None: np.roll(g, _negated(shift), axis),
     np.trace: lambda g, _ans, _x, offset=0, axis1=0, axis2=1: _trace(g, None, _x, offset, axis1, axis2),
@@ -330,6 +311,7 @@ def column_stack(tup):
 
 @composite(np.append)
 def append(arr, values, axis=None):
+    arr, values = as_array(arr), as_array(values)
     if axis is None:
         return np.concatenate([np.ravel(arr), np.ravel(values)])
     return np.concatenate([arr, values], axis)
@@ -405,12 +387,12 @@ def insert(arr, obj, values, axis=None):
 
 @composite(np.resize)
 def resize(a, new_shape):
-    return _moved(as_array(a), lambda places: np.resize(places, new_shape))
+    return moved(as_array(a), lambda places: np.resize(places, new_shape))
 
 
 @composite(np.lib.stride_tricks.sliding_window_view)
-def sliding_window_view(x, window_shape, axis=None):
-    return _moved(x, lambda places: np.lib.stride_tricks.sliding_window_view(places, window_shape, axis))
+def sliding_window_view(x, window_shape, axis=None, *, writeable=False):
+    return moved(x, lambda places: np.lib.stride_tricks.sliding_window_view(places, window_shape, axis))
 
 
 @composite(np.partition)
@@ -442,6 +424,34 @@ def extract(condition, arr):
     return np.take(arr, np.flatnonzero(condition))
 
 
+@composite(np.ix_)
+def ix_(*args):
+    arrays = [as_array(a) for a in args]
+    if any(a.dtype == bool for a in arrays):
+        return NotImplemented
+    return tuple(np.reshape(a, (1,) * i + (-1,) + (1,) * (len(args) - 1 - i)) for i, a in enumerate(arrays))
+
+
+@composite(np.block)
+def block(arrays):
+    depth, ndim = _nesting(arrays)
+    return _joined(arrays, depth, builtins.max(depth, ndim))
+
+
+def _nesting(arrays):
+    """How deep lists are nested, and the largest number of dimensions in them."""
+    if not isinstance(arrays, list):
+        return 0, np.ndim(arrays)
+    depths, ndims = zip(*map(_nesting, arrays), strict=True)
+    return 1 + builtins.max(depths), builtins.max(ndims)
+
+
+def _joined(arrays, depth, ndim):
+    if depth == 0:
+        return np.reshape(arrays, (1,) * (ndim - np.ndim(arrays)) + np.shape(arrays))
+    return np.concatenate([_joined(a, depth - 1, ndim) for a in arrays], -depth)
+
+
 @composite(np.meshgrid)
 def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     n = len(xi)
@@ -453,7 +463,7 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
 
 @composite(np.linspace)
-def linspace(start, stop, num=50, endpoint=True, retstep=False, *, axis=0):
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
     # Numbers stay numbers, so they take the precision of the other end.
     start, stop = (as_array(end) if isinstance(end, (list, tuple)) else end for end in (start, stop))
     shape = (-1,) + (1,) * builtins.max(np.ndim(start), np.ndim(stop))
@@ -463,7 +473,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, *, axis=0):
     if endpoint and num > 1:
         # As in NumPy, the last one is exact.
         samples = np.where(places == num - 1, stop, samples)
-    samples = np.moveaxis(samples, 0, axis)
+    samples = np.moveaxis(samples, 0, axis).astype(samples.dtype if dtype is None else dtype, copy=False)
     # NumPy's step is NaN if there is only one sample.
     return (samples, step if num > endpoint else np.nan) if retstep else samples
 
@@ -507,6 +517,64 @@ def unwrap(p, discont=None, axis=-1, *, period=2 * np.pi):
         return NotImplemented
     # Constants are added, so only the dtype can change.
     return as_array(p).astype(np.result_type(as_array(p).dtype, period))
+
+
+def unstack(x, /, *, axis=0):
+    return tuple(np.moveaxis(x, axis, 0))
+
+
+def change_dtype(x, dtype, /, *, copy=True):
+    return x.astype(dtype, copy=copy)
+
+
+# In NumPy 2.1 and later.
+if hasattr(np, "unstack"):
+    composite(np.unstack)(unstack)
+    composite(np.astype)(change_dtype)
+
+
+@composite(np.trim_zeros)
+def trim_zeros(filt, trim="fb"):
+    filt = as_array(filt)
+    if filt.ndim != 1:
+        return NotImplemented
+    nonzero = np.flatnonzero(filt)
+    if not len(nonzero):
+        return filt[:0]
+    start = nonzero[0] if "f" in trim.lower() else 0
+    stop = nonzero[-1] + 1 if "b" in trim.lower() else len(filt)
+    return filt[start:stop]
+
+
+# ---- sets
+
+
+@composite(np.unique)
+def unique(ar, return_index=False, return_inverse=False, return_counts=False, axis=None, *, equal_nan=True):
+    array = ar if isinstance(ar, np.ndarray) else ar.data
+    if axis is not None:
+        return NotImplemented
+    _, first, *others = np.unique(array, True, return_inverse, return_counts, equal_nan=equal_nan)
+    values = np.ravel(ar)[first]
+    found = (values, *[first] * return_index, *others)
+    return found if len(found) > 1 else values
+
+
+@composite(np.union1d)
+def union1d(ar1, ar2):
+    return np.unique(np.concatenate([np.ravel(ar1), np.ravel(ar2)]))
+
+
+@composite(np.intersect1d)
+def intersect1d(ar1, ar2):
+    common = np.unique(ar1)
+    return common[np.isin(common, ar2)]
+
+
+@composite(np.setdiff1d)
+def setdiff1d(ar1, ar2):
+    values = np.unique(ar1)
+    return values[np.isin(values, ar2, invert=True)]
 
 
 @composite(np.matrix_transpose, np.linalg.matrix_transpose)

@@ -174,8 +174,14 @@ def correlate(a, v, mode="valid"):
 
 
 @composite(np.interp)
-def interp(x, xp, fp, left=None, right=None):
+def interp(x, xp, fp, left=None, right=None, period=None):
     x, xp, fp = as_array(x), as_array(xp), as_array(fp)
+    if period is not None:
+        period = abs(period)
+        order = np.argsort(xp % period)
+        xp, fp = (xp % period)[order], fp[order]
+        x, xp = x % period, np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+        fp, left, right = np.concatenate([fp[-1:], fp, fp[:1]]), None, None
     i = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, max(len(xp) - 2, 0))
     following = np.minimum(i + 1, len(xp) - 1)
     width = xp[following] - xp[i]

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
+from ._elementwise import zero
 from ._primitives import NO_VJP, add_primitive, conj, one, primitive
 
 ROOT_PI = float(np.sqrt(np.pi))
 ROOT_2 = float(np.sqrt(2))
+DEGREE = np.pi / 180
 
 
 @primitive(NO_VJP, lambda g, _ans, n, x: g * polygamma(n + 1, x))
@@ -135,6 +137,59 @@ def _log_ratio(x, y):
     return np.where(near, np.log1p(np.where(near, excess, 0)), np.log(np.where(near, 1, x / y)))
 
 
+@primitive(lambda g, ans, x: -2 * g * conj(sc.dawsn(x) + x * ans))
+def dawson_slope(x):
+    """The derivative of Dawson's integral, 1 - 2 x dawsn(x), where the terms do not cancel."""
+    if x.dtype.kind == "c":
+        return 1 - 2 * x * sc.dawsn(x)
+    # For large x by the asymptotic series, whose terms are tiny at k = 25.
+    large = np.abs(x) > 7
+    z = 1 / (2 * np.where(large, x, 7) ** 2)
+    term, total = np.ones_like(z), np.zeros_like(z)
+    for k in range(1, 26):
+        term = term * (2 * k - 1) * z
+        total = total - term
+    return np.where(large, total, sc.hyp1f1(1.0, 0.5, -(np.where(large, 7, x) ** 2)))
+
+
+@primitive(lambda g, _ans, x, k: g * exponential_moment(x, k + 1))
+def exponential_moment(x, k):
+    """The integral of t**k * exp(t * x) over t from 0 to 1, for real numbers."""
+    near = np.abs(x) < 2
+    z = np.where(near, x, 0)
+    term, total = np.ones_like(z), np.zeros_like(z)
+    for j in range(40):
+        total = total + term / (k + 1 + j)
+        term = term * z / (j + 1)
+    far = np.where(near, 2, x)
+    moment = np.expm1(far) / far
+    for i in range(1, k + 1):
+        moment = (np.exp(far) - i * moment) / far
+    return np.where(near, total, moment)
+
+
+# The complete elliptic integrals' derivatives by Carlson's integral, where nothing cancels near 0.
+
+
+@primitive(lambda g, _ans, m: g * sc.hyp2f1(2.5, 2.5, 3.0, m) * (9 * np.pi / 64))
+def ellipk_slope(m):
+    rest = 1 - m
+    at_pole = rest == 0
+    m, rest = np.where(at_pole, 0, m), np.where(at_pole, 1, rest)
+    return np.where(at_pole, np.inf, (sc.ellipk(m) - sc.elliprd(0, rest, 1) / 3) / (2 * rest))
+
+
+@primitive(lambda g, _ans, m: -g * sc.hyp2f1(1.5, 2.5, 3.0, m) * (3 * np.pi / 64))
+def ellipe_slope(m):
+    return -sc.elliprd(0, 1 - m, 1) / 6
+
+
+def _spence(g, _ans, x):
+    # At 1 the quotient is 0 / 0.
+    at_one = x == 1
+    return g * conj(np.where(at_one, -1, np.log(x) / np.where(at_one, 1, 1 - x)))
+
+
 UNARY: dict[Any, Any] = {
     sc.expit: lambda g, ans, x: g * ans * sc.expit(-x),
     sc.logit: lambda g, _ans, x: g / (x * (1 - x)),
@@ -165,6 +220,25 @@ UNARY: dict[Any, Any] = {
     sc.expm1: lambda g, _ans, x: g * conj(np.exp(x)),
     sc.log1p: lambda g, _ans, x: g / conj(x + 1),
     sc.cbrt: lambda g, ans, _x: g / (3 * ans * ans),
+    sc.cosm1: lambda g, _ans, x: -g * np.sin(x),
+    sc.exprel: lambda g, _ans, x: g * exponential_moment(x, 1),
+    sc.sindg: lambda g, _ans, x: g * sc.cosdg(x) * DEGREE,
+    sc.cosdg: lambda g, _ans, x: -g * sc.sindg(x) * DEGREE,
+    sc.tandg: lambda g, ans, _x: g * (1 + ans * ans) * DEGREE,
+    sc.erfi: lambda g, _ans, x: g * conj(gauss(x, -1.0)) * (2 / ROOT_PI),
+    sc.dawsn: lambda g, _ans, x: g * conj(dawson_slope(x)),
+    sc.wofz: lambda g, ans, x: g * conj(2j / ROOT_PI - 2 * x * ans),
+    sc.loggamma: lambda g, _ans, x: g * conj(sc.psi(x) if x.dtype.kind == "c" else digamma(x)),
+    sc.gammasgn: zero,
+    sc.exp1: lambda g, _ans, x: -g * conj(np.exp(-x) / x),
+    sc.expi: lambda g, _ans, x: g * conj(np.exp(x) / x),
+    sc.spence: _spence,
+    sc.k0: lambda g, _ans, x: -g * sc.k1(x),
+    sc.k1: lambda g, ans, x: -g * (sc.k0(x) + ans / x),
+    sc.k0e: lambda g, ans, x: g * (ans - sc.k1e(x)),
+    sc.k1e: lambda g, ans, x: g * (ans - sc.k0e(x) - ans / x),
+    sc.ellipk: lambda g, _ans, m: g * ellipk_slope(m),
+    sc.ellipe: lambda g, _ans, m: g * ellipe_slope(m),
 }
 
 
@@ -187,6 +261,65 @@ def _pseudo_huber_delta(g, _ans, delta, r):
 def _pseudo_huber_r(g, _ans, delta, r):
     size = np.hypot(delta, r)
     return g * (r / np.where(size == 0, 1, size) * delta)
+
+
+def beta_density(a, b, x):
+    return np.exp(sc.xlogy(a - 1, x) + sc.xlog1py(b - 1, -x) - sc.betaln(a, b))
+
+
+def student_density(df, t):
+    """The density of Student's distribution with `df` degrees of freedom."""
+    return np.exp(-(df + 1) / 2 * np.log1p(t * t / df) - sc.betaln(df / 2, 0.5)) / np.sqrt(df)
+
+
+def _scaled(order, slope, axis):
+    """The vjp of a Bessel function times exp(-|Re z|) or exp(-|Im z|); `slope` is that of the function, scaled."""
+
+    def vjp(g, ans, v, z):
+        v = v * one(g)
+        gradient = g * conj(slope(order, v, z))
+        if z.dtype.kind != "c":
+            return gradient - g * ans * np.sign(z) if axis == 1 else gradient
+        return gradient - axis * np.sign(np.real(z) if axis == 1 else np.imag(z)) * np.real(g * conj(ans))
+
+    return vjp
+
+
+def _mean_difference(fun, v, z):
+    return (fun(v - 1, z) - fun(v + 1, z)) / 2
+
+
+def _mean_sum(fun, v, z):
+    return (fun(v - 1, z) + fun(v + 1, z)) / 2
+
+
+def _binom_slopes(ans, n, k, rest):
+    """The derivatives of gamma(n) / gamma(k) / gamma(rest), whose value is `ans`, with respect to n and k."""
+    zero = ans == 0
+    # At a zero it is 1 / gamma that has a derivative.
+    a, b, c = (np.where(zero, 1, x) for x in (n, k, rest))
+    inverse_k, inverse_rest = sc.rgamma(k), sc.rgamma(rest)
+    by_rest = inverse_k * rgamma_slope(inverse_rest, rest)
+    by_k = rgamma_slope(inverse_k, k) * inverse_rest - by_rest
+    scale = sc.gamma(np.where(zero, n, 1))
+    by_n = inverse_k * inverse_rest * sc.psi(np.where(zero, n, 1)) + by_rest
+    return (
+        np.where(zero, scale * by_n, ans * (sc.psi(a) - sc.psi(c))),
+        np.where(zero, scale * by_k, ans * (sc.psi(c) - sc.psi(b))),
+    )
+
+
+def _expn(g, _ans, n, x):
+    n = np.trunc(n) * one(g)
+    # SciPy has no integral of order -1.
+    return -g * np.where(n < 1, np.exp(-x) * (1 + x) / (x * x), sc.expn(np.maximum(n, 1) - 1, x))
+
+
+def _boxcox_lambda(g, _ans, log_x, power):
+    # Not 0 / 0 where the power is 0. At x = 0 the value is -1 / power.
+    at_zero = log_x == -np.inf
+    log_x, safe = np.where(at_zero, 1, log_x), np.where(at_zero, power, 1)
+    return g * np.where(at_zero, 1 / (safe * safe), log_x * log_x * exponential_moment(power * log_x, 1))
 
 
 BINARY: dict[Any, Any] = {
@@ -212,11 +345,65 @@ BINARY: dict[Any, Any] = {
     sc.pseudo_huber: (_pseudo_huber_delta, _pseudo_huber_r),
     sc.gammainc: (NO_VJP, lambda g, _ans, a, x: g * gamma_density(a * one(g), x)),
     sc.gammaincc: (NO_VJP, lambda g, _ans, a, x: -g * gamma_density(a * one(g), x)),
-    sc.jv: (NO_VJP, lambda g, _ans, v, x: g * conj(sc.jv(v - one(g), x) - sc.jv(v + one(g), x)) / 2),
-    sc.iv: (NO_VJP, lambda g, _ans, v, x: g * conj(sc.iv(v - one(g), x) + sc.iv(v + one(g), x)) / 2),
+    sc.jv: (NO_VJP, lambda g, _ans, v, x: g * conj(_mean_difference(sc.jv, v * one(g), x))),
+    sc.iv: (NO_VJP, lambda g, _ans, v, x: g * conj(_mean_sum(sc.iv, v * one(g), x))),
+    sc.yv: (NO_VJP, lambda g, _ans, v, x: g * conj(_mean_difference(sc.yv, v * one(g), x))),
+    sc.kv: (NO_VJP, lambda g, _ans, v, x: -g * conj(_mean_sum(sc.kv, v * one(g), x))),
+    # Of numbers that are no integers, these three take the integer part.
+    sc.yn: (None, lambda g, _ans, n, x: g * _mean_difference(sc.yv, np.trunc(n) * one(g), x)),
+    sc.kn: (None, lambda g, _ans, n, x: -g * _mean_sum(sc.kv, np.trunc(n) * one(g), x)),
+    sc.expn: (None, _expn),
+    sc.ive: (NO_VJP, _scaled(sc.ive, _mean_sum, 1)),
+    sc.jve: (NO_VJP, _scaled(sc.jve, _mean_difference, 1j)),
+    sc.yve: (NO_VJP, _scaled(sc.yve, _mean_difference, 1j)),
+    sc.kve: (NO_VJP, lambda g, ans, v, z: g * conj(ans - _mean_sum(sc.kve, v * one(g), z))),
+    sc.gammaincinv: (NO_VJP, lambda g, ans, a, _y: g / gamma_density(a * one(g), ans)),
+    sc.gammainccinv: (NO_VJP, lambda g, ans, a, _y: -g / gamma_density(a * one(g), ans)),
+    sc.chdtr: (NO_VJP, lambda g, _ans, v, x: g * gamma_density(v * one(g) / 2, x / 2) / 2),
+    sc.chdtrc: (NO_VJP, lambda g, _ans, v, x: -g * gamma_density(v * one(g) / 2, x / 2) / 2),
+    sc.pdtr: (NO_VJP, lambda g, _ans, k, m: -g * gamma_density(np.floor(k) + one(g), m)),
+    sc.pdtrc: (NO_VJP, lambda g, _ans, k, m: g * gamma_density(np.floor(k) + one(g), m)),
+    sc.stdtr: (NO_VJP, lambda g, _ans, df, t: g * student_density(df * one(g), t)),
+    sc.stdtrit: (NO_VJP, lambda g, ans, df, _p: g / student_density(df * one(g), ans)),
+    sc.boxcox: (
+        lambda g, _ans, x, power: g * x ** (power - one(g)),
+        lambda g, ans, x, power: _boxcox_lambda(g, ans, np.log(x), power),
+    ),
+    sc.boxcox1p: (
+        lambda g, _ans, x, power: g * (one(g) + x) ** (power - one(g)),
+        lambda g, ans, x, power: _boxcox_lambda(g, ans, np.log1p(x), power),
+    ),
+    sc.inv_boxcox: (lambda g, ans, _y, power: g * ans ** (1 - power), NO_VJP),
+    sc.inv_boxcox1p: (lambda g, ans, _y, power: g * (1 + ans) ** (1 - power), NO_VJP),
+    sc.binom: (
+        lambda g, ans, n, k: g * _binom_slopes(ans, n + one(g), k + one(g), n - k + one(g))[0],
+        lambda g, ans, n, k: g * _binom_slopes(ans, n + one(g), k + one(g), n - k + one(g))[1],
+    ),
+    sc.hyp0f1: (NO_VJP, lambda g, _ans, v, z: g * conj(sc.hyp0f1(v + one(g), z) / v)),
+    # What scipy.special.zeta calls with two arguments.
+    sc._ufuncs._zeta: (NO_VJP, lambda g, _ans, x, q: -g * x * sc.zeta(x + one(g), q)),
+}
+
+#: With three arguments or more; only the last has a gradient.
+LAST: dict[Any, Any] = {
+    sc.betainc: lambda g, _ans, a, b, x: g * beta_density(a * one(g), b * one(g), x),
+    sc.betaincinv: lambda g, ans, a, b, _y: g / beta_density(a * one(g), b * one(g), ans),
+    sc.hyp1f1: lambda g, _ans, a, b, z: g * conj(sc.hyp1f1(a + one(g), b + one(g), z) * a / b),
+    sc.hyp2f1: lambda g, _ans, a, b, c, z: (
+        g * conj(sc.hyp2f1(a + one(g), b + one(g), c + one(g), z) * (a * one(g) * b / c))
+    ),
+    sc.hyperu: lambda g, _ans, a, b, z: -g * a * sc.hyperu(a + one(g), b + one(g), z),
 }
 
 for _fun, _vjp in UNARY.items():
     add_primitive(_fun, _vjp, ignores_shapes=True)
 for _fun, _vjps in BINARY.items():
     add_primitive(_fun, *_vjps, broadcasts=True, ignores_shapes=True)
+for _fun, _vjp in LAST.items():
+    add_primitive(_fun, *[NO_VJP] * (_fun.nin - 1), _vjp, broadcasts=True, ignores_shapes=True)
+# In SciPy 1.15 and later.
+if hasattr(sc, "betaincc"):
+    _complement = (NO_VJP, NO_VJP, lambda g, _ans, a, b, x: -g * beta_density(a * one(g), b * one(g), x))
+    add_primitive(sc.betaincc, *_complement, broadcasts=True, ignores_shapes=True)
+# What scipy.special.lambertw calls: with a branch and a tolerance.
+add_primitive(sc._ufuncs._lambertw, lambda g, ans, _z, _k, _tol: g * conj(np.exp(-ans) / (1 + ans)), None, None)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ._primitives import as_array, composite, conj, is_constant
+from ._primitives import as_array, composite, conj, is_constant, primitive
 from ._reductions import with_kept_axes
 
 
@@ -89,14 +89,14 @@ def _hundredth(q):
 
 
 def _quantile(a, q, axis, method, keepdims, leave_out_nan):
-    if method != "linear" or not is_constant(q):
+    if not is_constant(q):
         return NotImplemented
     rows = _sorted_rows(a, axis)
     numbers = np.sum(~np.isnan(rows), axis=-1, keepdims=True)
     n = numbers if leave_out_nan else rows.shape[-1]
     parts = []
     for share in np.ravel(q):
-        place = np.broadcast_to(share * np.maximum(n - 1, 0), numbers.shape)
+        place = np.broadcast_to(_place_of(share, n, method), numbers.shape)
         low = np.floor(place)
         first, second = (
             np.take_along_axis(rows, end.astype(int), axis=-1)[..., 0] for end in (low, np.ceil(place))
@@ -110,6 +110,17 @@ def _quantile(a, q, axis, method, keepdims, leave_out_nan):
             part = np.where(np.isnan(rows[..., -1]), rows[..., -1], part)
         parts.append(with_kept_axes(part, a.ndim, axis, False) if keepdims else part)
     return np.reshape(np.stack(parts), np.shape(q) + parts[0].shape)
+
+
+def _place_of(share, n, method):
+    """Where a quantile lies among `n` sorted elements, between the numbers of two of them."""
+    if method == "linear":
+        return share * np.maximum(n - 1, 0)
+    if np.ndim(n):
+        # (Among no elements, at the first.)
+        return np.reshape([_place_of(share, int(m), method) for m in np.ravel(n)], np.shape(n))
+    # The quantile of 0, 1, ..., n - 1 is its own place.
+    return np.quantile(np.arange(max(n, 1.0)), share, method=method)
 
 
 # ---- without NaN
@@ -219,8 +230,11 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
     weights = np.ones(n) if fweights is None else np.asarray(fweights, float)
     if aweights is not None:
         weights = weights * aweights
-    total = np.sum(weights)
-    freedom = total - ddof * (1 if aweights is None else np.sum(weights * aweights) / total)
+    # In the dtype in which NumPy computes it: its rounding decides on which side of 0 it is.
+    if np.iscomplexobj(weights):
+        return NotImplemented
+    total = np.sum(weights.astype(np.result_type(x.dtype, weights.dtype)))
+    freedom = np.real(total - ddof * (1 if aweights is None else np.sum(weights * aweights) / total))
     weights = weights.astype(x.real.dtype)
     x = x - (x @ weights / np.sum(weights))[:, None]
     # Without degrees of freedom NumPy warns, and divides by 0.
@@ -234,3 +248,33 @@ def corrcoef(x, y=None, rowvar=True, *, dtype=None):
         return covariances / covariances
     deviations = np.sqrt(np.real(np.diagonal(covariances)))
     return covariances / deviations[:, None] / deviations
+
+
+# ---- histograms
+
+
+def _bincount_vjp(g, _ans, weights, _x, _minlength):
+    return g[_x]
+
+
+@primitive(_bincount_vjp)
+def _weighted_counts(weights, x, minlength):
+    return np.bincount(x, weights, minlength)
+
+
+@composite(np.bincount)
+def bincount(x, /, weights=None, minlength=0):
+    return _weighted_counts(as_array(weights), as_array(x), minlength)
+
+
+@composite(np.histogram)
+def histogram(a, bins=10, range=None, density=None, weights=None):
+    if not is_constant(a, bins, range):
+        return NotImplemented
+    a, weights = np.ravel(a), np.ravel(weights)
+    edges = np.histogram_bin_edges(a, bins, range)
+    # The last bin has both ends.
+    inside = (a >= edges[0]) & (a <= edges[-1])
+    places = np.minimum(np.searchsorted(edges, a[inside], "right") - 1, len(edges) - 2)
+    counts = _weighted_counts(weights[inside], places, len(edges) - 1)
+    return (counts / np.diff(edges) / np.sum(counts) if density else counts), edges

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import sys
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -19,12 +20,24 @@ from cuda_kernels.arrays import DeviceArray, is_on_device
 
 from .._core import dtypes
 from .._core.checks import check_plain
-from . import _elementwise, _factorizations, _linalg, _reductions, _shapes, _signals, _statistics
+from . import (
+    _calls,
+    _elementwise,
+    _factorizations,
+    _linalg,
+    _padding,
+    _polynomials,
+    _reductions,
+    _shapes,
+    _signals,
+    _statistics,
+)
 from ._dispatch import call_function, call_ufunc
 from ._engine import backward
-from ._graph import apply, is_differentiated, operate, refresh
+from ._foreign import advice, is_sparse_product
+from ._graph import apply, is_differentiated, is_sparse, operate, refresh
 from ._inplace import assign_augmented, plain_index, set_item
-from ._mode import LeavesTapeError
+from ._mode import LeavesTapeError, refusal
 from ._primitives import PRIMITIVES
 from ._traced import Array, Memory, Traced, new_tensor, use_for_results, values
 
@@ -32,7 +45,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Imported for the rows that they add to PRIMITIVES and COMPOSITES.
-TABLES = (_elementwise, _shapes, _reductions, _statistics, _linalg, _factorizations, _signals)
+TABLES = (
+    *(_elementwise, _shapes, _padding, _reductions, _statistics, _linalg, _factorizations, _signals, _polynomials),
+    _calls,
+)
 
 # NumPy, whose annotations do not say that its functions take Tensors.
 _np: Any = np
@@ -297,7 +313,10 @@ class Tensor(Traced):
         copied: Tensor = apply(_COPY, (self,))
         return copied
 
-    copy = clone
+    def copy(self, order: Any = "C") -> Tensor:
+        """A copy through which gradients flow, with the elements in this order."""
+        copied: Tensor = _np.copy(self, order=order)
+        return copied
 
     # ---------------------------------------------------------------------------------------------------
     # In place
@@ -324,7 +343,17 @@ class Tensor(Traced):
         set_item(self, index, value)
 
     # ---------------------------------------------------------------------------------------------------
-    # NumPy's protocols
+    # Protocols of NumPy, pandas, Numba and torch
+
+    # More than those of pandas, which then leave operators to the Tensor.
+    __pandas_priority__ = 10000
+
+    @property
+    def _numba_type_(self) -> Any:
+        raise TypeError(
+            "a function compiled by Numba takes arrays, not Tensors; call the Python function, "
+            "fun.py_func(x), or give it x.data if no gradient is wanted"
+        )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
@@ -340,14 +369,26 @@ class Tensor(Traced):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         if self.requires_grad:
-            raise RuntimeError(
-                f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
-                "would leave the tape, and gradients would not flow through them. Write np.stack([a, b]) instead "
-                "of np.array([a, b]), np.broadcast_to(a, shape) instead of np.full(shape, a), a Tensor, for "
-                "instance np.zeros_like(p), for an array to write results into, a = a + p for a += p, "
-                "np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only if no gradient is wanted"
+            if is_sparse_product(sys._getframe(1)):
+                # Its way to ask the other operand, whose __rmatmul__ is then called.
+                return np.array(None, object)
+            raise refusal(
+                RuntimeError(
+                    f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
+                    f"would leave the tape, and gradients would not flow through them.{advice()} Write "
+                    "np.stack([a, b]) instead of np.array([a, b]), np.broadcast_to(a, shape) instead of "
+                    "np.full(shape, a), a Tensor, for instance np.zeros_like(p), for an array to write results "
+                    "into, a = a + p for a += p, np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only "
+                    "if no gradient is wanted"
+                )
             )
         return np.array(self._array, dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.__array__().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
 
     # ---------------------------------------------------------------------------------------------------
     # Operators
@@ -377,9 +418,13 @@ class Tensor(Traced):
         return operate(_DIVIDE, other, (other, self))
 
     def __matmul__(self, other: Any) -> Any:
+        if is_sparse(other):
+            return _linalg.dense_times_sparse(self, other)
         return operate(_MATMUL, other, (self, other))
 
     def __rmatmul__(self, other: Any) -> Any:
+        if is_sparse(other):
+            return _linalg.sparse_times_dense(self, other)
         return operate(_MATMUL, other, (other, self))
 
     def __pow__(self, other: Any) -> Any:
@@ -469,7 +514,7 @@ class Tensor(Traced):
 
     def _check_may_leave_tape(self) -> None:
         if is_differentiated(self):
-            raise LeavesTapeError(LEAVES_TAPE)
+            raise refusal(LeavesTapeError(f"{LEAVES_TAPE}.{advice()}"))
 
     def _to_number(self) -> Any:
         if self._array.size != 1:
@@ -545,6 +590,18 @@ class Tensor(Traced):
         return strides
 
     @property
+    def flags(self) -> Any:
+        return self._array.flags
+
+    @property
+    def base(self) -> Any:
+        return self._base
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
     def T(self) -> Any:  # noqa: N802
         return _np.transpose(self)
 
@@ -563,6 +620,10 @@ class Tensor(Traced):
     @property
     def flat(self) -> Any:
         return _Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self.flat[:] = value
 
     def astype(
         self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
@@ -587,13 +648,54 @@ class Tensor(Traced):
         """Like the method of arrays."""
         return _np.ravel(self, order).copy()
 
+    def view(self, *dtype: Any) -> Any:
+        """Like the method of arrays, for the dtype that they have: a view."""
+        if len(dtype) > 1:
+            return self.__array__().view(*dtype)
+        for given in dtype:
+            if isinstance(given, type) and issubclass(given, np.ndarray):
+                return self.__array__().view(given)
+            if np.dtype(given) != self.dtype:
+                raise TypeError(
+                    f"the numbers of a Tensor of dtype {self.dtype} are not reinterpreted as {given}; convert "
+                    "them with astype, or reinterpret t.data"
+                )
+        return self[...]
+
+    def compress(self, condition: Any, axis: int | None = None) -> Any:
+        """Like the method of arrays."""
+        return _np.compress(condition, self, axis)
+
+    def choose(self, *choices: Any, mode: str = "raise") -> Any:
+        """Like the method of arrays."""
+        return _np.choose(self, choices[0] if len(choices) == 1 else choices, mode=mode)
+
+    def put(self, indices: Any, values: Any, mode: str = "raise") -> None:
+        """Write values at indices into the flattened Tensor, like the method of arrays."""
+        _np.put(self, indices, values, mode)
+
+    def fill(self, value: Any) -> None:
+        """Write one value to all elements, like the method of arrays."""
+        if np.ndim(value) != 0:
+            raise ValueError(f"the value to fill with must be one number, but its shape is {np.shape(value)}")
+        self[...] = value if isinstance(value, Tensor) else np.asarray(value, self.dtype)
+
+    def resize(self, *new_shape: Any, refcheck: bool = True) -> None:
+        """Not possible: the size of a Tensor does not change."""
+        raise TypeError("the size of a Tensor does not change; write np.resize(x, shape), a new Tensor")
+
+    def tobytes(self, order: Any = "C") -> bytes:
+        """The bytes of the values, like the method of arrays; no gradient flows through them."""
+        self._check_may_leave_tape()
+        return self._array.tobytes(order)
+
     def sort(self, axis: int = -1, kind: Any = None, **kwargs: Any) -> None:
         """Sort in place, like the method of arrays."""
-        self[...] = _np.sort(self.clone(), axis, kind, **kwargs)
+        self[...] = _np.sort(self.clone(), operator.index(axis), kind, **kwargs)
 
     def partition(self, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
         """Partition in place, like the method of arrays."""
-        self[...] = _np.partition(self.clone(), kth, axis, kind)
+        self[...] = _np.partition(self.clone(), kth, operator.index(axis), kind)
 
     # ---------------------------------------------------------------------------------------------------
     # Copies
@@ -635,9 +737,10 @@ class Tensor(Traced):
 class _Flat:
     """The elements of a Tensor in the order of C: `Tensor.flat`, which can be indexed and iterated over."""
 
-    __slots__ = ("_elements", "_next")
+    __slots__ = ("_elements", "_next", "_tensor")
 
     def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
         self._elements = _np.ravel(tensor)
         self._next = 0
 
@@ -647,6 +750,11 @@ class _Flat:
     def __getitem__(self, index: Any) -> Any:
         # As in NumPy a copy, also of a slice.
         return self._elements[index].copy()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        places = np.arange(len(self._elements))[index]
+        # As in NumPy, values are repeated, or left over.
+        _np.put(self._tensor, places, _np.resize(value, np.shape(places)))
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -684,8 +792,8 @@ def _clip(self: Tensor, min: Any = None, max: Any = None, **kwargs: Any) -> Any:
 
 
 _METHODS = """
-    all any argmax argmin argsort choose cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat round
-    searchsorted squeeze std sum swapaxes take trace var
+    all any argmax argmin argpartition argsort cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat
+    round searchsorted squeeze std sum swapaxes take trace var
 """
 for _name in _METHODS.split():
     setattr(Tensor, _name, _method(getattr(np, _name)))

@@ -18,6 +18,7 @@ import scipy.sparse
 import scipy.special as sc
 
 from rprop_ref import Tensor, autograd, no_grad
+from rprop_ref.autograd import linalg, special
 from rprop_ref.bits import same_bits
 
 
@@ -81,11 +82,14 @@ SPECIAL = {"logsumexp", "softmax", "log_softmax", "polygamma", "multigammaln", "
 #: Functions that return memory that they have not written if an array is empty.
 UNWRITTEN = {"numpy.einsum", *(f"numpy.fft.{name}" for name in ("irfft", "irfft2", "irfftn", "hfft"))}
 
-#: Functions of which LAPACK may never return if a number is infinite or NaN; the last two only for some norms.
-FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "norm", "matrix_norm")}
+#: Functions of which LAPACK, or SciPy, may never return if a number is infinite or NaN; norms only for some orders.
+FINITE = {f"numpy.linalg.{name}" for name in ("lstsq", "svd", "svdvals", "cond", "pinv", "norm", "matrix_norm")}
+FINITE |= {f"scipy.special.{name}" for name in ("hyp0f1", "hyp1f1", "hyp2f1", "hyperu", "kn", "yn", "expn")}
+FINITE |= {"numpy.polyfit", "numpy.linalg.matrix_rank"}
 
 #: Functions that read one triangle of a matrix.
 SYMMETRIC = {"numpy.linalg.eigh", "numpy.linalg.eigvalsh", "numpy.linalg.cholesky"}
+SYMMETRIC |= {"rprop_ref.autograd.linalg.cholesky", "rprop_ref.autograd.linalg.cho_factor"}
 
 
 def each(names: str, values: list[Any]) -> dict[str, list[Any]]:
@@ -154,13 +158,36 @@ def functions() -> list[tuple[str, Any]]:
                 continue
             if callable(function) and not isinstance(function, type) and name not in LEFT_OUT:
                 found[f"{module.__name__}.{name}"] = function
+    for name in WRITERS:
+        found[f"numpy.{name}"] = functools.partial(written, getattr(np, name))
     for ufunc in (np.add, np.subtract, np.multiply, np.maximum, np.minimum, np.hypot, np.logaddexp):
-        for method in ("reduce", "accumulate", "outer", "reduceat", "at"):
+        for method in ("reduce", "accumulate", "outer", "reduceat"):
             found[f"numpy.{ufunc.__name__}.{method}"] = getattr(ufunc, method)
+        found[f"numpy.{ufunc.__name__}.at"] = functools.partial(written, ufunc.at)
+        found[f"numpy.{ufunc.__name__} with where="] = functools.partial(written_where, ufunc)
+    for module in (linalg, special):
+        for name in module.__all__:
+            found[f"{module.__name__}.{name}"] = getattr(module, name)
     for name in sorted(set(dir(np.ndarray)) - set(dir(object))):
         if name not in ("__array__", "__array_ufunc__", "__array_function__", "__class_getitem__", "__dlpack__"):
             found[f"numpy.ndarray.{name}"] = functools.partial(call_method, name)
     return sorted(found.items())
+
+
+#: Functions, and methods, that write to their first argument.
+WRITERS = ("copyto", "put", "putmask", "place", "put_along_axis", "fill_diagonal")
+WRITING_METHODS = {"fill", "put", "sort", "partition", "__setitem__"}
+
+
+def written(write: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+    """An array after a function has written to it."""
+    target = np.copy(target)
+    write(target, *args, **kwargs)
+    return target
+
+
+def written_where(ufunc: Any, target: Any, x: Any, y: Any, where: Any) -> Any:
+    return written(lambda out: ufunc(x, y, out=out, where=where), target)
 
 
 #: Methods whose results hold no numbers of the array, or that a Tensor has with another meaning, as in torch.
@@ -189,9 +216,11 @@ OTHER_MEANING |= {"__float__", "__int__", "__complex__", "__index__", "copy", "_
 
 
 def call_method(name: str, x: Any, *args: Any, **kwargs: Any) -> Any:
-    attribute = getattr(x, name)
     if name in OTHER_MEANING:
         raise TypeError(f"{name} has another meaning")
+    if name in WRITING_METHODS:
+        return written(lambda target: getattr(target, name)(*args, **kwargs), x)
+    attribute = getattr(x, name)
     result = attribute(*args, **kwargs) if callable(attribute) else attribute
     if result is NotImplemented:
         raise TypeError(f"{name} is not implemented for these types")
@@ -363,7 +392,10 @@ def _generate(rng: Any, name: str, function: Any) -> Call:
             kwargs = {k: value(k) for k in ("dtype", "casting", "order") if rng.random() < 0.3}
         return Call(name, function, tuple(args), kwargs)
     if name in TEMPLATES and rng.random() < 0.8:
-        return Call(name, function, tuple(TEMPLATES[name](rng, array)), {})
+        given, named = TEMPLATES[name](rng, array), {}
+        if isinstance(given, tuple):
+            given, named = given
+        return Call(name, function, tuple(given), named)
     if name.startswith("numpy.ndarray."):
         args = [
             array(),
@@ -401,20 +433,117 @@ def _generate(rng: Any, name: str, function: Any) -> Call:
 
 
 def _einsum(rng: Any, array: Any) -> list[Any]:
+    if rng.random() < 0.3:
+        return [array(), [0, 1], array(), [1, 2], *[[0, 2]][: rng.integers(2)]]
     subscripts = str(
         rng.choice(["i->", "ij->i", "ii->i", "ij,jk->ik", "i,i", "...i->...", "ij,ij,ij->j", "ij->ji"])
     )
     return [subscripts, *(array() for _ in subscripts.split("->")[0].split(","))]
 
 
-#: Functions whose signatures do not say what they take.
+PADDINGS = ["edge", "linear_ramp", "maximum", "mean", "median", "minimum", "reflect", "symmetric", "wrap"]
+
+
+def _pad(rng: Any, array: Any) -> tuple[list[Any], dict[str, Any]]:
+    x, mode = array(), str(rng.choice(PADDINGS))
+    width = [1, (0, 2), (2, 1)][rng.integers(3)]
+    named: dict[str, Any] = {}
+    if mode in ("reflect", "symmetric"):
+        named["reflect_type"] = str(rng.choice(["even", "odd"]))
+    elif mode == "linear_ramp":
+        named["end_values"] = [0.0, (1.0, 2.0)][rng.integers(2)]
+    elif mode.startswith("m"):
+        named["stat_length"] = [None, 2, (1, 3)][rng.integers(3)]
+    return [x, width, mode], named
+
+
+#: Functions whose signatures do not say what they take: the arguments, or those and the keywords.
 TEMPLATES: dict[str, Any] = {
     "numpy.einsum": _einsum,
+    "numpy.pad": _pad,
     "numpy.where": lambda rng, array: [rng.random((3,)) < 0.5, array(), array()],
     "numpy.gradient": lambda rng, array: [array(), *[0.5, 2.0][: rng.integers(3)]],
     "numpy.full_like": lambda rng, array: [array(), array()],
     "numpy.take_along_axis": lambda rng, array: [array(), np.array([[0, 1, 0], [1, 1, 0]]), 0],
+    "numpy.choose": lambda rng, array: [rng.integers(0, 2, (3,)), [array(), array()]],
+    "numpy.linalg.tensorsolve": lambda rng, array: [_regular(array, (2, 3, 6)), _shaped(array, (2, 3))],
+    "numpy.linalg.tensorinv": lambda rng, array: [_regular(array, (2, 3, 6)), 2],
+    "numpy.bincount": lambda rng, array: [[0, 2, 2], _shaped(array, (3,)), int(rng.integers(5))],
+    "numpy.histogram": lambda rng, array: [
+        *([0.1, 0.5, 0.9], [3, [0.0, 0.5, 1.0]][rng.integers(2)], None, bool(rng.integers(2))),
+        _shaped(array, (3,)),
+    ],
+    "numpy.piecewise": lambda rng, array: [
+        _shaped(array, (3,)),
+        [np.array([True, False, False]), np.array([False, False, True])],
+        [[np.sin, 2.0], [np.square, np.exp, np.cos]][rng.integers(2)],
+    ],
+    "numpy.apply_along_axis": lambda rng, array: [[np.sum, np.cumsum, np.diff][rng.integers(3)], -1, array()],
+    "numpy.apply_over_axes": lambda rng, array: [
+        [np.sum, np.max][rng.integers(2)],
+        array(),
+        [0, -1][: rng.integers(1, 3)],
+    ],
+    "numpy.block": lambda rng, array: [[[array(), array()], array()][rng.integers(2) :]],
+    # (Which singular values count depends on the precision.)
+    "numpy.polyfit": lambda rng, array: [
+        _wide(_shaped(array, (5,))),
+        _wide(_shaped(array, (5,))),
+        int(rng.integers(3)),
+    ],
+    "numpy.polyint": lambda rng, array: [_shaped(array, (3,)), int(rng.integers(3))],
+    "numpy.polyder": lambda rng, array: [_shaped(array, (4,)), int(rng.integers(3))],
+    "numpy.put": lambda rng, array: [_shaped(array, (2, 3)), [0, 4, -1], array(), MODES[rng.integers(3)]],
+    "numpy.put_along_axis": lambda rng, array: [_shaped(array, (2, 3)), np.array([[0, 2], [1, 0]]), array(), 1],
+    "numpy.place": lambda rng, array: [_shaped(array, (3,)), rng.random(3) < 0.5, array()],
+    "numpy.putmask": lambda rng, array: [_shaped(array, (3,)), rng.random(3) < 0.5, array()],
+    "numpy.ndarray.choose": lambda rng, array: [rng.integers(0, 2, (3,)), array(), array()],
+    **{
+        f"numpy.{name}.at": lambda rng, array: [
+            _shaped(array, (3,)),
+            [[0, 2, 0], 1, slice(2)][rng.integers(3)],
+            array(),
+        ]
+        for name in ("add", "subtract", "multiply", "maximum")
+    },
+    **{
+        f"numpy.{name} with where=": lambda rng, array: [
+            *(_shaped(array, (2, 3)), array(), array()),
+            np.array([True, False, True]),
+        ]
+        for name in ("add", "subtract", "multiply", "maximum", "minimum", "hypot", "logaddexp")
+    },
+    "rprop_ref.autograd.linalg.solve_sylvester": lambda rng, array: [
+        *(_regular(array, (3, 3)), _regular(array, (2, 2)), _shaped(array, (3, 2))),
+    ],
+    "rprop_ref.autograd.linalg.cho_solve": lambda rng, array: [
+        (_shaped(array, (3, 3)), bool(rng.integers(2))),
+        array(),
+    ],
 }
+MODES = ["raise", "wrap", "clip"]
+
+
+def _shaped(array: Any, shape: tuple[int, ...]) -> Operand:
+    """An operand in a shape that a function needs, with numbers repeated."""
+    drawn = array()
+    if type(drawn.array) is not np.ndarray or not drawn.array.size:
+        return drawn
+    many = np.resize(drawn.array, shape)
+    return drawn._replace(array=many + np.arange(many.size).reshape(shape).astype(many.dtype) / 8)
+
+
+def _wide(drawn: Operand) -> Operand:
+    is_array = type(drawn.array) is np.ndarray and drawn.array.dtype.kind in "fc"
+    return drawn._replace(array=widened(drawn.array)) if is_array else drawn
+
+
+def _regular(array: Any, shape: tuple[int, ...]) -> Operand:
+    """Likewise, a square matrix in this shape that is far from singular."""
+    drawn = _shaped(array, shape)
+    if type(drawn.array) is not np.ndarray or drawn.array.shape != shape:
+        return drawn
+    return drawn._replace(array=drawn.array + (9 * np.eye(shape[-1])).reshape(shape).astype(drawn.array.dtype))
 
 
 # -----------------------------------------------------------------------------------------------------------
@@ -683,7 +812,7 @@ def _compare(
     edge = any(c.dtype.kind in "fc" and not np.isfinite(c).all() for c in constants)
     if np.isnan(gradient) and (edge or not any(np.size(e) for e in leaves(run(call, points)))):
         return "unclear", "the gradient is NaN, and a constant is infinite or NaN"
-    if np.isinf(gradient) and operands[tracked[0]].array.dtype.itemsize < 8:
+    if any(np.isinf(g).any() for g in gradients) and operands[tracked[0]].array.dtype.itemsize < 8:
         return "unclear", "the gradient leaves the range"
     precision = max(float(np.finfo(operands[i].array.dtype).eps) for i in tracked)
     if not np.isfinite(slopes).all():

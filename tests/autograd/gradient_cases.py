@@ -7,37 +7,20 @@ keep away from kinks and poles, so that finite differences are accurate.
 from __future__ import annotations
 
 import numpy as np
-import scipy.special as sc
+import scipy_cases
+from domains import cplx, inside, positive, real, spd
 
-from rprop_ref.autograd import _factorizations, _linalg, _reductions, _shapes, _signals, _special
+from rprop_ref.autograd import (
+    _factorizations,
+    _linalg,
+    _padding,
+    _reductions,
+    _shapes,
+    _signals,
+    _statistics,
+    _ufuncs,
+)
 from rprop_ref.autograd._elementwise import _clip, _nan_to_num, _where, power
-
-_rng = np.random.default_rng(5)
-
-
-def real(*shape, low=-2.0, high=2.0):
-    """Distinct random values between two bounds, none of them 0."""
-    n = int(np.prod(shape))
-    grid = np.linspace(low, high, n + 2)[1:-1]
-    return _rng.permutation(grid + _rng.uniform(0.01, 0.06, n)).reshape(shape)
-
-
-def positive(*shape):
-    return real(*shape, low=0.3, high=2.2)
-
-
-def inside(*shape):
-    return real(*shape, low=-0.9, high=0.9)
-
-
-def cplx(*shape):
-    return real(*shape) + 1j * real(*shape)
-
-
-def spd(n, dtype=float):
-    a = real(n, n) if dtype is float else cplx(n, n)
-    return a @ a.conj().T + n * np.eye(n)
-
 
 #: For each function of one argument: its domain, and whether it takes complex numbers.
 UNARY = {
@@ -67,17 +50,6 @@ UNARY = {
     **dict.fromkeys([np.floor, np.ceil, np.trunc, np.rint, np.round, np.around, np.fix], (real, False)),
     np.cbrt: (positive, False),
 }
-SPECIAL_UNARY = {
-    **dict.fromkeys(
-        [sc.expit, sc.log_expit, sc.erf, sc.erfc, sc.erfcx, sc.ndtr, sc.log_ndtr, sc.j0, sc.i0, sc.i0e, sc.exp2]
-        + [sc.exp10, sc.expm1, sc.j1, sc.i1, sc.i1e],
-        real,
-    ),
-    **dict.fromkeys([sc.gammaln, sc.gamma, sc.rgamma, sc.psi, sc.entr, sc.y0, sc.y1, sc.log1p, sc.cbrt], positive),
-    **dict.fromkeys([sc.logit, sc.ndtri], lambda *s: real(*s, low=0.1, high=0.9)),
-    sc.erfinv: inside,
-    sc.erfcinv: lambda *s: real(*s, low=0.2, high=1.8),
-}
 BINARY = {
     **dict.fromkeys([np.add, np.subtract, np.multiply], (real, real, True)),
     np.divide: (real, positive, True),
@@ -89,11 +61,6 @@ BINARY = {
     ),
     **dict.fromkeys([np.remainder, np.fmod, np.floor_divide], (real, lambda *s: real(*s, low=5, high=6), False)),
 }
-SPECIAL_BINARY = {
-    **dict.fromkeys([sc.xlogy, sc.xlog1py], (real, positive)),
-    **dict.fromkeys([sc.rel_entr, sc.kl_div, sc.betaln, sc.beta], (positive, positive)),
-    **dict.fromkeys([sc.huber, sc.pseudo_huber], (positive, real)),
-}
 
 
 def elementwise_cases():
@@ -102,8 +69,6 @@ def elementwise_cases():
         yield fun, "0d", fun, [domain()]
         if takes_complex:
             yield fun, "complex", fun, [domain(2, 2) + 0.4j * domain(2, 2)]
-    for fun, domain in SPECIAL_UNARY.items():
-        yield fun, "3x2", fun, [domain(3, 2)]
     for fun, (first, second, takes_complex) in BINARY.items():
         yield fun, "same shape", fun, [first(3, 2), second(3, 2)]
         yield fun, "rows", fun, [first(3, 2), second(2)]
@@ -116,9 +81,6 @@ def elementwise_cases():
             yield fun, "complex", fun, [c, d]
             yield fun, "real and complex", fun, [first(3), d]
             yield fun, "complex and real", fun, [c, second(3)]
-    for fun, (first, second) in SPECIAL_BINARY.items():
-        yield fun, "same shape", fun, [first(3, 2), second(3, 2)]
-        yield fun, "rows", fun, [first(3, 2), second(2)]
     for n in (0, 1, 2, 3, -1, 0.5, 2.5):
         yield power, f"**{n}", lambda x, n=n: x**n, [positive(3)]
     yield power, "**array", lambda x, y: x**y, [positive(3), real(2, 3)]
@@ -138,13 +100,55 @@ def elementwise_cases():
     yield np.divmod, "two", lambda x, y: list(np.divmod(x, y)), [real(3), real(3, low=5, high=6)]
     yield np.modf, "both", lambda x: list(np.modf(x)), [real(4)]
     yield np.select, "two", lambda x: np.select([x > 1, x > 0], [x**2, x**3], 2.0), [real(6)]
-    for kind, fun in (("gammainc", sc.gammainc), ("gammaincc", sc.gammaincc)):
-        yield fun, kind, lambda x, fun=fun: fun(1.7, x), [positive(3)]
-    yield sc.jv, "order", lambda x: sc.jv(1.5, x), [positive(3)]
-    yield sc.iv, "order", lambda x: sc.iv(0.5, x), [positive(3)]
-    yield _special.erfcx_slope, "real", sc.erfcx, [real(3)]
-    yield _special.i1e_minus_i0e, "real", sc.i0e, [real(3)]
-    yield _special.polygamma, "order", lambda x: _special.polygamma(1, x), [positive(3)]
+    for tol in (100, 1e-3):
+        yield np.real_if_close, f"real {tol}", lambda x, tol=tol: np.real_if_close(x + 0j, tol), [real(3)]
+    yield np.real_if_close, "complex", np.real_if_close, [cplx(3)]
+    yield np.i0, "real", np.i0, [real(3)]
+    yield np.frexp, "mantissa", lambda x: np.frexp(x)[0], [real(4)]
+    yield np.add, "dtype", lambda x: np.add(x, 1, dtype=complex), [real(3)]
+    for ufunc in (np.subtract, np.hypot, np.logaddexp, np.multiply, np.maximum):
+        for method in (ufunc.reduce, ufunc.accumulate):
+            yield ufunc, method.__name__, lambda x, method=method: method(x, axis=1), [positive(2, 3)]
+        yield ufunc, "reduceat", lambda x, f=ufunc.reduceat: f(x, [0, 2, 1], axis=-1), [positive(2, 3)]
+        yield ufunc, "outer", ufunc.outer, [positive(2), positive(2, 1)]
+    yield np.hypot, "reduce one", lambda x: np.hypot.reduce(x, axis=1), [-positive(2, 1)]
+    yield np.hypot, "reduceat one", lambda x: np.hypot.reduceat(x, [0, 1]), [-positive(2)]
+    yield np.hypot, "reduce all", lambda x: np.hypot.reduce(x, axis=None, keepdims=True), [positive(2, 3)]
+    yield np.logaddexp, "reduce two", lambda x: np.logaddexp.reduce(x, axis=(0, 2)), [positive(2, 2, 2)]
+    yield np.divide, "where", _divided, [real(4), real(4)]
+    for ufunc, row in ((np.add, _ufuncs._add_at), (np.subtract, _ufuncs._subtract_at)):
+        yield row, "at", lambda x, v, at=ufunc.at: _changed(at, x, [0, 2, 0], v), [real(3), real(3)]
+        yield (
+            row,
+            "at, rows",
+            lambda x, v, at=ufunc.at: _changed(at, x, (slice(2), [0, 0]), v),
+            [real(2, 3), real(2)],
+        )
+    for name, write in WRITERS.items():
+        yield _shapes.setitem, name, lambda x, v, write=write: _changed(write, x, v), [real(3, 3), real(2)]
+
+
+def _divided(x, y):
+    return np.divide(x, y, out=np.zeros_like(x), where=np.array([True, False, True, True]))
+
+
+def _changed(write, x, *args):
+    """The square of an array that a function has written to."""
+    changed = x * 1
+    write(changed, *args)
+    return changed * changed
+
+
+WRITERS = {
+    "copyto": lambda x, v: np.copyto(x[:, :2], v, where=[[True], [False], [True]]),
+    "put": lambda x, v: np.put(x, [0, 5, 1], v),
+    "place": lambda x, v: np.place(x, x > 0, v),
+    "putmask": lambda x, v: np.putmask(x, x > 0, v),
+    "put_along_axis": lambda x, v: np.put_along_axis(x, np.array([[0, 2, 0]]), v[:1], 0),
+    "fill_diagonal": np.fill_diagonal,
+    "fill": lambda x, v: x.fill(v[0]),
+    "flat": lambda x, v: x.flat.__setitem__(slice(1, 6), v),
+}
 
 
 #: Views of a 2 x 3 x 2 array with other memory layouts.
@@ -209,7 +213,21 @@ def shape_cases():
     yield np.take_along_axis, "axis", lambda x: np.take_along_axis(x, np.array([[0, 0], [2, 1]]), 1), [x]
     yield np.take_along_axis, "one row", lambda x: np.take_along_axis(x, np.array([[1, 1, 0, 2]]), 1), [x]
     yield np.pad, "number", lambda x: np.pad(x, 1), [x]
-    yield _shapes._pad_with, "widths", lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=3.0), [x]
+    yield _padding._with_zeros, "widths", lambda x: np.pad(x, ((1, 0), (0, 2))), [x]
+    yield np.pad, "constants", lambda x, v: np.pad(x, ((1, 0), (0, 2)), constant_values=v), [x, real(2, 2)]
+    if np.lib.NumpyVersion(np.__version__) >= "2.2.0":
+        yield np.pad, "axes", lambda x: np.pad(x, {1: (1, 2)}, "edge"), [x]
+    yield np.pad, "ramp", lambda x, v: np.pad(x, (2, 1), "linear_ramp", end_values=v), [x, real()]
+    for mode in ("maximum", "mean", "median", "minimum"):
+        yield np.pad, mode, lambda x, mode=mode: np.pad(x, ((1, 2), (3, 0)), mode), [x]
+        yield np.pad, f"{mode} of some", lambda x, mode=mode: np.pad(x, 1, mode, stat_length=2), [x]
+    for mode in ("reflect", "symmetric"):
+        yield (
+            np.pad,
+            f"{mode} odd",
+            lambda x, mode=mode: np.pad(x, ((0, 1), (2, 1)), mode, reflect_type="odd"),
+            [x],
+        )
     yield np.full_like, "value", lambda v, x: np.full_like(x, v) * 2, [real(), x]
     yield np.delete, "axis", lambda x: np.delete(x, 1, axis=1), [x]
     yield np.delete, "flat", lambda x: np.delete(x, [0, 2]), [x]
@@ -247,6 +265,24 @@ def shape_cases():
     yield np.partition, "flat", lambda x: np.partition(x, (1, 3), axis=None), [x]
     yield np.choose, "rows", lambda x, y: np.choose([[0], [1]], [x, y]), [real(3), real(2, 3)]
     yield np.choose, "wrap", lambda x: np.choose([3, -1, 0], x, mode="wrap"), [x]
+    yield np.ix_, "two", lambda x, y: list(np.ix_(x, y)), [real(2), real(3)]
+    yield np.block, "nested", lambda x, y: np.block([[x, y], [1.0, 2.0, 3.0, y[0, 0]]]), [x, real(2, 1)]
+    yield np.block, "vectors", lambda x, y: np.block([x, y, 1.0]), [real(3), real(2)]
+    yield np.unique, "values", lambda x: np.unique(x[[0, 1, 0]]), [x]
+    yield np.unique, "counts", lambda x: np.unique(x, return_index=True, return_counts=True)[0], [x]
+    yield np.union1d, "two", np.union1d, [x, real(2)]
+    yield np.intersect1d, "two", lambda x: np.intersect1d(x, x[0]), [x]
+    yield np.setdiff1d, "two", lambda x: np.setdiff1d(x, x[0]), [x]
+    yield np.trim_zeros, "both ends", lambda x: np.trim_zeros(np.pad(x, (1, 2))), [real(3)]
+    yield np.trim_zeros, "one end", lambda x: np.trim_zeros(np.pad(x, (1, 2)), "b"), [real(3)]
+    if hasattr(np, "unstack"):
+        yield np.unstack, "axis", lambda x: list(np.unstack(x, axis=1)), [x]
+        yield np.astype, "complex", lambda x: np.astype(x, x.dtype), [x]
+    yield np.apply_along_axis, "rows", lambda x: np.apply_along_axis(lambda r: r[:2] * r[1], 1, x), [x]
+    yield np.apply_along_axis, "numbers", lambda x: np.apply_along_axis(np.sum, 0, x), [real(2, 2, 2)]
+    yield np.apply_over_axes, "sums", lambda x: np.apply_over_axes(np.sum, x, [0, -1]), [real(2, 2, 2)]
+    yield np.piecewise, "otherwise", lambda x: np.piecewise(x, [x > 1, x < 0], [np.sin, 2.0, np.square]), [x]
+    yield np.piecewise, "arguments", lambda x: np.piecewise(x, x > 0, [lambda x, a: a * x], 3.0), [real(4)]
     yield np.matrix_transpose, "stack", np.matrix_transpose, [real(2, 2, 3)]
     yield np.linalg.matrix_transpose, "stack", np.linalg.matrix_transpose, [real(2, 2, 3)]
     yield np.linalg.diagonal, "stack", lambda x: np.linalg.diagonal(x, offset=1), [real(2, 2, 3)]
@@ -397,6 +433,38 @@ def reduction_cases():
     yield _reductions.normp, "complex", lambda x: np.linalg.norm(x, 3), [c[0]]
     yield np.linalg.vector_norm, "all", np.linalg.vector_norm, [x]
     yield np.linalg.vector_norm, "3", lambda x: np.linalg.vector_norm(x, axis=1, ord=3), [x]
+    for method in (
+        "inverted_cdf",
+        "averaged_inverted_cdf",
+        "closest_observation",
+        "hazen",
+        "weibull",
+        "lower",
+        "nearest",
+    ):
+        yield np.quantile, method, lambda x, m=method: np.quantile(x, [0.2, 0.65], axis=0, method=m), [real(5, 2)]
+        yield np.nanpercentile, method, lambda x, m=method: np.nanpercentile(x, 35, method=m), [real(5)]
+    yield _statistics._weighted_counts, "bincount", lambda w: np.bincount([0, 2, 2], w, minlength=4), [real(3)]
+    yield np.bincount, "weights", lambda w: np.bincount([0, 2, 2], weights=w), [real(3)]
+    for density in (False, True):
+        yield (
+            np.histogram,
+            f"density {density}",
+            lambda w, density=density: np.histogram([0.1, 0.2, 0.9], 4, (0, 1), density, w)[0],
+            [positive(3)],
+        )
+    yield np.histogram, "edges", lambda w: np.histogram([0.1, 0.9, 2.0], [0.0, 0.5, 2.0], weights=w)[0], [real(3)]
+    yield np.polyadd, "two", np.polyadd, [real(3), real(2)]
+    yield np.polysub, "two", np.polysub, [real(2), real(3)]
+    yield np.polymul, "two", np.polymul, [real(2), real(3)]
+    yield np.polyder, "twice", lambda p: np.polyder(p, 2), [real(4)]
+    yield np.polyint, "twice", lambda p, k: np.polyint(p, 2, k), [real(3), real(2)]
+    yield np.poly, "roots", np.poly, [real(3)]
+    yield np.poly, "matrix", np.poly, [spd(3)]
+    yield np.roots, "real", lambda p: np.roots(np.poly(np.arange(3) + p)), [inside(3) / 4]
+    yield np.roots, "zeros", lambda p: np.abs(np.roots(np.pad(p, 1))), [positive(3)]
+    yield np.polyfit, "line", lambda x, y: np.polyfit(x, y, 1), [real(4), real(4)]
+    yield np.polyfit, "weights", lambda x, y, w: np.polyfit(x, y, 2, w=w), [real(5), real(5, 2), positive(5)]
     yield np.polyval, "list", lambda p: np.polyval(p, [1.0, 2.0]), [real(3)]
     yield np.polyval, "both", np.polyval, [real(3), real(2)]
     yield _reductions.norm2, "complex", np.linalg.norm, [c]
@@ -469,6 +537,7 @@ def signal_cases():
         [real(5, low=-4, high=4), real(4)],
     )
     yield np.interp, "0d", lambda x: np.interp(x, [0.0, 1.0, 3.0], [1.0, 4.0, 2.0]), [np.array(1.7)]
+    yield np.interp, "period", lambda x, f: np.interp(x, [0.2, 1.7, 0.9], f, period=2), [real(5, low=-4), real(3)]
     yield np.gradient, "one", lambda x: np.gradient(x, 0.5), [x]
     yield np.gradient, "two", lambda x: list(np.gradient(x)), [real(3, 4)]
     yield np.gradient, "axis", lambda x: np.gradient(x, 2.0, axis=1), [real(2, 4)]
@@ -568,6 +637,18 @@ def linalg_cases():
         )
     yield np.einsum, "optimize", lambda a, b: np.einsum("ij,jk", a, b, optimize=True), [real(2, 2), real(2, 2)]
     yield _linalg._einsum, "complex", lambda a, b: np.einsum("ij,jk->ki", a, b), [cplx(2, 3), cplx(3, 2)]
+    yield (
+        np.einsum,
+        "lists",
+        lambda a, b: np.einsum(a, [0, 1], b, [1, Ellipsis], [0, Ellipsis]),
+        [real(2, 3), real(3, 2)],
+    )
+    yield (
+        np.einsum,
+        "lists without a result",
+        lambda a, b: np.einsum(a, [0, 1], b, [1, 0]),
+        [real(2, 3), real(3, 2)],
+    )
     for name, make in (("real", spd), ("complex", lambda n: spd(n, complex))):
         field = real if name == "real" else cplx
         a = make(3) + 0.5 * field(3, 3)
@@ -593,6 +674,15 @@ def linalg_cases():
         hermitian = np.linalg.eigvalsh, lambda a: a + np.conj(np.swapaxes(a, -1, -2))
         yield hermitian[0], name, lambda a, h=hermitian[1]: np.linalg.eigvalsh(h(a)), [field(2, 3, 3)]
         yield np.linalg.eigh, name, lambda a, h=hermitian[1]: np.linalg.eigh(h(a))[0], [field(3, 3)]
+        distinct = np.diag([1.0, 3.0, 6.0]) + field(2, 3, 3) / 4
+        yield np.linalg.eigvals, name, np.linalg.eigvals, [distinct]
+        yield np.linalg.eig, name, lambda a: np.linalg.eig(a)[0], [distinct]
+        yield (
+            _factorizations._eig,
+            f"vectors of {name}",
+            lambda a: np.abs(np.linalg.eig(a).eigenvectors) ** 2,
+            [distinct],
+        )
         # Only what does not depend on the signs or phases of the eigenvectors.
         yield (
             _linalg._eigen,
@@ -668,4 +758,7 @@ def linalg_cases():
     )
 
 
-ALL = [*elementwise_cases(), *shape_cases(), *reduction_cases(), *signal_cases(), *linalg_cases()]
+ALL = [
+    *(*elementwise_cases(), *shape_cases(), *reduction_cases(), *signal_cases(), *linalg_cases()),
+    *scipy_cases.ALL,
+]

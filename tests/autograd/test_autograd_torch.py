@@ -9,6 +9,7 @@ import pytest
 import scipy.special as sc
 
 from rprop_ref import Parameter, Tensor, autograd, no_grad
+from rprop_ref.autograd import linalg, special
 
 pytestmark = pytest.mark.peers
 
@@ -40,6 +41,13 @@ U = [
     "arctan",
     "arcsinh",
 ]
+
+
+def _added(x, v):
+    np.add.at(x, [0, 2, 0], v)
+    return x
+
+
 B = [
     "add",
     "subtract",
@@ -132,6 +140,20 @@ CALLS = [
     ("i0e", sc.i0e, lambda t, x: t.special.i0e(x), [(5,)], False),
     ("xlogy", sc.xlogy, lambda t, x, y: t.special.xlogy(x, y), [(5,), (5,)], False),
     ("xlog1py", sc.xlog1py, lambda t, x, y: t.special.xlog1py(x, y), [(5,), (5,)], False),
+    ("eigvals", lambda x: np.abs(np.linalg.eigvals(x)), lambda t, x: t.linalg.eigvals(x).abs(), [(3, 3)], True),
+    ("eig", lambda x: np.abs(np.linalg.eig(x)[1]) * np.abs(np.linalg.eig(x)[0]), lambda t, x: t.linalg.eig(x)[1].abs() * t.linalg.eig(x)[0].abs(), [(3, 3)], True),
+    ("expm", linalg.expm, lambda t, x: t.linalg.matrix_exp(x), [(3, 3)], True),
+    ("solve_triangular", linalg.solve_triangular, lambda t, x, y: t.linalg.solve_triangular(x, y, upper=True), [(3, 3), (3, 2)], True),
+    ("cho_solve", lambda x, y: linalg.cho_solve(linalg.cho_factor(x @ np.conj(x.T) + 2 * np.eye(3, dtype=x.dtype), True), y), lambda t, x, y: t.cholesky_solve(y, t.linalg.cholesky(x @ x.conj().T + 2 * t.eye(3, dtype=x.dtype))), [(3, 3), (3, 2)], False),
+    ("block_diag", linalg.block_diag, lambda t, x, y: t.block_diag(x, y), [(2, 3), (2, 2)], True),
+    ("log_softmax", lambda x: special.log_softmax(x, 1), lambda t, x: t.log_softmax(x, 1), [(2, 5)], False),
+    ("multigammaln", lambda x: special.multigammaln(x + 3, 2), lambda t, x: t.special.multigammaln(x + 3, 2), [(5,)], False),
+    ("polygamma", lambda x: special.polygamma(2, x).astype(x.dtype), lambda t, x: t.special.polygamma(2, x), [(5,)], False),
+    ("i0 of NumPy", np.i0, lambda t, x: t.i0(x), [(5,)], False),
+    *((f"quantile, {m}", lambda x, m=m: np.quantile(x, 0.3, axis=1, method=m), lambda t, x, m=m: t.quantile(x, 0.3, dim=1, interpolation=m), [(2, 6)], False) for m in ("lower", "higher", "nearest", "midpoint")),
+    ("bincount", lambda w: np.bincount([0, 2, 2], w).astype(w.dtype), lambda t, w: t.zeros(3, dtype=w.dtype).index_add(0, t.tensor([0, 2, 2]), w), [(3,)], False),
+    ("add.at", lambda x, v: _added(x * 1, v), lambda t, x, v: x.index_add(0, t.tensor([0, 2, 0]), v), [(3,), (3,)], True),
+    *((f"pad, {m}", lambda x, m=m: np.pad(x, 2, m), lambda t, x, n=n: t.nn.functional.pad(x[None, None], (2, 2), n)[0, 0], [(5,)], False) for m, n in (("reflect", "reflect"), ("edge", "replicate"), ("wrap", "circular"))),
 ]  # fmt: skip
 
 DTYPES = {np.float32: 2e-4, np.float64: 1e-10, np.complex64: 5e-4, np.complex128: 1e-9}

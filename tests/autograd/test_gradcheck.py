@@ -16,6 +16,14 @@ def test_the_error_gives_both_numbers():
         autograd.gradcheck(wrong, [np.array([1.0, 2.0])])
 
 
+@pytest.mark.parametrize("fun", [np.linalg.eigvalsh, np.linalg.cholesky])
+def test_functions_of_one_triangle_are_checked_with_hermitian_matrices(fun):
+    a = np.array([[3.0, 1.0], [1.0, 2.0]])
+    with pytest.raises(AssertionError, match=r"gradient of its Hermitian part: check them with fn\(a \+"):
+        autograd.gradcheck(fun, [a])
+    assert autograd.gradcheck(lambda a: fun(a + np.conj(a).T), [a])
+
+
 def test_a_wrong_second_derivative_is_found():
     # The gradient is right but its derivative is not: the vjp hides that it depends on x.
     wrong = autograd.register_vjp(lambda x: x**2, lambda g, ans, x: g * 2 * getattr(x, "data", x))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.fft
+import scipy.integrate
+import scipy.interpolate
+import scipy.linalg
+import scipy.optimize
 import scipy.sparse
+import scipy.special
+import scipy.stats
 from leaves import leaf
 
 from rprop_ref import Parameter, Tensor, autograd, minimize, no_grad
@@ -116,7 +124,9 @@ REFUSED = {
     "x * matrix": lambda x: x * np.asmatrix(X),
     "matrix @ x": lambda x: np.asmatrix(X) @ x,
     "numpy.asmatrix": np.asmatrix,
-    "sparse @ x": lambda x: scipy.sparse.csr_array(np.eye(3)) @ x,
+    "sparse * x": lambda x: scipy.sparse.csr_array(np.eye(3)) * x,
+    "matrix of scipy.sparse * x": lambda x: scipy.sparse.csr_matrix(np.eye(3)) * x,
+    "x + sparse": lambda x: x + scipy.sparse.csr_array(np.eye(3)),
     "x * sparse": lambda x: x * scipy.sparse.csr_array(np.eye(3)),
     "numpy.multiply by sparse": lambda x: np.multiply(x, scipy.sparse.csr_array(np.eye(3))),
     "x += masked": lambda x: (x * 1).__iadd__(MASKED),
@@ -134,6 +144,98 @@ def test_it_is_refused_with_advice(compute):
     with pytest.raises((TypeError, RuntimeError), match=advice):
         autograd.value_and_grad(fun)(X)
     assert not differentiated
+
+
+FOREIGN = {
+    "rprop_ref.autograd.linalg.expm": lambda x: scipy.linalg.expm(np.outer(x, x)),
+    "rprop_ref.autograd.linalg.solve,": lambda x: scipy.linalg.solve(np.eye(3), x),
+    "rprop_ref.autograd.linalg.cholesky": lambda x: scipy.linalg.cholesky(np.eye(3) * x),
+    "rprop_ref.autograd.linalg.solve_triangular": lambda x: scipy.linalg.solve_triangular(np.eye(3), x),
+    "rprop_ref.autograd.special.logsumexp": scipy.special.logsumexp,
+    "rprop_ref.autograd.special.log_softmax": scipy.special.log_softmax,
+    "rprop_ref.autograd.special.polygamma": lambda x: scipy.special.polygamma(1, x),
+    "rprop_ref.autograd.special.comb": lambda x: scipy.special.comb(x, 2),
+    "numpy.linalg.inv": lambda x: scipy.linalg.inv(np.eye(3) * x),
+    "numpy.linalg.svd": lambda x: scipy.linalg.svd(np.eye(3) * x)[1],
+    "numpy.fft.fft": lambda x: np.abs(scipy.fft.fft(x)),
+    "np.polyval": lambda x: np.polynomial.Polynomial([1.0, 2.0])(x),
+    "converted by numpy.vectorize; .*np.where": lambda x: np.vectorize(lambda v: v if v > 1 else 0.0)(x),
+    "converted by scipy.interpolate.*__call__|converted by scipy.interpolate": (
+        lambda x: scipy.interpolate.CubicSpline(X, X)(x)
+    ),
+    "converted by scipy.stats.*the formula of the density": lambda x: scipy.stats.norm.logpdf(x),
+    "converted by scipy.integrate": lambda x: scipy.integrate.quad(lambda t: t * x[0], 0, 1)[0],
+    "converted by scipy.optimize.fsolve": lambda x: scipy.optimize.fsolve(lambda y: y - x, X),
+    "converted by scipy.optimize.root": lambda x: scipy.optimize.root(lambda y: y - x, X).x,
+    "converted by scipy.optimize.brentq": lambda x: scipy.optimize.brentq(lambda t: t - 1, 0, x[2]),
+    "converted by scipy.sparse.*A @ x": lambda x: scipy.sparse.csr_array(np.eye(3)).multiply(x),
+}
+
+
+@pytest.mark.parametrize(("advice", "compute"), FOREIGN.items(), ids=FOREIGN)
+def test_functions_that_convert_a_tensor_are_named_with_what_to_write(advice, compute):
+    with pytest.raises((TypeError, RuntimeError), match=advice):
+        autograd.value_and_grad(lambda x: np.sum(compute(x) * x))(X)
+
+
+def test_an_error_of_the_objective_itself_stays():
+    def fun(x):
+        with contextlib.suppress(TypeError):
+            float(x[0])
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        autograd.value_and_grad(fun)(X)
+
+
+def test_a_function_compiled_by_numba_is_refused():
+    numba = pytest.importorskip("numba")
+    with pytest.raises(TypeError, match=r"compiled by Numba takes arrays.*fun.py_func\(x\)"):
+        autograd.value_and_grad(numba.njit(lambda x: x * 2))(X)
+
+
+def test_other_libraries_get_no_values_that_require_a_gradient():
+    with pytest.raises(RuntimeError, match="not turned into an array silently"):
+        autograd.value_and_grad(lambda x: np.sum(x) * np.sum(np.from_dlpack(x)))(X)
+    assert np.from_dlpack(Tensor(X)).tolist() == X.tolist()
+
+
+@pytest.mark.peers
+def test_torch():
+    torch = pytest.importorskip("torch", reason="compares with torch")
+    for convert in (torch.tensor, torch.as_tensor, torch.from_dlpack):
+        assert convert(Tensor(X)).tolist() == X.tolist()
+        with pytest.raises(RuntimeError, match="not turned into an array silently"):
+            autograd.value_and_grad(lambda x, convert=convert: np.sum(x) * convert(x).sum().item())(X)
+
+
+@pytest.mark.peers
+def test_pandas():
+    pd = pytest.importorskip("pandas", reason="pandas is in the extra 'peers'")
+    series, frame = pd.Series(X), pd.DataFrame(np.eye(3), columns=["a", "b", "c"])
+    for compute in (
+        lambda x: series * x,
+        lambda x: x * series,
+        lambda x: series - x[0],
+        lambda x: x[0] ** series,
+        lambda x: frame * x,
+        lambda x: x[0] / frame,
+        lambda x: np.multiply(series, x),
+        lambda x: np.where(series > 1, x, 0),
+        lambda x: frame @ x,
+        lambda x: x @ frame,
+        lambda x: series.dot(x),
+        lambda x: pd.Series(x),
+        lambda x: pd.DataFrame({"a": x}),
+        lambda x: frame.assign(c=x),
+        lambda x: series.where(series > 1, x),
+    ):
+        with pytest.raises((TypeError, RuntimeError), match=r"\.to_numpy\(\)"):
+            autograd.value_and_grad(lambda x, compute=compute: np.sum(np.sum(compute(x))))(X)
+    _, gradient = autograd.value_and_grad(lambda x: np.sum(frame.to_numpy() @ x * series.to_numpy()))(X)
+    assert gradient.tolist() == X.tolist()
+    # An index is one of positions.
+    assert autograd.value_and_grad(lambda x: np.sum(x[series > 1]))(X)[1].tolist() == [0.0, 1.0, 1.0]
 
 
 class Series:

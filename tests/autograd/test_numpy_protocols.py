@@ -62,19 +62,17 @@ def test_scipys_rosenbrock_function_and_its_derivative():
 def test_the_error_names_the_function_without_a_rule():
     x = leaf(1.0, 2.0)
     for call, name in (
-        (lambda: np.roots(x), "numpy.roots"),
+        (lambda: np.sort_complex(x), "numpy.sort_complex"),
         (lambda: np.gcd.outer(x, x), "numpy.gcd.outer"),
         (lambda: sc.airy(x), "airy"),
-        (lambda: np.linalg.eigvals(np.ones((2, 2)) * x), "numpy.linalg.eigvals"),
         (lambda: np.add(x, 1, where=np.array([True, False])), "numpy.add with where="),
-        (lambda: np.add.at(x, [0], 1.0), "numpy.add.at"),
         (lambda: np.sum(x, out=np.zeros(())), "numpy.sum with out="),
         (lambda: np.mean(x, axis=0, out=np.zeros(())), "numpy.mean with out="),
-        (lambda: np.quantile(x, 0.5, method="lower"), "numpy.quantile"),
+        (lambda: np.quantile(x, x[0] / 2), "numpy.quantile"),
     ):
         with pytest.raises(TypeError, match=name.replace(".", r"\.")) as caught:
             call()
-        if "norm" not in name:
+        if "outer" not in name:
             assert "autograd.register_vjp" in str(caught.value)
             assert "t.detach()" in str(caught.value)
 
@@ -183,7 +181,6 @@ def test_lists_and_tuples_are_operands(kind):
     assert x.grad.tolist() == [5.0, 8.0]
 
 
-@pytest.mark.parametrize("fun", [np.frexp, lambda x: np.nextafter(x, 2.0)])
-def test_differentiable_functions_without_rules_are_refused(fun):
+def test_differentiable_functions_without_rules_are_refused():
     with pytest.raises(TypeError, match="no rule"):
-        fun(leaf(1.0))
+        np.nextafter(leaf(1.0), 2.0)

@@ -20,11 +20,12 @@ def test_functions_ufuncs_and_numpy_functions_can_be_registered():
     ufunc = np.frompyfunc(lambda x, y: x * y, 2, 1)
     with pytest.raises(TypeError, match="has no rule"):
         ufunc(leaf(2.0), 3.0)
-    from rprop_ref.autograd._primitives import PRIMITIVES
+    from rprop_ref.autograd._primitives import COMPOSITES, PRIMITIVES
 
+    unwrap = COMPOSITES[np.unwrap]
     try:
-        assert autograd.register_vjp(sc.exprel, lambda g, ans, x: g * (np.exp(x) - ans) / x) is sc.exprel
-        assert autograd.gradcheck(sc.exprel, np.array([1.0, -2.0]))
+        assert autograd.register_vjp(sc.ber, lambda g, _ans, x: g * sc.berp(x)) is sc.ber
+        assert autograd.gradcheck(sc.ber, np.array([1.0, 2.0]), second_order=False)
         assert autograd.register_vjp(np.unwrap, lambda g, ans, _x, period=None: g) is np.unwrap
         x = leaf(1.0, 9.0)
         np.unwrap(x, period=3.0).sum().backward()
@@ -32,7 +33,8 @@ def test_functions_ufuncs_and_numpy_functions_can_be_registered():
         with pytest.raises(TypeError, match="numpy.unwrap with axis="):
             np.unwrap(x, axis=0)
     finally:
-        del PRIMITIVES[sc.exprel], PRIMITIVES[np.unwrap]
+        del PRIMITIVES[sc.ber], PRIMITIVES[np.unwrap]
+        COMPOSITES[np.unwrap] = unwrap
 
 
 def test_broadcasting_and_keywords():

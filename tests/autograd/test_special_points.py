@@ -145,6 +145,63 @@ DERIVATIVES = {
         (-8.0, 0.08333333333333333),
         (10000000000.0, 7.181448966772946e-08),
     ],
+    sc.dawsn: [
+        (0.0, 1.0),
+        (-0.5, 0.5755636164979777),
+        (-2.5, -0.1154186108371774),
+        (7.125, -0.010155621758471053),
+        (100.0, -5.000750187565654e-05),
+        (1048576.0, -4.547473508870845e-13),
+    ],
+    sc.erfi: [(0.0, 1.1283791670955126), (-3.125, 19661.294534362314), (25.125, 1.6129934804666328e274)],
+    sc.cosm1: [(0.0, 0.0), (9.5367431640625e-07, -9.536743164061055e-07), (2.5, -0.5984721441039565)],
+    sc.exprel: [
+        (0.0, 0.5),
+        (9.5367431640625e-07, 0.5000003178915525),
+        (-1.5, 0.1965220442795224),
+        (2.5, 3.0837985505688335),
+        (-100.0, 0.0001),
+        (30.5, 558732630545.5438),
+    ],
+    sc.exp1: [
+        (9.5367431640625e-07, -1048575.0000004768),
+        (1.5, -0.14875344009895322),
+        (300.0, -1.7160667408040047e-133),
+    ],
+    sc.expi: [(9.5367431640625e-07, 1048577.0000004768), (-1.5, -0.14875344009895322), (40.0, 5884631670925500.0)],
+    sc.spence: [
+        (9.5367431640625e-07, -13.862956831944786),
+        (1.0, -1.0),
+        (1.0000009536743164, -0.999999523163145),
+        (1000.0, -0.006914669948931068),
+    ],
+    sc.loggamma: [
+        (9.313225746154785e-10, -1073741824.5772157),
+        (1.5, 0.03648997397857652),
+        (100.0, 4.600161852738087),
+    ],
+    sc.k0: [(9.5367431640625e-07, -1048575.999993096), (1.5, -0.2773878004568438), (60.5, -8.610652681565438e-28)],
+    sc.k1: [
+        (9.5367431640625e-07, -1099511627782.7395),
+        (1.5, -0.39873076295208826),
+        (60.5, -8.682683005382382e-28),
+    ],
+    sc.ellipk: [
+        (0.0, 0.39269908169872414),
+        (9.5367431640625e-07, 0.39269950301954953),
+        (0.5, 0.847213084793979),
+        (0.9990234375, 511.1610479177772),
+        (-1.0, 0.17798966494456595),
+        (-1048576.0, 3.4075980871301763e-09),
+    ],
+    sc.ellipe: [
+        (0.0, -0.39269908169872414),
+        (9.5367431640625e-07, -0.3926992221389435),
+        (0.5, -0.5034307962536965),
+        (0.9990234375, -1.9273048869282483),
+        (-1.0, -0.29953505868389807),
+        (-1048576.0, -0.00048827942978507384),
+    ],
     np.sinc: [
         (0.0, 0.0),
         (9.313225746154785e-10, -3.0639284604195997e-09),
@@ -194,6 +251,14 @@ def test_derivatives_are_those_of_calculus(fun, dtype):
         (sc.i0e, np.inf, 0.0),
         (sc.erf, -np.inf, 0.0),
         (sc.log_ndtr, np.inf, 0.0),
+        (lambda x: sc.boxcox(4.0, x), 0.0, 2 * np.log(2.0) ** 2),
+        (lambda x: sc.boxcox1p(3.0, x), 2.0**-40, 2 * np.log(2.0) ** 2 + 2.0**-40 * np.log(4.0) ** 3 / 3),
+        (lambda x: np.real(sc.lambertw(x)), 0.0, 1.0),
+        (sc.ellipk, 1.0, np.inf),
+        (lambda x: sc.binom(x, 3.0), 1.0, -1 / 6),
+        (lambda x: sc.binom(1.0, x), 3.0, 1 / 6),
+        (lambda x: sc.boxcox(0.0, x), 2.0, 0.25),
+        (lambda x: sc.stdtr(1.0, x), 1e10, 1e-20 / np.pi),
         (lambda x: sc.rel_entr(1.0, x), 0.5, -2.0),
         (lambda x: sc.rel_entr(0.0, x), 0.0, 0.0),
         (lambda x: sc.kl_div(0.0, x), 0.0, 1.0),
@@ -228,6 +293,23 @@ def test_angles_of_tiny_and_huge_numbers(dtype, size):
     complex_dtype = np.result_type(scale, 1j)
     z = derivative(np.angle, np.asarray((4 + 3j) * scale, complex_dtype), dtype=complex_dtype)
     np.testing.assert_allclose(z * scale, (-3 + 4j) / 25, rtol)
+
+
+@pytest.mark.parametrize("point", [1.9 + 0j, complex(1.9, -0.0), -1.9 + 0j, complex(-1.9, -0.0), 0.5 + 0j])
+@pytest.mark.parametrize("fun", [np.arcsin, np.arccos, np.arccosh, np.sqrt, np.log])
+def test_complex_derivatives_beside_a_cut(fun, point):
+    """They are those of the side that the sign of zero says, on which the value lies, too."""
+    h = 1e-6
+    z = [complex(point.real + d, point.imag) for d in (h, -h)]
+    expected = (fun(np.complex128(z[0])) - fun(np.complex128(z[1]))) / (2 * h)
+    np.testing.assert_allclose(np.conj(derivative(fun, point, dtype=complex)), expected, rtol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_the_determinant_of_an_infinite_matrix():
+    """LAPACK may never return from its singular values."""
+    a = np.array([[2.0, np.inf, 2.0], [np.inf, -1.0, 0.0], [1.0, -np.inf, 0.0]])
+    assert np.isnan(derivative(np.linalg.det, a)).all()
 
 
 def test_angles_at_the_origin():
@@ -328,3 +410,8 @@ def test_a_loss_that_depends_on_the_phases_of_eigenvectors_is_refused():
     a = leaf(np.array([[2.0, 1j], [-1j, 3.0]]), dtype=complex)
     with pytest.raises(RuntimeError, match=r"specified up to multiplication by e\^\{i phi\}"):
         np.sum(np.linalg.eigh(a).eigenvectors * (1 + 0.3j)).imag.backward()
+
+
+def test_the_complex_derivative_of_arcsinh_beside_its_cut():
+    for point, expected in ((2j, -1j / np.sqrt(3)), (complex(0, -2), 1j / np.sqrt(3))):
+        np.testing.assert_allclose(np.conj(derivative(np.arcsinh, point, dtype=complex)), expected, rtol=1e-14)
