@@ -14,6 +14,7 @@ import hashlib
 import pickle
 import threading
 import types
+import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,9 +38,15 @@ def inner(text: Callable[..., Any] | None = None, **flags: Any) -> Any:
 
     Without the wrappers for calls from Python, and without reference counts, ``numba.njit`` takes half as long.
     Called from Python, such a function ends the process.
+
+    Each gets a name of its own. Machine code is linked by the names of functions, which Numba only numbers, in each
+    process from 1: of two kernels from disk, one would otherwise call the functions of the other, which are of the
+    same name and number but may be of another rule.
     """
+    if text is not None:
+        text.__qualname__ += f"_{uuid.uuid4().hex}"
     options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **NO_COUNTS, **flags}
-    return numba.njit(**options)(text) if text is not None else numba.njit(**options)
+    return numba.njit(**options)(text) if text is not None else functools.partial(inner, **flags)
 
 
 def made_once(make: Callable[..., Made]) -> Callable[..., Made]:
@@ -76,9 +83,12 @@ def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any],
     function = bound(text, names)
     # Numba names the file on disk after it.
     function.__qualname__ = f"{text.__name__}_{rule.name}"
+    is_shipped = any(rule is shipped for shipped in rules.SHIPPED)
+    if not is_shipped:
+        function.__qualname__ += f"_{uuid.uuid4().hex}"  # see `inner`
     kernel = numba.njit(**{"nogil": True, "error_model": "numpy", **flags})(function)
     # The digest covers the sources of no other rule.
-    if any(rule is shipped for shipped in rules.SHIPPED) and _disk.folder() is not None:
+    if is_shipped and _disk.folder() is not None:
         kernel._cache = KernelCache(function)  # as `enable_caching` does with Numba's
     return kernel
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import cases
@@ -18,7 +19,7 @@ import pytest
 from runs import engine
 
 import rprop_ref
-from numba_kernels import flat, iterate
+from numba_kernels import _cache, flat, iterate
 from rprop_ref import Parameter, Rprop
 from rprop_ref._core import iteration, record
 from rprop_ref._core.arrays import joined, slices
@@ -394,3 +395,49 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
                 break
     assert {Status.CONVERGED, Status.NOT_FINITE} <= ends
     assert ends & {Status.ITERATION_LIMIT, Status.NO_IMPROVEMENT}
+
+
+def test_functions_of_kernels_have_names_of_their_own():
+    """Machine code of several processes is linked by names."""
+
+    def text(x):
+        return x
+
+    names = set()
+    for _ in range(3):
+        names.add(_cache.inner(types.FunctionType(text.__code__, {}, "text")).py_func.__qualname__)
+    assert len(names) == 3
+
+
+@pytest.mark.exhaustive
+def test_kernels_that_two_processes_compiled_run_together(tmp_path):
+    """Each of two processes compiles the kernels of one rule; a third one loads both."""
+    code = """
+import sys
+import numba, numpy as np
+from rprop_ref import minimize, minimize_many
+
+@numba.njit
+def fun(x, g):
+    f = 0.0
+    for i in range(x.size):
+        g[i] = 2 * (i + 1) * (x[i] - 1.0) + 0.7 * (x[(i + 1) % x.size] - x[i])
+        f += (i + 1) * (x[i] - 1.0) ** 2
+    return f
+
+def plain(x):
+    g = np.zeros_like(x)
+    return fun(x, g), g
+
+x0 = np.array([-3.0, 3.7, 2.2])
+for variant in sys.argv[1:]:
+    for bounds in (None, [(-5, 0.9), (0.3, 4.0), (-1, 3)]):
+        options = dict(variant=variant, bounds=bounds, etas=(0.5, 1.2), gtol=0, xtol=0, ftol=0, maxiter=60)
+        expected = minimize(plain, x0, jac=True, backend="numpy", **options).x.tobytes()
+        assert minimize(fun, x0, **options).x.tobytes() == expected
+        assert minimize(plain, x0, jac=True, backend="numba", **options).x.tobytes() == expected
+        assert minimize_many(fun, np.array([x0] * 20), **options).x[7].tobytes() == expected
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for variants in (["rprop-"], ["irprop-go"], ["rprop-", "irprop-go"]):
+        subprocess.run([sys.executable, "-c", code, *variants], env=environment, check=True)

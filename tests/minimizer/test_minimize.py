@@ -307,7 +307,7 @@ class TestAutograd:
         for fun, error, words in (
             (lambda x: float(np.sum(x.data**2)), TypeError, "leave the tape"),
             (lambda x: np.sum(np.asarray(x) ** 2), RuntimeError, "would leave the tape"),
-            (lambda x: np.sum(np.linalg.eigvals(np.outer(x, x))), TypeError, "numpy.linalg.eigvals.*register_vjp"),
+            (lambda x: np.sum(np.histogram2d(x, x)[0]), TypeError, "numpy.histogram2d.*register_vjp"),
             (lambda x: 3.0, TypeError, "does not depend on its argument by recorded operations"),
         ):
             with pytest.raises(error, match=words):
