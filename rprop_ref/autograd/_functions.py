@@ -176,7 +176,9 @@ def _variable(arg: Any, name: str) -> Tensor:
         return copied
     check_plain(arg, name)
     array = np.asarray(arg)
-    return Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
+    variable = Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
+    variable._is_scalar = array.ndim == 0 and not isinstance(arg, np.ndarray)
+    return variable
 
 
 def _no_gradient(value: Any) -> TypeError:

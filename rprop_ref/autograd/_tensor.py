@@ -147,6 +147,7 @@ class Tensor(Traced):
         self._grad = None
         self._grad_fits = array
         self._requires_grad = requires_grad
+        self._is_scalar = False
         self._node = None
         self._base = None
 
@@ -297,7 +298,7 @@ class Tensor(Traced):
     def detach(self) -> Tensor:
         """A Tensor that shares memory with this one and requires no gradient."""
         out: Tensor = new_tensor(self._array, None)
-        out._memory = self._memory
+        out._memory, out._is_scalar = self._memory, self._is_scalar
         return out
 
     def detach_(self) -> Tensor:
@@ -311,30 +312,41 @@ class Tensor(Traced):
     def clone(self) -> Tensor:
         """A copy through which gradients flow."""
         copied: Tensor = apply(_COPY, (self,))
+        copied._is_scalar = self._is_scalar
         return copied
 
     def copy(self, order: Any = "C") -> Tensor:
         """A copy through which gradients flow, with the elements in this order."""
         copied: Tensor = _np.copy(self, order=order)
+        copied._is_scalar = self._is_scalar
         return copied
 
     # ---------------------------------------------------------------------------------------------------
     # In place
 
     def __iadd__(self, other: Any) -> Any:
-        return assign_augmented(self, np.add, other)
+        return assign_augmented(self, operator.iadd, other)
 
     def __isub__(self, other: Any) -> Any:
-        return assign_augmented(self, np.subtract, other)
+        return assign_augmented(self, operator.isub, other)
 
     def __imul__(self, other: Any) -> Any:
-        return assign_augmented(self, np.multiply, other)
+        return assign_augmented(self, operator.imul, other)
 
     def __itruediv__(self, other: Any) -> Any:
-        return assign_augmented(self, np.divide, other)
+        return assign_augmented(self, operator.itruediv, other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return assign_augmented(self, operator.ifloordiv, other)
+
+    def __imod__(self, other: Any) -> Any:
+        return assign_augmented(self, operator.imod, other)
 
     def __ipow__(self, other: Any) -> Any:
-        return assign_augmented(self, np.power, other)
+        return assign_augmented(self, operator.ipow, other)
+
+    def __imatmul__(self, other: Any) -> Any:
+        return assign_augmented(self, operator.imatmul, other)
 
     def __getitem__(self, index: Any) -> Any:
         return apply(_GETITEM, (self, plain_index(index)))
@@ -434,16 +446,16 @@ class Tensor(Traced):
         return operate(_POWER, other, (other, self))
 
     def __mod__(self, other: Any) -> Any:
-        return np.remainder(self, other)
+        return operate(_REMAINDER, other, (self, other))
 
     def __rmod__(self, other: Any) -> Any:
-        return np.remainder(other, self)
+        return operate(_REMAINDER, other, (other, self))
 
     def __floordiv__(self, other: Any) -> Any:
-        return np.floor_divide(self, other)
+        return operate(_FLOOR_DIVIDE, other, (self, other))
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return np.floor_divide(other, self)
+        return operate(_FLOOR_DIVIDE, other, (other, self))
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -770,9 +782,10 @@ class _Flat:
 # Operators and methods from the tables
 
 
-_ADD, _SUBTRACT, _MULTIPLY = PRIMITIVES[np.add], PRIMITIVES[np.subtract], PRIMITIVES[np.multiply]
-_DIVIDE, _MATMUL, _POWER = PRIMITIVES[np.divide], PRIMITIVES[np.matmul], PRIMITIVES[_elementwise.power]
-_NEGATIVE, _POSITIVE, _ABSOLUTE = PRIMITIVES[np.negative], PRIMITIVES[np.positive], PRIMITIVES[np.absolute]
+_ADD, _SUBTRACT, _MULTIPLY = PRIMITIVES[operator.add], PRIMITIVES[operator.sub], PRIMITIVES[operator.mul]
+_DIVIDE, _FLOOR_DIVIDE = PRIMITIVES[operator.truediv], PRIMITIVES[operator.floordiv]
+_REMAINDER, _POWER, _MATMUL = PRIMITIVES[operator.mod], PRIMITIVES[operator.pow], PRIMITIVES[operator.matmul]
+_NEGATIVE, _POSITIVE, _ABSOLUTE = PRIMITIVES[operator.neg], PRIMITIVES[operator.pos], PRIMITIVES[operator.abs]
 _GETITEM = PRIMITIVES[_shapes.getitem]
 _COPY, _ASTYPE = PRIMITIVES[np.copy], PRIMITIVES[_shapes.astype]
 
