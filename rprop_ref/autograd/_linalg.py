@@ -201,8 +201,12 @@ def _subscripts(subscripts, operands):
 )
 def _einsum(operands, subscripts, optimize):
     result = np.einsum(subscripts, *operands, optimize=optimize)
-    # For one operand NumPy returns a view, through which the operand could be changed.
-    return result.copy() if len(operands) == 1 else result
+    if len(operands) == 1 and result.ndim > 0:
+        # For one operand NumPy may return a view, through which the operand could be changed.
+        is_view = np.may_share_memory(result, operands[0])
+        result = result.copy()
+        result.flags.writeable = not is_view
+    return result
 
 
 def _einsum_vjp(g, i, operands, subscripts):

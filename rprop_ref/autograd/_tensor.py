@@ -804,6 +804,11 @@ def _clip(self: Tensor, min: Any = None, max: Any = None, **kwargs: Any) -> Any:
     return np.clip(self, min, max, **kwargs)
 
 
+def _conjugate(self: Tensor, **kwargs: Any) -> Any:
+    """Like the method of arrays; unlike ``numpy.conjugate``, it does not copy real numbers."""
+    return np.conjugate(self, **kwargs) if kwargs or self._array.dtype.kind == "c" else self
+
+
 _METHODS = """
     all any argmax argmin argpartition argsort cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat
     round searchsorted squeeze std sum swapaxes take trace var
@@ -811,5 +816,5 @@ _METHODS = """
 for _name in _METHODS.split():
     setattr(Tensor, _name, _method(getattr(np, _name)))
 setattr(Tensor, "clip", _clip)  # noqa: B010
-setattr(Tensor, "conj", _method(np.conjugate))  # noqa: B010
-setattr(Tensor, "conjugate", _method(np.conjugate))  # noqa: B010
+setattr(Tensor, "conj", _conjugate)  # noqa: B010
+setattr(Tensor, "conjugate", _conjugate)  # noqa: B010
