@@ -205,7 +205,7 @@ def _call_strictly(
     before, mode.refused = mode.refused, None
     try:
         with enable_grad():
-            return fun(*args, **kwargs)
+            result = fun(*args, **kwargs)
     except Exception as error:
         # Other packages catch the refusal, and raise an error that says nothing of it; NumPy, for instance,
         # "setting an array element with a sequence".
@@ -213,6 +213,11 @@ def _call_strictly(
         if refused is None or error is refused or not (error.__cause__ is refused or is_raised_by_others(error)):
             raise
         raise refused from error
+    else:
+        if mode.refused is not None:
+            # The function has caught the error, and returned what it would not have returned for arrays.
+            raise mode.refused
+        return result
     finally:
         mode.refused = before
         differentiated.difference_update(variables)

@@ -80,6 +80,28 @@ def test_copies_outside_objectives_are_torchs():
     assert p.grad.tolist() == [2.0, 2.0]
 
 
+def test_a_refusal_that_the_objective_catches_is_raised_again():
+    """A guard against failures of any kind would turn each value into infinity."""
+
+    def guarded(x):
+        try:
+            return np.sum(x**2) * float(x[0])
+        except Exception:
+            return np.inf
+
+    def with_an_alternative(x):
+        with contextlib.suppress(TypeError):
+            return np.sum(x) * x[0].item()
+        return np.sum(x)
+
+    for fun in (guarded, with_an_alternative):
+        for call in (autograd.value_and_grad(fun), lambda x, fun=fun: minimize(fun, x, jac="autograd")):
+            with pytest.raises(TypeError, match="leave the tape"):
+                call(X)
+    # Another failure is the objective's own affair, also after a refusal elsewhere.
+    assert autograd.value_and_grad(lambda x: np.sum(x))(X)[0] == np.sum(X)
+
+
 REFUSED = {
     "pickle": lambda x: pickle.loads(pickle.dumps(x)),
     "a new Tensor": lambda x: Tensor(x, requires_grad=True),
