@@ -63,6 +63,7 @@ LEAVES_TAPE = (
     "leave out float(), int(), item() and tolist(); write results into np.zeros_like(x), which is a Tensor, or "
     "use np.stack(list); and write x.detach() where no gradient is wanted"
 )
+_PARTS_IN_PLACE = "the real and imaginary parts of a Tensor are not assigned to; write z = x + 1j * y"
 ON_A_GPU = (
     "operations are recorded on arrays in host memory only, and this array is on a GPU; make it a Parameter and "
     "assign its gradient, or copy it to the host"
@@ -387,11 +388,11 @@ class Tensor(Traced):
             raise refusal(
                 RuntimeError(
                     f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
-                    f"would leave the tape, and gradients would not flow through them.{advice()} Write "
-                    "np.stack([a, b]) instead of np.array([a, b]), np.broadcast_to(a, shape) instead of "
-                    "np.full(shape, a), a Tensor, for instance np.zeros_like(p), for an array to write results "
-                    "into, a = a + p for a += p, np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only "
-                    "if no gradient is wanted"
+                    f"would leave the tape, and gradients would not flow through them.{advice()} Write x "
+                    "instead of np.asarray(x) or np.float64(x), np.stack([a, b]) instead of np.array([a, b]), "
+                    "np.broadcast_to(a, shape) instead of np.full(shape, a), a Tensor, for instance "
+                    "np.zeros_like(p), for an array to write results into, a = a + p for a += p, "
+                    "np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only if no gradient is wanted"
                 )
             )
         return np.array(self._array, dtype=dtype, copy=copy)
@@ -575,6 +576,10 @@ class Tensor(Traced):
         shape: tuple[int, ...] = self._array.shape
         return shape
 
+    @shape.setter
+    def shape(self, shape: Any) -> None:
+        raise TypeError(f"the shape of a Tensor does not change; write t = t.reshape({shape})")
+
     @property
     def dtype(self) -> np.dtype[Any]:
         dtype: np.dtype[Any] = self._array.dtype
@@ -625,9 +630,19 @@ class Tensor(Traced):
     def real(self) -> Any:
         return _np.real(self)
 
+    @real.setter
+    def real(self, value: Any) -> None:
+        if self._array.dtype.kind == "c":
+            raise TypeError(_PARTS_IN_PLACE)
+        self[...] = value
+
     @property
     def imag(self) -> Any:
         return _np.imag(self)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        raise TypeError(_PARTS_IN_PLACE)
 
     @property
     def flat(self) -> Any:

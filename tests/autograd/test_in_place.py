@@ -448,6 +448,19 @@ def test_einsum_of_one_operand_is_a_copy_that_refuses_changes(subscripts):
     assert rows.data.tolist() == [3.0, 3.0]
 
 
+def test_parts_and_shapes_that_are_assigned_to_say_what_to_write():
+    z, x = leaf(1.0, 2.0) * (1 + 1j), leaf(1.0, 2.0) * 1
+    for tensor, name, value, advice in (
+        (z, "real", 1.0, r"write z = x \+ 1j \* y"),
+        (z, "imag", 1.0, r"write z = x \+ 1j \* y"),
+        (x, "shape", (2, 1), r"write t = t.reshape\(\(2, 1\)\)"),
+    ):
+        with pytest.raises(TypeError, match=advice):
+            setattr(tensor, name, value)
+    x.real *= 3
+    assert x.data.tolist() == [3.0, 6.0]
+
+
 def test_the_method_conj_of_real_numbers_is_no_copy():
     def fun(x):
         y = x * 1
