@@ -361,6 +361,7 @@ def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
         return type(expected)(*items) if hasattr(expected, "_fields") else type(expected)(items)
     if not isinstance(result, Traced):
         return expected
+    is_scalar = isinstance(expected, np.generic)
     expected = np.asarray(expected)
     if expected is result._array:
         return result
@@ -374,6 +375,7 @@ def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
         expected = expected.copy()
         result = new_tensor(expected, None) if not result._requires_grad else apply(PRIMITIVES[np.copy], (result,))
     result._array = result._grad_fits = expected
+    result._is_scalar = is_scalar
     return result
 
 

@@ -17,6 +17,7 @@ from ._primitives import (
     composite,
     conj,
     is_constant,
+    name_of,
     one,
     primitive,
 )
@@ -199,10 +200,24 @@ for _fun, _vjp in UNARY.items():
 for _ufunc, _vjps in BINARY.items():
     add_primitive(_ufunc, *_vjps, broadcasts=True, ignores_shapes=True)
 
-# For common powers the operator ** is faster than numpy.power.
-power = operator.pow
-PRIMITIVES[power] = Primitive(power, (power_x, power_y), broadcasts=True, ignores_shapes=True)
-PRIMITIVES[power].name = "numpy.power"
+# The operators have rows of their own: with scalars, as in x[0] ** 3, they round in another way than the ufuncs.
+# For common powers ** is faster than np.power.
+OPERATORS: dict[Any, Any] = {
+    operator.add: np.add,
+    operator.sub: np.subtract,
+    operator.mul: np.multiply,
+    operator.truediv: np.divide,
+    operator.floordiv: np.floor_divide,
+    operator.mod: np.remainder,
+    operator.pow: np.power,
+    operator.neg: np.negative,
+    operator.pos: np.positive,
+    operator.abs: np.absolute,
+}
+for _operator, _ufunc in OPERATORS.items():
+    _vjps = PRIMITIVES[_ufunc].vjps
+    PRIMITIVES[_operator] = Primitive(_operator, _vjps, broadcasts=len(_vjps) == 2, ignores_shapes=True)
+    PRIMITIVES[_operator].name = name_of(_ufunc)
 
 # Not ufuncs.
 add_primitive(np.real, lambda g, _ans, x: g, view=True)

@@ -15,7 +15,12 @@ _PACKAGES = ("numpy", "scipy", "pandas")
 #: By the beginning of a function's name, the first that fits: what to write.
 _ADVICE = (
     ("numpy.vectorize", "call the function with the whole Tensor, with np.where in place of if"),
-    ("numpy.polynomial", "write np.polyval(coefficients[::-1], x)"),
+    ("numpy.polynomial.polynomial", "write np.polyval(coefficients[::-1], x)"),
+    (
+        "numpy.polynomial",
+        "write np.polyval(coefficients[::-1], x) for powers of x, and, for instance, chebval(x, coefficients) in "
+        "another basis, or chebvander(x, degree) @ coefficients if these are the Tensor",
+    ),
     ("pandas", "give it the numbers, df.to_numpy() @ x, and make a Series or DataFrame of x.detach() at the end"),
     ("scipy.sparse", "write A @ x for a product with a Tensor, and A.toarray() for everything else"),
     ("scipy.stats", "write the formula of the density with NumPy and scipy.special"),
@@ -66,8 +71,9 @@ def _callers() -> Iterator[str]:
 def _public_name(frame: FrameType) -> str:
     """For instance scipy.linalg.expm, which is in scipy.linalg._matfuncs."""
     module: str = frame.f_globals["__name__"]
-    function: Any = frame.f_locals.get("f")  # what a decorator of SciPy has been given
-    if module.startswith("scipy._lib") and callable(function):
+    decorated = [frame.f_locals.get(name) for name in ("f", "fun")]  # what a decorator of SciPy has been given
+    function: Any = next(filter(callable, decorated), None)
+    if function is not None and (module.startswith("scipy._lib") or "<locals>" in frame.f_code.co_qualname):
         module, name = function.__module__, function.__name__
     else:
         name = frame.f_code.co_qualname.removesuffix(".__call__")

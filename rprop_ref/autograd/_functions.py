@@ -176,7 +176,9 @@ def _variable(arg: Any, name: str) -> Tensor:
         return copied
     check_plain(arg, name)
     array = np.asarray(arg)
-    return Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
+    variable = Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
+    variable._is_scalar = array.ndim == 0 and not isinstance(arg, np.ndarray)
+    return variable
 
 
 def _no_gradient(value: Any) -> TypeError:
@@ -203,7 +205,7 @@ def _call_strictly(
     before, mode.refused = mode.refused, None
     try:
         with enable_grad():
-            return fun(*args, **kwargs)
+            result = fun(*args, **kwargs)
     except Exception as error:
         # Other packages catch the refusal, and raise an error that says nothing of it; NumPy, for instance,
         # "setting an array element with a sequence".
@@ -211,6 +213,11 @@ def _call_strictly(
         if refused is None or error is refused or not (error.__cause__ is refused or is_raised_by_others(error)):
             raise
         raise refused from error
+    else:
+        if mode.refused is not None:
+            # The function has caught the error, and returned what it would not have returned for arrays.
+            raise mode.refused
+        return result
     finally:
         mode.refused = before
         differentiated.difference_update(variables)

@@ -91,7 +91,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             if arg._base is not None:
                 refresh(arg)
             tracked = tracked or arg._requires_grad
-            arrays.append(arg._array)
+            arrays.append(arg._array[()] if arg._is_scalar else arg._array)
         elif (type(arg) is list or type(arg) is tuple) and i < len(primitive.vjps):
             check_plain(arg, f"argument {i} of {primitive.name}")
             joined = as_array(arg)
@@ -104,6 +104,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
                 _check_operand(arg, primitive, i)
             arrays.append(arg)
     ans = primitive.fun(*arrays, **kwargs)
+    is_scalar = isinstance(ans, np.generic)
     if type(ans) is not np.ndarray:
         if isinstance(ans, np.ndarray):
             check_plain(ans, f"the result of {primitive.name}")
@@ -112,6 +113,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
         tracked and mode.enabled and (ans.dtype in _USUAL_DTYPES or keeps_gradient(ans.dtype, primitive.name))
     )
     out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if is_recorded else None)
+    out._is_scalar = is_scalar
     if primitive.view:
         _mark_view(out, args[0], (primitive, args[1:], kwargs))
     return out
@@ -125,9 +127,11 @@ def apply_to_sequence(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[
     args = (operands, *args[1:])
     ans = primitive.fun([values(a) for a in operands], *args[1:], **kwargs)
     check_plain(ans, f"the result of {primitive.name}")
-    ans = np.asarray(ans)
+    is_scalar, ans = isinstance(ans, np.generic), np.asarray(ans)
     is_recorded = any_tracked(operands) and mode.enabled and keeps_gradient(ans.dtype, primitive.name)
-    return new_tensor(ans, new_node(primitive, args, kwargs, ans) if is_recorded else None)
+    out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if is_recorded else None)
+    out._is_scalar = is_scalar
+    return out
 
 
 def keeps_gradient(dtype: np.dtype[Any], name: str) -> bool:

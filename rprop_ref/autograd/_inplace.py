@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from ._graph import NO_KEYWORDS, NUMBERS, any_tracked, apply, new_node, refresh,
 from ._mode import mode
 from ._primitives import PRIMITIVES, Primitive
 from ._shapes import getitem, is_basic, overwrite, setitem
-from ._traced import Memory, Traced, new_tensor, values
+from ._traced import Memory, Traced, new_tensor, operand, values
 
 LEAF_IN_PLACE = "a leaf Variable that requires grad is being used in an in-place operation."
 LEAF_VIEW_IN_PLACE = "a view of a leaf Variable that requires grad is being used in an in-place operation."
@@ -64,7 +65,7 @@ def write(tensor: Any, primitive: Primitive, args: tuple[Any, ...], compute: Cal
     tracked = any_tracked(args)
     _check_leaf(tensor)
     # NumPy's call with NumPy's operands, so that overlapping ones are rounded as there.
-    arrays = [a._array if isinstance(a, Traced) else a for a in args]
+    arrays = [operand(a) if isinstance(a, Traced) else a for a in args]
     if mode.enabled and tracked:
         args = tuple(_before_the_write(primitive, args, i, tensor) for i in range(len(args)))
     if mode.enabled and tensor._base is not None and (tracked or tensor._base._requires_grad):
@@ -147,12 +148,28 @@ def _write_view(view: Any, primitive: Primitive, args: tuple[Any, ...], compute:
     return view
 
 
+# The operators that change an array, and those that compute what is assigned to it.
+_AUGMENTED: dict[Any, Any] = {
+    operator.iadd: operator.add,
+    operator.isub: operator.sub,
+    operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+    operator.ifloordiv: operator.floordiv,
+    operator.imod: operator.mod,
+    operator.ipow: operator.pow,
+    operator.imatmul: operator.matmul,
+}
+
+
 def assign_augmented(tensor: Any, fun: Any, other: Any) -> Any:
     """Carry out an operator such as ``+=``."""
+    if tensor._is_scalar:
+        # As in NumPy, which does not change scalars: of two names for one, only this one gets the new value.
+        return _AUGMENTED[fun](tensor, other)
     check_plain(other, "the right-hand side")
     if not isinstance(other, (Traced, *NUMBERS)):
         other = np.asarray(other)
-    return write(tensor, PRIMITIVES[fun], (tensor, other), lambda x, y: fun(x, y, out=tensor._array))
+    return write(tensor, PRIMITIVES[_AUGMENTED[fun]], (tensor, other), lambda _, y: fun(tensor._array, y))
 
 
 def set_item(tensor: Any, index: Any, value: Any) -> None:

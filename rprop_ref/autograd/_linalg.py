@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+import operator
 import string
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ._primitives import add_primitive, as_array, composite, conj, conj_transpose, is_constant, primitive
+from ._primitives import (
+    PRIMITIVES,
+    add_primitive,
+    as_array,
+    composite,
+    conj,
+    conj_transpose,
+    is_constant,
+    primitive,
+)
 
 # ---- products
 
@@ -32,6 +42,7 @@ def _matmul_y(g, _ans, x, _y):
 
 
 add_primitive(np.matmul, _matmul_x, _matmul_y, broadcasts=True)
+PRIMITIVES[operator.matmul] = PRIMITIVES[np.matmul]
 
 
 @composite(np.linalg.matmul, exact=True)
@@ -190,8 +201,12 @@ def _subscripts(subscripts, operands):
 )
 def _einsum(operands, subscripts, optimize):
     result = np.einsum(subscripts, *operands, optimize=optimize)
-    # For one operand NumPy returns a view, through which the operand could be changed.
-    return result.copy() if len(operands) == 1 else result
+    if len(operands) == 1 and result.ndim > 0:
+        # For one operand NumPy may return a view, through which the operand could be changed.
+        is_view = np.may_share_memory(result, operands[0])
+        result = result.copy()
+        result.flags.writeable = not is_view
+    return result
 
 
 def _einsum_vjp(g, i, operands, subscripts):

@@ -63,6 +63,7 @@ LEAVES_TAPE = (
     "leave out float(), int(), item() and tolist(); write results into np.zeros_like(x), which is a Tensor, or "
     "use np.stack(list); and write x.detach() where no gradient is wanted"
 )
+_PARTS_IN_PLACE = "the real and imaginary parts of a Tensor are not assigned to; write z = x + 1j * y"
 ON_A_GPU = (
     "operations are recorded on arrays in host memory only, and this array is on a GPU; make it a Parameter and "
     "assign its gradient, or copy it to the host"
@@ -147,6 +148,7 @@ class Tensor(Traced):
         self._grad = None
         self._grad_fits = array
         self._requires_grad = requires_grad
+        self._is_scalar = False
         self._node = None
         self._base = None
 
@@ -297,7 +299,7 @@ class Tensor(Traced):
     def detach(self) -> Tensor:
         """A Tensor that shares memory with this one and requires no gradient."""
         out: Tensor = new_tensor(self._array, None)
-        out._memory = self._memory
+        out._memory, out._is_scalar = self._memory, self._is_scalar
         return out
 
     def detach_(self) -> Tensor:
@@ -311,30 +313,41 @@ class Tensor(Traced):
     def clone(self) -> Tensor:
         """A copy through which gradients flow."""
         copied: Tensor = apply(_COPY, (self,))
+        copied._is_scalar = self._is_scalar
         return copied
 
     def copy(self, order: Any = "C") -> Tensor:
         """A copy through which gradients flow, with the elements in this order."""
         copied: Tensor = _np.copy(self, order=order)
+        copied._is_scalar = self._is_scalar
         return copied
 
     # ---------------------------------------------------------------------------------------------------
     # In place
 
     def __iadd__(self, other: Any) -> Any:
-        return assign_augmented(self, np.add, other)
+        return assign_augmented(self, operator.iadd, other)
 
     def __isub__(self, other: Any) -> Any:
-        return assign_augmented(self, np.subtract, other)
+        return assign_augmented(self, operator.isub, other)
 
     def __imul__(self, other: Any) -> Any:
-        return assign_augmented(self, np.multiply, other)
+        return assign_augmented(self, operator.imul, other)
 
     def __itruediv__(self, other: Any) -> Any:
-        return assign_augmented(self, np.divide, other)
+        return assign_augmented(self, operator.itruediv, other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return assign_augmented(self, operator.ifloordiv, other)
+
+    def __imod__(self, other: Any) -> Any:
+        return assign_augmented(self, operator.imod, other)
 
     def __ipow__(self, other: Any) -> Any:
-        return assign_augmented(self, np.power, other)
+        return assign_augmented(self, operator.ipow, other)
+
+    def __imatmul__(self, other: Any) -> Any:
+        return assign_augmented(self, operator.imatmul, other)
 
     def __getitem__(self, index: Any) -> Any:
         return apply(_GETITEM, (self, plain_index(index)))
@@ -375,11 +388,11 @@ class Tensor(Traced):
             raise refusal(
                 RuntimeError(
                     f"a {type(self).__name__} that requires grad is not turned into an array silently: its values "
-                    f"would leave the tape, and gradients would not flow through them.{advice()} Write "
-                    "np.stack([a, b]) instead of np.array([a, b]), np.broadcast_to(a, shape) instead of "
-                    "np.full(shape, a), a Tensor, for instance np.zeros_like(p), for an array to write results "
-                    "into, a = a + p for a += p, np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only "
-                    "if no gradient is wanted"
+                    f"would leave the tape, and gradients would not flow through them.{advice()} Write x "
+                    "instead of np.asarray(x) or np.float64(x), np.stack([a, b]) instead of np.array([a, b]), "
+                    "np.broadcast_to(a, shape) instead of np.full(shape, a), a Tensor, for instance "
+                    "np.zeros_like(p), for an array to write results into, a = a + p for a += p, "
+                    "np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only if no gradient is wanted"
                 )
             )
         return np.array(self._array, dtype=dtype, copy=copy)
@@ -434,16 +447,16 @@ class Tensor(Traced):
         return operate(_POWER, other, (other, self))
 
     def __mod__(self, other: Any) -> Any:
-        return np.remainder(self, other)
+        return operate(_REMAINDER, other, (self, other))
 
     def __rmod__(self, other: Any) -> Any:
-        return np.remainder(other, self)
+        return operate(_REMAINDER, other, (other, self))
 
     def __floordiv__(self, other: Any) -> Any:
-        return np.floor_divide(self, other)
+        return operate(_FLOOR_DIVIDE, other, (self, other))
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return np.floor_divide(other, self)
+        return operate(_FLOOR_DIVIDE, other, (other, self))
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -563,6 +576,10 @@ class Tensor(Traced):
         shape: tuple[int, ...] = self._array.shape
         return shape
 
+    @shape.setter
+    def shape(self, shape: Any) -> None:
+        raise TypeError(f"the shape of a Tensor does not change; write t = t.reshape({shape})")
+
     @property
     def dtype(self) -> np.dtype[Any]:
         dtype: np.dtype[Any] = self._array.dtype
@@ -613,9 +630,19 @@ class Tensor(Traced):
     def real(self) -> Any:
         return _np.real(self)
 
+    @real.setter
+    def real(self, value: Any) -> None:
+        if self._array.dtype.kind == "c":
+            raise TypeError(_PARTS_IN_PLACE)
+        self[...] = value
+
     @property
     def imag(self) -> Any:
         return _np.imag(self)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        raise TypeError(_PARTS_IN_PLACE)
 
     @property
     def flat(self) -> Any:
@@ -770,9 +797,10 @@ class _Flat:
 # Operators and methods from the tables
 
 
-_ADD, _SUBTRACT, _MULTIPLY = PRIMITIVES[np.add], PRIMITIVES[np.subtract], PRIMITIVES[np.multiply]
-_DIVIDE, _MATMUL, _POWER = PRIMITIVES[np.divide], PRIMITIVES[np.matmul], PRIMITIVES[_elementwise.power]
-_NEGATIVE, _POSITIVE, _ABSOLUTE = PRIMITIVES[np.negative], PRIMITIVES[np.positive], PRIMITIVES[np.absolute]
+_ADD, _SUBTRACT, _MULTIPLY = PRIMITIVES[operator.add], PRIMITIVES[operator.sub], PRIMITIVES[operator.mul]
+_DIVIDE, _FLOOR_DIVIDE = PRIMITIVES[operator.truediv], PRIMITIVES[operator.floordiv]
+_REMAINDER, _POWER, _MATMUL = PRIMITIVES[operator.mod], PRIMITIVES[operator.pow], PRIMITIVES[operator.matmul]
+_NEGATIVE, _POSITIVE, _ABSOLUTE = PRIMITIVES[operator.neg], PRIMITIVES[operator.pos], PRIMITIVES[operator.abs]
 _GETITEM = PRIMITIVES[_shapes.getitem]
 _COPY, _ASTYPE = PRIMITIVES[np.copy], PRIMITIVES[_shapes.astype]
 
@@ -791,6 +819,11 @@ def _clip(self: Tensor, min: Any = None, max: Any = None, **kwargs: Any) -> Any:
     return np.clip(self, min, max, **kwargs)
 
 
+def _conjugate(self: Tensor, **kwargs: Any) -> Any:
+    """Like the method of arrays; unlike ``numpy.conjugate``, it does not copy real numbers."""
+    return np.conjugate(self, **kwargs) if kwargs or self._array.dtype.kind == "c" else self
+
+
 _METHODS = """
     all any argmax argmin argpartition argsort cumprod cumsum diagonal dot max mean min nonzero prod ravel repeat
     round searchsorted squeeze std sum swapaxes take trace var
@@ -798,5 +831,5 @@ _METHODS = """
 for _name in _METHODS.split():
     setattr(Tensor, _name, _method(getattr(np, _name)))
 setattr(Tensor, "clip", _clip)  # noqa: B010
-setattr(Tensor, "conj", _method(np.conjugate))  # noqa: B010
-setattr(Tensor, "conjugate", _method(np.conjugate))  # noqa: B010
+setattr(Tensor, "conj", _conjugate)  # noqa: B010
+setattr(Tensor, "conjugate", _conjugate)  # noqa: B010

@@ -34,6 +34,7 @@ class Traced:
         "_base",
         "_grad",
         "_grad_fits",
+        "_is_scalar",
         "_memory",
         "_node",
         "_requires_grad",
@@ -49,6 +50,8 @@ class Traced:
     # a Tensor, so that a step checks it again.
     _grad_fits: Any
     _requires_grad: bool
+    # Whether NumPy would have a scalar here: it is not changed in place, and operators round it in their own way.
+    _is_scalar: bool
     # The operation that the values come from, a `_graph.Node`; None for a leaf.
     _node: Any
     # The Tensor that this is a view of, which is never a view itself; None if this is not a view.
@@ -80,7 +83,13 @@ def new_tensor(data: Array, node: Any) -> Any:
     out._memory = Memory() if node is None else node.memory
     out._requires_grad = node is not None
     out._grad = out._base = None
+    out._is_scalar = False
     return out
+
+
+def operand(tensor: Traced) -> Any:
+    """The values of a Tensor as NumPy would have them: a scalar, or an array."""
+    return tensor._array[()] if tensor._is_scalar else tensor._array
 
 
 def values(x: Any) -> Any:

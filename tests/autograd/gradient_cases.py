@@ -6,6 +6,8 @@ keep away from kinks and poles, so that finite differences are accurate.
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import scipy_cases
 from domains import cplx, inside, positive, real, spd
@@ -20,7 +22,7 @@ from rprop_ref.autograd import (
     _statistics,
     _ufuncs,
 )
-from rprop_ref.autograd._elementwise import _clip, _nan_to_num, _where, power
+from rprop_ref.autograd._elementwise import _clip, _nan_to_num, _where
 
 #: For each function of one argument: its domain, and whether it takes complex numbers.
 UNARY = {
@@ -82,9 +84,9 @@ def elementwise_cases():
             yield fun, "real and complex", fun, [first(3), d]
             yield fun, "complex and real", fun, [c, second(3)]
     for n in (0, 1, 2, 3, -1, 0.5, 2.5):
-        yield power, f"**{n}", lambda x, n=n: x**n, [positive(3)]
-    yield power, "**array", lambda x, y: x**y, [positive(3), real(2, 3)]
-    yield power, "number**", lambda y: 2.0**y, [real(3)]
+        yield operator.pow, f"**{n}", lambda x, n=n: x**n, [positive(3)]
+    yield operator.pow, "**array", lambda x, y: x**y, [positive(3), real(2, 3)]
+    yield operator.pow, "number**", lambda y: 2.0**y, [real(3)]
     yield np.ldexp, "integers", lambda x: np.ldexp(x, np.array([1, -2, 0])), [real(3)]
     yield _where, "arrays", lambda x, y: np.where(np.array([True, False, True]), x, y), [real(2, 3), real(3)]
     yield np.where, "condition", lambda x: np.where(x > 0, x**2, 0.5 * x), [real(5)]

@@ -11,7 +11,9 @@ from rprop_ref import Tensor, autograd
 from rprop_ref.autograd import _shapes, _special
 from rprop_ref.autograd._primitives import BUFFERS, COMPOSITES, PLAIN, PRIMITIVES
 
-DIFFERENTIABLE = set(PRIMITIVES) | set(COMPOSITES)
+# The operators have the rules of the ufuncs.
+OPERATORS = {fun for fun in PRIMITIVES if getattr(fun, "__module__", None) == "_operator"}
+DIFFERENTIABLE = set(PRIMITIVES) - OPERATORS | set(COMPOSITES)
 
 
 def name_of(case):

@@ -434,11 +434,43 @@ def test_results_that_are_the_operand_itself_are_views(view):
 
 
 @pytest.mark.parametrize("subscripts", ["ij->ji", "ii->i", "ij->ij"])
-def test_einsum_of_one_operand_is_a_copy(subscripts):
+def test_einsum_of_one_operand_is_a_copy_that_refuses_changes(subscripts):
+    """In NumPy it is a view, and they would change the operand."""
     x = leaf(np.ones((2, 2)))
     y = np.einsum(subscripts, x)
-    y *= 2
+    for change in (lambda: y.__imul__(2), lambda: y.__setitem__(0, 2.0)):
+        with pytest.raises(ValueError, match="read-only"):
+            change()
+    assert y.data.tolist() == np.einsum(subscripts, x.data).tolist()
     assert x.data.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    rows = np.einsum("ij->i", x)
+    rows += 1
+    assert rows.data.tolist() == [3.0, 3.0]
+
+
+def test_parts_and_shapes_that_are_assigned_to_say_what_to_write():
+    z, x = leaf(1.0, 2.0) * (1 + 1j), leaf(1.0, 2.0) * 1
+    for tensor, name, value, advice in (
+        (z, "real", 1.0, r"write z = x \+ 1j \* y"),
+        (z, "imag", 1.0, r"write z = x \+ 1j \* y"),
+        (x, "shape", (2, 1), r"write t = t.reshape\(\(2, 1\)\)"),
+    ):
+        with pytest.raises(TypeError, match=advice):
+            setattr(tensor, name, value)
+    x.real *= 3
+    assert x.data.tolist() == [3.0, 6.0]
+
+
+def test_the_method_conj_of_real_numbers_is_no_copy():
+    def fun(x):
+        y = x * 1
+        z = y.conj()
+        z *= x
+        return np.sum(y * y.conjugate())
+
+    x = np.array([1.5, -0.5])
+    assert autograd.value_and_grad(fun)(x)[0] == fun(x)
+    assert autograd.gradcheck(fun, [x])
 
 
 @pytest.mark.parametrize(
