@@ -92,10 +92,51 @@ function drawContours() {
   background = picture;
 }
 
+// Round numbers between low and high, about `count` of them.
+function ticks(low, high, count) {
+  const rough = (high - low) / count, unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough);
+  const found = [];
+  for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
+  return found;
+}
+
+// The axes lie inside the map, so that its edges are the window's.
+function drawAxes(pen, width, height) {
+  const [left, right, bottom, top_] = state.objective.window;
+  pen.font = "12px system-ui, sans-serif";
+  pen.strokeStyle = pen.fillStyle = style("--fore");
+  pen.lineWidth = 1;
+  const write = (text, x, y, align, baseline) => {
+    pen.textAlign = align;
+    pen.textBaseline = baseline;
+    pen.fillText(text, x, y);
+  };
+  pen.beginPath();
+  for (const a of ticks(left, right, Math.min(8, width / 60))) {
+    const [x] = place(a, bottom, width, height);
+    if (x < 34 || x > width - 24) continue;
+    pen.moveTo(x, height);
+    pen.lineTo(x, height - 5);
+    write(String(a), x, height - 7, "center", "bottom");
+  }
+  for (const b of ticks(bottom, top_, 6)) {
+    const [, y] = place(left, b, width, height);
+    if (y < 12 || y > height - 24) continue;
+    pen.moveTo(0, y);
+    pen.lineTo(5, y);
+    write(String(b), 8, y, "left", "middle");
+  }
+  pen.stroke();
+  write("a", width - 8, height - 7, "right", "bottom");
+  write("b", 8, 4, "left", "top");
+}
+
 function drawPath() {
   const canvas = $("path"), pen = canvas.getContext("2d");
   const box = canvas.getBoundingClientRect();
   pen.putImageData(background, 0, 0);
+  drawAxes(pen, box.width, box.height);
   const order = RULE_NAMES.filter((rule) => rule !== state.rule).concat(state.rule);
   for (const rule of order) {
     const main = rule === state.rule;

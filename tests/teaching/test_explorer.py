@@ -343,6 +343,21 @@ class TestInChromium:
         print(f"usable after {page.seconds:.2f} s, of which {inside / 1000:.2f} s in the page")
         assert page.is_enabled("#time")
 
+    def test_the_map_has_numbers_at_its_axes_and_a_legend(self, opened):
+        page, _ = opened()
+        assert page.evaluate("ticks(-1.8, 1.8, 8)") == [-1.5, -1, -0.5, 0, 0.5, 1, 1.5]
+        assert page.evaluate("ticks(0, 3e-4, 3)") == [0, 1e-4, 2e-4, 3e-4]
+        written = page.evaluate(
+            "{ const texts = []; const { fillText } = CanvasRenderingContext2D.prototype;"
+            "CanvasRenderingContext2D.prototype.fillText = function (text, x, y) { texts.push([text, x, y]); };"
+            "drawPath(); CanvasRenderingContext2D.prototype.fillText = fillText; texts }"
+        )
+        box = page.locator("#path").bounding_box()
+        left, right, _, _ = OBJECTIVES["rosenbrock"].window
+        (x,) = [x for text, x, y in written if text == "0.5" and y > 0.9 * box["height"]]
+        assert left + x / box["width"] * (right - left) == pytest.approx(0.5, abs=0.01)
+        assert "minimum" in page.inner_text("main .legend >> nth=0")
+
     def test_keys_move_and_play_and_choose_rules(self, opened):
         page, complaints = opened()
         page.keyboard.press("ArrowRight")
