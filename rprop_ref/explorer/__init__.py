@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from .._core import numpy_step
+from .._core import events, numpy_step
 from .._core.constants import rule_constants
 from ..objectives import OBJECTIVES, Objective
 from ..rules import CLEARED, DEFAULT, RULES
 from ..trace import Trace
 
 Array = np.ndarray[Any, Any]
+
+#: The scripts of the page, in the order in which they need each other.
+_SCRIPTS = ("rules.js", "settings.js", "save.js", "draw.js", "page.js")
 
 
 def follow(
@@ -87,15 +90,12 @@ def page(objective: Objective, variant: str = DEFAULT, **options: Any) -> str:
         },
         "objectives": [dataclasses.asdict(o) for o in {**OBJECTIVES, objective.name: objective}.values()],
         "recorded": _recorded(objective, variant, options),
+        "events": [[name, *bits] for name, bits in events.NAMES.items()],
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    scripts = "\n".join(f"<script>\n{_file(name)}</script>" for name in _SCRIPTS)
     html = _file("page.html")
-    for place, content in (
-        ("/*CSS*/", _file("page.css")),
-        ("/*RULES*/", _file("rules.js")),
-        ("/*PAGE*/", _file("page.js")),
-        ("/*DATA*/", text),
-    ):
+    for place, content in (("/*CSS*/", _file("page.css")), ("<!--SCRIPTS-->", scripts), ("/*DATA*/", text)):
         html = html.replace(place, content)
     return html
 

@@ -1,5 +1,5 @@
 "use strict";
-// The page. DATA has the rules' facts, the objectives and the recorded runs; rules.js computes new runs.
+// The page. DATA has the rules' facts, the objectives and the recorded runs; rules.js computes new runs, draw.js draws.
 
 const $ = (id) => document.getElementById(id);
 const RULE_NAMES = Object.keys(DATA.rules);
@@ -9,10 +9,6 @@ const OPTIONS = [
 ];
 
 const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null };
-
-function style(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
 
 function show(v) {
   if (!Number.isFinite(v)) return String(v);
@@ -31,208 +27,18 @@ function words(e) {
   return text;
 }
 
-function colour(e) {
-  if (e & (LOWER | UPPER)) return style("--clamped");
-  return style(grew(e) ? "--grew" : changed(e) ? "--shrank" : "--kept");
-}
-
-// ------------------------------------------------------------------------------------------------------
-// Drawing
-
-const dash = (rule) => (DATA.rules[rule].line === "--" ? [6, 4] : []);
-
-// Fit the canvas to its box on the screen; returns its context, and its size in CSS pixels.
-function resize(canvas) {
-  const scale = window.devicePixelRatio || 1;
-  const box = canvas.getBoundingClientRect();
-  canvas.width = Math.max(1, Math.round(box.width * scale));
-  canvas.height = Math.max(1, Math.round(box.height * scale));
-  const pen = canvas.getContext("2d");
-  pen.setTransform(scale, 0, 0, scale, 0, 0);
-  return [pen, box.width, box.height];
-}
-
-function place(a, b, width, height) {
-  const [left, right, bottom, top_] = state.objective.window;
-  return [((a - left) / (right - left)) * width, ((top_ - b) / (top_ - bottom)) * height];
-}
-
-let background = null;
-
-function drawContours() {
-  const canvas = $("path");
-  const [pen] = resize(canvas);
-  const w = canvas.width, h = canvas.height;
-  const [left, right, bottom, top_] = state.objective.window;
-  const { value } = state.functions;
-  const lowest = value(...state.objective.minimum);
-  const heights = new Float64Array(w * h);
-  for (let r = 0; r < h; r++) {
-    const b = top_ - ((r + 0.5) / h) * (top_ - bottom);
-    for (let c = 0; c < w; c++) {
-      heights[r * w + c] = value(left + ((c + 0.5) / w) * (right - left), b) - lowest;
-    }
-  }
-  const sorted = Float64Array.from(heights.filter((_, i) => i % 97 === 0)).sort();
-  const unit = 0.02 * sorted[sorted.length >> 1], highest = Math.log(1 + sorted[sorted.length - 1] / unit);
-  const picture = pen.createImageData(w, h);
-  const rgb = (name) => style(name).split(",").map(Number);
-  const low = rgb("--low"), high = rgb("--high"), line = rgb("--contour");
-  const bands = 16;
-  const level = Int8Array.from(heights, (v) => Math.floor((Math.log(1 + Math.max(v, 0) / unit) / highest) * bands));
-  for (let i = 0; i < w * h; i++) {
-    const t = Math.min(1, level[i] / bands);
-    const edge = level[i] !== level[i + 1 < w * h ? i + 1 : i] || level[i] !== level[i + w < w * h ? i + w : i];
-    const border = i % w === w - 1;
-    for (let j = 0; j < 3; j++) {
-      picture.data[4 * i + j] = edge && !border ? line[j] : low[j] + t * (high[j] - low[j]);
-    }
-    picture.data[4 * i + 3] = 255;
-  }
-  background = picture;
-}
-
-// Round numbers between low and high, about `count` of them.
-function ticks(low, high, count) {
-  const rough = (high - low) / count, unit = 10 ** Math.floor(Math.log10(rough));
-  const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough);
-  const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
-  return found;
-}
-
-// The axes lie inside the map, so that its edges are the window's.
-function drawAxes(pen, width, height) {
-  const [left, right, bottom, top_] = state.objective.window;
-  pen.font = "12px system-ui, sans-serif";
-  pen.strokeStyle = pen.fillStyle = style("--fore");
-  pen.lineWidth = 1;
-  const write = (text, x, y, align, baseline) => {
-    pen.textAlign = align;
-    pen.textBaseline = baseline;
-    pen.fillText(text, x, y);
-  };
-  pen.beginPath();
-  for (const a of ticks(left, right, Math.min(8, width / 60))) {
-    const [x] = place(a, bottom, width, height);
-    if (x < 34 || x > width - 24) continue;
-    pen.moveTo(x, height);
-    pen.lineTo(x, height - 5);
-    write(String(a), x, height - 7, "center", "bottom");
-  }
-  for (const b of ticks(bottom, top_, 6)) {
-    const [, y] = place(left, b, width, height);
-    if (y < 12 || y > height - 24) continue;
-    pen.moveTo(0, y);
-    pen.lineTo(5, y);
-    write(String(b), 8, y, "left", "middle");
-  }
-  pen.stroke();
-  write("a", width - 8, height - 7, "right", "bottom");
-  write("b", 8, 4, "left", "top");
-}
-
-function drawPath() {
-  const canvas = $("path"), pen = canvas.getContext("2d");
-  const box = canvas.getBoundingClientRect();
-  pen.putImageData(background, 0, 0);
-  drawAxes(pen, box.width, box.height);
+// What is drawn on the map.
+function picture() {
   const order = RULE_NAMES.filter((rule) => rule !== state.rule).concat(state.rule);
-  for (const rule of order) {
-    const main = rule === state.rule;
-    pen.strokeStyle = DATA.rules[rule].colour;
-    pen.setLineDash(dash(rule));
-    pen.globalAlpha = main ? 1 : 0.5;
-    pen.lineWidth = main ? 2.5 : 1.2;
-    pen.beginPath();
-    state.runs[rule].slice(0, state.k + 1).forEach((row, i) => {
-      const [px, py] = place(row.x[0], row.x[1], box.width, box.height);
-      if (i) pen.lineTo(px, py);
-      else pen.moveTo(px, py);
-    });
-    pen.stroke();
-  }
-  pen.globalAlpha = 1;
-  pen.setLineDash([]);
-  for (const row of state.runs[state.rule].slice(0, state.k + 1)) {
-    const [px, py] = place(row.x[0], row.x[1], box.width, box.height);
-    pen.fillStyle = row.event.some(changed) ? style("--shrank") : style("--grew");
-    pen.beginPath();
-    pen.arc(px, py, 2.6, 0, 7);
-    pen.fill();
-  }
-  const [ma, mb] = place(...state.objective.minimum, box.width, box.height);
-  pen.fillStyle = style("--fore");
-  pen.font = "16px sans-serif";
-  pen.textAlign = "center";
-  pen.textBaseline = "middle";
-  pen.fillText("\u2605", ma, mb);
-  const row = state.runs[state.rule][state.k];
-  const [px, py] = place(row.x[0], row.x[1], box.width, box.height);
-  const marker = $("marker");
-  marker.style.left = px + 1 + "px";
-  marker.style.top = py + 1 + "px";
-  marker.style.visibility = px >= 0 && py >= 0 && px <= box.width && py <= box.height ? "visible" : "hidden";
-  marker.dataset.a = row.x[0];
-  marker.dataset.b = row.x[1];
-}
-
-// A chart over iterations; its vertical axis is logarithmic if no value is negative.
-function chart(id, lines, dots) {
-  const [pen, width, height] = resize($(id));
-  const all = lines.flatMap((line) => line.ys).filter(Number.isFinite);
-  const positive = all.filter((v) => v > 0);
-  const log = positive.length > 0 && Math.min(...all) >= 0;
-  const low = log ? Math.min(...positive) : Math.min(...all);
-  const to = (v) => (log ? Math.log10(Math.max(v, low)) : v);
-  const floor = to(low), ceiling = Math.max(to(Math.max(...all)), floor + 1e-9);
-  const last = Math.max(1, state.options.steps), left = 52, base = height - 20;
-  const px = (k) => left + (k / last) * (width - left - 8);
-  const py = (v) => 8 + ((ceiling - to(v)) / (ceiling - floor)) * (base - 14);
-  pen.clearRect(0, 0, width, height);
-  pen.font = "12px system-ui, sans-serif";
-  pen.fillStyle = style("--quiet");
-  pen.strokeStyle = style("--line");
-  pen.textAlign = "right";
-  pen.textBaseline = "middle";
-  for (let i = 0; i <= 3; i++) {
-    const v = floor + (i / 3) * (ceiling - floor);
-    const y = 8 + ((ceiling - v) / (ceiling - floor)) * (base - 14);
-    pen.fillText((log ? 10 ** v : v).toPrecision(2).replace(/\.?0+e/, "e"), left - 6, y);
-    pen.beginPath();
-    pen.moveTo(left, y);
-    pen.lineTo(width - 8, y);
-    pen.stroke();
-  }
-  pen.textAlign = "center";
-  for (let i = 0; i <= 4; i++) pen.fillText(Math.round((i / 4) * last), Math.min(px((i / 4) * last), width - 14), base + 10);
-  for (const line of lines) {
-    pen.strokeStyle = line.colour;
-    pen.lineWidth = line.width;
-    pen.setLineDash(line.dash || []);
-    pen.beginPath();
-    let open = false;
-    line.ys.forEach((v, k) => {
-      if (!Number.isFinite(v)) return void (open = false);
-      if (open) pen.lineTo(px(k), py(v));
-      else pen.moveTo(px(k), py(v));
-      open = true;
-    });
-    pen.stroke();
-  }
-  pen.setLineDash([]);
-  for (const [k, v, fill] of dots) {
-    pen.fillStyle = fill;
-    pen.beginPath();
-    pen.arc(px(k), py(v), 2.4, 0, 7);
-    pen.fill();
-  }
-  pen.strokeStyle = style("--fore");
-  pen.lineWidth = 1;
-  pen.beginPath();
-  pen.moveTo(px(state.k), 4);
-  pen.lineTo(px(state.k), base);
-  pen.stroke();
+  const walked = (rule) => state.runs[rule].slice(0, state.k + 1);
+  return {
+    paths: order.map((rule) => ({
+      points: walked(rule).map((row) => row.x), colour: DATA.rules[rule].colour, dash: dash(rule),
+      alpha: rule === state.rule ? 1 : 0.5, width: rule === state.rule ? 2.5 : 1.2,
+    })),
+    dots: walked(state.rule).map((row) => [...row.x, style(row.event.some(changed) ? "--shrank" : "--grew")]),
+    here: state.runs[state.rule][state.k].x,
+  };
 }
 
 function drawCharts() {
@@ -283,10 +89,58 @@ function drawStep() {
 
 function draw() {
   $("time").value = state.k;
-  drawPath();
+  drawPath(picture());
   drawStep();
   drawCharts();
+  writeAddress();
 }
+
+// ------------------------------------------------------------------------------------------------------
+// The address, and files to keep
+
+const settings = () => ({ objective: state.objective.name, rule: state.rule, ...state.options, k: state.k });
+
+// Browsers allow an address to be changed only so often, so it is written once things are at rest.
+function writeAddress() {
+  clearTimeout(state.writing);
+  state.writing = setTimeout(() => history.replaceState(null, "", "#" + toLink(settings())), 250);
+}
+
+function readAddress() {
+  const known = { objectives: DATA.objectives.map((o) => o.name), rules: RULE_NAMES };
+  const defaults = (objective = DATA.recorded.name) => ({ objective, rule: DATA.rule, ...optionsOf(objective) });
+  const { settings: asked, problems } = fromLink(location.hash.slice(1), known, defaults);
+  const { objective, rule, k, ...options } = asked;
+  state.rule = rule;
+  choose(objective, options);
+  setRule(rule);
+  go(k);
+  $("wrong").textContent = problems.join(" ");
+}
+
+async function copyLink() {
+  const link = location.href.split("#")[0] + "#" + toLink(settings());
+  $("link").value = link;
+  try {
+    await navigator.clipboard.writeText(link);
+    $("saved").textContent = "The link is copied.";
+  } catch {
+    $("link").hidden = false;
+    $("link").select();
+    $("saved").textContent = "Copy the link from the field.";
+  }
+}
+
+const asAddress = (kind, text) => `data:${kind};charset=utf-8,${encodeURIComponent(text)}`;
+const SAVES = {
+  png: () => pictureAsPng(picture()),
+  svg: () => {
+    const address = asAddress("image/svg+xml", pictureAsSvg(picture()));
+    draw();
+    return address;
+  },
+  csv: () => asAddress("text/csv", csv(state.runs[state.rule], DATA.events)),
+};
 
 // ------------------------------------------------------------------------------------------------------
 // Changing
@@ -358,22 +212,26 @@ function fillOptions() {
 
 function readOptions() {
   const v = Object.fromEntries(OPTIONS.map(([key]) => [key, $("option-" + key).valueAsNumber]));
-  const wrong =
-    Object.values(v).some(Number.isNaN) ? "Every field needs a number." :
-    !(v.etaMinus > 0 && v.etaMinus < 1 && v.etaPlus > 1) ? "The factors must be 0 < \u03b7\u2212 < 1 < \u03b7+." :
-    v.lr < 0 ? "The first step size must not be negative." :
-    !(v.steps >= 1 && v.steps <= 5000 && Number.isInteger(v.steps)) ? "The number of iterations must be 1 to 5000." : "";
+  const { a, b, ...others } = v;
+  const options = { ...others, start: [a, b] };
+  const wrong = wrongOptions(options);
   $("wrong").textContent = wrong;
   if (wrong) return;
-  state.options = { lr: v.lr, etaMinus: v.etaMinus, etaPlus: v.etaPlus, min: v.min, max: v.max, steps: v.steps,
-    start: [v.a, v.b] };
+  state.options = options;
   recompute();
+}
+
+// The recorded options, with the start and the first step size of the objective.
+function optionsOf(name) {
+  if (name === DATA.recorded.name) return { ...DATA.recorded.options };
+  const { lr, start } = DATA.objectives.find((o) => o.name === name);
+  return { ...DATA.recorded.options, lr, start };
 }
 
 function choose(name, options) {
   state.objective = DATA.objectives.find((o) => o.name === name);
   state.functions = compile(state.objective);
-  state.options = options || { ...DATA.recorded.options, lr: state.objective.lr, start: state.objective.start };
+  state.options = options || optionsOf(name);
   state.k = 0;
   $("objective").value = name;
   $("about").textContent = state.objective.name + ": " + state.objective.about + ".";
@@ -439,8 +297,15 @@ function begin() {
   const redraw = () => { drawContours(); draw(); };
   new ResizeObserver(redraw).observe($("map"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  choose(DATA.recorded.name, DATA.recorded.options);
-  setRule(DATA.rule);
+  $("copy").addEventListener("click", copyLink);
+  for (const [kind, make] of Object.entries(SAVES)) {
+    $("save-" + kind).addEventListener("click", () => {
+      offer(`rprop-${state.objective.name}.${kind}`, make());
+      $("saved").textContent = "Saved.";
+    });
+  }
+  addEventListener("hashchange", readAddress);
+  readAddress();
 }
 
 begin();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import naive
 import numpy as np
@@ -85,6 +87,133 @@ def in_node(tmp_path, **cases):
 def pick(rng, values):
     """One of the values, or a random number."""
     return rng.choice(values) if rng.random() < 0.5 else rng.normal() * 10.0 ** rng.integers(-8, 8)
+
+
+def javascript(tmp_path, names, code, data=None):
+    """Run scripts of the page, and then `code`, which may read `data` and returns what comes back."""
+    sources = [(HERE / name).read_text() for name in names]
+    given = 'const data = JSON.parse(require("fs").readFileSync(0, "utf8"));'
+    file = tmp_path / "together.cjs"
+    file.write_text("\n".join([*sources, given, f"console.log(JSON.stringify((() => {{ {code} }})()));"]))
+    done = subprocess.run(
+        [NODE, file], input=json.dumps(data), capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    # JavaScript has one kind of number, and writes large ones without a point.
+    return json.loads(done.stdout, parse_int=float)
+
+
+#: What a link leaves out is as here.
+DEFAULTS = {
+    "rule": "irprop-",
+    "lr": 0.05,
+    "etaMinus": 0.5,
+    "etaPlus": 1.2,
+    "min": 1e-6,
+    "max": 50,
+    "start": [1, 2],
+    "steps": 200,
+}
+
+READ = """
+const known = { objectives: ["rosenbrock", "bowl"], rules: ["rprop+", "irprop-"] };
+const read = (text) => fromLink(text, known, (objective = "bowl") => ({ objective, ...data.defaults }));
+"""
+
+
+@needs_node
+class TestLinks:
+    def test_a_link_gives_back_every_number_to_the_bit(self, tmp_path, rng):
+        def settings():
+            return {
+                "objective": "rosenbrock",
+                "rule": "rprop+",
+                "lr": float(rng.random() * 10.0 ** rng.integers(-300, 300)),
+                "etaMinus": float(rng.random()) or 0.5,
+                "etaPlus": float(1 + rng.random()) or 1.5,
+                "min": float(rng.normal()),
+                "max": float(10.0 ** rng.integers(-5, 300)),
+                "start": rng.normal(size=2).tolist(),
+                "steps": int(rng.integers(50, 5000)),
+                "k": int(rng.integers(50)),
+            }
+
+        cases = [settings() for _ in range(500)]
+        code = READ + "return data.cases.map((settings) => read(toLink(settings)));"
+        given_back = javascript(tmp_path, ["settings.js"], code, {"cases": cases, "defaults": DEFAULTS})
+        for case, back in zip(cases, given_back):
+            assert back == {"settings": case, "problems": []}
+
+    @pytest.mark.parametrize(
+        ("link", "problem"),
+        [
+            ("objective=nonsense", 'asks for the objective "nonsense", which this page does not have'),
+            ("rule=__proto__", 'asks for the rule "__proto__"'),
+            ("lr=", "Every field needs a number"),
+            ("etas=0.5", "Every field needs a number"),
+            ("etas=0.5,0.9", "The factors must be"),
+            ("start=1,x", "Every field needs a number"),
+            ("steps=1e9", "The number of iterations must be 1 to 5000"),
+        ],
+    )
+    def test_a_wrong_part_is_named_and_left_out(self, tmp_path, link, problem):
+        code = READ + "return read(data.link);"
+        back = javascript(tmp_path, ["settings.js"], code, {"link": link, "defaults": DEFAULTS})
+        assert problem in back["problems"][0]
+        assert back["settings"] == {"objective": "bowl", **DEFAULTS, "k": 0}
+
+    def test_any_text_gives_settings_that_can_be_shown(self, tmp_path, rng):
+        parts = [
+            "objective",
+            "rule",
+            "lr",
+            "etas",
+            "steps",
+            "k",
+            "=",
+            "&",
+            "%",
+            "%zz",
+            ",",
+            "1",
+            "-1",
+            "NaN",
+            "1e400",
+        ]
+        texts = ["".join(rng.choice(parts, rng.integers(1, 12))) for _ in range(2000)]
+        code = (
+            READ
+            + "return data.texts.map((text) => { const { settings } = read(text); return wrongOptions(settings); });"
+        )
+        assert set(javascript(tmp_path, ["settings.js"], code, {"texts": texts, "defaults": DEFAULTS})) == {""}
+
+
+@needs_node
+def test_the_table_is_that_of_the_trace(tmp_path):
+    o = OBJECTIVES["rosenbrock"]
+    options = {
+        "lr": o.lr,
+        "etaMinus": 0.5,
+        "etaPlus": 1.2,
+        "min": 1e-3,
+        "max": 0.06,
+        "start": o.start,
+        "steps": 60,
+    }
+    data = {
+        "objective": {"value": o.value, "da": o.da, "db": o.db},
+        "options": options,
+        "events": [[name, *bits] for name, bits in _events.NAMES.items()],
+    }
+    code = 'return csv(run(compile(data.objective), "irprop+", data.options), data.events);'
+    written = javascript(tmp_path, ["rules.js", "save.js"], code, data)
+    explorer.follow(o, "irprop+", step_sizes=(1e-3, 0.06), steps=60).to_csv(tmp_path / "trace.csv")
+
+    def table(text):
+        rows = list(csv.reader(text.splitlines()))
+        return [rows[0], *([float(v) for v in row[:-1]] + [row[-1]] for row in rows[1:])]
+
+    assert table(written) == table((tmp_path / "trace.csv").read_text())
 
 
 @needs_node
@@ -211,7 +340,8 @@ class TestPage:
             assert len(html.encode()) < 400_000
             assert "http://" not in html
             assert "https://" not in html
-            assert "/*" not in html.split("<script>")[2].split("\n")[1]
+            assert html.split("<script>")[1].startswith('\nconst DATA = {"rule":')
+            assert "<!--" not in html
         assert len(explorer.page(OBJECTIVES["rosenbrock"], steps=1000).encode()) < 1_500_000
 
     def test_the_command_writes_page_table_and_trace(self, tmp_path, capsys):
@@ -350,7 +480,7 @@ class TestInChromium:
         written = page.evaluate(
             "{ const texts = []; const { fillText } = CanvasRenderingContext2D.prototype;"
             "CanvasRenderingContext2D.prototype.fillText = function (text, x, y) { texts.push([text, x, y]); };"
-            "drawPath(); CanvasRenderingContext2D.prototype.fillText = fillText; texts }"
+            "drawPath(picture()); CanvasRenderingContext2D.prototype.fillText = fillText; texts }"
         )
         box = page.locator("#path").bounding_box()
         left, right, _, _ = OBJECTIVES["rosenbrock"].window
@@ -415,6 +545,47 @@ class TestInChromium:
         assert "computed in this page" in page.inner_text("#source")
         page.keyboard.press("End")
         assert self.marker(page)[0] == tuple(explorer.follow(MINE, steps=99).x[-1])
+        assert complaints == []
+
+    def test_a_link_shows_what_was_set(self, opened):
+        page, complaints = opened()
+        page.select_option("#objective", "himmelblau")
+        page.select_option("#rule", "rprop+")
+        page.fill("#option-lr", "0.0123456789")
+        page.locator("#option-lr").blur()
+        page.click("#path", position={"x": 200, "y": 100})
+        page.evaluate("go(37)")
+        before = page.evaluate("settings()")
+        page.wait_for_function("location.hash.endsWith('k=37')")
+        link = page.evaluate("location.href")
+        page.click("#copy")
+        page.wait_for_function("saved.textContent !== ''")
+        assert page.input_value("#link") == link
+        page.goto("about:blank")
+        page.goto(link)
+        assert page.evaluate("settings()") == before
+        assert page.input_value("#option-lr") == "0.0123456789"
+        page.evaluate("location.hash = 'objective=bowl&steps=0'")
+        page.wait_for_function("wrong.textContent !== ''")
+        assert page.input_value("#objective") == "bowl"
+        assert "The link has a wrong number" in page.inner_text("#wrong")
+        assert complaints == []
+
+    def test_picture_and_run_can_be_saved(self, opened):
+        page, complaints = opened()
+        page.evaluate("go(50)")
+        files = {}
+        for kind in ("png", "svg", "csv"):
+            with page.expect_download() as download:
+                page.click(f"#save-{kind}")
+            assert download.value.suggested_filename == f"rprop-rosenbrock.{kind}"
+            files[kind] = Path(download.value.path()).read_bytes()
+        assert files["png"].startswith(b"\x89PNG")
+        root = ElementTree.fromstring(files["svg"])
+        lines = root.findall("{*}polyline")
+        assert [len(line.get("points").split()) for line in lines] == [51] * len(rules.RULES)
+        assert root.find("{*}image").get("href").startswith("data:image/png")
+        assert len(files["csv"].splitlines()) == 1 + 2 * 201
         assert complaints == []
 
     def test_numbers_can_be_changed_and_refused(self, opened):

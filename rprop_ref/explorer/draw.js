@@ -1,0 +1,245 @@
+"use strict";
+// The map with its contours, axes and paths, and charts over the iterations.
+
+function style(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function colour(e) {
+  if (e & (LOWER | UPPER)) return style("--clamped");
+  return style(grew(e) ? "--grew" : changed(e) ? "--shrank" : "--kept");
+}
+
+const dash = (rule) => (DATA.rules[rule].line === "--" ? [6, 4] : []);
+
+// Fit the canvas to its box on the screen; returns its context, and its size in CSS pixels.
+function resize(canvas) {
+  const scale = window.devicePixelRatio || 1;
+  const box = canvas.getBoundingClientRect();
+  canvas.width = Math.max(1, Math.round(box.width * scale));
+  canvas.height = Math.max(1, Math.round(box.height * scale));
+  const pen = canvas.getContext("2d");
+  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  return [pen, box.width, box.height];
+}
+
+function place(a, b, width, height) {
+  const [left, right, bottom, top_] = state.objective.window;
+  return [((a - left) / (right - left)) * width, ((top_ - b) / (top_ - bottom)) * height];
+}
+
+let background = null;
+
+function drawContours() {
+  const canvas = $("path");
+  const [pen] = resize(canvas);
+  const w = canvas.width, h = canvas.height;
+  const [left, right, bottom, top_] = state.objective.window;
+  const { value } = state.functions;
+  const lowest = value(...state.objective.minimum);
+  const heights = new Float64Array(w * h);
+  for (let r = 0; r < h; r++) {
+    const b = top_ - ((r + 0.5) / h) * (top_ - bottom);
+    for (let c = 0; c < w; c++) {
+      heights[r * w + c] = value(left + ((c + 0.5) / w) * (right - left), b) - lowest;
+    }
+  }
+  const sorted = Float64Array.from(heights.filter((_, i) => i % 97 === 0)).sort();
+  const unit = 0.02 * sorted[sorted.length >> 1], highest = Math.log(1 + sorted[sorted.length - 1] / unit);
+  const picture = pen.createImageData(w, h);
+  const rgb = (name) => style(name).split(",").map(Number);
+  const low = rgb("--low"), high = rgb("--high"), line = rgb("--contour");
+  const bands = 16;
+  const level = Int8Array.from(heights, (v) => Math.floor((Math.log(1 + Math.max(v, 0) / unit) / highest) * bands));
+  for (let i = 0; i < w * h; i++) {
+    const t = Math.min(1, level[i] / bands);
+    const edge = level[i] !== level[i + 1 < w * h ? i + 1 : i] || level[i] !== level[i + w < w * h ? i + w : i];
+    const border = i % w === w - 1;
+    for (let j = 0; j < 3; j++) {
+      picture.data[4 * i + j] = edge && !border ? line[j] : low[j] + t * (high[j] - low[j]);
+    }
+    picture.data[4 * i + 3] = 255;
+  }
+  background = picture;
+}
+
+// Round numbers between low and high, about `count` of them.
+function ticks(low, high, count) {
+  const rough = (high - low) / count, unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough);
+  const found = [];
+  for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
+  return found;
+}
+
+// The axes lie inside the map, so that its edges are the window's.
+function drawAxes(pen, width, height) {
+  const [left, right, bottom, top_] = state.objective.window;
+  pen.font = "12px system-ui, sans-serif";
+  pen.strokeStyle = pen.fillStyle = style("--fore");
+  pen.lineWidth = 1;
+  const write = (text, x, y, align, baseline) => {
+    pen.textAlign = align;
+    pen.textBaseline = baseline;
+    pen.fillText(text, x, y);
+  };
+  pen.beginPath();
+  for (const a of ticks(left, right, Math.min(8, width / 60))) {
+    const [x] = place(a, bottom, width, height);
+    if (x < 34 || x > width - 24) continue;
+    pen.moveTo(x, height);
+    pen.lineTo(x, height - 5);
+    write(String(a), x, height - 7, "center", "bottom");
+  }
+  for (const b of ticks(bottom, top_, 6)) {
+    const [, y] = place(left, b, width, height);
+    if (y < 12 || y > height - 24) continue;
+    pen.moveTo(0, y);
+    pen.lineTo(5, y);
+    write(String(b), 8, y, "left", "middle");
+  }
+  pen.stroke();
+  write("a", width - 8, height - 7, "right", "bottom");
+  write("b", 8, 4, "left", "top");
+}
+
+// Draw `paths` of {points, colour, width, dash, alpha} and `dots` of [a, b, colour] over the contours, and the marker at
+// `here`.
+function drawPath({ paths, dots, here }) {
+  const canvas = $("path"), pen = canvas.getContext("2d");
+  const { width, height } = canvas.getBoundingClientRect();
+  pen.putImageData(background, 0, 0);
+  drawAxes(pen, width, height);
+  for (const path of paths) {
+    pen.strokeStyle = path.colour;
+    pen.setLineDash(path.dash);
+    pen.globalAlpha = path.alpha;
+    pen.lineWidth = path.width;
+    pen.beginPath();
+    path.points.forEach(([a, b], i) => {
+      const [px, py] = place(a, b, width, height);
+      if (i) pen.lineTo(px, py);
+      else pen.moveTo(px, py);
+    });
+    pen.stroke();
+  }
+  pen.globalAlpha = 1;
+  pen.setLineDash([]);
+  for (const [a, b, fill] of dots) {
+    const [px, py] = place(a, b, width, height);
+    pen.fillStyle = fill;
+    pen.beginPath();
+    pen.arc(px, py, 2.6, 0, 7);
+    pen.fill();
+  }
+  drawMinimum(pen, width, height);
+  const [px, py] = place(...here, width, height);
+  const marker = $("marker");
+  marker.style.left = px + 1 + "px";
+  marker.style.top = py + 1 + "px";
+  marker.style.visibility = px >= 0 && py >= 0 && px <= width && py <= height ? "visible" : "hidden";
+  [marker.dataset.a, marker.dataset.b] = here;
+}
+
+function drawMinimum(pen, width, height) {
+  const [a, b] = place(...state.objective.minimum, width, height);
+  pen.fillStyle = style("--fore");
+  pen.font = "16px sans-serif";
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  pen.fillText("\u2605", a, b);
+}
+
+// The picture as text: contours as an image, paths as lines.
+function pictureAsSvg({ paths, dots, here }) {
+  const canvas = $("path"), { width, height } = canvas.getBoundingClientRect();
+  const at = ([a, b]) => place(a, b, width, height);
+  drawPath({ paths: [], dots: [], here });
+  const image = canvas.toDataURL();
+  const lines = paths.map((path) => ({ ...path, points: path.points.map(at) }));
+  const circles = dots.map(([a, b, fill]) => [...at([a, b]), 2.6, fill, "none"]);
+  return svg(Math.round(width), Math.round(height), image, lines, [
+    ...circles, [...at(here), 6.5, style("--back"), style("--fore")],
+  ]);
+}
+
+// The picture as the address of a PNG. The marker is no part of the canvas, so it is drawn for the picture.
+function pictureAsPng(picture) {
+  const canvas = $("path"), pen = canvas.getContext("2d");
+  const { width, height } = canvas.getBoundingClientRect();
+  const [x, y] = place(...picture.here, width, height);
+  pen.fillStyle = style("--back");
+  pen.strokeStyle = style("--fore");
+  pen.lineWidth = 3;
+  pen.beginPath();
+  pen.arc(x, y, 6.5, 0, 7);
+  pen.fill();
+  pen.stroke();
+  const address = canvas.toDataURL();
+  drawPath(picture);
+  return address;
+}
+
+// A number in a few letters.
+function short(v) {
+  const size = Math.abs(v);
+  return size !== 0 && (size < 1e-2 || size >= 1e4) ? v.toExponential(0) : String(Number(v.toPrecision(2)));
+}
+
+// A chart over iterations; its vertical axis is logarithmic if no value is negative.
+function chart(id, lines, dots) {
+  const [pen, width, height] = resize($(id));
+  const all = lines.flatMap((line) => line.ys).filter(Number.isFinite);
+  const positive = all.filter((v) => v > 0);
+  const log = positive.length > 0 && Math.min(...all) >= 0;
+  const low = log ? Math.min(...positive) : Math.min(...all);
+  const to = (v) => (log ? Math.log10(Math.max(v, low)) : v);
+  const floor = to(low), ceiling = Math.max(to(Math.max(...all)), floor + 1e-9);
+  const last = Math.max(1, state.options.steps), left = 52, base = height - 20;
+  const px = (k) => left + (k / last) * (width - left - 8);
+  const py = (v) => 8 + ((ceiling - to(v)) / (ceiling - floor)) * (base - 14);
+  pen.clearRect(0, 0, width, height);
+  pen.font = "12px system-ui, sans-serif";
+  pen.fillStyle = style("--quiet");
+  pen.strokeStyle = style("--line");
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  for (let i = 0; i <= 3; i++) {
+    const v = floor + (i / 3) * (ceiling - floor);
+    const y = 8 + ((ceiling - v) / (ceiling - floor)) * (base - 14);
+    pen.fillText(short(log ? 10 ** v : v), left - 6, y);
+    pen.beginPath();
+    pen.moveTo(left, y);
+    pen.lineTo(width - 8, y);
+    pen.stroke();
+  }
+  pen.textAlign = "center";
+  for (let i = 0; i <= 4; i++) pen.fillText(Math.round((i / 4) * last), Math.min(px((i / 4) * last), width - 14), base + 10);
+  for (const line of lines) {
+    pen.strokeStyle = line.colour;
+    pen.lineWidth = line.width;
+    pen.setLineDash(line.dash || []);
+    pen.beginPath();
+    let open = false;
+    line.ys.forEach((v, k) => {
+      if (!Number.isFinite(v)) return void (open = false);
+      if (open) pen.lineTo(px(k), py(v));
+      else pen.moveTo(px(k), py(v));
+      open = true;
+    });
+    pen.stroke();
+  }
+  pen.setLineDash([]);
+  for (const [k, v, fill] of dots) {
+    pen.fillStyle = fill;
+    pen.beginPath();
+    pen.arc(px(k), py(v), 2.4, 0, 7);
+    pen.fill();
+  }
+  pen.strokeStyle = style("--fore");
+  pen.lineWidth = 1;
+  pen.beginPath();
+  pen.moveTo(px(state.k), 4);
+  pen.lineTo(px(state.k), base);
+  pen.stroke();
+}
