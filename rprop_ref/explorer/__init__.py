@@ -19,7 +19,7 @@ from ..trace import Trace
 Array = np.ndarray[Any, Any]
 
 #: The scripts of the page, in the order in which they need each other.
-_SCRIPTS = ("rules.js", "settings.js", "save.js", "draw.js", "page.js")
+_SCRIPTS = ("rules.js", "settings.js", "save.js", "methods.js", "draw.js", "page.js", "race.js")
 
 
 def follow(
@@ -82,14 +82,16 @@ def page(objective: Objective, variant: str = DEFAULT, **options: Any) -> str:
     str
         HTML that needs no other file.
     """
+    shown = list({**OBJECTIVES, objective.name: objective}.values())
     data = {
         "rule": variant,
         "rules": {
             rule.name: {"colour": rule.colour, "line": rule.line, "clears": rule.memory == CLEARED}
             for rule in RULES.values()
         },
-        "objectives": [dataclasses.asdict(o) for o in {**OBJECTIVES, objective.name: objective}.values()],
+        "objectives": [dataclasses.asdict(o) for o in shown],
         "recorded": _recorded(objective, variant, options),
+        "lbfgs": {o.name: _lbfgs(o, options.get("start") if o is objective else None) for o in shown},
         "events": [[name, *bits] for name, bits in events.NAMES.items()],
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -126,6 +128,23 @@ def _recorded(objective: Objective, variant: str, options: dict[str, Any]) -> di
             for name, trace in traces.items()
         },
     }
+
+
+def _lbfgs(objective: Objective, start: tuple[float, float] | None) -> list[list[float]]:
+    """The points at which SciPy's L-BFGS-B evaluates the objective and its gradient."""
+    from scipy.optimize import minimize
+
+    evaluated: list[list[float]] = []
+
+    def fun(x: Array) -> tuple[float, Array]:
+        evaluated.append(x.tolist())
+        return float(objective.fun(x)), objective.jac(x)
+
+    with np.errstate(all="ignore"):
+        first = np.array(objective.start if start is None else start, np.float64)
+        minimize(fun, first, jac=True, method="L-BFGS-B", options={"maxfun": 200, "ftol": 0, "gtol": 1e-12})
+    # A line search may go a little beyond `maxfun`.
+    return evaluated[:201]
 
 
 def write(path: str | os.PathLike[str], objective: Objective, variant: str = DEFAULT, **options: Any) -> None:

@@ -183,16 +183,16 @@ function pictureAsPng(picture) {
 // A number in a few letters.
 function short(v) {
   const size = Math.abs(v);
-  return size !== 0 && (size < 1e-2 || size >= 1e4) ? v.toExponential(0) : String(Number(v.toPrecision(2)));
+  return size !== 0 && (size < 1e-2 || size >= 1e4) ? v.toExponential(1).replace(".0e", "e").replace("e+", "e") : String(Number(v.toPrecision(3)));
 }
 
-// A chart over iterations; its vertical axis is logarithmic if no value is negative.
-function chart(id, lines, dots) {
+// A chart over iterations; its vertical axis is logarithmic if no value is negative. Values below `lowest` are drawn there.
+function chart(id, lines, dots, lowest = 0) {
   const [pen, width, height] = resize($(id));
   const all = lines.flatMap((line) => line.ys).filter(Number.isFinite);
   const positive = all.filter((v) => v > 0);
   const log = positive.length > 0 && Math.min(...all) >= 0;
-  const low = log ? Math.min(...positive) : Math.min(...all);
+  const low = log ? Math.max(Math.min(...positive), lowest) : Math.min(...all);
   const to = (v) => (log ? Math.log10(Math.max(v, low)) : v);
   const floor = to(low), ceiling = Math.max(to(Math.max(...all)), floor + 1e-9);
   const last = Math.max(1, state.options.steps), left = 52, base = height - 20;

@@ -8,7 +8,9 @@ const OPTIONS = [
   ["max", "largest step size"], ["a", "start a"], ["b", "start b"], ["steps", "iterations"],
 ];
 
-const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null };
+const MODES = ["watch", "race"];
+
+const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null, mode: "watch", race: null };
 
 function show(v) {
   if (!Number.isFinite(v)) return String(v);
@@ -29,6 +31,7 @@ function words(e) {
 
 // What is drawn on the map.
 function picture() {
+  if (state.mode === "race") return racePicture();
   const order = RULE_NAMES.filter((rule) => rule !== state.rule).concat(state.rule);
   const walked = (rule) => state.runs[rule].slice(0, state.k + 1);
   return {
@@ -84,21 +87,31 @@ function drawStep() {
     line.append(element("code", text), element("span", who.join(" "), "who"));
     return line;
   }));
+}
+
+function drawNow() {
+  const row = state.runs[state.rule][state.k];
   $("now").textContent = `iteration ${state.k} of ${state.options.steps}: f = ${show(row.f)}`;
 }
 
 function draw() {
   $("time").value = state.k;
+  drawNow();
   drawPath(picture());
-  drawStep();
-  drawCharts();
+  if (state.mode === "race") drawRace();
+  else {
+    drawStep();
+    drawCharts();
+  }
   writeAddress();
 }
 
 // ------------------------------------------------------------------------------------------------------
 // The address, and files to keep
 
-const settings = () => ({ objective: state.objective.name, rule: state.rule, ...state.options, k: state.k });
+const settings = () => ({
+  mode: state.mode, objective: state.objective.name, rule: state.rule, ...state.options, k: state.k, race: state.race,
+});
 
 // Browsers allow an address to be changed only so often, so it is written once things are at rest.
 function writeAddress() {
@@ -107,13 +120,15 @@ function writeAddress() {
 }
 
 function readAddress() {
-  const known = { objectives: DATA.objectives.map((o) => o.name), rules: RULE_NAMES };
-  const defaults = (objective = DATA.recorded.name) => ({ objective, rule: DATA.rule, ...optionsOf(objective) });
+  const known = { modes: MODES, objectives: DATA.objectives.map((o) => o.name), rules: RULE_NAMES, runners: RUNNERS };
+  const defaults = (objective = DATA.recorded.name) =>
+    ({ mode: "watch", objective, rule: DATA.rule, ...optionsOf(objective), race: defaultRace() });
   const { settings: asked, problems } = fromLink(location.hash.slice(1), known, defaults);
-  const { objective, rule, k, ...options } = asked;
-  state.rule = rule;
+  const { mode, objective, rule, k, race, ...options } = asked;
+  Object.assign(state, { mode, rule, race });
   choose(objective, options);
   setRule(rule);
+  setMode(mode);
   go(k);
   $("wrong").textContent = problems.join(" ");
 }
@@ -198,6 +213,7 @@ function recompute() {
   }
   $("source").textContent = recorded ? "These runs were recorded by rprop_ref." : "These runs were computed in this page.";
   $("time").max = state.options.steps;
+  if (state.mode === "race") computeRace();
   go(state.k);
 }
 
@@ -245,10 +261,21 @@ function setRule(rule) {
   state.rule = rule;
   $("rule").value = rule;
   $("of").textContent = "(" + rule + "; a: solid, b: dashed)";
+  if (state.mode === "race") fillRace();
+  draw();
+}
+
+function setMode(mode) {
+  state.mode = mode;
+  for (const part of document.querySelectorAll("[data-modes]")) part.hidden = !part.dataset.modes.split(" ").includes(mode);
+  for (const button of $("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === mode);
+  if (mode === "race") computeRace();
   draw();
 }
 
 function begin() {
+  beginRace();
+  $("modes").addEventListener("click", (e) => { if (e.target.dataset.mode) setMode(e.target.dataset.mode); });
   $("objective").append(...DATA.objectives.map((o) => element("option", o.name)));
   $("rule").append(...RULE_NAMES.map((rule) => element("option", rule)));
   $("legend").append(...RULE_NAMES.map((rule) => {
@@ -307,5 +334,3 @@ function begin() {
   addEventListener("hashchange", readAddress);
   readAddress();
 }
-
-begin();

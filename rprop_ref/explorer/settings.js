@@ -14,10 +14,12 @@ function wrongOptions(o) {
 
 // Numbers are written with all their digits, so that a link shows the same bits.
 function toLink(settings) {
-  const { objective, rule, lr, etaMinus, etaPlus, min, max, start, steps, k } = settings;
-  return new URLSearchParams({
-    objective, rule, lr, etas: [etaMinus, etaPlus], sizes: [min, max], start, steps, k,
-  }).toString();
+  const { mode, objective, rule, lr, etaMinus, etaPlus, min, max, start, steps, race, k } = settings;
+  const parts = { mode, objective, rule, lr, etas: [etaMinus, etaPlus], sizes: [min, max], start, steps };
+  if (mode === "race") {
+    for (const [name, values] of Object.entries(race)) parts[name] = values.map((v) => (v === null ? "best" : v));
+  }
+  return new URLSearchParams({ ...parts, k }).toString();
 }
 
 const toNumber = (text) => (text.trim() === "" ? NaN : Number(text));
@@ -34,6 +36,7 @@ function fromLink(text, known, defaults) {
     return otherwise;
   };
   const settings = defaults(one("objective", known.objectives, undefined));
+  settings.mode = one("mode", known.modes, settings.mode);
   settings.rule = one("rule", known.rules, settings.rule);
   const before = { ...settings };
   const read = (name, count) => {
@@ -48,6 +51,16 @@ function fromLink(text, known, defaults) {
   if (wrong) {
     problems.push("The link has a wrong number. " + wrong);
     Object.assign(settings, before);
+  }
+  for (const [name, usual] of Object.entries(settings.race)) {
+    if (!asked.has(name)) continue;
+    const texts = asked.get(name).split(",");
+    if (name === "hidden") settings.race.hidden = texts.filter((text) => known.runners.includes(text));
+    else {
+      const values = texts.map((text, i) => (i === 0 && text === "best" ? null : toNumber(text)));
+      if (values.length === usual.length && !values.some(Number.isNaN)) settings.race[name] = values;
+      else problems.push(`The link has wrong numbers for ${name}.`);
+    }
   }
   const k = asked.has("k") ? read("k", 1)[0] : 0;
   settings.k = Number.isInteger(k) ? Math.max(0, Math.min(settings.steps, k)) : 0;

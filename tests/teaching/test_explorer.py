@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -15,10 +16,12 @@ from xml.etree import ElementTree
 
 import naive
 import numpy as np
+import other_methods
 import pytest
 
 from rprop_ref import Trace, cli, crosscheck, explorer, rules
 from rprop_ref._core import events as _events
+from rprop_ref.bits import same_bits
 from rprop_ref.objectives import OBJECTIVES, Objective
 
 #: An objective that is not part of the package.
@@ -113,11 +116,14 @@ DEFAULTS = {
     "max": 50,
     "start": [1, 2],
     "steps": 200,
+    "mode": "watch",
+    "race": {"hidden": [], "gd": [None], "momentum": [None, 0.9], "adam": [None, 0.9, 0.999]},
 }
 
 READ = """
-const known = { objectives: ["rosenbrock", "bowl"], rules: ["rprop+", "irprop-"] };
-const read = (text) => fromLink(text, known, (objective = "bowl") => ({ objective, ...data.defaults }));
+const known = { modes: ["watch", "race"], objectives: ["rosenbrock", "bowl"], rules: ["rprop+", "irprop-"],
+  runners: ["rprop+", "irprop-", "gd"] };
+const read = (text) => fromLink(text, known, (objective = "bowl") => ({ objective, ...structuredClone(data.defaults) }));
 """
 
 
@@ -126,6 +132,13 @@ class TestLinks:
     def test_a_link_gives_back_every_number_to_the_bit(self, tmp_path, rng):
         def settings():
             return {
+                "mode": "race",
+                "race": {
+                    "hidden": ["rprop+", "gd"][: rng.integers(3)],
+                    "gd": [None if rng.random() < 0.5 else float(rng.random())],
+                    "momentum": [None, float(rng.random())],
+                    "adam": rng.random(3).tolist(),
+                },
                 "objective": "rosenbrock",
                 "rule": "rprop+",
                 "lr": float(rng.random() * 10.0 ** rng.integers(-300, 300)),
@@ -153,6 +166,9 @@ class TestLinks:
             ("etas=0.5", "Every field needs a number"),
             ("etas=0.5,0.9", "The factors must be"),
             ("start=1,x", "Every field needs a number"),
+            ("gd=0.1,0.2", "wrong numbers for gd"),
+            ("adam=best,best,0.9", "wrong numbers for adam"),
+            ("mode=fly", 'asks for the mode "fly"'),
             ("steps=1e9", "The number of iterations must be 1 to 5000"),
         ],
     )
@@ -186,6 +202,73 @@ class TestLinks:
             + "return data.texts.map((text) => { const { settings } = read(text); return wrongOptions(settings); });"
         )
         assert set(javascript(tmp_path, ["settings.js"], code, {"texts": texts, "defaults": DEFAULTS})) == {""}
+
+
+PARAMETERS = {"gd": [0.001], "momentum": [0.0007, 0.9], "rmsprop": [0.03, 0.99], "adam": [0.1, 0.9, 0.999]}
+
+
+@needs_node
+class TestOtherMethods:
+    @pytest.mark.parametrize("name", PARAMETERS)
+    def test_their_steps_have_the_bits_of_the_twin_in_python(self, tmp_path, name):
+        parameters = PARAMETERS[name]
+        code = """
+            return data.map(({ objective, name, parameters, options }) =>
+              descend(compile(objective), name, parameters, options).map((row) => row.x.map(String)));
+        """
+        cases = [
+            {
+                "objective": {"value": o.value, "da": o.da, "db": o.db},
+                "name": name,
+                "parameters": parameters,
+                "options": {"start": o.start, "steps": 150},
+            }
+            for o in OBJECTIVES.values()
+        ]
+        for o, rows in zip(OBJECTIVES.values(), javascript(tmp_path, ["rules.js", "methods.js"], code, cases)):
+            assert same_bits(np.array(rows, float), self.run(o, name, parameters, 150)), o.name
+
+    def run(self, objective, name, parameters, steps):
+        """Both coordinates by the twin, which asks for one derivative at a time."""
+        x, gradient = [float(v) for v in objective.start], [0.0, 0.0]
+        method = getattr(other_methods, name)
+        walks = [
+            method(x[i], itertools.repeat(lambda _, i=i: float(gradient[i]), steps + 1), *parameters)
+            for i in (0, 1)
+        ]
+        rows = []
+        with np.errstate(all="ignore"):
+            for _ in range(steps + 1):
+                x = [next(walk) for walk in walks]
+                rows.append(x)
+                gradient[:] = objective.jac(np.array(x)).tolist()
+        return np.array(rows)
+
+    def test_arrival_and_best_rate(self, tmp_path):
+        o = OBJECTIVES["bowl"]
+        code = """
+            const functions = compile(data.objective), options = { start: [-1.6, 1.1], steps: 50 };
+            const best = bestRate(functions, "gd", [null], options);
+            const rows = descend(functions, "gd", [best], options);
+            const ends = RATES.map((rate) => descend(functions, "gd", [rate], options).at(-1).f);
+            return [best, RATES, ends, arrival(rows, 0), rows.map((row) => row.f)];
+        """
+        data = {"objective": {"value": o.value, "da": o.da, "db": o.db}}
+        best, rates, ends, arrived, values = javascript(tmp_path, ["rules.js", "methods.js"], code, data)
+        ends = [math.inf if v is None else v for v in ends]
+        assert best == rates[int(np.argmin(ends))]
+        assert arrived == next(k for k, f in enumerate(values) if f <= 1e-6 * values[0])
+
+
+def test_the_path_of_lbfgs_is_scipys():
+    html = explorer.page(OBJECTIVES["himmelblau"], start=(1.0, 0.5))
+    data = json.loads(html.split("const DATA = ")[1].split(";\n")[0])
+    for name, o in OBJECTIVES.items():
+        evaluated = data["lbfgs"][name]
+        assert evaluated[0] == [1.0, 0.5] if name == "himmelblau" else evaluated[0] == list(o.start)
+        assert len(evaluated) <= 201
+        if name != "roof":
+            assert np.abs(o.jac(np.array(evaluated[-1]))).max() < 1e-6
 
 
 @needs_node
@@ -569,6 +652,36 @@ class TestInChromium:
         page.wait_for_function("wrong.textContent !== ''")
         assert page.input_value("#objective") == "bowl"
         assert "The link has a wrong number" in page.inner_text("#wrong")
+        assert complaints == []
+
+    @pytest.mark.parametrize("sight", SIGHTS)
+    def test_methods_race_from_the_same_start(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        page.click("text=Race")
+        page.select_option("#objective", "ellipse")
+        counts = page.evaluate("Object.fromEntries(RUNNERS.map((r) => [r, $('race-n-' + r).textContent]))")
+        trace = explorer.follow(OBJECTIVES["ellipse"])
+        arrived = int(np.argmax(trace.f <= 1e-6 * trace.f[0])) + 1
+        assert counts["irprop-"] == str(arrived)
+        assert counts["gd"] == "> 200"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        words = page.inner_text("#race-words")
+        assert "gradient descent creeps: its rate must suit the steepest direction" in words
+        assert "RMSprop is Rprop's heir" in words
+        # A rate of one's own; one that is too large; and a method that is hidden.
+        page.fill("#race-gd-0", "1")
+        page.locator("#race-gd-0").blur()
+        assert "gradient descent overshoots more with every step" in page.inner_text("#race-words")
+        page.uncheck("#race-show-adam")
+        assert "Adam" not in page.inner_text("#race-words")
+        page.wait_for_function("location.hash.includes('hidden=adam&gd=1&')")
+        page.goto("about:blank")
+        page.go_back()
+        assert page.evaluate("settings().race.gd") == [1]
+        assert not page.is_checked("#race-show-adam")
+        # L-BFGS-B was recorded from one start only.
+        page.click("#path", position={"x": 100, "y": 100})
+        assert "from the objective's own start only" in page.inner_text("#race-words")
         assert complaints == []
 
     def test_picture_and_run_can_be_saved(self, opened):
