@@ -19,7 +19,7 @@ from ..trace import Trace
 Array = np.ndarray[Any, Any]
 
 #: The scripts of the page, in the order in which they need each other.
-_SCRIPTS = ("rules.js", "settings.js", "save.js", "methods.js", "draw.js", "page.js", "race.js")
+_SCRIPTS = ("rules.js", "settings.js", "save.js", "grammar.js", "methods.js", "draw.js", "page.js", "race.js")
 
 
 def follow(

@@ -28,22 +28,28 @@ function place(a, b, width, height) {
   return [((a - left) / (right - left)) * width, ((top_ - b) / (top_ - bottom)) * height];
 }
 
+// Where a row is on the map; with one variable, on its curve.
+const pointOf = (row) => (state.names.length === 1 ? [row.x[0], row.f] : row.x);
+
 let background = null;
 
 function drawContours() {
   const canvas = $("path");
   const [pen] = resize(canvas);
+  if (state.names.length === 1) return;
   const w = canvas.width, h = canvas.height;
   const [left, right, bottom, top_] = state.objective.window;
   const { value } = state.functions;
-  const lowest = value(...state.objective.minimum);
   const heights = new Float64Array(w * h);
   for (let r = 0; r < h; r++) {
     const b = top_ - ((r + 0.5) / h) * (top_ - bottom);
     for (let c = 0; c < w; c++) {
-      heights[r * w + c] = value(left + ((c + 0.5) / w) * (right - left), b) - lowest;
+      heights[r * w + c] = value(left + ((c + 0.5) / w) * (right - left), b);
     }
   }
+  const { minimum } = state.objective;
+  const lowest = minimum ? value(...minimum) : heights.reduce((least, v) => (v < least ? v : least), Infinity);
+  heights.forEach((v, i) => (heights[i] = v - lowest));
   const sorted = Float64Array.from(heights.filter((_, i) => i % 97 === 0)).sort();
   const unit = 0.02 * sorted[sorted.length >> 1], highest = Math.log(1 + sorted[sorted.length - 1] / unit);
   const picture = pen.createImageData(w, h);
@@ -63,6 +69,57 @@ function drawContours() {
   background = picture;
 }
 
+// With one variable: the curve.
+function drawCurve(pen, width, height) {
+  const [left, right] = state.objective.window;
+  pen.fillStyle = style("--panel");
+  pen.fillRect(0, 0, width, height);
+  pen.strokeStyle = style("--quiet");
+  pen.lineWidth = 1.5;
+  pen.beginPath();
+  let open = false;
+  for (let i = 0; i <= width; i++) {
+    const a = left + (i / width) * (right - left), f = state.functions.value(a, 0);
+    const [x, y] = place(a, f, width, height);
+    if (!Number.isFinite(y)) open = false;
+    else if (open) pen.lineTo(x, y);
+    else {
+      pen.moveTo(x, y);
+      open = true;
+    }
+  }
+  pen.stroke();
+}
+
+// With one variable: the tangent, its sign, and the next move.
+function drawTangent(pen, width, height) {
+  const rows = state.runs[state.rule], row = rows[state.k], next = rows[state.k + 1];
+  const [left, right, bottom, top_] = state.objective.window, slope = row.g[0];
+  if (!Number.isFinite(slope) || !Number.isFinite(row.f)) return;
+  const [x, y] = place(row.x[0], row.f, width, height);
+  // The slope on the screen, and a tangent of 100 pixels.
+  const tilt = -slope * ((right - left) / width) * (height / (top_ - bottom)), half = 50 / Math.hypot(1, tilt);
+  pen.strokeStyle = pen.fillStyle = style(slope > 0 ? "--shrank" : "--grew");
+  pen.lineWidth = 2;
+  pen.beginPath();
+  pen.moveTo(x - half, y - half * tilt);
+  pen.lineTo(x + half, y + half * tilt);
+  pen.stroke();
+  pen.font = "bold 16px system-ui, sans-serif";
+  pen.textAlign = "center";
+  pen.fillText(slope > 0 ? "slope +" : slope < 0 ? "slope \u2212" : "slope 0", Math.min(Math.max(x, 40), width - 40), Math.max(y - 24, 14));
+  if (!next || next.x[0] === row.x[0]) return;
+  const [to] = place(next.x[0], row.f, width, height), head = to > x ? -6 : 6;
+  pen.strokeStyle = style("--fore");
+  pen.beginPath();
+  pen.moveTo(x, y + 14);
+  pen.lineTo(to, y + 14);
+  pen.moveTo(to + head, y + 10);
+  pen.lineTo(to, y + 14);
+  pen.lineTo(to + head, y + 18);
+  pen.stroke();
+}
+
 // Round numbers between low and high, about `count` of them.
 function ticks(low, high, count) {
   const rough = (high - low) / count, unit = 10 ** Math.floor(Math.log10(rough));
@@ -71,6 +128,8 @@ function ticks(low, high, count) {
   for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
   return found;
 }
+
+const tickText = (v) => (Math.abs(v) >= 1e5 || (v !== 0 && Math.abs(v) < 1e-4) ? v.toExponential().replace("e+", "e") : String(v));
 
 // The axes lie inside the map, so that its edges are the window's.
 function drawAxes(pen, width, height) {
@@ -89,18 +148,18 @@ function drawAxes(pen, width, height) {
     if (x < 34 || x > width - 24) continue;
     pen.moveTo(x, height);
     pen.lineTo(x, height - 5);
-    write(String(a), x, height - 7, "center", "bottom");
+    write(tickText(a), x, height - 7, "center", "bottom");
   }
   for (const b of ticks(bottom, top_, 6)) {
     const [, y] = place(left, b, width, height);
     if (y < 12 || y > height - 24) continue;
     pen.moveTo(0, y);
     pen.lineTo(5, y);
-    write(String(b), 8, y, "left", "middle");
+    write(tickText(b), 8, y, "left", "middle");
   }
   pen.stroke();
-  write("a", width - 8, height - 7, "right", "bottom");
-  write("b", 8, 4, "left", "top");
+  write(state.names[0], width - 8, height - 7, "right", "bottom");
+  write(state.names[1] || "f", 8, 4, "left", "top");
 }
 
 // Draw `paths` of {points, colour, width, dash, alpha} and `dots` of [a, b, colour] over the contours, and the marker at
@@ -108,7 +167,8 @@ function drawAxes(pen, width, height) {
 function drawPath({ paths, dots, here }) {
   const canvas = $("path"), pen = canvas.getContext("2d");
   const { width, height } = canvas.getBoundingClientRect();
-  pen.putImageData(background, 0, 0);
+  if (state.names.length === 1) drawCurve(pen, width, height);
+  else pen.putImageData(background, 0, 0);
   drawAxes(pen, width, height);
   for (const path of paths) {
     pen.strokeStyle = path.colour;
@@ -132,7 +192,8 @@ function drawPath({ paths, dots, here }) {
     pen.arc(px, py, 2.6, 0, 7);
     pen.fill();
   }
-  drawMinimum(pen, width, height);
+  if (state.names.length === 1) drawTangent(pen, width, height);
+  if (state.objective.minimum) drawMinimum(pen, width, height);
   const [px, py] = place(...here, width, height);
   const marker = $("marker");
   marker.style.left = px + 1 + "px";

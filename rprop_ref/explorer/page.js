@@ -9,6 +9,8 @@ const OPTIONS = [
 ];
 
 const MODES = ["watch", "race"];
+// The choice of a function that is typed in, and what is typed there at first.
+const OWN = "your own", EXAMPLE = "(1-a)^2 + 100*(b-a^2)^2";
 
 const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null, mode: "watch", race: null };
 
@@ -36,22 +38,21 @@ function picture() {
   const walked = (rule) => state.runs[rule].slice(0, state.k + 1);
   return {
     paths: order.map((rule) => ({
-      points: walked(rule).map((row) => row.x), colour: DATA.rules[rule].colour, dash: dash(rule),
+      points: walked(rule).map(pointOf), colour: DATA.rules[rule].colour, dash: dash(rule),
       alpha: rule === state.rule ? 1 : 0.5, width: rule === state.rule ? 2.5 : 1.2,
     })),
-    dots: walked(state.rule).map((row) => [...row.x, style(row.event.some(changed) ? "--shrank" : "--grew")]),
-    here: state.runs[state.rule][state.k].x,
+    dots: walked(state.rule).map((row) => [...pointOf(row), style(row.event.some(changed) ? "--shrank" : "--grew")]),
+    here: pointOf(state.runs[state.rule][state.k]),
   };
 }
 
 function drawCharts() {
   const rows = state.runs[state.rule];
   const quiet = style("--quiet");
-  const sizes = [0, 1].map((i) => rows.map((row) => row.size[i]));
-  const dots = [0, 1].flatMap((i) => rows.slice(0, -1).map((row, k) => [k, row.size[i], colour(row.event[i])]));
-  chart("sizes", [
-    { ys: sizes[0], colour: quiet, width: 1 }, { ys: sizes[1], colour: quiet, width: 1, dash: [4, 3] },
-  ], dots);
+  const variables = state.names.map((_, i) => i);
+  const sizes = variables.map((i) => rows.map((row) => row.size[i]));
+  const dots = variables.flatMap((i) => rows.slice(0, -1).map((row, k) => [k, row.size[i], colour(row.event[i])]));
+  chart("sizes", sizes.map((ys, i) => ({ ys, colour: quiet, width: 1, dash: i ? [4, 3] : [] })), dots);
   chart("values", RULE_NAMES.map((rule) => ({
     ys: state.runs[rule].map((row) => row.f), colour: DATA.rules[rule].colour, dash: dash(rule),
     width: rule === state.rule ? 2.6 : 1.2,
@@ -78,11 +79,11 @@ function drawStep() {
   ];
   $("cells").replaceChildren(...lines.map(([name, values, kinds]) => {
     const line = element("tr", "");
-    line.append(element("td", name), ...values.map((v, i) => element("td", v, kinds && kinds[i])));
+    line.append(element("td", name), ...state.names.map((_, i) => element("td", values[i], kinds && kinds[i])));
     return line;
   }));
   $("code").replaceChildren(...listing(state.rule).map(([text, test]) => {
-    const who = ["a", "b"].filter((_, i) => test(row.event[i]));
+    const who = state.names.filter((_, i) => test(row.event[i]));
     const line = element("li", "", who.length ? "taken" : "");
     line.append(element("code", text), element("span", who.join(" "), "who"));
     return line;
@@ -110,7 +111,7 @@ function draw() {
 // The address, and files to keep
 
 const settings = () => ({
-  mode: state.mode, objective: state.objective.name, rule: state.rule, ...state.options, k: state.k, race: state.race,
+  mode: state.mode, objective: state.objective.name, f: state.objective.text, rule: state.rule, ...state.options, k: state.k, race: state.race,
 });
 
 // Browsers allow an address to be changed only so often, so it is written once things are at rest.
@@ -120,12 +121,14 @@ function writeAddress() {
 }
 
 function readAddress() {
-  const known = { modes: MODES, objectives: DATA.objectives.map((o) => o.name), rules: RULE_NAMES, runners: RUNNERS };
+  const known = { modes: MODES, objectives: [...DATA.objectives.map((o) => o.name), OWN], rules: RULE_NAMES, runners: RUNNERS };
   const defaults = (objective = DATA.recorded.name) =>
-    ({ mode: "watch", objective, rule: DATA.rule, ...optionsOf(objective), race: defaultRace() });
+    ({ mode: "watch", objective, f: EXAMPLE, rule: DATA.rule, ...optionsOf(objective), race: defaultRace() });
   const { settings: asked, problems } = fromLink(location.hash.slice(1), known, defaults);
-  const { mode, objective, rule, k, race, ...options } = asked;
+  const { mode, objective, f, rule, k, race, ...options } = asked;
   Object.assign(state, { mode, rule, race });
+  if (objective === OWN) $("own-text").value = f;
+  if (!state.objective) choose(DATA.recorded.name); // remains if the text of the link is no function
   choose(objective, options);
   setRule(rule);
   setMode(mode);
@@ -154,7 +157,7 @@ const SAVES = {
     draw();
     return address;
   },
-  csv: () => asAddress("text/csv", csv(state.runs[state.rule], DATA.events)),
+  csv: () => asAddress("text/csv", csv(state.runs[state.rule], state.names.length, DATA.events)),
 };
 
 // ------------------------------------------------------------------------------------------------------
@@ -213,6 +216,10 @@ function recompute() {
   }
   $("source").textContent = recorded ? "These runs were recorded by rprop_ref." : "These runs were computed in this page.";
   $("time").max = state.options.steps;
+  if (state.objective.name === OWN) {
+    state.objective.window = ownWindow();
+    drawContours();
+  }
   if (state.mode === "race") computeRace();
   go(state.k);
 }
@@ -240,27 +247,72 @@ function readOptions() {
 // The recorded options, with the start and the first step size of the objective.
 function optionsOf(name) {
   if (name === DATA.recorded.name) return { ...DATA.recorded.options };
+  if (name === OWN) return { ...DATA.recorded.options, lr: 0.1, start: [-1.2, 1] };
   const { lr, start } = DATA.objectives.find((o) => o.name === name);
   return { ...DATA.recorded.options, lr, start };
 }
 
+// The function of the text field; null, with the error under its character, if the text is none.
+function readOwn() {
+  const text = $("own-text").value;
+  try {
+    const functions = parse(text);
+    const objective = { name: OWN, about: "differentiated exactly, in forward mode", text, minimum: null };
+    $("own-wrong").hidden = true;
+    return { objective, functions };
+  } catch (error) {
+    if (!(error instanceof TextError)) throw error;
+    $("own-wrong").textContent = `${text}\n${" ".repeat(error.position)}^\n${error.message}`;
+    $("own-wrong").hidden = false;
+    return null;
+  }
+}
+
 function choose(name, options) {
-  state.objective = DATA.objectives.find((o) => o.name === name);
-  state.functions = compile(state.objective);
-  state.options = options || optionsOf(name);
-  state.k = 0;
+  const isOwn = name === OWN;
+  $("own").hidden = $("own-help").hidden = !isOwn;
+  $("own-wrong").hidden = true;
   $("objective").value = name;
+  const known = DATA.objectives.find((o) => o.name === name);
+  const chosen = isOwn ? readOwn() : { objective: known, functions: compile(known) };
+  if (!chosen) return;
+  Object.assign(state, chosen);
+  state.names = state.functions.names || ["a", "b"];
+  state.options = options || optionsOf(name);
+  if (state.names.length === 1) state.options.start = [state.options.start[0], 0];
+  state.k = 0;
+  $("star").hidden = !state.objective.minimum;
   $("about").textContent = state.objective.name + ": " + state.objective.about + ".";
-  $("wrong").textContent = "";
+  $("wrong").textContent = Number.isFinite(state.functions.value(...state.options.start)) ? "" : "f is not finite at the start.";
+  $("names").replaceChildren(element("th", ""), ...state.names.map((variable) => element("th", variable)));
+  ["a", "b"].forEach((key, i) => {
+    const label = $("option-" + key).parentElement;
+    label.hidden = i >= state.names.length;
+    label.firstChild.textContent = "start " + (state.names[i] || key);
+  });
   fillOptions();
-  drawContours();
+  if (!isOwn) drawContours();
   recompute();
+}
+
+// The part of the plane, or of the line, in which the runs take place, with a margin; with one variable, also the values there.
+function ownWindow() {
+  const rows = Object.values(state.runs).flat();
+  const range = (values) => {
+    const finite = values.filter((v) => Math.abs(v) < 1e6);
+    const low = Math.min(...finite), high = Math.max(...finite), margin = Math.max(0.25 * (high - low), 1e-3);
+    return finite.length ? [low - margin, high + margin] : [-1, 1];
+  };
+  const across = range(rows.map((row) => row.x[0]));
+  if (state.names.length === 2) return [...across, ...range(rows.map((row) => row.x[1]))];
+  const curve = Array.from({ length: 201 }, (_, i) => state.functions.value(across[0] + (i / 200) * (across[1] - across[0]), 0));
+  return [...across, ...range(curve)];
 }
 
 function setRule(rule) {
   state.rule = rule;
   $("rule").value = rule;
-  $("of").textContent = "(" + rule + "; a: solid, b: dashed)";
+  $("of").textContent = "(" + rule + "; " + state.names.map((name, i) => name + [": solid", ": dashed"][i]).join(", ") + ")";
   if (state.mode === "race") fillRace();
   draw();
 }
@@ -276,7 +328,13 @@ function setMode(mode) {
 function begin() {
   beginRace();
   $("modes").addEventListener("click", (e) => { if (e.target.dataset.mode) setMode(e.target.dataset.mode); });
-  $("objective").append(...DATA.objectives.map((o) => element("option", o.name)));
+  $("objective").append(...DATA.objectives.map((o) => element("option", o.name)), element("option", OWN));
+  $("own-text").value = EXAMPLE;
+  $("own").addEventListener("submit", (e) => {
+    e.preventDefault();
+    choose(OWN, state.objective.name === OWN ? { ...state.options } : undefined);
+    setRule(state.rule);
+  });
   $("rule").append(...RULE_NAMES.map((rule) => element("option", rule)));
   $("legend").append(...RULE_NAMES.map((rule) => {
     const label = element("span", " " + rule);
@@ -294,7 +352,7 @@ function begin() {
     label.append(input);
     $("options").append(label);
   }
-  $("objective").addEventListener("change", (e) => choose(e.target.value));
+  $("objective").addEventListener("change", (e) => { choose(e.target.value); setRule(state.rule); });
   $("rule").addEventListener("change", (e) => setRule(e.target.value));
   $("time").addEventListener("input", (e) => { pause(); go(Number(e.target.value)); });
   $("play").addEventListener("click", play);
@@ -306,7 +364,7 @@ function begin() {
     const [left, right, bottom, top_] = state.objective.window;
     const a = left + ((e.clientX - box.left) / box.width) * (right - left);
     const b = top_ - ((e.clientY - box.top) / box.height) * (top_ - bottom);
-    state.options = { ...state.options, start: [Number(a.toPrecision(3)), Number(b.toPrecision(3))] };
+    state.options = { ...state.options, start: [Number(a.toPrecision(3)), state.names.length === 1 ? 0 : Number(b.toPrecision(3))] };
     state.k = 0;
     fillOptions();
     recompute();

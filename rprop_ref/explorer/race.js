@@ -43,11 +43,11 @@ function racePicture() {
   const order = racing().filter((name) => name !== state.rule).concat(racing().includes(state.rule) ? [state.rule] : []);
   return {
     paths: order.map((name) => ({
-      ...lineOf(name), points: state.raced[name].rows.slice(0, state.k + 1).map((row) => row.x), alpha: 0.9,
+      ...lineOf(name), points: state.raced[name].rows.slice(0, state.k + 1).map(pointOf), alpha: 0.9,
       width: name === state.rule ? 2.5 : 1.6,
     })),
-    dots: order.map((name) => [...at(state.raced[name].rows).x, lineOf(name).colour]),
-    here: state.runs[state.rule][state.k].x,
+    dots: order.map((name) => [...pointOf(at(state.raced[name].rows)), lineOf(name).colour]),
+    here: pointOf(state.runs[state.rule][state.k]),
   };
 }
 

@@ -1,13 +1,13 @@
 "use strict";
 // Files to keep: the picture as PNG and SVG, the run as CSV.
 
-// The table that Trace.to_csv writes. `names` has the events: name, bits, value.
-function csv(rows, names) {
+// The table that Trace.to_csv writes. `count` is the number of variables; `names` has the events: name, bits, value.
+function csv(rows, count, names) {
   const number = (v) => (Number.isNaN(v) ? "nan" : v === Infinity ? "inf" : v === -Infinity ? "-inf" : String(v));
   const event = (e) => names.filter(([, bits, value]) => (e & bits) === value).map(([name]) => name).join(", ") || "kept";
   const quoted = (text) => (text.includes(",") ? `"${text}"` : text);
   const lines = ["iteration,f,coordinate,x,gradient_sign,step_size,event"];
-  rows.forEach((row, k) => row.x.forEach((x, i) => lines.push([
+  rows.forEach((row, k) => row.x.slice(0, count).forEach((x, i) => lines.push([
     k, number(row.f), i, number(x), sign(row.g[i]), number(row.size[i]), quoted(event(row.event[i])),
   ].join(","))));
   return lines.join("\n") + "\n";

@@ -14,8 +14,8 @@ function wrongOptions(o) {
 
 // Numbers are written with all their digits, so that a link shows the same bits.
 function toLink(settings) {
-  const { mode, objective, rule, lr, etaMinus, etaPlus, min, max, start, steps, race, k } = settings;
-  const parts = { mode, objective, rule, lr, etas: [etaMinus, etaPlus], sizes: [min, max], start, steps };
+  const { mode, objective, f, rule, lr, etaMinus, etaPlus, min, max, start, steps, race, k } = settings;
+  const parts = { mode, objective, ...(f === undefined ? {} : { f }), rule, lr, etas: [etaMinus, etaPlus], sizes: [min, max], start, steps };
   if (mode === "race") {
     for (const [name, values] of Object.entries(race)) parts[name] = values.map((v) => (v === null ? "best" : v));
   }
@@ -36,6 +36,7 @@ function fromLink(text, known, defaults) {
     return otherwise;
   };
   const settings = defaults(one("objective", known.objectives, undefined));
+  if (asked.has("f")) settings.f = asked.get("f");
   settings.mode = one("mode", known.modes, settings.mode);
   settings.rule = one("rule", known.rules, settings.rule);
   const before = { ...settings };

@@ -140,6 +140,7 @@ class TestLinks:
                     "adam": rng.random(3).tolist(),
                 },
                 "objective": "rosenbrock",
+                "f": "(1-a)^2 & b=c#%20+ \u00e9",
                 "rule": "rprop+",
                 "lr": float(rng.random() * 10.0 ** rng.integers(-300, 300)),
                 "etaMinus": float(rng.random()) or 0.5,
@@ -288,7 +289,7 @@ def test_the_table_is_that_of_the_trace(tmp_path):
         "options": options,
         "events": [[name, *bits] for name, bits in _events.NAMES.items()],
     }
-    code = 'return csv(run(compile(data.objective), "irprop+", data.options), data.events);'
+    code = 'return csv(run(compile(data.objective), "irprop+", data.options), 2, data.events);'
     written = javascript(tmp_path, ["rules.js", "save.js"], code, data)
     explorer.follow(o, "irprop+", step_sizes=(1e-3, 0.06), steps=60).to_csv(tmp_path / "trace.csv")
 
@@ -652,6 +653,41 @@ class TestInChromium:
         page.wait_for_function("wrong.textContent !== ''")
         assert page.input_value("#objective") == "bowl"
         assert "The link has a wrong number" in page.inner_text("#wrong")
+        assert complaints == []
+
+    def test_a_function_can_be_typed_in(self, opened):
+        page, complaints = opened()
+        page.select_option("#objective", "your own")
+        assert page.input_value("#own-text") == "(1-a)^2 + 100*(b-a^2)^2"
+        typed = page.evaluate("state.runs['irprop-'].map((row) => row.f)")
+        known = explorer.follow(OBJECTIVES["rosenbrock"], lr=0.1)
+        np.testing.assert_allclose(typed[:20], known.f[:20], rtol=1e-12)
+        # An error is shown under its character, and what was shown before remains.
+        page.fill("#own-text", "(1-a)^2 +* b")
+        page.press("#own-text", "Enter")
+        assert page.inner_text("#own-wrong").splitlines()[1] == " " * 9 + "^"
+        assert page.evaluate("settings().f") == "(1-a)^2 + 100*(b-a^2)^2"
+        # One variable: a curve, without the other variable in the table and the numbers.
+        page.fill("#own-text", "abs(x - 1) + 0.1*x^2")
+        page.press("#own-text", "Enter")
+        assert page.is_hidden("#own-wrong")
+        assert page.inner_text("#names").split() == ["x"]
+        assert page.inner_text("#options").count("start") == 1
+        page.evaluate("go(200)")
+        assert page.evaluate("state.runs[state.rule].at(-1).x[0]") == pytest.approx(1, abs=1e-5)
+        before = page.evaluate("settings()")
+        page.wait_for_function("location.hash.endsWith('k=200')")
+        page.click("text=Race")
+        page.click("text=Watch")
+        link = page.evaluate("location.href.split('#')[0] + '#' + toLink(settings())")
+        page.goto("about:blank")
+        page.goto(link)
+        assert page.evaluate("settings()") == before
+        # A link to a text that is no function.
+        page.goto("about:blank")
+        page.goto(link.split("#")[0] + "#objective=your own&f=alert(1)")
+        assert '"alert" is unknown' in page.inner_text("#own-wrong")
+        assert page.evaluate("state.objective.name") == "rosenbrock"
         assert complaints == []
 
     @pytest.mark.parametrize("sight", SIGHTS)
