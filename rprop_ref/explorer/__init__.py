@@ -12,6 +12,8 @@ import numpy as np
 
 from .._core import events, numpy_step
 from .._core.constants import rule_constants
+from ..crosscheck._stages.compositions import COMPOSITIONS
+from ..crosscheck._stages.deviations import DEVIATIONS
 from ..objectives import OBJECTIVES, Objective
 from ..rules import CLEARED, DEFAULT, RULES
 from ..trace import Trace
@@ -19,7 +21,18 @@ from ..trace import Trace
 Array = np.ndarray[Any, Any]
 
 #: The scripts of the page, in the order in which they need each other.
-_SCRIPTS = ("rules.js", "settings.js", "save.js", "grammar.js", "methods.js", "draw.js", "page.js", "race.js")
+_SCRIPTS = (
+    "rules.js",
+    "settings.js",
+    "save.js",
+    "grammar.js",
+    "methods.js",
+    "exercises.js",
+    "draw.js",
+    "page.js",
+    "race.js",
+    "classroom.js",
+)
 
 
 def follow(
@@ -92,6 +105,7 @@ def page(objective: Objective, variant: str = DEFAULT, **options: Any) -> str:
         "objectives": [dataclasses.asdict(o) for o in shown],
         "recorded": _recorded(objective, variant, options),
         "lbfgs": {o.name: _lbfgs(o, options.get("start") if o is objective else None) for o in shown},
+        "bugs": _bugs(),
         "events": [[name, *bits] for name, bits in events.NAMES.items()],
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -145,6 +159,24 @@ def _lbfgs(objective: Objective, start: tuple[float, float] | None) -> list[list
         minimize(fun, first, jac=True, method="L-BFGS-B", options={"maxfun": 200, "ftol": 0, "gtol": 1e-12})
     # A line search may go a little beyond `maxfun`.
     return evaluated[:201]
+
+
+#: The mistakes of the six programs in the mode "find the bug", in their order; exercises.js has the programs.
+BUGS = (
+    "moves on at a flip",
+    "adapts after the move",
+    "memory starts as the first gradient",
+    "memory not updated at a flip",
+    "a zero product grows",
+    "memory kept at a flip",
+)
+
+
+def _bugs() -> list[dict[str, str]]:
+    """What the referee says about each of `BUGS`, and what to do instead, which is what "irprop-" does."""
+    right = COMPOSITIONS["irprop-"]
+    wrong = [DEVIATIONS[name] for name in BUGS]
+    return [{"name": bug.name, "does": bug.does, "remedy": right[bug.slot].fix} for bug in wrong]
 
 
 def write(path: str | os.PathLike[str], objective: Objective, variant: str = DEFAULT, **options: Any) -> None:

@@ -8,11 +8,11 @@ const OPTIONS = [
   ["max", "largest step size"], ["a", "start a"], ["b", "start b"], ["steps", "iterations"],
 ];
 
-const MODES = ["watch", "race"];
+const MODES = ["watch", "race", "predict", "bug"];
 // The choice of a function that is typed in, and what is typed there at first.
 const OWN = "your own", EXAMPLE = "(1-a)^2 + 100*(b-a^2)^2";
 
-const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null, mode: "watch", race: null };
+const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null, mode: "watch", race: null, bug: 0 };
 
 function show(v) {
   if (!Number.isFinite(v)) return String(v);
@@ -34,6 +34,7 @@ function words(e) {
 // What is drawn on the map.
 function picture() {
   if (state.mode === "race") return racePicture();
+  if (state.mode === "bug") return bugPicture();
   const order = RULE_NAMES.filter((rule) => rule !== state.rule).concat(state.rule);
   const walked = (rule) => state.runs[rule].slice(0, state.k + 1);
   return {
@@ -95,15 +96,23 @@ function drawNow() {
   $("now").textContent = `iteration ${state.k} of ${state.options.steps}: f = ${show(row.f)}`;
 }
 
+// What each mode draws beside the map, and what it computes when the runs have changed.
+const DRAW = {
+  watch() {
+    drawStep();
+    drawCharts();
+  },
+  race: () => drawRace(),
+  predict: () => drawPrediction(),
+  bug: () => drawBug(),
+};
+const COMPUTE = { watch() {}, race: () => computeRace(), predict() {}, bug: () => computeBug() };
+
 function draw() {
   $("time").value = state.k;
   drawNow();
   drawPath(picture());
-  if (state.mode === "race") drawRace();
-  else {
-    drawStep();
-    drawCharts();
-  }
+  DRAW[state.mode]();
   writeAddress();
 }
 
@@ -112,6 +121,7 @@ function draw() {
 
 const settings = () => ({
   mode: state.mode, objective: state.objective.name, f: state.objective.text, rule: state.rule, ...state.options, k: state.k, race: state.race,
+  bug: state.bug,
 });
 
 // Browsers allow an address to be changed only so often, so it is written once things are at rest.
@@ -121,12 +131,12 @@ function writeAddress() {
 }
 
 function readAddress() {
-  const known = { modes: MODES, objectives: [...DATA.objectives.map((o) => o.name), OWN], rules: RULE_NAMES, runners: RUNNERS };
+  const known = { modes: MODES, objectives: [...DATA.objectives.map((o) => o.name), OWN], rules: RULE_NAMES, runners: RUNNERS, bugs: DATA.bugs.length };
   const defaults = (objective = DATA.recorded.name) =>
-    ({ mode: "watch", objective, f: EXAMPLE, rule: DATA.rule, ...optionsOf(objective), race: defaultRace() });
+    ({ mode: "watch", objective, f: EXAMPLE, rule: DATA.rule, ...optionsOf(objective), race: defaultRace(), bug: 0 });
   const { settings: asked, problems } = fromLink(location.hash.slice(1), known, defaults);
-  const { mode, objective, f, rule, k, race, ...options } = asked;
-  Object.assign(state, { mode, rule, race });
+  const { mode, objective, f, rule, k, race, bug, ...options } = asked;
+  Object.assign(state, { mode, rule, race, bug });
   if (objective === OWN) $("own-text").value = f;
   if (!state.objective) choose(DATA.recorded.name); // remains if the text of the link is no function
   choose(objective, options);
@@ -220,7 +230,7 @@ function recompute() {
     state.objective.window = ownWindow();
     drawContours();
   }
-  if (state.mode === "race") computeRace();
+  COMPUTE[state.mode]();
   go(state.k);
 }
 
@@ -321,12 +331,13 @@ function setMode(mode) {
   state.mode = mode;
   for (const part of document.querySelectorAll("[data-modes]")) part.hidden = !part.dataset.modes.split(" ").includes(mode);
   for (const button of $("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === mode);
-  if (mode === "race") computeRace();
+  COMPUTE[mode]();
   draw();
 }
 
 function begin() {
   beginRace();
+  beginClassroom();
   $("modes").addEventListener("click", (e) => { if (e.target.dataset.mode) setMode(e.target.dataset.mode); });
   $("objective").append(...DATA.objectives.map((o) => element("option", o.name)), element("option", OWN));
   $("own-text").value = EXAMPLE;

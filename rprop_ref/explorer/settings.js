@@ -14,11 +14,12 @@ function wrongOptions(o) {
 
 // Numbers are written with all their digits, so that a link shows the same bits.
 function toLink(settings) {
-  const { mode, objective, f, rule, lr, etaMinus, etaPlus, min, max, start, steps, race, k } = settings;
+  const { mode, objective, f, rule, lr, etaMinus, etaPlus, min, max, start, steps, race, bug, k } = settings;
   const parts = { mode, objective, ...(f === undefined ? {} : { f }), rule, lr, etas: [etaMinus, etaPlus], sizes: [min, max], start, steps };
   if (mode === "race") {
     for (const [name, values] of Object.entries(race)) parts[name] = values.map((v) => (v === null ? "best" : v));
   }
+  if (mode === "bug") parts.bug = bug;
   return new URLSearchParams({ ...parts, k }).toString();
 }
 
@@ -63,6 +64,8 @@ function fromLink(text, known, defaults) {
       else problems.push(`The link has wrong numbers for ${name}.`);
     }
   }
+  const bug = asked.has("bug") ? read("bug", 1)[0] : 0;
+  settings.bug = Number.isInteger(bug) && bug >= 0 && bug < known.bugs ? bug : 0;
   const k = asked.has("k") ? read("k", 1)[0] : 0;
   settings.k = Number.isInteger(k) ? Math.max(0, Math.min(settings.steps, k)) : 0;
   return { settings, problems };

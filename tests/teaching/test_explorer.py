@@ -22,6 +22,7 @@ import pytest
 from rprop_ref import Trace, cli, crosscheck, explorer, rules
 from rprop_ref._core import events as _events
 from rprop_ref.bits import same_bits
+from rprop_ref.crosscheck._stages.deviations import DEVIATIONS
 from rprop_ref.objectives import OBJECTIVES, Objective
 
 #: An objective that is not part of the package.
@@ -117,12 +118,13 @@ DEFAULTS = {
     "start": [1, 2],
     "steps": 200,
     "mode": "watch",
+    "bug": 0,
     "race": {"hidden": [], "gd": [None], "momentum": [None, 0.9], "adam": [None, 0.9, 0.999]},
 }
 
 READ = """
 const known = { modes: ["watch", "race"], objectives: ["rosenbrock", "bowl"], rules: ["rprop+", "irprop-"],
-  runners: ["rprop+", "irprop-", "gd"] };
+  runners: ["rprop+", "irprop-", "gd"], bugs: 6 };
 const read = (text) => fromLink(text, known, (objective = "bowl") => ({ objective, ...structuredClone(data.defaults) }));
 """
 
@@ -133,6 +135,7 @@ class TestLinks:
         def settings():
             return {
                 "mode": "race",
+                "bug": 0,
                 "race": {
                     "hidden": ["rprop+", "gd"][: rng.integers(3)],
                     "gd": [None if rng.random() < 0.5 else float(rng.random())],
@@ -688,6 +691,69 @@ class TestInChromium:
         page.goto(link.split("#")[0] + "#objective=your own&f=alert(1)")
         assert '"alert" is unknown' in page.inner_text("#own-wrong")
         assert page.evaluate("state.objective.name") == "rosenbrock"
+        assert complaints == []
+
+    @pytest.mark.parametrize("sight", SIGHTS)
+    def test_the_next_step_is_predicted(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        page.click("text=Predict")
+        page.select_option("#rule", "rprop-")
+        trace = explorer.follow(OBJECTIVES["rosenbrock"], "rprop-")
+        assert "next step?" in page.inner_text("h2 >> nth=3")
+        assert page.is_hidden("#cells")
+        assert page.is_hidden("#sizes")
+        for k in range(5):
+            i = k % 2
+            page.click("#predict-check")
+            assert page.inner_text("#predict-said") == "Fill in the step size."
+            grew, shrank = (bool(trace.where(name)[k, i]) for name in ("grew", "shrank"))
+            page.select_option("#predict-adaptation", "grew" if grew else "shrank" if shrank else "kept")
+            page.select_option("#predict-move", "made")
+            page.fill("#predict-size", f"{trace.size[k, i]:.6g}")
+            page.fill("#predict-x", f"{trace.x[k + 1, i]:.6g}")
+            page.click("#predict-check")
+            assert page.inner_text("#predict-said").startswith("Right. The product is")
+            assert f"rprop-: {k + 1} of {k + 1} right" in page.inner_text("#predict-score")
+            page.click("#predict-on")
+        page.click("#predict-next")
+        assert page.input_value("#rule") == "rprop+"
+        page.select_option("#predict-adaptation", "shrank")
+        page.select_option("#predict-move", "undone")
+        page.fill("#predict-size", "1")
+        page.fill("#predict-x", "1")
+        page.click("#predict-check")
+        said = page.inner_text("#predict-said")
+        assert said.startswith("Step 1, the step size: shrank is not right. The product is")
+        assert "Level 2 of 5, rprop+: 0 of 1 right" in page.inner_text("#predict-score")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert complaints == []
+
+    @pytest.mark.parametrize("sight", ["desktop", "phone, dark"])
+    def test_the_bug_is_found(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        page.click("text=Find the bug")
+        firsts = []
+        for i, name in enumerate(explorer.BUGS):
+            page.select_option("#bug-program", str(i))
+            page.click("text=Ask the referee")
+            assert "Fill in" in page.inner_text("#bug-said")
+            first = page.evaluate("firstDifference(state.broken, state.right)")
+            firsts.append(first)
+            page.evaluate(f"go({first})")
+            page.select_option("#bug-mistake", name)
+            page.fill("#bug-step", str(first + 1))
+            page.click("text=Ask the referee")
+            assert f"They differ before step {first + 1}." in page.inner_text("#bug-said")
+            page.fill("#bug-step", str(first))
+            page.select_option("#bug-mistake", explorer.BUGS[i - 1])
+            page.click("text=Ask the referee")
+            assert f"Step {first} is right, but with that mistake" in page.inner_text("#bug-said")
+            page.select_option("#bug-mistake", name)
+            page.click("text=Ask the referee")
+            assert page.inner_text("#bug-said").startswith("Right. The referee: " + DEVIATIONS[name].does)
+        assert all(1 <= first <= 20 for first in firsts)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.wait_for_function("location.hash.includes('bug=5')")
         assert complaints == []
 
     @pytest.mark.parametrize("sight", SIGHTS)
