@@ -91,7 +91,7 @@ function drawBug() {
   const lines = [];
   for (let k = Math.max(0, state.k - 5); k <= state.k; k++) {
     state.names.forEach((name, i) => lines.push([
-      i ? "" : k ? `after step ${k}` : "start", name, ...[state.right, state.broken].flatMap((rows) => [rows[k].x[i], rows[k].size[i]].map(show)),
+      i ? "" : k || "start", name, ...[state.right, state.broken].flatMap((rows) => [rows[k].x[i], rows[k].size[i]].map((v) => short(v, 5))),
     ]));
   }
   $("bug-cells").replaceChildren(...lines.map((cells) => {

@@ -33,40 +33,51 @@ const pointOf = (row) => (state.names.length === 1 ? [row.x[0], row.f] : row.x);
 
 let background = null;
 
-function drawContours() {
-  const canvas = $("path");
-  const [pen] = resize(canvas);
-  if (state.names.length === 1) return;
-  const w = canvas.width, h = canvas.height;
+// Made when it is next drawn.
+const forgetBackground = () => { background = null; };
+
+// The contours as an image: bands of equal width in the logarithm of the height.
+function contours(pen, w, h) {
   const [left, right, bottom, top_] = state.objective.window;
-  const { value } = state.functions;
+  const { value } = state.functions, { minimum } = state.objective;
   const heights = new Float64Array(w * h);
+  let lowest = minimum ? value(...minimum) : Infinity;
   for (let r = 0; r < h; r++) {
     const b = top_ - ((r + 0.5) / h) * (top_ - bottom);
     for (let c = 0; c < w; c++) {
-      heights[r * w + c] = value(left + ((c + 0.5) / w) * (right - left), b);
+      const v = value(left + ((c + 0.5) / w) * (right - left), b);
+      heights[r * w + c] = v;
+      if (!minimum && v < lowest) lowest = v;
     }
   }
-  const { minimum } = state.objective;
-  const lowest = minimum ? value(...minimum) : heights.reduce((least, v) => (v < least ? v : least), Infinity);
-  heights.forEach((v, i) => (heights[i] = v - lowest));
-  const sorted = Float64Array.from(heights.filter((_, i) => i % 97 === 0)).sort();
-  const unit = 0.02 * sorted[sorted.length >> 1], highest = Math.log(1 + sorted[sorted.length - 1] / unit);
-  const picture = pen.createImageData(w, h);
+  const sample = [];
+  for (let i = 0; i < w * h; i += 97) if (Number.isFinite(heights[i])) sample.push(heights[i] - lowest);
+  sample.sort((u, v) => u - v);
+  const bands = 16, unit = 0.02 * sample[sample.length >> 1] || 1, highest = Math.log(1 + sample.at(-1) / unit) || 1;
+  const level = new Int8Array(w * h);
+  for (let i = 0; i < w * h; i++) {
+    level[i] = Math.min(bands, Math.floor((Math.log(1 + Math.max(heights[i] - lowest, 0) / unit) / highest) * bands));
+  }
+  const picture = pen.createImageData(w, h), pixels = picture.data;
   const rgb = (name) => style(name).split(",").map(Number);
   const low = rgb("--low"), high = rgb("--high"), line = rgb("--contour");
-  const bands = 16;
-  const level = Int8Array.from(heights, (v) => Math.floor((Math.log(1 + Math.max(v, 0) / unit) / highest) * bands));
   for (let i = 0; i < w * h; i++) {
-    const t = Math.min(1, level[i] / bands);
+    const t = level[i] / bands;
     const edge = level[i] !== level[i + 1 < w * h ? i + 1 : i] || level[i] !== level[i + w < w * h ? i + w : i];
-    const border = i % w === w - 1;
-    for (let j = 0; j < 3; j++) {
-      picture.data[4 * i + j] = edge && !border ? line[j] : low[j] + t * (high[j] - low[j]);
-    }
-    picture.data[4 * i + 3] = 255;
+    const isLine = edge && i % w !== w - 1;
+    for (let j = 0; j < 3; j++) pixels[4 * i + j] = isLine ? line[j] : low[j] + t * (high[j] - low[j]);
+    pixels[4 * i + 3] = 255;
   }
-  background = picture;
+  return picture;
+}
+
+function drawBackground(pen, width, height) {
+  if (state.names.length === 1) drawCurve(pen, width, height);
+  else {
+    const { width: w, height: h } = pen.canvas;
+    if (!background) background = contours(pen, w, h);
+    pen.putImageData(background, 0, 0);
+  }
 }
 
 // With one variable: the curve.
@@ -167,8 +178,7 @@ function drawAxes(pen, width, height) {
 function drawPath({ paths, dots, here }) {
   const canvas = $("path"), pen = canvas.getContext("2d");
   const { width, height } = canvas.getBoundingClientRect();
-  if (state.names.length === 1) drawCurve(pen, width, height);
-  else pen.putImageData(background, 0, 0);
+  drawBackground(pen, width, height);
   drawAxes(pen, width, height);
   for (const path of paths) {
     pen.strokeStyle = path.colour;
@@ -242,9 +252,9 @@ function pictureAsPng(picture) {
 }
 
 // A number in a few letters.
-function short(v) {
+function short(v, digits = 3) {
   const size = Math.abs(v);
-  return size !== 0 && (size < 1e-2 || size >= 1e4) ? v.toExponential(1).replace(".0e", "e").replace("e+", "e") : String(Number(v.toPrecision(3)));
+  return size !== 0 && (size < 1e-2 || size >= 1e4) ? v.toExponential(1).replace(".0e", "e").replace("e+", "e") : String(Number(v.toPrecision(digits)));
 }
 
 // A chart over iterations; its vertical axis is logarithmic if no value is negative. Values below `lowest` are drawn there.

@@ -138,7 +138,8 @@ function readAddress() {
   const { mode, objective, f, rule, k, race, bug, ...options } = asked;
   Object.assign(state, { mode, rule, race, bug });
   if (objective === OWN) $("own-text").value = f;
-  if (!state.objective) choose(DATA.recorded.name); // remains if the text of the link is no function
+  // What remains if the text of the link is no function.
+  if (!state.objective && objective === OWN) choose(DATA.recorded.name);
   choose(objective, options);
   setRule(rule);
   setMode(mode);
@@ -191,7 +192,7 @@ function play() {
   state.timer = setInterval(() => {
     go(state.k + 1);
     if (state.k >= state.options.steps) pause();
-  }, 120);
+  }, matchMedia("(prefers-reduced-motion: reduce)").matches ? 800 : 120);
   $("play").textContent = "Pause";
   $("play").setAttribute("aria-label", "pause");
 }
@@ -228,7 +229,7 @@ function recompute() {
   $("time").max = state.options.steps;
   if (state.objective.name === OWN) {
     state.objective.window = ownWindow();
-    drawContours();
+    forgetBackground();
   }
   COMPUTE[state.mode]();
   go(state.k);
@@ -294,14 +295,14 @@ function choose(name, options) {
   $("star").hidden = !state.objective.minimum;
   $("about").textContent = state.objective.name + ": " + state.objective.about + ".";
   $("wrong").textContent = Number.isFinite(state.functions.value(...state.options.start)) ? "" : "f is not finite at the start.";
-  $("names").replaceChildren(element("th", ""), ...state.names.map((variable) => element("th", variable)));
+  $("names").replaceChildren(element("th", "quantity"), ...state.names.map((variable) => element("th", variable)));
   ["a", "b"].forEach((key, i) => {
     const label = $("option-" + key).parentElement;
     label.hidden = i >= state.names.length;
     label.firstChild.textContent = "start " + (state.names[i] || key);
   });
   fillOptions();
-  if (!isOwn) drawContours();
+  forgetBackground();
   recompute();
 }
 
@@ -390,8 +391,18 @@ function begin() {
     else return;
     e.preventDefault();
   });
-  const redraw = () => { drawContours(); draw(); };
-  new ResizeObserver(redraw).observe($("map"));
+  const redraw = () => {
+    forgetBackground();
+    resize($("path"));
+    draw();
+  };
+  // An observer also calls back at the start, when the size is as it was.
+  let seen = "";
+  new ResizeObserver(() => {
+    const box = $("map").getBoundingClientRect(), now = [box.width, box.height, devicePixelRatio].join();
+    if (seen && now !== seen) redraw();
+    seen = now;
+  }).observe($("map"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   $("copy").addEventListener("click", copyLink);
   for (const [kind, make] of Object.entries(SAVES)) {
@@ -401,5 +412,6 @@ function begin() {
     });
   }
   addEventListener("hashchange", readAddress);
+  resize($("path"));
   readAddress();
 }

@@ -553,6 +553,25 @@ class TestInChromium:
         )
         assert complaints == []
 
+    @pytest.mark.parametrize("sight", SIGHTS)
+    def test_axe_finds_nothing_to_mend(self, opened, sight):
+        """Labels, contrast, landmarks and names, in every mode."""
+        axe = pytest.importorskip("axe_playwright_python", reason="checks accessibility (extra 'browser')")
+        script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+        page, _ = opened(**SIGHTS[sight])
+        page.evaluate(script)
+        for mode in page.evaluate("MODES"):
+            page.evaluate("mode => setMode(mode)", mode)
+            assert self.violations(page) == []
+        page.evaluate("setMode('watch'), choose(OWN)")
+        page.fill("#own-text", "1 +")
+        page.press("#own-text", "Enter")
+        assert self.violations(page) == []
+
+    def violations(self, page):
+        found = page.evaluate("axe.run()")["violations"]
+        return [(v["id"], [node["target"] for node in v["nodes"]]) for v in found]
+
     def test_it_is_usable_when_loaded(self, opened):
         """The time is printed, not asserted, since it depends on the machine."""
         page, _ = opened()
@@ -674,7 +693,7 @@ class TestInChromium:
         page.fill("#own-text", "abs(x - 1) + 0.1*x^2")
         page.press("#own-text", "Enter")
         assert page.is_hidden("#own-wrong")
-        assert page.inner_text("#names").split() == ["x"]
+        assert page.inner_text("#names").split() == ["quantity", "x"]
         assert page.inner_text("#options").count("start") == 1
         page.evaluate("go(200)")
         assert page.evaluate("state.runs[state.rule].at(-1).x[0]") == pytest.approx(1, abs=1e-5)
