@@ -413,5 +413,8 @@ function begin() {
   }
   addEventListener("hashchange", readAddress);
   resize($("path"));
+  // A link may ask the page to play, which readers who want little motion are spared.
+  const plays = new URLSearchParams(location.hash.slice(1)).has("play") && !matchMedia("(prefers-reduced-motion: reduce)").matches;
   readAddress();
+  if (plays) play();
 }

@@ -805,6 +805,17 @@ class TestInChromium:
         assert "from the objective's own start only" in page.inner_text("#race-words")
         assert complaints == []
 
+    def test_a_link_can_ask_the_page_to_play(self, opened):
+        page, complaints = opened()
+        link = page.evaluate("location.href.split('#')[0]") + "#objective=ellipse&play=1"
+        page.goto("about:blank")
+        page.goto(link)
+        page.wait_for_function("Number(time.value) >= 2")
+        page.emulate_media(reduced_motion="reduce")
+        page.reload()
+        assert page.inner_text("#play") == "Play"
+        assert complaints == []
+
     def test_picture_and_run_can_be_saved(self, opened):
         page, complaints = opened()
         page.evaluate("go(50)")
