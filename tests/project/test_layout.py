@@ -28,7 +28,7 @@ LAYERS = (
     ("trace",),
     ("_minimizer", "_teaching", "crosscheck"),
     ("_multistart", "demo", "plot", "explorer"),
-    ("_bench",),
+    ("_bench", "lesson"),
     ("bench",),
     ("cli",),
     ("__main__",),

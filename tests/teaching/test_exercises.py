@@ -82,7 +82,7 @@ class TestBrokenPrograms:
         data = {"objective": texts(o), "options": options(o), "bugs": explorer.BUGS}
         found = [np.array(rows) for rows in javascript(tmp_path, SCRIPTS, code, data)]
         for bug, rows in zip((None, *explorer.BUGS), found):
-            composition = changed(COMPOSITIONS["irprop-"], [DEVIATIONS[bug]] if bug else [])
+            composition = changed(COMPOSITIONS["irprop-"], (DEVIATIONS[bug],) if bug else ())
             program = ComposedOptimizer(composition, np.array(o.start), lr=o.lr)
             for row in rows:
                 assert same_bits(row, np.concatenate([program.x, program.step_size])), bug
