@@ -38,7 +38,8 @@ function drawPrediction() {
 function drawScore() {
   const level = LEVELS.indexOf(state.rule), { right = 0, asked = 0, inARow = 0 } = state.score[state.rule] || {};
   const next = LEVELS[level + 1];
-  $("predict-score").textContent = `Level ${level + 1} of ${LEVELS.length}, ${state.rule}: ${right} of ${asked} right.`;
+  const heading = level < 0 ? "" : `Level ${level + 1} of ${LEVELS.length}, `;
+  $("predict-score").textContent = `${heading}${state.rule}: ${right} of ${asked} right.`;
   $("predict-next").hidden = !(inARow >= TO_PASS && next);
   $("predict-next").textContent = `Next level: ${next}`;
 }
@@ -61,7 +62,8 @@ function checkPrediction() {
     state.score[state.rule] = { right: n + !wrong, asked: asked + 1, inARow: wrong ? 0 : inARow + 1 };
     state.answered = true;
   }
-  $("predict-said").textContent = (wrong ? `Step ${state.k + 1}, ${wrong.what}: ${wrong.given} is not right. ` : "Right. ") + right.words;
+  const verdict = wrong ? `Step ${state.k + 1}, ${wrong.what}: ${wrong.given} is not right.` : "Right.";
+  $("predict-said").textContent = `${verdict} ${right.words}`;
   drawScore();
 }
 
@@ -90,9 +92,10 @@ function bugPicture() {
 function drawBug() {
   const lines = [];
   for (let k = Math.max(0, state.k - 5); k <= state.k; k++) {
-    state.names.forEach((name, i) => lines.push([
-      i ? "" : k || "start", name, ...[state.right, state.broken].flatMap((rows) => [rows[k].x[i], rows[k].size[i]].map((v) => short(v, 5))),
-    ]));
+    state.names.forEach((name, i) => {
+      const numbers = [state.right, state.broken].flatMap((rows) => [rows[k].x[i], rows[k].size[i]]);
+      lines.push([i ? "" : k || "start", name, ...numbers.map((v) => short(v, 5))]);
+    });
   }
   $("bug-cells").replaceChildren(...lines.map((cells) => {
     const line = element("tr", "");
@@ -104,7 +107,8 @@ function drawBug() {
 function askReferee() {
   const step = $("bug-step").valueAsNumber, named = $("bug-mistake").value, bug = DATA.bugs[state.bug];
   const first = firstDifference(state.broken, state.right);
-  const said = !first ? `In these ${state.options.steps} steps it does what the rule does. Try another objective or other numbers.` :
+  const same = `In these ${state.options.steps} steps it does what the rule does. Try another objective or other numbers.`;
+  const said = !first ? same :
     Number.isNaN(step) || named === "" ? "Fill in the step, and choose the mistake." :
     step > first ? `They differ before step ${step}.` :
     step < first ? `After step ${step} both are at the same x.` :
@@ -116,7 +120,8 @@ function askReferee() {
 function refute(named, first) {
   const other = brokenRun(state.functions, named, state.options), differs = firstDifference(other, state.right);
   if (differs !== first) {
-    return `Step ${first} is right, but with that mistake the first difference would be ${differs ? `in step ${differs}` : "after these steps"}.`;
+    const where = differs ? `in step ${differs}` : "after these steps";
+    return `Step ${first} is right, but with that mistake the first difference would be ${where}.`;
   }
   const k = firstDifference(other, state.broken);
   if (!k) return "Step and x are right; another mistake does the same in all these steps. Try other numbers.";

@@ -118,7 +118,8 @@ function drawTangent(pen, width, height) {
   pen.stroke();
   pen.font = "bold 16px system-ui, sans-serif";
   pen.textAlign = "center";
-  pen.fillText(slope > 0 ? "slope +" : slope < 0 ? "slope \u2212" : "slope 0", Math.min(Math.max(x, 40), width - 40), Math.max(y - 24, 14));
+  const text = slope > 0 ? "slope +" : slope < 0 ? "slope \u2212" : "slope 0";
+  pen.fillText(text, Math.min(Math.max(x, 40), width - 40), Math.max(y - 24, 14));
   if (!next || next.x[0] === row.x[0]) return;
   const [to] = place(next.x[0], row.f, width, height), head = to > x ? -6 : 6;
   pen.strokeStyle = style("--fore");
@@ -140,7 +141,8 @@ function ticks(low, high, count) {
   return found;
 }
 
-const tickText = (v) => (Math.abs(v) >= 1e5 || (v !== 0 && Math.abs(v) < 1e-4) ? v.toExponential().replace("e+", "e") : String(v));
+const isLong = (v) => Math.abs(v) >= 1e5 || (v !== 0 && Math.abs(v) < 1e-4);
+const tickText = (v) => (isLong(v) ? v.toExponential().replace("e+", "e") : String(v));
 
 // The axes lie inside the map, so that its edges are the window's.
 function drawAxes(pen, width, height) {
@@ -222,15 +224,16 @@ function drawMinimum(pen, width, height) {
 }
 
 // The picture as text: contours as an image, paths as lines.
-function pictureAsSvg({ paths, dots, here }) {
+function pictureAsSvg(picture) {
   const canvas = $("path"), { width, height } = canvas.getBoundingClientRect();
   const at = ([a, b]) => place(a, b, width, height);
-  drawPath({ paths: [], dots: [], here });
+  drawPath({ paths: [], dots: [], here: picture.here });
   const image = canvas.toDataURL();
-  const lines = paths.map((path) => ({ ...path, points: path.points.map(at) }));
-  const circles = dots.map(([a, b, fill]) => [...at([a, b]), 2.6, fill, "none"]);
+  drawPath(picture);
+  const lines = picture.paths.map((path) => ({ ...path, points: path.points.map(at) }));
+  const circles = picture.dots.map(([a, b, fill]) => [...at([a, b]), 2.6, fill, "none"]);
   return svg(Math.round(width), Math.round(height), image, lines, [
-    ...circles, [...at(here), 6.5, style("--back"), style("--fore")],
+    ...circles, [...at(picture.here), 6.5, style("--back"), style("--fore")],
   ]);
 }
 
@@ -254,7 +257,8 @@ function pictureAsPng(picture) {
 // A number in a few letters.
 function short(v, digits = 3) {
   const size = Math.abs(v);
-  return size !== 0 && (size < 1e-2 || size >= 1e4) ? v.toExponential(1).replace(".0e", "e").replace("e+", "e") : String(Number(v.toPrecision(digits)));
+  if (size === 0 || (size >= 1e-2 && size < 1e4)) return String(Number(v.toPrecision(digits)));
+  return v.toExponential(1).replace(".0e", "e").replace("e+", "e");
 }
 
 // A chart over iterations; its vertical axis is logarithmic if no value is negative. Values below `lowest` are drawn there.

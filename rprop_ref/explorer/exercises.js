@@ -4,10 +4,12 @@
 const TOLERANCE = 1e-3;
 const agrees = (given, right) => Math.abs(given - right) <= TOLERANCE * Math.abs(right) + 1e-9;
 
+// As Python's format "g" writes it, which `step_table` uses.
 function plain(v) {
   if (v === 0) return "0";
   const size = Math.abs(v);
-  return size < 1e-4 || size >= 1e6 ? v.toExponential(5).replace(/\.?0+e/, "e").replace(/e([+-])(\d)$/, "e$10$2") : String(Number(v.toPrecision(6)));
+  if (size >= 1e-4 && size < 1e6) return String(Number(v.toPrecision(6)));
+  return v.toExponential(5).replace(/\.?0+e/, "e").replace(/e([+-])(\d)$/, "e$10$2");
 }
 
 const adaptationOf = (e) => (grew(e) ? "grew" : changed(e) ? "shrank" : "kept");
@@ -18,7 +20,8 @@ function solution(row, next, i, c) {
   const e = row.event[i], g = row.g[i], prev = row.prev[i], before = row.oldSize[i], size = row.size[i], x = row.x[i];
   const kind = moveOf(e);
   const move = kind === "made" ? -sign(g) * size : kind === "undone" ? sign(prev) * before : 0;
-  const branch = grew(e) ? "same sign" : changed(e) ? "sign changed" : (e & CHANGE) === UNDERFLOW ? "product underflows" : "first or neutral";
+  const branch = grew(e) ? "same sign" : changed(e) ? "sign changed" :
+    (e & CHANGE) === UNDERFLOW ? "product underflows" : "first or neutral";
   const factor = grew(e) ? c.etaPlus : changed(e) ? c.etaMinus : null;
   const adaptation = (factor === null ? `the step size stays ${plain(size)}` :
     `the step size is ${plain(before)} * ${plain(factor)} = ${plain(size)}`) + (e & (LOWER | UPPER) ? " after the clamp" : "");

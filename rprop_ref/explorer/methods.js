@@ -2,7 +2,8 @@
 // The methods that Rprop races against, and what one sees of a run, in words. Each uses + - * / and square roots only, so
 // that its bits are defined. One step costs one evaluation of value and gradient, as a step of Rprop does.
 
-// `parameters`: names and defaults; a rate of null is chosen from `RATES`. `step` changes memory `m`, which begins as `memory`.
+// `parameters`: names and defaults; a rate of null is chosen from `RATES`. `step` changes the memory `m`, which begins as
+// `memory`.
 const METHODS = {
   gd: {
     title: "gradient descent", parameters: { rate: null }, memory: () => ({}),
@@ -84,13 +85,15 @@ const SENTENCES = {
     diverged ? "overshoots more with every step: its rate is too large." :
     arrived < 0 ? "adds up its moves: zigzags cancel, and it is faster along the valley, but it has not arrived." :
     "adds up its moves: zigzags cancel, and it gathers speed; it swings past the minimum and back.",
-  rmsprop: (_, arrived) => "is Rprop's heir: it divides the gradient by its usual size, so that the length does not count, and " +
-    "averages over steps, so that mini-batches may be used. " +
-    (arrived < 0 ? "Its steps do not shrink at a change of sign: near the minimum they stay about as long as its rate." : "It arrives."),
-  adam: (_, arrived) => "is RMSprop with momentum" +
-    (arrived < 0 ? "; it has not arrived: its rate limits how far a step goes." : ": it swings around the minimum before it rests."),
+  rmsprop: (_, arrived) =>
+    "is Rprop's heir: it divides the gradient by its usual size, so that the length does not count, and averages over " +
+    "steps, so that mini-batches may be used. " + (arrived >= 0 ? "It arrives." :
+      "Its steps do not shrink at a change of sign: near the minimum they stay about as long as its rate."),
+  adam: (_, arrived) => "is RMSprop with momentum" + (arrived >= 0 ? ": it swings around the minimum before it rests." :
+    "; it has not arrived: its rate limits how far a step goes."),
   lbfgs: (_, arrived) => "learns the curvature from the last gradients, and jumps; it needs exact, smooth gradients" +
     (arrived < 0 ? ", which it does not have here." : "."),
 };
-const ofRprop = ({ back }, arrived) => "gives each variable a step size of its own, and has no rate to choose" +
-  (arrived >= 0 ? "." : back > 0.2 ? "; here the variables depend on each other, so signs keep changing." : "; it has not arrived.");
+const ofRprop = ({ back }, arrived) => "gives each variable a step size of its own, and has no rate to choose" + (
+  arrived >= 0 ? "." :
+  back > 0.2 ? "; here the variables depend on each other, so signs keep changing." : "; it has not arrived.");

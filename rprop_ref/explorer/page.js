@@ -12,7 +12,9 @@ const MODES = ["watch", "race", "predict", "bug"];
 // The choice of a function that is typed in, and what is typed there at first.
 const OWN = "your own", EXAMPLE = "(1-a)^2 + 100*(b-a^2)^2";
 
-const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null, mode: "watch", race: null, bug: 0 };
+const state = {
+  objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null, mode: "watch", race: null, bug: 0,
+};
 
 function show(v) {
   if (!Number.isFinite(v)) return String(v);
@@ -120,8 +122,8 @@ function draw() {
 // The address, and files to keep
 
 const settings = () => ({
-  mode: state.mode, objective: state.objective.name, f: state.objective.text, rule: state.rule, ...state.options, k: state.k, race: state.race,
-  bug: state.bug,
+  mode: state.mode, objective: state.objective.name, f: state.objective.text, rule: state.rule, ...state.options,
+  k: state.k, race: state.race, bug: state.bug,
 });
 
 // Browsers allow an address to be changed only so often, so it is written once things are at rest.
@@ -131,7 +133,10 @@ function writeAddress() {
 }
 
 function readAddress() {
-  const known = { modes: MODES, objectives: [...DATA.objectives.map((o) => o.name), OWN], rules: RULE_NAMES, runners: RUNNERS, bugs: DATA.bugs.length };
+  const known = {
+    modes: MODES, objectives: [...DATA.objectives.map((o) => o.name), OWN], rules: RULE_NAMES, runners: RUNNERS,
+    bugs: DATA.bugs.length,
+  };
   const defaults = (objective = DATA.recorded.name) =>
     ({ mode: "watch", objective, f: EXAMPLE, rule: DATA.rule, ...optionsOf(objective), race: defaultRace(), bug: 0 });
   const { settings: asked, problems } = fromLink(location.hash.slice(1), known, defaults);
@@ -144,7 +149,7 @@ function readAddress() {
   setRule(rule);
   setMode(mode);
   go(k);
-  $("wrong").textContent = problems.join(" ");
+  if (problems.length) $("wrong").textContent = problems.join(" ");
 }
 
 async function copyLink() {
@@ -163,11 +168,7 @@ async function copyLink() {
 const asAddress = (kind, text) => `data:${kind};charset=utf-8,${encodeURIComponent(text)}`;
 const SAVES = {
   png: () => pictureAsPng(picture()),
-  svg: () => {
-    const address = asAddress("image/svg+xml", pictureAsSvg(picture()));
-    draw();
-    return address;
-  },
+  svg: () => asAddress("image/svg+xml", pictureAsSvg(picture())),
   csv: () => asAddress("text/csv", csv(state.runs[state.rule], state.names.length, DATA.events)),
 };
 
@@ -178,6 +179,8 @@ function go(k) {
   state.k = Math.max(0, Math.min(state.options.steps, k));
   draw();
 }
+
+const wantsLittleMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function pause() {
   clearInterval(state.timer);
@@ -192,7 +195,7 @@ function play() {
   state.timer = setInterval(() => {
     go(state.k + 1);
     if (state.k >= state.options.steps) pause();
-  }, matchMedia("(prefers-reduced-motion: reduce)").matches ? 800 : 120);
+  }, wantsLittleMotion() ? 800 : 120);
   $("play").textContent = "Pause";
   $("play").setAttribute("aria-label", "pause");
 }
@@ -294,7 +297,8 @@ function choose(name, options) {
   state.k = 0;
   $("star").hidden = !state.objective.minimum;
   $("about").textContent = state.objective.name + ": " + state.objective.about + ".";
-  $("wrong").textContent = Number.isFinite(state.functions.value(...state.options.start)) ? "" : "f is not finite at the start.";
+  const isFinite = Number.isFinite(state.functions.value(...state.options.start));
+  $("wrong").textContent = isFinite ? "" : "f is not finite at the start.";
   $("names").replaceChildren(element("th", "quantity"), ...state.names.map((variable) => element("th", variable)));
   ["a", "b"].forEach((key, i) => {
     const label = $("option-" + key).parentElement;
@@ -306,7 +310,8 @@ function choose(name, options) {
   recompute();
 }
 
-// The part of the plane, or of the line, in which the runs take place, with a margin; with one variable, also the values there.
+// The part of the plane, or of the line, in which the runs take place, with a margin; with one variable, also the
+// values there.
 function ownWindow() {
   const rows = Object.values(state.runs).flat();
   const range = (values) => {
@@ -316,21 +321,23 @@ function ownWindow() {
   };
   const across = range(rows.map((row) => row.x[0]));
   if (state.names.length === 2) return [...across, ...range(rows.map((row) => row.x[1]))];
-  const curve = Array.from({ length: 201 }, (_, i) => state.functions.value(across[0] + (i / 200) * (across[1] - across[0]), 0));
+  const [left, right] = across;
+  const curve = Array.from({ length: 201 }, (_, i) => state.functions.value(left + (i / 200) * (right - left), 0));
   return [...across, ...range(curve)];
 }
 
 function setRule(rule) {
   state.rule = rule;
   $("rule").value = rule;
-  $("of").textContent = "(" + rule + "; " + state.names.map((name, i) => name + [": solid", ": dashed"][i]).join(", ") + ")";
+  const lines = state.names.map((name, i) => name + [": solid", ": dashed"][i]);
+  $("of").textContent = `(${[rule, lines.join(", ")].join("; ")})`;
   if (state.mode === "race") fillRace();
   draw();
 }
 
 function setMode(mode) {
   state.mode = mode;
-  for (const part of document.querySelectorAll("[data-modes]")) part.hidden = !part.dataset.modes.split(" ").includes(mode);
+  for (const part of document.querySelectorAll("[data-modes]")) part.hidden = part.dataset.modes !== mode;
   for (const button of $("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === mode);
   COMPUTE[mode]();
   draw();
@@ -414,7 +421,7 @@ function begin() {
   addEventListener("hashchange", readAddress);
   resize($("path"));
   // A link may ask the page to play, which readers who want little motion are spared.
-  const plays = new URLSearchParams(location.hash.slice(1)).has("play") && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const plays = new URLSearchParams(location.hash.slice(1)).has("play") && !wantsLittleMotion();
   readAddress();
   if (plays) play();
 }

@@ -64,7 +64,8 @@ function fillRace() {
   for (const name of RUNNERS) {
     const raced = state.raced[name];
     $("race-f-" + name).textContent = raced ? "" : "\u2013";
-    $("race-n-" + name).textContent = !raced ? "\u2013" : raced.arrived < 0 ? "> " + state.options.steps : raced.arrived + 1;
+    $("race-n-" + name).textContent =
+      !raced ? "\u2013" : raced.arrived < 0 ? "> " + state.options.steps : raced.arrived + 1;
     $("race-show-" + name).checked = !state.race.hidden.includes(name);
   }
   for (const name of Object.keys(METHODS)) {
@@ -110,7 +111,9 @@ function beginRace() {
     const line = element("tr", ""), who = element("div", ""), cell = element("td", ""), label = element("label", ""), swatch = element("i", "");
     const check = Object.assign(document.createElement("input"), { type: "checkbox", id: "race-show-" + name });
     check.addEventListener("change", readRace);
-    swatch.style.borderTop = `3px ${lineOf(name).dash.length ? "dashed" : "solid"} ${DATA.rules[name] ? lineOf(name).colour : `var(--${name})`}`;
+    // A variable of the style sheet follows the colour scheme.
+    const tint = DATA.rules[name] ? lineOf(name).colour : `var(--${name})`;
+    swatch.style.borderTop = `3px ${lineOf(name).dash.length ? "dashed" : "solid"} ${tint}`;
     label.append(check, swatch, titleOf(name));
     who.append(label);
     Object.keys(METHODS[name] ? METHODS[name].parameters : {}).forEach((parameter, i) => {
@@ -122,7 +125,7 @@ function beginRace() {
       who.append(field);
     });
     cell.append(who);
-    line.append(cell, Object.assign(element("td", ""), { id: "race-f-" + name }), Object.assign(element("td", ""), { id: "race-n-" + name }));
+    line.append(cell, ...["race-f-", "race-n-"].map((id) => Object.assign(element("td", ""), { id: id + name })));
     $("race-cells").append(line);
   }
 }
