@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from importlib import resources
@@ -104,7 +105,7 @@ def page(objective: Objective, variant: str = DEFAULT, **options: Any) -> str:
         },
         "objectives": [dataclasses.asdict(o) for o in shown],
         "recorded": _recorded(objective, variant, options),
-        "lbfgs": {o.name: _lbfgs(o, options.get("start") if o is objective else None) for o in shown},
+        "lbfgs": {**_known_lbfgs(), objective.name: _lbfgs(objective, options.get("start"))},
         "bugs": _bugs(),
         "events": [[name, *bits] for name, bits in events.NAMES.items()],
     }
@@ -144,7 +145,12 @@ def _recorded(objective: Objective, variant: str, options: dict[str, Any]) -> di
     }
 
 
-def _lbfgs(objective: Objective, start: tuple[float, float] | None) -> list[list[float]]:
+@functools.cache
+def _known_lbfgs() -> dict[str, list[list[float]]]:
+    return {name: _lbfgs(objective) for name, objective in OBJECTIVES.items()}
+
+
+def _lbfgs(objective: Objective, start: tuple[float, float] | None = None) -> list[list[float]]:
     """The points at which SciPy's L-BFGS-B evaluates the objective and its gradient."""
     from scipy.optimize import minimize
 
