@@ -7,12 +7,15 @@ import os
 import re
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 
 sys.path.insert(0, os.path.abspath(".."))
 import rprop_ref
+from rprop_ref import explorer
+from rprop_ref.objectives import OBJECTIVES
 
 matplotlib.use("agg")
 
@@ -96,8 +99,15 @@ def draw_plots(app: Any, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"^```{plot}\n(.*?)^```", restructured, source[0], flags=re.S | re.M)
 
 
+def write_explorer(app: Any, exception: Exception | None) -> None:
+    """Put the explorer beside the first page, which shows it."""
+    if exception is None and app.builder.format == "html":
+        explorer.write(Path(app.outdir) / "explorer.html", OBJECTIVES["rosenbrock"])
+
+
 def setup(app: Any) -> None:
     """Register the functions above."""
     app.connect("source-read", draw_plots)
+    app.connect("build-finished", write_explorer)
     app.connect("env-check-consistency", check_reference)
     app.connect("autodoc-process-docstring", check_docstring, priority=1)

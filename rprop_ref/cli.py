@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _add_demo(commands)
     _add_explain(commands)
+    _add_lesson(commands)
     _add_crosscheck(commands)
     _add_bench(commands)
     return parser
@@ -85,6 +86,21 @@ def _add_explain(commands: Any) -> None:
     explain.add_argument("--save", metavar="FILE", help="save the trace (npz)")
     explain.add_argument("--plot", metavar="FILE", help="draw the path to FILE (needs matplotlib)")
     explain.set_defaults(run=_explain)
+
+
+def _add_lesson(commands: Any) -> None:
+    lesson = commands.add_parser(
+        "lesson",
+        help="predict steps, and find the bug in six programs",
+        description="A lesson in a terminal: predict the steps of the five rules, and find six bugs.",
+    )
+    lesson.set_defaults(run=_lesson)
+
+
+def _lesson(arguments: argparse.Namespace) -> int:
+    from . import lesson
+
+    return lesson.run(input, print)
 
 
 def _add_crosscheck(commands: Any) -> None:

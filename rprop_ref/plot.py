@@ -24,8 +24,8 @@ Array = np.ndarray[Any, Any]
 #: Colours of the events, which colour-blind readers can tell apart, too.
 EVENT_COLOURS = {"kept": "0.6", "grew": "#0072b2", "shrank": "#d55e00", "clamped": "#000000"}
 
-#: Up to this many coordinates are drawn as one line each; for more, their distribution is drawn.
-LINES = 12
+#: The lines of single coordinates, each with its own marker. For more coordinates their distribution is drawn.
+MARKERS = "o^sDvP<>X*ph"
 
 #: Largest number of rows or columns of pixels in a picture of many coordinates.
 PIXELS = 400
@@ -195,9 +195,9 @@ def step_sizes(trace: Trace, *, coordinates: Sequence[int] | None = None, ax: Ax
     ----------
     trace : Trace
     coordinates : sequence of int, optional
-        By default all. Up to 12 are drawn as one line each, with coloured dots. For more, range and median of
-        their distribution are drawn, with a strip below that shows how many of them grew, shrank and kept their
-        size.
+        By default all. Up to 12 are drawn as one line each, with coloured markers whose shape tells the
+        coordinate. For more, range and median of their distribution are drawn, with a strip below that shows how
+        many of them grew, shrank and kept their size.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
 
@@ -212,12 +212,16 @@ def step_sizes(trace: Trace, *, coordinates: Sequence[int] | None = None, ax: Ax
     grew, shrank = trace.where("grew")[:, chosen], trace.where("shrank")[:, chosen]
     kinds = {"kept": ~(grew | shrank | clamped), "grew": grew & ~clamped, "shrank": shrank & ~clamped}
     kinds["clamped"] = clamped
-    if chosen.size <= LINES:
+    if chosen.size <= len(MARKERS):
         ax.plot(time, size, "-", lw=0.7, color="0.75", zorder=1)
         for name, which in kinds.items():
-            rows, columns = np.nonzero(which)
-            if rows.size:
-                ax.plot(time[rows], size[rows, columns], ".", ms=4, color=EVENT_COLOURS[name], label=name)
+            if which.any():
+                ax.plot([], [], "s", ms=5, color=EVENT_COLOURS[name], label=name)
+            for column, marker in enumerate(MARKERS[: chosen.size]):
+                here = which[:, column]
+                ax.plot(time[here], size[here, column], marker, ms=3, mew=0, color=EVENT_COLOURS[name])
+        for coordinate, marker in zip(chosen, MARKERS, strict=False):
+            ax.plot([], [], marker, ls="-", lw=0.7, ms=4, color="0.4", label=f"x[{coordinate}]")
     else:
         with np.errstate(all="ignore"):
             low, lower, middle, upper, high = np.nanquantile(size, [0, 0.1, 0.5, 0.9, 1], axis=1)
@@ -262,8 +266,11 @@ def flips(trace: Trace, *, ax: Axes | None = None) -> Axes:
         With more than 400 coordinates or rows, several share a pixel, which is darker the more of them change.
     """
     ax = _axes(ax)
+    from matplotlib.patches import Patch
+
     shrank = trace.where("shrank").T.astype(float)
     picture = _binned(_binned(shrank, 0), 1)
+    darkest = max(float(picture.max(initial=0)), 1e-9)
     last = int(trace.iteration[-1]) if len(trace) else 0
     ax.imshow(
         picture,
@@ -271,14 +278,30 @@ def flips(trace: Trace, *, ax: Axes | None = None) -> Axes:
         interpolation="nearest",
         cmap="Greys",
         vmin=0,
-        vmax=max(float(picture.max(initial=0)), 1e-9),
+        vmax=darkest,
         extent=(-0.5, last + 0.5, trace.n - 0.5, -0.5),
     )
     ax.set_xlabel("iteration")
     ax.set_ylabel("coordinate")
     locator: Any = ax.yaxis.get_major_locator()
     locator.set_params(integer=True)
-    ax.set_title(f"changes of sign: {100 * shrank.mean() if shrank.size else 0:.0f}% of the steps", fontsize=10)
+    share = 100 * shrank.mean() if shrank.size else 0
+    ax.set_title(f"changes of sign: {share:.0f}% of the steps", fontsize=10, loc="left")
+    # In the row of the title: inside, a legend would cover the raster.
+    is_binned = picture.shape != shrank.shape
+    dark, light = (f"{100 * darkest:.0f}% changed", "0%") if is_binned else ("changed", "not")
+    handles = [Patch(fc="k", ec="k", label=dark), Patch(fc="w", ec="k", label=light)]
+    ax.legend(
+        handles=handles,
+        fontsize=8,
+        ncols=2,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        frameon=False,
+        borderaxespad=0.2,
+        handlelength=1,
+        columnspacing=1,
+    )
     return ax
 
 

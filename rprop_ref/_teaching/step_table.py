@@ -26,6 +26,7 @@ class Step(NamedTuple):
     """One line of a `StepTable`."""
 
     gradient: float
+    stored: float
     product: float
     branch: str
     step_size: float
@@ -39,7 +40,8 @@ class StepTable:
     Attributes
     ----------
     rows : list of Step
-        Each with ``gradient``, ``product`` (of the gradient and the stored one), ``branch`` (in words),
+        Each with ``gradient``, ``stored`` (the gradient that the step before has stored: 0 in the first step, and
+        after a change of sign with the rules that clear it), ``product`` (of these two), ``branch`` (in words),
         ``step_size`` (after the adaptation), ``move`` (what is added to x) and ``x`` (after the step).
     rule : str
         The rule.
@@ -96,20 +98,20 @@ class StepTable:
         return Marks(wrong, filled, len(self.rows) * len(Step._fields))
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
-        head = ["step", "gradient", "product", "branch", "step size", "move", "x"]
-        lines = [["start", "", "", "", "", "", f"{self.x0:g}"]]
+        head = ["step", "gradient", "stored", "product", "branch", "step size", "move", "x"]
+        lines = [["start", "", "", "", "", "", "", f"{self.x0:g}"]]
         for number, row in enumerate(self.rows, 1):
             lines.append([str(number), *(v if isinstance(v, str) else f"{v:.6g}" for v in row)])
         return head, lines
 
     def __str__(self) -> str:
-        return f"{self._title}\n" + display.text_table(*self._cells(), left=(3,))
+        return f"{self._title}\n" + display.text_table(*self._cells(), left=(4,))
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return display.html_table(*self._cells(), caption=self._title, left=(3,))
+        return display.html_table(*self._cells(), caption=self._title, left=(4,))
 
 
 class Marks:
@@ -190,11 +192,11 @@ def step_table(
     >>> from rprop_ref import step_table
     >>> step_table([1, 1, -1])
     irprop-
-     step  gradient  product  branch            step size   move      x
-    start                                                             0
-        1         1        0  first or neutral        0.1   -0.1   -0.1
-        2         1        1  same sign              0.12  -0.12  -0.22
-        3        -1       -1  sign changed           0.06      0  -0.22
+     step  gradient  stored  product  branch            step size   move      x
+    start                                                                     0
+        1         1       0        0  first or neutral        0.1   -0.1   -0.1
+        2         1       1        1  same sign              0.12  -0.12  -0.22
+        3        -1       1       -1  sign changed           0.06      0  -0.22
     """
     check_variant(rule)
     check_etas(etas)
@@ -240,7 +242,8 @@ def _row(event: int, before: _Before, gradient: float, size: float, x: float) ->
         _events.UNDONE: float(np.sign(before.prev)) * before.size,
     }[event & _events.MOVE]
     branch = _BRANCHES[event & _events.CHANGE]
-    return Step(gradient, gradient * before.prev, branch, size, move + 0.0, x)
+    # Adding 0 makes a -0 a 0, which is what one writes by hand.
+    return Step(gradient, before.prev + 0.0, gradient * before.prev + 0.0, branch, size, move + 0.0, x)
 
 
 def _hint(event: int, before: _Before, row: Step, etas: tuple[float, float]) -> str:
@@ -258,7 +261,7 @@ def _hint(event: int, before: _Before, row: Step, etas: tuple[float, float]) -> 
         _events.UNDONE: f"this rule takes the last move back: {row.move:g}",
     }[event & _events.MOVE]
     return (
-        f"The product is {row.product:g}: {row.branch}; {adaptation}; {move}; "
+        f"The product is {row.gradient:g} * {row.stored:g} = {row.product:g}: {row.branch}; {adaptation}; {move}; "
         f"x is {before.x:g} + {row.move:g} = {row.x:g}."
     )
 

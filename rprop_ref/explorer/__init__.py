@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from importlib import resources
@@ -10,13 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from .._core import numpy_step
+from .._core import events, numpy_step
 from .._core.constants import rule_constants
+from ..crosscheck._stages.compositions import COMPOSITIONS
+from ..crosscheck._stages.deviations import DEVIATIONS
 from ..objectives import OBJECTIVES, Objective
 from ..rules import CLEARED, DEFAULT, RULES
 from ..trace import Trace
 
 Array = np.ndarray[Any, Any]
+
+#: The scripts of the page, in the order in which they need each other.
+_SCRIPTS = (
+    "rules.js",
+    "settings.js",
+    "save.js",
+    "grammar.js",
+    "methods.js",
+    "exercises.js",
+    "draw.js",
+    "page.js",
+    "race.js",
+    "classroom.js",
+)
 
 
 def follow(
@@ -79,23 +96,23 @@ def page(objective: Objective, variant: str = DEFAULT, **options: Any) -> str:
     str
         HTML that needs no other file.
     """
+    shown = list({**OBJECTIVES, objective.name: objective}.values())
     data = {
         "rule": variant,
         "rules": {
             rule.name: {"colour": rule.colour, "line": rule.line, "clears": rule.memory == CLEARED}
             for rule in RULES.values()
         },
-        "objectives": [dataclasses.asdict(o) for o in {**OBJECTIVES, objective.name: objective}.values()],
+        "objectives": [dataclasses.asdict(o) for o in shown],
         "recorded": _recorded(objective, variant, options),
+        "lbfgs": {**_known_lbfgs(), objective.name: _lbfgs(objective, options.get("start"))},
+        "bugs": _bugs(),
+        "events": [[name, *bits] for name, bits in events.NAMES.items()],
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    scripts = "\n".join(f"<script>\n{_file(name)}</script>" for name in _SCRIPTS)
     html = _file("page.html")
-    for place, content in (
-        ("/*CSS*/", _file("page.css")),
-        ("/*RULES*/", _file("rules.js")),
-        ("/*PAGE*/", _file("page.js")),
-        ("/*DATA*/", text),
-    ):
+    for place, content in (("/*CSS*/", _file("page.css")), ("<!--SCRIPTS-->", scripts), ("/*DATA*/", text)):
         html = html.replace(place, content)
     return html
 
@@ -126,6 +143,46 @@ def _recorded(objective: Objective, variant: str, options: dict[str, Any]) -> di
             for name, trace in traces.items()
         },
     }
+
+
+@functools.cache
+def _known_lbfgs() -> dict[str, list[list[float]]]:
+    return {name: _lbfgs(objective) for name, objective in OBJECTIVES.items()}
+
+
+def _lbfgs(objective: Objective, start: tuple[float, float] | None = None) -> list[list[float]]:
+    """The points at which SciPy's L-BFGS-B evaluates the objective and its gradient."""
+    from scipy.optimize import minimize
+
+    evaluated: list[list[float]] = []
+
+    def fun(x: Array) -> tuple[float, Array]:
+        evaluated.append(x.tolist())
+        return float(objective.fun(x)), objective.jac(x)
+
+    with np.errstate(all="ignore"):
+        first = np.array(objective.start if start is None else start, np.float64)
+        minimize(fun, first, jac=True, method="L-BFGS-B", options={"maxfun": 200, "ftol": 0, "gtol": 1e-12})
+    # A line search may go a little beyond `maxfun`.
+    return evaluated[:201]
+
+
+#: The mistakes of the six programs in the mode "find the bug", in their order; exercises.js has the programs.
+BUGS = (
+    "moves on at a flip",
+    "adapts after the move",
+    "memory starts as the first gradient",
+    "memory not updated at a flip",
+    "a zero product grows",
+    "memory kept at a flip",
+)
+
+
+def _bugs() -> list[dict[str, str]]:
+    """What the referee says about each of `BUGS`, and what to do instead, which is what "irprop-" does."""
+    right = COMPOSITIONS["irprop-"]
+    wrong = [DEVIATIONS[name] for name in BUGS]
+    return [{"name": bug.name, "does": bug.does, "remedy": right[bug.slot].fix} for bug in wrong]
 
 
 def write(path: str | os.PathLike[str], objective: Objective, variant: str = DEFAULT, **options: Any) -> None:

@@ -1,5 +1,5 @@
 "use strict";
-// The page. DATA has the rules' facts, the objectives and the recorded runs; rules.js computes new runs.
+// The page. DATA has the rules' facts, the objectives and the recorded runs; rules.js computes new runs, draw.js draws.
 
 const $ = (id) => document.getElementById(id);
 const RULE_NAMES = Object.keys(DATA.rules);
@@ -8,11 +8,13 @@ const OPTIONS = [
   ["max", "largest step size"], ["a", "start a"], ["b", "start b"], ["steps", "iterations"],
 ];
 
-const state = { objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null };
+const MODES = ["watch", "race", "predict", "bug"];
+// The choice of a function that is typed in, and what is typed there at first.
+const OWN = "your own", EXAMPLE = "(1-a)^2 + 100*(b-a^2)^2";
 
-function style(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
+const state = {
+  objective: null, rule: DATA.rule, runs: {}, k: 0, options: null, timer: null, mode: "watch", race: null, bug: 0,
+};
 
 function show(v) {
   if (!Number.isFinite(v)) return String(v);
@@ -31,177 +33,29 @@ function words(e) {
   return text;
 }
 
-function colour(e) {
-  if (e & (LOWER | UPPER)) return style("--clamped");
-  return style(grew(e) ? "--grew" : changed(e) ? "--shrank" : "--kept");
-}
-
-// ------------------------------------------------------------------------------------------------------
-// Drawing
-
-const dash = (rule) => (DATA.rules[rule].line === "--" ? [6, 4] : []);
-
-// Fit the canvas to its box on the screen; returns its context, and its size in CSS pixels.
-function resize(canvas) {
-  const scale = window.devicePixelRatio || 1;
-  const box = canvas.getBoundingClientRect();
-  canvas.width = Math.max(1, Math.round(box.width * scale));
-  canvas.height = Math.max(1, Math.round(box.height * scale));
-  const pen = canvas.getContext("2d");
-  pen.setTransform(scale, 0, 0, scale, 0, 0);
-  return [pen, box.width, box.height];
-}
-
-function place(a, b, width, height) {
-  const [left, right, bottom, top_] = state.objective.window;
-  return [((a - left) / (right - left)) * width, ((top_ - b) / (top_ - bottom)) * height];
-}
-
-let background = null;
-
-function drawContours() {
-  const canvas = $("path");
-  const [pen] = resize(canvas);
-  const w = canvas.width, h = canvas.height;
-  const [left, right, bottom, top_] = state.objective.window;
-  const { value } = state.functions;
-  const lowest = value(...state.objective.minimum);
-  const heights = new Float64Array(w * h);
-  for (let r = 0; r < h; r++) {
-    const b = top_ - ((r + 0.5) / h) * (top_ - bottom);
-    for (let c = 0; c < w; c++) {
-      heights[r * w + c] = value(left + ((c + 0.5) / w) * (right - left), b) - lowest;
-    }
-  }
-  const sorted = Float64Array.from(heights.filter((_, i) => i % 97 === 0)).sort();
-  const unit = 0.02 * sorted[sorted.length >> 1], highest = Math.log(1 + sorted[sorted.length - 1] / unit);
-  const picture = pen.createImageData(w, h);
-  const rgb = (name) => style(name).split(",").map(Number);
-  const low = rgb("--low"), high = rgb("--high"), line = rgb("--contour");
-  const bands = 16;
-  const level = Int8Array.from(heights, (v) => Math.floor((Math.log(1 + Math.max(v, 0) / unit) / highest) * bands));
-  for (let i = 0; i < w * h; i++) {
-    const t = Math.min(1, level[i] / bands);
-    const edge = level[i] !== level[i + 1 < w * h ? i + 1 : i] || level[i] !== level[i + w < w * h ? i + w : i];
-    const border = i % w === w - 1;
-    for (let j = 0; j < 3; j++) {
-      picture.data[4 * i + j] = edge && !border ? line[j] : low[j] + t * (high[j] - low[j]);
-    }
-    picture.data[4 * i + 3] = 255;
-  }
-  background = picture;
-}
-
-function drawPath() {
-  const canvas = $("path"), pen = canvas.getContext("2d");
-  const box = canvas.getBoundingClientRect();
-  pen.putImageData(background, 0, 0);
+// What is drawn on the map.
+function picture() {
+  if (state.mode === "race") return racePicture();
+  if (state.mode === "bug") return bugPicture();
   const order = RULE_NAMES.filter((rule) => rule !== state.rule).concat(state.rule);
-  for (const rule of order) {
-    const main = rule === state.rule;
-    pen.strokeStyle = DATA.rules[rule].colour;
-    pen.setLineDash(dash(rule));
-    pen.globalAlpha = main ? 1 : 0.5;
-    pen.lineWidth = main ? 2.5 : 1.2;
-    pen.beginPath();
-    state.runs[rule].slice(0, state.k + 1).forEach((row, i) => {
-      const [px, py] = place(row.x[0], row.x[1], box.width, box.height);
-      if (i) pen.lineTo(px, py);
-      else pen.moveTo(px, py);
-    });
-    pen.stroke();
-  }
-  pen.globalAlpha = 1;
-  pen.setLineDash([]);
-  for (const row of state.runs[state.rule].slice(0, state.k + 1)) {
-    const [px, py] = place(row.x[0], row.x[1], box.width, box.height);
-    pen.fillStyle = row.event.some(changed) ? style("--shrank") : style("--grew");
-    pen.beginPath();
-    pen.arc(px, py, 2.6, 0, 7);
-    pen.fill();
-  }
-  const [ma, mb] = place(...state.objective.minimum, box.width, box.height);
-  pen.fillStyle = style("--fore");
-  pen.font = "16px sans-serif";
-  pen.textAlign = "center";
-  pen.textBaseline = "middle";
-  pen.fillText("\u2605", ma, mb);
-  const row = state.runs[state.rule][state.k];
-  const [px, py] = place(row.x[0], row.x[1], box.width, box.height);
-  const marker = $("marker");
-  marker.style.left = px + 1 + "px";
-  marker.style.top = py + 1 + "px";
-  marker.style.visibility = px >= 0 && py >= 0 && px <= box.width && py <= box.height ? "visible" : "hidden";
-  marker.dataset.a = row.x[0];
-  marker.dataset.b = row.x[1];
-}
-
-// A chart over iterations; its vertical axis is logarithmic if no value is negative.
-function chart(id, lines, dots) {
-  const [pen, width, height] = resize($(id));
-  const all = lines.flatMap((line) => line.ys).filter(Number.isFinite);
-  const positive = all.filter((v) => v > 0);
-  const log = positive.length > 0 && Math.min(...all) >= 0;
-  const low = log ? Math.min(...positive) : Math.min(...all);
-  const to = (v) => (log ? Math.log10(Math.max(v, low)) : v);
-  const floor = to(low), ceiling = Math.max(to(Math.max(...all)), floor + 1e-9);
-  const last = Math.max(1, state.options.steps), left = 52, base = height - 20;
-  const px = (k) => left + (k / last) * (width - left - 8);
-  const py = (v) => 8 + ((ceiling - to(v)) / (ceiling - floor)) * (base - 14);
-  pen.clearRect(0, 0, width, height);
-  pen.font = "12px system-ui, sans-serif";
-  pen.fillStyle = style("--quiet");
-  pen.strokeStyle = style("--line");
-  pen.textAlign = "right";
-  pen.textBaseline = "middle";
-  for (let i = 0; i <= 3; i++) {
-    const v = floor + (i / 3) * (ceiling - floor);
-    const y = 8 + ((ceiling - v) / (ceiling - floor)) * (base - 14);
-    pen.fillText((log ? 10 ** v : v).toPrecision(2).replace(/\.?0+e/, "e"), left - 6, y);
-    pen.beginPath();
-    pen.moveTo(left, y);
-    pen.lineTo(width - 8, y);
-    pen.stroke();
-  }
-  pen.textAlign = "center";
-  for (let i = 0; i <= 4; i++) pen.fillText(Math.round((i / 4) * last), Math.min(px((i / 4) * last), width - 14), base + 10);
-  for (const line of lines) {
-    pen.strokeStyle = line.colour;
-    pen.lineWidth = line.width;
-    pen.setLineDash(line.dash || []);
-    pen.beginPath();
-    let open = false;
-    line.ys.forEach((v, k) => {
-      if (!Number.isFinite(v)) return void (open = false);
-      if (open) pen.lineTo(px(k), py(v));
-      else pen.moveTo(px(k), py(v));
-      open = true;
-    });
-    pen.stroke();
-  }
-  pen.setLineDash([]);
-  for (const [k, v, fill] of dots) {
-    pen.fillStyle = fill;
-    pen.beginPath();
-    pen.arc(px(k), py(v), 2.4, 0, 7);
-    pen.fill();
-  }
-  pen.strokeStyle = style("--fore");
-  pen.lineWidth = 1;
-  pen.beginPath();
-  pen.moveTo(px(state.k), 4);
-  pen.lineTo(px(state.k), base);
-  pen.stroke();
+  const walked = (rule) => state.runs[rule].slice(0, state.k + 1);
+  return {
+    paths: order.map((rule) => ({
+      points: walked(rule).map(pointOf), colour: DATA.rules[rule].colour, dash: dash(rule),
+      alpha: rule === state.rule ? 1 : 0.5, width: rule === state.rule ? 2.5 : 1.2,
+    })),
+    dots: walked(state.rule).map((row) => [...pointOf(row), style(row.event.some(changed) ? "--shrank" : "--grew")]),
+    here: pointOf(state.runs[state.rule][state.k]),
+  };
 }
 
 function drawCharts() {
   const rows = state.runs[state.rule];
   const quiet = style("--quiet");
-  const sizes = [0, 1].map((i) => rows.map((row) => row.size[i]));
-  const dots = [0, 1].flatMap((i) => rows.slice(0, -1).map((row, k) => [k, row.size[i], colour(row.event[i])]));
-  chart("sizes", [
-    { ys: sizes[0], colour: quiet, width: 1 }, { ys: sizes[1], colour: quiet, width: 1, dash: [4, 3] },
-  ], dots);
+  const variables = state.names.map((_, i) => i);
+  const sizes = variables.map((i) => rows.map((row) => row.size[i]));
+  const dots = variables.flatMap((i) => rows.slice(0, -1).map((row, k) => [k, row.size[i], colour(row.event[i])]));
+  chart("sizes", sizes.map((ys, i) => ({ ys, colour: quiet, width: 1, dash: i ? [4, 3] : [] })), dots);
   chart("values", RULE_NAMES.map((rule) => ({
     ys: state.runs[rule].map((row) => row.f), colour: DATA.rules[rule].colour, dash: dash(rule),
     width: rule === state.rule ? 2.6 : 1.2,
@@ -228,24 +82,95 @@ function drawStep() {
   ];
   $("cells").replaceChildren(...lines.map(([name, values, kinds]) => {
     const line = element("tr", "");
-    line.append(element("td", name), ...values.map((v, i) => element("td", v, kinds && kinds[i])));
+    line.append(element("td", name), ...state.names.map((_, i) => element("td", values[i], kinds && kinds[i])));
     return line;
   }));
   $("code").replaceChildren(...listing(state.rule).map(([text, test]) => {
-    const who = ["a", "b"].filter((_, i) => test(row.event[i]));
+    const who = state.names.filter((_, i) => test(row.event[i]));
     const line = element("li", "", who.length ? "taken" : "");
     line.append(element("code", text), element("span", who.join(" "), "who"));
     return line;
   }));
+}
+
+function drawNow() {
+  const row = state.runs[state.rule][state.k];
   $("now").textContent = `iteration ${state.k} of ${state.options.steps}: f = ${show(row.f)}`;
 }
 
+// What each mode draws beside the map, and what it computes when the runs have changed.
+const DRAW = {
+  watch() {
+    drawStep();
+    drawCharts();
+  },
+  race: () => drawRace(),
+  predict: () => drawPrediction(),
+  bug: () => drawBug(),
+};
+const COMPUTE = { watch() {}, race: () => computeRace(), predict() {}, bug: () => computeBug() };
+
 function draw() {
   $("time").value = state.k;
-  drawPath();
-  drawStep();
-  drawCharts();
+  drawNow();
+  drawPath(picture());
+  DRAW[state.mode]();
+  writeAddress();
 }
+
+// ------------------------------------------------------------------------------------------------------
+// The address, and files to keep
+
+const settings = () => ({
+  mode: state.mode, objective: state.objective.name, f: state.objective.text, rule: state.rule, ...state.options,
+  k: state.k, race: state.race, bug: state.bug,
+});
+
+// Browsers allow an address to be changed only so often, so it is written once things are at rest.
+function writeAddress() {
+  clearTimeout(state.writing);
+  state.writing = setTimeout(() => history.replaceState(null, "", "#" + toLink(settings())), 250);
+}
+
+function readAddress() {
+  const known = {
+    modes: MODES, objectives: [...DATA.objectives.map((o) => o.name), OWN], rules: RULE_NAMES, runners: RUNNERS,
+    bugs: DATA.bugs.length,
+  };
+  const defaults = (objective = DATA.recorded.name) =>
+    ({ mode: "watch", objective, f: EXAMPLE, rule: DATA.rule, ...optionsOf(objective), race: defaultRace(), bug: 0 });
+  const { settings: asked, problems } = fromLink(location.hash.slice(1), known, defaults);
+  const { mode, objective, f, rule, k, race, bug, ...options } = asked;
+  Object.assign(state, { mode, rule, race, bug });
+  if (objective === OWN) $("own-text").value = f;
+  // What remains if the text of the link is no function.
+  if (!state.objective && objective === OWN) choose(DATA.recorded.name);
+  choose(objective, options);
+  setRule(rule);
+  setMode(mode);
+  go(k);
+  if (problems.length) $("wrong").textContent = problems.join(" ");
+}
+
+async function copyLink() {
+  const link = location.href.split("#")[0] + "#" + toLink(settings());
+  $("link").value = link;
+  try {
+    await navigator.clipboard.writeText(link);
+    $("saved").textContent = "The link is copied.";
+  } catch {
+    $("link").hidden = false;
+    $("link").select();
+    $("saved").textContent = "Copy the link from the field.";
+  }
+}
+
+const asAddress = (kind, text) => `data:${kind};charset=utf-8,${encodeURIComponent(text)}`;
+const SAVES = {
+  png: () => pictureAsPng(picture()),
+  svg: () => asAddress("image/svg+xml", pictureAsSvg(picture())),
+  csv: () => asAddress("text/csv", csv(state.runs[state.rule], state.names.length, DATA.events)),
+};
 
 // ------------------------------------------------------------------------------------------------------
 // Changing
@@ -254,6 +179,8 @@ function go(k) {
   state.k = Math.max(0, Math.min(state.options.steps, k));
   draw();
 }
+
+const wantsLittleMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function pause() {
   clearInterval(state.timer);
@@ -268,7 +195,7 @@ function play() {
   state.timer = setInterval(() => {
     go(state.k + 1);
     if (state.k >= state.options.steps) pause();
-  }, 120);
+  }, wantsLittleMotion() ? 800 : 120);
   $("play").textContent = "Pause";
   $("play").setAttribute("aria-label", "pause");
 }
@@ -303,6 +230,11 @@ function recompute() {
   }
   $("source").textContent = recorded ? "These runs were recorded by rprop_ref." : "These runs were computed in this page.";
   $("time").max = state.options.steps;
+  if (state.objective.name === OWN) {
+    state.objective.window = ownWindow();
+    forgetBackground();
+  }
+  COMPUTE[state.mode]();
   go(state.k);
 }
 
@@ -317,40 +249,111 @@ function fillOptions() {
 
 function readOptions() {
   const v = Object.fromEntries(OPTIONS.map(([key]) => [key, $("option-" + key).valueAsNumber]));
-  const wrong =
-    Object.values(v).some(Number.isNaN) ? "Every field needs a number." :
-    !(v.etaMinus > 0 && v.etaMinus < 1 && v.etaPlus > 1) ? "The factors must be 0 < \u03b7\u2212 < 1 < \u03b7+." :
-    v.lr < 0 ? "The first step size must not be negative." :
-    !(v.steps >= 1 && v.steps <= 5000 && Number.isInteger(v.steps)) ? "The number of iterations must be 1 to 5000." : "";
+  const { a, b, ...others } = v;
+  const options = { ...others, start: [a, b] };
+  const wrong = wrongOptions(options);
   $("wrong").textContent = wrong;
   if (wrong) return;
-  state.options = { lr: v.lr, etaMinus: v.etaMinus, etaPlus: v.etaPlus, min: v.min, max: v.max, steps: v.steps,
-    start: [v.a, v.b] };
+  state.options = options;
   recompute();
 }
 
+// The recorded options, with the start and the first step size of the objective.
+function optionsOf(name) {
+  if (name === DATA.recorded.name) return { ...DATA.recorded.options };
+  if (name === OWN) return { ...DATA.recorded.options, lr: 0.1, start: [-1.2, 1] };
+  const { lr, start } = DATA.objectives.find((o) => o.name === name);
+  return { ...DATA.recorded.options, lr, start };
+}
+
+// The function of the text field; null, with the error under its character, if the text is none.
+function readOwn() {
+  const text = $("own-text").value;
+  try {
+    const functions = parse(text);
+    const objective = { name: OWN, about: "differentiated exactly, in forward mode", text, minimum: null };
+    $("own-wrong").hidden = true;
+    return { objective, functions };
+  } catch (error) {
+    if (!(error instanceof TextError)) throw error;
+    $("own-wrong").textContent = `${text}\n${" ".repeat(error.position)}^\n${error.message}`;
+    $("own-wrong").hidden = false;
+    return null;
+  }
+}
+
 function choose(name, options) {
-  state.objective = DATA.objectives.find((o) => o.name === name);
-  state.functions = compile(state.objective);
-  state.options = options || { ...DATA.recorded.options, lr: state.objective.lr, start: state.objective.start };
-  state.k = 0;
+  const isOwn = name === OWN;
+  $("own").hidden = $("own-help").hidden = !isOwn;
+  $("own-wrong").hidden = true;
   $("objective").value = name;
+  const known = DATA.objectives.find((o) => o.name === name);
+  const chosen = isOwn ? readOwn() : { objective: known, functions: compile(known) };
+  if (!chosen) return;
+  Object.assign(state, chosen);
+  state.names = state.functions.names || ["a", "b"];
+  state.options = options || optionsOf(name);
+  if (state.names.length === 1) state.options.start = [state.options.start[0], 0];
+  state.k = 0;
+  $("star").hidden = !state.objective.minimum;
   $("about").textContent = state.objective.name + ": " + state.objective.about + ".";
-  $("wrong").textContent = "";
+  const isFinite = Number.isFinite(state.functions.value(...state.options.start));
+  $("wrong").textContent = isFinite ? "" : "f is not finite at the start.";
+  $("names").replaceChildren(element("th", "quantity"), ...state.names.map((variable) => element("th", variable)));
+  ["a", "b"].forEach((key, i) => {
+    const label = $("option-" + key).parentElement;
+    label.hidden = i >= state.names.length;
+    label.firstChild.textContent = "start " + (state.names[i] || key);
+  });
   fillOptions();
-  drawContours();
+  forgetBackground();
   recompute();
+}
+
+// The part of the plane, or of the line, in which the runs take place, with a margin; with one variable, also the
+// values there.
+function ownWindow() {
+  const rows = Object.values(state.runs).flat();
+  const range = (values) => {
+    const finite = values.filter((v) => Math.abs(v) < 1e6);
+    const low = Math.min(...finite), high = Math.max(...finite), margin = Math.max(0.25 * (high - low), 1e-3);
+    return finite.length ? [low - margin, high + margin] : [-1, 1];
+  };
+  const across = range(rows.map((row) => row.x[0]));
+  if (state.names.length === 2) return [...across, ...range(rows.map((row) => row.x[1]))];
+  const [left, right] = across;
+  const curve = Array.from({ length: 201 }, (_, i) => state.functions.value(left + (i / 200) * (right - left), 0));
+  return [...across, ...range(curve)];
 }
 
 function setRule(rule) {
   state.rule = rule;
   $("rule").value = rule;
-  $("of").textContent = "(" + rule + "; a: solid, b: dashed)";
+  const lines = state.names.map((name, i) => name + [": solid", ": dashed"][i]);
+  $("of").textContent = `(${[rule, lines.join(", ")].join("; ")})`;
+  if (state.mode === "race") fillRace();
+  draw();
+}
+
+function setMode(mode) {
+  state.mode = mode;
+  for (const part of document.querySelectorAll("[data-modes]")) part.hidden = part.dataset.modes !== mode;
+  for (const button of $("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === mode);
+  COMPUTE[mode]();
   draw();
 }
 
 function begin() {
-  $("objective").append(...DATA.objectives.map((o) => element("option", o.name)));
+  beginRace();
+  beginClassroom();
+  $("modes").addEventListener("click", (e) => { if (e.target.dataset.mode) setMode(e.target.dataset.mode); });
+  $("objective").append(...DATA.objectives.map((o) => element("option", o.name)), element("option", OWN));
+  $("own-text").value = EXAMPLE;
+  $("own").addEventListener("submit", (e) => {
+    e.preventDefault();
+    choose(OWN, state.objective.name === OWN ? { ...state.options } : undefined);
+    setRule(state.rule);
+  });
   $("rule").append(...RULE_NAMES.map((rule) => element("option", rule)));
   $("legend").append(...RULE_NAMES.map((rule) => {
     const label = element("span", " " + rule);
@@ -368,7 +371,7 @@ function begin() {
     label.append(input);
     $("options").append(label);
   }
-  $("objective").addEventListener("change", (e) => choose(e.target.value));
+  $("objective").addEventListener("change", (e) => { choose(e.target.value); setRule(state.rule); });
   $("rule").addEventListener("change", (e) => setRule(e.target.value));
   $("time").addEventListener("input", (e) => { pause(); go(Number(e.target.value)); });
   $("play").addEventListener("click", play);
@@ -380,7 +383,7 @@ function begin() {
     const [left, right, bottom, top_] = state.objective.window;
     const a = left + ((e.clientX - box.left) / box.width) * (right - left);
     const b = top_ - ((e.clientY - box.top) / box.height) * (top_ - bottom);
-    state.options = { ...state.options, start: [Number(a.toPrecision(3)), Number(b.toPrecision(3))] };
+    state.options = { ...state.options, start: [Number(a.toPrecision(3)), state.names.length === 1 ? 0 : Number(b.toPrecision(3))] };
     state.k = 0;
     fillOptions();
     recompute();
@@ -395,11 +398,30 @@ function begin() {
     else return;
     e.preventDefault();
   });
-  const redraw = () => { drawContours(); draw(); };
-  new ResizeObserver(redraw).observe($("map"));
+  const redraw = () => {
+    forgetBackground();
+    resize($("path"));
+    draw();
+  };
+  // An observer also calls back at the start, when the size is as it was.
+  let seen = "";
+  new ResizeObserver(() => {
+    const box = $("map").getBoundingClientRect(), now = [box.width, box.height, devicePixelRatio].join();
+    if (seen && now !== seen) redraw();
+    seen = now;
+  }).observe($("map"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  choose(DATA.recorded.name, DATA.recorded.options);
-  setRule(DATA.rule);
+  $("copy").addEventListener("click", copyLink);
+  for (const [kind, make] of Object.entries(SAVES)) {
+    $("save-" + kind).addEventListener("click", () => {
+      offer(`rprop-${state.objective.name}.${kind}`, make());
+      $("saved").textContent = "Saved.";
+    });
+  }
+  addEventListener("hashchange", readAddress);
+  resize($("path"));
+  // A link may ask the page to play, which readers who want little motion are spared.
+  const plays = new URLSearchParams(location.hash.slice(1)).has("play") && !wantsLittleMotion();
+  readAddress();
+  if (plays) play();
 }
-
-begin();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
 import math
 import os
@@ -10,13 +12,17 @@ import struct
 import subprocess
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import naive
 import numpy as np
+import other_methods
 import pytest
 
 from rprop_ref import Trace, cli, crosscheck, explorer, rules
 from rprop_ref._core import events as _events
+from rprop_ref.bits import same_bits
+from rprop_ref.crosscheck._stages.deviations import DEVIATIONS
 from rprop_ref.objectives import OBJECTIVES, Objective
 
 #: An objective that is not part of the package.
@@ -85,6 +91,216 @@ def in_node(tmp_path, **cases):
 def pick(rng, values):
     """One of the values, or a random number."""
     return rng.choice(values) if rng.random() < 0.5 else rng.normal() * 10.0 ** rng.integers(-8, 8)
+
+
+def javascript(tmp_path, names, code, data=None):
+    """Run scripts of the page, and then `code`, which may read `data` and returns what comes back."""
+    sources = [(HERE / name).read_text() for name in names]
+    given = 'const data = JSON.parse(require("fs").readFileSync(0, "utf8"));'
+    file = tmp_path / "together.cjs"
+    file.write_text("\n".join([*sources, given, f"console.log(JSON.stringify((() => {{ {code} }})()));"]))
+    done = subprocess.run(
+        [NODE, file], input=json.dumps(data), capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    # JavaScript has one kind of number, and writes large ones without a point.
+    return json.loads(done.stdout, parse_int=float)
+
+
+#: What a link leaves out is as here.
+DEFAULTS = {
+    "rule": "irprop-",
+    "lr": 0.05,
+    "etaMinus": 0.5,
+    "etaPlus": 1.2,
+    "min": 1e-6,
+    "max": 50,
+    "start": [1, 2],
+    "steps": 200,
+    "mode": "watch",
+    "bug": 0,
+    "race": {"hidden": [], "gd": [None], "momentum": [None, 0.9], "adam": [None, 0.9, 0.999]},
+}
+
+READ = """
+const known = { modes: ["watch", "race"], objectives: ["rosenbrock", "bowl"], rules: ["rprop+", "irprop-"],
+  runners: ["rprop+", "irprop-", "gd"], bugs: 6 };
+const read = (text) => fromLink(text, known, (objective = "bowl") => ({ objective, ...structuredClone(data.defaults) }));
+"""
+
+
+@needs_node
+class TestLinks:
+    def test_a_link_gives_back_every_number_to_the_bit(self, tmp_path, rng):
+        def settings():
+            return {
+                "mode": "race",
+                "bug": 0,
+                "race": {
+                    "hidden": ["rprop+", "gd"][: rng.integers(3)],
+                    "gd": [None if rng.random() < 0.5 else float(rng.random())],
+                    "momentum": [None, float(rng.random())],
+                    "adam": rng.random(3).tolist(),
+                },
+                "objective": "rosenbrock",
+                "f": "(1-a)^2 & b=c#%20+ \u00e9",
+                "rule": "rprop+",
+                "lr": float(rng.random() * 10.0 ** rng.integers(-300, 300)),
+                "etaMinus": float(rng.random()) or 0.5,
+                "etaPlus": float(1 + rng.random()) or 1.5,
+                "min": float(rng.normal()),
+                "max": float(10.0 ** rng.integers(-5, 300)),
+                "start": rng.normal(size=2).tolist(),
+                "steps": int(rng.integers(50, 5000)),
+                "k": int(rng.integers(50)),
+            }
+
+        cases = [settings() for _ in range(500)]
+        code = READ + "return data.cases.map((settings) => read(toLink(settings)));"
+        given_back = javascript(tmp_path, ["settings.js"], code, {"cases": cases, "defaults": DEFAULTS})
+        for case, back in zip(cases, given_back):
+            assert back == {"settings": case, "problems": []}
+
+    @pytest.mark.parametrize(
+        ("link", "problem"),
+        [
+            ("objective=nonsense", 'asks for the objective "nonsense", which this page does not have'),
+            ("rule=__proto__", 'asks for the rule "__proto__"'),
+            ("lr=", "Every field needs a number"),
+            ("etas=0.5", "Every field needs a number"),
+            ("etas=0.5,0.9", "The factors must be"),
+            ("start=1,x", "Every field needs a number"),
+            ("gd=0.1,0.2", "wrong numbers for gd"),
+            ("adam=best,best,0.9", "wrong numbers for adam"),
+            ("mode=fly", 'asks for the mode "fly"'),
+            ("steps=1e9", "The number of iterations must be 1 to 5000"),
+        ],
+    )
+    def test_a_wrong_part_is_named_and_left_out(self, tmp_path, link, problem):
+        code = READ + "return read(data.link);"
+        back = javascript(tmp_path, ["settings.js"], code, {"link": link, "defaults": DEFAULTS})
+        assert problem in back["problems"][0]
+        assert back["settings"] == {"objective": "bowl", **DEFAULTS, "k": 0}
+
+    def test_any_text_gives_settings_that_can_be_shown(self, tmp_path, rng):
+        parts = [
+            "objective",
+            "rule",
+            "lr",
+            "etas",
+            "steps",
+            "k",
+            "=",
+            "&",
+            "%",
+            "%zz",
+            ",",
+            "1",
+            "-1",
+            "NaN",
+            "1e400",
+        ]
+        texts = ["".join(rng.choice(parts, rng.integers(1, 12))) for _ in range(2000)]
+        code = (
+            READ
+            + "return data.texts.map((text) => { const { settings } = read(text); return wrongOptions(settings); });"
+        )
+        assert set(javascript(tmp_path, ["settings.js"], code, {"texts": texts, "defaults": DEFAULTS})) == {""}
+
+
+PARAMETERS = {"gd": [0.001], "momentum": [0.0007, 0.9], "rmsprop": [0.03, 0.99], "adam": [0.1, 0.9, 0.999]}
+
+
+@needs_node
+class TestOtherMethods:
+    @pytest.mark.parametrize("name", PARAMETERS)
+    def test_their_steps_have_the_bits_of_the_twin_in_python(self, tmp_path, name):
+        parameters = PARAMETERS[name]
+        code = """
+            return data.map(({ objective, name, parameters, options }) =>
+              descend(compile(objective), name, parameters, options).map((row) => row.x.map(String)));
+        """
+        cases = [
+            {
+                "objective": {"value": o.value, "da": o.da, "db": o.db},
+                "name": name,
+                "parameters": parameters,
+                "options": {"start": o.start, "steps": 150},
+            }
+            for o in OBJECTIVES.values()
+        ]
+        for o, rows in zip(OBJECTIVES.values(), javascript(tmp_path, ["rules.js", "methods.js"], code, cases)):
+            assert same_bits(np.array(rows, float), self.run(o, name, parameters, 150)), o.name
+
+    def run(self, objective, name, parameters, steps):
+        """Both coordinates by the twin, which asks for one derivative at a time."""
+        x, gradient = [float(v) for v in objective.start], [0.0, 0.0]
+        method = getattr(other_methods, name)
+        walks = [
+            method(x[i], itertools.repeat(lambda _, i=i: float(gradient[i]), steps + 1), *parameters)
+            for i in (0, 1)
+        ]
+        rows = []
+        with np.errstate(all="ignore"):
+            for _ in range(steps + 1):
+                x = [next(walk) for walk in walks]
+                rows.append(x)
+                gradient[:] = objective.jac(np.array(x)).tolist()
+        return np.array(rows)
+
+    def test_arrival_and_best_rate(self, tmp_path):
+        o = OBJECTIVES["bowl"]
+        code = """
+            const functions = compile(data.objective), options = { start: [-1.6, 1.1], steps: 50 };
+            const best = bestRate(functions, "gd", [null], options);
+            const rows = descend(functions, "gd", [best], options);
+            const ends = RATES.map((rate) => descend(functions, "gd", [rate], options).at(-1).f);
+            return [best, RATES, ends, arrival(rows, 0), rows.map((row) => row.f)];
+        """
+        data = {"objective": {"value": o.value, "da": o.da, "db": o.db}}
+        best, rates, ends, arrived, values = javascript(tmp_path, ["rules.js", "methods.js"], code, data)
+        ends = [math.inf if v is None else v for v in ends]
+        assert best == rates[int(np.argmin(ends))]
+        assert arrived == next(k for k, f in enumerate(values) if f <= 1e-6 * values[0])
+
+
+def test_the_path_of_lbfgs_is_scipys():
+    html = explorer.page(OBJECTIVES["himmelblau"], start=(1.0, 0.5))
+    data = json.loads(html.split("const DATA = ")[1].split(";\n")[0])
+    for name, o in OBJECTIVES.items():
+        evaluated = data["lbfgs"][name]
+        assert evaluated[0] == [1.0, 0.5] if name == "himmelblau" else evaluated[0] == list(o.start)
+        assert len(evaluated) <= 201
+        if name != "roof":
+            assert np.abs(o.jac(np.array(evaluated[-1]))).max() < 1e-6
+
+
+@needs_node
+def test_the_table_is_that_of_the_trace(tmp_path):
+    o = OBJECTIVES["rosenbrock"]
+    options = {
+        "lr": o.lr,
+        "etaMinus": 0.5,
+        "etaPlus": 1.2,
+        "min": 1e-3,
+        "max": 0.06,
+        "start": o.start,
+        "steps": 60,
+    }
+    data = {
+        "objective": {"value": o.value, "da": o.da, "db": o.db},
+        "options": options,
+        "events": [[name, *bits] for name, bits in _events.NAMES.items()],
+    }
+    code = 'return csv(run(compile(data.objective), "irprop+", data.options), 2, data.events);'
+    written = javascript(tmp_path, ["rules.js", "save.js"], code, data)
+    explorer.follow(o, "irprop+", step_sizes=(1e-3, 0.06), steps=60).to_csv(tmp_path / "trace.csv")
+
+    def table(text):
+        rows = list(csv.reader(text.splitlines()))
+        return [rows[0], *([float(v) for v in row[:-1]] + [row[-1]] for row in rows[1:])]
+
+    assert table(written) == table((tmp_path / "trace.csv").read_text())
 
 
 @needs_node
@@ -211,7 +427,8 @@ class TestPage:
             assert len(html.encode()) < 400_000
             assert "http://" not in html
             assert "https://" not in html
-            assert "/*" not in html.split("<script>")[2].split("\n")[1]
+            assert html.split("<script>")[1].startswith('\nconst DATA = {"rule":')
+            assert "<!--" not in html
         assert len(explorer.page(OBJECTIVES["rosenbrock"], steps=1000).encode()) < 1_500_000
 
     def test_the_command_writes_page_table_and_trace(self, tmp_path, capsys):
@@ -336,12 +553,46 @@ class TestInChromium:
         )
         assert complaints == []
 
+    @pytest.mark.parametrize("sight", SIGHTS)
+    def test_axe_finds_nothing_to_mend(self, opened, sight):
+        """Labels, contrast, landmarks and names, in every mode."""
+        axe = pytest.importorskip("axe_playwright_python", reason="checks accessibility (extra 'browser')")
+        script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+        page, _ = opened(**SIGHTS[sight])
+        page.evaluate(script)
+        for mode in page.evaluate("MODES"):
+            page.evaluate("mode => setMode(mode)", mode)
+            assert self.violations(page) == []
+        page.evaluate("setMode('watch'), choose(OWN)")
+        page.fill("#own-text", "1 +")
+        page.press("#own-text", "Enter")
+        assert self.violations(page) == []
+
+    def violations(self, page):
+        found = page.evaluate("axe.run()")["violations"]
+        return [(v["id"], [node["target"] for node in v["nodes"]]) for v in found]
+
     def test_it_is_usable_when_loaded(self, opened):
         """The time is printed, not asserted, since it depends on the machine."""
         page, _ = opened()
         inside = page.evaluate("performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart")
         print(f"usable after {page.seconds:.2f} s, of which {inside / 1000:.2f} s in the page")
         assert page.is_enabled("#time")
+
+    def test_the_map_has_numbers_at_its_axes_and_a_legend(self, opened):
+        page, _ = opened()
+        assert page.evaluate("ticks(-1.8, 1.8, 8)") == [-1.5, -1, -0.5, 0, 0.5, 1, 1.5]
+        assert page.evaluate("ticks(0, 3e-4, 3)") == [0, 1e-4, 2e-4, 3e-4]
+        written = page.evaluate(
+            "{ const texts = []; const { fillText } = CanvasRenderingContext2D.prototype;"
+            "CanvasRenderingContext2D.prototype.fillText = function (text, x, y) { texts.push([text, x, y]); };"
+            "drawPath(picture()); CanvasRenderingContext2D.prototype.fillText = fillText; texts }"
+        )
+        box = page.locator("#path").bounding_box()
+        left, right, _, _ = OBJECTIVES["rosenbrock"].window
+        (x,) = [x for text, x, y in written if text == "0.5" and y > 0.9 * box["height"]]
+        assert left + x / box["width"] * (right - left) == pytest.approx(0.5, abs=0.01)
+        assert "minimum" in page.inner_text("main .legend >> nth=0")
 
     def test_keys_move_and_play_and_choose_rules(self, opened):
         page, complaints = opened()
@@ -400,6 +651,186 @@ class TestInChromium:
         assert "computed in this page" in page.inner_text("#source")
         page.keyboard.press("End")
         assert self.marker(page)[0] == tuple(explorer.follow(MINE, steps=99).x[-1])
+        assert complaints == []
+
+    def test_a_link_shows_what_was_set(self, opened):
+        page, complaints = opened()
+        page.select_option("#objective", "himmelblau")
+        page.select_option("#rule", "rprop+")
+        page.fill("#option-lr", "0.0123456789")
+        page.locator("#option-lr").blur()
+        page.click("#path", position={"x": 200, "y": 100})
+        page.evaluate("go(37)")
+        before = page.evaluate("settings()")
+        page.wait_for_function("location.hash.endsWith('k=37')")
+        link = page.evaluate("location.href")
+        page.click("#copy")
+        page.wait_for_function("saved.textContent !== ''")
+        assert page.input_value("#link") == link
+        page.goto("about:blank")
+        page.goto(link)
+        assert page.evaluate("settings()") == before
+        assert page.input_value("#option-lr") == "0.0123456789"
+        page.evaluate("location.hash = 'objective=bowl&steps=0'")
+        page.wait_for_function("wrong.textContent !== ''")
+        assert page.input_value("#objective") == "bowl"
+        assert "The link has a wrong number" in page.inner_text("#wrong")
+        assert complaints == []
+
+    def test_a_function_can_be_typed_in(self, opened):
+        page, complaints = opened()
+        page.select_option("#objective", "your own")
+        assert page.input_value("#own-text") == "(1-a)^2 + 100*(b-a^2)^2"
+        typed = page.evaluate("state.runs['irprop-'].map((row) => row.f)")
+        known = explorer.follow(OBJECTIVES["rosenbrock"], lr=0.1)
+        np.testing.assert_allclose(typed[:20], known.f[:20], rtol=1e-12)
+        # An error is shown under its character, and what was shown before remains.
+        page.fill("#own-text", "(1-a)^2 +* b")
+        page.press("#own-text", "Enter")
+        assert page.inner_text("#own-wrong").splitlines()[1] == " " * 9 + "^"
+        assert page.evaluate("settings().f") == "(1-a)^2 + 100*(b-a^2)^2"
+        # One variable: a curve, without the other variable in the table and the numbers.
+        page.fill("#own-text", "abs(x - 1) + 0.1*x^2")
+        page.press("#own-text", "Enter")
+        assert page.is_hidden("#own-wrong")
+        assert page.inner_text("#names").split() == ["quantity", "x"]
+        assert page.inner_text("#options").count("start") == 1
+        page.evaluate("go(200)")
+        assert page.evaluate("state.runs[state.rule].at(-1).x[0]") == pytest.approx(1, abs=1e-5)
+        before = page.evaluate("settings()")
+        page.wait_for_function("location.hash.endsWith('k=200')")
+        page.click("text=Race")
+        page.click("text=Watch")
+        link = page.evaluate("location.href.split('#')[0] + '#' + toLink(settings())")
+        page.goto("about:blank")
+        page.goto(link)
+        assert page.evaluate("settings()") == before
+        # A link to a text that is no function.
+        page.goto("about:blank")
+        page.goto(link.split("#")[0] + "#objective=your own&f=alert(1)")
+        assert '"alert" is unknown' in page.inner_text("#own-wrong")
+        assert page.evaluate("state.objective.name") == "rosenbrock"
+        assert complaints == []
+
+    @pytest.mark.parametrize("sight", SIGHTS)
+    def test_the_next_step_is_predicted(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        page.click("text=Predict")
+        page.select_option("#rule", "rprop-")
+        trace = explorer.follow(OBJECTIVES["rosenbrock"], "rprop-")
+        assert "next step?" in page.inner_text("h2 >> nth=3")
+        assert page.is_hidden("#cells")
+        assert page.is_hidden("#sizes")
+        for k in range(5):
+            i = k % 2
+            page.click("#predict-check")
+            assert page.inner_text("#predict-said") == "Fill in the step size."
+            grew, shrank = (bool(trace.where(name)[k, i]) for name in ("grew", "shrank"))
+            page.select_option("#predict-adaptation", "grew" if grew else "shrank" if shrank else "kept")
+            page.select_option("#predict-move", "made")
+            page.fill("#predict-size", f"{trace.size[k, i]:.6g}")
+            page.fill("#predict-x", f"{trace.x[k + 1, i]:.6g}")
+            page.click("#predict-check")
+            assert page.inner_text("#predict-said").startswith("Right. The product is")
+            assert f"rprop-: {k + 1} of {k + 1} right" in page.inner_text("#predict-score")
+            page.click("#predict-on")
+        page.click("#predict-next")
+        assert page.input_value("#rule") == "rprop+"
+        page.select_option("#predict-adaptation", "shrank")
+        page.select_option("#predict-move", "undone")
+        page.fill("#predict-size", "1")
+        page.fill("#predict-x", "1")
+        page.click("#predict-check")
+        said = page.inner_text("#predict-said")
+        assert said.startswith("Step 1, the step size: shrank is not right. The product is")
+        assert "Level 2 of 5, rprop+: 0 of 1 right" in page.inner_text("#predict-score")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert complaints == []
+
+    @pytest.mark.parametrize("sight", ["desktop", "phone, dark"])
+    def test_the_bug_is_found(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        page.click("text=Find the bug")
+        firsts = []
+        for i, name in enumerate(explorer.BUGS):
+            page.select_option("#bug-program", str(i))
+            page.click("text=Ask the referee")
+            assert "Fill in" in page.inner_text("#bug-said")
+            first = page.evaluate("firstDifference(state.broken, state.right)")
+            firsts.append(first)
+            page.evaluate(f"go({first})")
+            page.select_option("#bug-mistake", name)
+            page.fill("#bug-step", str(first + 1))
+            page.click("text=Ask the referee")
+            assert f"They differ before step {first + 1}." in page.inner_text("#bug-said")
+            page.fill("#bug-step", str(first))
+            page.select_option("#bug-mistake", explorer.BUGS[i - 1])
+            page.click("text=Ask the referee")
+            assert f"Step {first} is right, but with that mistake" in page.inner_text("#bug-said")
+            page.select_option("#bug-mistake", name)
+            page.click("text=Ask the referee")
+            assert page.inner_text("#bug-said").startswith("Right. The referee: " + DEVIATIONS[name].does)
+        assert all(1 <= first <= 20 for first in firsts)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.wait_for_function("location.hash.includes('bug=5')")
+        assert complaints == []
+
+    @pytest.mark.parametrize("sight", SIGHTS)
+    def test_methods_race_from_the_same_start(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        page.click("text=Race")
+        page.select_option("#objective", "ellipse")
+        counts = page.evaluate("Object.fromEntries(RUNNERS.map((r) => [r, $('race-n-' + r).textContent]))")
+        trace = explorer.follow(OBJECTIVES["ellipse"])
+        arrived = int(np.argmax(trace.f <= 1e-6 * trace.f[0])) + 1
+        assert counts["irprop-"] == str(arrived)
+        assert counts["gd"] == "> 200"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        words = page.inner_text("#race-words")
+        assert "gradient descent creeps: its rate must suit the steepest direction" in words
+        assert "RMSprop is Rprop's heir" in words
+        # A rate of one's own; one that is too large; and a method that is hidden.
+        page.fill("#race-gd-0", "1")
+        page.locator("#race-gd-0").blur()
+        assert "gradient descent overshoots more with every step" in page.inner_text("#race-words")
+        page.uncheck("#race-show-adam")
+        assert "Adam" not in page.inner_text("#race-words")
+        page.wait_for_function("location.hash.includes('hidden=adam&gd=1&')")
+        page.goto("about:blank")
+        page.go_back()
+        assert page.evaluate("settings().race.gd") == [1]
+        assert not page.is_checked("#race-show-adam")
+        # L-BFGS-B was recorded from one start only.
+        page.click("#path", position={"x": 100, "y": 100})
+        assert "from the objective's own start only" in page.inner_text("#race-words")
+        assert complaints == []
+
+    def test_a_link_can_ask_the_page_to_play(self, opened):
+        page, complaints = opened()
+        link = page.evaluate("location.href.split('#')[0]") + "#objective=ellipse&play=1"
+        page.goto("about:blank")
+        page.goto(link)
+        page.wait_for_function("Number(time.value) >= 2")
+        page.emulate_media(reduced_motion="reduce")
+        page.reload()
+        assert page.inner_text("#play") == "Play"
+        assert complaints == []
+
+    def test_picture_and_run_can_be_saved(self, opened):
+        page, complaints = opened()
+        page.evaluate("go(50)")
+        files = {}
+        for kind in ("png", "svg", "csv"):
+            with page.expect_download() as download:
+                page.click(f"#save-{kind}")
+            assert download.value.suggested_filename == f"rprop-rosenbrock.{kind}"
+            files[kind] = Path(download.value.path()).read_bytes()
+        assert files["png"].startswith(b"\x89PNG")
+        root = ElementTree.fromstring(files["svg"])
+        lines = root.findall("{*}polyline")
+        assert [len(line.get("points").split()) for line in lines] == [51] * len(rules.RULES)
+        assert root.find("{*}image").get("href").startswith("data:image/png")
+        assert len(files["csv"].splitlines()) == 1 + 2 * 201
         assert complaints == []
 
     def test_numbers_can_be_changed_and_refused(self, opened):

@@ -111,6 +111,19 @@ def test_without_axes_a_new_figure_is_drawn(valley, wide, tmp_path):
         assert (tmp_path / "x.png").stat().st_size > 3000
 
 
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_legends_name_coordinates_and_colours(valley, wide):
+    assert legend(plot.step_sizes(valley)) == ["kept", "grew", "shrank", "x[0]", "x[1]"]
+    lines = plot.step_sizes(wide, coordinates=range(20, 32)).lines
+    assert [line.get_label() for line in lines[-12:]] == [f"x[{i}]" for i in range(20, 32)]
+    assert len({line.get_marker() for line in lines[-12:]}) == 12
+    assert legend(plot.flips(valley)) == ["changed", "not"]
+    assert legend(plot.flips(wide))[0].endswith("% changed")
+
+
 def test_one_coordinate_has_no_path():
     trace = minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True, trace=True, maxiter=3).trace
     with pytest.raises(

@@ -32,6 +32,7 @@ class TestNumbers:
         before = [0.3, *(row.x for row in table.rows)]
         np.testing.assert_allclose([row.move for row in table.rows], np.diff(before), atol=1e-15)
         stored = [0.0, *(prev.item() for _, prev, _ in expected)]
+        assert [row.stored for row in table.rows] == stored[:-1]
         assert [row.product for row in table.rows] == [g * s for g, s in zip(gradients, stored)]
 
     def test_branches_are_named(self):
@@ -66,9 +67,17 @@ class TestNumbers:
 
 
 RIGHT = [
-    (1, 0, "first", 0.1, -0.1, -0.1),
-    {"gradient": 1, "product": 1, "branch": "Same sign", "step_size": 0.12, "move": -0.12, "x": -0.22},
-    (-1, -1, "sign changed", 0.06, 0, -0.22),
+    (1, 0, 0, "first", 0.1, -0.1, -0.1),
+    {
+        "gradient": 1,
+        "stored": 1,
+        "product": 1,
+        "branch": "Same sign",
+        "step_size": 0.12,
+        "move": -0.12,
+        "x": -0.22,
+    },
+    (-1, 1, -1, "sign changed", 0.06, 0, -0.22),
 ]
 
 
@@ -77,28 +86,37 @@ class TestCheck:
         marks = step_table([1, 1, -1]).check(RIGHT)
         assert marks.right
         assert marks
-        assert str(marks) == "All 18 cells are right."
+        assert str(marks) == "All 21 cells are right."
 
     def test_empty_cells_are_counted(self):
-        marks = step_table([1, 1, -1]).check([{"x": -0.1}, {"x": -0.22}, (None, None, None, None, None, None)])
+        marks = step_table([1, 1, -1]).check([{"x": -0.1}, {"x": -0.22}, (None,) * 7])
         assert not marks
-        assert str(marks) == "All 2 filled-in cells are right; 16 are empty."
+        assert str(marks) == "All 2 filled-in cells are right; 19 are empty."
 
     @pytest.mark.parametrize(
         ("row", "column", "value"),
-        [(0, 3, 0.12), (1, 5, -0.2), (2, 2, "same sign"), (2, 3, 0.072), (2, 4, 0.12), (2, 5, "?"), (1, 1, -1)],
+        [
+            (0, 4, 0.12),
+            (1, 6, -0.2),
+            (2, 3, "same sign"),
+            (2, 4, 0.072),
+            (2, 5, 0.12),
+            (2, 6, "?"),
+            (1, 2, -1),
+            (2, 1, -1),
+        ],
     )
     def test_one_wrong_cell_is_found(self, row, column, value):
         given = [list(r.values()) if isinstance(r, dict) else list(r) for r in RIGHT]
         given[row][column] = value
         (wrong,) = step_table([1, 1, -1]).check(given).wrong
-        names = ("gradient", "product", "branch", "step_size", "move", "x")
+        names = ("gradient", "stored", "product", "branch", "step_size", "move", "x")
         assert wrong[:3] == (row + 1, names[column], value)
 
     def test_the_hint_shows_the_calculation(self):
         marks = step_table([1, 1, -1], "rprop+").check([{}, {}, {"step_size": 0.06, "move": 0}])
         assert " ".join(str(marks).split()) == (
-            "Step 3, move: 0 is not right. The product is -1: sign changed; the step size is 0.12 * 0.5 = 0.06; this "
+            "Step 3, move: 0 is not right. The product is -1 * 1 = -1: sign changed; the step size is 0.12 * 0.5 = 0.06; this "
             "rule takes the last move back: 0.12; x is -0.22 + 0.12 = -0.1."
         )
 
@@ -106,7 +124,7 @@ class TestCheck:
         table = step_table([1] * 6)
         assert table.check([{"x": round(row.x, 4)} for row in table.rows]).wrong == []
 
-    @pytest.mark.parametrize("rows", [[{}] * 4, [{"size": 1}], [(1, 2, 3, 4, 5, 6, 7)]])
+    @pytest.mark.parametrize("rows", [[{}] * 4, [{"size": 1}], [(1, 2, 3, 4, 5, 6, 7, 8)]])
     def test_wrong_rows_are_refused(self, rows):
         with pytest.raises(ValueError, match=r"the table has 3 steps|the columns are"):
             step_table([1, 1, -1]).check(rows)
