@@ -58,21 +58,29 @@ def one_array(
     for t, (g, rose) in enumerate(zip(cases.gradients(rng, dtype, n, len(ROSE)), ROSE, strict=True)):
         expected = naive.step(variant, expected[0], g, *expected[1:], worse=rose, **rule)
         memory = ptx_machine.Memory()
-        addresses = [memory.add(a) for a in (x, g, prev, size)]
-        arguments = [*addresses, n, memory.add(counter), _worse(memory, rose, t), *passed]
+        addresses = [memory.add(a) for a in (x, _read_only(g), prev, size)]
+        # The first step has no counter.
+        arguments = [*addresses, n, memory.add(counter) if t else 0, _worse(memory, rose, t), *passed]
         executed += ptx_machine.launch(kernel, arguments, grid, block, memory, MAX_STEPS)
         for found, wanted in zip((x, prev, size), expected, strict=True):
             assert same_bits(found, wanted), f"step {t}"
-        assert counter[0] == t + 1
+        assert counter[0] == t
     return executed
 
 
-_LOSS_ROSE = np.ones(1, np.int64)
+def _read_only(array: Array) -> Array:
+    """An array that a kernel may read, but not change."""
+    array.flags.writeable = False
+    return array
+
+
+#: Whether the loss rose, in memory.
+_ROSE = {rose: _read_only(np.array([rose], np.int64)) for rose in (False, True)}
 
 
 def _worse(memory: ptx_machine.Memory, rose: bool, t: int) -> int:
     """Whether the loss rose, as a number or, in every other step, as the address of one."""
-    return memory.add(_LOSS_ROSE) if rose and t % 2 else int(rose)
+    return memory.add(_ROSE[rose]) if t % 2 else int(rose)
 
 
 def many_arrays(
@@ -83,32 +91,103 @@ def many_arrays(
     grid: int,
     block: int,
     rng: np.random.Generator,
+    **options: Any,
 ) -> int:
     """Make steps of many arrays, and compare them with NumPy; return how many instructions were executed."""
-    constants, passed = _constants(dtype, {})
-    arrays = [_beginning(rng, dtype, n, 0.1) for n in lengths]
+    constants, passed = _constants(dtype, options)
+    arrays = [_beginning(rng, dtype, n, options.get("lr", 0.1)) for n in lengths]
     expected = [[a.copy() for a in members] for members in arrays]
     counters = np.zeros(len(lengths), np.float32)
-    chunks = np.array([(i, k) for i, n in enumerate(lengths) for k in range(0, max(n, 1), many.CHUNK)], np.int64)
+    starts = [(i, k) for i, n in enumerate(lengths) for k in range(0, max(n, 1), many.CHUNK)]
+    chunks = _read_only(np.array(starts, np.int64))
     executed = 0
     for t, rose in enumerate(ROSE):
         grads = [cases.mixed(rng, dtype, n) for n in lengths]
         memory = ptx_machine.Memory()
-        memory.add(counters)
-        table = np.array(
-            [
-                [memory.add(x), memory.add(prev), memory.add(size), counters[i:].ctypes.data, x.size]
-                for i, (x, prev, size) in enumerate(arrays)
-            ],
-            np.int64,
-        )
-        where = np.array([memory.add(g) for g in grads], np.int64)
+        first = memory.add(counters)
+        places = [first + counters.itemsize * i for i in range(len(lengths) - 1)] + [0]  # the last has no counter
+        rows = [
+            [memory.add(x), memory.add(prev), memory.add(size), place, x.size]
+            for (x, prev, size), place in zip(arrays, places, strict=True)
+        ]
+        table = _read_only(np.array(rows, np.int64))
+        where = _read_only(np.array([memory.add(_read_only(g)) for g in grads], np.int64))
         pointers = [memory.add(table), memory.add(where), memory.add(chunks)]
-        arguments = [*pointers, len(chunks), int(rose), *passed]
+        arguments = [*pointers, len(chunks), _worse(memory, rose, t), *passed]
         executed += ptx_machine.launch(kernel, arguments, grid, block, memory, MAX_STEPS)
         for members, wanted, g in zip(arrays, expected, grads, strict=True):
             numpy_step.run(variant, wanted[0], g, *wanted[1:], constants, rose)
             for a, b in zip(members, wanted, strict=True):
                 assert same_bits(a, b), f"step {t}"
-        assert (counters == t + 1).all()
+        assert (counters[:-1] == t + 1).all()
+        assert counters[-1] == 0
     return executed
+
+
+def copies(kernel: ptx_machine.Kernel, width: int, grid: int, block: int, rng: np.random.Generator) -> None:
+    """Gather a strided array, scatter another one into it, and compare with what NumPy does."""
+    whole = rng.integers(0, 250, (5, 6, 8), np.uint8).repeat(width, axis=2).view(f"i{width}")
+    for view in (whole[3:1:-1, :, ::3], whole[..., 0].T, whole[:0], whole[1, 2, 3:4], whole[2, 2, 3:4].reshape(())):
+        table = np.array(
+            [(n, stride // width) for n, stride in zip(view.shape[::-1], view.strides[::-1], strict=True)],
+            np.int64,
+        )
+        for scatter in (False, True):
+            flat_array = rng.integers(-99, 99, view.size).astype(view.dtype)
+            wanted_flat, wanted_whole = view.ravel(), whole.copy()
+            if scatter:
+                wanted_flat = flat_array.copy()
+                start = view.ctypes.data - whole.ctypes.data
+                np.ndarray(view.shape, view.dtype, wanted_whole, start, view.strides)[...] = flat_array.reshape(
+                    view.shape
+                )
+            (flat_array if scatter else whole).flags.writeable = False
+            memory = ptx_machine.Memory()
+            memory.add(whole)
+            arguments = [
+                memory.add(flat_array),
+                view.ctypes.data,
+                view.size,
+                memory.add(_read_only(table)),
+                view.ndim,
+            ]
+            ptx_machine.launch(kernel, [*arguments, int(scatter)], grid, block, memory, MAX_STEPS)
+            whole.flags.writeable = True
+            assert (flat_array == wanted_flat).all()
+            assert (whole == wanted_whole).all()
+
+
+def fills(kernel: ptx_machine.Kernel, dtype: np.dtype[Any], grid: int, block: int) -> None:
+    """Fill arrays with special values, and compare with what NumPy does."""
+    constant = flat.constant_type(dtype.name)
+    for n, value in enumerate([*cases.special_values(np.dtype(constant)), constant(1 / 3)]):
+        array, memory = np.ones(n, dtype), ptx_machine.Memory()
+        ptx_machine.launch(kernel, [memory.add(array), n, value], grid, block, memory, MAX_STEPS)
+        with np.errstate(over="ignore"):
+            assert same_bits(array, np.full(n, value).astype(dtype))
+
+
+def losses(kernel: ptx_machine.Kernel, dtype: np.dtype[Any], rng: np.random.Generator) -> None:
+    """Compare losses that rise, fall, stay, and are NaN."""
+    for maximize in (False, True):
+        before, worse = np.full(1, np.nan), np.full(1, -1, np.int64)
+        last = np.nan
+        for loss in cases.losses(rng):
+            memory = ptx_machine.Memory()
+            pointers = [memory.add(a) for a in (_read_only(np.array([loss], dtype)), before, worse)]
+            ptx_machine.launch(kernel, [*pointers, int(maximize)], 1, 1, memory, MAX_STEPS)
+            assert worse[0] == (loss < last if maximize else loss > last)
+            assert same_bits(before, np.array([loss]))
+            last = loss
+
+
+def addresses(kernel: ptx_machine.Kernel) -> None:
+    """Write addresses that come as arguments behind those that are there."""
+    for first, count in ((0, 64), (3, 1), (64, 64), (5, 0)):
+        target, memory = np.zeros(128, np.int64), ptx_machine.Memory()
+        values = [2**62 + 8 * i for i in range(many.ADDRESSES_PER_LAUNCH)]
+        wanted = np.zeros_like(target)
+        wanted[first : first + count] = values[:count]
+        arguments = [memory.add(target), first, count, *values]
+        ptx_machine.launch(kernel, arguments, 1, many.ADDRESSES_PER_LAUNCH, memory, MAX_STEPS)
+        assert (target == wanted).all()
