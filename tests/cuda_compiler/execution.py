@@ -24,6 +24,12 @@ MAX_STEPS = 50_000
 ROSE = (False, True, False, True, True)
 
 
+def settings(dtype: np.dtype[Any]) -> list[dict[str, Any]]:
+    """Hyperparameters: those that all tests of steps use, and limits that are NaN."""
+    limits = [(np.nan, 1.0), (1e-6, np.nan)]
+    return [*cases.settings(dtype).values(), *({"step_sizes": pair} for pair in limits)]
+
+
 def _constants(dtype: np.dtype[Any], options: dict[str, Any]) -> tuple[Array, list[Any]]:
     """The constants of a rule as an array, and as a kernel is given them."""
     etas, step_sizes = options.get("etas", (0.5, 1.2)), options.get("step_sizes", (1e-6, 50))
@@ -125,36 +131,60 @@ def many_arrays(
 
 
 def copies(kernel: ptx_machine.Kernel, width: int, grid: int, block: int, rng: np.random.Generator) -> None:
-    """Gather a strided array, scatter another one into it, and compare with what NumPy does."""
-    whole = rng.integers(0, 250, (5, 6, 8), np.uint8).repeat(width, axis=2).view(f"i{width}")
-    for view in (whole[3:1:-1, :, ::3], whole[..., 0].T, whole[:0], whole[1, 2, 3:4], whole[2, 2, 3:4].reshape(())):
-        table = np.array(
-            [(n, stride // width) for n, stride in zip(view.shape[::-1], view.strides[::-1], strict=True)],
-            np.int64,
-        )
+    """Gather strided arrays, scatter others into them, and compare with what NumPy does."""
+    whole = rng.integers(0, 250, (5, 6, 8 * width), np.uint8).view(f"i{width}")
+    boxes = rng.integers(0, 250, (2, 1, 3, 1, 2, 1, 2, 2 * width), np.uint8).view(f"i{width}")
+    for memory, view in (
+        (whole, whole[3:1:-1, :, ::3]),
+        (whole, whole[..., 0].T),
+        (whole, whole[:0]),
+        (whole, whole[1, 2, 3:4]),
+        (whole, whole[2, 2, 3:4].reshape(())),
+        (boxes, boxes.T[::-1]),
+        (boxes, boxes[:, 0, ::2, 0].swapaxes(0, 2)),
+        (boxes, boxes[1, :, :, 0, ::-1, 0]),
+    ):
         for scatter in (False, True):
-            flat_array = rng.integers(-99, 99, view.size).astype(view.dtype)
-            wanted_flat, wanted_whole = view.ravel(), whole.copy()
+            wanted, flat_array = memory.copy(), rng.integers(-99, 99, view.size).astype(view.dtype)
+            same_view = np.ndarray(
+                view.shape, view.dtype, wanted, view.ctypes.data - memory.ctypes.data, view.strides
+            )
             if scatter:
-                wanted_flat = flat_array.copy()
-                start = view.ctypes.data - whole.ctypes.data
-                np.ndarray(view.shape, view.dtype, wanted_whole, start, view.strides)[...] = flat_array.reshape(
-                    view.shape
-                )
-            (flat_array if scatter else whole).flags.writeable = False
-            memory = ptx_machine.Memory()
-            memory.add(whole)
-            arguments = [
-                memory.add(flat_array),
-                view.ctypes.data,
-                view.size,
-                memory.add(_read_only(table)),
-                view.ndim,
-            ]
-            ptx_machine.launch(kernel, [*arguments, int(scatter)], grid, block, memory, MAX_STEPS)
-            whole.flags.writeable = True
-            assert (flat_array == wanted_flat).all()
-            assert (whole == wanted_whole).all()
+                same_view[...] = flat_array.reshape(view.shape)
+            lengths = list(view.shape)
+            _copy(kernel, memory, view, lengths, flat_array, scatter, grid, block)
+            assert (memory == wanted).all()
+            assert (flat_array.reshape(view.shape) == same_view).all()
+    # Where an axis is so long, it is divided by in 64 bits.
+    strides = [whole.itemsize * (k + 1) for k in range(8)]
+    view = np.ndarray((1,) * 8, whole.dtype, whole, 0, strides)
+    for axis in range(8):
+        flat_array, lengths = np.zeros(5, whole.dtype), [1] * 8
+        lengths[axis] = 2**33
+        _copy(kernel, whole, view, lengths, flat_array, False, grid, block)
+        assert (flat_array == whole.ravel()[: 5 * (axis + 1) : axis + 1]).all()
+
+
+def _copy(
+    kernel: ptx_machine.Kernel,
+    whole: Array,
+    view: Array,
+    lengths: list[int],
+    flat_array: Array,
+    scatter: bool,
+    grid: int,
+    block: int,
+) -> None:
+    """Launch a copy between a view of an array, which has these lengths, and a contiguous array."""
+    pairs = [(n, stride // view.itemsize) for n, stride in zip(lengths[::-1], view.strides[::-1], strict=True)]
+    source = flat_array if scatter else whole
+    source.flags.writeable = False
+    memory = ptx_machine.Memory()
+    memory.add(whole)
+    table = memory.add(_read_only(np.array(pairs, np.int64)))
+    arguments = [memory.add(flat_array), view.ctypes.data, flat_array.size, table, len(pairs), int(scatter)]
+    ptx_machine.launch(kernel, arguments, grid, block, memory, MAX_STEPS)
+    source.flags.writeable = True
 
 
 def fills(kernel: ptx_machine.Kernel, dtype: np.dtype[Any], grid: int, block: int) -> None:

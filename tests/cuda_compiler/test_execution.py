@@ -34,7 +34,7 @@ def test_one_array_has_the_bits_of_the_oracle_for_any_grid(variant, dtype, capab
     for grid, block in GRIDS:
         for n in (0, 1, 37, 130):
             execution.one_array(kernel, variant, kind, n, grid, block, rng)
-    for options in cases.settings(kind).values():
+    for options in execution.settings(kind):
         execution.one_array(kernel, variant, kind, 40, 2, 16, rng, **options)
         execution.one_array(kernel, variant, kind, 40, 2, 16, rng, maximize=True, **options)
 
@@ -50,7 +50,7 @@ def test_many_arrays_have_the_bits_of_numpy_for_any_grid(variant, dtype, capabil
     lengths = [0, 1, 5, 63, 64, 65, 200, *rng.integers(0, 30, 100).tolist()]
     for grid, block in ((1, 8), (5, 7), (200, 32)):
         execution.many_arrays(kernel, variant, kind, lengths, grid, block, rng)
-    for options in cases.settings(kind).values():
+    for options in execution.settings(kind):
         execution.many_arrays(kernel, variant, kind, lengths[:20], 5, 16, rng, **options)
         execution.many_arrays(kernel, variant, kind, lengths[:20], 5, 16, rng, maximize=True, **options)
 
