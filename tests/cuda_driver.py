@@ -9,7 +9,7 @@ work is done at once, in the order of the calls.
 
 It is stricter than a GPU: while any stream is recorded, whatever may wait, allocate, free or load fails, and so does
 work on another stream. Copies may touch only the memory that was allocated. What it does not model fails, too: grids of
-more than one dimension, and shared memory.
+more than one dimension, shared memory, and attributes of launches.
 """
 
 from __future__ import annotations
@@ -236,6 +236,8 @@ class Driver:
         put(out, ctypes.c_void_p, address)
 
     def cuMemAlloc(self, out, size):
+        if size == 0:
+            return INVALID_VALUE
         if size > self.max_allocation:
             return OUT_OF_MEMORY
         self._allocate(out, size)
@@ -386,7 +388,9 @@ class Driver:
         """Execute a kernel with the arguments of the launch."""
         if not (0 < config.grid_x < 2**31 and 0 < config.block_x <= 1024):
             return INVALID_VALUE
-        if (config.grid_y, config.grid_z, config.block_y, config.block_z, config.shared) != (1, 1, 1, 1, 0):
+        if (config.grid_y, config.grid_z, config.block_y, config.block_z) != (1, 1, 1, 1):
+            return NOT_SUPPORTED
+        if config.shared or config.attribute_count:
             return NOT_SUPPORTED
         self.launches.append((config.grid_x, config.block_x, config.stream or 0))
         kernel = self._kernel(function)
@@ -404,9 +408,9 @@ class Driver:
         return self._kernels[function]
 
     @property
-    def kernels(self) -> int:
-        """How many kernels were executed."""
-        return len(self._kernels)
+    def kernels(self) -> list[ptx_machine.Kernel]:
+        """The kernels that were launched."""
+        return list(self._kernels.values())
 
     def _execute(self, kernel: ptx_machine.Kernel, values: list[Any], grid: int, block: int) -> None:
         self.executed += ptx_machine.launch(kernel, values, grid, block, self.device_memory)
@@ -418,6 +422,8 @@ class LaunchConfig(ctypes.Structure):
         *((f"block_{axis}", ctypes.c_uint) for axis in "xyz"),
         ("shared", ctypes.c_uint),
         ("stream", ctypes.c_void_p),
+        ("attributes", ctypes.c_void_p),
+        ("attribute_count", ctypes.c_uint),
     ]
 
 
@@ -461,8 +467,10 @@ def pytest_sessionfinish(session, exitstatus):
     if DRIVER.failures or DRIVER.missing:
         print(f"\nthe driver failed: {DRIVER.failures}; functions that it lacks: {sorted(DRIVER.missing)}")
         _status = _status or 1
+    kernels = DRIVER.kernels
     print(
-        f"\n{len(DRIVER.launches)} launches of {DRIVER.kernels} kernels executed {DRIVER.executed:,} instructions"
+        f"\n{len(DRIVER.launches)} launches of {len(kernels)} kernels executed {DRIVER.executed:,} instructions; "
+        f"a GPU may fuse products and sums in {sum(bool(k.fusable) for k in kernels)} of the kernels"
     )
 
 

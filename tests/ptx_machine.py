@@ -186,7 +186,7 @@ def parse(text: str) -> Kernel:
     if not re.search(r"\.target\s+sm_\d+\s+\.address_size\s+64\b", text):
         raise PtxError("the text must be for a GPU, without further options, and for addresses of 64 bits")
     entries = re.findall(r"\.entry\s+([\w$]+)\s*\((.*?)\)\s*\{(.*?)\n\}", text, re.DOTALL)
-    if len(entries) != 1 or re.search(r"\.(func|shared|const|local)\b", text):
+    if len(entries) != 1 or text.count(".entry") != 1 or re.search(r"\.(func|shared|const|local)\b", text):
         raise PtxError("the text must be one kernel, without functions and without memory of its own")
     name, parameters, body = entries[0]
     kernel = Kernel(name, [_parameter(part.strip()) for part in parameters.split(",") if part.strip()])

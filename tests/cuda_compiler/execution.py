@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import cases
@@ -17,11 +18,21 @@ from rprop_ref.bits import same_bits
 
 Array = np.ndarray[Any, Any]
 
+#: How many launches there were so far, and how many instructions they executed.
+counts: Counter[str] = Counter()
+
 #: A step of these arrays takes a hundredth of these instructions; a mutant may go on for ever.
 MAX_STEPS = 50_000
 
 #: Whether the loss rose, step by step.
 ROSE = (False, True, False, True, True)
+
+
+def _launch(
+    kernel: ptx_machine.Kernel, arguments: list[Any], grid: int, block: int, memory: ptx_machine.Memory
+) -> None:
+    counts["launches"] += 1
+    counts["instructions"] += ptx_machine.launch(kernel, arguments, grid, block, memory, MAX_STEPS)
 
 
 def settings(dtype: np.dtype[Any]) -> list[dict[str, Any]]:
@@ -54,12 +65,12 @@ def one_array(
     block: int,
     rng: np.random.Generator,
     **options: Any,
-) -> int:
-    """Make steps of one array, and compare them with the naive oracle; return how many instructions were executed."""
+) -> None:
+    """Make steps of one array, and compare them with the naive oracle."""
     _, passed = _constants(dtype, options)
     x, prev, size = _beginning(rng, dtype, n, options.get("lr", 0.1))
     expected = (x.copy(), prev.copy(), size.copy())
-    counter, executed = np.zeros(1, np.float32), 0
+    counter = np.zeros(1, np.float32)
     rule = {"etas": (0.5, 1.2), "step_sizes": (1e-6, 50), **{k: v for k, v in options.items() if k != "lr"}}
     for t, (g, rose) in enumerate(zip(cases.gradients(rng, dtype, n, len(ROSE)), ROSE, strict=True)):
         expected = naive.step(variant, expected[0], g, *expected[1:], worse=rose, **rule)
@@ -67,11 +78,10 @@ def one_array(
         addresses = [memory.add(a) for a in (x, _read_only(g), prev, size)]
         # The first step has no counter.
         arguments = [*addresses, n, memory.add(counter) if t else 0, _worse(memory, rose, t), *passed]
-        executed += ptx_machine.launch(kernel, arguments, grid, block, memory, MAX_STEPS)
+        _launch(kernel, arguments, grid, block, memory)
         for found, wanted in zip((x, prev, size), expected, strict=True):
             assert same_bits(found, wanted), f"step {t}"
         assert counter[0] == t
-    return executed
 
 
 def _read_only(array: Array) -> Array:
@@ -98,15 +108,14 @@ def many_arrays(
     block: int,
     rng: np.random.Generator,
     **options: Any,
-) -> int:
-    """Make steps of many arrays, and compare them with NumPy; return how many instructions were executed."""
+) -> None:
+    """Make steps of many arrays, and compare them with NumPy."""
     constants, passed = _constants(dtype, options)
     arrays = [_beginning(rng, dtype, n, options.get("lr", 0.1)) for n in lengths]
     expected = [[a.copy() for a in members] for members in arrays]
     counters = np.zeros(len(lengths), np.float32)
     starts = [(i, k) for i, n in enumerate(lengths) for k in range(0, max(n, 1), many.CHUNK)]
     chunks = _read_only(np.array(starts, np.int64))
-    executed = 0
     for t, rose in enumerate(ROSE):
         grads = [cases.mixed(rng, dtype, n) for n in lengths]
         memory = ptx_machine.Memory()
@@ -120,14 +129,13 @@ def many_arrays(
         where = _read_only(np.array([memory.add(_read_only(g)) for g in grads], np.int64))
         pointers = [memory.add(table), memory.add(where), memory.add(chunks)]
         arguments = [*pointers, len(chunks), _worse(memory, rose, t), *passed]
-        executed += ptx_machine.launch(kernel, arguments, grid, block, memory, MAX_STEPS)
+        _launch(kernel, arguments, grid, block, memory)
         for members, wanted, g in zip(arrays, expected, grads, strict=True):
             numpy_step.run(variant, wanted[0], g, *wanted[1:], constants, rose)
             for a, b in zip(members, wanted, strict=True):
                 assert same_bits(a, b), f"step {t}"
         assert (counters[:-1] == t + 1).all()
         assert counters[-1] == 0
-    return executed
 
 
 def copies(kernel: ptx_machine.Kernel, width: int, grid: int, block: int, rng: np.random.Generator) -> None:
@@ -183,7 +191,7 @@ def _copy(
     memory.add(whole)
     table = memory.add(_read_only(np.array(pairs, np.int64)))
     arguments = [memory.add(flat_array), view.ctypes.data, flat_array.size, table, len(pairs), int(scatter)]
-    ptx_machine.launch(kernel, arguments, grid, block, memory, MAX_STEPS)
+    _launch(kernel, arguments, grid, block, memory)
     source.flags.writeable = True
 
 
@@ -192,7 +200,7 @@ def fills(kernel: ptx_machine.Kernel, dtype: np.dtype[Any], grid: int, block: in
     constant = flat.constant_type(dtype.name)
     for n, value in enumerate([*cases.special_values(np.dtype(constant)), constant(1 / 3)]):
         array, memory = np.ones(n, dtype), ptx_machine.Memory()
-        ptx_machine.launch(kernel, [memory.add(array), n, value], grid, block, memory, MAX_STEPS)
+        _launch(kernel, [memory.add(array), n, value], grid, block, memory)
         with np.errstate(over="ignore"):
             assert same_bits(array, np.full(n, value).astype(dtype))
 
@@ -205,7 +213,7 @@ def losses(kernel: ptx_machine.Kernel, dtype: np.dtype[Any], rng: np.random.Gene
         for loss in cases.losses(rng):
             memory = ptx_machine.Memory()
             pointers = [memory.add(a) for a in (_read_only(np.array([loss], dtype)), before, worse)]
-            ptx_machine.launch(kernel, [*pointers, int(maximize)], 1, 1, memory, MAX_STEPS)
+            _launch(kernel, [*pointers, int(maximize)], 1, 1, memory)
             assert worse[0] == (loss < last if maximize else loss > last)
             assert same_bits(before, np.array([loss]))
             last = loss
@@ -219,5 +227,5 @@ def addresses(kernel: ptx_machine.Kernel) -> None:
         wanted = np.zeros_like(target)
         wanted[first : first + count] = values[:count]
         arguments = [memory.add(target), first, count, *values]
-        ptx_machine.launch(kernel, arguments, 1, many.ADDRESSES_PER_LAUNCH, memory, MAX_STEPS)
+        _launch(kernel, arguments, 1, many.ADDRESSES_PER_LAUNCH, memory)
         assert (target == wanted).all()

@@ -122,8 +122,8 @@ def is_caught(mutant: Mutant) -> bool:
     dtype = cases.dtype_named(mutant.dtype)
     try:
         kernel = ptx_machine.parse(mutant.text)
-        for seed, options in enumerate(execution.settings(dtype)):
-            rng, options = np.random.default_rng(seed), {"maximize": seed % 2 == 1, **options}
+        for seed, given in enumerate(execution.settings(dtype)):
+            rng, options = np.random.default_rng(seed), {"maximize": seed % 2 == 1, **given}
             if mutant.kind == "many":
                 lengths = [0, 1, 5, 300, *rng.integers(0, 30, 16).tolist()]
                 grid = 3 if seed % 2 else 30  # fewer blocks than arrays, or more
