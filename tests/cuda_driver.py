@@ -7,7 +7,9 @@ and freed; streams are recorded in graphs. A launch executes the PTX that the co
 arguments that the launch passed to the driver, in `ptx_machine`; the machine code that was loaded is not looked at. All
 work is done at once, in the order of the calls.
 
-It is stricter than a GPU: while any stream is recorded, whatever may wait, allocate, free or load fails.
+It is stricter than a GPU: while any stream is recorded, whatever may wait, allocate, free or load fails, and so does
+work on another stream. Copies may touch only the memory that was allocated. What it does not model fails, too: grids of
+more than one dimension, shared memory, and attributes of launches.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ int cuGetProcAddress_v2(const char *name, void **address, int version, unsigned 
 }
 """
 
-SUCCESS, OUT_OF_MEMORY, NOT_SUPPORTED, CAPTURE_UNSUPPORTED, UNKNOWN = 0, 2, 801, 900, 999
+SUCCESS, INVALID_VALUE, OUT_OF_MEMORY, NOT_SUPPORTED, CAPTURE_UNSUPPORTED, UNKNOWN = 0, 1, 2, 801, 900, 999
+CAPTURE_ISOLATION = 905
 
 #: Those attributes of an H100 that are asked for, by their numbers in ``CUdevice_attribute``.
 ATTRIBUTES = {
@@ -72,10 +75,8 @@ NOTHING_TO_DO = {
     "cuGraphDestroy",
     "cuGraphExecDestroy",
     "cuEventDestroy",
-    "cuEventRecord",
     "cuEventQuery",
     "cuEventSynchronize",
-    "cuStreamWaitEvent",
     "cuLibraryUnload",
 }
 
@@ -116,7 +117,9 @@ class Driver:
         self.executed = 0
         #: What kernels may read and write.
         self.device_memory = ptx_machine.Memory()
-        self._kernels: dict[str, ptx_machine.Kernel] = {}
+        self._kernels: dict[int, ptx_machine.Kernel] = {}
+        #: The graph that was recorded when an event was, by the event's handle; None for none.
+        self._graph_of_event: dict[int, int | None] = {}
         self._handles = itertools.count(0x1000, 8)
         self._memory: dict[int, Any] = {}
         self._contexts: list[int] = []
@@ -233,6 +236,8 @@ class Driver:
         put(out, ctypes.c_void_p, address)
 
     def cuMemAlloc(self, out, size):
+        if size == 0:
+            return INVALID_VALUE
         if size > self.max_allocation:
             return OUT_OF_MEMORY
         self._allocate(out, size)
@@ -249,22 +254,29 @@ class Driver:
         del self._memory[address]
         self.device_memory.remove(address)
 
-    def cuMemcpyHtoD(self, target, source, size):
+    def _copy(self, target, source, size, *on_device):
+        for address in on_device:
+            if not self.device_memory.holds(address, size):
+                raise IndexError(f"{size} bytes at {address:#x} are outside the memory of the GPU")
         ctypes.memmove(target, source, size)
 
-    cuMemcpyDtoH = cuMemcpyHtoD  # noqa: N815
+    def cuMemcpyHtoD(self, target, source, size):
+        self._copy(target, source, size, target)
+
+    def cuMemcpyDtoH(self, target, source, size):
+        self._copy(target, source, size, source)
 
     def cuMemcpyDtoD(self, target, source, size):
-        ctypes.memmove(target, source, size)
+        self._copy(target, source, size, target, source)
 
     def cuMemcpyHtoDAsync(self, target, source, size, stream):
-        self._do(stream, ctypes.memmove, target, source, size)
+        self._do(stream, self.cuMemcpyHtoD, target, source, size)
 
     def cuMemcpyDtoHAsync(self, target, source, size, stream):
-        self._do(stream, ctypes.memmove, target, source, size)
+        self._do(stream, self.cuMemcpyDtoH, target, source, size)
 
     def cuMemcpyDtoDAsync(self, target, source, size, stream):
-        self._do(stream, ctypes.memmove, target, source, size)
+        self._do(stream, self.cuMemcpyDtoD, target, source, size)
 
     # ------------------------------------------------------------------------------------------------------
     # Streams, events and graphs
@@ -272,6 +284,8 @@ class Driver:
     def _do(self, stream, function, *args):
         if stream in self.recording:
             self.graphs[self.recording[stream]].append(functools.partial(function, *args))
+        elif self.recording:
+            raise RuntimeError(f"work on stream {stream} while another is recorded")
         else:
             function(*args)
 
@@ -319,22 +333,31 @@ class Driver:
         self.graphs[self._handle(graph)] = []
 
     def cuGraphInstantiateWithParams(self, graph_exec, graph, parameters):
-        self.graphs[self._handle(graph_exec)] = self.graphs[graph]
+        self.graphs[self._handle(graph_exec)] = list(self.graphs[graph])
         # CUDA_GRAPH_INSTANTIATE_PARAMS: flags, stream, node, result
         put(parameters + 24, ctypes.c_int, 0)
 
     def cuGraphInstantiate(self, graph_exec, graph, flags):
-        self.graphs[self._handle(graph_exec)] = self.graphs[graph]
+        self.graphs[self._handle(graph_exec)] = list(self.graphs[graph])
 
     def cuGraphLaunch(self, graph_exec, stream):
         for work in self.graphs[graph_exec]:
-            work()
+            self._do(stream, work)
 
     def cuUserObjectCreate(self, user_object, pointer, destroy, count, flags):
         self._handle(user_object)
 
     def cuEventCreate(self, event, flags):
         self._handle(event)
+
+    def cuEventRecord(self, event, stream):
+        self._graph_of_event[event] = self.recording.get(stream)
+
+    def cuStreamWaitEvent(self, stream, event, flags):
+        # A GPU lets a stream join the recording of another one by this; here that fails.
+        if self._graph_of_event.get(event) != self.recording.get(stream):
+            return CAPTURE_ISOLATION
+        return SUCCESS
 
     def cuEventElapsedTime(self, milliseconds, began, ended):
         put(milliseconds, ctypes.c_float, 1.0)
@@ -355,31 +378,39 @@ class Driver:
         put(value, ctypes.c_int, 1024 if attribute & 0xFFFFFFFF == 0 else 0)
 
     def cuLaunchKernelEx(self, config, function, arguments, extra):
-        self.launch(function, ctypes.cast(config, ctypes.POINTER(LaunchConfig))[0], arguments)
+        return self.launch(function, ctypes.cast(config, ctypes.POINTER(LaunchConfig))[0], arguments)
 
     def cuLaunchKernel(self, function, gx, gy, gz, bx, by, bz, shared, stream, arguments, extra):
         grid, block = ((c_uint(v) for v in given) for given in ((gx, gy, gz), (bx, by, bz)))
-        self.launch(function, LaunchConfig(*grid, *block, c_uint(shared), stream), arguments)
+        return self.launch(function, LaunchConfig(*grid, *block, c_uint(shared), stream), arguments)
 
-    def launch(self, function: int, config: LaunchConfig, arguments: int) -> None:
+    def launch(self, function: int, config: LaunchConfig, arguments: int) -> int:
         """Execute a kernel with the arguments of the launch."""
+        if not (0 < config.grid_x < 2**31 and 0 < config.block_x <= 1024):
+            return INVALID_VALUE
+        if (config.grid_y, config.grid_z, config.block_y, config.block_z) != (1, 1, 1, 1):
+            return NOT_SUPPORTED
+        if config.shared or config.attribute_count:
+            return NOT_SUPPORTED
         self.launches.append((config.grid_x, config.block_x, config.stream or 0))
-        kernel = self._kernel(self._names[function].decode())
+        kernel = self._kernel(function)
         addresses = ctypes.cast(arguments, ctypes.POINTER(ctypes.c_void_p))
         values = [get(addresses[i], ptx_machine.DTYPES[kind]) for i, (kind, _) in enumerate(kernel.parameters)]
         self._do(config.stream or 0, self._execute, kernel, values, config.grid_x, config.block_x)
+        return SUCCESS
 
-    def _kernel(self, name: str) -> ptx_machine.Kernel:
-        """The PTX that the machine code of this name was made from."""
-        if name not in self._kernels:
-            (ptx,) = (text for text in self.next_launch.inspect_asm().values() if f".entry {name}(" in text)
-            self._kernels[name] = ptx_machine.parse(ptx)
-        return self._kernels[name]
+    def _kernel(self, function: int) -> ptx_machine.Kernel:
+        """The PTX that the machine code of a function was made from."""
+        if function not in self._kernels:
+            entry = f".entry {self._names[function].decode()}("
+            (ptx,) = (text for text in self.next_launch.inspect_asm().values() if entry in text)
+            self._kernels[function] = ptx_machine.parse(ptx)
+        return self._kernels[function]
 
     @property
-    def kernels(self) -> int:
-        """How many kernels were executed."""
-        return len(self._kernels)
+    def kernels(self) -> list[ptx_machine.Kernel]:
+        """The kernels that were launched."""
+        return list(self._kernels.values())
 
     def _execute(self, kernel: ptx_machine.Kernel, values: list[Any], grid: int, block: int) -> None:
         self.executed += ptx_machine.launch(kernel, values, grid, block, self.device_memory)
@@ -391,6 +422,8 @@ class LaunchConfig(ctypes.Structure):
         *((f"block_{axis}", ctypes.c_uint) for axis in "xyz"),
         ("shared", ctypes.c_uint),
         ("stream", ctypes.c_void_p),
+        ("attributes", ctypes.c_void_p),
+        ("attribute_count", ctypes.c_uint),
     ]
 
 
@@ -434,8 +467,10 @@ def pytest_sessionfinish(session, exitstatus):
     if DRIVER.failures or DRIVER.missing:
         print(f"\nthe driver failed: {DRIVER.failures}; functions that it lacks: {sorted(DRIVER.missing)}")
         _status = _status or 1
+    kernels = DRIVER.kernels
     print(
-        f"\n{len(DRIVER.launches)} launches of {DRIVER.kernels} kernels executed {DRIVER.executed:,} instructions"
+        f"\n{len(DRIVER.launches)} launches of {len(kernels)} kernels executed {DRIVER.executed:,} instructions; "
+        f"a GPU may fuse products and sums in {sum(bool(k.fusable) for k in kernels)} of the kernels"
     )
 
 

@@ -5,9 +5,10 @@ element for each thread; the threads whose program counter is lowest go on toget
 of the host, and only what was handed over (`Memory.add`) may be read or written.
 
 The reference is NVIDIA's "Parallel Thread Execution ISA". Arithmetic is IEEE 754, rounded to nearest. What the
-manual leaves undefined (a division of integers by zero, an address that is not aligned) is an error. What is not
-modelled: the order of memory accesses of different threads (here they are those of one thread after another), warps,
-shared memory, barriers, and atomics.
+manual leaves undefined is an error: a register that a thread has not written, a division of integers by zero, an address
+that is not aligned. A product and a sum that a GPU may fuse are rounded one by one, and `Kernel.fusable` lists them.
+What is not modelled: the order of memory accesses of different threads (here they are those of one thread after
+another), warps, shared memory, barriers, and atomics.
 """
 
 from __future__ import annotations
@@ -46,14 +47,21 @@ class Memory:
         self._starts = np.zeros(0, np.uint64)
         self._stops = np.zeros(0, np.uint64)
         self._bytes: list[Array] = []
+        self._kept_alive: list[Array] = []
 
     def add(self, array: Array) -> int:
-        """Let the kernel use the memory of a contiguous array, and return its address. Keep the array alive."""
+        """Let the kernel use the memory of a contiguous array, and return its address.
+
+        The kernel may not write to an array that is read-only.
+        """
+        if not array.flags.c_contiguous:
+            raise ValueError("the array is not contiguous")
+        self._kept_alive.append(array)
         start = array.ctypes.data
-        self.add_at(start, array.nbytes)
+        self.add_at(start, array.nbytes, array.flags.writeable)
         return start
 
-    def add_at(self, start: int, nbytes: int) -> None:
+    def add_at(self, start: int, nbytes: int, writeable: bool = True) -> None:
         """Let the kernel use so many bytes from an address on."""
         if nbytes == 0:
             return
@@ -61,7 +69,9 @@ class Memory:
         self._starts = np.insert(self._starts, place, np.uint64(start))
         self._stops = np.insert(self._stops, place, np.uint64(start + nbytes))
         raw: Any = (ctypes.c_uint8 * nbytes).from_address(start)
-        self._bytes.insert(place, np.frombuffer(raw, np.uint8))
+        cells = np.frombuffer(raw, np.uint8)
+        cells.flags.writeable = writeable
+        self._bytes.insert(place, cells)
 
     def remove(self, start: int) -> None:
         """Take back what was added at an address."""
@@ -69,6 +79,11 @@ class Memory:
         if place.size:
             self._starts, self._stops = np.delete(self._starts, place[0]), np.delete(self._stops, place[0])
             del self._bytes[place[0]]
+
+    def holds(self, start: int, nbytes: int) -> bool:
+        """Whether so many bytes from an address on were handed over together."""
+        place = int(np.searchsorted(self._starts, np.uint64(start), side="right")) - 1
+        return nbytes == 0 or (place >= 0 and start + nbytes <= int(self._stops[place]))
 
     def load(self, addresses: Array, width: int) -> Array:
         """Read an unsigned integer of `width` bytes from each address."""
@@ -83,8 +98,12 @@ class Memory:
         twice = np.flatnonzero(np.diff(addresses[order]) == 0)
         if twice.size:
             thread = int(order[twice[0] + 1])
-            raise _AccessError(thread, f"another thread writes to {int(addresses[thread]):#x} at the same time")
-        for threads, cells, places in self._found(addresses, values.itemsize):
+            raise _ThreadError(thread, f"another thread writes to {int(addresses[thread]):#x} at the same time")
+        parts = self._found(addresses, values.itemsize)
+        for threads, cells, _ in parts:
+            if not cells.flags.writeable:
+                raise _ThreadError(int(threads[0]), "the memory that was handed over is read-only")
+        for threads, cells, places in parts:
             cells[places] = values[threads]
 
     def _found(self, addresses: Array, width: int) -> list[tuple[Array, Array, Array]]:
@@ -103,7 +122,7 @@ class Memory:
                 if outside[thread]
                 else "at an address that is not aligned"
             )
-            raise _AccessError(thread, f"{width} bytes at {int(addresses[thread]):#x} are {what}")
+            raise _ThreadError(thread, f"{width} bytes at {int(addresses[thread]):#x} are {what}")
         parts = []
         for block in np.unique(which):
             threads = np.flatnonzero(which == block)
@@ -115,7 +134,9 @@ class Memory:
         return parts
 
 
-class _AccessError(Exception):
+class _ThreadError(Exception):
+    """What one thread did wrong; `thread` is its place among those that are active."""
+
     def __init__(self, thread: int, message: str) -> None:
         super().__init__(message)
         self.thread = thread
@@ -135,31 +156,74 @@ class Instruction:
 
 @dataclass
 class Kernel:
-    """A kernel, parsed: its parameters as (type, name), instructions, and where labels stand."""
+    """A kernel, parsed: parameters as (type, name), the dtypes of registers, instructions, and where labels stand."""
 
     name: str
     parameters: list[tuple[str, str]]
-    code: list[Instruction]
+    registers: dict[str, np.dtype[Any]] = field(default_factory=dict)
+    code: list[Instruction] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def fusable(self) -> list[str]:
+        """Sums that a GPU may fuse with a product, since neither is marked ``.rn``: their bits are open."""
+        products: set[str] = set()
+        known = -1
+        while known < len(products):
+            known = len(products)
+            for instruction in self.code:
+                is_product = re.fullmatch(r"mul\.f\d\d", instruction.opcode)
+                hands_on = instruction.opcode.startswith(("mov.", "selp.", "neg."))
+                if is_product or (hands_on and products.intersection(instruction.operands[1:])):
+                    products.add(instruction.operands[0])
+        sums = [i for i in self.code if re.fullmatch(r"(add|sub)\.f\d\d", i.opcode)]
+        return [i.text for i in sums if products.intersection(i.operands[1:])]
 
 
 def parse(text: str) -> Kernel:
     """The one kernel in a text of PTX."""
     text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
-    entries = re.findall(r"\.entry\s+([\w$]+)\s*\((.*?)\)\s*((?:\.\w+\s+[\d, ]+)*)\{(.*?)\n\}", text, re.DOTALL)
-    if len(entries) != 1 or re.search(r"\.(func|shared|const|local)\b", text):
+    if not re.search(r"\.target\s+sm_\d+\s+\.address_size\s+64\b", text):
+        raise PtxError("the text must be for a GPU, without further options, and for addresses of 64 bits")
+    entries = re.findall(r"\.entry\s+([\w$]+)\s*\((.*?)\)\s*\{(.*?)\n\}", text, re.DOTALL)
+    if len(entries) != 1 or text.count(".entry") != 1 or re.search(r"\.(func|shared|const|local)\b", text):
         raise PtxError("the text must be one kernel, without functions and without memory of its own")
-    name, parameters, _, body = entries[0]
-    kernel = Kernel(name, re.findall(r"\.param\s+\.(\w+)\s+([\w$]+)", parameters), [])
+    name, parameters, body = entries[0]
+    kernel = Kernel(name, [_parameter(part.strip()) for part in parameters.split(",") if part.strip()])
     for statement in _statements(body):
         if statement.endswith(":"):
+            if statement[:-1] in kernel.labels:
+                raise PtxError(f"there are two labels {statement}")
             kernel.labels[statement[:-1]] = len(kernel.code)
-        elif not re.match(r"\.(reg|loc|pragma)\b", statement):
+        elif statement.startswith(".reg "):
+            _declare(statement, kernel.registers)
+        elif not re.match(r"\.(loc|pragma)\b", statement):
             kernel.code.append(_instruction(statement))
     for instruction in kernel.code:
         if instruction.opcode.startswith("bra") and instruction.operands[0] not in kernel.labels:
             raise PtxError(f"there is no label {instruction.operands[0]}: {instruction.text}")
     return kernel
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    found = re.fullmatch(r"\.param\s+\.([usbf]\d+)\s+([\w$]+)", text)
+    if not found or found[1] not in DTYPES:
+        raise PtxError(f"this machine does not know the parameter: {text}")
+    return found[1], found[2]
+
+
+def _declare(statement: str, registers: dict[str, np.dtype[Any]]) -> None:
+    """Add what ``.reg .b32 %r<9>, %i`` declares: here ``%r0`` to ``%r8``, and ``%i``."""
+    _, kind, names = statement.split(" ", 2)
+    for part in names.split(","):
+        found = re.fullmatch(r"(%\w+)(?:<(\d+)>)?", part.strip())
+        if not found or kind[1:] not in DTYPES:
+            raise PtxError(f"this machine does not know the declaration: {statement}")
+        dtype = DTYPES[kind[1:]]
+        for name in [found[1]] if found[2] is None else [f"{found[1]}{i}" for i in range(int(found[2]))]:
+            if name in registers:
+                raise PtxError(f"register {name} is declared twice")
+            registers[name] = dtype if dtype.kind == "b" else np.dtype(f"u{dtype.itemsize}")
 
 
 def _statements(body: str) -> list[str]:
@@ -174,7 +238,12 @@ def _instruction(text: str) -> Instruction:
     if opcode not in _HANDLERS:
         raise PtxError(f"this machine does not know the instruction: {text}")
     parts = tuple(re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,\s]+", operands))
-    return Instruction(text, _HANDLERS[opcode], guard, negated, opcode, parts)
+    handler, count = _HANDLERS[opcode]
+    if len(parts) != count:
+        raise PtxError(f"this instruction takes {count} operands: {text}")
+    if guard is not None and opcode == "bra.uni":
+        raise PtxError(f"this machine does not know whether all threads take this branch: {text}")
+    return Instruction(text, handler, guard, negated, opcode, parts)
 
 
 class Threads:
@@ -199,6 +268,8 @@ class Threads:
             "%nctaid.x": np.full(self.n, grid),
         }
         self._registers: dict[str, Array] = {}
+        #: For the registers that some threads have not written yet: which ones.
+        self._unwritten: dict[str, Array] = {}
         self.counter = np.zeros(self.n, np.int64)
 
     def run(self, max_steps: int | None = None) -> None:
@@ -213,44 +284,54 @@ class Threads:
                 at = int(self.counter[running].min())
                 active = np.flatnonzero(self.counter == at)
                 self.counter[active] = at + 1
-                instruction = code[at]
                 self.executed += active.size
-                if instruction.guard is not None:
-                    active = active[self._registers[instruction.guard][active] != instruction.negated]
-                if active.size:
-                    self._execute(instruction, active)
+                self._execute(code[at], active)
 
     def _execute(self, instruction: Instruction, active: Array) -> None:
         try:
-            instruction.handler(self, instruction, active)
-        except _AccessError as error:
+            if instruction.guard is not None:
+                active = active[self.read(instruction.guard, "pred", active) != instruction.negated]
+            if active.size:
+                instruction.handler(self, instruction, active)
+        except _ThreadError as error:
             raise PtxError(f"thread {active[error.thread]}: {error}: {instruction.text}") from None
-        except KeyError as error:
-            raise PtxError(f"register {error} is read before it is written: {instruction.text}") from None
 
     def read(self, operand: str, kind: str, active: Array) -> Array:
         """An operand of the active threads: a register, or a literal."""
         dtype = DTYPES[kind]
         if operand in self._special:
+            if kind != "u32":
+                raise PtxError(f"{operand} has 32 bits, but is read as {kind}")
             return self._special[operand][active].astype(dtype)
-        if operand.startswith("%"):
-            values = self._registers[operand][active]
-            if "b" in (dtype.kind, values.dtype.kind):
-                if values.dtype != dtype:
-                    raise PtxError(f"{operand} is {values.dtype}, but is read as {kind}")
-                return values
-            if values.itemsize != dtype.itemsize:
-                raise PtxError(f"{operand} has {8 * values.itemsize} bits, but is read as {kind}")
-            return values.view(dtype)
-        return np.full(active.size, _literal(operand, dtype))
+        if not operand.startswith("%"):
+            return np.full(active.size, _literal(operand, kind))
+        values = self._registers.get(operand)
+        if values is None:
+            raise _ThreadError(0, f"register {operand} is read before it is written")
+        unwritten = self._unwritten.get(operand)
+        if unwritten is not None and unwritten[active].any():
+            thread = int(np.flatnonzero(unwritten[active])[0])
+            raise _ThreadError(thread, f"register {operand} is read before it is written")
+        if values.itemsize != dtype.itemsize or (values.dtype.kind == "b") != (dtype.kind == "b"):
+            raise PtxError(f"{operand} has {_bits(values.dtype)}, but is read as {kind}")
+        return values[active].view(dtype)
 
     def write(self, register: str, values: Array, active: Array) -> None:
         """Write a register of the active threads."""
+        dtype = self.kernel.registers.get(register)
+        if dtype is None:
+            raise PtxError(f"there is no register {register}")
         bits = values if values.dtype == bool else values.view(f"u{values.itemsize}")
-        old = self._registers.get(register)
-        if old is None or old.dtype != bits.dtype:
-            old = self._registers[register] = np.zeros(self.n, bits.dtype)
-        old[active] = bits
+        if bits.dtype != dtype:
+            raise PtxError(f"{register} has {_bits(dtype)}, but a result has {_bits(bits.dtype)}")
+        if register not in self._registers:
+            self._registers[register] = np.zeros(self.n, dtype)
+            self._unwritten[register] = np.ones(self.n, bool)
+        self._registers[register][active] = bits
+        if register in self._unwritten:
+            self._unwritten[register][active] = False
+            if not self._unwritten[register].any():
+                del self._unwritten[register]
 
     def address(self, operand: str, active: Array) -> Array:
         """The address in ``[register+offset]``."""
@@ -258,35 +339,38 @@ class Threads:
         return self.read(base, "u64", active) + np.uint64(int(offset or "0") & (2**64 - 1))
 
 
-def _literal(text: str, dtype: np.dtype[Any]) -> Any:
-    bits = re.fullmatch(r"0([fd])([0-9A-Fa-f]+)", text)
-    if bits:
-        value = np.array(int(bits[2], 16), "u4" if bits[1] in "fF" else "u8").view(
-            "f4" if bits[1] in "fF" else "f8"
-        )
-        if value.dtype.itemsize != dtype.itemsize:
-            raise PtxError(f"the literal {text} is read as {dtype}")
-        return value.view(dtype)
-    if not re.fullmatch(r"-?\d+|-?0x[0-9A-Fa-f]+", text):
-        raise PtxError(f"this machine does not know the operand {text}")
-    unsigned = np.array(int(text, 0) & (2 ** (8 * dtype.itemsize) - 1), f"u{dtype.itemsize}")
-    return unsigned.view(dtype) if dtype.kind != "b" else np.bool_(int(text, 0))
+def _bits(dtype: np.dtype[Any]) -> str:
+    return "1 bit" if dtype.kind == "b" else f"{8 * dtype.itemsize} bits"
+
+
+def _literal(text: str, kind: str) -> Any:
+    """The number that a literal is: the bits of a float in hexadecimal digits, or an integer."""
+    dtype = DTYPES[kind]
+    bits = re.fullmatch(r"0(?:[fF]([0-9A-Fa-f]{8})|[dD]([0-9A-Fa-f]{16}))", text)
+    if bits and kind in (("f32", "b32") if bits[1] else ("f64", "b64")):
+        return np.array(int(bits[1] or bits[2], 16), f"u{dtype.itemsize}").view(dtype)
+    if not re.fullmatch(r"-?(0|[1-9]\d*|0x[0-9A-Fa-f]+)", text) or dtype.kind == "f":
+        raise PtxError(f"this machine does not know the operand {text} of type {kind}")
+    if dtype.kind == "b":
+        return np.bool_(int(text, 0))
+    return np.array(int(text, 0) & (2 ** (8 * dtype.itemsize) - 1), f"u{dtype.itemsize}").view(dtype)
 
 
 # --- The instructions -------------------------------------------------------------------------------------------
 
 Handler = Callable[[Threads, Instruction, Array], None]
 
-_HANDLERS: dict[str, Handler] = {}
+#: What executes an opcode, and how many operands it has.
+_HANDLERS: dict[str, tuple[Handler, int]] = {}
 
 
-def _knows(*opcodes: str) -> Callable[[Handler], Handler]:
+def _knows(operands: int, *opcodes: str) -> Callable[[Handler], Handler]:
     """Register what executes these opcodes, written out in full: an opcode that is not listed is refused."""
 
     def register(handler: Handler) -> Handler:
         for opcode in opcodes:
             assert opcode not in _HANDLERS, opcode
-            _HANDLERS[opcode] = handler
+            _HANDLERS[opcode] = handler, operands
         return handler
 
     return register
@@ -300,40 +384,54 @@ def _kind(instruction: Instruction) -> str:
     return instruction.opcode.rpartition(".")[2]
 
 
-def _compute(function: Callable[..., Any], *opcodes: str) -> None:
+def _compute(function: Callable[..., Any], sources: int, *opcodes: str) -> None:
     """Instructions whose result and operands are all of the type that ends the opcode."""
 
     def execute(threads: Threads, instruction: Instruction, active: Array) -> None:
         kind = _kind(instruction)
-        target, *sources = instruction.operands
-        values = function(*(threads.read(source, kind, active) for source in sources))
+        target, *operands = instruction.operands
+        values = function(*(threads.read(operand, kind, active) for operand in operands))
         threads.write(target, np.asarray(values).astype(DTYPES[kind], copy=False), active)
 
-    _knows(*opcodes)(execute)
+    _knows(1 + sources, *opcodes)(execute)
 
 
 _FLOATS = ("f32", "f64")
 _INTEGERS = ("s32", "u32", "s64", "u64")
 
-_compute(np.add, *_forms("add.*", *_FLOATS, *_INTEGERS), *_forms("add.rn.*", *_FLOATS))
-_compute(np.subtract, *_forms("sub.*", *_FLOATS, *_INTEGERS), *_forms("sub.rn.*", *_FLOATS))
-_compute(np.multiply, *_forms("mul.*", *_FLOATS), *_forms("mul.rn.*", *_FLOATS), *_forms("mul.lo.*", *_INTEGERS))
-_compute(np.divide, *_forms("div.rn.*", *_FLOATS))
-_compute(np.sqrt, *_forms("sqrt.rn.*", *_FLOATS))
-_compute(np.negative, *_forms("neg.*", *_FLOATS, "s32", "s64"))
-_compute(np.abs, *_forms("abs.*", *_FLOATS, "s32", "s64"))
-_compute(np.fmin, *_forms("min.*", *_FLOATS, *_INTEGERS))
-_compute(np.fmax, *_forms("max.*", *_FLOATS, *_INTEGERS))
-_compute(np.bitwise_and, *_forms("and.*", "b16", "b32", "b64", "pred"))
-_compute(np.bitwise_or, *_forms("or.*", "b16", "b32", "b64", "pred"))
-_compute(np.bitwise_xor, *_forms("xor.*", "b16", "b32", "b64", "pred"))
-_compute(np.invert, *_forms("not.*", "b16", "b32", "b64", "pred"))
+
+def _max(a: Array, b: Array) -> Array:
+    """The greater of two floats: 0 is greater than -0, and any number counts as greater than NaN."""
+    return np.where((a == 0) & (b == 0), a + b, np.fmax(a, b))
+
+
+def _min(a: Array, b: Array) -> Array:
+    return -_max(-a, -b)
+
+
+_compute(np.add, 2, *_forms("add.*", *_FLOATS, *_INTEGERS), *_forms("add.rn.*", *_FLOATS))
+_compute(np.subtract, 2, *_forms("sub.*", *_FLOATS, *_INTEGERS), *_forms("sub.rn.*", *_FLOATS))
+_compute(np.multiply, 2, *_forms("mul.*", *_FLOATS), *_forms("mul.rn.*", *_FLOATS))
+_compute(np.multiply, 2, *_forms("mul.lo.*", *_INTEGERS))
+_compute(np.divide, 2, *_forms("div.rn.*", *_FLOATS))
+_compute(np.negative, 1, *_forms("neg.*", *_FLOATS))
+_compute(np.abs, 1, *_forms("abs.*", *_FLOATS))
+_compute(_min, 2, *_forms("min.*", *_FLOATS))
+_compute(_max, 2, *_forms("max.*", *_FLOATS))
+_compute(np.minimum, 2, *_forms("min.*", *_INTEGERS))
+_compute(np.maximum, 2, *_forms("max.*", *_INTEGERS))
+_compute(np.bitwise_and, 2, *_forms("and.*", "b32", "b64", "pred"))
+_compute(np.bitwise_or, 2, *_forms("or.*", "b32", "b64", "pred"))
+_compute(np.bitwise_xor, 2, *_forms("xor.*", "b32", "b64", "pred"))
+_compute(np.invert, 1, *_forms("not.*", "b32", "b64", "pred"))
 
 
 def _divided(remainder: bool) -> Callable[[Array, Array], Array]:
     def divide(a: Array, b: Array) -> Array:
         if (b == 0).any():
             raise PtxError("a division of integers by zero, whose result is not defined")
+        if a.dtype.kind == "i" and ((a == np.iinfo(a.dtype).min) & (b == -1)).any():
+            raise PtxError("a quotient beyond the integers there are")
         # The quotient is rounded towards zero, and the remainder has the sign of the dividend.
         rest = np.fmod(a, b)
         return rest if remainder else (a - rest) // b
@@ -341,8 +439,8 @@ def _divided(remainder: bool) -> Callable[[Array, Array], Array]:
     return divide
 
 
-_compute(_divided(remainder=False), *_forms("div.*", *_INTEGERS))
-_compute(_divided(remainder=True), *_forms("rem.*", *_INTEGERS))
+_compute(_divided(remainder=False), 2, *_forms("div.*", *_INTEGERS))
+_compute(_divided(remainder=True), 2, *_forms("rem.*", *_INTEGERS))
 
 
 def _fma(a: Array, b: Array, c: Array) -> Array:
@@ -353,6 +451,8 @@ def _fma(a: Array, b: Array, c: Array) -> Array:
             exact = Fraction(x) * Fraction(y) + Fraction(z)
             if exact != 0:  # the sign of a zero is that of the sum
                 results[i] = _nearest(exact, a.dtype)
+        elif np.isfinite([x, y]).all():
+            results[i] = z  # also where the product by itself would be infinite
     return results
 
 
@@ -370,10 +470,10 @@ def _nearest(value: Fraction, dtype: np.dtype[Any]) -> Any:
     return dtype.type(float(steps * unit) * (1 if value > 0 else -1))
 
 
-_compute(_fma, *_forms("fma.rn.*", *_FLOATS))
+_compute(_fma, 3, *_forms("fma.rn.*", *_FLOATS))
 
 
-@_knows(*_forms("shl.*", "b16", "b32", "b64"), *_forms("shr.*", "u32", "s32", "u64", "s64", "b32", "b64"))
+@_knows(3, *_forms("shl.*", "b32", "b64"), *_forms("shr.*", *_INTEGERS))
 def _shift(threads: Threads, instruction: Instruction, active: Array) -> None:
     kind = _kind(instruction)
     target, source, amount = instruction.operands
@@ -390,7 +490,7 @@ def _shift(threads: Threads, instruction: Instruction, active: Array) -> None:
     threads.write(target, shifted.astype(value.dtype), active)
 
 
-@_knows("mul.wide.s32", "mul.wide.u32")
+@_knows(3, "mul.wide.s32", "mul.wide.u32")
 def _mul_wide(threads: Threads, instruction: Instruction, active: Array) -> None:
     kind = _kind(instruction)
     wide = DTYPES[kind.replace("32", "64")]
@@ -421,8 +521,9 @@ def _compare(name: str, a: Array, b: Array) -> Array:
 
 
 @_knows(
-    *(f"setp.{name}.{kind}" for name in _COMPARISONS for kind in (*_INTEGERS, "s16", "u16")),
-    *(f"setp.{name}.{kind}" for name in ("eq", "ne") for kind in ("b16", "b32", "b64")),
+    3,
+    *(f"setp.{name}.{kind}" for name in _COMPARISONS for kind in (*_INTEGERS, "s16")),
+    *(f"setp.{name}.{kind}" for name in ("eq", "ne") for kind in ("b32", "b64")),
     *(f"setp.{name}.{kind}" for name in (*_COMPARISONS, "num", "nan") for kind in _FLOATS),
     *(f"setp.{name}u.{kind}" for name in _COMPARISONS for kind in _FLOATS),
 )
@@ -432,7 +533,7 @@ def _setp(threads: Threads, instruction: Instruction, active: Array) -> None:
     threads.write(target, _compare(name, threads.read(a, kind, active), threads.read(b, kind, active)), active)
 
 
-@_knows(*_forms("selp.*", *_FLOATS, *_INTEGERS, "b16", "b32", "b64"))
+@_knows(4, *_forms("selp.*", *_FLOATS, *_INTEGERS, "b16", "b32", "b64"))
 def _selp(threads: Threads, instruction: Instruction, active: Array) -> None:
     kind = _kind(instruction)
     target, a, b, condition = instruction.operands
@@ -442,23 +543,25 @@ def _selp(threads: Threads, instruction: Instruction, active: Array) -> None:
     threads.write(target, chosen, active)
 
 
-@_knows(*_forms("mov.*", *_FLOATS, *_INTEGERS, "b16", "b32", "b64", "u16", "pred"))
+@_knows(2, *_forms("mov.*", *_FLOATS, *_INTEGERS, "b16", "b32", "b64", "u16", "pred"))
 def _mov(threads: Threads, instruction: Instruction, active: Array) -> None:
     kind = _kind(instruction)
     target, source = instruction.operands
     if source.startswith("{"):
-        if kind != "b32":
+        halves = source[1:-1].split(",")
+        if kind != "b32" or len(halves) != 2:
             raise PtxError(f"this machine packs two halves into 32 bits only: {instruction.text}")
-        low, high = (threads.read(part.strip(), "b16", active) for part in source[1:-1].split(","))
+        low, high = (threads.read(half.strip(), "b16", active) for half in halves)
         threads.write(target, low.astype("u4") | high.astype("u4") << np.uint32(16), active)
     else:
         threads.write(target, threads.read(source, kind, active), active)
 
 
-_knows("cvta.to.global.u64")(_mov)
+_knows(2, "cvta.to.global.u64")(_mov)
 
 
 @_knows(
+    2,
     "cvt.s64.s32",
     "cvt.u64.u32",
     "cvt.u32.u64",
@@ -468,7 +571,7 @@ _knows("cvta.to.global.u64")(_mov)
     "cvt.rn.f16.f32",
     "cvt.rn.bf16.f32",
     "cvt.f32.f16",
-    *(f"cvt.rn.{to}.{kind}" for to in _FLOATS for kind in _INTEGERS),
+    "cvt.rn.f64.s64",
 )
 def _cvt(threads: Threads, instruction: Instruction, active: Array) -> None:
     *_, to, kind = instruction.opcode.split(".")
@@ -477,16 +580,13 @@ def _cvt(threads: Threads, instruction: Instruction, active: Array) -> None:
     threads.write(target, _to_bfloat16(value) if to == "bf16" else value.astype(DTYPES[to]), active)
 
 
-@_knows(*(f"cvt.rzi.{to}.{kind}" for to in _INTEGERS for kind in _FLOATS))
+@_knows(2, "cvt.rzi.s64.f64")
 def _cvt_toward_zero(threads: Threads, instruction: Instruction, active: Array) -> None:
-    *_, to, kind = instruction.opcode.split(".")
     target, source = instruction.operands
-    value = np.trunc(threads.read(source, kind, active))
-    limits = np.iinfo(DTYPES[to])
-    # Beyond the integers there are, and of NaN, processors differ.
-    if not ((value >= float(limits.min)) & (value < float(limits.max + 1))).all():
+    value = np.trunc(threads.read(source, "f64", active))
+    if not ((value >= -(2.0**63)) & (value < 2.0**63)).all():
         raise PtxError(f"a number has no such integer: {instruction.text}")
-    threads.write(target, value.astype(DTYPES[to]), active)
+    threads.write(target, value.astype(np.int64), active)
 
 
 def _to_bfloat16(value: Array) -> Array:
@@ -496,7 +596,7 @@ def _to_bfloat16(value: Array) -> Array:
     return np.where(np.isnan(value), 0x7FFF, rounded).astype("u2")
 
 
-@_knows(*_forms("ld.param.*", *_FLOATS, *_INTEGERS, "u8", "u16", "b32", "b64"))
+@_knows(2, *_forms("ld.param.*", *_FLOATS, *_INTEGERS, "u8", "u16", "b32", "b64"))
 def _ld_param(threads: Threads, instruction: Instruction, active: Array) -> None:
     target, name = instruction.operands
     if name not in threads.parameters:
@@ -512,28 +612,32 @@ def _ld_param(threads: Threads, instruction: Instruction, active: Array) -> None
 _MEMORY = (*_FLOATS, *_INTEGERS, "u16", "b16", "b32", "b64")
 
 
-@_knows(*_forms("ld.*", *_MEMORY), *_forms("ld.global.*", *_MEMORY))
+@_knows(2, *_forms("ld.*", *_MEMORY), *_forms("ld.global.*", *_MEMORY))
 def _ld(threads: Threads, instruction: Instruction, active: Array) -> None:
     target, place = instruction.operands
     width = DTYPES[_kind(instruction)].itemsize
     threads.write(target, threads.memory.load(threads.address(place, active), width), active)
 
 
-@_knows(*_forms("st.*", *_MEMORY), *_forms("st.global.*", *_MEMORY))
+@_knows(2, *_forms("st.*", *_MEMORY), *_forms("st.global.*", *_MEMORY))
 def _st(threads: Threads, instruction: Instruction, active: Array) -> None:
     place, source = instruction.operands
     values = threads.read(source, _kind(instruction), active)
     threads.memory.store(threads.address(place, active), values.view(f"u{values.itemsize}"))
 
 
-@_knows("bra", "bra.uni")
+@_knows(1, "bra", "bra.uni")
 def _bra(threads: Threads, instruction: Instruction, active: Array) -> None:
     threads.counter[active] = threads.kernel.labels[instruction.operands[0]]
 
 
-@_knows("ret", "exit")
+@_knows(0, "ret")
 def _ret(threads: Threads, instruction: Instruction, active: Array) -> None:
     threads.counter[active] = len(threads.kernel.code)
+
+
+#: The instructions that this machine knows.
+OPCODES = tuple(_HANDLERS)
 
 
 def launch(

@@ -122,16 +122,16 @@ def is_caught(mutant: Mutant) -> bool:
     dtype = cases.dtype_named(mutant.dtype)
     try:
         kernel = ptx_machine.parse(mutant.text)
-        for seed in range(6):
-            rng = np.random.default_rng(seed)
+        for seed, given in enumerate(execution.settings(dtype)):
+            rng, options = np.random.default_rng(seed), {"maximize": seed % 2 == 1, **given}
             if mutant.kind == "many":
-                lengths = [0, 1, 5, 300, *rng.integers(0, 30, 40).tolist()]
-                for grid in (3, 60):
-                    execution.many_arrays(kernel, mutant.variant, dtype, lengths, grid, 16, rng)
+                lengths = [0, 1, 5, 300, *rng.integers(0, 30, 16).tolist()]
+                grid = 3 if seed % 2 else 30  # fewer blocks than arrays, or more
+                execution.many_arrays(kernel, mutant.variant, dtype, lengths, grid, 16, rng, **options)
             else:
                 execution.one_array(kernel, mutant.variant, dtype, 150, 2, 16, rng, step_sizes=(0.05, 0.2))
                 for n in (20, 50, 70, 100):  # a thread of 32 has so many elements: none or one, to four
-                    execution.one_array(kernel, mutant.variant, dtype, n, 2, 16, rng)
+                    execution.one_array(kernel, mutant.variant, dtype, n, 2, 16, rng, **options)
     except (AssertionError, ptx_machine.PtxError):
         return True
     return False

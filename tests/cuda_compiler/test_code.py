@@ -11,6 +11,7 @@ if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
 pytest.importorskip("cuda.core", reason="kernels are compiled by numba-cuda, which is not installed")
 
 import ptx
+import ptx_machine
 from numba import cuda, types
 
 from cuda_kernels import many_runs
@@ -92,6 +93,7 @@ def test_a_whole_run_fuses_and_spills_nothing(variant, dtype, capability):
     code = ptx.compile_runs(fun, variant, dtype, capability)
     assert code.cubin.startswith(b"\x7fELF")
     assert code.count(r"fma\b") == 0
+    assert not ptx_machine.parse(code.ptx).fusable
     assert ".local" not in code.ptx
     assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in code.log
     assert code.count(r"call\b") == 0

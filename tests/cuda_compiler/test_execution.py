@@ -34,7 +34,7 @@ def test_one_array_has_the_bits_of_the_oracle_for_any_grid(variant, dtype, capab
     for grid, block in GRIDS:
         for n in (0, 1, 37, 130):
             execution.one_array(kernel, variant, kind, n, grid, block, rng)
-    for options in cases.settings(kind).values():
+    for options in execution.settings(kind):
         execution.one_array(kernel, variant, kind, 40, 2, 16, rng, **options)
         execution.one_array(kernel, variant, kind, 40, 2, 16, rng, maximize=True, **options)
 
@@ -46,9 +46,29 @@ def test_many_arrays_have_the_bits_of_numpy_for_any_grid(variant, dtype, capabil
     monkeypatch.setattr(execution.many, "CHUNK", 64)
     make = execution.many.make_kernel(variant, dtype)
     kernel = ptx_machine.parse(ptx.compile_ptx(make, ptx.many_arguments(dtype), capability))
+    kind = cases.dtype_named(dtype)
     lengths = [0, 1, 5, 63, 64, 65, 200, *rng.integers(0, 30, 100).tolist()]
     for grid, block in ((1, 8), (5, 7), (200, 32)):
-        execution.many_arrays(kernel, variant, cases.dtype_named(dtype), lengths, grid, block, rng)
+        execution.many_arrays(kernel, variant, kind, lengths, grid, block, rng)
+    for i, options in enumerate(execution.settings(kind)):
+        execution.many_arrays(kernel, variant, kind, [0, 5, 65, 3], 3, 16, rng, maximize=i % 2 == 1, **options)
+
+
+@CAPABILITIES
+@pytest.mark.parametrize("name", list(ptx.other_kernels()))
+def test_the_other_kernels_do_what_numpy_does_for_any_grid(name, capability, rng):
+    kernel = ptx_machine.parse(ptx.compile_ptx(*ptx.other_kernels()[name], capability))
+    what, _, rest = name.rpartition(" ")
+    if name == "write addresses":
+        execution.addresses(kernel)
+    elif what == "compare losses":
+        execution.losses(kernel, np.dtype(rest), rng)
+    else:
+        for grid, block in GRIDS:
+            if what == "fill":
+                execution.fills(kernel, cases.dtype_named(rest), grid, block)
+            else:
+                execution.copies(kernel, int(name.split()[1]), grid, block, rng)
 
 
 def test_a_store_beyond_the_array_is_caught(rng):

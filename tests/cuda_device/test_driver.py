@@ -201,3 +201,39 @@ def test_a_recorded_step_that_would_have_to_load_something_is_refused(prepare, l
         builder.end_building()
     assert set(calls) <= {"cuStreamIsCapturing"}
     del old_grad
+
+
+class TestTheDriver:
+    """It refuses what a GPU would, and what it does not model."""
+
+    @pytest.mark.parametrize(
+        ("grid_and_block", "error"),
+        [
+            ((0, 1, 1, 32, 1, 1), 1),
+            ((1, 1, 1, 2048, 1, 1), 1),
+            ((2, 2, 1, 32, 1, 1), 801),
+            ((1, 1, 1, 32, 2, 1), 801),
+        ],
+    )
+    def test_a_launch(self, grid_and_block, error):
+        assert DRIVER.launch(0, cuda_driver.LaunchConfig(*grid_and_block), 0) == error
+
+    def test_a_copy_beyond_what_was_allocated(self):
+        array = cuda.to_device(np.zeros(5))
+        (address, _), host = array.__cuda_array_interface__["data"], np.zeros(6)
+        DRIVER.cuMemcpyDtoH(host.ctypes.data, address, 40)
+        with pytest.raises(IndexError, match=r"48 bytes at 0x\w+ are outside the memory of the GPU"):
+            DRIVER.cuMemcpyDtoH(host.ctypes.data, address, 48)
+
+    def test_work_beside_a_recording(self, monkeypatch):
+        monkeypatch.setattr(DRIVER, "recording", {8: 16})
+        monkeypatch.setitem(DRIVER.graphs, 16, [])
+        work = []
+        DRIVER._do(8, work.append, 1)
+        with pytest.raises(RuntimeError, match="stream 24 while another is recorded"):
+            DRIVER._do(24, work.append, 2)
+        assert not work
+        DRIVER.cuEventRecord(32, 24)
+        assert DRIVER.cuStreamWaitEvent(8, 32, 0) == 905
+        DRIVER.cuEventRecord(32, 8)
+        assert DRIVER.cuStreamWaitEvent(8, 32, 0) == 0
