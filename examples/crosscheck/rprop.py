@@ -3,7 +3,8 @@
     python -m rprop_ref crosscheck --cmd "python rprop.py"
 
 The protocol is one JSON object per line, described in docs/crosscheck.md. It is for implementations that run in
-another Python than the referee. Otherwise a factory is simpler: ``python -m rprop_ref crosscheck package:factory``.
+another Python than the referee. Otherwise a factory is simpler:
+``python -m rprop_ref crosscheck package:factory``.
 """
 
 from __future__ import annotations
