@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rprop_ref
-from rprop_ref.crosscheck import COMPOSITIONS, adapters, check, closest_profiles, profile
+from rprop_ref import crosscheck
+from rprop_ref.crosscheck import COMPOSITIONS, check, closest_profiles, profile
 from rprop_ref.crosscheck._cases.dtypes import available_reals
 from rprop_ref.crosscheck._stages.compositions import differences
 from rprop_ref.crosscheck._stages.stages import changed
@@ -42,7 +43,7 @@ def behaves_as(name, report):
 @pytest.mark.parametrize("foreach", [False, True])
 def test_torch_agrees_in_every_dtype_and_flag(foreach):
     torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
-    report = check(adapters.from_torch(torch.optim.Rprop, foreach=foreach), dtypes=EVERY)
+    report = check(crosscheck.from_torch(torch.optim.Rprop, foreach=foreach), dtypes=EVERY)
     assert report.agrees, str(report)
     assert report.compared == ("x", "step_size", "prev", "gradient")
     assert set(report.left_out) == {"lr per coordinate", "bounds"}
@@ -50,7 +51,7 @@ def test_torch_agrees_in_every_dtype_and_flag(foreach):
 
 def test_torch_differs_from_the_box_on_its_own_page():
     torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
-    report = check(adapters.from_torch(torch.optim.Rprop), "paper")
+    report = check(crosscheck.from_torch(torch.optim.Rprop), "paper")
     assert names(report) == [
         {
             "product in the dtype",  # it may underflow
@@ -70,7 +71,7 @@ def test_from_torch_takes_any_class_with_the_interface_of_torch():
             super().step()
             super().step()
 
-    report = check(adapters.from_torch(Doubled), dtypes=["float64"], random=10)
+    report = check(crosscheck.from_torch(Doubled), dtypes=["float64"], random=10)
     assert report.verdict == "a different rule"
     assert report.diagnosis.explanations == []
 
@@ -81,7 +82,7 @@ def test_torch_compiled_computes_16_bits_in_float32():
     torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
     if not hasattr(torch, "compile"):
         pytest.skip("this torch does not compile")
-    factory = adapters.from_compiled_torch()
+    factory = crosscheck.from_compiled_torch()
     without = ["etas", "step_sizes", "lr outside step_sizes", "maximize"]
     report = check(factory, dtypes=["float64", "float32"], without=without)
     assert report.agrees, str(report)
@@ -97,7 +98,7 @@ def test_optax_is_one_step_late():
     jax = pytest.importorskip("jax", reason="needs the extra 'referee'")
     optax = pytest.importorskip("optax", reason="needs the extra 'referee'")
     jax.config.update("jax_enable_x64", True)
-    factory = adapters.from_optax(optax.rprop)
+    factory = crosscheck.from_optax(optax.rprop)
     report = check(factory)
     everywhere = {
         "one step late",
@@ -120,12 +121,12 @@ def test_optax_is_one_step_late():
 @pytest.mark.referee
 def test_paddle_reads_uninitialised_memory_where_the_product_is_nan():
     paddle = pytest.importorskip("paddle", reason="needs the extra 'referee'")
-    report = check(adapters.from_paddle(paddle.optimizer.Rprop), dtypes=["float64", "float32"])
+    report = check(crosscheck.from_paddle(paddle.optimizer.Rprop), dtypes=["float64", "float32"])
     assert names(report) == [{"flip found by the sign", "an eta- of 0 counts"}]
     assert "0.0 < learning_rate_range[0] <= learning_rate <= learning_rate_range[1]" in report.refused[0]
     assert any(name.startswith("NaN gradients") for name in report.unsteady)
     with_numbers = check(
-        adapters.from_paddle(paddle.optimizer.Rprop),
+        crosscheck.from_paddle(paddle.optimizer.Rprop),
         dtypes=["float64"],
         without=["nan", "inf", "lr outside step_sizes"],
     )
@@ -137,7 +138,7 @@ def test_pints_starts_with_the_first_gradient_and_writes_to_it():
     pints = pytest.importorskip("pints", reason="needs the extra 'referee'")
     with np.errstate(all="ignore"):
         report = check(
-            adapters.from_pints(pints.IRPropMin),
+            crosscheck.from_pints(pints.IRPropMin),
             dtypes=["float64"],
             without=["etas", "maximize", "lr outside step_sizes"],
         )
@@ -157,11 +158,11 @@ def test_opencv_is_irprop_go_with_one_limit_per_branch():
     if not hasattr(cv2, "ml"):
         pytest.skip("OpenCV 5 has no networks")
     report = check(
-        adapters.from_opencv(), "irprop-go", dtypes=["float64"], without=["scripts", "objectives", "maximize"]
+        crosscheck.from_opencv(), "irprop-go", dtypes=["float64"], without=["scripts", "objectives", "maximize"]
     )
     assert names(report) == [{"one limit per branch"}]
     report = check(
-        adapters.from_opencv(), "irprop-", dtypes=["float64"], without=["scripts", "objectives", "maximize"]
+        crosscheck.from_opencv(), "irprop-", dtypes=["float64"], without=["scripts", "objectives", "maximize"]
     )
     assert {"moves on at a flip", "one limit per branch"} in names(report)
 
