@@ -8,9 +8,9 @@ of the five rules. If something differs, it searches for the known deviations th
 from __future__ import annotations
 
 from ._adapters.frameworks import from_optax, from_paddle
-from ._adapters.networks import from_opencv
-from ._adapters.numerical import from_pints
-from ._adapters.pytorch import from_compiled_torch, from_torch
+from ._adapters.networks import from_fann, from_opencv
+from ._adapters.numerical import from_climin, from_pints, from_pybop
+from ._adapters.pytorch import from_compiled_torch, from_torch, from_torchzero
 from ._cases.case import Case
 from ._cases.conformance import conformance_cases
 from ._comparison.divergence import Divergence
@@ -40,12 +40,16 @@ __all__ = [
     "closest_profiles",
     "conformance_cases",
     "export",
+    "from_climin",
     "from_compiled_torch",
+    "from_fann",
     "from_opencv",
     "from_optax",
     "from_paddle",
     "from_pints",
+    "from_pybop",
     "from_torch",
+    "from_torchzero",
     "mutant",
     "profile",
     "profiles",

@@ -1,7 +1,7 @@
 """Published implementations: a rule, deviations from it, and defaults.
 
-The profiles of torch, optax, PINTS, neurolab, OpenCV and Paddle were found by running `check` on the packages
-(``tests/crosscheck/test_peers.py``). The others follow descriptions of the source code and have not
+The profiles of torch, optax, PINTS, PyBOP, torchzero, neurolab, OpenCV and Paddle were found by running `check` on
+the packages (``tests/crosscheck/test_peers.py``). The others follow descriptions of the source code and have not
 been run; their `about` says so.
 """
 
@@ -91,6 +91,11 @@ def _profiles() -> dict[str, Profile]:
         ("pints-0.6.1", "pints.IRPropMin 0.6.1 (float64)", "irprop-",
          ("memory starts as the first gradient", by_sign, no_mending, "NaN poisons",
           "writes zeros into the gradient"), 0.1, (1e-4, inf)),
+        ("pybop-26.3", "PyBOP's IRPropPlus 26.3, with PINTS 0.6.1 (float64)", "irprop-",
+         ("first call only stores", "memory is the caller's array", by_sign, no_mending, "NaN poisons",
+          "writes zeros into the gradient"), 0.05, (5e-6, inf)),
+        ("torchzero-0.4.4", "torchzero.m.Rprop 0.4.4 on torch 2.13", "rprop+",
+         ("missing gradient is zero", "signs compared", no_mending), 1.0, (1e-6, 50.0)),
         ("neurolab-0.3.5", "neurolab's train_rprop 0.3.5 (float64)", "rprop-",
          ("NaN poisons", no_mending, "lower limit wins"), 0.07, (1e-9, 50.0)),
         ("opencv", "cv::ml::ANN_MLP::RPROP (float64)", "irprop-go",

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import rprop_ref
 from rprop_ref import crosscheck
-from rprop_ref.crosscheck import COMPOSITIONS, check, closest_profiles, profile
+from rprop_ref.crosscheck import COMPOSITIONS, check, closest_profiles, conformance_cases, profile
 from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._comparison.divergence import first_divergence
+from rprop_ref.crosscheck._comparison.observe import observe
 from rprop_ref.crosscheck._stages.compositions import differences
 from rprop_ref.crosscheck._stages.stages import changed
 
 pytestmark = pytest.mark.peers
+
+ROOT = Path(__file__).parents[2]
 
 EVERY = [*available_reals(), "complex64", "complex128"]
 
@@ -174,7 +179,7 @@ def test_neurolab_through_the_protocol():
     python = os.environ.get("NEUROLAB_PYTHON")
     if not python:
         pytest.skip("NEUROLAB_PYTHON names no Python with neurolab; `make test-peers` makes one")
-    client = Path(rprop_ref.__file__).parent.parent / "examples" / "crosscheck" / "neurolab_client.py"
+    client = ROOT / "examples" / "crosscheck" / "neurolab_client.py"
     with Program([python, str(client)]) as program:
         report = check(program, "rprop-", dtypes=program.dtypes, without=program.lacks)
     assert names(report) == [{"lower limit wins", "NaN poisons"}]
@@ -186,3 +191,100 @@ def test_neurolab_through_the_protocol():
         "lower limit wins",
         "NaN poisons",
     } in names(report)
+
+
+@pytest.mark.referee
+def test_torchzero_is_rprop_plus_with_signs_compared():
+    torchzero = pytest.importorskip("torchzero", reason="needs the extra 'referee'")
+    report = check(crosscheck.from_torchzero(torchzero.m.Rprop), "rprop+", dtypes=["float32", "bfloat16"])
+    # The profile says that signs are compared. Whether the sign is stored cannot be told apart.
+    assert {a.name for a in profile("torchzero-0.4.4").changes} in names(report)
+    assert len(names(report)) == 2
+    # Its documentation says that it is torch's without backtracking.
+    factory = crosscheck.from_torchzero(torchzero.m.Rprop, backtrack=False)
+    report = check(factory, "irprop-", dtypes=["float32"], random=20)
+    assert {
+        "missing gradient is zero",
+        "signs compared",
+        "an eta- of 0 counts",
+        "flip found by the sign",
+    } in names(report)
+
+
+@pytest.mark.referee
+def test_pybop_calls_irprop_minus_irprop_plus():
+    pytest.importorskip("pybop", reason="needs pybop; `make test-peers` makes an environment for it")
+    from pybop.optimisers._irprop_plus import IRPropPlusImpl
+
+    factory = crosscheck.from_pybop(IRPropPlusImpl)
+    without = ["maximize", "lr outside step_sizes"]
+    with np.errstate(all="ignore"):
+        report = check(factory, "irprop-", dtypes=["float64"], without=without)
+    # Without maximize, one more way of writing to the gradient cannot be told apart.
+    assert len(names(report)) == 2
+    assert {
+        "first call only stores",
+        "memory is the caller's array",
+        "writes zeros into the gradient",
+        "NaN poisons",
+    } in names(report)
+    assert "Minimum step size (1.5) must be less than maximum step size (1.5)" in report.refused[0]
+
+
+@pytest.mark.referee
+def test_climin_ignores_the_first_step_size():
+    climin = pytest.importorskip("climin", reason="needs the extra 'referee'")
+    rprop_minus = crosscheck.mutant(
+        "rprop-", ["NaN poisons", "memory is the caller's array", "an eta- of 0 counts"]
+    )
+    do_the_same(
+        crosscheck.from_climin(climin.Rprop),
+        lambda x0, **setting: rprop_minus(x0, **{**setting, "lr": 0.0}),
+    )
+
+
+@pytest.mark.referee
+def test_fann_has_constants_of_its_own(tmp_path):
+    source, library = ROOT / "examples" / "crosscheck" / "fann_step.c", tmp_path / "libfann_step.so"
+    compiler = shutil.which("cc")
+    if compiler is None or not Path("/usr/include/doublefann.h").exists():
+        pytest.skip("needs a C compiler and Debian's libfann-dev")
+    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, source, "-ldoublefann"], check=True)
+    do_the_same(crosscheck.from_fann(library), Fann)
+
+
+def do_the_same(factory, other):
+    """Two implementations in float64 on every case that both can run."""
+    cannot = {"set", "save", "none", "lr per coordinate", "bounds"}
+    compared = 0
+    with np.errstate(all="ignore"):
+        for case in conformance_cases(["float64"]):
+            if not case.needs & cannot:
+                a, b = observe(factory, case), observe(other, case)
+                assert a.error is None, a.error
+                assert first_divergence(b, a) is None, case
+                compared += 1
+    assert compared > 50
+
+
+class Fann:
+    """FANN's iRprop- with its constants, in scalars."""
+
+    def __init__(self, x0, *, lr, etas, step_sizes, maximize):
+        single = [float(np.float32(value)) for value in (lr, *etas, *step_sizes)]
+        first, self.down, self.up, self.low, self.high = single
+        self.x, self.way = x0, -1 if maximize else 1
+        self.step_size, self.prev = np.full_like(x0, first), np.zeros_like(x0)
+
+    def step(self, grad, loss=None):
+        for i, value in enumerate(grad):
+            g = self.way * value
+            size = max(self.step_size[i], 1e-4)
+            if g * self.prev[i] >= 0:
+                size = min(size * self.up, self.high)
+            else:  # also where the product is NaN
+                size, g = max(size * self.down, self.low), 0.0
+            # What has no sign counts as negative.
+            self.x[i] = max(self.x[i] - size, -1500) if g > 0 else min(self.x[i] + size, 1500)
+            self.step_size[i], self.prev[i] = size, g
+        return self.x

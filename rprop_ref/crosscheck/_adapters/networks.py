@@ -1,8 +1,10 @@
-"""Libraries of networks that bring their own training: OpenCV."""
+"""Libraries of networks that bring their own training: OpenCV and FANN."""
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,43 @@ class _OpenCV:
         flags = cv2.ml.ANN_MLP_UPDATE_WEIGHTS + cv2.ml.ANN_MLP_NO_INPUT_SCALE + cv2.ml.ANN_MLP_NO_OUTPUT_SCALE
         network.train(data, flags)
         return np.array(network.getWeights(1), float).reshape(-1)
+
+
+def from_fann(library: str | os.PathLike[str]) -> Factory:
+    """A factory from FANN's iRprop-: float64.
+
+    Parameters
+    ----------
+    library : str or path
+        The shared library that is made of ``examples/crosscheck/fann_step.c`` and FANN. The factory negates
+        gradients to maximize.
+    """
+    loaded = ctypes.CDLL(os.fspath(library))
+
+    def factory(x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _Fann:
+        if x0.dtype != np.float64:
+            raise CouldNotRun("the library computes in float64")
+        return _Fann(loaded.fann_step, x0, lr, np.array([etas, step_sizes], float), maximize)
+
+    return factory
+
+
+class _Fann:
+    def __init__(self, function: Any, x0: Array, lr: float, constants: Array, maximize: bool) -> None:
+        self.function, self.constants = function, constants
+        self.sign = 1.0 if maximize else -1.0  # of a slope
+        self.x, self.slopes = x0.copy(), np.zeros_like(x0)
+        with np.errstate(over="ignore"):
+            self.step_size = np.full_like(x0, np.float32(lr))
+
+    def step(self, grad: Array, loss: float | None = None) -> Array:
+        arrays = (self.x, self.sign * grad, self.slopes, self.step_size, *self.constants)
+        self.function(self.x.size, *(ctypes.c_void_p(array.ctypes.data) for array in arrays))
+        return self.x.copy()
+
+    @property
+    def prev(self) -> Array:
+        return -self.slopes
 
 
 _NETWORK = """%YAML:1.0

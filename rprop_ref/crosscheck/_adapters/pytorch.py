@@ -1,4 +1,4 @@
-"""torch, torch compiled, and optimizers with the interface of torch."""
+"""torch, torch compiled, optimizers with the interface of torch, and torchzero."""
 
 from __future__ import annotations
 
@@ -123,6 +123,49 @@ class _CompiledTorch:
     @property
     def prev(self) -> Array:
         return copy_of_tensor(self._prev)
+
+
+def from_torchzero(module: Any, **options: Any) -> Factory:
+    """A factory from a class with the interface of ``torchzero.m.Rprop``.
+
+    Parameters
+    ----------
+    module : type
+        Called as ``module(nplus=, nminus=, lb=, ub=, alpha=, **options)``; `alpha` is the first step size. The
+        factory negates gradients to maximize.
+    **options
+        Such as ``backtrack=False``.
+
+    Examples
+    --------
+    ``check(from_torchzero(torchzero.m.Rprop), "rprop+")``
+    """
+
+    def factory(x0: Array, *, lr: float, etas: Any, step_sizes: Any, maximize: bool) -> _Torchzero:
+        constants = {"nminus": etas[0], "nplus": etas[1], "lb": step_sizes[0], "ub": step_sizes[1], "alpha": lr}
+        return _Torchzero(module(**constants, **options), x0, maximize)
+
+    return factory
+
+
+class _Torchzero:
+    accepts_none = True
+
+    def __init__(self, module: Any, x0: Array, maximize: bool) -> None:
+        import torchzero
+
+        self.module, self.maximize = module, maximize
+        self.parameter = _tensor(x0.copy()).requires_grad_()
+        self.optimizer = torchzero.Optimizer([self.parameter], module)
+
+    def step(self, grad: Array | None, loss: float | None = None) -> Array:
+        self.parameter.grad = None if grad is None else _tensor(-grad if self.maximize else grad)
+        self.optimizer.step()
+        return copy_of_tensor(self.parameter)
+
+    @property
+    def step_size(self) -> Array:
+        return copy_of_tensor(self.module.state[self.parameter]["magnitudes"])
 
 
 def _tensor(array: Array) -> Any:
