@@ -106,12 +106,13 @@ def _profiles() -> dict[str, Profile]:
          ("computed in float32",), 0.1, (1e-6, 50.0)),
         ("neuralnet", "R's neuralnet, rprop+ (described, not run)", "rprop+",
          ("signs compared", "stores the sign", "one limit per branch"), 0.1, (1e-10, 0.1)),
-        ("shark-3", "Shark 3, IRpropMinus (described, not run)", "irprop-go",
+        ("shark-3", "Shark 3, IRpropMinus, but for gradients that are NaN (described, not run)", "irprop-go",
          ("one limit per branch",), 0.01, (0.0, 1e100)),
         ("snns", "SNNS, and RSNNS, without weight decay (described, not run)", "irprop-",
          (by_sign, "one limit per branch"), 0.001, (1e-6, 2.0)),
         ("trainrp", "MATLAB's trainrp (described, not run)", "rprop-",
-         ("memory starts as the first gradient", "no lower limit"), 0.07, (0.0, 50.0)),
+         ("memory starts as the first gradient", "no lower limit", "NaN poisons",
+          "a NaN product makes the step the smallest"), 0.07, (0.0, 50.0)),
     )  # fmt: skip
     return {
         name: Profile(name, about, rule, tuple(DEVIATIONS[n] for n in names), lr, usual, sizes)

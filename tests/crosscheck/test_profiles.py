@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from rprop_ref.crosscheck import (
     checking,
     profile,
 )
+from rprop_ref.crosscheck._comparison.divergence import same_values
+from rprop_ref.crosscheck._comparison.observe import observe
 from rprop_ref.crosscheck._stages.compositions import differences
 
 ROOT = Path(rprop_ref.__file__).parent.parent
@@ -51,6 +54,27 @@ def test_a_profile_is_closest_to_itself(name):
 def test_an_unknown_profile_is_refused():
     with pytest.raises(ValueError, match="unknown profile 'tensorflow'; choose from torch, "):
         profile("tensorflow")
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "without"),
+    [
+        ("trainrp", "MatlabTrainrp", set()),
+        ("shark-3", "Shark3IrpropMinus", {"nan"}),  # there, the sign of a NaN is its sign bit
+    ],
+)
+def test_a_profile_that_was_not_run_does_what_others_made_of_the_same_source(name, other, without):
+    file = ROOT.parent / "shared" / "foreign" / "ten_rprops.py"
+    if not file.exists():
+        pytest.skip("needs a file beside the repository, with implementations that others wrote")
+    factory = run_path(str(file))[other]
+    cannot = {"none", "set", "save", "lr per coordinate", "bounds", *without}
+    cases = [case for case in crosscheck.conformance_cases(["float64"]) if not case.needs & cannot]
+    assert len(cases) > 50
+    for case in cases:
+        theirs, ours = observe(factory, case), observe(profile(name), case)
+        assert theirs.error is None
+        assert same_values("x", theirs.x, ours.x).all(), case
 
 
 # --- the guide ------------------------------------------------------------------------------------------------
