@@ -11,7 +11,7 @@ from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
 from .. import rules
-from . import COMPOSITIONS, PROFILES, check, closest_profiles, export, profile
+from . import COMPOSITIONS, PROFILES, check, closest_profiles, export, profile, published
 from ._cases.dtypes import COMPLEX, REALS
 from ._comparison.comparison import FAILED
 from ._comparison.divergence import Divergence
@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--export", metavar="DIR", help="only write conformance vectors to a folder")
     what.add_argument(
         "--release", metavar="DIR", help="only write the released vectors of all rules, and their checksums"
+    )
+    what.add_argument(
+        "--published", action="store_true", help="only print what published implementations compute, in Markdown"
     )
     parser.add_argument(
         "--claim", choices=list(COMPOSITIONS), default=rules.DEFAULT, help="the rule (default: %(default)s)"
@@ -80,6 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.export is not None or arguments.release is not None:
             return _exported(arguments)
+        if arguments.published:
+            print(published.page(published.published_rows()), end="")
+            return AGREES
         with ExitStack() as stack:
             return _checked(arguments, stack)
     except (CouldNotRun, ValueError) as error:

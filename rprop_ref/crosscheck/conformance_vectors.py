@@ -15,7 +15,7 @@ from ._comparison.catching import Caught, deviations_caught
 from ._comparison.expected import expected_trajectories
 from ._comparison.json_numbers import both_forms
 from ._comparison.trajectory import Trajectory
-from ._stages.compositions import composition_of
+from ._stages.compositions import composition_of, deviations_from
 
 #: The files of a published version never change; a change of their content needs a new version.
 VERSION = 3
@@ -112,14 +112,15 @@ def _check_unchanged(file: Path, text: str) -> None:
 
 def _vectors(claim: str, cases: Sequence[Case]) -> dict[str, str]:
     """The content of the vectors' files, by the files' names."""
-    texts = {}
+    rule, texts = composition_of(claim), {}
     for dtype in dict.fromkeys(case.dtype for case in cases):
         expected = expected_trajectories(claim, [case for case in cases if case.dtype == dtype])
+        caught = deviations_caught(rule, deviations_from(rule), expected)
         head = {"format": "rprop_ref conformance vectors", "version": VERSION, "rule": claim, "dtype": dtype}
         # One line for each case, so that files can be compared line by line.
         lines = ",\n".join(
-            json.dumps(_vector(trajectory, caught), allow_nan=False, separators=(",", ":"))
-            for trajectory, caught in zip(expected, deviations_caught(claim, expected), strict=True)
+            json.dumps(_vector(trajectory, by_it), allow_nan=False, separators=(",", ":"))
+            for trajectory, by_it in zip(expected, caught, strict=True)
         )
         texts[f"{claim}.{dtype}.json"] = f'{json.dumps(head)[:-1]}, "cases": [\n{lines}\n]}}\n'
     return texts

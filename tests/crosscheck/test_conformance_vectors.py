@@ -90,10 +90,11 @@ def test_a_case_catches_the_mistakes_with_which_an_implementation_fails_it():
     for claim, name in (("irprop-", "basics"), ("rprop+", "one coordinate, flips"), ("irprop+", "bounds")):
         (case,) = [c for c in conformance_cases(["float32"]) if c.name == name]
         (expected,) = expected_trajectories(claim, [case])
-        (caught,) = deviations_caught(claim, [expected])
+        rule = COMPOSITIONS[claim]
+        (caught,) = deviations_caught(rule, deviations_from(rule), [expected])
         assert caught.in_x
         assert caught.in_state
-        for deviation in deviations_from(COMPOSITIONS[claim]):
+        for deviation in deviations_from(rule):
             seen = observe(mutant(claim, deviation.name), case)
             differs = {
                 quantity: not same_values(quantity, getattr(expected, quantity), values).all()
@@ -118,7 +119,8 @@ def test_the_released_cases_catch_every_mistake_that_any_case_catches(claim, dty
     released = {name for case in cases_of(RELEASED / "vectors" / f"{claim}.{dtype}.json")
                 for name in case["catches"] + case["catches_by_state"]}  # fmt: skip
     expected = expected_trajectories(claim, conformance_cases([dtype]))
-    for caught in deviations_caught(claim, expected):
+    rule = COMPOSITIONS[claim]
+    for caught in deviations_caught(rule, deviations_from(rule), expected):
         assert released.issuperset([*caught.in_x, *caught.in_state])
     assert len(released) > 70
 

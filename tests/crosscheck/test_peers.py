@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 EVERY = [*available_reals(), "complex64", "complex128"]
 
+#: No eta of a case rounds to 0 or 1 in float64.
+NONE_IN_FLOAT64 = {"flip found by the sign", "an eta- of 0 counts"}
+
 
 def names(report):
     assert report.diagnosis is not None, str(report)
@@ -147,12 +150,7 @@ def test_pints_starts_with_the_first_gradient_and_writes_to_it():
             dtypes=["float64"],
             without=["etas", "maximize", "lr outside step_sizes"],
         )
-    assert {
-        "memory starts as the first gradient",
-        "memory is the caller's array",
-        "writes zeros into the gradient",
-        "NaN poisons",
-    } in names(report)
+    assert {a.name for a in profile("pints-0.6.1").changes} - NONE_IN_FLOAT64 in names(report)
     # Without maximize, one more way of writing to the gradient cannot be told apart.
     assert len(names(report)) == 2
 
@@ -222,12 +220,7 @@ def test_pybop_calls_irprop_minus_irprop_plus():
         report = check(factory, "irprop-", dtypes=["float64"], without=without)
     # Without maximize, one more way of writing to the gradient cannot be told apart.
     assert len(names(report)) == 2
-    assert {
-        "first call only stores",
-        "memory is the caller's array",
-        "writes zeros into the gradient",
-        "NaN poisons",
-    } in names(report)
+    assert {a.name for a in profile("pybop-26.3").changes} - NONE_IN_FLOAT64 in names(report)
     assert "Minimum step size (1.5) must be less than maximum step size (1.5)" in report.refused[0]
 
 

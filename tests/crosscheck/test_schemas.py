@@ -86,7 +86,7 @@ class Recorded(Program):
 def test_what_the_referee_and_a_program_say_is_described(tmp_path):
     has = ["set", "save"]
     with Recorded(client(tmp_path, has=has)) as program:
-        check(program, dtypes=["float64"], random=5)
+        check(program, "irprop-", dtypes=["float64"], random=5)
     said = program.exchanges
     assert {exchange["question"]["op"] for exchange in said} == {"hello", "new", "step", "set", "save", "load"}
     gradients = [g for exchange in said for g in exchange["question"].get("grad", [])]
@@ -174,6 +174,6 @@ class Sum:
     ids=["identical", "rounding", "a deviation", "no Rprop", "errors"],
 )
 def test_reports_are_described(factory, verdict):
-    report = check(factory, dtypes=["float32"], without=["nan", "inf"], random=5)
+    report = check(factory, "irprop-", dtypes=["float32"], without=["nan", "inf"], random=5)
     assert report.verdict == verdict
     assert errors("report", json.loads(report.to_json())) == []

@@ -9,9 +9,8 @@ import numpy as np
 
 from .._cases.case import Array, Case
 from .._stages.batch import Batch
-from .._stages.compositions import composition_of, deviations_from
 from .._stages.machine import Machine
-from .._stages.stages import ARITHMETIC, Alternative, changed
+from .._stages.stages import ARITHMETIC, Alternative, Composition, changed
 from .divergence import same_values
 from .trajectory import LONG, QUANTITIES, Trajectory
 
@@ -31,8 +30,10 @@ class Caught(NamedTuple):
     in_state: list[str]
 
 
-def deviations_caught(claim: str, expected: Sequence[Trajectory]) -> list[Caught]:
-    """What each case catches of the single deviations from a rule, given what the rule does on the cases."""
+def deviations_caught(
+    rule: Composition, deviations: Sequence[Alternative], expected: Sequence[Trajectory]
+) -> list[Caught]:
+    """What each case catches of single deviations from a rule, given what the rule does on the cases."""
     caught = [Caught([], []) for _ in expected]
     groups: dict[tuple[Any, bool], list[int]] = {}
     for i, trajectory in enumerate(expected):
@@ -41,7 +42,7 @@ def deviations_caught(claim: str, expected: Sequence[Trajectory]) -> list[Caught
         some = [expected[i] for i in group]
         batch = Batch([t.case for t in some])
         target = {quantity: _side_by_side(batch, some, quantity) for quantity in QUANTITIES}
-        for name, differs in _differences(claim, batch, target).items():
+        for name, differs in _differences(rule, deviations, batch, target).items():
             for i, start in zip(group, batch.starts, strict=True):
                 own = slice(int(start), int(start) + expected[i].case.size)
                 if differs["x"][own].any():
@@ -60,10 +61,10 @@ def _side_by_side(batch: Batch, trajectories: Sequence[Trajectory], quantity: st
     return values
 
 
-def _differences(claim: str, batch: Batch, target: dict[str, Array]) -> dict[str, dict[str, Array]]:
+def _differences(
+    rule: Composition, deviations: Sequence[Alternative], batch: Batch, target: dict[str, Array]
+) -> dict[str, dict[str, Array]]:
     """For each deviation and quantity, the coordinates in which it differs at some step."""
-    rule = composition_of(claim)
-    deviations = deviations_from(rule)
     # All rules on one machine share their arithmetic.
     groups: dict[Alternative, list[Alternative]] = {}
     for deviation in deviations:
