@@ -50,7 +50,7 @@ test-simulator: $(VENV)/installed-test  ## run the GPU kernels in Numba's simula
 # not run on the newest NumPy, so it has one with this package. FANN is tested where Debian's libfann-dev is installed.
 test-peers: test-peers-quick $(VENV)/installed-referee $(VENV)-old/installed $(VENV)-pybop/installed  ## test-peers-quick, and the referee checks ten other packages
 	NEUROLAB_PYTHON=$(abspath $(VENV)-old/bin/python) $(BIN)/python -m pytest -m referee
-	$(VENV)-pybop/bin/python -m pytest -m referee -k pybop
+	$(VENV)-pybop/bin/python -m pytest tests/crosscheck/test_peers.py -m referee -k pybop
 
 # Without the packages that the referee checks, which take longer to install than to test.
 test-peers-quick: $(VENV)/installed-test $(VENV)/installed-peers  ## compare with torch and others to the bit
