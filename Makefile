@@ -48,9 +48,11 @@ test-exhaustive: $(VENV)/installed-test  ## run the tests that compile or search
 test-simulator: $(VENV)/installed-test  ## run the GPU kernels in Numba's simulator; needs no GPU
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest tests/cuda_device --ignore tests/cuda_device/test_bench.py
 
-# neurolab does not run on NumPy 2, so it has an environment of its own and is reached through the protocol.
-test-peers: test-peers-quick $(VENV)/installed-referee $(VENV)-old/installed  ## test-peers-quick, and the referee checks optax, Paddle, PINTS, OpenCV and neurolab
+# neurolab does not run on NumPy 2, so it has an environment of its own and is reached through the protocol. PyBOP does
+# not run on the newest NumPy, so it has one with this package. FANN is tested where Debian's libfann-dev is installed.
+test-peers: test-peers-quick $(VENV)/installed-referee $(VENV)-old/installed $(VENV)-pybop/installed  ## test-peers-quick, and the referee checks ten other packages
 	NEUROLAB_PYTHON=$(abspath $(VENV)-old/bin/python) $(BIN)/python -m pytest -m referee
+	$(VENV)-pybop/bin/python -m pytest tests/crosscheck/test_peers.py -m referee -k pybop
 
 # Without the packages that the referee checks, which take longer to install than to test.
 test-peers-quick: $(VENV)/installed-test $(VENV)/installed-peers $(AUTOGRAD_TESTS)  ## compare with torch and others to the bit
@@ -64,6 +66,11 @@ $(AUTOGRAD_TESTS): | $(BIN)/python
 $(VENV)-old/installed:
 	$(PYTHON) -m venv $(VENV)-old
 	$(VENV)-old/bin/python -m pip install --quiet --disable-pip-version-check "numpy<2" neurolab==0.3.5
+	@touch $@
+
+$(VENV)-pybop/installed: $(METADATA)
+	$(PYTHON) -m venv $(VENV)-pybop
+	$(VENV)-pybop/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' pybop==26.3
 	@touch $@
 
 test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## test the explorer in headless Chromium
@@ -109,5 +116,5 @@ build: $(BIN)/python  ## build a wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove the environments and everything that was built
-	rm -rf $(VENV) $(VENV)-old $(VENV)-autograd dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-old $(VENV)-autograd $(VENV)-pybop dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,9 +39,9 @@ def inner(text: Callable[..., Any] | None = None, **flags: Any) -> Any:
     Without the wrappers for calls from Python, and without reference counts, ``numba.njit`` takes half as long.
     Called from Python, such a function ends the process.
 
-    Each gets a name of its own. Machine code is linked by the names of functions, which Numba only numbers, in each
-    process from 1: of two kernels from disk, one would otherwise call the functions of the other, which are of the
-    same name and number but may be of another rule.
+    Each gets a name of its own. Machine code is linked by the names of functions, which Numba only numbers, in
+    each process from 1: of two kernels from disk, one would otherwise call the functions of the other, which are of
+    the same name and number but may be of another rule.
     """
     if text is not None:
         text.__qualname__ += f"_{uuid.uuid4().hex}"

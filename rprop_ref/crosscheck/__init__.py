@@ -7,6 +7,10 @@ of the five rules. If something differs, it searches for the known deviations th
 
 from __future__ import annotations
 
+from ._adapters.frameworks import from_optax, from_paddle
+from ._adapters.networks import from_fann, from_opencv
+from ._adapters.numerical import from_climin, from_pints, from_pybop
+from ._adapters.pytorch import from_compiled_torch, from_torch, from_torchzero
 from ._cases.case import Case
 from ._cases.conformance import conformance_cases
 from ._comparison.divergence import Divergence
@@ -15,7 +19,6 @@ from ._report.report import Report
 from ._stages.compositions import COMPOSITIONS
 from ._stages.deviations import DEVIATIONS
 from ._stages.stages import Alternative
-from .adapters import from_compiled_torch, from_opencv, from_optax, from_paddle, from_pints, from_torch
 from .checking import assert_conforms, check, closest_profiles
 from .conformance_vectors import export
 from .profiles import PROFILES, mutant, profile, profiles
@@ -37,12 +40,16 @@ __all__ = [
     "closest_profiles",
     "conformance_cases",
     "export",
+    "from_climin",
     "from_compiled_torch",
+    "from_fann",
     "from_opencv",
     "from_optax",
     "from_paddle",
     "from_pints",
+    "from_pybop",
     "from_torch",
+    "from_torchzero",
     "mutant",
     "profile",
     "profiles",

@@ -11,11 +11,12 @@ from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
 from .. import rules
-from . import COMPOSITIONS, PROFILES, check, closest_profiles, export, profile
+from . import COMPOSITIONS, PROFILES, check, closest_profiles, export, profile, published
 from ._cases.dtypes import COMPLEX, REALS
 from ._comparison.comparison import FAILED
 from ._comparison.divergence import Divergence
 from ._comparison.observe import CouldNotRun, Factory, one_line
+from .conformance_vectors import release
 from .protocol import Program
 
 AGREES, DIFFERS, COULD_NOT_RUN = 0, 1, 2
@@ -38,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--cmd", metavar="COMMAND", help="a program that speaks JSON lines (docs/crosscheck.md)")
     what.add_argument("--profile", choices=sorted(PROFILES), help="the profile of a published implementation")
     what.add_argument("--export", metavar="DIR", help="only write conformance vectors to a folder")
+    what.add_argument(
+        "--release", metavar="DIR", help="only write the released vectors of all rules, and their checksums"
+    )
+    what.add_argument(
+        "--published", action="store_true", help="only print what published implementations compute, in Markdown"
+    )
     parser.add_argument(
         "--claim", choices=list(COMPOSITIONS), default=rules.DEFAULT, help="the rule (default: %(default)s)"
     )
@@ -74,8 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command, and return the exit status."""
     try:
-        if arguments.export is not None:
+        if arguments.export is not None or arguments.release is not None:
             return _exported(arguments)
+        if arguments.published:
+            print(published.page(published.published_rows()), end="")
+            return AGREES
         with ExitStack() as stack:
             return _checked(arguments, stack)
     except (CouldNotRun, ValueError) as error:
@@ -88,13 +98,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _exported(arguments: argparse.Namespace) -> int:
-    if not arguments.export:
-        raise ValueError("--export needs the name of a folder")
+    option, folder = ("export", arguments.export) if arguments.release is None else ("release", arguments.release)
+    if not folder:
+        raise ValueError(f"--{option} needs the name of a folder")
     try:
-        for file in export(arguments.export, arguments.claim, arguments.dtypes):
-            print(file)
+        files = export(folder, arguments.claim, arguments.dtypes) if option == "export" else release(folder)
     except OSError as error:
-        raise CouldNotRun(f"cannot write to {arguments.export}: {error.strerror}") from None
+        raise CouldNotRun(f"cannot write to {folder}: {error.strerror}") from None
+    for file in files:
+        print(file)
     return AGREES
 
 

@@ -1,7 +1,7 @@
 """Published implementations: a rule, deviations from it, and defaults.
 
-The profiles of torch, optax, PINTS, neurolab, OpenCV and Paddle were found by running `check` on the packages
-(``tests/crosscheck/test_peers.py``). The others follow descriptions of the source code and have not
+The profiles of torch, optax, PINTS, PyBOP, torchzero, neurolab, OpenCV and Paddle were found by running `check` on
+the packages (``tests/crosscheck/test_peers.py``). The others follow descriptions of the source code and have not
 been run; their `about` says so.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._cases.case import Array
+from ._cases.dtypes import COMPLEX, REALS
 from ._comparison.observe import Factory
 from ._stages.compositions import COMPOSITIONS, composition_of
 from ._stages.deviations import DEVIATIONS
@@ -36,6 +37,8 @@ class Profile:
     lr : float
     etas, step_sizes : (float, float)
         The defaults of the implementation.
+    dtypes : tuple of str
+        What the implementation computes in.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Profile:
     lr: float
     etas: tuple[float, float]
     step_sizes: tuple[float, float]
+    dtypes: tuple[str, ...] = ("float64",)
 
     @property
     def composition(self) -> Composition:
@@ -89,8 +93,13 @@ def _profiles() -> dict[str, Profile]:
          ("one step late", "not clamped when neutral", "stores the move", by_sign, "subnormals flushed",
           "a NaN product shrinks", "NaN poisons", no_mending, "float16 lr rounded once"), 0.01, (1e-6, 50.0)),
         ("pints-0.6.1", "pints.IRPropMin 0.6.1 (float64)", "irprop-",
-         ("memory starts as the first gradient", by_sign, no_mending, "NaN poisons",
-          "writes zeros into the gradient"), 0.1, (1e-4, inf)),
+         ("memory starts as the first gradient", "memory is the caller's array", by_sign, no_mending,
+          "NaN poisons", "writes zeros into the gradient"), 0.1, (1e-4, inf)),
+        ("pybop-26.3", "PyBOP's IRPropPlus 26.3, with PINTS 0.6.1 (float64)", "irprop-",
+         ("first call only stores", "memory is the caller's array", by_sign, no_mending, "NaN poisons",
+          "writes zeros into the gradient"), 0.05, (5e-6, inf)),
+        ("torchzero-0.4.4", "torchzero.m.Rprop 0.4.4 on torch 2.13", "rprop+",
+         ("missing gradient is zero", "signs compared", no_mending), 1.0, (1e-6, 50.0)),
         ("neurolab-0.3.5", "neurolab's train_rprop 0.3.5 (float64)", "rprop-",
          ("NaN poisons", no_mending, "lower limit wins"), 0.07, (1e-9, 50.0)),
         ("opencv", "cv::ml::ANN_MLP::RPROP (float64)", "irprop-go",
@@ -101,15 +110,34 @@ def _profiles() -> dict[str, Profile]:
          ("computed in float32",), 0.1, (1e-6, 50.0)),
         ("neuralnet", "R's neuralnet, rprop+ (described, not run)", "rprop+",
          ("signs compared", "stores the sign", "one limit per branch"), 0.1, (1e-10, 0.1)),
-        ("shark-3", "Shark 3, IRpropMinus (described, not run)", "irprop-go",
+        ("shark-3", "Shark 3, IRpropMinus, but for gradients that are NaN (described, not run)", "irprop-go",
          ("one limit per branch",), 0.01, (0.0, 1e100)),
         ("snns", "SNNS, and RSNNS, without weight decay (described, not run)", "irprop-",
          (by_sign, "one limit per branch"), 0.001, (1e-6, 2.0)),
         ("trainrp", "MATLAB's trainrp (described, not run)", "rprop-",
-         ("memory starts as the first gradient", "no lower limit"), 0.07, (0.0, 50.0)),
+         ("memory starts as the first gradient", "no lower limit", "NaN poisons",
+          "a NaN product makes the step the smallest"), 0.07, (0.0, 50.0)),
     )  # fmt: skip
+    dtypes = {
+        "torch": (*REALS, *COMPLEX),
+        "torch-compiled": REALS,
+        "optax-0.2.8": REALS,
+        "torchzero-0.4.4": REALS,
+        "paddle-3.3": ("float64", "float32"),
+        "mindspore": REALS[:3],
+        "snns": ("float32",),
+    }
     return {
-        name: Profile(name, about, rule, tuple(DEVIATIONS[n] for n in names), lr, usual, sizes)
+        name: Profile(
+            name,
+            about,
+            rule,
+            tuple(DEVIATIONS[n] for n in names),
+            lr,
+            usual,
+            sizes,
+            dtypes.get(name, ("float64",)),
+        )
         for name, about, rule, names, lr, sizes in table
     }
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from ._cases.case import FEATURES, Array
 from ._cases.dtypes import COMPLEX, REALS
-from ._comparison.divergence import hexadecimal
+from ._comparison.json_numbers import both_forms
 from ._comparison.observe import AnswersMixedUp, CouldNotRun
 
 #: The version of the protocol.
@@ -111,10 +111,10 @@ class Program:
         new = {
             "op": "new",
             "dtype": x0.dtype.name,
-            **_numbers("x0", x0),
-            **_numbers("lr", np.float64(lr)),
-            **_numbers("etas", np.array(etas, float)),
-            **_numbers("step_sizes", np.array(step_sizes, float)),
+            **both_forms("x0", x0),
+            **both_forms("lr", np.float64(lr)),
+            **both_forms("etas", np.array(etas, float)),
+            **both_forms("step_sizes", np.array(step_sizes, float)),
             "maximize": bool(maximize),
         }
         self.ask_for_nothing(new)
@@ -302,10 +302,9 @@ class _Run:
 
     def step(self, grad: Array | None, loss: float | None = None) -> Array:
         """Make a step, and return the new parameters."""
-        question: dict[str, Any] = {"op": "step"}
-        question |= {"grad": None, "grad_hex": None} if grad is None else _numbers("grad", grad)
+        question = {"op": "step", **both_forms("grad", grad)}
         if loss is not None:
-            question |= _numbers("loss", np.float64(loss))
+            question |= both_forms("loss", np.float64(loss))
         answer = self._program.ask(question)
         x = self._array(answer, "x")
         if x is None:
@@ -320,7 +319,7 @@ class _Run:
     def _set(self, **setting: Any) -> None:
         question: dict[str, Any] = {"op": "set"}
         for name, value in setting.items():
-            question |= _numbers(name, np.array(value, float))
+            question |= both_forms(name, np.array(value, float))
         self._program.ask_for_nothing(question)
 
     def _save(self) -> Any:
@@ -366,19 +365,3 @@ def _roughly(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise TypeError(value)
     return float(value)
-
-
-def _numbers(name: str, values: Any) -> dict[str, Any]:
-    """Numbers as decimals and hexadecimal floats; a complex number as two."""
-    array = np.asarray(values)
-    if np.iscomplexobj(array):
-        array = np.ascontiguousarray(array).view(array.real.dtype)
-    if array.ndim == 0:
-        return {name: _decimal(array), f"{name}_hex": hexadecimal(array)}
-    return {name: [_decimal(v) for v in array], f"{name}_hex": [hexadecimal(v) for v in array]}
-
-
-def _decimal(value: Any) -> float | str:
-    """A number for JSON, which has no NaN and no infinities; these become strings."""
-    number = float(value)
-    return number if np.isfinite(number) else str(number)

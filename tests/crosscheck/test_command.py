@@ -10,6 +10,7 @@ import pytest
 from clients import client
 
 from rprop_ref import cli
+from rprop_ref.crosscheck import PROFILES, conformance_vectors, published
 
 MODULE = """
 import numpy as np
@@ -79,6 +80,8 @@ def test_the_command_prints_the_report_and_returns_the_status(arguments, status,
         (["theirs.py:right"], "'theirs.py:right' should begin with a module"),
         (["--cmd", "cat", "--timeout", "inf"], "timeout=inf should be a number of seconds"),
         (["--export", ""], "--export needs the name of a folder"),
+        (["--release", ""], "--release needs the name of a folder"),
+        (["--release", "theirs.py/deeper"], "cannot write to theirs.py/deeper: Not a directory"),
         (["--export", "new", "--dtypes", "float6"], "unknown dtype 'float6'; choose from float64, "),
         (["theirs:right", "--ulps", "-1"], "--ulps -1 should be a number, 0 or larger"),
         (["theirs:right", "--random", "-3"], "random=-3 should be an integer, 0 or larger"),
@@ -122,3 +125,23 @@ def test_the_command_exports_vectors(tmp_path, command):
     assert status == 0
     assert printed.out.strip() == str(tmp_path / "out" / "irprop-.float16.json")
     assert (tmp_path / "out" / "irprop-.float16.json").exists()
+
+
+def test_the_command_releases_vectors(tmp_path, command, monkeypatch):
+    monkeypatch.setattr(conformance_vectors, "RELEASED_NUMBERS", 1)
+    monkeypatch.setattr(conformance_vectors, "RELEASED_LARGER", ())
+    status, printed = command("--release", str(tmp_path / "out"))
+    assert status == 0
+    assert printed.out.splitlines()[-1] == str(tmp_path / "out" / "SHA256SUMS")
+    file = tmp_path / "out" / "vectors" / "irprop-.float64.json"
+    file.write_text(file.read_text().replace("0x1", "0x2", 1))
+    status, printed = command("--release", str(tmp_path / "out"))
+    assert status == 2
+    assert f"{file} would change, but is of version 3" in printed.err
+
+
+def test_the_command_prints_the_page_of_who_computes_what(command, monkeypatch):
+    monkeypatch.setattr(published, "PROFILES", {"torch": PROFILES["torch"]})
+    status, printed = command("--published")
+    assert status == 0
+    assert "| torch.optim.Rprop 2.13 on the CPU, eager | `irprop-` | · | · | · | · | · |" in printed.out

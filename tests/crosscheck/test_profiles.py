@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
@@ -15,7 +17,10 @@ from rprop_ref.crosscheck import (
     COMPOSITIONS,
     checking,
     profile,
+    published,
 )
+from rprop_ref.crosscheck._comparison.divergence import same_values
+from rprop_ref.crosscheck._comparison.observe import observe
 from rprop_ref.crosscheck._stages.compositions import differences
 
 ROOT = Path(rprop_ref.__file__).parent.parent
@@ -51,6 +56,53 @@ def test_a_profile_is_closest_to_itself(name):
 def test_an_unknown_profile_is_refused():
     with pytest.raises(ValueError, match="unknown profile 'tensorflow'; choose from torch, "):
         profile("tensorflow")
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "without"),
+    [
+        ("trainrp", "MatlabTrainrp", set()),
+        ("shark-3", "Shark3IrpropMinus", {"nan"}),  # there, the sign of a NaN is its sign bit
+    ],
+)
+def test_a_profile_that_was_not_run_does_what_others_made_of_the_same_source(name, other, without):
+    file = ROOT.parent / "shared" / "foreign" / "ten_rprops.py"
+    if not file.exists():
+        pytest.skip("needs a file beside the repository, with implementations that others wrote")
+    factory = run_path(str(file))[other]
+    cannot = {"none", "set", "save", "lr per coordinate", "bounds", *without}
+    cases = [case for case in crosscheck.conformance_cases(["float64"]) if not case.needs & cannot]
+    assert len(cases) > 50
+    for case in cases:
+        theirs, ours = observe(factory, case), observe(profile(name), case)
+        assert theirs.error is None
+        assert same_values("x", theirs.x, ours.x).all(), case
+
+
+# --- who computes what ------------------------------------------------------------------------------------------
+
+PAGE = ROOT / "docs" / "who_computes_what.md"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return list(published.published_rows())
+
+
+def test_the_page_is_what_the_profiles_do(rows):
+    """``UPDATE_GOLDEN=1`` writes it anew."""
+    if os.environ.get("UPDATE_GOLDEN"):
+        PAGE.write_text(published.page(rows), encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == published.page(rows)
+
+
+def test_every_difference_of_a_profile_is_on_the_page(rows):
+    """But for two that are none in the dtypes that the implementation has."""
+    unseen = {"flip found by the sign", "an eta- of 0 counts"}
+    differences = {row.about: row.differences for row in rows}
+    for name in crosscheck.profiles():
+        sentences = [sentence for tier in differences[profile(name).about].values() for sentence in tier]
+        assert {a.name for a in profile(name).changes if a.does not in sentences} <= unseen, name
 
 
 # --- the guide ------------------------------------------------------------------------------------------------

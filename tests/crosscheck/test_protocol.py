@@ -212,7 +212,21 @@ def in_javascript():
     return ["node", str(CLIENTS / "rprop.js")]
 
 
-@pytest.mark.parametrize("language", ["in_c", "in_javascript"])
+@pytest.fixture(scope="module")
+def in_csharp(tmp_path_factory):
+    if not (shutil.which("mcs") and shutil.which("mono")):
+        pytest.skip("needs Mono and its C# compiler")
+    program = tmp_path_factory.mktemp("csharp") / "Rprop.exe"
+    subprocess.run(["mcs", "-warnaserror", f"-out:{program}", CLIENTS / "Rprop.cs"], check=True)
+    return ["mono", str(program)]
+
+
+@pytest.fixture(scope="module")
+def in_python():
+    return [sys.executable, str(CLIENTS / "rprop.py")]
+
+
+@pytest.mark.parametrize("language", ["in_c", "in_csharp", "in_javascript", "in_python"])
 def test_the_example_clients_agree(language, request):
     with Program(request.getfixturevalue(language)) as program:
         report = check(program, dtypes=program.dtypes, without=program.lacks)

@@ -7,6 +7,7 @@ This also makes the diagnosis fast: all cases of a dtype become one array (`_sta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -93,6 +94,11 @@ class Case:
     objective: Any = None
     bounds: tuple[float, float] | None = None
     needs: frozenset[str] = frozenset()
+
+    @property
+    def id(self) -> str:
+        """The dtype and the name, in a form for files and programs: "float64/one-coordinate-flips"."""
+        return f"{self.dtype}/{re.sub('[^a-z0-9]+', '-', self.name.lower()).strip('-')}"
 
     @property
     def steps(self) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .._comparison.divergence import Divergence, hexadecimal
+from .._comparison.json_numbers import decimal
 from .._diagnosis.result import Diagnosis
 from .._stages.compositions import COMPOSITIONS, remedy
 from .._stages.stages import Alternative, Composition
 from .outcome import Outcome
 
 #: The version of the layout.
-VERSION = 1
+VERSION = 2
 
 
 def report_data(report: Outcome) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def report_data(report: Outcome) -> dict[str, Any]:
         "version": VERSION,
         "claim": report.claim,
         "verdict": report.verdict,
-        "ulps": _number(report.ulps),
+        "ulps": decimal(report.ulps),
         "cases": report.cases,
         "random": report.random,
         "left_out": report.left_out,
@@ -34,14 +33,14 @@ def report_data(report: Outcome) -> dict[str, Any]:
         "prev_holds_signs": report.signs,
         "signs_of_zeros_differ": report.zeros,
         "divergences": [_divergence_data(d) for d in report.divergences],
-        "smallest": None if smallest is None else {**_divergence_data(smallest), "script": report.script()},
+        "smallest": None if smallest is None else {**_divergence_data(smallest), "python_script": report.script()},
         "diagnosis": None if report.diagnosis is None else _diagnosis_data(report.diagnosis, report.claim),
         "behaviour": [
             {
                 "what": row.what,
                 "script": row.script,
-                "expected": [_number(v) for v in row.expected],
-                "got": [_number(v) for v in row.got],
+                "expected": [decimal(v) for v in row.expected],
+                "got": [decimal(v) for v in row.got],
                 "error": row.error,
             }
             for row in report.behaviour
@@ -84,6 +83,7 @@ def _deviation_data(rule: Composition, deviation: Alternative) -> dict[str, Any]
 def _divergence_data(divergence: Divergence) -> dict[str, Any]:
     numeric = divergence.quantity != "error"
     return {
+        "id": divergence.case.id,
         "case": divergence.case.name,
         "reason": divergence.case.reason,
         "dtype": divergence.case.dtype,
@@ -91,14 +91,9 @@ def _divergence_data(divergence: Divergence) -> dict[str, Any]:
         "step": divergence.step,
         "coordinate": divergence.coordinate,
         "quantity": divergence.quantity,
-        "expected": _number(divergence.expected) if numeric else None,
-        "got": _number(divergence.got) if numeric else str(divergence.got),
+        "expected": decimal(divergence.expected) if numeric else None,
+        "got": decimal(divergence.got) if numeric else str(divergence.got),
         "expected_hex": hexadecimal(divergence.expected) if numeric else None,
         "got_hex": hexadecimal(divergence.got) if numeric else None,
-        "ulps": _number(divergence.ulps),
+        "ulps": decimal(divergence.ulps),
     }
-
-
-def _number(value: Any) -> float | str:
-    value = float(value)
-    return value if np.isfinite(value) else str(value)

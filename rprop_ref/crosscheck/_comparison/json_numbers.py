@@ -1,0 +1,36 @@
+"""Numbers in JSON: each as a decimal and as a hexadecimal float."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from .divergence import hexadecimal
+
+
+def decimal(value: Any) -> float | str:
+    """A number for JSON, which has no NaN and no infinities; these become strings."""
+    number = float(value)
+    return number if np.isfinite(number) else str(number)
+
+
+def both_forms(name: str, values: Any) -> dict[str, Any]:
+    """A number, or a list of them, under its name and, as hexadecimal floats, under its name with ``_hex``.
+
+    A complex number counts as two numbers, and None stays None.
+    """
+    if values is None:
+        return {name: None, f"{name}_hex": None}
+    array = np.asarray(values)
+    if np.iscomplexobj(array):
+        array = np.ascontiguousarray(array).view(array.real.dtype)
+    if array.ndim == 0:
+        return {name: decimal(array), f"{name}_hex": _short_hexadecimal(array)}
+    return {name: [decimal(v) for v in array], f"{name}_hex": [_short_hexadecimal(v) for v in array]}
+
+
+def _short_hexadecimal(value: Any) -> str:
+    """As C's ``printf("%a")`` writes it, without zeros at the end of the fraction."""
+    return re.sub(r"\.?0+p", "p", hexadecimal(value))
