@@ -1,0 +1,49 @@
+"""The experiments of ordinary use, in the order in which a table is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .._comparison.trajectory import Trajectory
+from .laboratory import Laboratory, words
+from .search import Nature, Search, strands
+from .traits import FALLING, MIXED, RISING
+
+#: Hyperparameters whose products are all different; then limits that are met at once, from both sides.
+WIDE = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)}
+NARROW = (
+    {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.08, 0.11)},
+    {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.1, 0.15)},
+    {"lr": 0.07, "etas": (0.3, 1.7), "step_sizes": (0.01, 0.07)},
+)
+
+
+def scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
+    """Runs whose scripts meet one new event at a time.
+
+    Words come in the order of their letters, so that a sign change is met after agreement, then what follows it,
+    and then the next: a word adds one event to those before it.
+    """
+    losses = (FALLING, RISING, MIXED) if nature.uses_loss else (FALLING,)
+    signs, zeros, short = words((1.0, -1.0), 5), words((1.0, -1.0, 0.0), 5), words((1.0, -1.0, 0.0), 4)
+    for loss in losses:
+        yield laboratory.run(signs, loss=loss, **WIDE)
+    for loss in losses:
+        yield laboratory.run(zeros, loss=loss, **WIDE)
+    for setting in NARROW:
+        for loss in losses:
+            yield laboratory.run(short, loss=loss[:4], **setting)
+    rng = np.random.default_rng(2)
+    for setting in (WIDE, NARROW[0], {"lr": 0.01, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0)}):
+        g = rng.choice([1.0, -1.0, 0.0, 0.3, -2.0], (30, 24), p=[0.35, 0.35, 0.1, 0.1, 0.1])
+        yield laboratory.run(g, rng.normal(size=24), loss=rng.choice([1.0, 2.0, 2.0, 3.0], 30), **setting)
+
+
+def learn(search: Search, laboratory: Laboratory, nature: Nature) -> bool:
+    """Narrow a search by the experiments of ordinary use; False if nothing in the grammar explains them."""
+    for trajectory in scripts(laboratory, nature):
+        if not search.narrow(strands(trajectory, nature)):
+            return False
+    return True

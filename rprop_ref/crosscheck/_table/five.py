@@ -1,0 +1,46 @@
+"""The five rules as tables: what a table is compared with to say which of them it is nearest to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .grammar import FLIPS, Answer, field_of, row_of
+
+#: What all five have in common, whatever the row.
+_USUAL = {"limits": "both", "move": "new", "memory": "new", "factor": "1", "late move": "made"}
+
+#: What they do at a sign change: the move, the move if the loss rose, and the memory.
+_AT_A_FLIP = {
+    "irprop-": ("none", "none", "0"),
+    "rprop+": ("undo recomputed", "undo recomputed", "0"),
+    "rprop-": ("new", "new", "new"),
+    "irprop+": ("none", "undo recomputed", "0"),
+    "irprop-go": ("new", "new", "0"),
+}  # fmt: skip
+
+#: The entries of the whole rule that are not the plainest, and those of torch's rule.
+_WHOLE = {"no move": "times 0", "factor of 0": "is 1"}
+
+NAMES = tuple(_AT_A_FLIP)
+
+
+def expected(rule: str, key: str) -> Answer | None:
+    """The answer of one of the five rules for an entry; None if it is the plainest."""
+    field, row = field_of(key), row_of(key)
+    if not row:
+        if key == "flip test":
+            return "factor" if rule == "irprop-" else "sign"
+        return _WHOLE.get(key)
+    if row in FLIPS:
+        move, if_rose, memory = _AT_A_FLIP[rule]
+        flip = {"factor": "down", "move": if_rose if row == "rose" else move, "memory": memory}
+        return flip.get(field, _USUAL[field])
+    if row == "nan" and field == "move":
+        return "none"
+    return "up" if (row, field) == ("same", "factor") else _USUAL[field]
+
+
+def distance(rule: str, remaining: Mapping[str, tuple[Answer, ...]]) -> int:
+    """How many entries cannot have the answer of a rule."""
+    answers = {key: expected(rule, key) for key in remaining}
+    return sum(answer is not None and answer not in remaining[key] for key, answer in answers.items())
