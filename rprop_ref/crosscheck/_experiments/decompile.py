@@ -242,18 +242,19 @@ class _Learner:
         """Narrow a search by the first differences on the cases that its rule fails, again and again."""
         contradicted: set[int] = set()
         search.begin()
-        entries = None
+        search.prunes = False
         for _ in range(ROUNDS):
-            rule = self.rule(search)
-            failing = [d for d in self.failing(rule, cases) if id(d.case) not in contradicted]
-            if not failing or search.exhausted or (dict(rule.table.entries) == entries and not changed):
+            failing = [d for d in self.failing(self.rule(search), cases) if id(d.case) not in contradicted]
+            if not failing or search.exhausted:
                 return
-            changed, entries = False, dict(rule.table.entries)
+            before = set(search.remaining)
             for divergence in failing[:AT_ONCE]:
-                before = search.remaining
                 if not search.narrow(strand_of(divergence, self.observed(divergence.case), self.nature)):
                     contradicted.add(id(divergence.case))
-                changed |= search.remaining is not before
+            if set(search.remaining) == before:
+                if search.prunes:
+                    return
+                search.prunes = True
 
     def of_tier(self, tier: str) -> list[Case]:
         """The fixed cases of a tier."""
@@ -312,7 +313,6 @@ def _preferred(rule: str, key: str, group: tuple[Answer, ...]) -> Answer:
 
 def _differences(table: Table, nearest: str) -> Iterator[str]:
     """What a table does that the nearest rule does not."""
-    told = set()
     for row, sign in table.rows():
         different = [
             field for field in ("factor", "limits", "move", "memory", "late move")
@@ -322,9 +322,6 @@ def _differences(table: Table, nearest: str) -> Iterator[str]:
         if different:
             yield table.row_sentence(row, sign, different)
     for name in table.entries:
-        if ": " not in name and name not in told:
-            told.add(name)
-            wanted = expected(nearest, name)
-            plain = table.plainest(name)
-            if table[name] not in (wanted if wanted is not None else plain, plain if name in ("no move", "flip test") else wanted):
+        if ": " not in name:
+            if table[name] != (expected(nearest, name) or table.plainest(name)):
                 yield f"{table.sentence(name)}."

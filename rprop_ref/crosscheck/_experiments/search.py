@@ -27,10 +27,13 @@ MOST = 1500
 STEPS = 300_000
 
 #: Once ordinary use is known, a strand that splits a hypothesis into more than this teaches nothing yet.
-WIDTH = 200
+WIDTH = 300
 
 #: Up to this many hypotheses are looked at to put some together.
 MERGED = 600
+
+#: How plain a number is beside words.
+NUMBER = 8
 
 Numbers = dict[str, tuple[float, ...]]
 
@@ -118,6 +121,10 @@ class Search:
     Attributes
     ----------
     remaining : list of Known
+    width : int
+        The most hypotheses that are kept.
+    prunes : bool
+        Whether the plainest of too many go on. Otherwise a strand that leaves too much open teaches nothing.
     contradiction : Contradiction or None
         Where the last one was dropped by `narrow`, which then has changed nothing.
     """
@@ -126,7 +133,7 @@ class Search:
         self.grammar = grammar
         self.remaining = [Known({}, grammar)]
         self.contradiction: Contradiction | None = None
-        self.width = MOST
+        self.width, self.prunes = MOST, True
         self.begin()
 
     def begin(self) -> None:
@@ -163,7 +170,7 @@ class Search:
 
     def _rank(self, key: str, answer: Answer) -> int:
         every = self.grammar.answers(key)
-        return every.index(answer) if answer in every else len(every)
+        return every.index(answer) if isinstance(answer, str) else NUMBER
 
 
     def _reproducing(self, hypotheses: Sequence[Known], strand: Strand) -> tuple[list[Known], int]:
@@ -178,6 +185,8 @@ class Search:
         kept = list(found.values())
         kept = _merged(kept)
         if len(kept) > self.width:
+            if not self.prunes:
+                return list(hypotheses), furthest
             kept = sorted(kept, key=self.cost)[: self.width]
         return kept, furthest
 

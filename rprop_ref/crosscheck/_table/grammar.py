@@ -168,6 +168,9 @@ GLOBALS: dict[str, dict[str, str]] = {
     "caller's array": {
         "copied": "The memory is a copy of the gradient",
         "kept": "The memory is the caller's own array: if that is used again, every product is a square",
+        "kept unless maximizing": (
+            "The memory is the caller's own array, unless maximizing: if that is used again, every product is a square"
+        ),
     },
     "caller's gradient": {
         "read": "The caller's gradient is only read",
@@ -240,6 +243,8 @@ class Grammar:
     ) -> None:
         self.symmetric, self.wide, self.numbers = symmetric, wide, numbers or {}
         self._answers: dict[str, tuple[Answer, ...]] = dict(fixed or {})
+        # What a late rule does shows one step later, so there is more to keep in mind: fewer answers are tried.
+        self._few = self._answers.get("late") == ("yes",) and not wide
 
     def answers(self, key: str) -> tuple[Answer, ...]:
         """All answers that an entry may have, the plainest first."""
@@ -255,6 +260,8 @@ class Grammar:
         words = tuple(ANSWERS.get(field) or GLOBALS[field])
         if self.wide:
             return words
+        if self._few and field in ("factor", "limits"):
+            return words[: 3 if field == "factor" else 5]
         if field == "factor":
             return _PLAIN_FACTORS
         return words[:3] if field == "memory" and row not in FLIPS else words
@@ -263,8 +270,11 @@ class Grammar:
         if row in ("nan", "nan product"):
             return _NAN_MOVES if row == "nan" else ("new", *_NAN_MOVES)
         one_sided = () if self.symmetric else _ONE_SIDED
+        if self._few:
+            return _OTHER_MOVES[:3]
         if row in FLIPS:
-            return _FLIP_MOVES + one_sided
+            return (*_FLIP_MOVES[:2], *one_sided, *_FLIP_MOVES[2:])
         if self.wide:
             return tuple(dict.fromkeys((*_OTHER_MOVES, *_FLIP_MOVES, *one_sided)))
-        return (_ZERO_MOVES if row in ("zero", "rest") else _OTHER_MOVES) + one_sided
+        moves = _ZERO_MOVES if row in ("zero", "rest") else _OTHER_MOVES
+        return (moves[0], *one_sided, *moves[1:])

@@ -197,7 +197,7 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
     g = known.choose("direction", lambda answer: -given if answer == "up" else given)
     if abs(g) < 1 and g != 0:
         g = known.choose("subnormals", lambda answer: zero if answer == "flushed" and abs(g) < _tiny(kind) else g)
-        g = known.choose("small gradients", lambda answer: zero if answer != "count" and abs(g) < answer else g)
+        g = known.choose("small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g)
     c = _constants(known, state.constants, kind)
     memory = _recalled(known, state, g, settings, call)
     m, seen = _compared(known, memory, g, kind)
@@ -223,7 +223,7 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
     # --- the move
     downhill = -_sign(g, kind)
     if abs(g) < 1 and downhill:
-        downhill = known.choose("small moves", lambda answer: zero if answer != "count" and abs(g) < answer else downhill)
+        downhill = known.choose("small moves", lambda answer: zero if answer != "count" and float(abs(g)) < answer else downhill)
 
     def moved(answer: Answer) -> tuple[Any, Any]:
         return _moved(answer, state, downhill, g, m, base, length, known)
@@ -318,7 +318,7 @@ def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call
         memory = known.choose("start memory", first)
     elif settings.reused and not call.resumed:
         sign = _sign(g, kind)
-        memory = known.choose("caller's array", lambda answer: memory if answer == "copied" else Memory(g, sign, sign))
+        memory = known.choose("caller's array", lambda answer: memory if answer == "copied" or (settings.maximize and answer != "kept") else Memory(g, sign, sign))
     return memory
 
 
@@ -349,7 +349,7 @@ def _compared(known: Known, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any
         if q == 0 or abs(q) >= 1:
             return _sign(q, kind)
         flushed = known.choose("subnormals", lambda a: a == "flushed" and abs(q) < _tiny(kind))
-        small = known.choose("small products", lambda a: a != "count" and abs(q) < a)
+        small = known.choose("small products", lambda a: a != "count" and float(abs(q)) < a)
         return zero if flushed or small else _sign(q, kind)
 
     return sign, known.choose("compare", result)

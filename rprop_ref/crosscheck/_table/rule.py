@@ -125,7 +125,8 @@ class RunningRule:
         value = np.nan if loss is None else float(loss)
         if self._maximize and table["loss under maximize"] == "reversed":
             value = -value
-        if table["caller's array"] == "kept" and grad is not None and grad is self._last_grad and s.steps:
+        kept = "kept" if self._maximize else table["caller's array"]
+        if table["caller's array"] != "copied" and kept == table["caller's array"] and grad is self._last_grad and s.steps and not missing:
             s.prev = np.sign(g) if str(table["compare"]).startswith("stored") else g.copy()
         before = s.prev
         lr = float(self._lr[0]) if isinstance(self._lr, np.ndarray) else self._lr

@@ -74,7 +74,7 @@ class _Writer:
             self.add("tiny = np.finfo(g.dtype).tiny")
             self.add("g = np.where(abs(g) < tiny, 0, g)")
         if isinstance(table["small gradients"], float):
-            self.add(f"g = np.where(abs(g) < {table['small gradients']!r}, 0, g)")
+            self.add(f"g = np.where(np.abs(g).astype(float) < {table['small gradients']!r}, 0, g)")
         begins = {"first": self._stored("g", "1"), "1": "np.ones_like(g)", "-1": "-np.ones_like(g)"}
         first = begins.get(str(table["start memory"]))
         self.add(f"prev = {first} if s.steps == 0 else s.prev" if first else "prev = s.prev")
@@ -82,7 +82,7 @@ class _Writer:
         if table["subnormals"] == "flushed":
             self.add("q = np.where(abs(q) < tiny, 0, q)")
         if isinstance(table["small products"], float):
-            self.add(f"q = np.where(abs(q) < {table['small products']!r}, 0, q)")
+            self.add(f"q = np.where(np.abs(q).astype(float) < {table['small products']!r}, 0, q)")
         if table.uses_loss:
             self.add(f"rose = {_LOSS_TESTS[str(table['loss test'])]}")
         if table["start memory"] == "own":
@@ -156,7 +156,7 @@ class _Writer:
         if needs_sign:
             self.add("sign = np.sign(g)")
             if isinstance(table["small moves"], float):
-                self.add(f"sign = np.where(abs(g) < {table['small moves']!r}, 0, sign)")
+                self.add(f"sign = np.where(np.abs(g).astype(float) < {table['small moves']!r}, 0, sign)")
         direction, length = choice(directions, "sign"), choice(lengths, self.length)
         if "np.where" in direction:
             self.add(f"sign = {direction}")
