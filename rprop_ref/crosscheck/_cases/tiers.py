@@ -16,7 +16,7 @@ ORDINARY, HYPERPARAMETERS, NUMBERS, CALLS, PRECISION = (
 
 #: The tiers from the inner to the outer, and what belongs to each.
 TIERS = {
-    ORDINARY: "finite gradients of ordinary size, 0 < min <= lr <= max, usual etas, a new array for every gradient",
+    ORDINARY: "finite gradients of ordinary size, 0 < min <= lr <= max, usual etas, a new array each time",
     HYPERPARAMETERS: "lr outside the limits, limits that cross, 0 or infinite, etas that round to 1 or 0",
     NUMBERS: "NaN, infinities, and gradients, step sizes or parameters that are tiny or huge",
     CALLS: "None, arrays that are used again, set, save and load, maximize, an lr for each coordinate, bounds",

@@ -190,7 +190,11 @@ class _Learner:
         late = ("yes", "no") if not first[0].any() and first[1].any() else ("no", "yes")
         for wide in (False, True):
             for is_late in late:
-                plain: dict[str, tuple[Answer, ...]] = {"late": (is_late,), "after a flip": ("as fresh",), **rounded}
+                plain: dict[str, tuple[Answer, ...]] = {
+                    "late": (is_late,),
+                    "after a flip": ("as fresh",),
+                    **rounded,
+                }
                 begins = ("0", "first", "1", "-1")
                 yield Grammar(self.nature.symmetric, wide, self.numbers, {**plain, "start memory": begins})
                 yield Grammar(self.nature.symmetric, wide, self.numbers, {**plain, "start memory": ("own",)})
@@ -298,7 +302,11 @@ class _Learner:
             entries.setdefault(name, self._fixed(known, name))
         table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
         differences = tuple(_differences(table, nearest))
-        title = f"This is {nearest}" if not differences else f"This is nearest to {nearest}, from which it differs in {len(differences)} point{'s' if len(differences) > 1 else ''}"
+        title = (
+            f"This is {nearest}"
+            if not differences
+            else f"This is nearest to {nearest}, from which it differs in {len(differences)} point{'s' if len(differences) > 1 else ''}"
+        )
         return Rule(Table(entries, table.symmetric, table.uses_loss, title), nearest, differences)
 
     @staticmethod

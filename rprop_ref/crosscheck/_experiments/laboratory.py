@@ -36,9 +36,7 @@ class Laboratory:
     def __init__(self, factory: Factory, dtype: str) -> None:
         self.factory, self.dtype, self.alone = factory, dtype, False
 
-    def run(
-        self, g: Array, x0: Any = 0.0, *, loss: Sequence[float] | None = None, **setting: Any
-    ) -> Trajectory:
+    def run(self, g: Array, x0: Any = 0.0, *, loss: Sequence[float] | None = None, **setting: Any) -> Trajectory:
         """Run gradients of shape (steps, coordinates).
 
         Raises
@@ -51,7 +49,9 @@ class Laboratory:
         start = np.broadcast_to(np.asarray(x0, float), (size,)).astype(dtype)
         losses = tuple(float(v) for v in (loss if loss is not None else (1.0,) * steps))
         with np.errstate(all="ignore"):
-            case = Case("experiment", "", self.dtype, g.astype(dtype), start, loss=losses, **{"lr": 0.1, **setting})
+            case = Case(
+                "experiment", "", self.dtype, g.astype(dtype), start, loss=losses, **{"lr": 0.1, **setting}
+            )
         return self.observed(case)
 
     def observed(self, case: Case) -> Trajectory:
@@ -67,7 +67,9 @@ class Laboratory:
         if failed is not None:
             raise CouldNotRun(str(failed.error))
         self.alone = True
-        joint = {q: np.concatenate([t.shown()[q] for t in apart], axis=1) for q in QUANTITIES if q in apart[0].shown()}
+        joint = {
+            q: np.concatenate([t.shown()[q] for t in apart], axis=1) for q in QUANTITIES if q in apart[0].shown()
+        }
         return Trajectory(case, joint["x"], None, None, joint["gradient"])
 
 

@@ -48,7 +48,9 @@ def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
         ratios = [m[1:] / m[:-1] for m in moves]
     of_lr = [m / setting["lr"] for m, setting in zip(moves, SETTINGS, strict=True)]
     return {
-        "start": [*_alike(first[:1], other[:1]), ],
+        "start": [
+            *_alike(first[:1], other[:1]),
+        ],
         "factor": _not_products(_alike(*ratios)) + _not_products(_alike(*of_lr)),
         "move": _alike(first, other),
     }
@@ -128,7 +130,7 @@ def _thresholds(laboratory: Laboratory) -> dict[str, list[float]]:
     later = _threshold(lambda v: _last_move(laboratory, np.stack([np.ones_like(v), v])))
     both = _threshold(lambda v: _last_move(laboratory, np.stack([np.sqrt(v), np.sqrt(v)])))
     values = [v for v in (alone, later, both) if v is not None]
-    return {name: values for name in ("small moves", "small gradients", "small products")}
+    return dict.fromkeys(("small moves", "small gradients", "small products"), values)
 
 
 def _last_move(laboratory: Laboratory, g: Array) -> Array:

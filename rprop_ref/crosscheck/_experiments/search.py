@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._cases.case import Array, Case
+from .._cases.case import Case
 from .._cases.dtypes import COMPLEX
 from .._comparison.divergence import Divergence
 from .._comparison.trajectory import Trajectory
@@ -172,7 +172,6 @@ class Search:
         every = self.grammar.answers(key)
         return every.index(answer) if isinstance(answer, str) else NUMBER
 
-
     def _reproducing(self, hypotheses: Sequence[Known], strand: Strand) -> tuple[list[Known], int]:
         """The hypotheses, possibly split, that reproduce a strand; and the step that the best of them reached."""
         found: dict[Known, Known] = {}
@@ -212,7 +211,10 @@ class Search:
 
 
 def _identity(strand: Strand) -> Any:
-    calls = tuple((str(c.gradient), c.loss if c.loss == c.loss else None, c.set, c.resumed, c.constants) for c in strand.calls)
+    calls = tuple(
+        (str(c.gradient), c.loss if c.loss == c.loss else None, c.set, c.resumed, c.constants)
+        for c in strand.calls
+    )
     return strand.settings, strand.x0, calls
 
 

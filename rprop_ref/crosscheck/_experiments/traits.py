@@ -59,7 +59,9 @@ def examine(laboratory: Laboratory) -> Traits:
         return traits
     some = rng.permutation(g.shape[1])[: g.shape[1] // 3]
     if not laboratory.alone and not _same(x[:, some], run(g[:, some])):
-        traits.outside.append("other coordinates: what x does changes with the gradients beside it (coordinates are coupled)")
+        traits.outside.append(
+            "other coordinates: what x does changes with the gradients beside it (coordinates are coupled)"
+        )
         return traits
     magnitudes = np.exp2(rng.uniform(-6, 6, g.shape))
     if not _same(x, run(g * magnitudes)):

@@ -102,9 +102,7 @@ def condition(wanted: Iterable[Event], others: Iterable[Event]) -> str:
     return _union(wanted, others, helpful)
 
 
-def _union(
-    wanted: list[Event], others: list[Event], atoms: list[tuple[str, Callable[[Event], bool]]]
-) -> str:
+def _union(wanted: list[Event], others: list[Event], atoms: list[tuple[str, Callable[[Event], bool]]]) -> str:
     """Conditions that are each true for some of the wanted events only, joined by "or"; the largest first."""
     parts: list[tuple[list[Event], str]] = []
     for size in (1, 2, 3):

@@ -200,7 +200,20 @@ _FLIP_MOVES = (
 )  # fmt: skip
 _OTHER_MOVES = ("new", "old", "none", "uphill")
 _ZERO_MOVES = ("new", "on", "undo", "repeat")
-_NAN_MOVES = ("none", "nan", "+new", "-new", "sign bit", "on", "undo", "undo recomputed", "restore", "repeat", "+old", "-old")
+_NAN_MOVES = (
+    "none",
+    "nan",
+    "+new",
+    "-new",
+    "sign bit",
+    "on",
+    "undo",
+    "undo recomputed",
+    "restore",
+    "repeat",
+    "+old",
+    "-old",
+)
 
 #: Moves in a direction that does not depend on the gradient, so that mirrored gradients do not mirror the run.
 _ONE_SIDED = ("+new", "-new", "+old", "-old")

@@ -197,7 +197,9 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
     g = known.choose("direction", lambda answer: -given if answer == "up" else given)
     if abs(g) < 1 and g != 0:
         g = known.choose("subnormals", lambda answer: zero if answer == "flushed" and abs(g) < _tiny(kind) else g)
-        g = known.choose("small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g)
+        g = known.choose(
+            "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
+        )
     c = _constants(known, state.constants, kind)
     memory = _recalled(known, state, g, settings, call)
     m, seen = _compared(known, memory, g, kind)
@@ -205,7 +207,9 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
     row, sign = _row(known, state, m, seen, g, rose)
     key = _keyed(row, sign, settings)
     # --- the step size
-    base = known.choose("floor", lambda answer: state.size if answer == "none" else _at_least(state.size, kind(answer)))
+    base = known.choose(
+        "floor", lambda answer: state.size if answer == "none" else _at_least(state.size, kind(answer))
+    )
     factor, absolute = known.choose(f"{key}: factor", lambda answer: _factor(answer, c, kind))
     if absolute:
         scaled = factor
@@ -216,14 +220,18 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
     size, length = known.choose(f"{key}: limits", lambda answer: _limited(answer, scaled, base, factor, c))
     # --- what counts as a sign change
     if c.down == 1 and row not in ("flip", "rose", "nan") and not absolute and factor == 1:
-        row, key = known.choose("flip test", lambda answer: (row, key) if answer == "sign" else _flip(rose, sign, settings))
+        row, key = known.choose(
+            "flip test", lambda answer: (row, key) if answer == "sign" else _flip(rose, sign, settings)
+        )
     elif row in ("flip", "rose") and not absolute and factor == 1:
         neutral = _keyed("fresh", sign, settings)
         row, key = known.choose("flip test", lambda answer: (row, key) if answer == "sign" else ("fresh", neutral))
     # --- the move
     downhill = -_sign(g, kind)
     if abs(g) < 1 and downhill:
-        downhill = known.choose("small moves", lambda answer: zero if answer != "count" and float(abs(g)) < answer else downhill)
+        downhill = known.choose(
+            "small moves", lambda answer: zero if answer != "count" and float(abs(g)) < answer else downhill
+        )
 
     def moved(answer: Answer) -> tuple[Any, Any]:
         return _moved(answer, state, downhill, g, m, base, length, known)
@@ -274,7 +282,9 @@ def _prepared(known: Known, state: State, call: Call, settings: Settings) -> Sta
         }[answer])  # fmt: skip
     if "lr" in call.set and call.constants is not None:
         lr = call.constants.lr
-        state = state._replace(size=known.choose("lr set", lambda answer: state.size if answer == "ignored" else lr))
+        state = state._replace(
+            size=known.choose("lr set", lambda answer: state.size if answer == "ignored" else lr)
+        )
     if call.set:
         state = state._replace(constants=_constants_after(known, call, state.constants))
     return state
@@ -308,6 +318,7 @@ def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call
     kind = settings.kind
     memory = state.memory
     if state.steps == 0:
+
         def first(answer: Answer) -> Memory:
             if answer in ("0", "own"):
                 return memory
@@ -318,7 +329,12 @@ def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call
         memory = known.choose("start memory", first)
     elif settings.reused and not call.resumed:
         sign = _sign(g, kind)
-        memory = known.choose("caller's array", lambda answer: memory if answer == "copied" or (settings.maximize and answer != "kept") else Memory(g, sign, sign))
+        memory = known.choose(
+            "caller's array",
+            lambda answer: (
+                memory if answer == "copied" or (settings.maximize and answer != "kept") else Memory(g, sign, sign)
+            ),
+        )
     return memory
 
 
@@ -389,7 +405,7 @@ def _row(known: Known, state: State, m: Any, seen: Any, g: Any, rose: bool) -> t
 
 
 def _keyed(row: str, sign: str, settings: Settings) -> str:
-    return row if settings.symmetric or sign == "0" and row in ("rest", "nan") else f"{row} {sign}"
+    return row if settings.symmetric or (sign == "0" and row in ("rest", "nan")) else f"{row} {sign}"
 
 
 def _flip(rose: bool, sign: str, settings: Settings) -> tuple[str, str]:

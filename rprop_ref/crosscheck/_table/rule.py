@@ -101,7 +101,13 @@ class RunningRule:
             ones = [self._one(float(v)) for v in lr]
             state = ones[0]
             state.size = np.concatenate([one.size for one in ones])
-            state.__dict__.update({k: np.zeros_like(self._x, v.dtype) for k, v in vars(state).items() if isinstance(v, np.ndarray) and k != "size"})
+            state.__dict__.update(
+                {
+                    k: np.zeros_like(self._x, v.dtype)
+                    for k, v in vars(state).items()
+                    if isinstance(v, np.ndarray) and k != "size"
+                }
+            )
             return state
         with np.errstate(all="ignore"):
             self._start(state, self._x, lr, *self._numbers)
@@ -126,7 +132,13 @@ class RunningRule:
         if self._maximize and table["loss under maximize"] == "reversed":
             value = -value
         kept = "kept" if self._maximize else table["caller's array"]
-        if table["caller's array"] != "copied" and kept == table["caller's array"] and grad is self._last_grad and s.steps and not missing:
+        if (
+            table["caller's array"] != "copied"
+            and kept == table["caller's array"]
+            and grad is self._last_grad
+            and s.steps
+            and not missing
+        ):
             s.prev = np.sign(g) if str(table["compare"]).startswith("stored") else g.copy()
         before = s.prev
         lr = float(self._lr[0]) if isinstance(self._lr, np.ndarray) else self._lr
@@ -185,7 +197,9 @@ class RunningRule:
         """Continue from a saved state; the rule may have left something out of it."""
         fresh, lacks = self._begun(self._lr), self._table["saved"]
         self._s = SimpleNamespace(**copy.deepcopy(state))
-        lost = {"no memory": ("prev", "flipped"), "no step size": ("size",), "no last move": ("last",)}.get(str(lacks), ())
+        lost = {"no memory": ("prev", "flipped"), "no step size": ("size",), "no last move": ("last",)}.get(
+            str(lacks), ()
+        )
         for name in lost:
             if hasattr(fresh, name):
                 setattr(self._s, name, getattr(fresh, name))

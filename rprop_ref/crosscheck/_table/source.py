@@ -93,7 +93,14 @@ class _Writer:
         table = self.table
         floor = table["floor"]
         self.add("base = s.size" if floor == "none" else f"base = np.maximum(s.size, {floor!r})")
-        values = {"1": "1", "up": "up", "down": "down", "up down": "up * down", "up up": "up * up", "down down": "down * down"}
+        values = {
+            "1": "1",
+            "up": "up",
+            "down": "down",
+            "up down": "up * down",
+            "up up": "up * up",
+            "down down": "down * down",
+        }
         absolute = {"0": "0", "lr": "lr", "lo": "lo", "hi": "hi"}
         factors = self.texts("factor", {**values, **dict.fromkeys(absolute, "1")})
         by_factor = table["flip test"] == "factor"
@@ -163,8 +170,12 @@ class _Writer:
             direction = "sign"
         self.add(f"move = -{direction} * {length}" if direction != "0" else f"move = 0 * {length}")
         at_rest = [e for e in groups.get("none", []) if e.gradient != "nan"] if table["no move"] == "none" else []
-        at_rest += [e for e in every if e.gradient == "0" and e not in at_rest] if table["sign of 0"] == "none" else []
-        at_rest = [e for e in at_rest if self.table.answer(*row_and_sign(e), "move") in ("none", "new", "old", "uphill")]
+        at_rest += (
+            [e for e in every if e.gradient == "0" and e not in at_rest] if table["sign of 0"] == "none" else []
+        )
+        at_rest = [
+            e for e in at_rest if self.table.answer(*row_and_sign(e), "move") in ("none", "new", "old", "uphill")
+        ]
         if at_rest:
             self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
         for answer, text in (("undo", "-s.last"), ("repeat", "s.last")):
@@ -173,10 +184,16 @@ class _Writer:
         if table["late"] == "yes":
             made = self.texts("late move", {"made": "s.pending", "dropped": "0"})
             self.add(f"move, s.pending = {choice(made, 's.pending')}, move")
-        plain = self.lines[-1].startswith("move = -") and not isinstance(table["walls"], float) and not {"undo", "repeat"} & set(groups)
+        plain = (
+            self.lines[-1].startswith("move = -")
+            and not isinstance(table["walls"], float)
+            and not {"undo", "repeat"} & set(groups)
+        )
         arrived = f"x - {self.lines.pop().removeprefix('move = -')}" if plain else "x + move"
         if "back and forth" in groups:
-            arrived = self.where(groups["back and forth"], f"(x - np.sign(g) * base) + np.sign(g) * {self.length}", arrived, every)
+            arrived = self.where(
+                groups["back and forth"], f"(x - np.sign(g) * base) + np.sign(g) * {self.length}", arrived, every
+            )
         if "restore" in groups:
             arrived = self.where(groups["restore"], "s.before", arrived, every)
             self.add(f"s.before, x = x, {arrived}")
@@ -198,12 +215,16 @@ class _Writer:
         return _DIRECTIONS.get(answer, ("sign", "size"))
 
     def _stored(self, g: str, length: str) -> str:
-        return {"stored sign": f"np.sign({g})", "stored move": f"np.sign({g}) * {length}"}.get(str(self.table["compare"]), g)
+        return {"stored sign": f"np.sign({g})", "stored move": f"np.sign({g}) * {length}"}.get(
+            str(self.table["compare"]), g
+        )
 
     def remember(self) -> None:
         """The memory."""
         new = self._stored("g", self.length)
-        stored = self.texts("memory", {"new": new, "0": "0", "kept": "prev", "negated": f"-{new}" if new == "g" else f"-({new})"})
+        stored = self.texts(
+            "memory", {"new": new, "0": "0", "kept": "prev", "negated": f"-{new}" if new == "g" else f"-({new})"}
+        )
         text = choice(stored, new)
         if self.table["after a flip"] == "own":
             self.add(f"s.prev, s.size = {text}, size")
@@ -220,7 +241,9 @@ def source(table: Table) -> str:
     writer.move()
     writer.remember()
     writer.add("return x")
-    return "\n".join(["import numpy as np", "", "", *_start(table), "", "", *_step(table, _tidied(writer.lines)), ""])
+    return "\n".join(
+        ["import numpy as np", "", "", *_start(table), "", "", *_step(table, _tidied(writer.lines)), ""]
+    )
 
 
 def _tidied(lines: list[str]) -> list[str]:
@@ -229,7 +252,9 @@ def _tidied(lines: list[str]) -> list[str]:
         if f"{name} = {other}" in lines:
             lines = [_renamed(line, name, other) for line in lines if line != f"{name} = {other}"]
     for name in ("factor", "sign", "flip", "rose", "first"):
-        uses = [line for line in lines if _uses(line.partition(" = ")[2], name) or not line.startswith(f"{name} = ")]
+        uses = [
+            line for line in lines if _uses(line.partition(" = ")[2], name) or not line.startswith(f"{name} = ")
+        ]
         if not any(_uses(line.partition(" = ")[2], name) for line in lines):
             lines = [line for line in uses if not line.startswith(f"{name} = ")]
     return _inlined(lines)
@@ -241,7 +266,11 @@ def _inlined(lines: list[str]) -> list[str]:
     for line in lines:
         if result:
             name, _, value = result[-1].partition(" = ")
-            if name in ("factor",) and line == "size = s.size * factor" and not any(_uses(other, "factor") for other in lines if other not in (line, result[-1])):
+            if (
+                name in ("factor",)
+                and line == "size = s.size * factor"
+                and not any(_uses(other, "factor") for other in lines if other not in (line, result[-1]))
+            ):
                 result[-1] = f"size = s.size * {value}"
                 continue
         result.append(line)

@@ -92,9 +92,17 @@ class Table:
         if row == "zero" and sign:
             where = f"Where the gradient is 0 and the memory {'positive' if sign == '+' else 'negative'}"
         words = {field: self.phrase(row, sign or "0", field) for field in fields}
-        factor = words.get("factor", "").replace("multiplies it", "multiplies the step size").replace(" it", " the step size")
+        factor = (
+            words.get("factor", "")
+            .replace("multiplies it", "multiplies the step size")
+            .replace(" it", " the step size")
+        )
         limits = words.get("limits", "")
-        size = f"{factor}, {limits}" if factor and limits else factor or (f"lets the step size be {limits}" if limits else "")
+        size = (
+            f"{factor}, {limits}"
+            if factor and limits
+            else factor or (f"lets the step size be {limits}" if limits else "")
+        )
         parts = [part for part in (size, words.get("move"), words.get("late move"), words.get("memory")) if part]
         return f"{where}: {'; '.join(parts)}."
 
@@ -106,5 +114,7 @@ class Table:
         lines = [self.title]
         lines += [f"  * {self.row_sentence(row, sign)}" for row, sign in self.rows()]
         names = [name for name in GLOBALS if name in self.entries and self[name] != next(iter(GLOBALS[name]))]
-        lines += [f"  * {self.sentence(name)}." for name in dict.fromkeys(("start", "start memory", "compare", *names))]
+        lines += [
+            f"  * {self.sentence(name)}." for name in dict.fromkeys(("start", "start memory", "compare", *names))
+        ]
         return "\n".join(lines)
