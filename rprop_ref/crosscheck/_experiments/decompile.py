@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .._cases.tiers import ORDINARY, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
-from .._table.five import NAMES, distance, expected
+from .._table.five import candidates, distance, expected, wanted
 from .._table.grammar import Answer, Grammar
 from .._table.machine import Known
 from .._table.rule import Rule
@@ -161,14 +161,20 @@ class _Learner:
 
     def ordinary(self) -> Search | None:
         """The search after the experiments of ordinary use; None if nothing explains them."""
-        for grammar in self._grammars():
-            search = Search(grammar)
+        try:
+            more = list(ordinary.more_scripts(self.laboratory, self.nature))
+        except CouldNotRun:
+            more = []
+        self._observed.update((id(trajectory.case), (trajectory.case, trajectory)) for trajectory in more)
+        for nature, grammar in self._grammars():
+            search, self.nature = Search(grammar), nature
             try:
                 learned = ordinary.learn(search, self.laboratory, self.nature)
             except CouldNotRun:
                 continue
             if learned:
                 search.width = WIDTH
+                self._correct(search, [trajectory.case for trajectory in more])
                 verdict = self._learn_tier(search, ORDINARY, self.of_tier(ORDINARY), set())
                 if verdict.explained:
                     self._verdicts[ORDINARY] = verdict
@@ -183,29 +189,38 @@ class _Learner:
         if contradiction is not None and contradiction.step > self._reached:
             self._reached, self.stuck = contradiction.step, reached(contradiction)
 
-    def _grammars(self) -> Iterator[Grammar]:
-        """The grammars to try, the plainest first."""
+    def _grammars(self) -> Iterator[tuple[Nature, Grammar]]:
+        """The grammars to try, the plainest first, each with the nature that it stands for."""
+        nature = self.nature
+        if not nature.symmetric:
+            # Perhaps it is the memory only that begins with a sign, and all else is symmetric.
+            alike = replace(nature, symmetric=True)
+            yield from ((alike, grammar) for grammar in self._grammars_of(alike, ("1", "-1")))
+        yield from ((nature, grammar) for grammar in self._grammars_of(nature, ("0", "first", "1", "-1")))
+
+    def _grammars_of(self, nature: Nature, memories: tuple[Answer, ...]) -> Iterator[Grammar]:
         first = self.laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
         rounded = {"constants": (self._constants(first),), "direction": (self._direction(first),)}
-        late = ("yes", "no") if not first[0].any() and first[1].any() else ("no", "yes")
+        begins: dict[str, tuple[Answer, ...]] = {"start memory": memories, **rounded}
+        plain: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("as fresh",)}
+        choices = [
+            Grammar(nature.symmetric, False, self.numbers, {**begins, **plain}),
+            Grammar(nature.symmetric, False, self.numbers, {**begins, **plain, "late": ("yes",)}),
+        ]
+        # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
+        yield from choices[::-1] if not first[0].any() and first[1].any() else choices
+        if "0" not in memories:
+            return
         for wide in (False, True):
-            for is_late in late:
-                plain: dict[str, tuple[Answer, ...]] = {
-                    "late": (is_late,),
-                    "after a flip": ("as fresh",),
-                    **rounded,
-                }
-                begins = ("0", "first", "1", "-1")
-                yield Grammar(self.nature.symmetric, wide, self.numbers, {**plain, "start memory": begins})
-                yield Grammar(self.nature.symmetric, wide, self.numbers, {**plain, "start memory": ("own",)})
-            plain = {"late": ("no",), "after a flip": ("own",), **rounded}
-            yield Grammar(self.nature.symmetric, wide, self.numbers, {**plain, "start memory": ("0", "own")})
+            own: dict[str, tuple[Answer, ...]] = {"start memory": ("own",), **rounded}
+            yield Grammar(nature.symmetric, wide, self.numbers, {**own, **plain})
+            yield Grammar(nature.symmetric, wide, self.numbers, {**begins, **plain, "after a flip": ("own",)})
 
     def _constants(self, x: np.ndarray) -> str:
         """Whether hyperparameters are rounded to float32, which shows in the first step."""
         size = abs(float(x[0, 0])) or abs(float(x[1, 0]))
-        numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]  # type: ignore[misc]
-        single = {float(np.float32(v)) for v in numbers}  # type: ignore[arg-type]
+        numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]
+        single = {float(np.float32(v)) for v in numbers}
         products = single | {a * b for a in single for b in single}
         return "float32" if self.laboratory.dtype == "float64" and size in products else "given"
 
@@ -292,21 +307,21 @@ class _Learner:
 
     def rule(self, search: Search) -> Rule:
         """The rule of a search: of answers that nothing tells apart, those of the nearest of the five rules."""
+        rules = candidates(self.nature.uses_loss)
         best = min(
             ((distance(name, known.entries), search.cost(known), i, name, known)
-             for known in search.remaining for i, name in enumerate(NAMES)), key=lambda row: row[:3]
+             for known in search.remaining for i, name in enumerate(rules)), key=lambda row: row[:3]
         )  # fmt: skip
         nearest, known = best[3], best[4]
-        entries = {key: _preferred(nearest, key, group) for key, group in known.entries.items()}
+        entries = {key: _preferred(nearest, key, known.entries) for key in known.entries}
         for name in ("late", "constants", "direction", "after a flip", "start memory"):
             entries.setdefault(name, self._fixed(known, name))
         table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
         differences = tuple(_differences(table, nearest))
-        title = (
-            f"This is {nearest}"
-            if not differences
-            else f"This is nearest to {nearest}, from which it differs in {len(differences)} point{'s' if len(differences) > 1 else ''}"
-        )
+        title = f"This is {nearest}"
+        if differences:
+            points = f"{len(differences)} point{'s' if len(differences) > 1 else ''}"
+            title = f"This is nearest to {nearest}, from which it differs in {points}"
         return Rule(Table(entries, table.symmetric, table.uses_loss, title), nearest, differences)
 
     @staticmethod
@@ -314,9 +329,9 @@ class _Learner:
         return known.grammar.answers(name)[0]
 
 
-def _preferred(rule: str, key: str, group: tuple[Answer, ...]) -> Answer:
-    wanted = expected(rule, key)
-    return wanted if wanted is not None and wanted in group else group[0]
+def _preferred(rule: str, key: str, entries: Mapping[str, tuple[Answer, ...]]) -> Answer:
+    answer, group = wanted(rule, key, entries), entries[key]
+    return answer if answer is not None and answer in group else group[0]
 
 
 def _differences(table: Table, nearest: str) -> Iterator[str]:
@@ -330,6 +345,5 @@ def _differences(table: Table, nearest: str) -> Iterator[str]:
         if different:
             yield table.row_sentence(row, sign, different)
     for name in table.entries:
-        if ": " not in name:
-            if table[name] != (expected(nearest, name) or table.plainest(name)):
-                yield f"{table.sentence(name)}."
+        if ": " not in name and table[name] != (expected(nearest, name) or table.plainest(name)):
+            yield f"{table.sentence(name)}."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .laboratory import Laboratory, words
 from .search import Numbers
 
 #: Two settings: a number that is the same in both comes from neither.
-SETTINGS = (
+SETTINGS: tuple[dict[str, Any], ...] = (
     {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)},
     {"lr": 0.037, "etas": (0.55, 1.17), "step_sizes": (1e-8, 1e8)},
 )
@@ -48,11 +49,9 @@ def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
         ratios = [m[1:] / m[:-1] for m in moves]
     of_lr = [m / setting["lr"] for m, setting in zip(moves, SETTINGS, strict=True)]
     return {
-        "start": [
-            *_alike(first[:1], other[:1]),
-        ],
-        "factor": _not_products(_alike(*ratios)) + _not_products(_alike(*of_lr)),
-        "move": _alike(first, other),
+        "start": _alike(first[:1], other[:1])[:1],
+        "factor": [v for v in _alike(*ratios) + _alike(*of_lr) if _is_factor(v)][:3],
+        "move": _alike(first, other)[:2],
     }
 
 
@@ -64,8 +63,9 @@ def _alike(a: Array, b: Array) -> list[float]:
     return [value for value, _ in counts.most_common(MOST)]
 
 
-def _not_products(values: Iterable[float]) -> list[float]:
-    return [v for v in values if abs(v - 1) > 1e-9]
+def _is_factor(value: float) -> bool:
+    """Whether a ratio may be a factor that somebody wrote down: of a usual size, with few digits."""
+    return 0.05 < value < 5 and abs(value - 1) > 1e-9 and float(f"{value:.3e}") == value
 
 
 def shortest(low: float, high: float) -> float:
@@ -82,18 +82,26 @@ def shortest(low: float, high: float) -> float:
 
 
 def _plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
-    setting = {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (1e-30, 1e30)}
-    growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
-    x = laboratory.run(growth, loss=np.arange(300.0, 0, -1), **setting).x.astype(np.float64)
-    largest = _plateau(np.abs(np.diff(x, axis=0)))[:2]
-    flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
-    x = laboratory.run(flips, loss=np.arange(120.0, 0, -1), **setting).x.astype(np.float64)
-    smallest = [v for v in _plateau(np.abs(np.diff(x, axis=0))) if v > 1e-12][:3]
-    return {"largest": largest, "smallest": smallest, "floor": smallest}
+    found: list[tuple[list[float], list[float]]] = []
+    for lr, etas in ((0.1, (0.5, 1.2)), (0.037, (0.4, 1.3))):
+        setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}
+        growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
+        flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
+        largest, smallest = (_plateau(_moves(laboratory, g, setting), etas) for g in (growth, flips))
+        found.append((largest, [v for v in smallest if v > 1e-12]))
+    (largest, smallest), (also_largest, also_smallest) = found
+    smallest = [v for v in smallest if v in also_smallest][:2]
+    return {"largest": [v for v in largest if v in also_largest][:2], "smallest": smallest, "floor": smallest}
 
 
-def _plateau(moves: Array) -> list[float]:
-    """The lengths at which moves stay in the end, alternately if they do; and these before they were multiplied."""
+def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
+    loss = tuple(np.arange(float(len(g)), 0, -1))
+    moves: Array = np.abs(np.diff(laboratory.run(g, loss=loss, **setting).x.astype(np.float64), axis=0))
+    return moves
+
+
+def _plateau(moves: Array, etas: tuple[float, float]) -> list[float]:
+    """The lengths at which moves stay in the end, perhaps alternately; and these before they were multiplied."""
     found = []
     for column in moves.T:
         last = column[column > 0][-8:]
@@ -102,7 +110,7 @@ def _plateau(moves: Array) -> list[float]:
         for period in (1, 2, 3):
             if (np.abs(last[period:] - last[:-period]) <= 1e-6 * last[period:]).all():
                 values = [float(v) for v in last[-period:]]
-                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in (1, 0.5, 1.2)]
+                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in (1, *etas)]
                 break
     counts = Counter(found)
     return sorted(counts, key=lambda value: (len(repr(value)), -counts[value]))
@@ -134,13 +142,15 @@ def _thresholds(laboratory: Laboratory) -> dict[str, list[float]]:
 
 
 def _last_move(laboratory: Laboratory, g: Array) -> Array:
-    x = laboratory.run(g, loss=np.arange(len(g), 0.0, -1), lr=0.1, step_sizes=(1e-9, 1e9)).x.astype(np.float64)
+    loss = tuple(np.arange(len(g), 0.0, -1))
+    x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-9, 1e9)).x.astype(np.float64)
     start = x[-2] if len(x) > 1 else np.zeros(x.shape[1])
-    return x[-1] - start
+    move: Array = x[-1] - start
+    return move
 
 
 def _threshold(move: Callable[[Array], Array]) -> float | None:
-    """The number below which moves differ from those above it, by bisection; None if there is none above 1e-290."""
+    """The number below which moves differ from those above it, by bisection; None if there is none."""
     low, high = -290.0, 0.0
     usual = move(np.ones(1))[0]
     for _ in range(4):

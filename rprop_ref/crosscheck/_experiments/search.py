@@ -1,8 +1,8 @@
 """The search: what is known of a table, narrowed by what was observed, one coordinate at a time.
 
-A hypothesis is a set of answers that remain for each entry (`_table.machine.Known`). A coordinate's run is computed
-for every hypothesis; where it depends on an entry that is not known, the hypothesis is split. One whose x differs
-from the observed x in a bit is dropped at this step.
+A hypothesis is a set of answers that remain for each entry (`_table.machine.Known`). A coordinate's run is
+computed for every hypothesis; where it depends on an entry that is not known, the hypothesis is split. One whose x
+differs from the observed x in a bit is dropped at this step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .._table.machine import Call, Constants, Fork, Known, Settings, State, adva
 MOST = 1500
 
 #: A search gives up after this many steps; `Search.begin` allows as many again.
-STEPS = 300_000
+STEPS = 100_000
 
 #: Once ordinary use is known, a strand that splits a hypothesis into more than this teaches nothing yet.
 WIDTH = 300
@@ -191,23 +191,34 @@ class Search:
 
     def _ends(self, hypothesis: Known, strand: Strand) -> tuple[list[Known], int]:
         """One hypothesis, split where it has to be, after the last step of a strand."""
-        current = _forked(hypothesis, lambda known: begin(known, strand.x0, strand.settings))
+        current = self._forked(hypothesis, lambda known: begin(known, strand.x0, strand.settings))
         for t, call in enumerate(strand.calls):
             x, gradient = strand.x[t], strand.gradient[t]
             following = []
-            self.steps += len(current)
             if self.exhausted:
                 return [], t
             if len(current) > self.width:
                 return [hypothesis], t
             for known, state in current:
-                for split, new in _forked(known, lambda k, s=state: advance(k, s, call, strand.settings, x)):  # noqa: B023
+                for split, new in self._forked(known, lambda k, s=state: advance(k, s, call, strand.settings, x)):  # noqa: B023
                     if same(new.x, x) and same(new.touched, gradient):
                         following.append((split, new))
             if not following:
                 return [], t
             current = following
         return [known for known, _ in current], len(strand.calls)
+
+    def _forked(self, known: Known, run: Any) -> list[tuple[Known, State]]:
+        """Run something for a hypothesis; where it has to choose, for each of the choices."""
+        done, todo = [], [known]
+        while todo and not self.exhausted:
+            hypothesis = todo.pop()
+            self.steps += 1
+            try:
+                done.append((hypothesis, run(hypothesis)))
+            except Fork as fork:
+                todo += [hypothesis.narrowed(fork.key, group) for group in reversed(fork.groups)]
+        return done
 
 
 def _identity(strand: Strand) -> Any:
@@ -237,18 +248,6 @@ def _merged(hypotheses: list[Known]) -> list[Known]:
                 alike[others] = first.narrowed(key, tuple(a for a in first.grammar.answers(key) if a in both))
         hypotheses = list(alike.values())
     return hypotheses
-
-
-def _forked(known: Known, run: Any) -> list[tuple[Known, State]]:
-    """Run something for a hypothesis; where it has to choose, for each of the choices."""
-    done, todo = [], [known]
-    while todo:
-        hypothesis = todo.pop()
-        try:
-            done.append((hypothesis, run(hypothesis)))
-        except Fork as fork:
-            todo += [hypothesis.narrowed(fork.key, group) for group in reversed(fork.groups)]
-    return done
 
 
 def reached(contradiction: Contradiction) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .search import Nature
 LENGTH = 5
 
 #: Hyperparameters whose products are all different, so that a step size shows where it comes from.
-SETTING = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)}
+SETTING: dict[str, Any] = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)}
 
 #: Losses that fall, rise, and do both.
 FALLING, RISING, MIXED = (5.0, 4.0, 3.0, 2.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0), (2.0, 3.0, 3.0, 1.0, 2.0)

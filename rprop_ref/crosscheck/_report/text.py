@@ -52,7 +52,8 @@ def _learned(learned: Decompiled) -> list[str]:
     for tier in learned.tiers:
         if not tier.explained:
             lines.append(
-                f"  Not explained: {tier.failing} of {tier.cases + tier.random} cases of {tier.tier}, first {tier.first}"
+                f"  Not explained: {tier.failing} of {tier.cases + tier.random} cases of {tier.tier}; "
+                f"the first: {tier.first}"
             )
     lines.append("report.rule is this rule: print it, run it, or read report.rule.source().")
     return lines

@@ -39,9 +39,23 @@ def expected(rule: str, key: str) -> Answer | None:
     return "up" if (row, field) == ("same", "factor") else _USUAL[field]
 
 
+def candidates(uses_loss: bool) -> tuple[str, ...]:
+    """The rules that a table may be near to: "irprop+" only if it compares losses."""
+    return tuple(rule for rule in NAMES if uses_loss or rule != "irprop+")
+
+
+def wanted(rule: str, key: str, remaining: Mapping[str, tuple[Answer, ...]]) -> Answer | None:
+    """The answer of a rule for an entry, if all of its moves are made before the step size is adapted, too."""
+    answer = expected(rule, key)
+    adapts_after = any(remaining.get(f"same{sign}: move") == ("old",) for sign in ("", " +", " -"))
+    return "old" if adapts_after and answer == "new" and field_of(key) == "move" else answer
+
+
 def distance(rule: str, remaining: Mapping[str, tuple[Answer, ...]]) -> int:
-    """How many entries cannot have the answer of a rule."""
-    answers = {key: expected(rule, key) for key in remaining}
-    different = [key for key, answer in answers.items() if answer is not None and answer not in remaining[key]]
-    # What happens at an event counts more than how it is computed.
+    """How many entries cannot have the answer of a rule; what happens at an event counts more than how."""
+    different = [
+        key
+        for key, group in remaining.items()
+        if (answer := wanted(rule, key, remaining)) is not None and answer not in group
+    ]
     return sum(10 if row_of(key) else 1 for key in different)

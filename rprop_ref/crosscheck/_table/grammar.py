@@ -3,8 +3,8 @@
 An **event** is what a step meets in one coordinate: the sign of the memory and that of the gradient. Each event is
 a row of the table, with four answers: what the step size is multiplied by (``factor``), which limits apply
 (``limits``), how x moves (``move``), and what is stored (``memory``). A few entries hold for the whole rule (how a
-run begins, what is compared with what). A key is ``"row: field"`` or the name of a global entry. An answer is a word of this file or a number that was
-measured.
+run begins, what is compared with what). A key is ``"row: field"``, with the sign of the gradient if it matters, or
+the name of an entry of the whole rule. An answer is a word of this file, or a number that was measured.
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ GLOBALS: dict[str, dict[str, str]] = {
         "copied": "The memory is a copy of the gradient",
         "kept": "The memory is the caller's own array: if that is used again, every product is a square",
         "kept unless maximizing": (
-            "The memory is the caller's own array, unless maximizing: if that is used again, every product is a square"
+            "The memory is the caller's own array, unless maximizing: "
+            "if that is used again, every product is a square"
         ),
     },
     "caller's gradient": {
@@ -177,7 +178,9 @@ GLOBALS: dict[str, dict[str, str]] = {
         "zeroed": "Zeros are written into the caller's gradient at a sign change",
         "negated": "The caller's gradient is negated when maximizing",
         "negated, zeroed": "The caller's gradient is negated when maximizing, and set to 0 at a sign change",
-        "zeroed, own array if maximizing": "Zeros are written into the caller's gradient at a sign change, unless maximizing",
+        "zeroed, own array if maximizing": (
+            "Zeros are written into the caller's gradient at a sign change, unless maximizing"
+        ),
     },
     "lr set": {"ignored": "lr is read once", "resets": "Setting lr resets all step sizes"},
     "etas set": {"used": "Later etas are used", "ignored": "The etas are read once"},
@@ -196,7 +199,8 @@ FLIPS = ("flip", "rose")
 
 #: The moves of each kind of row, the plainest first.
 _FLIP_MOVES = (
-    "none", "new", "undo", "undo recomputed", "restore", "undo shrunk", "old", "back and forth", "repeat", "on", "uphill",
+    "none", "new", "undo", "undo recomputed", "restore", "undo shrunk", "old", "back and forth", "repeat", "on",
+    "uphill",
 )  # fmt: skip
 _OTHER_MOVES = ("new", "old", "none", "uphill")
 _ZERO_MOVES = ("new", "on", "undo", "repeat")
@@ -277,6 +281,8 @@ class Grammar:
             return words[: 3 if field == "factor" else 5]
         if field == "factor":
             return _PLAIN_FACTORS
+        if field == "limits":
+            return words[:5]
         return words[:3] if field == "memory" and row not in FLIPS else words
 
     def _moves(self, row: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._cases.dtypes import float_range
 from .grammar import Answer, Grammar
 
 
@@ -236,7 +237,7 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
     def moved(answer: Answer) -> tuple[Any, Any]:
         return _moved(answer, state, downhill, g, m, base, length, known)
 
-    seen_x = None if observed is None or "walls" in known.grammar.numbers else lambda new: same(new[0], observed)
+    seen_x = None if observed is None else _reaches(observed, known.grammar.numbers.get("walls"))
     if known.choose("late", lambda answer: answer) == "yes":
 
         def made(answer: str) -> tuple[Any, Any]:
@@ -266,6 +267,12 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
         x, size, remembered, touched, applied, state.x, pending, state.constants, state.steps + 1, cleared, loss,
         min(loss, state.best) if loss == loss else state.best, loss > state.loss,
     )  # fmt: skip
+
+
+def _reaches(observed: Any, walls: tuple[float, ...] | None) -> Callable[[Any], bool]:
+    """Whether a new x is the observed one, or so large that a wall may have stopped it there."""
+    nearest = min(walls, default=math.inf) if walls else math.inf
+    return lambda new: same(new[0], observed) or abs(new[0]) > nearest
 
 
 def _prepared(known: Known, state: State, call: Call, settings: Settings) -> State:
@@ -311,7 +318,7 @@ def _constants_after(known: Known, call: Call, before: Constants) -> Constants:
 
 
 def _tiny(kind: Any) -> float:
-    return float(np.finfo(np.float64 if kind is float else kind).tiny)
+    return float_range(np.dtype(np.float64 if kind is float else kind)).smallest_normal
 
 
 def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call) -> Memory:

@@ -19,8 +19,8 @@ from .table import Table
 class Rule:
     """A rule that was learned from an implementation.
 
-    ``print(rule)`` shows its table, ``rule.source()`` is NumPy code, and ``rule(x0, lr=..., ...)`` makes an optimizer
-    that runs this code.
+    ``print(rule)`` shows its table, ``rule.source()`` is NumPy code, and ``rule(x0, lr=..., ...)`` makes an
+    optimizer that runs this code.
 
     Attributes
     ----------

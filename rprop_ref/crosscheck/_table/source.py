@@ -18,8 +18,8 @@ _DIRECTIONS = {
 }  # fmt: skip
 
 _FIRST_SIZES = {
-    "lr": "lr", "lr limited": "min(max(lr, lo), hi)", "lr at most hi": "min(lr, hi)", "lr at least lo": "max(lr, lo)",
-    "0": "0", "lo": "lo", "hi": "hi", "up lr": "lr * up", "down lr": "lr * down",
+    "lr": "lr", "lr limited": "min(max(lr, lo), hi)", "lr at most hi": "min(lr, hi)",
+    "lr at least lo": "max(lr, lo)", "0": "0", "lo": "lo", "hi": "hi", "up lr": "lr * up", "down lr": "lr * down",
 }  # fmt: skip
 
 _LOSS_TESTS = {
@@ -28,7 +28,8 @@ _LOSS_TESTS = {
 }  # fmt: skip
 
 _PRODUCTS = {
-    "product": "g * prev", "signs": "np.sign(g) * np.sign(prev)", "product in float32": "(g * prev).astype(np.float32)",
+    "product": "g * prev", "signs": "np.sign(g) * np.sign(prev)",
+    "product in float32": "(g * prev).astype(np.float32)",
     "stored sign": "g * prev", "stored move": "g * prev",
 }  # fmt: skip
 
@@ -234,7 +235,7 @@ class _Writer:
 
 
 def source(table: Table) -> str:
-    """The code of a table: ``start``, which makes a state, and ``step``, which returns the new x and updates it."""
+    """The code of a table: ``start`` makes a state, and ``step`` returns the new x and updates the state."""
     writer = _Writer(table)
     writer.compare()
     writer.adapt()

@@ -32,7 +32,7 @@ class Table:
     entries : mapping of str to answer
         The answer of every entry that was found; an entry without one has the plainest answer, or no meaning.
     symmetric : bool
-        Whether each row holds for both signs of the gradient. Otherwise keys are "flip +: move" and "flip -: move".
+        Whether each row holds for both signs of the gradient. Otherwise keys are "flip +: move", "flip -: move".
     uses_loss : bool
         Whether the row "rose" exists.
     title : str
