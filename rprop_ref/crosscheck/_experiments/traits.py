@@ -76,14 +76,17 @@ def examine(laboratory: Laboratory) -> Traits:
 
 
 def depends_on_time(laboratory: Laboratory) -> bool:
-    """Whether the same gradients give other moves after twenty gradients of 0."""
+    """Whether the same gradients give other moves after forty gradients of 0 than after twenty."""
     g = words((1.0, -1.0), 4)
-    late = np.vstack([np.zeros((20, g.shape[1])), g])
-    try:
-        x, y = (laboratory.run(a, loss=(1.0,) * len(a), **SETTING).x.astype(np.float64) for a in (g, late))
-    except CouldNotRun:
-        return False
-    return not y[:20].any() and not _close(np.diff(x, axis=0), np.diff(y[20:], axis=0))
+    moves = []
+    for zeros in (20, 40):
+        late = np.vstack([np.zeros((zeros, g.shape[1])), g])
+        try:
+            x = laboratory.run(late, loss=(1.0,) * len(late), **SETTING).x.astype(np.float64)
+        except CouldNotRun:
+            return False
+        moves.append(np.diff(x[zeros - 1 :], axis=0))
+    return not _close(*moves)
 
 
 def _same(a: Array, b: Array) -> bool:
