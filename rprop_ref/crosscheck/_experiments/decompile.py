@@ -22,7 +22,7 @@ from .._table.table import Table
 from . import ordinary
 from .laboratory import Laboratory
 from .measure import measured
-from .search import WIDTH, Nature, Numbers, Search, reached, strand_of
+from .search import WIDTH, Nature, Numbers, Search, reached, strand_of, strands
 from .traits import SETTING, depends_on_time, examine
 
 #: Random cases of each tier on which a rule is verified after it was found.
@@ -33,6 +33,9 @@ CORRECTIONS = 3
 
 #: How often a rule is corrected by cases that it fails, and by how many of them at once.
 ROUNDS, AT_ONCE = 30, 12
+
+#: A tier begins with about this many hypotheses at most.
+FEW = 8
 
 #: The seed of random cases.
 VERIFYING = 102
@@ -126,8 +129,11 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
     traits = examine(laboratory)
     if any(text.startswith(("chance", "other coordinates")) for text in traits.outside):
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
+    numbers = measured(laboratory)
+    if traits.outside and not {"walls", "small moves"} & set(numbers):
+        return Decompiled(None, tuple(traits.outside), dtype=dtype)
     cases = [c for c in conformance_cases(names) if not c.needs & lacks]
-    learner = _Learner(laboratory, traits.nature, measured(laboratory), cases, names, lacks)
+    learner = _Learner(laboratory, traits.nature, numbers, cases, names, lacks)
     search = learner.ordinary()
     if search is None:
         seen = list(traits.outside)
@@ -175,6 +181,7 @@ class _Learner:
             if learned:
                 search.width = WIDTH
                 self._correct(search, [trajectory.case for trajectory in more])
+                self._settle(search, more)
                 verdict = self._learn_tier(search, ORDINARY, self.of_tier(ORDINARY), set())
                 if verdict.explained:
                     self._verdicts[ORDINARY] = verdict
@@ -183,6 +190,15 @@ class _Learner:
                     self.stuck = self.stuck or str(verdict.first)
             self._remember_where(search)
         return None
+
+    def _settle(self, search: Search, more: Sequence[Trajectory]) -> None:
+        """Tell apart hypotheses that the rule need not tell apart, but the next tiers would have to carry on."""
+        search.begin()
+        for trajectory in more:
+            for strand in strands(trajectory, self.nature):
+                if len(search.remaining) <= FEW or search.exhausted:
+                    return
+                search.narrow([strand])
 
     def _remember_where(self, search: Search) -> None:
         contradiction = search.contradiction

@@ -162,4 +162,5 @@ def _threshold(move: Callable[[Array], Array]) -> float | None:
         if last + 1 == len(exponents):
             return None
         low, high = exponents[last], exponents[last + 1]
-    return shortest(10.0**low, 10.0**high)
+    # Where every magnitude gives another move, the last difference is just below 1.
+    return shortest(10.0**low, 10.0**high) if high < -1 else None
