@@ -103,7 +103,7 @@ def check(
     ...         self.prev = np.where(product < 0, 0, grad)
     ...         self.x = self.x + self.direction * np.sign(grad) * self.size
     ...         return self.x
-    >>> report = crosscheck.check(Mine, dtypes=["float64"], without=["nan", "inf", "prev"])
+    >>> report = crosscheck.check(Mine, "irprop-", dtypes=["float64"], without=["nan", "inf", "prev"])
     >>> report.verdict
     'a different rule'
     >>> [a.name for a in report.diagnosis.explanations[0].changes]

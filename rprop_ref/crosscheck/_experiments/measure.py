@@ -48,9 +48,13 @@ def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
     with np.errstate(all="ignore"):
         ratios = [m[1:] / m[:-1] for m in moves]
     of_lr = [m / setting["lr"] for m, setting in zip(moves, SETTINGS, strict=True)]
+    starts = _alike(first[:1], other[:1])[:2]
+    factors = [v for v in _alike(*ratios) + _alike(*of_lr) if _is_factor(v)][:3]
+    # The first move may have been multiplied already.
+    before = [shortest(v / f * (1 - 1e-9), v / f * (1 + 1e-9)) for v in starts for f in factors]
     return {
-        "start": _alike(first[:1], other[:1])[:1],
-        "factor": [v for v in _alike(*ratios) + _alike(*of_lr) if _is_factor(v)][:3],
+        "start": starts[:1] + [v for v in before if _is_factor(v)],
+        "factor": factors,
         "move": _alike(first, other)[:2],
     }
 
