@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
 from .._table.five import candidates, distance, expected, wanted
-from .._table.grammar import Answer, Grammar
+from .._table.grammar import GLOBALS, Answer, Grammar
 from .._table.machine import Known
 from .._table.rule import Rule
 from .._table.table import Table
@@ -216,7 +217,11 @@ class _Learner:
 
     def _grammars_of(self, nature: Nature, memories: tuple[Answer, ...]) -> Iterator[Grammar]:
         first = self.laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
-        rounded = {"constants": (self._constants(first),), "direction": (self._direction(first),)}
+        rounded: dict[str, tuple[Answer, ...]] = {
+            "constants": (self._constants(first),),
+            "direction": (self._direction(first),),
+            "start": self._starts(first),
+        }
         begins: dict[str, tuple[Answer, ...]] = {"start memory": memories, **rounded}
         plain: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("as fresh",)}
         choices = [
@@ -231,6 +236,17 @@ class _Learner:
             own: dict[str, tuple[Answer, ...]] = {"start memory": ("own",), **rounded}
             yield Grammar(nature.symmetric, wide, self.numbers, {**own, **plain})
             yield Grammar(nature.symmetric, wide, self.numbers, {**begins, **plain, "after a flip": ("own",)})
+
+    def _starts(self, x: np.ndarray[Any, Any]) -> tuple[Answer, ...]:
+        """How step sizes may begin, by the length of the first move: it is as given, or multiplied or limited."""
+        words, numbers = tuple(GLOBALS["start"]), self.numbers.get("start", ())
+        length, lr, (down, up), (lo, hi) = abs(x[0, 0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
+        sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
+        possible = tuple(
+            word for word in words
+            if any(abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length for f in (1, up, down))
+        )  # fmt: skip
+        return (possible or words) + numbers
 
     def _constants(self, x: np.ndarray) -> str:
         """Whether hyperparameters are rounded to float32, which shows in the first step."""

@@ -24,7 +24,7 @@ from .._table.machine import Call, Constants, Fork, Known, Settings, State, adva
 MOST = 1500
 
 #: A search gives up after this many steps; `Search.begin` allows as many again.
-STEPS = 100_000
+STEPS = 250_000
 
 #: Once ordinary use is known, a strand that splits a hypothesis into more than this teaches nothing yet.
 WIDTH = 300
