@@ -52,6 +52,8 @@ def random_table(seed: int) -> Table:
     for name, often in UNUSUAL.items():
         answers = list(GLOBALS[name])
         entries[name] = str(rng.choice(answers)) if rng.random() < often else answers[0]
+    if any(key.endswith(": factor") and answer == "down" and "flip" not in key for key, answer in entries.items()):
+        entries["flip test"] = "sign"  # by the factor, agreement would be a sign change
     for name, (often, values) in NUMBERS.items():
         if rng.random() < often:
             entries[name] = float(rng.choice(values))
