@@ -38,7 +38,7 @@ def report_lines(report: Outcome) -> list[str]:
         lines += ["", f"First difference: {report.first_divergence}"]
     if report.diagnosis is not None and report.diagnosis.found_nothing:
         lines += ["", *_diagnosis(report, report.diagnosis)]
-    if report.behaviour:
+    if report.behaviour and not _has_rule(report):
         lines += ["", *_behaviour(report)]
     return lines
 
@@ -57,6 +57,11 @@ def _learned(learned: Decompiled) -> list[str]:
             )
     lines.append("report.rule is this rule: print it, run it, or read report.rule.source().")
     return lines
+
+
+def _has_rule(report: Outcome) -> bool:
+    """Whether the experiments have found the rule, so that nothing has to be guessed."""
+    return report.learned is not None and report.learned.rule is not None
 
 
 def _tiers(report: Outcome) -> list[str]:
@@ -134,7 +139,10 @@ def _only_state_differs(report: Outcome, diagnosis: Diagnosis) -> list[str]:
 
 
 def _leads(report: Outcome, diagnosis: Diagnosis) -> list[str]:
-    lines = ["Diagnosis: no known deviation, alone or combined with others, explains everything. The nearest are:"]
+    told = "Diagnosis: no known deviation, alone or combined with others, explains everything."
+    if _has_rule(report):
+        return [told]
+    lines = [f"{told} The nearest are:"]
     for lead in diagnosis.nearest:
         names = " + ".join(a.name for a in lead.changes) or f"{report.claim} as it is"
         lines.append(f"  {names}: reproduces {lead.matched} of {lead.scripts} scripts")
