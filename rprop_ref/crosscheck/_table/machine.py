@@ -455,9 +455,9 @@ def _moved(
     """The new x, and the move."""
     x = state.x
     if answer == "restore":
-        return state.before, downhill * new
+        return state.before, state.before - x
     if answer == "back and forth":
-        return (x + downhill * old) - downhill * new, downhill * new
+        return (x + downhill * old) - downhill * new, downhill * (old - new)
     if answer == "none" or (answer in ("new", "old", "uphill") and downhill == 0):
         key = "no move" if answer == "none" else "sign of 0"
         move = known.choose(key, lambda a: 0 * new if a == "times 0" else type(x)(0))

@@ -179,7 +179,12 @@ class _Writer:
         ]
         if at_rest:
             self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
-        for answer, text in (("undo", "-s.last"), ("repeat", "s.last")):
+        moves = {"undo": "-s.last", "repeat": "s.last"}
+        if set(moves) & set(groups) or isinstance(table["walls"], float):
+            # x arrives there in another way, but the move is looked at.
+            moves["back and forth"] = f"-np.sign(g) * (base - {self.length})"
+            moves["restore"] = "s.before - x"
+        for answer, text in moves.items():
             if answer in groups:
                 self.add(f"move = {self.where(groups[answer], text, 'move', every)}")
         if table["late"] == "yes":
