@@ -40,7 +40,7 @@ def inner(text: Callable[..., Any] | None = None, **flags: Any) -> Any:
     Called from Python, such a function ends the process.
 
     Each gets a name of its own. Machine code is linked by the names of functions, which Numba only numbers, in
-    each process from 1: of two kernels from disk, one would otherwise call the functions of the other, which are of
+    each process from 1: of two kernels from disk, one would otherwise call the functions of the other, which have
     the same name and number but may be of another rule.
     """
     if text is not None:

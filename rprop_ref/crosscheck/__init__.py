@@ -15,12 +15,15 @@ from ._cases.case import Case
 from ._cases.conformance import conformance_cases
 from ._comparison.divergence import Divergence
 from ._comparison.observe import CouldNotRun
+from ._experiments.decompile import Decompiled
 from ._report.report import Report
 from ._stages.compositions import COMPOSITIONS
 from ._stages.deviations import DEVIATIONS
 from ._stages.stages import Alternative
+from ._table.rule import Rule
 from .checking import assert_conforms, check, closest_profiles
 from .conformance_vectors import export
+from .decompiling import decompile
 from .profiles import PROFILES, mutant, profile, profiles
 from .protocol import Program
 from .tracing import trace
@@ -32,13 +35,16 @@ __all__ = [
     "Alternative",
     "Case",
     "CouldNotRun",
+    "Decompiled",
     "Divergence",
     "Program",
     "Report",
+    "Rule",
     "assert_conforms",
     "check",
     "closest_profiles",
     "conformance_cases",
+    "decompile",
     "export",
     "from_climin",
     "from_compiled_torch",

@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import rules
-from .._core.dtypes import named as dtype_named
-from ._cases.case import FEATURES
 from ._cases.conformance import conformance_cases
-from ._cases.dtypes import COMPLEX, REALS, checked_names
 from ._cases.randomized import random_cases
 from ._comparison.behaviour import behaviour_sheet
 from ._comparison.comparison import Comparison
@@ -22,14 +19,17 @@ from ._comparison.shrink import shrink
 from ._diagnosis.diagnose import diagnose
 from ._diagnosis.evidence import Evidence
 from ._diagnosis.result import Diagnosis
+from ._experiments.decompile import Decompiled, learn_rule
 from ._report.report import Report
-from ._stages.compositions import COMPOSITIONS, composition_of, differences
+from ._report.tiers import tier_counts
+from ._requests import checked, missing_features
+from ._stages.compositions import COMPOSITIONS, differences
 from .profiles import PROFILES
 
 
 def check(
     factory: Factory,
-    claim: str = rules.DEFAULT,
+    claim: str | None = None,
     *,
     dtypes: Sequence[str] | None = None,
     without: Iterable[str] = (),
@@ -54,11 +54,11 @@ def check(
         ``accepts_lr_array`` is true also gets an `lr` for each coordinate. One whose ``accepts_bounds`` is true is
         also called with ``bounds=(lower, upper)``: two floats, between which all of x is kept.
     claim : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go", "paper"}, optional
-        The rule. "paper" is the algorithm box of torch's documentation: its product never underflows, and each
-        branch has only one limit.
+        The rule. By default, the nearest of the five, which is found by experiments (`decompile`). "paper" is the
+        algorithm box of torch's documentation: its product never underflows, and each branch has only one limit.
     dtypes : sequence of str, optional
-        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones
-        (bfloat16 if ml_dtypes is installed).
+        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones in
+        which the implementation returns what it is given (bfloat16 only if ml_dtypes is installed).
     without : iterable of str, optional
         What the implementation does not support: a dtype, or one of "maximize", "etas", "step_sizes", "nan",
         "inf", "none", "set", "save", "lr per coordinate", "bounds", "same array" (a caller that reuses its
@@ -77,8 +77,8 @@ def check(
     Returns
     -------
     Report
-        ``print(report)``; ``report.agrees``, ``report.first_divergence``, ``report.diagnosis``,
-        ``report.to_json()``.
+        ``print(report)``; ``report.agrees``, ``report.first_divergence``, ``report.diagnosis``, ``report.tiers``,
+        ``report.rule`` (the rule that it follows, as a table and as code), ``report.to_json()``.
 
     Raises
     ------
@@ -103,17 +103,20 @@ def check(
     ...         self.prev = np.where(product < 0, 0, grad)
     ...         self.x = self.x + self.direction * np.sign(grad) * self.size
     ...         return self.x
-    >>> report = crosscheck.check(Mine, dtypes=["float64"], without=["nan", "inf", "prev"])
+    >>> report = crosscheck.check(Mine, "irprop-", dtypes=["float64"], without=["nan", "inf", "prev"])
     >>> report.verdict
     'a different rule'
     >>> [a.name for a in report.diagnosis.explanations[0].changes]
     ['moves on at a flip']
     """
-    excluded, names = _checked(factory, claim, dtypes, without)
+    excluded, names = checked(factory, claim or rules.DEFAULT, dtypes, without)
     for option, value in (("random", random), ("seed", seed)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             raise ValueError(f"{option}={value!r} should be an integer, 0 or larger")
-    lacks = excluded | _missing_features(factory, names)
+    lacks = excluded | missing_features(factory, names)
+    learned = _learned(factory, names, lacks) if claim is None else None
+    if claim is None:
+        claim = learned.rule.nearest if learned is not None and learned.rule is not None else rules.DEFAULT
     cases = conformance_cases(names)
     usable = [case for case in cases if not case.needs & lacks]
     drawn = random_cases(seed, names, random, lambda feature: feature not in lacks)
@@ -122,12 +125,15 @@ def check(
     comparison.add(drawn)
     comparison.repeat_some()
     report = _report(comparison)
+    report.learned, report.learn = learned, lambda: _learned(factory, names, lacks)
+    report.dtypes = names
     report.cases, report.random = len(usable), len(drawn)
     report.left_out = dict(Counter(min(case.needs & lacks) for case in cases if case.needs & lacks))
     if report.divergences:
         if diagnosis:
             _explain(report, comparison)
             if report.diagnosis is not None and report.diagnosis.found_nothing:
+                report.learned = report.learned or _learned(factory, names, lacks)
                 report.behaviour = behaviour_sheet(factory, claim, names, lacks)
         report.smallest = shrink(
             factory,
@@ -154,7 +160,18 @@ def _report(comparison: Comparison) -> Report:
         signs=comparison.signs_only,
         zeros=comparison.zeros_differ(),
         compared=comparison.compared(),
+        tiers=tier_counts(comparison.observed, comparison.divergences),
     )
+
+
+def _learned(factory: Factory, names: Sequence[str], lacks: frozenset[str]) -> Decompiled | None:
+    """The rule of an implementation; None if it fails in the experiments, or gets no gradients of a script."""
+    if "scripts" in lacks:
+        return None
+    try:
+        return learn_rule(factory, names, lacks)
+    except CouldNotRun:
+        return None
 
 
 def _explain(report: Report, comparison: Comparison) -> None:
@@ -220,8 +237,8 @@ def closest_profiles(
     TypeError, ValueError
         As for `check`.
     """
-    excluded, names = _checked(factory, rules.DEFAULT, dtypes, without)
-    lacks = excluded | _missing_features(factory, names)
+    excluded, names = checked(factory, rules.DEFAULT, dtypes, without)
+    lacks = excluded | missing_features(factory, names)
     observed = [observe(factory, case, excluded) for case in conformance_cases(names) if not case.needs & lacks]
     if not any(t.steps for t in observed):
         reason = f"no case could be run: {observed[0].error}" if observed else "no case is left to run"
@@ -233,53 +250,3 @@ def closest_profiles(
     matched = dict(zip(different, evidence.scores(different, evidence.groups)[:, 0], strict=True))
     rows = [(name, int(matched[changes[name]]), evidence.scripts) for name in PROFILES]
     return sorted(rows, key=lambda row: -row[1])
-
-
-def _checked(
-    factory: Factory, claim: str, dtypes: Sequence[str] | None, without: Iterable[str]
-) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Check the arguments; return the words of `without`, and the names of the dtypes to compare in."""
-    if not callable(factory):
-        raise TypeError(f"factory should be callable, as factory(x0, lr=...), and is {factory!r}")
-    composition_of(claim)
-    excluded = frozenset(_words("without", without))
-    allowed = {*FEATURES, *REALS, *COMPLEX, "prev", "step_size"}
-    if excluded - allowed:
-        choice = ", ".join(sorted(allowed))
-        raise ValueError(f"without={min(excluded - allowed)!r} is unknown; choose from {choice}")
-    names = tuple(name for name in checked_names(dtypes) if name not in excluded)
-    if not names:
-        raise ValueError("no dtype is left to compare: all of dtypes= are in without=")
-    return excluded, names
-
-
-def _words(option: str, words: Iterable[str]) -> list[str]:
-    """The words of an option that takes one word or several."""
-    if isinstance(words, str):
-        return [words]
-    if not isinstance(words, Iterable):
-        raise ValueError(f"{option}={words!r} should be a list of words")
-    return [str(word) for word in words]
-
-
-def _missing_features(factory: Factory, names: Sequence[str]) -> frozenset[str]:
-    """The optional features that an implementation does not declare."""
-    lacks = {"none", "set", "save"}
-    if not getattr(factory, "accepts_lr_array", False):
-        lacks.add("lr per coordinate")
-    if not getattr(factory, "accepts_bounds", False):
-        lacks.add("bounds")
-    for name in names:
-        try:
-            x0 = np.zeros(2, dtype_named(name))
-            optimizer = factory(x0, lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
-            if getattr(optimizer, "accepts_none", False):
-                lacks.remove("none")
-            if hasattr(optimizer, "set"):
-                lacks.remove("set")
-            if hasattr(optimizer, "save") and hasattr(optimizer, "load"):
-                lacks.remove("save")
-            break
-        except (Exception, SystemExit):
-            continue  # every case will fail with this error, and the report will show it
-    return frozenset(lacks)

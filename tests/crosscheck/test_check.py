@@ -78,7 +78,7 @@ def test_a_plain_numpy_implementation_agrees():
 
 
 def test_the_two_rules_called_irprop_minus_are_told_apart():
-    report = check(ours("irprop-go"), random=20)
+    report = check(ours("irprop-go"), "irprop-", random=20)
     assert report.verdict == "a different rule"
     names = {explanation.names for explanation in report.diagnosis.explanations}
     assert names == {("flip found by the sign", "moves on at a flip")}
@@ -156,7 +156,9 @@ UNKNOWN = ("grows by 1.1", "momentum")
 @pytest.mark.parametrize("unknown", [row for row in unknown_rules() if row[0] in UNKNOWN], ids=lambda row: row[0])
 def test_an_unknown_deviation_is_not_given_a_name(unknown):
     rule = changed(COMPOSITIONS["irprop-"], (unknown[1],))
-    report = check(lambda x0, **setting: ComposedOptimizer(rule, x0, **setting), dtypes=["float64"], random=20)
+    report = check(
+        lambda x0, **setting: ComposedOptimizer(rule, x0, **setting), "irprop-", dtypes=["float64"], random=20
+    )
     assert report.verdict in ("a different rule", "same rule, rounding differs")
     assert report.diagnosis.explanations == []
     assert 1 <= len(report.diagnosis.nearest) <= 3
@@ -170,7 +172,7 @@ def test_an_unknown_deviation_is_not_given_a_name(unknown):
 def test_the_behaviour_sheet_works_in_every_dtype(dtype):
     (change,) = (row[1] for row in unknown_rules() if row[0] == "grows by 1.1")
     rule = changed(COMPOSITIONS["irprop-"], (change,))
-    report = check(lambda x0, **setting: ComposedOptimizer(rule, x0, **setting), dtypes=dtype, random=0)
+    report = check(lambda x0, **setting: ComposedOptimizer(rule, x0, **setting), "irprop-", dtypes=dtype, random=0)
     rows = {row.what: row for row in report.behaviour}
     assert all(row.error is None for row in rows.values())
     assert rows["first step"].got == rows["first step"].expected
@@ -183,7 +185,7 @@ def test_x_is_explained_even_if_prev_means_something_else():
         prev = property(lambda self: 7 * self.x)
 
     rule = changed(COMPOSITIONS["irprop-"], (DEVIATIONS["mirrored"],))
-    report = check(lambda x0, **setting: Odd(rule, x0, **setting), dtypes=["float64"], random=5)
+    report = check(lambda x0, **setting: Odd(rule, x0, **setting), "irprop-", dtypes=["float64"], random=5)
     assert [e.names for e in report.diagnosis.explanations] == [("mirrored",)]
     assert not report.diagnosis.complete
     assert "explains x, to the bit, but not the step_size or prev shown" in str(report)
@@ -215,7 +217,7 @@ def test_results_that_change_from_run_to_run_are_reported():
             self.size[bad] = rng.random(bad.sum())
             return super().step(np.where(bad, 0, grad), loss)
 
-    report = check(Uninitialised, dtypes=["float64"], random=40)
+    report = check(Uninitialised, "irprop-", dtypes=["float64"], random=40)
     assert report.verdict == "a different rule"
     assert report.unsteady
     assert "NaN gradients" in report.unsteady[0]
@@ -231,7 +233,7 @@ def test_a_difference_that_is_not_reproducible_is_not_given_a_name():
             calls += 1
             return super().step(grad, loss) * (1.01 if calls == 40 else 1)
 
-    report = check(Once, dtypes=["float64"], without=["nan", "etas"], random=5)
+    report = check(Once, "irprop-", dtypes=["float64"], without=["nan", "etas"], random=5)
     assert report.verdict == "a different rule"
     assert len(report.unsteady) == 1
     assert report.diagnosis is None
@@ -249,7 +251,7 @@ def test_noise_is_not_given_a_name():
         def step(self, grad, loss=None):
             return super().step(grad, loss) + self.noise
 
-    report = check(Noise, dtypes=["float64"], without=["nan", "etas"], random=60)
+    report = check(Noise, "irprop-", dtypes=["float64"], without=["nan", "etas"], random=60)
     assert len(report.unsteady) > 10
     assert report.diagnosis is None
     assert report.behaviour == []
@@ -265,7 +267,7 @@ def test_a_reproducible_difference_is_shown_rather_than_noise():
                 self.direction = 1
             return super().step(grad, loss) + (rng.random() if grad.size == 6 else 0)
 
-    report = check(Mixed, dtypes=["float64"], without=["nan", "etas"], random=0)
+    report = check(Mixed, "irprop-", dtypes=["float64"], without=["nan", "etas"], random=0)
     assert report.unsteady
     assert report.smallest.case.maximize
     assert [e.names for e in report.diagnosis.explanations] == [("maximize has no effect",)]
@@ -277,7 +279,9 @@ def test_a_right_rule_with_another_meaning_of_its_state_is_not_given_a_name(name
         pass
 
     setattr(Odd, name, property(lambda self: 2 * getattr(super(Odd, self), name) + 1))
-    report = check(lambda x0, **setting: Odd(COMPOSITIONS["irprop-"], x0, **setting), dtypes=["float64"], random=5)
+    report = check(
+        lambda x0, **setting: Odd(COMPOSITIONS["irprop-"], x0, **setting), "irprop-", dtypes=["float64"], random=5
+    )
     assert report.verdict == "a different rule"
     assert report.diagnosis.state_only == (name,)
     assert f"without=['{name}']" in str(report)
@@ -316,7 +320,7 @@ def test_noise_in_later_cases_is_found_when_nothing_explains_the_results():
             return x + (rng.random() if x.size == 6 else 0)
 
     rule = changed(COMPOSITIONS["irprop-"], (DEVIATIONS["moves on at a flip"],))
-    report = check(lambda x0, **setting: Late(rule, x0, **setting), dtypes=["float64"], random=20)
+    report = check(lambda x0, **setting: Late(rule, x0, **setting), "irprop-", dtypes=["float64"], random=20)
     assert report.unsteady
     assert [e.names for e in report.diagnosis.explanations] == [("moves on at a flip",)]
 
@@ -355,7 +359,7 @@ def test_an_error_that_does_not_happen_again_is_reported():
             self.steps_left -= 1
             return 1.5 * super().step(grad, loss)
 
-    report = check(FailsOnce, dtypes=["float64"], without=["nan"], random=0)
+    report = check(FailsOnce, "irprop-", dtypes=["float64"], without=["nan"], random=0)
     assert report.verdict == "a different rule"
     assert report.unsteady
 
@@ -378,7 +382,7 @@ def test_the_meaning_of_prev_is_recognised_from_the_first_case_that_runs(signs):
             self.prev = np.sign(self.inner) if signs else self.direction * self.inner
             return x
 
-    report = check(One, dtypes="float64", without=["nan", "etas"], random=0)
+    report = check(One, "irprop-", dtypes="float64", without=["nan", "etas"], random=0)
     assert report.verdict == "could not run"
     assert report.divergences == []
 
@@ -395,7 +399,7 @@ def test_a_report_says_how_many_cases_its_explanation_rests_on():
             return super().step(grad, loss)
 
     rule = changed(COMPOSITIONS["irprop-"], (DEVIATIONS["memory kept at a flip"],))
-    report = check(lambda x0, **setting: Brief(rule, x0, **setting), dtypes=["float64"], random=0)
+    report = check(lambda x0, **setting: Brief(rule, x0, **setting), "irprop-", dtypes=["float64"], random=0)
     assert 0 < report.diagnosis.cases < 5
     assert "everything observed in" in str(report)
     assert len(str(report).splitlines()) < 80
@@ -408,9 +412,9 @@ def test_a_report_names_the_feature_that_all_refused_cases_need():
                 raise ValueError("not a number")
             return super().step(grad, loss)
 
-    report = check(NoNaN, dtypes=["float64"], without=["etas"])
+    report = check(NoNaN, "irprop-", dtypes=["float64"], without=["etas"])
     assert report.verdict == "could not run"
     assert report.failed_need == "nan"
     assert "All errors are in cases that need 'nan'; without=['nan'] leaves these cases out." in str(report)
     assert "ValueError: not a number (test_check.py:" in str(report)
-    assert check(NoNaN, dtypes=["float64"], without=["etas", "nan"], random=0).agrees
+    assert check(NoNaN, "irprop-", dtypes=["float64"], without=["etas", "nan"], random=0).agrees

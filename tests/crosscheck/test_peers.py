@@ -51,7 +51,7 @@ def behaves_as(name, report):
 @pytest.mark.parametrize("foreach", [False, True])
 def test_torch_agrees_in_every_dtype_and_flag(foreach):
     torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
-    report = check(crosscheck.from_torch(torch.optim.Rprop, foreach=foreach), dtypes=EVERY)
+    report = check(crosscheck.from_torch(torch.optim.Rprop, foreach=foreach), "irprop-", dtypes=EVERY)
     assert report.agrees, str(report)
     assert report.compared == ("x", "step_size", "prev", "gradient")
     assert set(report.left_out) == {"lr per coordinate", "bounds"}
@@ -79,7 +79,7 @@ def test_from_torch_takes_any_class_with_the_interface_of_torch():
             super().step()
             super().step()
 
-    report = check(crosscheck.from_torch(Doubled), dtypes=["float64"], random=10)
+    report = check(crosscheck.from_torch(Doubled), "irprop-", dtypes=["float64"], random=10)
     assert report.verdict == "a different rule"
     assert report.diagnosis.explanations == []
 
@@ -92,9 +92,9 @@ def test_torch_compiled_computes_16_bits_in_float32():
         pytest.skip("this torch does not compile")
     factory = crosscheck.from_compiled_torch()
     without = ["etas", "step_sizes", "lr outside step_sizes", "maximize"]
-    report = check(factory, dtypes=["float64", "float32"], without=without)
+    report = check(factory, "irprop-", dtypes=["float64", "float32"], without=without)
     assert report.agrees, str(report)
-    report = check(factory, dtypes=["float32", "float16"], without=without)
+    report = check(factory, "irprop-", dtypes=["float32", "float16"], without=without)
     assert {"16 bits computed in float32, constants rounded"} in names(report)
 
 
@@ -129,7 +129,7 @@ def test_optax_is_one_step_late():
 @pytest.mark.referee
 def test_paddle_reads_uninitialised_memory_where_the_product_is_nan():
     paddle = pytest.importorskip("paddle", reason="needs the extra 'referee'")
-    report = check(crosscheck.from_paddle(paddle.optimizer.Rprop), dtypes=["float64", "float32"])
+    report = check(crosscheck.from_paddle(paddle.optimizer.Rprop), "irprop-", dtypes=["float64", "float32"])
     assert names(report) == [{"flip found by the sign", "an eta- of 0 counts"}]
     assert "0.0 < learning_rate_range[0] <= learning_rate <= learning_rate_range[1]" in report.refused[0]
     assert any(name.startswith("NaN gradients") for name in report.unsteady)

@@ -25,7 +25,7 @@ CLIENTS = ROOT / "examples" / "crosscheck"
 def test_a_program_agrees(tmp_path):
     with Program(client(tmp_path)) as program:
         assert program.name == "small"
-        report = check(program, dtypes=program.dtypes, without=program.lacks, random=10)
+        report = check(program, "irprop-", dtypes=program.dtypes, without=program.lacks, random=10)
     assert report.agrees, str(report)
     assert report.compared == ("x", "gradient")
 
@@ -59,7 +59,7 @@ def test_a_program_agrees(tmp_path):
 def test_a_program_that_breaks_the_protocol_is_reported(spoil, text, tmp_path):
     # A short timeout only for programs that hang: starting one can take a while on a busy machine.
     with Program(client(tmp_path, spoil), timeout=0.7 if "within" in text else 10) as program:
-        report = check(program, dtypes=["float64"], without=["nan"], random=0)
+        report = check(program, "irprop-", dtypes=["float64"], without=["nan"], random=0)
         assert program._failures <= 5
     assert report.verdict == "could not run"
     assert report.diagnosis is None
@@ -76,7 +76,7 @@ def test_a_program_that_keeps_crashing_is_still_diagnosed(tmp_path):
     file = tmp_path / "client.py"
     file.write_text(text)
     with Program([sys.executable, str(file)]) as program:
-        report = check(program, dtypes=["float64"], without=["nan"], random=20)
+        report = check(program, "irprop-", dtypes=["float64"], without=["nan"], random=20)
         assert program._failures == 5
     assert report.unsteady == []
     assert ("moves on at a flip",) in [e.names for e in report.diagnosis.explanations]
@@ -86,7 +86,7 @@ def test_a_program_that_keeps_crashing_is_still_diagnosed(tmp_path):
 @pytest.mark.parametrize("op", ["new", "set", "save", "load", "step"])
 def test_a_program_that_answers_twice_could_not_run(op, tmp_path):
     with Program(client(tmp_path, twice=op, has=["set", "save"])) as program:
-        report = check(program, dtypes=["float64"], without=["nan", "step_sizes"], random=0)
+        report = check(program, "irprop-", dtypes=["float64"], without=["nan", "step_sizes"], random=0)
     assert report.verdict == "could not run"
     assert report.divergences == []
 
@@ -99,7 +99,7 @@ def test_a_program_may_answer_new_with_x_if_it_repeats_the_id(tmp_path):
     file = tmp_path / "client.py"
     file.write_text(text.replace("{}, 0", "{'x': x}, 0"))
     with Program([sys.executable, str(file)]) as program:
-        report = check(program, dtypes=program.dtypes, without=program.lacks, random=10)
+        report = check(program, "irprop-", dtypes=program.dtypes, without=program.lacks, random=10)
     assert report.agrees, str(report)
 
 
@@ -229,7 +229,7 @@ def in_python():
 @pytest.mark.parametrize("language", ["in_c", "in_csharp", "in_javascript", "in_python"])
 def test_the_example_clients_agree(language, request):
     with Program(request.getfixturevalue(language)) as program:
-        report = check(program, dtypes=program.dtypes, without=program.lacks)
+        report = check(program, "irprop-", dtypes=program.dtypes, without=program.lacks)
     assert report.agrees, str(report)
     assert report.compared == ("x", "step_size", "prev", "gradient")
     assert "none" not in report.left_out
@@ -248,5 +248,5 @@ def test_the_mistake_of_a_c_program_is_named(tmp_path):
     (tmp_path / "wrong.c").write_text(wrong)
     subprocess.run([compiler, "-o", tmp_path / "wrong", tmp_path / "wrong.c", "-lm"], check=True)
     with Program(str(tmp_path / "wrong")) as program:
-        report = check(program, dtypes=program.dtypes, without=program.lacks, random=10)
+        report = check(program, "irprop-", dtypes=program.dtypes, without=program.lacks, random=10)
     assert [e.names for e in report.diagnosis.explanations] == [("moves on at a flip",)]

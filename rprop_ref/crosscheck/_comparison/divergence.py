@@ -53,11 +53,12 @@ class Divergence:
         place = f"{self.case}, step {self.step}"
         if self.quantity == "error":
             return f"{place}: {self.got}"
+        got, expected = float(self.got), float(self.expected)
+        text = f"{place}, {self.script}: {self.quantity} is {got!r} instead of {expected!r}"
+        if f"{got:.6g}" != f"{expected:.6g}":
+            return text  # decimals show it
         ulps = "" if not np.isfinite(self.ulps) else f", {self.ulps:.3g} ulps"
-        return (
-            f"{place}, {self.script}: {self.quantity} is {float(self.got)!r} instead of {float(self.expected)!r}"
-            f" ({hexadecimal(self.got)}, not {hexadecimal(self.expected)}{ulps})"
-        )
+        return f"{text} ({hexadecimal(self.got)}, not {hexadecimal(self.expected)}{ulps})"
 
 
 def hexadecimal(value: Any) -> str:

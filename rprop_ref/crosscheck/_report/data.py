@@ -7,6 +7,7 @@ from typing import Any
 from .._comparison.divergence import Divergence, hexadecimal
 from .._comparison.json_numbers import decimal
 from .._diagnosis.result import Diagnosis
+from .._experiments.decompile import Decompiled
 from .._stages.compositions import COMPOSITIONS, remedy
 from .._stages.stages import Alternative, Composition
 from .outcome import Outcome
@@ -35,6 +36,11 @@ def report_data(report: Outcome) -> dict[str, Any]:
         "divergences": [_divergence_data(d) for d in report.divergences],
         "smallest": None if smallest is None else {**_divergence_data(smallest), "python_script": report.script()},
         "diagnosis": None if report.diagnosis is None else _diagnosis_data(report.diagnosis, report.claim),
+        "dtypes": list(report.dtypes),
+        "tiers": {
+            tier: {"cases": count.cases, "differing": count.differing} for tier, count in report.tiers.items()
+        },
+        "rule": None if report.learned is None else _learned_data(report.learned),
         "behaviour": [
             {
                 "what": row.what,
@@ -45,6 +51,19 @@ def report_data(report: Outcome) -> dict[str, Any]:
             }
             for row in report.behaviour
         ],
+    }
+
+
+def _learned_data(learned: Decompiled) -> dict[str, Any]:
+    rule = learned.rule
+    return {
+        "headline": learned.headline,
+        "depends_on": list(learned.outside),
+        "nearest": None if rule is None else rule.nearest,
+        "differences": [] if rule is None else list(rule.differences),
+        "entries": {} if rule is None else dict(rule.table.entries),
+        "source": None if rule is None else rule.source(),
+        "tiers": {tier.tier: tier.explained for tier in learned.tiers},
     }
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .._cases.tiers import ORDINARY
 from .._comparison.behaviour import Behaviour
 from .._comparison.comparison import DIFFERENT, IDENTICAL, ROUNDING
 from .._comparison.divergence import Divergence
 from .._diagnosis.result import Diagnosis
+from .._experiments.decompile import Decompiled
 from .._stages.compositions import PAPER
+from .._table.rule import Rule
 from .python_script import python_script
+from .tiers import TierCount
 
 
 def plural(count: float, noun: str) -> str:
@@ -38,6 +43,21 @@ class Outcome:
     compared: tuple[str, ...] = ("x",)
     behaviour: list[Behaviour] = field(default_factory=list)
     factory: str = "from my_module import factory"
+    dtypes: tuple[str, ...] = ()
+    tiers: dict[str, TierCount] = field(default_factory=dict)
+    learned: Decompiled | None = None
+    learn: Callable[[], Decompiled | None] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule that it follows, as a table and as code; None if it is no per-coordinate sign rule.
+
+        It is learned when it is first asked for, so a program must not have been closed.
+        """
+        if self.learned is None and self.learn is not None:
+            self.learned = self.learn()
+            self.learn = None
+        return None if self.learned is None else self.learned.rule
 
     @property
     def agrees(self) -> bool:
@@ -67,5 +87,9 @@ class Outcome:
         if self.verdict == ROUNDING:
             return f"This is {claim}; rounding differs by at most {plural(self.ulps, 'ulp')}."
         if self.verdict == DIFFERENT:
-            return f"This is not {claim}."
+            inner = self.tiers.get(ORDINARY)
+            if inner is None or inner.differing or self.unsteady:
+                return f"This is not {claim}."
+            where = ", ".join(tier for tier, count in self.tiers.items() if count.differing)
+            return f"In ordinary use this is {claim}, to the last bit; not in: {where}."
         return "This could not be run."

@@ -51,6 +51,14 @@ class Report(Outcome):
         The quantities that were compared.
     behaviour : list of Behaviour
         Measurements of what it does, if no known deviation explains it.
+    dtypes : tuple of str
+        The dtypes it was compared in.
+    tiers : dict of str to TierCount
+        For each tier, how many cases agree with the claimed rule.
+    learned : Decompiled or None
+        What was learned by experiments; `rule` is its rule.
+    rule : Rule or None
+        The rule that it follows, as a table and as code.
     factory : str
         The line that defines the name ``factory`` in `script`.
     """

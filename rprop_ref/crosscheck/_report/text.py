@@ -6,6 +6,7 @@ import numpy as np
 
 from .._comparison.comparison import FAILED
 from .._diagnosis.result import Diagnosis
+from .._experiments.decompile import Decompiled
 from .._stages.compositions import COMPOSITIONS, remedy
 from .outcome import Outcome, plural
 
@@ -17,17 +18,57 @@ UNSTEADY_SHOWN = 3
 
 
 def report_lines(report: Outcome) -> list[str]:
-    """The lines of a report; the first is its headline."""
-    lines = [report.headline, *_what_was_run(report), *_errors(report), *_remarks(report)]
-    if report.first_divergence is not None:
-        lines += ["", f"First difference: {report.first_divergence}"]
+    """The lines of a report; the first is its headline, then what it does and what to change."""
+    lines = [report.headline]
+    if report.diagnosis is not None and not report.diagnosis.found_nothing:
+        lines += ["", *_diagnosis(report, report.diagnosis)]
+    if (
+        report.learned is not None
+        and not report.agrees
+        and (report.diagnosis is None or report.diagnosis.found_nothing)
+    ):
+        lines += ["", *_learned(report.learned)]
     if report.smallest is not None:
         script = report.script().splitlines()
         lines += ["", "Smallest Python script that shows it:", *("    " + line for line in script)]
-    if report.diagnosis is not None:
+    if report.divergences:
+        lines += ["", *_tiers(report)]
+    lines += ["", *_what_was_run(report), *_errors(report), *_remarks(report)]
+    if report.first_divergence is not None:
+        lines += ["", f"First difference: {report.first_divergence}"]
+    if report.diagnosis is not None and report.diagnosis.found_nothing:
         lines += ["", *_diagnosis(report, report.diagnosis)]
-    if report.behaviour:
+    if report.behaviour and not _has_rule(report):
         lines += ["", *_behaviour(report)]
+    return lines
+
+
+def _learned(learned: Decompiled) -> list[str]:
+    """What the experiments have shown."""
+    lines = [f"By experiments: {learned.headline}"]
+    if learned.rule is None:
+        return lines
+    lines += [f"  * {sentence}" for sentence in learned.rule.differences]
+    for tier in learned.tiers:
+        if not tier.explained:
+            lines.append(
+                f"  Not explained: {tier.failing} of {tier.cases + tier.random} cases of {tier.tier}; "
+                f"the first: {tier.first}"
+            )
+    lines.append("report.rule is this rule: print it, run it, or read report.rule.source().")
+    return lines
+
+
+def _has_rule(report: Outcome) -> bool:
+    """Whether the experiments have found the rule, so that nothing has to be guessed."""
+    return report.learned is not None and report.learned.rule is not None
+
+
+def _tiers(report: Outcome) -> list[str]:
+    lines = [f"Cases that agree with {report.claim}:"]
+    for tier, count in report.tiers.items():
+        first = "" if count.first is None else f"; first: {count.first.case.name}, step {count.first.step}"
+        lines.append(f"  {tier:<18}{count.cases - count.differing} of {count.cases}{first}")
     return lines
 
 
@@ -38,7 +79,8 @@ def _agreeing(report: Outcome) -> int:
 def _what_was_run(report: Outcome) -> list[str]:
     lines = [
         f"{_agreeing(report)} of {report.cases + report.random} cases agree "
-        f"({report.cases} fixed, {report.random} random). Compared: {', '.join(report.compared)}."
+        f"({report.cases} fixed, {report.random} random; {', '.join(report.dtypes)}). "
+        f"Compared: {', '.join(report.compared)}."
         f"{' Its prev holds signs only.' if report.signs else ''}"
     ]
     if report.left_out:
@@ -97,7 +139,10 @@ def _only_state_differs(report: Outcome, diagnosis: Diagnosis) -> list[str]:
 
 
 def _leads(report: Outcome, diagnosis: Diagnosis) -> list[str]:
-    lines = ["Diagnosis: no known deviation, alone or combined with others, explains everything. The nearest are:"]
+    told = "Diagnosis: no known deviation, alone or combined with others, explains everything."
+    if _has_rule(report):
+        return [told]
+    lines = [f"{told} The nearest are:"]
     for lead in diagnosis.nearest:
         names = " + ".join(a.name for a in lead.changes) or f"{report.claim} as it is"
         lines.append(f"  {names}: reproduces {lead.matched} of {lead.scripts} scripts")

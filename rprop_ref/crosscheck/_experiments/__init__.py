@@ -1,0 +1,1 @@
+"""Experiments on an implementation, from which its table is learned event by event."""

@@ -1,0 +1,381 @@
+"""`decompile`: learn the rule of an implementation, tier by tier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from .._cases.case import Case
+from .._cases.conformance import conformance_cases
+from .._cases.randomized import random_cases
+from .._cases.tiers import ORDINARY, TIERS, tier_of, tiers_of
+from .._comparison.divergence import Divergence, first_divergence
+from .._comparison.observe import CouldNotRun, Factory, observe
+from .._comparison.trajectory import Trajectory
+from .._table.five import candidates, distance, expected, wanted
+from .._table.grammar import GLOBALS, Answer, Grammar
+from .._table.machine import Known
+from .._table.rule import Rule
+from .._table.table import Table
+from . import ordinary
+from .laboratory import Laboratory
+from .measure import measured
+from .search import WIDTH, Nature, Numbers, Search, reached, strand_of, strands
+from .traits import SETTING, depends_on_time, examine
+
+#: Random cases of each tier on which a rule is verified after it was found.
+RANDOM_CASES = 200
+
+#: How often a rule that fails on random cases is corrected by them.
+CORRECTIONS = 3
+
+#: How often a rule is corrected by cases that it fails, and by how many of them at once.
+ROUNDS, AT_ONCE = 30, 12
+
+#: A tier begins with about this many hypotheses at most.
+FEW = 8
+
+#: The seed of random cases.
+VERIFYING = 102
+
+_STATE = frozenset(("prev", "step_size"))
+
+
+@dataclass
+class TierVerdict:
+    """What is known about one tier.
+
+    Attributes
+    ----------
+    tier : str
+    explained : bool
+        Whether the rule reproduces x, and the caller's gradient, in every case of the tier, to the bit.
+    cases, random : int
+        How many fixed and random cases were run.
+    failing : int
+        How many of them the rule does not reproduce.
+    first : Divergence or None
+        The first of these; `expected` in it is what the rule does.
+    """
+
+    tier: str
+    explained: bool
+    cases: int = 0
+    random: int = 0
+    failing: int = 0
+    first: Divergence | None = None
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass
+class Decompiled:
+    """What was learned about an implementation.
+
+    Attributes
+    ----------
+    rule : Rule or None
+        The rule; None if ordinary use is not that of a per-coordinate sign rule in the grammar.
+    outside : tuple of str
+        What x was seen to depend on, if there is no rule.
+    tiers : list of TierVerdict
+        The verdicts, ordinary use first.
+    dtype : str
+        The dtype of the experiments.
+    """
+
+    rule: Rule | None
+    outside: tuple[str, ...] = ()
+    tiers: list[TierVerdict] = field(default_factory=list)
+    dtype: str = "float64"
+
+    @property
+    def explained(self) -> bool:
+        """Whether all tiers are explained."""
+        return self.rule is not None and all(tier.explained for tier in self.tiers)
+
+    @property
+    def headline(self) -> str:
+        """What it is, in a sentence."""
+        if self.rule is None:
+            return f"This is not a per-coordinate sign rule: it depends on {'; '.join(self.outside)}."
+        what = self.rule.table.title
+        if all(tier.explained for tier in self.tiers):
+            return f"{what}, in everything that was tried, to the bit."
+        where = ", ".join(tier.tier for tier in self.tiers if not tier.explained)
+        return f"{what}. Not explained: {where}."
+
+
+def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) -> Decompiled:
+    """Learn the rule of an implementation, in all tiers.
+
+    Parameters
+    ----------
+    factory : callable
+    names : sequence of str
+        The dtypes that it works in.
+    lacks : frozenset of str
+        The features that it does not have.
+
+    Raises
+    ------
+    CouldNotRun
+        If it fails in ordinary use.
+    """
+    reals = [name for name in names if not name.startswith("complex")]
+    dtype = "float64" if "float64" in names else (reals or ["float64"])[0]
+    laboratory = Laboratory(factory, dtype)
+    traits = examine(laboratory)
+    if any(text.startswith(("chance", "other coordinates")) for text in traits.outside):
+        return Decompiled(None, tuple(traits.outside), dtype=dtype)
+    numbers = measured(laboratory)
+    if traits.outside and not {"walls", "small moves"} & set(numbers):
+        return Decompiled(None, tuple(traits.outside), dtype=dtype)
+    cases = [c for c in conformance_cases(names) if not c.needs & lacks]
+    learner = _Learner(laboratory, traits.nature, numbers, cases, names, lacks)
+    search = learner.ordinary()
+    if search is None:
+        seen = list(traits.outside)
+        if depends_on_time(laboratory):
+            seen.append("time: the same gradients give other moves later")
+        where = f"signs in a way that no table of the grammar has; first at the gradients {learner.stuck}"
+        return Decompiled(None, tuple(seen) or (where,), dtype=dtype)
+    return learner.outer(search)
+
+
+class _Learner:
+    """Learns one implementation."""
+
+    def __init__(
+        self, laboratory: Laboratory, nature: Nature, numbers: Numbers, cases: list[Case], names: Sequence[str],
+        lacks: frozenset[str],
+    ) -> None:  # fmt: skip
+        self.laboratory, self.nature, self.numbers = laboratory, nature, numbers
+        self.cases, self.names, self.lacks = cases, tuple(names), lacks
+        self.stuck, self._reached = "", -1
+        self._observed: dict[int, tuple[Case, Trajectory]] = {}
+        self._verdicts: dict[str, TierVerdict] = {}
+
+    def observed(self, case: Case) -> Trajectory:
+        """What the implementation does on a case; each is run once."""
+        if id(case) not in self._observed:
+            self._observed[id(case)] = case, observe(self.laboratory.factory, case, _STATE)
+        return self._observed[id(case)][1]
+
+    # --- ordinary use -------------------------------------------------------------------------------------------
+
+    def ordinary(self) -> Search | None:
+        """The search after the experiments of ordinary use; None if nothing explains them."""
+        try:
+            more = list(ordinary.more_scripts(self.laboratory, self.nature))
+        except CouldNotRun:
+            more = []
+        self._observed.update((id(trajectory.case), (trajectory.case, trajectory)) for trajectory in more)
+        for nature, grammar in self._grammars():
+            search, self.nature = Search(grammar), nature
+            try:
+                learned = ordinary.learn(search, self.laboratory, self.nature)
+            except CouldNotRun:
+                continue
+            if learned:
+                search.width = WIDTH
+                self._correct(search, [trajectory.case for trajectory in more])
+                self._settle(search, more)
+                verdict = self._learn_tier(search, ORDINARY, self.of_tier(ORDINARY), set())
+                if verdict.explained:
+                    self._verdicts[ORDINARY] = verdict
+                    return search
+                if verdict.first is not None:
+                    self.stuck = self.stuck or str(verdict.first)
+            self._remember_where(search)
+        return None
+
+    def _settle(self, search: Search, more: Sequence[Trajectory]) -> None:
+        """Tell apart hypotheses that the rule need not tell apart, but the next tiers would have to carry on."""
+        search.begin()
+        for trajectory in more:
+            for strand in strands(trajectory, self.nature):
+                if len(search.remaining) <= FEW or search.exhausted:
+                    return
+                search.narrow([strand])
+
+    def _remember_where(self, search: Search) -> None:
+        contradiction = search.contradiction
+        if contradiction is not None and contradiction.step > self._reached:
+            self._reached, self.stuck = contradiction.step, reached(contradiction)
+
+    def _grammars(self) -> Iterator[tuple[Nature, Grammar]]:
+        """The grammars to try, the plainest first, each with the nature that it stands for."""
+        nature = self.nature
+        if not nature.symmetric:
+            # Perhaps it is the memory only that begins with a sign, and all else is symmetric.
+            alike = replace(nature, symmetric=True)
+            yield from ((alike, grammar) for grammar in self._grammars_of(alike, ("1", "-1")))
+        yield from ((nature, grammar) for grammar in self._grammars_of(nature, ("0", "first", "1", "-1")))
+
+    def _grammars_of(self, nature: Nature, memories: tuple[Answer, ...]) -> Iterator[Grammar]:
+        first = self.laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
+        rounded: dict[str, tuple[Answer, ...]] = {
+            "constants": (self._constants(first),),
+            "direction": (self._direction(first),),
+            "start": self._starts(first),
+        }
+        begins: dict[str, tuple[Answer, ...]] = {"start memory": memories, **rounded}
+        plain: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("as fresh",)}
+        choices = [
+            Grammar(nature.symmetric, False, self.numbers, {**begins, **plain}),
+            Grammar(nature.symmetric, False, self.numbers, {**begins, **plain, "late": ("yes",)}),
+        ]
+        # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
+        yield from choices[::-1] if not first[0].any() and first[1].any() else choices
+        if "0" not in memories:
+            return
+        for wide in (False, True):
+            own: dict[str, tuple[Answer, ...]] = {"start memory": ("own",), **rounded}
+            yield Grammar(nature.symmetric, wide, self.numbers, {**own, **plain})
+            yield Grammar(nature.symmetric, wide, self.numbers, {**begins, **plain, "after a flip": ("own",)})
+
+    def _starts(self, x: np.ndarray[Any, Any]) -> tuple[Answer, ...]:
+        """How step sizes may begin, by the length of the first move: it is as given, or multiplied or limited."""
+        words, numbers = tuple(GLOBALS["start"]), self.numbers.get("start", ())
+        length, lr, (down, up), (lo, hi) = abs(x[0, 0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
+        sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
+        possible = tuple(
+            word for word in words
+            if any(abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length for f in (1, up, down))
+        )  # fmt: skip
+        return (possible or words) + numbers
+
+    def _constants(self, x: np.ndarray) -> str:
+        """Whether hyperparameters are rounded to float32, which shows in the first step."""
+        size = abs(float(x[0, 0])) or abs(float(x[1, 0]))
+        numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]
+        single = {float(np.float32(v)) for v in numbers}
+        products = single | {a * b for a in single for b in single}
+        return "float32" if self.laboratory.dtype == "float64" and size in products else "given"
+
+    @staticmethod
+    def _direction(x: np.ndarray) -> str:
+        moved = x[:, 0][x[:, 0] != 0]
+        return "up" if moved.size and moved[0] > 0 else "down"
+
+    # --- the other tiers ----------------------------------------------------------------------------------------
+
+    def outer(self, search: Search) -> Decompiled:
+        """Learn the other tiers, each on top of those that are explained."""
+        explained = {ORDINARY}
+        for tier in TIERS:
+            some = [case for case in self.of_tier(tier) if tiers_of(case) <= {tier, *explained}]
+            if some and tier not in explained:
+                self._verdicts[tier] = self._learn_tier(search, tier, some, explained)
+                if self._verdicts[tier].explained:
+                    explained.add(tier)
+        return Decompiled(self.rule(search), (), list(self._verdicts.values()), self.laboratory.dtype)
+
+    def _learn_tier(self, search: Search, tier: str, some: list[Case], explained: set[str]) -> TierVerdict:
+        """Correct the rule by the cases of a tier that it fails, until it fails none; verify it on new ones."""
+        within, known = {tier, *explained}, list(some)
+        failing: list[Divergence] = []
+        for correction in range(CORRECTIONS):
+            self._correct(search, known)
+            drawn = [c for c in self.random(tier, VERIFYING + correction, RANDOM_CASES) if tiers_of(c) <= within]
+            failing = self.failing(self.rule(search), (*known, *drawn))
+            if not failing:
+                return TierVerdict(tier, True, len(some), len(drawn))
+            if any(d.case in known for d in failing) and correction:
+                break
+            known += [d.case for d in failing if d.case not in known]
+        return TierVerdict(tier, False, len(some), len(drawn), len(failing), failing[0])
+
+    def _correct(self, search: Search, cases: Sequence[Case]) -> None:
+        """Narrow a search by the first differences on the cases that its rule fails, again and again."""
+        contradicted: set[int] = set()
+        search.begin()
+        search.prunes = False
+        for _ in range(ROUNDS):
+            failing = [d for d in self.failing(self.rule(search), cases) if id(d.case) not in contradicted]
+            if not failing or search.exhausted:
+                return
+            before = set(search.remaining)
+            for divergence in failing[:AT_ONCE]:
+                if not search.narrow(strand_of(divergence, self.observed(divergence.case), self.nature)):
+                    contradicted.add(id(divergence.case))
+            if set(search.remaining) == before:
+                if search.prunes:
+                    return
+                search.prunes = True
+
+    def of_tier(self, tier: str) -> list[Case]:
+        """The fixed cases of a tier."""
+        return [case for case in self.cases if tier_of(case) == tier]
+
+    def random(self, tier: str, seed: int, count: int) -> Iterator[Case]:
+        """Random cases of a tier."""
+        allowed: Callable[[str], bool] = lambda feature: feature not in self.lacks  # noqa: E731
+        found = 0
+        for part in range(12):
+            for case in random_cases(seed * 1000 + part, self.names, count, allowed):
+                if tier_of(case) == tier and not case.needs & self.lacks:
+                    yield case
+                    found += 1
+                    if found == count:
+                        return
+
+    def failing(self, rule: Rule, cases: Sequence[Case]) -> list[Divergence]:
+        """Where a rule is not what was observed."""
+        found = []
+        for case in cases:
+            if case.bounds is not None:
+                continue
+            seen = self.observed(case)
+            divergence = first_divergence(observe(rule, case, _STATE), seen)
+            if divergence is not None and not seen.refused:
+                found.append(divergence)
+        return found
+
+    # --- the rule -----------------------------------------------------------------------------------------------
+
+    def rule(self, search: Search) -> Rule:
+        """The rule of a search: of answers that nothing tells apart, those of the nearest of the five rules."""
+        rules = candidates(self.nature.uses_loss)
+        best = min(
+            ((distance(name, known.entries), search.cost(known), i, name, known)
+             for known in search.remaining for i, name in enumerate(rules)), key=lambda row: row[:3]
+        )  # fmt: skip
+        nearest, known = best[3], best[4]
+        entries = {key: _preferred(nearest, key, known.entries) for key in known.entries}
+        for name in ("late", "constants", "direction", "after a flip", "start memory"):
+            entries.setdefault(name, self._fixed(known, name))
+        table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
+        differences = tuple(_differences(table, nearest))
+        title = f"This is {nearest}"
+        if differences:
+            points = f"{len(differences)} point{'s' if len(differences) > 1 else ''}"
+            title = f"This is nearest to {nearest}, from which it differs in {points}"
+        return Rule(Table(entries, table.symmetric, table.uses_loss, title), nearest, differences)
+
+    @staticmethod
+    def _fixed(known: Known, name: str) -> Answer:
+        return known.grammar.answers(name)[0]
+
+
+def _preferred(rule: str, key: str, entries: Mapping[str, tuple[Answer, ...]]) -> Answer:
+    answer, group = wanted(rule, key, entries), entries[key]
+    return answer if answer is not None and answer in group else group[0]
+
+
+def _differences(table: Table, nearest: str) -> Iterator[str]:
+    """What a table does that the nearest rule does not."""
+    for row, sign in table.rows():
+        different = [
+            field for field in ("factor", "limits", "move", "memory", "late move")
+            if (answer := table.entries.get(f"{row}{' ' + sign if sign else ''}: {field}")) is not None
+            and answer != expected(nearest, f"{row}: {field}")
+        ]  # fmt: skip
+        if different:
+            yield table.row_sentence(row, sign, different)
+    for name in table.entries:
+        if ": " not in name and table[name] != (expected(nearest, name) or table.plainest(name)):
+            yield f"{table.sentence(name)}."

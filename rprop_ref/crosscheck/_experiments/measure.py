@@ -1,0 +1,170 @@
+"""Numbers that an implementation contains: factors, steps, thresholds, floors and walls, found by experiment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._cases.case import Array
+from .._comparison.observe import CouldNotRun
+from .laboratory import Laboratory, words
+from .search import Numbers
+
+#: Two settings: a number that is the same in both comes from neither.
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)},
+    {"lr": 0.037, "etas": (0.55, 1.17), "step_sizes": (1e-8, 1e8)},
+)
+
+#: At most this many numbers are tried for one field.
+MOST = 6
+
+
+def measured(laboratory: Laboratory) -> Numbers:
+    """Numbers to try in each field, beside the answers in words. An experiment that fails gives none."""
+    found: dict[str, list[float]] = {}
+    for experiment in (_steps, _plateaus, _walls, _thresholds):
+        try:
+            for field, values in experiment(laboratory).items():
+                found.setdefault(field, []).extend(values)
+        except CouldNotRun:
+            continue
+    return {field: tuple(dict.fromkeys(values))[:MOST] for field, values in found.items() if values}
+
+
+# --- factors, first steps and constant moves -------------------------------------------------------------------
+
+
+def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
+    g = words((1.0, -1.0, 0.0), 4)
+    moves = []
+    for setting in SETTINGS:
+        x = laboratory.run(g, loss=(2.0, 1.0, 3.0, 2.0), **setting).x.astype(np.float64)
+        moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
+    first, other = moves
+    with np.errstate(all="ignore"):
+        ratios = [m[1:] / m[:-1] for m in moves]
+    of_lr = [m / setting["lr"] for m, setting in zip(moves, SETTINGS, strict=True)]
+    starts = _alike(first[:1], other[:1])[:2]
+    factors = [v for v in _alike(*ratios) + _alike(*of_lr) if _is_factor(v)][:3]
+    # The first move may have been multiplied already.
+    before = [shortest(v / f * (1 - 1e-9), v / f * (1 + 1e-9)) for v in starts for f in factors]
+    return {
+        "start": starts[:1] + [v for v in before if _is_factor(v)],
+        "factor": factors,
+        "move": _alike(first, other)[:2],
+    }
+
+
+def _alike(a: Array, b: Array) -> list[float]:
+    """The numbers that both arrays have in the same place, the most frequent first, as short decimals."""
+    with np.errstate(all="ignore"):
+        same = np.isfinite(a) & np.isfinite(b) & (a > 0) & (np.abs(a - b) <= 1e-9 * np.abs(a))
+    counts = Counter(shortest(v * (1 - 1e-10), v * (1 + 1e-10)) for v in a[same])
+    return [value for value, _ in counts.most_common(MOST)]
+
+
+def _is_factor(value: float) -> bool:
+    """Whether a ratio may be a factor that somebody wrote down: of a usual size, with few digits."""
+    return 0.05 < value < 5 and abs(value - 1) > 1e-9 and float(f"{value:.3e}") == value
+
+
+def shortest(low: float, high: float) -> float:
+    """The decimal with the fewest digits between two positive numbers."""
+    middle = (low + high) / 2
+    for digits in range(17):
+        value = float(f"{middle:.{digits}e}")
+        if low <= value <= high:
+            return value
+    return middle
+
+
+# --- limits and floors of its own ------------------------------------------------------------------------------
+
+
+def _plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
+    found: list[tuple[list[float], list[float]]] = []
+    for lr, etas in ((0.1, (0.5, 1.2)), (0.037, (0.4, 1.3))):
+        setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}
+        growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
+        flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
+        largest, smallest = (_plateau(_moves(laboratory, g, setting), etas) for g in (growth, flips))
+        found.append((largest, [v for v in smallest if v > 1e-12]))
+    (largest, smallest), (also_largest, also_smallest) = found
+    smallest = [v for v in smallest if v in also_smallest][:2]
+    return {"largest": [v for v in largest if v in also_largest][:2], "smallest": smallest, "floor": smallest}
+
+
+def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
+    loss = tuple(np.arange(float(len(g)), 0, -1))
+    moves: Array = np.abs(np.diff(laboratory.run(g, loss=loss, **setting).x.astype(np.float64), axis=0))
+    return moves
+
+
+def _plateau(moves: Array, etas: tuple[float, float]) -> list[float]:
+    """The lengths at which moves stay in the end, perhaps alternately; and these before they were multiplied."""
+    found = []
+    for column in moves.T:
+        last = column[column > 0][-8:]
+        if len(last) < 8 or not (last < 1e29).all():
+            continue
+        for period in (1, 2, 3):
+            if (np.abs(last[period:] - last[:-period]) <= 1e-6 * last[period:]).all():
+                values = [float(v) for v in last[-period:]]
+                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in (1, *etas)]
+                break
+    counts = Counter(found)
+    return sorted(counts, key=lambda value: (len(repr(value)), -counts[value]))
+
+
+# --- walls ------------------------------------------------------------------------------------------------------
+
+
+def _walls(laboratory: Laboratory) -> dict[str, list[float]]:
+    out = 10.0 ** np.arange(10)
+    starts = np.concatenate([out, out, -out, -out])
+    g = np.concatenate([np.ones(10), -np.ones(10)] * 2)[None, :]
+    x = laboratory.run(g, starts, lr=1.0, step_sizes=(1e-6, 1e3)).x[-1].astype(np.float64)
+    stopped = np.abs(np.abs(x) - np.abs(starts)) > 1.5
+    counts = Counter(np.abs(x[stopped & np.isfinite(x)]).tolist())
+    return {"walls": [value for value, count in counts.most_common(2) if count > 1 and value > 0]}
+
+
+# --- thresholds -------------------------------------------------------------------------------------------------
+
+
+def _thresholds(laboratory: Laboratory) -> dict[str, list[float]]:
+    """Gradients and products below which something else happens."""
+    alone = _threshold(lambda v: _last_move(laboratory, v[None, :]))
+    later = _threshold(lambda v: _last_move(laboratory, np.stack([np.ones_like(v), v])))
+    both = _threshold(lambda v: _last_move(laboratory, np.stack([np.sqrt(v), np.sqrt(v)])))
+    values = [v for v in (alone, later, both) if v is not None]
+    return dict.fromkeys(("small moves", "small gradients", "small products"), values)
+
+
+def _last_move(laboratory: Laboratory, g: Array) -> Array:
+    loss = tuple(np.arange(len(g), 0.0, -1))
+    x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-9, 1e9)).x.astype(np.float64)
+    start = x[-2] if len(x) > 1 else np.zeros(x.shape[1])
+    move: Array = x[-1] - start
+    return move
+
+
+def _threshold(move: Callable[[Array], Array]) -> float | None:
+    """The number below which moves differ from those above it, by bisection; None if there is none."""
+    low, high = -290.0, 0.0
+    usual = move(np.ones(1))[0]
+    for _ in range(4):
+        exponents = np.linspace(low, high, 64)
+        differs = np.abs(move(10.0**exponents) - usual) > 1e-9 * abs(usual)
+        if not differs.any() or differs.all():
+            return None
+        last = int(np.flatnonzero(differs)[-1])
+        if last + 1 == len(exponents):
+            return None
+        low, high = exponents[last], exponents[last + 1]
+    # Where every magnitude gives another move, the last difference is just below 1.
+    return shortest(10.0**low, 10.0**high) if high < -1 else None

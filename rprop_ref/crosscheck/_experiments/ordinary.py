@@ -1,0 +1,53 @@
+"""The experiments of ordinary use, in the order in which a table is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._comparison.trajectory import Trajectory
+from .laboratory import Laboratory, words
+from .search import Nature, Search, strands
+from .traits import FALLING, MIXED, RISING
+
+#: Hyperparameters whose products are all different; then limits that are met at once, from both sides.
+WIDE: dict[str, Any] = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)}
+NARROW: tuple[dict[str, Any], ...] = (
+    {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.08, 0.11)},
+    {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.1, 0.15)},
+    {"lr": 0.07, "etas": (0.3, 1.7), "step_sizes": (0.01, 0.07)},
+)
+
+
+def first_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
+    """Runs whose scripts meet one new event at a time.
+
+    Words come in the order of their letters, so that a sign change is met after agreement, then what follows it,
+    and then the next: a word adds one event to those before it.
+    """
+    for letters, length in (((1.0, -1.0), 5), ((1.0, -1.0, 0.0), 3)):
+        for loss in _losses(nature):
+            yield laboratory.run(words(letters, length), loss=loss[:length], **WIDE)
+
+
+def more_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
+    """Runs that meet several events in every order, limits, and long runs."""
+    zeros = words((1.0, -1.0, 0.0), 4)
+    for setting in (WIDE, *NARROW):
+        for loss in _losses(nature):
+            yield laboratory.run(zeros, loss=loss[:4], **setting)
+    rng = np.random.default_rng(2)
+    for setting in (WIDE, NARROW[0]):
+        g = rng.choice([1.0, -1.0, 0.0, 0.3, -2.0], (20, 12), p=[0.35, 0.35, 0.1, 0.1, 0.1])
+        yield laboratory.run(g, rng.normal(size=12), loss=tuple(rng.choice([1.0, 2.0, 2.0, 3.0], 20)), **setting)
+
+
+def _losses(nature: Nature) -> tuple[tuple[float, ...], ...]:
+    return (FALLING, RISING, MIXED) if nature.uses_loss else (FALLING,)
+
+
+def learn(search: Search, laboratory: Laboratory, nature: Nature) -> bool:
+    """Narrow a search by the first scripts; False if nothing in the grammar explains them."""
+    return all(search.narrow(strands(trajectory, nature)) for trajectory in first_scripts(laboratory, nature))

@@ -1,0 +1,504 @@
+"""One coordinate of a rule that is not fully known: it asks for an answer only where answers make a difference.
+
+`advance` makes a step. Where the step depends on an entry of the table, it computes what every remaining answer
+would give. If all give the same, it goes on, and nothing has been learned. Otherwise it raises `Fork`, and the
+search (`_experiments.search`) goes on with each group of answers that give the same. So a rule with fifty unknown
+entries costs no more than the few entries that a script really uses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._cases.dtypes import float_range
+from .grammar import Answer, Grammar
+
+
+class Fork(Exception):  # noqa: N818 - not an error: the search has to choose
+    """The answers that remain for an entry do not all give the same."""
+
+    def __init__(self, key: str, groups: list[tuple[Answer, ...]]) -> None:
+        super().__init__(key)
+        self.key, self.groups = key, groups
+
+
+class Known:
+    """What is known of a table: for each entry that has been asked for, the answers that remain."""
+
+    __slots__ = ("_hash", "entries", "grammar")
+
+    def __init__(self, entries: dict[str, tuple[Answer, ...]], grammar: Grammar) -> None:
+        self.entries, self.grammar = entries, grammar
+        self._hash: int | None = None
+
+    def narrowed(self, key: str, group: tuple[Answer, ...]) -> Known:
+        """The same with fewer answers for one entry."""
+        return Known({**self.entries, key: group}, self.grammar)
+
+    def choose(
+        self, key: str, evaluate: Callable[[Any], Any], possible: Callable[[Any], bool] | None = None
+    ) -> Any:
+        """What the remaining answers of an entry give.
+
+        Raises `Fork` if they do not all give the same, without those that are not `possible`; its groups are empty
+        if none is.
+        """
+        remaining = self.entries.get(key) or self.grammar.answers(key)
+        if len(remaining) == 1:
+            outcome = evaluate(remaining[0])
+            if possible is None or possible(outcome):
+                return outcome
+            raise Fork(key, [])
+        groups: dict[Any, list[Answer]] = {}
+        for answer in remaining:
+            outcome = evaluate(answer)
+            if possible is None or possible(outcome):
+                groups.setdefault(_same_if_equal(outcome), []).append(answer)
+                kept = outcome
+        if len(groups) == 1:
+            (group,) = groups.values()
+            if len(group) == len(remaining):
+                return kept
+        raise Fork(key, [tuple(group) for group in groups.values()])
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self.entries.items()))
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and self.entries == other.entries
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two numbers are equal, or both NaN."""
+    return bool(a == b or (a != a and b != b))
+
+
+def _same_if_equal(outcome: Any) -> Any:
+    """Something that is equal for equal outcomes; NaN is equal to NaN, and 0 to -0."""
+    if isinstance(outcome, tuple):
+        return tuple(map(_same_if_equal, outcome))
+    return "nan" if outcome != outcome else outcome
+
+
+class Constants(NamedTuple):
+    """The hyperparameters of a step, in the dtype at hand."""
+
+    lr: Any
+    down: Any
+    up: Any
+    lo: Any
+    hi: Any
+
+
+class Memory(NamedTuple):
+    """What may have been stored: all of it is kept until something depends on which it is."""
+
+    gradient: Any
+    sign: Any
+    move: Any
+
+
+class Settings(NamedTuple):
+    """What does not change in a run, and what the rule was found to depend on."""
+
+    constants: Constants
+    kind: Any = float  # makes a number of the dtype at hand
+    maximize: bool = False
+    reused: bool = False
+    symmetric: bool = True
+    uses_loss: bool = False
+
+
+class State(NamedTuple):
+    """The state of one coordinate between two steps."""
+
+    x: Any
+    size: Any
+    memory: Memory
+    touched: Any  # the caller's gradient after the step
+    last: Any  # the last move
+    before: Any  # x before the last step
+    pending: Any  # the move that a late rule makes in the next step
+    constants: Constants  # the current hyperparameters
+    steps: int = 0
+    flipped: bool = False  # whether a sign change has cleared the memory
+    loss: float = math.nan
+    best: float = math.inf
+    rose: bool = False
+
+
+class Call(NamedTuple):
+    """One call of step, and what was done before it."""
+
+    gradient: Any  # None if it is missing
+    loss: float = math.nan
+    set: tuple[str, ...] = ()  # which hyperparameters have been set before this step
+    resumed: bool = False  # whether the state was saved and loaded before this step
+    constants: Constants | None = None  # those after `set`
+
+
+def begin(known: Known, x0: Any, settings: Settings) -> State:
+    """The state before the first step."""
+    c, kind = _constants(known, settings.constants, settings.kind), settings.kind
+    size = known.choose("start", lambda answer: _first_size(answer, c, kind))
+    zero = kind(0)
+    return State(x0, size, Memory(zero, zero, zero), zero, zero, x0, zero, settings.constants)
+
+
+def _constants(known: Known, given: Constants, kind: Any) -> Constants:
+    def rounded(answer: str) -> Constants:
+        return given if answer == "given" else Constants(*(kind(np.float32(v)) for v in given))
+
+    lo = known.choose("smallest", lambda answer: given.lo if answer == "given" else kind(answer))
+    hi = known.choose("largest", lambda answer: given.hi if answer == "given" else kind(answer))
+    given = given._replace(lo=lo, hi=hi)
+    found: Constants = known.choose("constants", rounded)
+    return found
+
+
+def _first_size(answer: Answer, c: Constants, kind: Any) -> Any:
+    if isinstance(answer, float):
+        return kind(answer)
+    return {
+        "lr": c.lr, "lr limited": _at_most(_at_least(c.lr, c.lo), c.hi), "lr at most hi": _at_most(c.lr, c.hi),
+        "lr at least lo": _at_least(c.lr, c.lo), "0": kind(0), "lo": c.lo, "hi": c.hi, "up lr": c.lr * c.up,
+        "down lr": c.lr * c.down,
+    }[answer]  # fmt: skip
+
+
+def _at_most(size: Any, hi: Any) -> Any:
+    return hi if size > hi else size
+
+
+def _at_least(size: Any, lo: Any) -> Any:
+    return lo if size < lo else size
+
+
+def advance(known: Known, state: State, call: Call, settings: Settings, observed: Any = None) -> State:
+    """Make a step. Answers that do not lead to the `observed` x are not followed."""
+    kind = settings.kind
+    zero = kind(0)
+    if call.set or call.resumed:
+        state = _prepared(known, state, call, settings)
+    raw = call.gradient
+    if raw is None:
+        if known.choose("None", lambda answer: answer) == "skipped":
+            return state._replace(touched=zero)
+        raw = zero
+    g = raw
+    if settings.maximize:
+        g = known.choose("maximize", lambda answer: raw if answer == "ignored" else -raw)
+    given = g
+    g = known.choose("direction", lambda answer: -given if answer == "up" else given)
+    if abs(g) < 1 and g != 0:
+        g = known.choose("subnormals", lambda answer: zero if answer == "flushed" and abs(g) < _tiny(kind) else g)
+        g = known.choose(
+            "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
+        )
+    c = _constants(known, state.constants, kind)
+    memory = _recalled(known, state, g, settings, call)
+    m, seen = _compared(known, memory, g, kind)
+    rose = _worse(known, state, call, settings) if settings.uses_loss else False
+    row, sign = _row(known, state, m, seen, g, rose)
+    key = _keyed(row, sign, settings)
+    # --- the step size
+    base = known.choose(
+        "floor", lambda answer: state.size if answer == "none" else _at_least(state.size, kind(answer))
+    )
+    factor, absolute = known.choose(f"{key}: factor", lambda answer: _factor(answer, c, kind))
+    if absolute:
+        scaled = factor
+    else:
+        if factor == zero:
+            factor = known.choose("factor of 0", lambda answer: factor if answer == "counts" else kind(1))
+        scaled = base if factor == 1 else base * factor
+    size, length = known.choose(f"{key}: limits", lambda answer: _limited(answer, scaled, base, factor, c))
+    # --- what counts as a sign change
+    if c.down == 1 and row not in ("flip", "rose", "nan") and not absolute and factor == 1:
+        row, key = known.choose(
+            "flip test", lambda answer: (row, key) if answer == "sign" else _flip(rose, sign, settings)
+        )
+    elif row in ("flip", "rose") and not absolute and factor == 1:
+        neutral = _keyed("fresh", sign, settings)
+        row, key = known.choose("flip test", lambda answer: (row, key) if answer == "sign" else ("fresh", neutral))
+    # --- the move
+    downhill = -_sign(g, kind)
+    if abs(g) < 1 and downhill:
+        downhill = known.choose(
+            "small moves", lambda answer: zero if answer != "count" and float(abs(g)) < answer else downhill
+        )
+
+    def moved(answer: Answer) -> tuple[Any, Any]:
+        return _moved(answer, state, downhill, g, m, base, length, known)
+
+    seen_x = None if observed is None else _reaches(observed, known.grammar.numbers.get("walls"))
+    if known.choose("late", lambda answer: answer) == "yes":
+
+        def made(answer: str) -> tuple[Any, Any]:
+            move = state.pending if answer == "made" else zero
+            return state.x + move, move
+
+        x, applied = known.choose(f"{key}: late move", made, seen_x)
+        pending = known.choose(f"{key}: move", lambda answer: moved(answer)[1])
+    else:
+        x, applied = known.choose(f"{key}: move", moved, seen_x)
+        pending = zero
+    if x - x != 0 or abs(x) > 1:
+        x = known.choose("walls", lambda answer: _walled(answer, x, applied, known))
+    # --- the memory
+    flips = row in ("flip", "rose")
+    own = _sign(g, kind) if g == g else g
+    stored = Memory(g, own, own * length)
+    if settings.maximize:
+        stored = known.choose(
+            "maximize", lambda answer: Memory(*(-v for v in stored)) if answer == "memory not negated" else stored
+        )
+    remembered = known.choose(f"{key}: memory", lambda answer: _remembered(answer, stored, state.memory, zero))
+    cleared = flips and remembered.gradient == 0
+    touched = known.choose("caller's gradient", lambda answer: _touched(answer, raw, flips, settings.maximize))
+    loss = call.loss
+    return State(
+        x, size, remembered, touched, applied, state.x, pending, state.constants, state.steps + 1, cleared, loss,
+        min(loss, state.best) if loss == loss else state.best, loss > state.loss,
+    )  # fmt: skip
+
+
+def _reaches(observed: Any, walls: tuple[float, ...] | None) -> Callable[[Any], bool]:
+    """Whether a new x is the observed one, or so large that a wall may have stopped it there."""
+    nearest = min(walls, default=math.inf) if walls else math.inf
+    return lambda new: same(new[0], observed) or abs(new[0]) > nearest
+
+
+def _prepared(known: Known, state: State, call: Call, settings: Settings) -> State:
+    """The state after saving and loading it, and after setting lr."""
+    kind = settings.kind
+    if call.resumed:
+        zero = kind(0)
+        first = begin(known, state.x, settings)
+        state = known.choose("saved", lambda answer: {
+            "all": state,
+            "no memory": state._replace(memory=Memory(zero, zero, zero), flipped=False),
+            "no step size": state._replace(size=first.size),
+            "no last move": state._replace(last=zero, before=state.x),
+        }[answer])  # fmt: skip
+    if "lr" in call.set and call.constants is not None:
+        lr = call.constants.lr
+        state = state._replace(
+            size=known.choose("lr set", lambda answer: state.size if answer == "ignored" else lr)
+        )
+    if call.set:
+        state = state._replace(constants=_constants_after(known, call, state.constants))
+    return state
+
+
+def _constants_after(known: Known, call: Call, before: Constants) -> Constants:
+    """The hyperparameters of this step and those after it, where some have been set."""
+    new = call.constants
+    assert new is not None
+    if "etas" in call.set:
+        down, up = known.choose(
+            "etas set", lambda answer: (new.down, new.up) if answer == "used" else (before.down, before.up)
+        )
+        before = before._replace(down=down, up=up)
+    if "step_sizes" in call.set:
+        lo, hi = known.choose(
+            "limits set", lambda answer: (new.lo, new.hi) if answer == "used" else (before.lo, before.hi)
+        )
+        before = before._replace(lo=lo, hi=hi)
+    return before
+
+
+# --- events ---------------------------------------------------------------------------------------------------
+
+
+def _tiny(kind: Any) -> float:
+    return float_range(np.dtype(np.float64 if kind is float else kind)).smallest_normal
+
+
+def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call) -> Memory:
+    kind = settings.kind
+    memory = state.memory
+    if state.steps == 0:
+
+        def first(answer: Answer) -> Memory:
+            if answer in ("0", "own"):
+                return memory
+            one = kind(1) if answer == "1" else kind(-1)
+            sign = _sign(g, kind)
+            return Memory(g, sign, sign) if answer == "first" else Memory(one, one, one)
+
+        memory = known.choose("start memory", first)
+    elif settings.reused and not call.resumed:
+        sign = _sign(g, kind)
+        memory = known.choose(
+            "caller's array",
+            lambda answer: (
+                memory if answer == "copied" or (settings.maximize and answer != "kept") else Memory(g, sign, sign)
+            ),
+        )
+    return memory
+
+
+def _sign(v: Any, kind: Any) -> Any:
+    return kind(1) if v > 0 else kind(-1) if v < 0 else kind(0)
+
+
+def _compared(known: Known, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any]:
+    """The sign of the memory, and that of the comparison: 1, -1, 0 or NaN."""
+    zero = kind(0)
+    sign = _sign(memory.gradient, kind) if memory.gradient == memory.gradient else memory.gradient
+    own = _sign(g, kind) if g == g else g
+
+    def seen(answer: str) -> Any:
+        if answer == "signs":
+            q = own * sign
+        elif answer == "product in float32":
+            with np.errstate(all="ignore"):
+                q = float(np.float32(g * memory.gradient))
+        else:
+            q = g * {"product": memory.gradient, "stored sign": memory.sign, "stored move": memory.move}[answer]
+        return q
+
+    def result(answer: str) -> Any:
+        q = seen(answer)
+        if q != q:
+            return q
+        if q == 0 or abs(q) >= 1:
+            return _sign(q, kind)
+        flushed = known.choose("subnormals", lambda a: a == "flushed" and abs(q) < _tiny(kind))
+        small = known.choose("small products", lambda a: a != "count" and float(abs(q)) < a)
+        return zero if flushed or small else _sign(q, kind)
+
+    return sign, known.choose("compare", result)
+
+
+def _worse(known: Known, state: State, call: Call, settings: Settings) -> bool:
+    loss, last = call.loss, state.loss
+    if settings.maximize:
+        loss, last = known.choose(
+            "loss under maximize", lambda answer: (-loss, -last) if answer == "reversed" else (loss, last)
+        )
+    rose: bool = known.choose("loss test", lambda answer: {
+        "rose": loss > last, "rose or equal": loss >= last, "late": state.rose, "best": call.loss > state.best,
+        "rose or NaN": loss > last or loss != loss,
+    }[answer])  # fmt: skip
+    return rose
+
+
+def _row(known: Known, state: State, m: Any, seen: Any, g: Any, rose: bool) -> tuple[str, str]:
+    """The row of the table, and the sign that tells its two halves apart."""
+    sign = "+" if g > 0 else "-" if g < 0 else "0"
+    if g != g:
+        return "nan", "0"
+    if state.steps == 0 and known.choose("start memory", lambda answer: answer == "own"):
+        return "first", sign
+    if seen != seen:
+        return "nan product", sign
+    if seen > 0:
+        return "same", sign
+    if seen < 0:
+        return ("rose" if rose else "flip"), sign
+    if g == 0:
+        return ("rest", "0") if m == 0 or m != m else ("zero", "+" if m > 0 else "-")
+    if state.flipped:
+        return known.choose("after a flip", lambda answer: "fresh" if answer == "as fresh" else "after"), sign
+    return "fresh", sign
+
+
+def _keyed(row: str, sign: str, settings: Settings) -> str:
+    return row if settings.symmetric or (sign == "0" and row in ("rest", "nan")) else f"{row} {sign}"
+
+
+def _flip(rose: bool, sign: str, settings: Settings) -> tuple[str, str]:
+    row = "rose" if rose else "flip"
+    return row, _keyed(row, sign, settings)
+
+
+# --- answers --------------------------------------------------------------------------------------------------
+
+
+def _factor(answer: Answer, c: Constants, kind: Any) -> tuple[Any, bool]:
+    """What the step size is multiplied by or, with True, set to."""
+    if isinstance(answer, float):
+        return kind(answer), False
+    if answer in ("lr", "lo", "hi", "0"):
+        return {"lr": c.lr, "lo": c.lo, "hi": c.hi, "0": kind(0)}[answer], True
+    return {
+        "1": kind(1), "up": c.up, "down": c.down, "up down": c.up * c.down, "up up": c.up * c.up,
+        "down down": c.down * c.down,
+    }[answer], False  # fmt: skip
+
+
+def _limited(answer: str, scaled: Any, base: Any, factor: Any, c: Constants) -> tuple[Any, Any]:
+    """The step size that is stored, and the one that x moves by."""
+    if answer == "before":
+        size = _at_most(_at_least(base, c.lo), c.hi) * factor
+    elif answer == "move only":
+        return scaled, _at_most(_at_least(scaled, c.lo), c.hi)
+    elif answer == "both, lo wins":
+        size = _at_least(_at_most(scaled, c.hi), c.lo)
+    else:
+        size = _at_least(scaled, c.lo) if answer in ("both", "lo") else scaled
+        size = _at_most(size, c.hi) if answer in ("both", "hi") else size
+    return size, size
+
+
+def _moved(
+    answer: Answer, state: State, downhill: Any, g: Any, m: Any, old: Any, new: Any, known: Known
+) -> tuple[Any, Any]:
+    """The new x, and the move."""
+    x = state.x
+    if answer == "restore":
+        return state.before, state.before - x
+    if answer == "back and forth":
+        return (x + downhill * old) - downhill * new, downhill * (old - new)
+    if answer == "none" or (answer in ("new", "old", "uphill") and downhill == 0):
+        key = "no move" if answer == "none" else "sign of 0"
+        move = known.choose(key, lambda a: 0 * new if a == "times 0" else type(x)(0))
+        return x + move, move
+    toward = -m if m == m else m
+    if isinstance(answer, float):
+        move = downhill * type(x)(answer)
+    elif answer == "sign bit":
+        move = new if math.copysign(1, g) < 0 else -new
+    else:
+        move = {
+            "new": downhill * new, "old": downhill * old, "uphill": -downhill * new, "undo": -state.last,
+            "undo recomputed": -toward * old, "undo shrunk": -toward * new, "repeat": state.last,
+            "on": toward * new, "+new": new, "-new": -new, "+old": old, "-old": -old, "nan": x * math.nan,
+        }[answer]  # fmt: skip
+    return x + move, move
+
+
+def _walled(answer: Answer, x: Any, move: Any, known: Known) -> Any:
+    if answer == "none":
+        return x
+    wall = type(x)(answer)
+
+    def stopped(how: str) -> Any:
+        if how == "both":
+            return min(max(x, -wall), wall)
+        return max(x, -wall) if move < 0 else min(x, wall)
+
+    return known.choose("walls act", stopped)
+
+
+def _remembered(answer: str, stored: Memory, last: Memory, zero: Any) -> Memory:
+    if answer == "new":
+        return stored
+    if answer == "kept":
+        return last
+    return Memory(zero, zero, zero) if answer == "0" else Memory(*(-v for v in stored))
+
+
+def _touched(answer: str, raw: Any, flips: bool, maximize: bool) -> Any:
+    zeroed = "zeroed" in answer and flips and not (maximize and "own" in answer)
+    if zeroed:
+        return raw * 0
+    return -raw if maximize and answer.startswith("negated") else raw

@@ -1,0 +1,329 @@
+"""A table as NumPy code, in the style of `rprop_ref.rules`: the code that a decompiled rule is, and runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .events import Event, all_events, choice, condition, grouped, row_and_sign
+from .grammar import Answer
+from .table import Table
+
+#: Each move as a direction and a length; x becomes x - direction * length.
+_DIRECTIONS = {
+    "new": ("sign", "size"), "old": ("sign", "base"), "none": ("0", "size"), "uphill": ("-sign", "size"),
+    "undo recomputed": ("-np.sign(prev)", "base"), "undo shrunk": ("-np.sign(prev)", "size"),
+    "on": ("np.sign(prev)", "size"), "+new": ("-1", "size"), "-new": ("1", "size"), "+old": ("-1", "base"),
+    "-old": ("1", "base"), "nan": ("np.nan", "size"), "sign bit": ("np.copysign(1, g)", "size"),
+}  # fmt: skip
+
+_FIRST_SIZES = {
+    "lr": "lr", "lr limited": "min(max(lr, lo), hi)", "lr at most hi": "min(lr, hi)",
+    "lr at least lo": "max(lr, lo)", "0": "0", "lo": "lo", "hi": "hi", "up lr": "lr * up", "down lr": "lr * down",
+}  # fmt: skip
+
+_LOSS_TESTS = {
+    "rose": "loss > s.loss", "rose or equal": "loss >= s.loss", "late": "s.rose", "best": "loss > s.best",
+    "rose or NaN": "(loss > s.loss) | (loss != loss)",
+}  # fmt: skip
+
+_PRODUCTS = {
+    "product": "g * prev", "signs": "np.sign(g) * np.sign(prev)",
+    "product in float32": "(g * prev).astype(np.float32)",
+    "stored sign": "g * prev", "stored move": "g * prev",
+}  # fmt: skip
+
+
+class _Writer:
+    """Writes the code of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        own_first, own_after = table["start memory"] == "own", table["after a flip"] == "own"
+        self.events = all_events(uses_loss=table.uses_loss, own_first=own_first, own_after=own_after)
+        self.lines: list[str] = []
+
+    def answers(self, field: str) -> dict[Answer, list[Event]]:
+        """The events by the answer in a field."""
+        return grouped(self.events, lambda event: self.table.answer(*row_and_sign(event), field))
+
+    def texts(self, field: str, text_of: dict[str, str]) -> dict[str, list[Event]]:
+        """The events by the text that stands for their answer; a number stands for itself."""
+        groups: dict[str, list[Event]] = {}
+        for answer, events in self.answers(field).items():
+            text = text_of.get(answer, answer) if isinstance(answer, str) else repr(answer)
+            groups.setdefault(text, []).extend(events)
+        return groups
+
+    def where(self, events: Iterable[Event], new: str, old: str, every: Iterable[Event]) -> str:
+        """`new` for these events, and `old` for the others of `every`."""
+        events = list(events)
+        others = [e for e in every if e not in events]
+        return new if not others else f"np.where({condition(events, others)}, {new}, {old})"
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+
+    # --- the parts of a step ------------------------------------------------------------------------------------
+
+    def compare(self) -> None:
+        """The gradient, the memory, and what is compared."""
+        table = self.table
+        if table["direction"] == "up":
+            self.add("g = -g")
+        if table["subnormals"] == "flushed":
+            self.add("tiny = np.finfo(g.dtype).tiny")
+            self.add("g = np.where(abs(g) < tiny, 0, g)")
+        if isinstance(table["small gradients"], float):
+            self.add(f"g = np.where(np.abs(g).astype(float) < {table['small gradients']!r}, 0, g)")
+        begins = {"first": self._stored("g", "1"), "1": "np.ones_like(g)", "-1": "-np.ones_like(g)"}
+        first = begins.get(str(table["start memory"]))
+        self.add(f"prev = {first} if s.steps == 0 else s.prev" if first else "prev = s.prev")
+        self.add(f"q = {_PRODUCTS[str(table['compare'])]}")
+        if table["subnormals"] == "flushed":
+            self.add("q = np.where(abs(q) < tiny, 0, q)")
+        if isinstance(table["small products"], float):
+            self.add(f"q = np.where(np.abs(q).astype(float) < {table['small products']!r}, 0, q)")
+        if table.uses_loss:
+            self.add(f"rose = {_LOSS_TESTS[str(table['loss test'])]}")
+        if table["start memory"] == "own":
+            self.add("first = np.full(g.shape, s.steps == 0)")
+
+    def adapt(self) -> None:
+        """The step size."""
+        table = self.table
+        floor = table["floor"]
+        self.add("base = s.size" if floor == "none" else f"base = np.maximum(s.size, {floor!r})")
+        values = {
+            "1": "1",
+            "up": "up",
+            "down": "down",
+            "up down": "up * down",
+            "up up": "up * up",
+            "down down": "down * down",
+        }
+        absolute = {"0": "0", "lr": "lr", "lo": "lo", "hi": "hi"}
+        factors = self.texts("factor", {**values, **dict.fromkeys(absolute, "1")})
+        by_factor = table["flip test"] == "factor"
+        if not by_factor:
+            self.add("flip = q < 0")
+        self.add(f"factor = {choice(factors, '1')}".replace("flip", "q < 0" if by_factor else "flip"))
+        if table["factor of 0"] == "is 1":
+            self.add("factor = np.where(factor == 0, 1, factor)")
+        if by_factor:
+            self.add("flip = factor == down")
+        self.add("size = base * factor")
+        every = [e for events in self.answers("factor").values() for e in events]
+        for answer, events in self.answers("factor").items():
+            if answer in absolute:
+                self.add(f"size = {self.where(events, self._filled(absolute[str(answer)]), 'size', every)}")
+        self.limit()
+
+    @staticmethod
+    def _filled(text: str) -> str:
+        return f"np.full_like(base, {text})"
+
+    def limit(self) -> None:
+        """The limits of the step size; `length` is the step size that x moves by, if that is another one."""
+        groups = self.answers("limits")
+        every = [e for events in groups.values() for e in events]
+
+        def those(*names: str) -> list[Event]:
+            return [e for name in names for e in groups.get(name, [])]
+
+        if groups.get("before"):
+            clamped = "np.clip(base, lo, hi) * factor"
+            self.add(f"size = {self.where(those('before'), clamped, 'size', every)}")
+        low, high = those("both", "lo"), those("both", "hi", "both, lo wins")
+        if low and set(low) == set(high):
+            self.add(f"size = {self.where(low, 'np.clip(size, lo, hi)', 'size', every)}")
+        else:
+            if low:
+                self.add(f"size = {self.where(low, 'np.maximum(size, lo)', 'size', every)}")
+            if high:
+                self.add(f"size = {self.where(high, 'np.minimum(size, hi)', 'size', every)}")
+        if those("both, lo wins"):
+            self.add(f"size = {self.where(those('both, lo wins'), 'np.maximum(size, lo)', 'size', every)}")
+        self.length = "size"
+        if those("move only"):
+            self.length = "length"
+            clamped = "np.clip(size, lo, hi)"
+            self.add(f"length = {self.where(those('move only'), clamped, 'size', every)}")
+
+    def move(self) -> None:
+        """x."""
+        table, groups = self.table, self.answers("move")
+        every = [e for events in groups.values() for e in events]
+        directions: dict[str, list[Event]] = {}
+        lengths: dict[str, list[Event]] = {}
+        for answer, events in groups.items():
+            direction, length = self._direction(answer)
+            directions.setdefault(direction, []).extend(events)
+            lengths.setdefault(self.length if length == "size" else length, []).extend(events)
+        needs_sign = any("sign" in d.replace("np.sign(prev)", "") for d in directions)
+        if needs_sign:
+            self.add("sign = np.sign(g)")
+            if isinstance(table["small moves"], float):
+                self.add(f"sign = np.where(np.abs(g).astype(float) < {table['small moves']!r}, 0, sign)")
+        direction, length = choice(directions, "sign"), choice(lengths, self.length)
+        if "np.where" in direction:
+            self.add(f"sign = {direction}")
+            direction = "sign"
+        self.add(f"move = -{direction} * {length}" if direction != "0" else f"move = 0 * {length}")
+        at_rest = [e for e in groups.get("none", []) if e.gradient != "nan"] if table["no move"] == "none" else []
+        at_rest += (
+            [e for e in every if e.gradient == "0" and e not in at_rest] if table["sign of 0"] == "none" else []
+        )
+        at_rest = [
+            e for e in at_rest if self.table.answer(*row_and_sign(e), "move") in ("none", "new", "old", "uphill")
+        ]
+        if at_rest:
+            self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
+        moves = {"undo": "-s.last", "repeat": "s.last"}
+        if set(moves) & set(groups) or isinstance(table["walls"], float):
+            # x arrives there in another way, but the move is looked at.
+            moves["back and forth"] = f"-np.sign(g) * (base - {self.length})"
+            moves["restore"] = "s.before - x"
+        for answer, text in moves.items():
+            if answer in groups:
+                self.add(f"move = {self.where(groups[answer], text, 'move', every)}")
+        if table["late"] == "yes":
+            made = self.texts("late move", {"made": "s.pending", "dropped": "0"})
+            self.add(f"move, s.pending = {choice(made, 's.pending')}, move")
+        plain = (
+            self.lines[-1].startswith("move = -")
+            and not isinstance(table["walls"], float)
+            and not {"undo", "repeat"} & set(groups)
+        )
+        arrived = f"x - {self.lines.pop().removeprefix('move = -')}" if plain else "x + move"
+        if "back and forth" in groups:
+            arrived = self.where(
+                groups["back and forth"], f"(x - np.sign(g) * base) + np.sign(g) * {self.length}", arrived, every
+            )
+        if "restore" in groups:
+            arrived = self.where(groups["restore"], "s.before", arrived, every)
+            self.add(f"s.before, x = x, {arrived}")
+        else:
+            self.add(f"x = {arrived}")
+        if {"undo", "repeat"} & set(groups):
+            self.add("s.last = move")
+        wall = table["walls"]
+        if isinstance(wall, float):
+            stops = {
+                "ahead": f"np.where(move < 0, np.maximum(x, -{wall!r}), np.minimum(x, {wall!r}))",
+                "both": f"np.minimum(np.maximum(x, -{wall!r}), {wall!r})",
+            }
+            self.add(f"x = {stops[str(table['walls act'])]}")
+
+    def _direction(self, answer: Answer) -> tuple[str, str]:
+        if not isinstance(answer, str):
+            return "sign", repr(answer)
+        return _DIRECTIONS.get(answer, ("sign", "size"))
+
+    def _stored(self, g: str, length: str) -> str:
+        return {"stored sign": f"np.sign({g})", "stored move": f"np.sign({g}) * {length}"}.get(
+            str(self.table["compare"]), g
+        )
+
+    def remember(self) -> None:
+        """The memory."""
+        new = self._stored("g", self.length)
+        stored = self.texts(
+            "memory", {"new": new, "0": "0", "kept": "prev", "negated": f"-{new}" if new == "g" else f"-({new})"}
+        )
+        text = choice(stored, new)
+        if self.table["after a flip"] == "own":
+            self.add(f"s.prev, s.size = {text}, size")
+            self.add("s.flipped = flip & (s.prev == 0)")
+        else:
+            self.add(f"s.prev, s.size = {text if text != '0' else '0 * g'}, size")
+
+
+def source(table: Table) -> str:
+    """The code of a table: ``start`` makes a state, and ``step`` returns the new x and updates the state."""
+    writer = _Writer(table)
+    writer.compare()
+    writer.adapt()
+    writer.move()
+    writer.remember()
+    writer.add("return x")
+    return "\n".join(
+        ["import numpy as np", "", "", *_start(table), "", "", *_step(table, _tidied(writer.lines)), ""]
+    )
+
+
+def _tidied(lines: list[str]) -> list[str]:
+    """The lines without names that stand for another name, and without those that nothing uses."""
+    for name, other in (("prev", "s.prev"), ("base", "s.size")):
+        if f"{name} = {other}" in lines:
+            lines = [_renamed(line, name, other) for line in lines if line != f"{name} = {other}"]
+    for name in ("factor", "sign", "flip", "rose", "first"):
+        uses = [
+            line for line in lines if _uses(line.partition(" = ")[2], name) or not line.startswith(f"{name} = ")
+        ]
+        if not any(_uses(line.partition(" = ")[2], name) for line in lines):
+            lines = [line for line in uses if not line.startswith(f"{name} = ")]
+    return _inlined(lines)
+
+
+def _inlined(lines: list[str]) -> list[str]:
+    """A factor or a move that is used once, in the next line, is written there."""
+    result: list[str] = []
+    for line in lines:
+        if result:
+            name, _, value = result[-1].partition(" = ")
+            if (
+                name in ("factor",)
+                and line == "size = s.size * factor"
+                and not any(_uses(other, "factor") for other in lines if other not in (line, result[-1]))
+            ):
+                result[-1] = f"size = s.size * {value}"
+                continue
+        result.append(line)
+    return result
+
+
+def _uses(text: str, name: str) -> bool:
+    return bool(_word(name).search(text))
+
+
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.]){name}\b(?!\()")
+
+
+def _renamed(line: str, name: str, other: str) -> str:
+    return _word(name).sub(other, line)
+
+
+def _start(table: Table) -> list[str]:
+    size = table["start"]
+    first = _FIRST_SIZES[size] if isinstance(size, str) else repr(size)
+    prev = "np.zeros_like(x0)"
+    lines = ["def start(s, x0, lr, down, up, lo, hi):", f'    """{table.sentence("start")}."""']
+    lines += _constants(table, "x0")
+    lines.append(f"    s.steps, s.prev, s.size = 0, {prev}, np.full_like(x0, {first})")
+    needed = {"s.last": ("undo", "repeat"), "s.before": ("restore",)}
+    moves = {answer for key, answer in table.entries.items() if key.endswith(": move")}
+    optional = [
+        ("s.last = np.zeros_like(x0)", bool(moves & set(needed["s.last"]))),
+        ("s.before = x0", bool(moves & set(needed["s.before"]))),
+        ("s.pending = np.zeros_like(x0)", table["late"] == "yes"),
+        ("s.loss, s.best, s.rose = np.nan, np.inf, False", table.uses_loss),
+        ("s.flipped = np.zeros(x0.shape, bool)", table["after a flip"] == "own"),
+    ]
+    return [*lines, *(f"    {line}" for line, used in optional if used)]
+
+
+def _constants(table: Table, array: str) -> list[str]:
+    rounded = "np.float32(v)" if table["constants"] == "float32" else "v"
+    lines = [f"    lr, down, up, lo, hi = ({array}.dtype.type({rounded}) for v in (lr, down, up, lo, hi))"]
+    for name, key in (("lo", "smallest"), ("hi", "largest")):
+        if isinstance(table[key], float):
+            lines.append(f"    {name} = {array}.dtype.type({table[key]!r})")
+    return lines
+
+
+def _step(table: Table, lines: list[str]) -> list[str]:
+    arguments = "s, x, g, lr, down, up, lo, hi" + (", loss" if table.uses_loss else "")
+    head = [f"def step({arguments}):", f'    """{table.title}."""', *_constants(table, "x")]
+    return [*head, *(f"    {line}" for line in lines)]

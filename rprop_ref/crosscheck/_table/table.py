@@ -1,0 +1,120 @@
+"""A table: the answers of one rule, as plain data, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from .grammar import ANSWERS, FIELDS, GLOBALS, ROWS, Answer
+
+#: The words for a number in each field.
+_NUMBERS = {
+    "factor": "multiplies it by {:g}",
+    "move": "moves downhill by {:g}, whatever the step size",
+    "start": "Step sizes begin at {:g}, whatever lr says",
+    "small gradients": "Gradients below {:g} count as 0",
+    "small moves": "Gradients below {:g} do not move x",
+    "small products": "Products below {:g} count as 0",
+    "floor": "A step size is read as at least {:g}",
+    "largest": "The largest step size is {:g}, whatever step_sizes says",
+    "smallest": "The smallest step size is {:g}, whatever step_sizes says",
+    "walls": "x stops at -{0:g} and {0:g}",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A rule as a table.
+
+    Attributes
+    ----------
+    entries : mapping of str to answer
+        The answer of every entry that was found; an entry without one has the plainest answer, or no meaning.
+    symmetric : bool
+        Whether each row holds for both signs of the gradient. Otherwise keys are "flip +: move", "flip -: move".
+    uses_loss : bool
+        Whether the row "rose" exists.
+    title : str
+        What the rule is called.
+    """
+
+    entries: Mapping[str, Answer]
+    symmetric: bool = True
+    uses_loss: bool = False
+    title: str = field(default="A rule", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", MappingProxyType(dict(self.entries)))
+
+    def __getitem__(self, name: str) -> Answer:
+        """The answer of an entry of the whole rule."""
+        return self.entries.get(name, next(iter(GLOBALS[name])))
+
+    def key(self, row: str, sign: str, field: str) -> str:
+        """The key of a field of a row."""
+        both = self.symmetric or (sign == "0" and row in ("rest", "nan"))
+        return f"{row}: {field}" if both else f"{row} {sign}: {field}"
+
+    def answer(self, row: str, sign: str, field: str) -> Answer | None:
+        """The answer in a field of a row; None if it was never needed."""
+        found = self.entries.get(self.key(row, sign, field))
+        return found if found is not None else self._unneeded(row, sign, field)
+
+    def _unneeded(self, row: str, sign: str, field: str) -> Answer | None:
+        """Limits that made no difference in a row that was met: the plainest."""
+        if field == "limits" and self.key(row, sign, "factor") in self.entries:
+            return "both"
+        return None
+
+    def sentence(self, name: str) -> str:
+        """What an entry of the whole rule says."""
+        answer = self[name]
+        return GLOBALS[name][answer] if isinstance(answer, str) else _NUMBERS[name].format(answer)
+
+    def phrase(self, row: str, sign: str, field: str) -> str:
+        """What a field of a row says; empty if it was never needed."""
+        answer = self.answer(row, sign, field)
+        if answer is None:
+            return ""
+        return ANSWERS[field][answer] if isinstance(answer, str) else _NUMBERS[field].format(answer)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The rows that were met, with their signs."""
+        return [
+            (row, sign) for row in ROWS for sign in (("",) if self.symmetric else ("+", "-", "0", ""))
+            if any(f"{row}{' ' + sign if sign else ''}: {field}" in self.entries for field in FIELDS)
+        ]  # fmt: skip
+
+    def row_sentence(self, row: str, sign: str, fields: Sequence[str] = (*FIELDS, "late move")) -> str:
+        """A row as a sentence, or some of its fields."""
+        where = ROWS[row] + {"+": " (now positive)", "-": " (now negative)", "0": " (now 0)", "": ""}[sign]
+        if row == "zero" and sign:
+            where = f"Where the gradient is 0 and the memory {'positive' if sign == '+' else 'negative'}"
+        words = {field: self.phrase(row, sign or "0", field) for field in fields}
+        factor = (
+            words.get("factor", "")
+            .replace("multiplies it", "multiplies the step size")
+            .replace(" it", " the step size")
+        )
+        limits = words.get("limits", "")
+        size = (
+            f"{factor}, {limits}"
+            if factor and limits
+            else factor or (f"lets the step size be {limits}" if limits else "")
+        )
+        parts = [part for part in (size, words.get("move"), words.get("late move"), words.get("memory")) if part]
+        return f"{where}: {'; '.join(parts)}."
+
+    def plainest(self, name: str) -> Answer:
+        """The plainest answer of an entry of the whole rule."""
+        return next(iter(GLOBALS[name]))
+
+    def __str__(self) -> str:
+        lines = [self.title]
+        lines += [f"  * {self.row_sentence(row, sign)}" for row, sign in self.rows()]
+        names = [name for name in GLOBALS if name in self.entries and self[name] != next(iter(GLOBALS[name]))]
+        lines += [
+            f"  * {self.sentence(name)}." for name in dict.fromkeys(("start", "start memory", "compare", *names))
+        ]
+        return "\n".join(lines)

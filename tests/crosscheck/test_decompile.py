@@ -1,0 +1,133 @@
+"""What an implementation does is found by experiments, in all tiers, or it is said what it depends on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from implementations import ours
+from strangers import STRANGERS, Late, OwnNumbers, Stranger, TwoBranches
+
+from benchmarks.random_tables import outside_rules, random_table
+from rprop_ref.crosscheck import Rule, check, conformance_cases, decompile, mutant
+from rprop_ref.crosscheck._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of
+
+
+def often(values, default):
+    """Parameters of which only some are tested by default, because each takes seconds."""
+    return [value if value in default else pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
+
+
+@pytest.mark.parametrize("stranger", often(STRANGERS, (TwoBranches, OwnNumbers, Late)), ids=lambda s: s.__name__)
+def test_a_stranger_is_understood_in_all_tiers(stranger):
+    nearest, sentence = STRANGERS[stranger]
+    found = decompile(stranger, dtypes=["float64"])
+    assert found.explained, found.headline
+    assert found.rule.nearest == nearest
+    assert sentence in found.rule.differences
+    assert [tier.tier for tier in found.tiers] == [ORDINARY, HYPERPARAMETERS, NUMBERS, CALLS]
+    assert all(tier.random > 50 for tier in found.tiers)
+
+
+@pytest.mark.parametrize("variant", often(["irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"], ["rprop-"]))
+def test_the_five_rules_are_found_and_their_source_runs(variant):
+    found = decompile(ours(variant), dtypes=["float64"], without=["save"])
+    assert found.explained
+    assert (found.rule.nearest, found.rule.differences) == (variant, ())
+    report = check(
+        found.rule, variant, dtypes=["float64", "float32"], without=["save", "lr per coordinate"], random=30
+    )
+    assert report.agrees or all("rounds to" in d.case.name for d in report.divergences), str(report)
+    source = found.rule.source()
+    assert len(source.splitlines()) <= 32
+    names = {}
+    exec(source, names)
+    assert set(names) >= {"start", "step"}
+
+
+#: Tables that are understood in all tiers. Not all are: `make bench` has the figure.
+UNDERSTOOD = (0, 1, 2, 7, 8, 9, 10)
+
+
+@pytest.mark.parametrize("seed", often(UNDERSTOOD, (0,)))
+def test_a_table_drawn_at_random_is_found(seed):
+    found = decompile(Rule(random_table(seed)), dtypes=["float64"])
+    assert found.rule is not None, found.headline
+    assert found.explained, found.headline
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [("RandomSteps 0.5", "chance"), ("MeanSign 0.5", "other coordinates"), ("Gradient 0.5", "magnitudes"),
+     ("Decaying 0.5", "time"), ("WeightDecay 0.9", "x itself"), ("Momentum 0.5", "signs in a way")],
+)  # fmt: skip
+def test_a_rule_outside_the_grammar_gets_no_table(name, seen):
+    found = decompile(dict(outside_rules())[name], dtypes=["float64"])
+    assert found.rule is None
+    assert any(text.startswith(seen) for text in found.outside)
+    assert found.headline.startswith("This is not a per-coordinate sign rule")
+
+
+def test_check_without_a_claim_compares_with_the_nearest_rule():
+    report = check(
+        mutant("rprop+", []), dtypes=["float64"], without=["save", "set", "lr per coordinate"], random=10
+    )
+    assert report.claim == "rprop+"
+    assert report.agrees
+    assert report.rule.nearest == "rprop+"
+
+
+def test_a_report_tells_what_was_learned_if_no_known_deviation_explains_it():
+    class OwnFactor(Stranger):
+        def update(self, g, loss):
+            q = g * self.prev
+            self.size = self.size * np.where(q > 0, self.kind(1.1), np.where(q < 0, self.down, self.kind(1)))
+            self.size = np.clip(self.size, self.lo, self.hi)
+            self.x, self.prev = self.x - np.where(g == 0, 0, np.sign(g)) * self.size, g
+
+    report = check(OwnFactor, "rprop-", dtypes=["float64"], without=["nan", "inf"], random=0)
+    assert report.diagnosis.explanations == []
+    assert "Where the gradient keeps its sign: multiplies the step size by 1.1." in str(report)
+    assert report.rule.nearest == "rprop-"
+    assert "report.rule.source()" in str(report)
+    data = json.loads(report.to_json())
+    assert data["rule"]["differences"] == list(report.rule.differences)
+    assert data["tiers"][ORDINARY]["differing"] > 0
+
+
+def test_a_corner_does_not_hide_what_ordinary_use_has_shown():
+    report = check(mutant("irprop-", ["first step not clamped"]), "irprop-", dtypes=["float64"], random=0)
+    assert report.headline.startswith("In ordinary use this is irprop-, to the last bit; not in: hyperparameters")
+    assert report.tiers[ORDINARY].differing == 0 < report.tiers[HYPERPARAMETERS].differing
+
+
+def test_an_implementation_of_one_coordinate_is_understood():
+    class One(Stranger):
+        def __init__(self, x0, **setting):
+            if x0.size > 1:
+                raise ValueError("one coordinate only")
+            super().__init__(x0, **setting)
+
+        def update(self, g, loss):
+            q = g * self.prev
+            self.size = np.clip(
+                self.size * np.where(q > 0, self.up, np.where(q < 0, self.down, 1)), self.lo, self.hi
+            )
+            self.x, self.prev = self.x - np.sign(g) * self.size, g
+
+    found = decompile(One, dtypes=["float64"], without=["nan", "inf"])
+    assert found.rule.nearest == "rprop-"
+
+
+@pytest.mark.parametrize(
+    ("name", "tier"),
+    [("basics", ORDINARY), ("a long run", ORDINARY), ("tight limits", ORDINARY), ("crossed limits", HYPERPARAMETERS),
+     ("eta- that rounds to 0", HYPERPARAMETERS), ("NaN gradients", NUMBERS), ("magnitudes", NUMBERS),
+     ("missing gradients", CALLS), ("one gradient array", CALLS), ("bounds", CALLS)],
+)  # fmt: skip
+def test_every_case_belongs_to_a_tier(name, tier):
+    (case,) = (case for case in conformance_cases(["float64"]) if case.name == name)
+    assert tier_of(case) == tier
+    assert {tier_of(case) for case in conformance_cases(["float16"])} == {PRECISION}
+    assert next(iter(TIERS)) == ORDINARY
