@@ -133,7 +133,9 @@ def check(
         if diagnosis:
             _explain(report, comparison)
             if report.diagnosis is not None and report.diagnosis.found_nothing:
-                report.learned = report.learned or _learned(factory, names, lacks)
+                # What ends in errors has to be mended first.
+                if report.learned is None and not any(d.quantity == "error" for d in report.divergences):
+                    report.learned = _learned(factory, names, lacks)
                 report.behaviour = behaviour_sheet(factory, claim, names, lacks)
         report.smallest = shrink(
             factory,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +47,27 @@ def test_the_five_rules_are_found_and_their_source_runs(variant):
     names = {}
     exec(source, names)
     assert set(names) >= {"start", "step"}
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "crosscheck.md"
+FOREIGN = Path(__file__).parents[3] / "shared" / "foreign" / "ten_rprops.py"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("number", "name"), [(0, None), (1, "encog_rprop_p"), (2, "optax_0_2_8")])
+def test_the_guide_shows_what_is_found(number, name):
+    factory = ours("rprop+")
+    if name is not None:
+        if not FOREIGN.is_file():
+            pytest.skip("the class that the guide speaks of is not in this project")
+        spec = importlib.util.spec_from_file_location("ten_rprops", FOREIGN)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        factory, _ = module.REGISTRY[name]
+    block = re.findall(r"^```text\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.M | re.S)[number]
+    found = decompile(factory, dtypes=["float64"], without=["save", "set", "lr per coordinate", "bounds"])
+    code = "".join(line for line in found.rule.source().splitlines(keepends=True) if '"""' not in line)
+    assert block.strip() in code
 
 
 #: Tables that are understood in all tiers. Not all are: `make bench` has the figure.

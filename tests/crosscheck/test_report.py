@@ -201,6 +201,7 @@ def test_random_cases_find_what_the_conformance_cases_miss(monkeypatch):
     )
     report = check(
         lambda x0, **setting: ComposedOptimizer(rule, x0, **setting),
+        "irprop-",
         dtypes=["float64"],
         random=100,
         without=["inf"],
@@ -248,7 +249,7 @@ def test_an_implementation_that_fails_or_gives_no_numbers_could_not_run():
     ],
 )  # fmt: skip
 def test_answers_that_are_not_real_numbers_are_refused(changes, text):
-    report = check(type("Odd", (Branches,), changes), dtypes=["float64"], random=3)
+    report = check(type("Odd", (Branches,), changes), "irprop-", dtypes=["float64"], random=3)
     assert report.verdict == "could not run"
     assert text in str(report)
     assert len(report.refused) == report.cases + report.random
