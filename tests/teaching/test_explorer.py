@@ -355,16 +355,16 @@ class TestJavaScript:
         for case in json.loads(file.read_text())["cases"]:
             if case["bounds"]:  # the explorer has none
                 continue
-            option = {name: case[name] for name in ("etas", "step_sizes")}
-            lr = case["lr"] if isinstance(case["lr"], list) else [case["lr"]] * len(case["x0"])
-            x, prev, size, last = case["x0"], ["0x0p+0"] * len(lr), lr, None
+            option = {name: case[f"{name}_hex"] for name in ("etas", "step_sizes")}
+            lr = case["lr_hex"] if isinstance(case["lr_hex"], list) else [case["lr_hex"]] * len(case["x0"])
+            x, prev, size, last = case["x0_hex"], ["0x0p+0"] * len(lr), lr, None
             for step in case["steps"]:
-                option.update({name: value for name, value in step.get("set", {}).items() if name != "lr"})
+                option.update({name: step["set"][f"{name}_hex"] for name in option if name in step.get("set", {})})
                 if step["grad"] is not None:
-                    way, loss = (-1 if case["maximize"] else 1), float.fromhex(step["loss"])
+                    way, loss = (-1 if case["maximize"] else 1), float.fromhex(step["loss_hex"])
                     worse = last is not None and way * loss > way * last
                     last = loss
-                    for g, *state in zip(step["grad"], x, prev, size):
+                    for g, *state in zip(step["grad_hex"], x, prev, size):
                         values = (
                             state[0],
                             (way * float.fromhex(g)).hex(),
@@ -374,9 +374,9 @@ class TestJavaScript:
                         )
                         values = [number(float.fromhex(v)) for v in values]
                         cases.append({"rule": rule, "worse": worse, "values": values})
-                    for after in zip(step["x"], step["prev"], step["step_size"]):
+                    for after in zip(step["x_hex"], step["prev_hex"], step["step_size_hex"]):
                         expected.append([bits(float.fromhex(v)) for v in after])
-                x, prev, size = step["x"], step["prev"], step["step_size"]
+                x, prev, size = step["x_hex"], step["prev_hex"], step["step_size_hex"]
         after = in_node(tmp_path, steps=cases)["steps"]
         assert len(after) == len(expected) > 1000
         for case, ours, theirs in zip(cases, expected, after):
