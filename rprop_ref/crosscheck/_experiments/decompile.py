@@ -108,6 +108,8 @@ class Decompiled:
         return f"{what}. Not explained: {where}."
 
 
+# Runs may leave the range of their dtype.
+@np.errstate(all="ignore")
 def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) -> Decompiled:
     """Learn the rule of an implementation, in all tiers.
 
