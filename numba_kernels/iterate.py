@@ -24,14 +24,9 @@ _PART_OF_CALLER = frozenset(
     (
         *("advance", "stop_or_step", "undoes", "claim", "begin_check", "check_point", "effect", "length"),
         *("is_better", "is_stalled", "is_within_tolerance", "is_blocked", "is_stationary", "gradient_is_small"),
-        *(
-            "target_is_reached",
-            "window_is_over",
-            "value_is_flat",
-            "iterations_are_used_up",
-            "evaluations_are_used_up",
-        ),
-        *("patience_is_over", "waited_long", "half_was_futile", "step_gains_nothing", "highest_equal_value"),
+        *("target_is_reached", "window_is_over", "value_is_flat", "iterations_are_used_up", "waited_long"),
+        *("evaluations_are_used_up", "patience_is_over", "half_was_futile", "step_gains_nothing"),
+        "highest_equal_value",
     )
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import rosen, rosen_der
 
 from rprop_ref import Parameter, Rprop, Trace, minimize
 from rprop_ref.rules import RULES
@@ -66,12 +67,8 @@ def quadratic(rng: np.random.Generator, n: int, condition: float, rotate: bool =
     return objective, minimum
 
 
-def rosenbrock(x):
-    a, b = x[1:] - x[:-1] ** 2, 1 - x[:-1]
-    g = np.zeros_like(x)
-    g[:-1] = -400 * a * x[:-1] - 2 * b
-    g[1:] += 200 * a
-    return np.sum(100 * a**2 + b**2), g
+def rosenbrock(x: Array) -> tuple[float, Array]:
+    return rosen(x), rosen_der(x)
 
 
 def _smooth(kind: str, objective: Objective, trace: Trace) -> KnownRun:

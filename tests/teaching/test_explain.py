@@ -5,19 +5,14 @@ from __future__ import annotations
 import numpy as np
 import problems
 import pytest
+from known_runs import stepped
 
 from rprop_ref import Parameter, Rprop, Trace, minimize, nist, rules
 
 
 def traced(gradient, x0, steps, **options):
     """The trace of some steps of `Rprop` with this gradient."""
-    p = Parameter(np.array(x0), requires_grad=False)
-    optimizer = Rprop([p], **options)
-    with Trace.attach(optimizer) as trace:
-        for _ in range(steps):
-            p.grad = gradient(p.data).astype(p.dtype)
-            optimizer.step(loss=0.0)
-    return trace
+    return stepped(lambda x: (0.0, gradient(x).astype(x.dtype)), x0, steps, **options)
 
 
 def names(trace):
