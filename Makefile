@@ -17,7 +17,7 @@ PROGRAMS ?= 10000
 CALLS ?= 200000
 KILLS ?= 100
 
-.PHONY: demo test test-exhaustive test-simulator test-peers test-peers-quick test-browser test-cuda test-ptx fuzz lint format docs notebooks bench build \
+.PHONY: demo test test-exhaustive test-simulator test-peers test-peers-quick test-browser test-cuda test-ptx fuzz lint format docs notebooks bench problems build \
 	clean help
 
 help:  ## list the targets
@@ -111,6 +111,10 @@ notebooks: $(VENV)/installed-test $(VENV)/installed-notebooks  ## run the notebo
 
 bench: $(VENV)/installed-peers  ## measure the speed beside other implementations; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+# Interrupted runs go on where they were: build/problems.jsonl. ARGS may name suites, modes and methods.
+problems: $(VENV)/installed-problems  ## run methods on suites of standard problems; writes docs/problems.md and benchmarks/problems.json
+	$(BIN)/python -m benchmarks.problems $(ARGS)
 
 build: $(BIN)/python  ## build a wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -299,9 +299,14 @@ def folder() -> Path | None:
 def problems(files: Path) -> Iterator[Problem]:
     """All 27 problems, in alphabetical order."""
     for name in sorted(_models):
-        file = nist.read(files / f"{name}.dat")
-        y = np.log(file.y) if name == "Nelson" else file.y.copy()
-        yield Problem(file, _objectives[_models[name]], (file.x.copy(), y))
+        yield problem(files, name)
+
+
+def problem(files: Path, name: str) -> Problem:
+    """The problem of this name."""
+    file = nist.read(files / f"{name}.dat")
+    y = np.log(file.y) if name == "Nelson" else file.y.copy()
+    return Problem(file, _objectives[_models[name]], (file.x.copy(), y))
 
 
 def rprop(problem: Problem, start: Array, maxiter: int) -> Array:

@@ -1,0 +1,1 @@
+"""Methods on suites of standard problems, exact and spoilt: ``python -m benchmarks.problems``."""

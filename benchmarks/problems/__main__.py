@@ -1,0 +1,69 @@
+"""``python -m benchmarks.problems``: run what is missing, then write the page, its figures and the JSON."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from .methods import METHODS
+from .modes import MODES
+from .page import read_json, write_json, write_page
+from .profiles import rows
+from .runner import Limits, Pair, read, run, show_on_stderr
+from .suites import HALVES, SUITES, half
+
+
+def pairs(
+    suites: list[str], modes: list[str], methods: list[str], seeds: int, halves: list[str]
+) -> Iterator[Pair]:
+    """The runs of these suites, modes and methods; what is not installed is left out, and said."""
+    for name in suites:
+        reason = SUITES[name].missing()
+        if reason:
+            print(f"without {name}: {reason}")
+    usable = []
+    for method in methods:
+        reason = METHODS[method].missing()
+        if reason:
+            print(f"without {method}: {reason}")
+        else:
+            usable.append(method)
+    for name in suites:
+        if SUITES[name].missing():
+            continue
+        for problem in SUITES[name].names():
+            if half(problem) not in halves:
+                continue
+            for mode in modes:
+                for seed in range(seeds if MODES[mode].seeded else 1):
+                    for method in usable:
+                        yield Pair(name, problem, mode, seed, method)
+
+
+def main() -> None:
+    """Read the options, run, and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.problems", description=__doc__)
+    parser.add_argument("--suites", nargs="*", choices=SUITES, default=list(SUITES))
+    parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--halves", nargs="*", choices=HALVES, default=list(HALVES))
+    parser.add_argument("--skip", nargs="*", default=[], metavar="PROBLEM", help="problems to leave out")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each mode that has random numbers")
+    parser.add_argument("--budget", type=int, default=Limits.budget, help="evaluations of each run")
+    parser.add_argument("--seconds", type=float, default=Limits.seconds, help="time of each run")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 for one per processor")
+    parser.add_argument("--runs", type=Path, default=Path("build/problems.jsonl"), help="where runs are appended")
+    parser.add_argument("--no-page", action="store_true", help="only run")
+    options = parser.parse_args()
+    asked = pairs(options.suites, options.modes, options.methods, options.seeds, options.halves)
+    asked = (pair for pair in asked if pair.problem not in options.skip)
+    run(asked, options.runs, Limits(options.budget, options.seconds), options.workers, show=show_on_stderr)
+    if not options.no_page:
+        objectives = {name: mode.objective for name, mode in MODES.items()}
+        write_json(rows(list(read(options.runs)), objectives), options.budget)
+        write_page(*read_json())
+
+
+if __name__ == "__main__":
+    main()

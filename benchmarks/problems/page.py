@@ -1,0 +1,254 @@
+"""The JSON of a run, and the page and the figures that are made of it."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .ideas import IDEAS
+from .methods import METHODS
+from .modes import MODES
+from .profiles import Row, data_profile, median_cost, merged, performance_profiles, solved
+from .suites import HALVES, SUITES, half
+
+ROOT = Path(__file__).parents[2]
+JSON = ROOT / "benchmarks" / "problems.json"
+PAGE = ROOT / "docs" / "problems.md"
+FIGURES = ROOT / "docs" / "_static" / "problems"
+
+#: Methods that are drawn, each with a colour and a dash that tell it apart.
+LINES = {
+    "rprop": ("#d55e00", "-"),
+    "rprop-eta": ("#d55e00", "--"),
+    "rprop-torch": ("#d55e00", ":"),
+    "lbfgsb": ("#0072b2", ":"),
+    "lbfgsb-tight": ("#0072b2", "--"),
+    "lbfgsb-restarted": ("#0072b2", "-"),
+    "bfgs": ("#009e73", "-"),
+    "cg": ("#009e73", "--"),
+    "tnc": ("#56b4e9", "--"),
+    "Adam, best of 4 rates": ("#cc79a7", "-"),
+    "nelder-mead": ("#999999", "-"),
+    "powell": ("#999999", "--"),
+    "minuit": ("#000000", ":"),
+    "pints-irprop": ("#e69f00", "--"),
+}
+
+
+#: What the names of ideas begin with in the records.
+PREFIX = "idea:"
+
+#: The right edge of the figures.
+RIGHT_EDGE = 1e4
+
+
+def write_json(rows: Sequence[Row], budget: int, file: Path = JSON) -> None:
+    """Write the rows, one a line, and with what they were made."""
+    names = [field.name for field in fields(Row)]
+    packages = {name: importlib.metadata.version(name) for name in ("numpy", "scipy")}
+    for name in ("sif2jax", "coco-experiment", "iminuit", "optax", "pints", "jax"):
+        try:
+            packages[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    head = {"made": datetime.date.today().isoformat(), "budget": budget, "packages": packages, "columns": names}
+    lines = [json.dumps(list(asdict(row).values())).replace("Infinity", "null") for row in sorted_rows(rows)]
+    text = json.dumps(head)[:-1] + ', "runs": [\n' + ",\n".join(lines) + "\n]}\n"
+    file.write_text(text.replace("NaN", "null"), encoding="utf-8")
+
+
+def read_json(file: Path = JSON) -> tuple[dict[str, Any], list[Row]]:
+    """What `write_json` wrote: the head, and the rows."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    found = []
+    for line in content["runs"]:
+        values = dict(zip(content["columns"], line, strict=True))
+        costs = tuple((math.inf, math.inf) if c[0] is None else (c[0], c[1]) for c in values.pop("costs"))
+        f0, best = (math.nan if values[key] is None else values[key] for key in ("f0", "best"))
+        found.append(Row(**{**values, "f0": f0, "best": best}, costs=costs))
+    return content, found
+
+
+def sorted_rows(rows: Sequence[Row]) -> list[Row]:
+    """By suite, problem, mode, method and seed, so that a new run changes few lines."""
+    return sorted(rows, key=lambda row: (row.suite, row.problem, row.mode, row.method, row.seed))
+
+
+def title_of(method: str) -> str:
+    """What a method is called on the page."""
+    known = METHODS.get(method) or IDEAS.get(method.removeprefix(PREFIX))
+    return known.title if known else method
+
+
+def groups_of(rows: Sequence[Row], suite: str, mode: str) -> dict[str, list[Row]]:
+    """The rows of one suite and mode by method; a method with fewer problems than the others is left out."""
+    best_of = {name: method.best_of for name, method in METHODS.items() if method.best_of}
+    chosen = [row for row in rows if row.suite == suite and row.mode == mode]
+    groups: dict[str, list[Row]] = {}
+    for row in merged(chosen, {name: title for name, title in best_of.items() if title}):
+        groups.setdefault(row.method, []).append(row)
+    most = max((len({row.problem for row in group}) for group in groups.values()), default=0)
+    return {name: group for name, group in groups.items() if len({row.problem for row in group}) == most}
+
+
+def _number(value: float, digits: int = 0) -> str:
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.{digits}f}" if value >= 1 or digits == 0 else f"{value:.1g}"
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+
+
+def table(groups: dict[str, list[Row]]) -> str:
+    """Solved problems, and what half of all problems cost at most."""
+    lines = [
+        "| method | 1e-3 | 1e-6 | half: 1e-3 | half: 1e-6 | evaluations | seconds |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    order = sorted(groups, key=lambda name: [-solved(groups[name], 0), -solved(groups[name], 1)])
+    for name in order:
+        group = groups[name]
+        reporting = [row for row in group if half(row.problem) == "reporting"]
+        cells = [
+            title_of(name),
+            *(_count(solved(group, t)) for t in (0, 1)),
+            *(_count(solved(reporting, t)) for t in (0, 1)),
+            _number(median_cost(group, 0, 0)),
+            _number(median_cost(group, 0, 1), 2),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(groups: dict[str, list[Row]], file: Path) -> None:
+    """Data profiles above, performance profiles below; tolerance 1e-3 left, 1e-6 right."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    drawn = {name: group for name, group in groups.items() if name in LINES}
+    with plt.rc_context({"font.size": 9, "svg.hashsalt": "problems", "svg.fonttype": "none"}):
+        fig, axes = plt.subplots(2, 2, figsize=(9.0, 6.6), sharey=True, constrained_layout=True)
+        for t, tau in enumerate(("1e-3", "1e-6")):
+            performance = performance_profiles(dict(drawn), t)
+            for name in (name for name in LINES if name in drawn):
+                colour, dash = LINES[name]
+                style: dict[str, Any] = {"color": colour, "linestyle": dash, "linewidth": 1.4, "where": "post"}
+                axes[0, t].step(*_to_the_edge(*data_profile(drawn[name], t)), label=title_of(name), **style)
+                axes[1, t].step(*_to_the_edge(*performance[name]), **style)
+            axes[0, t].set(xscale="log", ylim=(0, 1), xlim=(0.5, RIGHT_EDGE), title=f"solved to {tau}")
+            axes[0, t].set_xlabel("evaluations / (n + 1)")
+            axes[1, t].set(xscale="log", ylim=(0, 1), xlim=(1, RIGHT_EDGE))
+            axes[1, t].set_xlabel("evaluations / those of the cheapest method")
+        axes[0, 0].set_ylabel("share of problems")
+        axes[1, 0].set_ylabel("share of problems that any method solves")
+        for ax in axes.flat:
+            ax.grid(alpha=0.3)
+        fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fig.savefig(file, metadata={"Date": None})
+        plt.close(fig)
+
+
+def _to_the_edge(x: Any, y: Any) -> tuple[Any, Any]:
+    """A line that has begun goes on to the right edge."""
+    return (np.r_[x, max(RIGHT_EDGE, x[-1])], np.r_[y, y[-1]]) if len(x) else (x, y)
+
+
+HEAD = """# Standard problems
+
+Every method on the same problems, from the same starts, with the same gradients, and at most {budget:,}
+evaluations of value and gradient for each run. A problem counts as solved to 1e-3 once `f - f_best` has fallen
+to a thousandth of `f_0 - f_best`: `f` is the best *true* value at any point that the method has asked for,
+without noise, whatever it returned; `f_0` is the value at the start; `f_best` is the lowest true value that any
+run here has found. What a method knows of its progress is another matter.
+
+`make problems` makes the runs (it can be interrupted, and goes on where it was) and writes this page, its
+figures, and `benchmarks/problems.json`, which has each run in a line. Column *half* counts only the problems of
+the half on which no default was chosen. *Evaluations* and *seconds* are those within which half of all problems
+are solved to 1e-3; a dash says that half of them never were. Seconds are those of the processor, the
+objective's included. Where there are random numbers, counts are means over the seeds.
+
+"""
+
+
+IDEAS_HEAD = """## Ideas for better defaults
+
+Each idea is a change of today's iteration, tried outside the package (`benchmarks/problems/ideas.py`). Defaults
+are chosen on the choosing half of the problems; the reporting half says whether they hold. *Evaluations* are those
+within which half of the problems are solved to 1e-3.
+
+"""
+
+
+def section(rows: Sequence[Row], suite: str, mode: str, figures: Path = FIGURES) -> str:
+    """A heading, a table and a figure."""
+    groups = {name: group for name, group in groups_of(rows, suite, mode).items() if not name.startswith(PREFIX)}
+    problems = {row.problem for group in groups.values() for row in group}
+    seeds = {row.seed for group in groups.values() for row in group}
+    name = f"{suite}-{mode}.svg"
+    draw(groups, figures / name)
+    reporting = sum(half(problem) == "reporting" for problem in problems)
+    many = f", {len(seeds)} seeds" if len(seeds) > 1 else ""
+    text = f"### {SUITES[suite].title}: {MODES[mode].title}\n\n"
+    text += f"{len(problems)} problems{many}; {reporting} in the half.\n\n{table(groups)}\n\n"
+    return text + f"![Data and performance profiles](_static/problems/{name})\n"
+
+
+def ideas_table(rows: Sequence[Row]) -> str:
+    """Each idea: problems solved on the choosing half and on the other one, in each suite and mode."""
+    ideas = [row for row in rows if row.method.startswith(PREFIX)]
+    shown = [(suite, mode) for suite in SUITES for mode in MODES]
+    groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
+    for row in ideas:
+        groups.setdefault((row.suite, row.mode), {}).setdefault(row.method, []).append(row)
+    text = ""
+    for key in shown:
+        if key in groups:
+            text += (
+                f"### Ideas: {SUITES[key[0]].title}, {MODES[key[1]].title}\n\n{_table_of_ideas(groups[key])}\n\n"
+            )
+    return text
+
+
+def _table_of_ideas(groups: dict[str, list[Row]]) -> str:
+    most = max(len(group) for group in groups.values())
+    whole = {name: group for name, group in groups.items() if len(group) == most}
+    head = ["idea"]
+    for name in HALVES:
+        count = len({row.problem for row in next(iter(whole.values())) if half(row.problem) == name})
+        head += [f"{name} ({count}): 1e-3", "1e-6", "evaluations"] if count else []
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
+    for name in sorted(whole, key=lambda name: list(IDEAS).index(name.removeprefix(PREFIX))):
+        cells = [title_of(name)]
+        for part in HALVES:
+            group = [row for row in whole[name] if half(row.problem) == part]
+            if group:
+                cells += [*(_count(solved(group, t)) for t in (0, 1)), _number(median_cost(group, 0, 0))]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_page(head: dict[str, Any], rows: Sequence[Row], file: Path = PAGE, figures: Path = FIGURES) -> None:
+    """Write the page and its figures."""
+    text = HEAD.format(budget=head["budget"])
+    for suite in SUITES:
+        for mode in MODES:
+            if any(row.suite == suite and row.mode == mode and not row.method.startswith(PREFIX) for row in rows):
+                text += section(rows, suite, mode, figures) + "\n"
+    if any(row.method.startswith(PREFIX) for row in rows):
+        text += IDEAS_HEAD + ideas_table(rows)
+    versions = ", ".join(f"{name} {version}" for name, version in head["packages"].items())
+    text += f"*Measured with* `make problems`, {versions}, {head['made']}.\n"
+    file.write_text(text, encoding="utf-8")
