@@ -71,7 +71,9 @@ def _instance(name: str) -> Any:
             stand_in.__spec__ = importlib.util.spec_from_loader(package, None, is_package=True)
             sys.modules[package] = stand_in
     for folder in _FOLDERS:
-        for file in sorted((root / "cutest" / folder).glob("*.py")):
+        # Drafts are in files whose names begin with an underscore.
+        files = (root / "cutest" / folder).glob("*.py")
+        for file in sorted(files, key=lambda file: (file.stem != name.lower(), file.stem.startswith("_"), file)):
             if file.stem != "__init__" and f"class {name}(" in file.read_text(encoding="utf-8"):
                 return getattr(importlib.import_module(f"sif2jax.cutest.{folder}.{file.stem}"), name)()
     raise KeyError(name)

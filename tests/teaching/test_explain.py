@@ -136,6 +136,14 @@ class TestFaults:
         assert finding.name == "noise"
         assert "Rprop needs full batches" in finding.advice
 
+    def test_noise_is_explained_by_the_product_of_the_etas(self):
+        trace = traced(regression(20), np.zeros(5), 400, step_sizes=(0, 50))
+        (finding,) = trace.explain().findings
+        assert "The product of the etas is 0.6: the closer to 1" in finding.advice
+        trace.groups[0]["etas"] = (0.9, 1.2)
+        (finding,) = trace.explain().findings
+        assert "The product of the etas is 1.08: with 1 or more" in finding.advice
+
     def test_noise_is_found_in_nearly_all_of_many_coordinates(self, rng):
         trace = traced(lambda x: x + rng.normal(size=x.size), np.full(3000, 3.0), 300)
         (finding,) = trace.explain().findings
