@@ -369,6 +369,38 @@ def _ideas() -> dict[str, Idea]:
     ideas["pattern-20-irprop+"] = Idea(
         "pattern moves every 20 evaluations, irprop+", pattern=20, at_flip=UNDONE_IF_WORSE
     )
+    # Those that did well, together.
+    for first in (0.03, 0.3, 1.0):
+        ideas[f"first-{first:g}"] = Idea(f"first steps of {first:g} |x0|", first=first)
+    ideas |= {
+        "pattern-5": Idea("pattern moves every 5 evaluations", pattern=5),
+        "etas-0.75-1.2": Idea("etas (0.75, 1.2)", 0.75, 1.2),
+        "etas-0.7-1.15": Idea("etas (0.7, 1.15)", 0.7, 1.15),
+        "first-etas": Idea("first steps of 0.1 |x0|, etas (0.75, 1.15)", 0.75, 1.15, first=0.1),
+        "first-young": Idea(
+            "first steps of 0.1 |x0|, etas (0.5, 1.2) until 1 sign change", first=0.1, young_flips=1
+        ),
+        "first-anneal-30": Idea("first steps of 0.1 |x0|, annealed over 30", 0.5, 1.2, first=0.1, anneal=30),
+        "first-anneal-100": Idea("first steps of 0.1 |x0|, annealed over 100", 0.5, 1.2, first=0.1, anneal=100),
+        "first-pattern": Idea("first steps of 0.1 |x0|, pattern moves every 10", first=0.1, pattern=10),
+        "etas-pattern": Idea("etas (0.75, 1.15), pattern moves every 10", 0.75, 1.15, pattern=10),
+        "first-etas-pattern": Idea(
+            "first steps of 0.1 |x0|, etas (0.75, 1.15), pattern moves every 10", 0.75, 1.15, first=0.1, pattern=10
+        ),
+        "first-anneal-pattern": Idea(
+            "first steps of 0.1 |x0|, annealed over 100, pattern moves every 10",
+            *(0.5, 1.2),
+            first=0.1,
+            anneal=100,
+            pattern=10,
+        ),
+        "first-etas-retreat": Idea(
+            "first steps of 0.1 |x0|, etas (0.75, 1.15), steps to higher values halved",
+            *(0.75, 1.15),
+            first=0.1,
+            retreat=True,
+        ),
+    }
     return ideas
 
 
