@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ _ETA_THAT_ROUNDS_TO_ZERO = {2: 1e-9, 4: 1e-50}
 
 
 #: Of the rules and dtypes, those that `make test` takes where each is compiled for long.
-_SAMPLE = (("irprop-", "float64"), ("irprop-", "float32"), ("irprop+", "float64"))
+_SAMPLE = (("irprop-", "float64"), ("irprop+", "float32"))
 
 
 def rules_and_dtypes() -> list[Any]:
@@ -46,6 +47,11 @@ def rules_and_dtypes() -> list[Any]:
         for dtype in ("float64", "float32")
         for variant in VARIANTS
     ]
+
+
+def sampled(values: Iterable[Any], sample: Container[Any]) -> list[Any]:
+    """The values as parameters; all but a sample are left to `make test-exhaustive`, because each takes long."""
+    return [value if value in sample else pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
 
 
 def dtype_named(name: str) -> np.dtype[Any]:

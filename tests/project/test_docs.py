@@ -31,8 +31,16 @@ def blocks(page, kind):
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page.read_text(), re.S | re.M)
 
 
+#: Pages whose examples take seconds.
+SLOW = {"crosscheck", "check_your_own", "faq", "tutorial"}
+
+
 def with_blocks(kind):
-    pages = [p for p in PAGES if blocks(p, kind) and (kind, p) != ("python", GPU)]
+    pages = [
+        pytest.param(p, marks=[pytest.mark.exhaustive] if p.stem in SLOW and kind != "sh" else [])
+        for p in PAGES
+        if blocks(p, kind) and (kind, p) != ("python", GPU)
+    ]
     return pytest.mark.parametrize("page", pages, ids=lambda p: p.stem)
 
 
