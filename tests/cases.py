@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Container, Iterable
 from typing import Any
 
@@ -50,8 +51,16 @@ def rules_and_dtypes() -> list[Any]:
 
 
 def sampled(values: Iterable[Any], sample: Container[Any]) -> list[Any]:
-    """The values as parameters; all but a sample are left to `make test-exhaustive`, because each takes long."""
-    return [value if value in sample else pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
+    """The values as parameters; all but a sample are left to `make test-exhaustive`, because each takes long.
+
+    A tuple is a value for each of several parameters.
+    """
+    return [
+        value
+        if value in sample
+        else pytest.param(*(value if isinstance(value, tuple) else [value]), marks=pytest.mark.exhaustive)
+        for value in values
+    ]
 
 
 def dtype_named(name: str) -> np.dtype[Any]:
@@ -78,6 +87,7 @@ def settings(dtype: np.dtype[Any]) -> dict[str, dict[str, Any]]:
     return by_name
 
 
+@functools.cache
 def special_values(dtype: np.dtype[Any]) -> Array:
     """NaN, the infinities, zeros, subnormals, the largest values, and values whose product underflows."""
     smallest, tiny, largest = _range(dtype)

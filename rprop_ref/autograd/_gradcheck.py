@@ -47,8 +47,8 @@ def gradcheck(
     seed : int, optional
         Seed of the random gradients with respect to the outputs, and of the directions of `fast_mode`.
     fast_mode : bool, optional
-        Compare along one random direction of each input, as in torch, and not element by element: two calls an input
-        instead of two an element. A wrong element shows unless its part is within the tolerances of the sum.
+        Compare along one random direction of each input, as in torch, and not element by element: two calls an
+        input instead of two an element. A wrong element shows unless its part is within the tolerances of the sum.
 
     Returns
     -------
@@ -175,8 +175,8 @@ class _Slope(NamedTuple):
         recorded = float(np.sum(np.real(np.conj(direction[used]) * self.gradient[used])))
         if not abs(recorded - numerical) <= atol + rtol * abs(numerical):
             raise AssertionError(
-                f"the {self.name} with respect to {what} of input {self.i} is {recorded!r}, but finite differences "
-                f"give {numerical!r}{_ONE_TRIANGLE if _is_square(self.gradient) else ''}"
+                f"the {self.name} with respect to {what} of input {self.i} is {recorded!r}, but finite "
+                f"differences give {numerical!r}{_ONE_TRIANGLE if _is_square(self.gradient) else ''}"
             )
 
 

@@ -92,6 +92,7 @@ def test_a_rule_outside_the_grammar_gets_no_table(name):
     assert found.headline.startswith("This is not a per-coordinate sign rule")
 
 
+@pytest.mark.exhaustive
 def test_check_without_a_claim_compares_with_the_nearest_rule():
     report = check(
         mutant("rprop+", []), dtypes=["float64"], without=["save", "set", "lr per coordinate"], random=10
