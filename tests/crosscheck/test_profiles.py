@@ -90,6 +90,7 @@ def rows():
     return list(published.published_rows())
 
 
+@pytest.mark.exhaustive
 def test_the_page_is_what_the_profiles_do(rows):
     """``UPDATE_GOLDEN=1`` writes it anew."""
     if os.environ.get("UPDATE_GOLDEN"):
@@ -97,6 +98,7 @@ def test_the_page_is_what_the_profiles_do(rows):
     assert PAGE.read_text(encoding="utf-8") == published.page(rows)
 
 
+@pytest.mark.exhaustive
 def test_every_difference_of_a_profile_is_on_the_page(rows):
     """But for two that are none in the dtypes that the implementation has."""
     unseen = {"flip found by the sign", "an eta- of 0 counts"}

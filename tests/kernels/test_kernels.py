@@ -313,6 +313,7 @@ for source in (Path("rprop_ref/rules.py"), *Path("rprop_ref/_core").glob("*.py")
 _COUNTS = "print(x[0], sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))"
 
 
+@pytest.mark.exhaustive
 def test_an_edit_of_any_source_takes_effect_in_the_next_process(tmp_path):
     """The cache on disk is used when nothing changed, and not when a rule or the iteration did."""
     for folder in ("rprop_ref", "numba_kernels", "cuda_kernels"):

@@ -83,7 +83,7 @@ def ellipsoid(x, g):
     return f
 
 
-@numba.cfunc(float64(types.intc, types.CPointer(float64), types.CPointer(float64), types.voidptr))
+@numba.cfunc(float64(types.intc, types.CPointer(float64), types.CPointer(float64), types.voidptr), cache=True)
 def bowl(n, x, g, data):
     f = 0.0
     for i in range(n):

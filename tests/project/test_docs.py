@@ -32,7 +32,7 @@ def blocks(page, kind):
 
 
 #: Pages whose examples take seconds.
-SLOW = {"crosscheck", "check_your_own", "faq", "tutorial"}
+SLOW = {"crosscheck", "check_your_own", "faq", "tour", "tutorial"}
 
 
 def with_blocks(kind):
@@ -60,6 +60,7 @@ def test_every_kind_of_block_has_a_test():
         assert set(fences[1::2]) <= {""}, page
 
 
+@pytest.mark.exhaustive
 def test_code_for_a_gpu_compiles_and_many_starts_run_in_the_simulator():
     """Numba's simulator has none of torch's CUDA tensors, so steps of these are only compiled."""
     *others, many = blocks(GPU, "python")
