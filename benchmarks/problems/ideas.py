@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from . import cutest
 from .evaluations import RESOLUTION
 from .problem import Array, Problem
 
@@ -352,7 +353,7 @@ def _ideas() -> dict[str, Idea]:
         "irprop-go": Idea("variant irprop-go", at_flip=MADE),
     }
     for flips in (1, 3):
-        ideas[f"young-{flips}"] = Idea(f"etas (0.5, 1.2) until {flips} sign changes", young_flips=flips)
+        ideas[f"young-{flips}"] = Idea(f"etas (0.5, 1.2) until {flips} sign change(s)", young_flips=flips)
     ideas["young-fast"] = Idea("etas (0.5, 1.5) until 1 sign change", young_flips=1, young_plus=1.5)
     for k in (10, 30, 100):
         ideas[f"anneal-{k}"] = Idea(f"etas (0.5, 1.2), annealed over {k} sign changes", 0.5, 1.2, anneal=k)
@@ -363,7 +364,7 @@ def _ideas() -> dict[str, Idea]:
     ideas["back-100"] = Idea("back to the best point after 100 futile evaluations", stall=100, back=True)
     ideas["retreat"] = Idea("steps to higher values are halved", retreat=True)
     for first in (0.1, 0.001):
-        ideas[f"first-{first:g}"] = Idea(f"first steps of {first:g} |x0|", first=first)
+        ideas[f"first-{first:g}"] = Idea(f"first steps of {first:g} abs(x0)", first=first)
     for k in (10, 20, 40, 80):
         ideas[f"pattern-{k}"] = Idea(f"pattern moves every {k} evaluations", pattern=k)
     ideas["pattern-20-irprop+"] = Idea(
@@ -371,31 +372,35 @@ def _ideas() -> dict[str, Idea]:
     )
     # Those that did well, together.
     for first in (0.03, 0.3, 1.0):
-        ideas[f"first-{first:g}"] = Idea(f"first steps of {first:g} |x0|", first=first)
+        ideas[f"first-{first:g}"] = Idea(f"first steps of {first:g} abs(x0)", first=first)
     ideas |= {
         "pattern-5": Idea("pattern moves every 5 evaluations", pattern=5),
         "etas-0.75-1.2": Idea("etas (0.75, 1.2)", 0.75, 1.2),
         "etas-0.7-1.15": Idea("etas (0.7, 1.15)", 0.7, 1.15),
-        "first-etas": Idea("first steps of 0.1 |x0|, etas (0.75, 1.15)", 0.75, 1.15, first=0.1),
+        "first-etas": Idea("first steps of 0.1 abs(x0), etas (0.75, 1.15)", 0.75, 1.15, first=0.1),
         "first-young": Idea(
-            "first steps of 0.1 |x0|, etas (0.5, 1.2) until 1 sign change", first=0.1, young_flips=1
+            "first steps of 0.1 abs(x0), etas (0.5, 1.2) until 1 sign change", first=0.1, young_flips=1
         ),
-        "first-anneal-30": Idea("first steps of 0.1 |x0|, annealed over 30", 0.5, 1.2, first=0.1, anneal=30),
-        "first-anneal-100": Idea("first steps of 0.1 |x0|, annealed over 100", 0.5, 1.2, first=0.1, anneal=100),
-        "first-pattern": Idea("first steps of 0.1 |x0|, pattern moves every 10", first=0.1, pattern=10),
+        "first-anneal-30": Idea("first steps of 0.1 abs(x0), annealed over 30", 0.5, 1.2, first=0.1, anneal=30),
+        "first-anneal-100": Idea("first steps of 0.1 abs(x0), annealed over 100", 0.5, 1.2, first=0.1, anneal=100),
+        "first-pattern": Idea("first steps of 0.1 abs(x0), pattern moves every 10", first=0.1, pattern=10),
         "etas-pattern": Idea("etas (0.75, 1.15), pattern moves every 10", 0.75, 1.15, pattern=10),
         "first-etas-pattern": Idea(
-            "first steps of 0.1 |x0|, etas (0.75, 1.15), pattern moves every 10", 0.75, 1.15, first=0.1, pattern=10
+            "first steps of 0.1 abs(x0), etas (0.75, 1.15), pattern moves every 10",
+            0.75,
+            1.15,
+            first=0.1,
+            pattern=10,
         ),
         "first-anneal-pattern": Idea(
-            "first steps of 0.1 |x0|, annealed over 100, pattern moves every 10",
+            "first steps of 0.1 abs(x0), annealed over 100, pattern moves every 10",
             *(0.5, 1.2),
             first=0.1,
             anneal=100,
             pattern=10,
         ),
         "first-etas-retreat": Idea(
-            "first steps of 0.1 |x0|, etas (0.75, 1.15), steps to higher values halved",
+            "first steps of 0.1 abs(x0), etas (0.75, 1.15), steps to higher values halved",
             *(0.75, 1.15),
             first=0.1,
             retreat=True,
@@ -444,7 +449,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", choices=SIGMAS, default=["exact", "noise-1e-3"])
     parser.add_argument("--ideas", nargs="*", choices=IDEAS, default=list(IDEAS))
     parser.add_argument("--halves", nargs="*", choices=HALVES, default=list(HALVES))
-    parser.add_argument("--skip", nargs="*", default=[], metavar="PROBLEM")
+    parser.add_argument("--skip", nargs="*", default=cutest.SLOW, metavar="PROBLEM")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument(
