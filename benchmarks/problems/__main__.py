@@ -9,8 +9,7 @@ from pathlib import Path
 from . import cutest
 from .methods import METHODS
 from .modes import MODES
-from .page import read_json, write_json, write_page
-from .profiles import rows
+from .page import read_json, rows_of, write_json, write_page
 from .runner import Limits, Pair, read, run, show_on_stderr
 from .suites import HALVES, SUITES, half
 
@@ -61,8 +60,7 @@ def main() -> None:
     asked = (pair for pair in asked if pair.problem not in options.skip)
     run(asked, options.runs, Limits(options.budget, options.seconds), options.workers, show=show_on_stderr)
     if not options.no_page:
-        objectives = {name: mode.objective for name, mode in MODES.items()}
-        write_json(rows(list(read(options.runs)), objectives), options.budget)
+        write_json(rows_of(list(read(options.runs))), options.budget)
         write_page(*read_json())
 
 

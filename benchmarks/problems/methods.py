@@ -81,15 +81,15 @@ def scipy(method: str, limit: str, *, gradient: bool = True, **options: Any) -> 
 
 
 def restarted(run: Any) -> Run:
-    """The same again from where it stopped, until the budget is used up or nothing changes any more."""
+    """The same again from its best point, until the budget is used up or 100 times brought no lower value."""
 
     def again(evaluations: Evaluations) -> None:
-        last = run(evaluations)
-        while True:
-            result = run(evaluations, last.x)
-            if result.fun == last.fun and np.array_equal(result.x, last.x):
-                return
-            last = result
+        best = run(evaluations)
+        futile = 0
+        while futile < 100:
+            result = run(evaluations, best.x)
+            futile = 0 if result.fun < best.fun else futile + 1
+            best = result if result.fun < best.fun else best
 
     return again
 

@@ -17,6 +17,7 @@ from .ideas import IDEAS
 from .methods import METHODS
 from .modes import MODES
 from .profiles import Row, data_profile, median_cost, merged, performance_profiles, solved
+from .profiles import rows as all_rows
 from .suites import HALVES, SUITES, half
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,17 @@ PREFIX = "idea:"
 
 #: The right edge of the figures.
 RIGHT_EDGE = 1e4
+
+
+def rows_of(records: Sequence[dict[str, Any]]) -> list[Row]:
+    """The runs in short. Ideas do not count for the lowest value that methods are measured by.
+
+    There are so many of them that they would find minima that none of the methods has a chance to find.
+    """
+    objectives = {name: mode.objective for name, mode in MODES.items()}
+    methods = [record for record in records if not record["method"].startswith(PREFIX)]
+    ideas = [row for row in all_rows(records, objectives) if row.method.startswith(PREFIX)]
+    return all_rows(methods, objectives) + ideas
 
 
 def write_json(rows: Sequence[Row], budget: int, file: Path = JSON) -> None:
@@ -171,9 +183,8 @@ HEAD = """# Standard problems
 Every method on the same problems, from the same starts, with the same gradients, and at most {budget:,}
 evaluations of value and gradient for each run. A problem counts as solved to 1e-3 once `f - f_best` has fallen
 to a thousandth of `f_0 - f_best`: `f` is the best *true* value, without noise, at any point that the method has
-asked for, whatever it returned; `f_0` is the value at the start; `f_best` is the lowest true value that any run
-has found, the ideas below included. Methods stop by themselves as they do by default, unless their line says
-more.
+asked for, whatever it returned; `f_0` is the value at the start; `f_best` is the lowest true value that any
+method here has found. Methods stop by themselves as they do by default, unless their line says more.
 
 `make problems` makes the runs (it can be interrupted, and goes on where it was) and writes this page, its
 figures, and `benchmarks/problems.json`, which has each run in a line. The columns *reporting* count only the
@@ -191,16 +202,20 @@ IDEAS_HEAD = """## Ideas for better defaults
 
 Each idea is a change of today's iteration, tried outside the package (`benchmarks/problems/ideas.py`). Defaults
 are chosen on the choosing half of the problems; the reporting half says whether they hold. *Evaluations* are
-those within which half of the problems are solved to 1e-3. None of them is a default yet.
+those within which half of the problems are solved to 1e-3. Problems with more than 40 variables are left out
+here, and an empty cell is an idea that was not followed there. None of them is a default yet.
 
-* *Pattern moves* solve the most, with bounds and without: now and then the move that many steps have made
-  together is made again, and taken back if the value is not lower. It is what helps in valleys.
-* Larger first steps save the most evaluations, and solve no more. So do etas that begin at (0.5, 1.2) and become
-  gentler with each sign change.
+* *Pattern moves* solve the most, on both halves, with bounds and without, and under noise too: now and then the
+  move that many steps have made together is made again, and taken back if the value is not lower. They help in
+  valleys, most of all to six digits.
+* Larger first steps save the most evaluations, and so do etas that begin at (0.5, 1.2) and become gentler with
+  each sign change; they solve hardly more.
 * What happens at a bound hardly matters: clearing the memory, shrinking the step size to what was moved, halving
   steps until they are inside, leaving bounds in small steps, or limits relative to the box.
-* Growing steps or going back to the best point when progress stalls do nothing, since progress does not stall:
-  it is slow. A running mean of gradients does harm where there is no noise.
+* Growing steps or going back to the best point when progress stalls does nothing, since progress does not stall:
+  it is slow. Halving steps to higher values, and a running mean of gradients, save little or cost much, and the
+  former fails under noise.
+* Etas whose product is above 1, such as (0.9, 1.2), do not get to six digits.
 
 """
 
@@ -236,20 +251,24 @@ def ideas_table(rows: Sequence[Row]) -> str:
 
 
 def _table_of_ideas(groups: dict[str, list[Row]]) -> str:
-    most = max(len(group) for group in groups.values())
-    whole = {name: group for name, group in groups.items() if len(group) == most}
+    parts = {
+        name: [row for group in groups.values() for row in group if half(row.problem) == name] for name in HALVES
+    }
+    counts = {name: len({row.problem for row in part}) for name, part in parts.items() if part}
     head = ["idea"]
-    for name in HALVES:
-        count = len({row.problem for row in next(iter(whole.values())) if half(row.problem) == name})
-        head += [f"{name} ({count}): 1e-3", "1e-6", "evaluations"] if count else []
+    for name, count in counts.items():
+        head += [f"{name} ({count}): 1e-3", "1e-6", "evaluations"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
-    for name in sorted(whole, key=lambda name: list(IDEAS).index(name.removeprefix(PREFIX))):
+    for name in sorted(groups, key=lambda name: list(IDEAS).index(name.removeprefix(PREFIX))):
         cells = [title_of(name)]
-        for part in HALVES:
-            group = [row for row in whole[name] if half(row.problem) == part]
-            if group:
-                cells += [*(_count(solved(group, t)) for t in (0, 1)), _number(median_cost(group, 0, 0))]
-        lines.append("| " + " | ".join(cells) + " |")
+        for part, count in counts.items():
+            group = [row for row in groups[name] if half(row.problem) == part]
+            # An idea that was not tried on all of them says nothing.
+            whole = len({row.problem for row in group}) == count
+            figures = [*(_count(solved(group, t)) for t in (0, 1)), _number(median_cost(group, 0, 0))]
+            cells += figures if whole else ["", "", ""]
+        if any(cells[1:]):
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

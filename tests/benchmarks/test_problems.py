@@ -247,7 +247,7 @@ def load_made(suite, name):
 
 def test_runs_are_resumed_and_what_hangs_or_dies_costs_only_itself(tmp_path):
     file = tmp_path / "runs.jsonl"
-    limits = Limits(budget=5000, seconds=0.2, loading=60.0)
+    limits = Limits(budget=5000, seconds=0.5)
     pairs = [Pair("made", name, "exact", 0, "rprop") for name in ("dies", "missing", "a", "hangs")]
     pairs += [Pair("made", "hangs", "kinks", 0, "rprop"), Pair("made", "b", "exact", 0, "rprop")]
     run(pairs[:3], file, limits, 1, load_made)
