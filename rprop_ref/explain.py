@@ -264,24 +264,24 @@ def _check_noise(trace: History) -> Finding | None:
         + "; the step sizes only follow that.",
         "compute the gradient from all the data. Rprop needs full batches: it reads only signs, so noise does not "
         f"average out. {_product_of_etas(trace, noisy[0])} With mini-batches use a method that averages, such as "
-        "Adam. If the gradient already comes from all the data, look for kinks (absolute values, maxima) of several "
-        "variables, and smooth them.",
+        "Adam. If the gradient already comes from all the data, look for kinks (absolute values, maxima) of "
+        "several variables, and smooth them.",
     )
 
 
 def _product_of_etas(trace: History, i: int) -> str:
     """What the product of the etas means under noise.
 
-    If signs are pure chance, step sizes shrink as often as they grow. So they vanish if the product is below 1, and
-    explode if it is above: A. Plakhov and P. Cruz, "A stochastic approximation algorithm with multiplicative step
-    size adaptation", arXiv:math/0503434.
+    If signs are pure chance, step sizes shrink as often as they grow. So they vanish if the product is below 1,
+    and explode if it is above: A. Plakhov and P. Cruz, "A stochastic approximation algorithm with multiplicative
+    step size adaptation", arXiv:math/0503434.
     """
     eta_minus, eta_plus = _group(trace, i)["etas"]
     product = eta_minus * eta_plus
     if product < 1:
         return (
-            f"The product of the etas is {product:g}: the closer to 1, the more slowly noise shrinks the step sizes, "
-            "and the nearer a run gets to the minimum."
+            f"The product of the etas is {product:g}: the closer to 1, the more slowly noise shrinks the step "
+            "sizes, and the nearer a run gets to the minimum."
         )
     return (
         f"The product of the etas is {product:g}: with 1 or more, noise makes the step sizes grow without limit; "

@@ -296,10 +296,11 @@ def at_rest(state: State) -> bool:
 
 def noisy(both: Array, sigma: float, rng: np.random.Generator) -> Array:
     """Values and gradients with the noise of `modes.MultiplicativeNoise`."""
-    z = sigma * rng.standard_normal(both.shape)
-    noise = z * np.max(np.abs(both[:, 1:]), 1, keepdims=True)
+    z: Array = sigma * np.asarray(rng.standard_normal(both.shape))
+    noise: Array = z * np.max(np.abs(both[:, 1:]), 1, keepdims=True)
     noise[:, 0] = z[:, 0] * both[:, 0]
-    return both + noise
+    shown: Array = both + noise
+    return shown
 
 
 def follow(problem: Problem, ideas: Sequence[Idea], sigma: float, seed: int, budget: int) -> Array:

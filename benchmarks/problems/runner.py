@@ -226,19 +226,19 @@ def run(
                 passed = min(time.monotonic() - began, 2.0)
                 for connection in ready:
                     worker = busy[connection]
-                    pair = worker.pair
-                    assert pair is not None
+                    current = worker.pair
+                    assert current is not None
                     try:
                         record = worker.connection.recv()
                         if record == BEGINS:
                             worker.patience = 3 * limits.seconds
                             continue
                     except (EOFError, OSError):
-                        record = {**pair._asdict(), "end": "its process ended", "curve": []}
+                        record = {**current._asdict(), "end": "its process ended", "curve": []}
                         worker.end()
                         worker.start()
                     worker.pair = None
-                    note(record, pair)
+                    note(record, current)
                     next_of(worker)
                 for connection, worker in busy.items():
                     worker.patience -= passed
