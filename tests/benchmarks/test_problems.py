@@ -245,6 +245,7 @@ def load_made(suite, name):
     return bowl(suite, name)
 
 
+@pytest.mark.exhaustive
 def test_runs_are_resumed_and_what_hangs_or_dies_costs_only_itself(tmp_path):
     file = tmp_path / "runs.jsonl"
     limits = Limits(budget=5000, seconds=0.5)
@@ -271,6 +272,7 @@ def test_runs_are_resumed_and_what_hangs_or_dies_costs_only_itself(tmp_path):
 # Ideas
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("idea", ["today", "rprop+", "irprop+", "rprop-", "irprop-go"])
 @pytest.mark.parametrize("name", ["rosenbrock", "powell_badly_scaled", "gulf"])
 def test_without_changes_the_iterates_are_those_of_minimize(name, idea):
@@ -290,6 +292,7 @@ def test_without_changes_the_iterates_are_those_of_minimize(name, idea):
     assert same_bits(kept[:150], np.array(seen)[:150])
 
 
+@pytest.mark.exhaustive
 def test_without_changes_bounds_are_kept_as_by_minimize():
     bounds = np.array([-1.5, -3.0]), np.array([0.8, 2.0])
     problem = dataclasses.replace(mgh.load("mgh", "rosenbrock"), bounds=bounds)
@@ -306,6 +309,7 @@ def test_without_changes_bounds_are_kept_as_by_minimize():
     assert same_bits(kept[:150], np.array(seen)[:150])
 
 
+@pytest.mark.exhaustive
 def test_every_idea_finds_the_minimum_of_a_bowl_in_a_box():
     problem = bowl(bounds=(np.array([1.0, -9.0]), np.array([9.0, 9.0])))
     values = follow(problem, list(IDEAS.values()), 0.0, 0, 1500)
