@@ -201,7 +201,7 @@ def _propagate(node: Node, g: Any, pending: _Pending, create_graph: bool) -> Non
     trusted = primitive.trusted and not create_graph
     uses, vjps = pending.uses, primitive.vjps
     for i, (parent, _, _) in enumerate(node.links):
-        if parent is None or parent not in uses:
+        if parent not in uses:
             continue
         if primitive.takes_sequence:
             vjp, operand = vjps[0], node.args[0][i]

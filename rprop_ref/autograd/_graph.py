@@ -103,11 +103,12 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             if type(arg) not in _PLAIN_TYPES:
                 _check_operand(arg, primitive, i)
             arrays.append(arg)
-    ans = primitive.fun(*arrays, **kwargs)
-    is_scalar = isinstance(ans, np.generic)
+    ans = primitive.fun(*arrays, **kwargs) if kwargs else primitive.fun(*arrays)
+    is_scalar = False
     if type(ans) is not np.ndarray:
         if isinstance(ans, np.ndarray):
             check_plain(ans, f"the result of {primitive.name}")
+        is_scalar = isinstance(ans, np.generic)
         ans = np.asarray(ans)
     is_recorded = (
         tracked and mode.enabled and (ans.dtype in _USUAL_DTYPES or keeps_gradient(ans.dtype, primitive.name))

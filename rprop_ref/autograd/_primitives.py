@@ -361,4 +361,7 @@ def _holds_tensors(x: Any) -> bool:
 
 def is_constant(*values: Any) -> bool:
     """Whether none of the values is a Tensor."""
-    return not any(isinstance(v, Traced) for v in values)
+    for value in values:  # faster than any()
+        if isinstance(value, Traced):
+            return False
+    return True

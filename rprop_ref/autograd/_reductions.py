@@ -281,12 +281,12 @@ def _logsumexp_vjp(g, ans, x, axis, keepdims):
 @primitive(_logsumexp_vjp)
 def _logsumexp(x, axis, keepdims):
     top = np.maximum.reduce(x.real, axis=axis, keepdims=True)
-    if not np.isfinite(top).all():
+    if not np.logical_and.reduce(np.isfinite(top), axis=None):
         top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
         result = np.log(np.add.reduce(np.exp(x - top), axis=axis, keepdims=True))
     result = result + top
-    return result if keepdims else np.squeeze(result, axis)
+    return result if keepdims else result.squeeze(axis)
 
 
 @primitive(lambda g, ans, _x, axis: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)))
