@@ -53,6 +53,13 @@ def is_sparse_product(frame: FrameType) -> bool:
     return frame.f_code.co_name == "_matmul_dispatch" and module.startswith("scipy.sparse.")
 
 
+def is_operator(frame: FrameType) -> bool:
+    """Whether this frame is at an operator such as ``a ** b``, not at a call such as ``np.power(a, b)``."""
+    import opcode  # slow to import, and seldom needed
+
+    return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["BINARY_OP"]
+
+
 def _package_of(frame: FrameType) -> str:
     name: str = frame.f_globals.get("__name__", "")
     return name.split(".")[0]

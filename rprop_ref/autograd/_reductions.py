@@ -17,13 +17,13 @@ def with_kept_axes(ans, ndim, axis, keepdims):
     if keepdims or ans.ndim == ndim:
         return ans
     if axis is None:
-        return np.reshape(ans, (1,) * ndim)
+        return ans.reshape((1,) * ndim)
     if type(axis) is int:
         place = axis % ndim
-        return np.reshape(ans, (*ans.shape[:place], 1, *ans.shape[place:]))
+        return ans.reshape((*ans.shape[:place], 1, *ans.shape[place:]))
     axes = normalize_axis_tuple(axis, ndim)
     lengths = iter(ans.shape)
-    return np.reshape(ans, tuple(1 if i in axes else next(lengths) for i in range(ndim)))
+    return ans.reshape(tuple(1 if i in axes else next(lengths) for i in range(ndim)))
 
 
 def expanded(g, x, axis, keepdims):

@@ -94,10 +94,37 @@ def test_a_refusal_that_the_objective_catches_is_raised_again():
             return np.sum(x) * x[0].item()
         return np.sum(x)
 
-    for fun in (guarded, with_an_alternative):
+    def in_a_worker(x):
+        return np.sum(x) * in_a_thread(guarded, x)
+
+    def with_workers(x):
+        with ThreadPoolExecutor(2) as pool:
+            return np.sum(x) * sum(pool.map(lambda v: guarded(np.stack([v, v])), x))
+
+    def without_a_rule(x):
+        try:
+            return np.sum(np.nextafter(x, 9.0))
+        except TypeError:
+            return np.sum(x)
+
+    def in_place(x):
+        with contextlib.suppress(RuntimeError):
+            x[0] = 3.0
+        return np.sum(x)
+
+    def by_an_operator(x):
+        try:
+            return np.sum(x * scipy.sparse.csr_array(np.eye(3)))
+        except TypeError:
+            return np.sum(x)
+
+    for fun in (guarded, with_an_alternative, in_a_worker, with_workers):
         for call in (autograd.value_and_grad(fun), lambda x, fun=fun: minimize(fun, x, jac="autograd")):
             with pytest.raises(TypeError, match="leave the tape"):
                 call(X)
+    for fun in (without_a_rule, in_place, by_an_operator):
+        with pytest.raises((TypeError, RuntimeError), match="no rule|leaf|sparse"):
+            autograd.value_and_grad(fun)(X)
     # The next call knows nothing of it.
     assert autograd.value_and_grad(lambda x: np.sum(x))(X)[0] == np.sum(X)
 
@@ -202,6 +229,58 @@ FOREIGN = {
 def test_functions_that_convert_a_tensor_are_named_with_what_to_write(advice, compute):
     with pytest.raises((TypeError, RuntimeError), match=advice):
         autograd.value_and_grad(lambda x: np.sum(compute(x) * x))(X)
+
+
+def test_an_error_that_numpy_raises_too_may_be_caught():
+    def fun(x):
+        try:
+            return np.sum(np.linalg.cholesky(np.outer(x, x) - np.eye(3)))
+        except np.linalg.LinAlgError:
+            pass
+        try:
+            return np.sum(x + np.ones(2))
+        except ValueError:
+            pass
+        with contextlib.suppress(IndexError):
+            x[7] = x[9]
+        return np.sum(x)
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_thread_that_is_refused_something_is_of_one_call():
+    """Of two calls under way, only the one whose variable was converted is refused."""
+
+    def guarded(x):
+        with contextlib.suppress(TypeError):
+            float(x[0])
+        return 1.0
+
+    def outer(x):
+        with pytest.raises(TypeError, match="leave the tape"):
+            autograd.value_and_grad(lambda y: np.sum(y) * in_a_thread(guarded, y))(X)
+        return np.sum(x)
+
+    assert autograd.value_and_grad(outer)(X)[1].tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(TypeError, match="leave the tape"):
+        autograd.value_and_grad(
+            lambda x: np.sum(x) * autograd.value_and_grad(lambda y: np.sum(y) * guarded(x))(X)[0]
+        )(X)
+
+
+def test_nothing_is_written_by_a_call_that_is_refused(tmp_path):
+    def fun(x):
+        with contextlib.suppress(TypeError):
+            np.save(tmp_path / "x.npy", x)
+        return np.sum(x)
+
+    with pytest.raises(TypeError, match="no rule"):
+        autograd.value_and_grad(fun)(X)
+    assert not list(tmp_path.iterdir())
+    plain = np.zeros(3)
+    with pytest.raises(TypeError, match="np.zeros_like"):
+        autograd.value_and_grad(lambda x: (np.copyto(plain, x), np.sum(x))[1])(X)
+    assert plain.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_an_error_of_the_objective_itself_stays():
