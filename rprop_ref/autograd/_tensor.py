@@ -35,7 +35,7 @@ from . import (
 from ._dispatch import call_function, call_ufunc
 from ._elementwise import OPERATOR_OF
 from ._engine import backward
-from ._foreign import advice, is_operator, is_sparse_product
+from ._foreign import advice, check_polynomial, is_operator, is_sparse_product
 from ._graph import apply, is_differentiated, is_sparse, note_if_refused, operate, refresh, refusal
 from ._inplace import assign_augmented, plain_index, set_item
 from ._mode import LeavesTapeError
@@ -379,6 +379,8 @@ class Tensor(Traced):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         try:
+            if type(inputs[0]) is np.ndarray:
+                check_polynomial(sys._getframe(1))
             if method == "__call__" and not kwargs:
                 primitive = PRIMITIVES.get(ufunc)
                 if isinstance(inputs[0], np.generic) and is_operator(sys._getframe(1)):
@@ -395,6 +397,7 @@ class Tensor(Traced):
             if not issubclass(kind, (Tensor, np.ndarray)):
                 return NotImplemented
         try:
+            check_polynomial(sys._getframe(1))
             return call_function(func, args, kwargs)
         except Exception as error:
             note_if_refused(error, func, args, kwargs)

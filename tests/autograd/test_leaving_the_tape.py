@@ -283,6 +283,31 @@ def test_nothing_is_written_by_a_call_that_is_refused(tmp_path):
     assert plain.tolist() == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 2, 2)])
+@pytest.mark.parametrize("basis", ["poly", "cheb", "leg", "herm", "herme", "lag", "roots"])
+def test_polynomials_with_coefficients_of_several_dimensions(basis, shape):
+    """numpy.polynomial gives them axes for the values of x only if x is an array."""
+    polynomial = np.polynomial
+    where = (polynomial.polynomial, polynomial.chebyshev, polynomial.legendre, polynomial.hermite)
+    where = (*where, polynomial.hermite_e, polynomial.laguerre)
+    name = "polyvalfromroots" if basis == "roots" else f"{basis}val"
+    evaluate = next(getattr(module, name) for module in where if hasattr(module, name))
+    c = np.random.default_rng(0).uniform(-1, 1, shape)
+    for x in (X, X[:2], X[:2] * np.ones((2, 1))):
+        calls = [lambda x, c=c[..., *(None,) * x.ndim]: evaluate(x, c, tensor=False)]
+        if basis != "roots" and len(shape) == 1:
+            calls.append(lambda x: evaluate(x, c))
+        else:
+            advice = rf"{name} gives its coefficients c no axes.*{name}\(x, c.*tensor=False"
+            with pytest.raises((TypeError, ValueError), match=f"{advice}|could not be broadcast"):
+                evaluate(Tensor(x), c)
+        for call in calls:
+            value, gradient = autograd.value_and_grad(lambda x, call=call: np.sum(call(x)))(x)
+            assert value == np.sum(evaluate(x, c))
+            differences = (evaluate(x + 1e-6, c) - evaluate(x - 1e-6, c)) / 2e-6
+            np.testing.assert_allclose(np.sum(gradient), np.sum(differences), rtol=1e-6)
+
+
 def test_an_error_of_the_objective_itself_stays():
     def fun(x):
         with contextlib.suppress(TypeError):
