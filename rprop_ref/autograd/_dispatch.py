@@ -417,7 +417,9 @@ def _constant(primitive: Primitive, name: str, value: Any) -> Any:
     """The value of an argument through which no gradient may flow."""
     if mode.enabled and any_tracked(value):
         raise no_gradient_rule(f"the argument {name} of {primitive.name}", primitive.name)
-    return values(value)
+    value = values(value)
+    # Callers reuse masks.
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _load_special(ufunc: Any) -> None:

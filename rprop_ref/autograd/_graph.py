@@ -28,6 +28,10 @@ _PLAIN_TYPES = frozenset(
 _USUAL_DTYPES = frozenset(map(np.dtype, ["f8", "f4", "c16", "c8"]))
 
 
+#: Plain arrays among the operands are copied if they have no more bytes than this.
+COPIED_BYTES = 2**14
+
+
 class Node:
     """One recorded operation: its primitive, the arrays it was called with, and where these came from.
 
@@ -212,8 +216,12 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
             )
             links.append((parent, memory, memory.writes))
         else:
-            # Masks are copied, because callers reuse them; copies of other arrays would cost too much.
-            arrays.append(arg.copy() if vjp is None and type(arg) is np.ndarray else arg)
+            # Callers reuse masks and buffers; copies of large arrays would cost too much.
+            is_copied = type(arg) is np.ndarray and (
+                vjp is None
+                or (primitive.saves[0 if primitive.takes_sequence else i] and arg.nbytes <= COPIED_BYTES)
+            )
+            arrays.append(arg.copy("K") if is_copied else arg)
             links.append(_CONSTANT)
     saved: Any = (tuple(arrays),) if primitive.takes_sequence else arrays
     if len(args) > count:
@@ -337,8 +345,7 @@ def note_if_refused(error: Exception, fun: Any, args: Any, kwargs: dict[str, Any
         return
     if fun not in _FILE_WRITERS:
         try:
-            with np.errstate(all="ignore"):
-                fun(*_copies(args), **_copies(kwargs))
+            fun(*_copies(args), **_copies(kwargs))
         except Exception:
             return
     refusal(error, (args, kwargs))

@@ -308,6 +308,50 @@ def test_polynomials_with_coefficients_of_several_dimensions(basis, shape):
             np.testing.assert_allclose(np.sum(gradient), np.sum(differences), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda buffer, mask, v: np.sum(buffer * v),
+        lambda buffer, mask, v: np.sum(v / buffer),
+        lambda buffer, mask, v: np.sum(buffer**v),
+        lambda buffer, mask, v: buffer @ (v * np.ones(4)),
+        lambda buffer, mask, v: np.sum(np.einsum("i,i->", buffer, v * np.ones(4))),
+        lambda buffer, mask, v: np.prod(np.stack([v, buffer[0], buffer[1]])),
+        lambda buffer, mask, v: np.hypot(v, buffer).sum(),
+        lambda buffer, mask, v: np.sum(np.where(mask, v * np.ones(4), 0.0)),
+        lambda buffer, mask, v: np.sum(v * np.ones(4), where=mask),
+        lambda buffer, mask, v: np.max(v * np.arange(1, 5), where=mask, initial=0.0),
+    ],
+)
+def test_a_buffer_may_be_refilled(combine):
+    rows = np.random.default_rng(0).uniform(0.5, 1.5, (3, 4))
+
+    def fun(x):
+        buffer, mask, total = np.empty(4), np.empty(4, bool), 0.0
+        for row, v in zip(rows, x, strict=True):
+            buffer[:] = row
+            mask[:] = row > 0.8
+            total = total + combine(buffer, mask, v)
+        return total
+
+    steps = 1e-6 * np.eye(3)
+    differences = [(fun(X + h) - fun(X - h)) / 2e-6 for h in steps]
+    value, gradient = autograd.value_and_grad(fun)(X)
+    assert value == fun(X)
+    np.testing.assert_allclose(gradient, differences, rtol=1e-7)
+
+
+def test_an_error_of_arithmetic_may_be_caught():
+    def fun(x):
+        try:
+            with np.errstate(divide="raise"):
+                return np.sum(1 / (x - x[0]))
+        except FloatingPointError:
+            return np.sum(x)
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == [1.0, 1.0, 1.0]
+
+
 def test_an_error_of_the_objective_itself_stays():
     def fun(x):
         with contextlib.suppress(TypeError):
