@@ -74,8 +74,8 @@ class Node:
 
 
 # For each operand: the Node or leaf that it came from (None if no gradient flows to it), its memory (None if it
-# was a plain array), and how often that had been written to.
-Link = tuple[Any, Memory | None, int]
+# was a plain array), and how often that had been written to; for a large plain array a sample of it.
+Link = tuple[Any, Memory | None, Any]
 _CONSTANT: Link = (None, None, 0)
 
 
@@ -216,17 +216,26 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
             )
             links.append((parent, memory, memory.writes))
         else:
-            # Callers reuse masks and buffers; copies of large arrays would cost too much.
-            is_copied = type(arg) is np.ndarray and (
-                vjp is None
-                or (primitive.saves[0 if primitive.takes_sequence else i] and arg.nbytes <= COPIED_BYTES)
-            )
-            arrays.append(arg.copy("K") if is_copied else arg)
-            links.append(_CONSTANT)
+            link = _CONSTANT
+            if type(arg) is np.ndarray and (vjp is None or primitive.saves[0 if primitive.takes_sequence else i]):
+                # Callers reuse masks and buffers; copies of large arrays would cost too much.
+                is_copied = vjp is None or arg.nbytes <= COPIED_BYTES
+                kept = arg.copy("K") if is_copied else arg
+                link = _CONSTANT if is_copied else (None, None, sample(arg))
+            else:
+                kept = arg
+            arrays.append(kept)
+            links.append(link)
     saved: Any = (tuple(arrays),) if primitive.takes_sequence else arrays
     if len(args) > count:
         saved = [*saved, *[_snapshot(primitive, i, args[i]) for i in range(count, len(args))]]
     return Node(primitive, saved, kwargs, links, ans)
+
+
+def sample(array: Array) -> bytes:
+    """Some elements of an array, by which it is noticed that a buffer has been refilled."""
+    count = 64 if array.ndim == 1 else 8 if array.ndim == 2 else 4
+    return array[tuple([slice(None, None, -(-n // count)) for n in array.shape])].tobytes()
 
 
 def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
@@ -238,6 +247,8 @@ def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
         return value.copy()
     if kind is tuple or kind is list:
         return kind([_snapshot(primitive, place, v) for v in value])
+    if is_sparse(value) and value.nnz * value.dtype.itemsize <= COPIED_BYTES:
+        return value.copy()
     if isinstance(value, Traced):
         if value._requires_grad:
             raise no_gradient_rule(f"argument {place} of {primitive.name}", primitive.name)

@@ -118,8 +118,8 @@ class Tensor(Traced):
     The methods do what torch's do. A 0-d Tensor converts to a number (`float` warns, as in torch, if it requires a
     gradient); ``np.asarray`` raises if a gradient would be lost.
 
-    Plain arrays of more than 16 KiB among the operands are saved without a copy: refill such a buffer only after
-    the backward pass, or pass a copy.
+    Plain arrays of more than 16 KiB among the operands are saved without a copy. If one is refilled before the
+    backward pass, that is refused, as far as some of its elements tell; pass a copy.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -339,6 +340,33 @@ def test_a_buffer_may_be_refilled(combine):
     value, gradient = autograd.value_and_grad(fun)(X)
     assert value == fun(X)
     np.testing.assert_allclose(gradient, differences, rtol=1e-7)
+
+
+def test_a_large_buffer_that_is_refilled_is_refused():
+    for shape in ((3000,), (60, 70), (20, 20, 20)):
+        for combine in (np.multiply, functools.partial(np.einsum, "...,->...")):
+
+            def fun(x, shape=shape, combine=combine, copies=True):
+                buffer, total = np.empty(shape), 0.0
+                for i, v in enumerate(x):
+                    buffer[...] = i + 1
+                    total = total + np.sum(combine(buffer.copy() if copies else buffer, v))
+                return total
+
+            gradient = autograd.value_and_grad(fun)(X)[1]
+            assert gradient.tolist() == [n * np.prod(shape) for n in (1, 2, 3)]
+            with pytest.raises(RuntimeError, match=r"has been changed since.*array.copy\(\)"):
+                autograd.value_and_grad(lambda x, fun=fun: fun(x, copies=False))(X)
+
+
+def test_a_sparse_array_may_be_changed():
+    def fun(x):
+        matrix = scipy.sparse.csr_array(np.eye(3))
+        product = matrix @ x
+        matrix.data *= 2
+        return product @ x
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == (2 * X).tolist()
 
 
 def test_an_error_of_arithmetic_may_be_caught():
