@@ -72,7 +72,7 @@ def check_polynomial(frame: FrameType) -> None:
 
 def is_operator(frame: FrameType) -> bool:
     """Whether this frame is at an operator such as ``a ** b``, not at a call such as ``np.power(a, b)``."""
-    import opcode  # slow to import, and seldom needed
+    import opcode  # seldom needed
 
     return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["BINARY_OP"]
 

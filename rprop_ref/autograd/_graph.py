@@ -216,14 +216,13 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
             )
             links.append((parent, memory, memory.writes))
         else:
-            link = _CONSTANT
+            kept, link = arg, _CONSTANT
             if type(arg) is np.ndarray and (vjp is None or primitive.saves[0 if primitive.takes_sequence else i]):
                 # Callers reuse masks and buffers; copies of large arrays would cost too much.
-                is_copied = vjp is None or arg.nbytes <= COPIED_BYTES
-                kept = arg.copy("K") if is_copied else arg
-                link = _CONSTANT if is_copied else (None, None, sample(arg))
-            else:
-                kept = arg
+                if vjp is None or arg.nbytes <= COPIED_BYTES:
+                    kept = arg.copy("K")
+                else:
+                    link = (None, None, sample(arg))
             arrays.append(kept)
             links.append(link)
     saved: Any = (tuple(arrays),) if primitive.takes_sequence else arrays

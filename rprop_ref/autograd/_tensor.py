@@ -602,7 +602,7 @@ class Tensor(Traced):
 
     @shape.setter
     def shape(self, shape: Any) -> None:
-        raise TypeError(f"the shape of a Tensor does not change; write t = t.reshape({shape})")
+        raise refusal(TypeError(f"the shape of a Tensor does not change; write t = t.reshape({shape})"), self)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -657,7 +657,7 @@ class Tensor(Traced):
     @real.setter
     def real(self, value: Any) -> None:
         if self._array.dtype.kind == "c":
-            raise TypeError(_PARTS_IN_PLACE)
+            raise refusal(TypeError(_PARTS_IN_PLACE), self)
         self[...] = value
 
     @property
@@ -666,7 +666,7 @@ class Tensor(Traced):
 
     @imag.setter
     def imag(self, value: Any) -> None:
-        raise TypeError(_PARTS_IN_PLACE)
+        raise refusal(TypeError(_PARTS_IN_PLACE), self)
 
     @property
     def flat(self) -> Any:
@@ -707,10 +707,11 @@ class Tensor(Traced):
             if isinstance(given, type) and issubclass(given, np.ndarray):
                 return self.__array__().view(given)
             if np.dtype(given) != self.dtype:
-                raise TypeError(
+                message = (
                     f"the numbers of a Tensor of dtype {self.dtype} are not reinterpreted as {given}; convert "
                     "them with astype, or reinterpret t.data"
                 )
+                raise refusal(TypeError(message), self)
         return self[...] if self._kind == "array" else self[()]
 
     def compress(self, condition: Any, axis: int | None = None) -> Any:
@@ -733,7 +734,8 @@ class Tensor(Traced):
 
     def resize(self, *new_shape: Any, refcheck: bool = True) -> None:
         """Not possible: the size of a Tensor does not change."""
-        raise TypeError("the size of a Tensor does not change; write np.resize(x, shape), a new Tensor")
+        message = "the size of a Tensor does not change; write np.resize(x, shape), a new Tensor"
+        raise refusal(TypeError(message), self)
 
     def tobytes(self, order: Any = "C") -> bytes:
         """The bytes of the values, like the method of arrays; no gradient flows through them."""
