@@ -760,6 +760,10 @@ def _check(call: Call, rng: Any, compute: Any) -> tuple[str, str]:
     if not same(result, expected):
         if call.name in UNWRITTEN and not all(np.size(o.array) for o in operands):
             return "unclear", "NumPy returns memory that it has not written"
+        # The square of a complex scalar, for instance, depends on where in memory the result is.
+        kept = [run(call, [make_array(o) for o in operands]) for _ in range(100)]
+        if not all(same(again, expected) for again in kept):
+            return "unclear", "NumPy's own value varies"
         return "wrong", f"the value is {result!r}, of arrays {expected!r}"
     with no_grad():
         try:
