@@ -82,8 +82,8 @@ def _line(points: tuple[tuple[float, float], ...]) -> Objective:
     )
 
 
-#: Points around a line. More of them are a little below it than far above it, so that most gradients of single points
-#: have the other sign than their mean.
+#: Points around a line. More of them are a little below it than far above it, so that most gradients of single
+#: points have the other sign than their mean.
 _SKEWED = tuple(((i - 31.5) / 16, (i - 31.5) / 32 + 4 * (i * 37 % 64 / 64) ** 4) for i in range(64))
 
 _ALL = (

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -194,6 +195,25 @@ class TestLinks:
         back = javascript(tmp_path, LINKS, code, {"link": link, "defaults": DEFAULTS})
         assert problem in back["problems"][0]
         assert back["settings"] == {"objective": "bowl", **DEFAULTS, "k": 0}
+
+    def test_the_links_of_the_site_ask_for_what_there_is(self, tmp_path):
+        pages = "".join(page.read_text() for page in (HERE.parents[1] / "docs").glob("*.md"))
+        links = re.findall(r"explorer\.html#([^)\"]+)[)\"]", pages)
+        assert len(links) > 10
+        code = """
+            return data.links.map((text) => fromLink(text, data.known, () => structuredClone(data.defaults)).problems);
+        """
+        (modes,) = re.findall(r"^const MODES = (.*);", (HERE / "page.js").read_text(), re.M)
+        objectives = [*OBJECTIVES, "your own"]
+        known = {
+            "modes": json.loads(modes),
+            "objectives": objectives,
+            "rules": list(rules.RULES),
+            "runners": [],
+            "bugs": 6,
+        }
+        data = {"known": known, "links": links, "defaults": DEFAULTS}
+        assert javascript(tmp_path, LINKS, code, data) == [[]] * len(links)
 
     def test_any_text_gives_settings_that_can_be_shown(self, tmp_path, rng):
         parts = [
