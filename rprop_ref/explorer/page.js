@@ -102,7 +102,10 @@ function drawNow() {
 const DRAW = {
   watch() {
     drawStep();
-    drawCharts();
+    // The first time, what is below can wait until the page can be used.
+    if (state.isDrawn) drawCharts();
+    else whenIdle(() => { if (state.mode === "watch") drawCharts(); });
+    state.isDrawn = true;
   },
   race: () => drawRace(),
   predict: () => drawPrediction(),
@@ -111,6 +114,7 @@ const DRAW = {
 const COMPUTE = { watch() {}, race: () => computeRace(), predict() {}, bug: () => computeBug() };
 
 function draw() {
+  if (state.isReading) return;
   $("time").value = state.k;
   drawNow();
   drawPath(picture());
@@ -142,13 +146,15 @@ function readAddress() {
     ({ mode: "watch", objective, f: EXAMPLE, rule: DATA.rule, ...optionsOf(objective), race: defaultRace(), bug: 0 });
   const { settings: asked, problems } = fromLink(location.hash.slice(1), known, defaults);
   const { mode, objective, f, rule, k, race, bug, ...options } = asked;
-  Object.assign(state, { mode, rule, race, bug });
+  // What follows would draw several times.
+  Object.assign(state, { mode, rule, race, bug, isReading: true });
   if (objective === OWN) $("own-text").value = f;
   // What remains if the text of the link is no function.
   if (!state.objective && objective === OWN) choose(DATA.recorded.name);
   choose(objective, options);
   setRule(rule);
   setMode(mode);
+  state.isReading = false;
   go(k);
   if (problems.length) $("wrong").textContent = problems.join(" ");
 }

@@ -72,7 +72,7 @@ function fillRace() {
     state.race[name].forEach((v, i) => {
       const input = $(`race-${name}-${i}`);
       input.value = v === null ? "" : v;
-      if (i === 0) input.placeholder = state.rates[name];
+      if (i === 0) input.placeholder = short(state.rates[name]);
     });
   }
   $("race-words").replaceChildren(

@@ -69,7 +69,7 @@ function trainingWords({ collapsed, changed: share, left, leftExact, agreements 
 
 function drawTraining() {
   const noisy = nowNoisy();
-  $("noise-words").hidden = !noisy || state.mode === "race";
+  $("noise-words").hidden = !noisy || state.mode !== "watch";
   $("points-part").hidden = !pointsOf().length;
   if (pointsOf().length) drawPoints();
 }
