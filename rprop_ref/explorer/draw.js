@@ -31,7 +31,7 @@ function place(a, b, width, height) {
 // Where a row is on the map; with one variable, on its curve.
 const pointOf = (row) => (state.names.length === 1 ? [row.x[0], row.f] : row.x);
 
-// The contours as a canvas: coarse when they are first drawn, and sharp once the browser has time.
+// The contours as a canvas: coarse at first, and sharp once the browser has time. The page can be used before there are any.
 let background = null, sharpening = null;
 const FEW_SAMPLES = 12000, MOST_SAMPLES = 400000;
 const whenIdle = window.requestIdleCallback || ((work) => setTimeout(() => work({ timeRemaining: () => 8 }), 50));
@@ -75,6 +75,7 @@ function sharpen({ done, value }) {
 
 // Finish the contours now, for a picture to keep.
 function sharpenNow() {
+  if (!background && state.names.length === 2) drawPath(picture());
   while (sharpening) sharpen(sharpening.next());
 }
 
@@ -99,14 +100,15 @@ function* contours(w, h) {
   const bands = 16, unit = 0.02 * sample[sample.length >> 1] || 1, highest = Math.log(1 + sample.at(-1) / unit) || 1;
   const level = new Int8Array(w * h);
   for (let i = 0; i < w * h; i++) {
+    if (i % 32768 === 32767) yield;
     level[i] = Math.min(bands, Math.floor((Math.log(1 + Math.max(heights[i] - lowest, 0) / unit) / highest) * bands));
   }
-  yield;
   const canvas = Object.assign(document.createElement("canvas"), { width: w, height: h }), pen = canvas.getContext("2d");
   const image = pen.createImageData(w, h), pixels = image.data;
   const rgb = (name) => style(name).split(",").map(Number);
   const low = rgb("--low"), high = rgb("--high"), line = rgb("--contour");
   for (let i = 0; i < w * h; i++) {
+    if (i % 32768 === 32767) yield;
     const t = level[i] / bands;
     const edge = level[i] !== level[i + 1 < w * h ? i + 1 : i] || level[i] !== level[i + w < w * h ? i + w : i];
     const isLine = edge && i % w !== w - 1;
@@ -120,8 +122,13 @@ function* contours(w, h) {
 function drawBackground(pen, width, height) {
   if (state.names.length === 1) drawCurve(pen, width, height);
   else {
-    if (!background) background = coarseBackground(pen.canvas);
-    pen.drawImage(background, 0, 0, width, height);
+    if (!background && state.isDrawn) background = coarseBackground(pen.canvas);
+    if (background) pen.drawImage(background, 0, 0, width, height);
+    else {
+      pen.fillStyle = style("--panel");
+      pen.fillRect(0, 0, width, height);
+      whenIdle(() => drawPath(picture()));
+    }
   }
 }
 

@@ -105,7 +105,6 @@ const DRAW = {
     // The first time, what is below can wait until the page can be used.
     if (state.isDrawn) drawCharts();
     else whenIdle(() => { if (state.mode === "watch") drawCharts(); });
-    state.isDrawn = true;
   },
   race: () => drawRace(),
   predict: () => drawPrediction(),
@@ -120,6 +119,7 @@ function draw() {
   drawPath(picture());
   drawTraining();
   DRAW[state.mode]();
+  state.isDrawn = true;
   writeAddress();
 }
 
@@ -361,7 +361,6 @@ function setMode(mode) {
 }
 
 function begin() {
-  beginRace();
   beginTraining();
   beginClassroom();
   $("modes").addEventListener("click", (e) => { if (e.target.dataset.mode) setMode(e.target.dataset.mode); });

@@ -18,6 +18,7 @@ function recordedPath() {
 }
 
 function computeRace() {
+  if (!$("race-cells").children.length) beginRace();
   const runs = Object.fromEntries(RULE_NAMES.map((rule) => [rule, state.runs[rule]]));
   state.rates = {};
   for (const name of Object.keys(METHODS)) {
@@ -118,6 +119,7 @@ function readRace() {
   draw();
 }
 
+// Made when it is first shown.
 function beginRace() {
   for (const name of RUNNERS) {
     const line = element("tr", ""), who = element("div", ""), cell = element("td", ""), label = element("label", ""), swatch = element("i", "");

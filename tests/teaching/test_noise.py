@@ -152,10 +152,11 @@ class TestRegression:
         left = {}
         for size in (64, 16, 4, 1):
             at = noise_twin.seen(REGRESSION, batch=size, count=STEPS)
-            x, grads, sizes = np.array(REGRESSION.start), [], []
+            x, prev, step_size = np.array(REGRESSION.start), np.zeros(2), np.full(2, 0.1)
+            sizes = []
             for k in range(STEPS):
-                grads.append(np.array(at(x, k)[1]))
-                x, _, step_size = naive.run("irprop-", np.array(REGRESSION.start), grads, lr=0.1)[-1]
+                g = np.array(at(x, k)[1])
+                x, prev, step_size = naive.step("irprop-", x, g, prev, step_size)
                 sizes.append(step_size.max())
             left[size] = float(REGRESSION.fun(x) / REGRESSION.fun(np.array(REGRESSION.start)))
             if size < 64:
