@@ -156,7 +156,9 @@ class TestRegression:
             sizes = []
             for k in range(STEPS):
                 g = np.array(at(x, k)[1])
-                x, prev, step_size = naive.step("irprop-", x, g, prev, step_size)
+                x, prev, step_size = naive.step(
+                    "irprop-", x, g, prev, step_size, etas=(0.5, 1.2), step_sizes=(1e-6, 50)
+                )
                 sizes.append(step_size.max())
             left[size] = float(REGRESSION.fun(x) / REGRESSION.fun(np.array(REGRESSION.start)))
             if size < 64:
