@@ -1,9 +1,9 @@
 """Networks with early stopping, as in the papers on Rprop: breast cancer and diabetes, the five rules.
 
-Half of the rows train the network, a quarter says when to stop, and a quarter tests it. Every 5 epochs the error of
-the second part is looked at, and training ends once it is 5% above its lowest so far (Prechelt's criterion GL5); the
-weights of the lowest count. Each row of the table is the mean over networks that differ in their first weights and in
-the parts. Gradient descent with momentum has the best of four rates.
+Half of the rows train the network, a quarter says when to stop, and a quarter tests it. Every 5 epochs the error
+of the second part is looked at, and training ends once it is 5% above its lowest so far (Prechelt's criterion GL5);
+the weights of the lowest count. Each row of the table is the mean over networks that differ in their first weights
+and in the parts. Gradient descent with momentum has the best of four rates.
 
 "irprop+" takes a move back only where the error of the training part rose. These runs end before it ever does, so
 "irprop-" makes the same steps.
@@ -91,9 +91,8 @@ def momentum(rate: float) -> Callable[[list[Array]], Step]:
 
         def step(gradients: list[Array], error: float) -> None:
             for weight, move, gradient in zip(weights, moves, gradients, strict=True):
-                move *= 0.9
-                move -= rate * gradient
-                weight += move
+                move[:] = 0.9 * move - rate * gradient
+                weight[:] = weight + move
 
         return step
 
@@ -125,8 +124,8 @@ def data() -> dict[str, tuple[Array, Array]]:
     """Inputs and outputs of each set, with mean 0 and standard deviation 1."""
     sets = {"cancer": load_breast_cancer(return_X_y=True), "diabetes": load_diabetes(return_X_y=True)}
     scaled = {}
-    for name, (x, y) in sets.items():
-        y = y.reshape(-1, 1).astype(float)
+    for name, (x, target) in sets.items():
+        y = target.reshape(-1, 1).astype(float)
         scaled[name] = (x - x.mean(axis=0)) / x.std(axis=0), (y - y.mean(axis=0)) / y.std(axis=0)
     return scaled
 

@@ -1,12 +1,12 @@
 """Maximum likelihood with an objective that guards itself: the highest sea level of each year.
 
-A generalized extreme value distribution ends at a point that depends on its parameters, and the likelihood is 0 where
-an observation lies beyond that. So the objective returns infinity there. Rprop steps back and goes on with smaller
-steps; its gradients come from `jac="autograd"`, which leaves the guard alone. From most starts L-BFGS-B ends at once
-with an error of its line search.
+A generalized extreme value distribution ends at a point that depends on its parameters, and the likelihood is 0
+where an observation lies beyond that. So the objective returns infinity there. Rprop steps back and goes on with
+smaller steps; its gradients come from `jac="autograd"`, which leaves the guard alone. From most starts L-BFGS-B ends
+at once with an error of its line search.
 
 The data and the fit by which to judge are those of Coles' book: 3.87, 0.198 and -0.050 with standard errors 0.028,
-0.020 and 0.098, and a log-likelihood of 4.34. The errors come from a Hessian by differences of the exact gradients.
+0.020 and 0.098, and a log-likelihood of 4.34. Here the errors come from differences of the exact gradients.
 
     python examples/extreme_value_likelihood.py
 
@@ -26,75 +26,13 @@ from scipy.optimize import minimize as scipy_minimize
 from rprop_ref import autograd, minimize, starts
 
 # Port Pirie, South Australia, 1923 to 1987, in metres.
-LEVELS = np.array(
-    [
-        "4.03",
-        "3.83",
-        "3.65",
-        "3.88",
-        "4.01",
-        "4.08",
-        "4.18",
-        "3.80",
-        "4.36",
-        "3.96",
-        "3.98",
-        "4.69",
-        "3.85",
-        "3.96",
-        "3.85",
-        "3.93",
-        "3.75",
-        "3.63",
-        "3.57",
-        "4.25",
-        "3.97",
-        "4.05",
-        "4.24",
-        "4.22",
-        "3.73",
-        "4.37",
-        "4.06",
-        "3.71",
-        "3.96",
-        "4.06",
-        "4.55",
-        "3.79",
-        "3.89",
-        "4.11",
-        "3.85",
-        "3.86",
-        "3.86",
-        "4.21",
-        "4.01",
-        "4.11",
-        "4.24",
-        "3.96",
-        "4.21",
-        "3.74",
-        "3.85",
-        "3.88",
-        "3.66",
-        "4.11",
-        "3.71",
-        "4.18",
-        "3.90",
-        "3.78",
-        "3.91",
-        "3.72",
-        "4.00",
-        "3.66",
-        "3.62",
-        "4.33",
-        "4.55",
-        "3.75",
-        "4.08",
-        "3.90",
-        "3.88",
-        "3.94",
-        "4.33",
-    ],
-    float,
+LEVELS = np.fromstring(
+    """
+    4.03 3.83 3.65 3.88 4.01 4.08 4.18 3.80 4.36 3.96 3.98 4.69 3.85 3.96 3.85 3.93 3.75 3.63 3.57 4.25 3.97 4.05
+    4.24 4.22 3.73 4.37 4.06 3.71 3.96 4.06 4.55 3.79 3.89 4.11 3.85 3.86 3.86 4.21 4.01 4.11 4.24 3.96 4.21 3.74
+    3.85 3.88 3.66 4.11 3.71 4.18 3.90 3.78 3.91 3.72 4.00 3.66 3.62 4.33 4.55 3.75 4.08 3.90 3.88 3.94 4.33
+    """,
+    sep=" ",
 )
 STARTS = 20
 

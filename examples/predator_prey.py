@@ -1,9 +1,9 @@
 """An ODE fitted to counts, with noisy differences: Canadian lynx and snowshoe hares, 1900 to 1920.
 
-The parameters of the Lotka-Volterra equations are fitted to the logarithms of the pelts that the Hudson's Bay Company
-traded. The simulation computes in single precision, as simulations on a GPU do, so the sum of squares has seven good
-digits: differences over SciPy's 1.5e-8 are all rounding error, and its quasi-Newton methods end where they begin. Wider
-differences see the slope. The table says what each method makes of them; Nelder-Mead needs none.
+The parameters of the Lotka-Volterra equations are fitted to the logarithms of the pelts that the Hudson's Bay
+Company traded. The simulation computes in single precision, as simulations on a GPU do, so the sum of squares has
+seven good digits: differences over SciPy's 1.5e-8 are all rounding error, and its quasi-Newton methods end where they
+begin. Wider differences see the slope. The table says what each method makes of them; Nelder-Mead needs none.
 
     python examples/predator_prey.py
 
@@ -14,6 +14,7 @@ P. Howard, "Modeling basics", lecture notes, Texas A&M University 2009 (the data
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -23,61 +24,15 @@ from scipy.optimize import minimize as scipy_minimize
 
 from rprop_ref import minimize, starts
 
-HARES = np.array(
-    [
-        "30",
-        "47.2",
-        "70.2",
-        "77.4",
-        "36.3",
-        "20.6",
-        "18.1",
-        "21.4",
-        "22",
-        "25.4",
-        "27.1",
-        "40.3",
-        "57",
-        "76.6",
-        "52.3",
-        "19.5",
-        "11.2",
-        "7.6",
-        "14.6",
-        "16.2",
-        "24.7",
-    ],
-    float,
+HARES = np.fromstring(
+    "30 47.2 70.2 77.4 36.3 20.6 18.1 21.4 22 25.4 27.1 40.3 57 76.6 52.3 19.5 11.2 7.6 14.6 16.2 24.7", sep=" "
 )
-LYNX = np.array(
-    [
-        "4",
-        "6.1",
-        "9.8",
-        "35.2",
-        "59.4",
-        "41.7",
-        "19",
-        "13",
-        "8.3",
-        "9.1",
-        "7.4",
-        "8",
-        "12.3",
-        "19.5",
-        "45.7",
-        "51.1",
-        "29.7",
-        "15.8",
-        "9.7",
-        "10.1",
-        "8.6",
-    ],
-    float,
+LYNX = np.fromstring(
+    "4 6.1 9.8 35.2 59.4 41.7 19 13 8.3 9.1 7.4 8 12.3 19.5 45.7 51.1 29.7 15.8 9.7 10.1 8.6", sep=" "
 )
 OBSERVED = np.log([HARES, LYNX]).astype(np.float32)
 
-#: Of the logarithms of four rates (births and deaths of hares, deaths and births of lynx) and of both first counts.
+#: Of the logarithms of four rates (births, deaths of hares; deaths, births of lynx) and of both first counts.
 RANGES = np.log([(0.2, 1.5), (0.01, 0.1), (0.2, 1.5), (0.01, 0.1), (15, 60), (2, 15)])
 STARTS = 10
 EVALUATIONS = 2000
@@ -148,10 +103,8 @@ def main() -> None:
             fun = Counted()
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore", RuntimeWarning)
-                try:
+                with contextlib.suppress(StopIteration):
                     run(fun, x0)
-                except StopIteration:
-                    pass
             rows[name].append((fun.lowest, fun.calls))
     lowest = min(f for row in rows.values() for f, _ in row)
     print(f"the lowest sum of squares is {lowest:.4f}; {STARTS} starts")
