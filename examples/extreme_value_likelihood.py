@@ -2,8 +2,8 @@
 
 A generalized extreme value distribution ends at a point that depends on its parameters, and the likelihood is 0
 where an observation lies beyond that. So the objective returns infinity there. Rprop steps back and goes on with
-smaller steps; its gradients come from `jac="autograd"`, which leaves the guard alone. From most starts L-BFGS-B ends
-at once with an error of its line search.
+smaller steps; its gradients come from `jac="autograd"`, which leaves the guard alone. From most starts L-BFGS-B
+ends at once with an error of its line search.
 
 The data and the fit by which to judge are those of Coles' book: 3.87, 0.198 and -0.050 with standard errors 0.028,
 0.020 and 0.098, and a log-likelihood of 4.34. Here the errors come from differences of the exact gradients.

@@ -2,8 +2,8 @@
 
 The parameters of the Lotka-Volterra equations are fitted to the logarithms of the pelts that the Hudson's Bay
 Company traded. The simulation computes in single precision, as simulations on a GPU do, so the sum of squares has
-seven good digits: differences over SciPy's 1.5e-8 are all rounding error, and its quasi-Newton methods end where they
-begin. Wider differences see the slope. The table says what each method makes of them; Nelder-Mead needs none.
+seven good digits: differences over SciPy's 1.5e-8 are all rounding error, and its quasi-Newton methods end where
+they begin. Wider differences see the slope. The table says what each method makes of them; Nelder-Mead needs none.
 
     python examples/predator_prey.py
 
