@@ -2,8 +2,8 @@
 
 Half of the rows train the network, a quarter says when to stop, and a quarter tests it. Every 5 epochs the error
 of the second part is looked at, and training ends once it is 5% above its lowest so far (Prechelt's criterion
-GL5); the weights of the lowest count. Each row of the table is the mean over networks that differ in their first weights
-and in the parts. Gradient descent with momentum has the best of four rates.
+GL5); the weights of the lowest count. Each row of the table is the mean over networks that differ in their first
+weights and in the parts. Gradient descent with momentum has the best of four rates.
 
 "irprop+" takes a move back only where the error of the training part rose. These runs end before it ever does, so
 "irprop-" makes the same steps.

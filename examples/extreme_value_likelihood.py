@@ -47,7 +47,7 @@ def negative_log_likelihood(parameters: Any) -> Any:
     return LEVELS.size * np.log(scale) + np.sum((1 + 1 / shape) * np.log(inside) + inside ** (-1 / shape))
 
 
-def standard_errors(best: np.ndarray) -> np.ndarray:
+def standard_errors(best: np.ndarray) -> Any:
     """From the curvature of the log-likelihood at its maximum."""
     gradient = autograd.value_and_grad(negative_log_likelihood)
     step = 1e-5

@@ -39,7 +39,7 @@ EVALUATIONS = 2000
 
 
 @numba.njit
-def simulation(rates, first):
+def simulation(rates: Any, first: Any) -> Any:
     """The logarithms of both counts in each year, by the classical Runge-Kutta method in single precision."""
     a, b, c, d = rates
     z = np.log(first)
@@ -82,29 +82,29 @@ class Counted:
         return f
 
 
-def rprop(fun: Any, x0: np.ndarray) -> Any:
-    return minimize(fun, x0, jac="3-point", finite_diff_rel_step=1e-3, lr=0.05)
+#: The methods, with their options; Rprop's are those of `rprop_ref.minimize`.
+METHODS: dict[str, dict[str, Any]] = {
+    "Rprop": {"method": minimize, "options": {"gradient": "3-point", "finite_diff_rel_step": 1e-3, "lr": 0.05}},
+    "L-BFGS-B": {"method": "L-BFGS-B"},
+    "BFGS": {"method": "BFGS"},
+    "Nelder-Mead": {"method": "Nelder-Mead"},
+    "L-BFGS-B, eps 1e-2": {"method": "L-BFGS-B", "options": {"eps": 1e-2}},
+    "BFGS, eps 1e-2": {"method": "BFGS", "options": {"eps": 1e-2}},
+}
 
 
 def main() -> None:
     """How low each method comes, from the same starts and with as many evaluations at most."""
     x0s = starts(RANGES, STARTS, seed=0)
-    methods = {"Rprop": rprop}
-    for name in ("L-BFGS-B", "BFGS", "Nelder-Mead"):
-        methods[name] = lambda fun, x0, name=name: scipy_minimize(fun, x0, method=name)
-    for name in ("L-BFGS-B", "BFGS"):
-        methods[f"{name}, eps 1e-2"] = lambda fun, x0, name=name: scipy_minimize(
-            fun, x0, method=name, options={"eps": 1e-2}
-        )
-    rows = {}
-    for name, run in methods.items():
+    rows: dict[str, list[tuple[float, int]]] = {}
+    for name, arguments in METHODS.items():
         rows[name] = []
         for x0 in x0s:
             fun = Counted()
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore", RuntimeWarning)
                 with contextlib.suppress(StopIteration):
-                    run(fun, x0)
+                    scipy_minimize(fun, x0, **arguments)
             rows[name].append((fun.lowest, fun.calls))
     lowest = min(f for row in rows.values() for f, _ in row)
     print(f"the lowest sum of squares is {lowest:.4f}; {STARTS} starts")
