@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
-from .._cases.randomized import random_cases
+from .._cases.randomized import random_cases_of_tier
 from .._cases.tiers import ORDINARY, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
@@ -282,7 +282,7 @@ class _Learner:
         failing: list[Divergence] = []
         for correction in range(CORRECTIONS):
             self._correct(search, known)
-            drawn = [c for c in self.random(tier, VERIFYING + correction, RANDOM_CASES) if tiers_of(c) <= within]
+            drawn = [c for c in self._random(tier, VERIFYING + correction) if tiers_of(c) <= within]
             failing = self.failing(self.rule(search), (*known, *drawn))
             if not failing:
                 return TierVerdict(tier, True, len(some), len(drawn))
@@ -313,27 +313,19 @@ class _Learner:
         """The fixed cases of a tier."""
         return [case for case in self.cases if tier_of(case) == tier]
 
-    def random(self, tier: str, seed: int, count: int) -> Iterator[Case]:
-        """Random cases of a tier."""
-        allowed: Callable[[str], bool] = lambda feature: feature not in self.lacks  # noqa: E731
-        found = 0
-        for part in range(12):
-            for case in random_cases(seed * 1000 + part, self.names, count, allowed):
-                if tier_of(case) == tier and not case.needs & self.lacks:
-                    yield case
-                    found += 1
-                    if found == count:
-                        return
+    def _random(self, tier: str, seed: int) -> Sequence[Case]:
+        if "scripts" in self.lacks:
+            return ()
+        return random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks)
 
     def failing(self, rule: Rule, cases: Sequence[Case]) -> list[Divergence]:
         """Where a rule is not what was observed."""
+        usable = [case for case in cases if case.bounds is None]
         found = []
-        for case in cases:
-            if case.bounds is not None:
-                continue
+        for case, made in zip(usable, rule.on_cases(usable), strict=True):
             seen = self.observed(case)
-            divergence = first_divergence(observe(rule, case, _STATE), seen)
-            if divergence is not None and not seen.refused:
+            divergence = None if seen.refused else first_divergence(made, seen)
+            if divergence is not None:
                 found.append(divergence)
         return found
 

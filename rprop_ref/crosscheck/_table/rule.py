@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from .._cases.case import Array
+from .._cases.case import Array, Case
 from .._cases.dtypes import COMPLEX
+from .._comparison.observe import observe
+from .._comparison.trajectory import Trajectory
+from .joint import can_join, run_together
 from .source import source
 from .table import Table
 
@@ -51,6 +54,18 @@ class Rule:
         names: dict[str, Any] = {}
         exec(compile(self.source(), "<decompiled rule>", "exec"), names)
         return names["start"], names["step"]
+
+    def on_cases(self, cases: Sequence[Case]) -> list[Trajectory]:
+        """What it does on each of some cases: x, and the caller's gradient, after each step.
+
+        The same as running one case after the other, but cases are run side by side where they can be.
+        """
+        joined = dict(run_together(self.table, *self._functions, [case for case in cases if can_join(case)]))
+        return [
+            Trajectory(case, joined[case]["x"], None, None, joined[case]["gradient"])
+            if case in joined else observe(self, case, frozenset(("prev", "step_size")))
+            for case in cases
+        ]  # fmt: skip
 
     def __call__(
         self,
@@ -97,26 +112,8 @@ class RunningRule:
 
     def _begun(self, lr: Any) -> SimpleNamespace:
         state = _blank()
-        if isinstance(lr, np.ndarray):
-            ones = [self._one(float(v)) for v in lr]
-            state = ones[0]
-            state.size = np.concatenate([one.size for one in ones])
-            state.__dict__.update(
-                {
-                    k: np.zeros_like(self._x, v.dtype)
-                    for k, v in vars(state).items()
-                    if isinstance(v, np.ndarray) and k != "size"
-                }
-            )
-            return state
         with np.errstate(all="ignore"):
             self._start(state, self._x, lr, *self._numbers)
-        return state
-
-    def _one(self, lr: float) -> SimpleNamespace:
-        state = _blank()
-        with np.errstate(all="ignore"):
-            self._start(state, self._x[:1], lr, *self._numbers)
         return state
 
     def step(self, grad: Any, loss: float | None = None) -> Array:
@@ -141,11 +138,10 @@ class RunningRule:
         ):
             s.prev = np.sign(g) if str(table["compare"]).startswith("stored") else g.copy()
         before = s.prev
-        lr = float(self._lr[0]) if isinstance(self._lr, np.ndarray) else self._lr
         arguments = (value,) if table.uses_loss else ()
         with np.errstate(all="ignore"):
             flips = g * before < 0
-            self._x = np.asarray(self._step(s, self._x, g, lr, *self._numbers, *arguments), self._x.dtype)
+            self._x = np.asarray(self._step(s, self._x, g, self._lr, *self._numbers, *arguments), self._x.dtype)
         s.steps, s.rose, s.loss, s.best = s.steps + 1, value > s.loss, value, np.fmin(value, s.best)
         if self._maximize and table["maximize"] == "memory not negated":
             s.prev = -s.prev

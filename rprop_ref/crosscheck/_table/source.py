@@ -18,8 +18,8 @@ _DIRECTIONS = {
 }  # fmt: skip
 
 _FIRST_SIZES = {
-    "lr": "lr", "lr limited": "min(max(lr, lo), hi)", "lr at most hi": "min(lr, hi)",
-    "lr at least lo": "max(lr, lo)", "0": "0", "lo": "lo", "hi": "hi", "up lr": "lr * up", "down lr": "lr * down",
+    "lr": "lr", "lr limited": "np.clip(lr, lo, hi)", "lr at most hi": "np.minimum(lr, hi)",
+    "lr at least lo": "np.maximum(lr, lo)", "0": "0", "lo": "lo", "hi": "hi", "up lr": "lr * up", "down lr": "lr * down",
 }  # fmt: skip
 
 _LOSS_TESTS = {
@@ -51,7 +51,7 @@ class _Writer:
         """The events by the text that stands for their answer; a number stands for itself."""
         groups: dict[str, list[Event]] = {}
         for answer, events in self.answers(field).items():
-            text = text_of.get(answer, answer) if isinstance(answer, str) else repr(answer)
+            text = text_of.get(answer, answer) if isinstance(answer, str) else _number(answer)
             groups.setdefault(text, []).extend(events)
         return groups
 
@@ -217,7 +217,7 @@ class _Writer:
 
     def _direction(self, answer: Answer) -> tuple[str, str]:
         if not isinstance(answer, str):
-            return "sign", repr(answer)
+            return "sign", _number(answer)
         return _DIRECTIONS.get(answer, ("sign", "size"))
 
     def _stored(self, g: str, length: str) -> str:
@@ -237,6 +237,11 @@ class _Writer:
             self.add("s.flipped = flip & (s.prev == 0)")
         else:
             self.add(f"s.prev, s.size = {text if text != '0' else '0 * g'}, size")
+
+
+def _number(value: float) -> str:
+    """A number in the dtype of x: `np.where` of two Python numbers is in float64."""
+    return f"x.dtype.type({value!r})"
 
 
 def source(table: Table) -> str:
