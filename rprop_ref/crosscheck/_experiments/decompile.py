@@ -301,7 +301,7 @@ class _Learner:
             if not failing or search.exhausted:
                 return
             before = set(search.remaining)
-            for divergence in failing[:AT_ONCE]:
+            for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
                 if not search.narrow(strand_of(divergence, self.observed(divergence.case), self.nature)):
                     contradicted.add(id(divergence.case))
             if set(search.remaining) == before:

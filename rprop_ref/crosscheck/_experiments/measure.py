@@ -45,11 +45,17 @@ def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
         x = laboratory.run(g, loss=(2.0, 1.0, 3.0, 2.0), **setting).x.astype(np.float64)
         moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
     first, other = moves
+    # A step size may have changed while x did not move, and it may begin at a limit.
+    pairs = [(i, j) for j in range(1, len(first)) for i in range(j)]
     with np.errstate(all="ignore"):
-        ratios = [m[1:] / m[:-1] for m in moves]
-    of_lr = [m / setting["lr"] for m, setting in zip(moves, SETTINGS, strict=True)]
+        ratios = [np.vstack([m[j] / m[i] for i, j in pairs]) for m in moves]
+        of_given = [
+            np.vstack([m / number for number in (setting["lr"], *setting["step_sizes"])])
+            for m, setting in zip(moves, SETTINGS, strict=True)
+        ]
     starts = _alike(first[:1], other[:1])[:2]
-    factors = [v for v in _alike(*ratios) + _alike(*of_lr) if _is_factor(v)][:3]
+    found = [v for v in _alike(*ratios) + _alike(*of_given) if _is_factor(v)]
+    factors = sorted(dict.fromkeys(found), key=lambda v: (len(repr(v)), found.index(v)))[:4]
     # The first move may have been multiplied already.
     before = [shortest(v / f * (1 - 1e-9), v / f * (1 + 1e-9)) for v in starts for f in factors]
     return {

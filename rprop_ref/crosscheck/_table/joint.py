@@ -88,6 +88,8 @@ class _Joint:
     def _begun(self) -> SimpleNamespace:
         state = SimpleNamespace(loss=np.nan, best=np.inf, rose=False)
         self.start(state, self.x0, self.lr, *self.numbers)
+        if hasattr(state, "way"):
+            state.way = np.where(self.maximize, -1, 1).astype(self.x0.dtype)
         for name, value in vars(state).items():
             if name != "steps":
                 setattr(state, name, np.broadcast_to(value, self.x0.shape))
@@ -113,15 +115,12 @@ class _Joint:
             loss = np.where(self.maximize, -loss, loss)
         if self.unusual:
             self._reuse(g, missing)
-        saved, before = dict(vars(s)), s.prev
-        flips = g * before < 0
+        saved = dict(vars(s))
         arguments = (loss,) if table.uses_loss else ()
         x = np.asarray(self.step(s, self.x, g, self.lr, *self.numbers, *arguments), self.x.dtype)
         s.rose, s.loss, s.best = loss > s.loss, loss, np.fmin(loss, s.best)
         s.steps += 1
-        if table["maximize"] == "memory not negated":
-            s.prev = np.where(self.maximize, -s.prev, s.prev)
-        touched = self._touched(raw, flips)
+        touched = self._touched(raw)
         if missing is not None and missing.any():
             if table["None"] == "skipped":
                 x = np.where(missing, self.x, x)
@@ -176,9 +175,10 @@ class _Joint:
         skipped = missing if missing is not None and table["None"] == "skipped" else False
         self.last_given = np.where(skipped, self.last_given, given)
 
-    def _touched(self, raw: Array, flips: Array) -> Array:
+    def _touched(self, raw: Array) -> Array:
         answer = str(self.table["caller's gradient"])
         after = np.where(self.maximize, -raw, raw) if answer.startswith("negated") else raw
         if "zeroed" in answer:
+            flips = self.s.flip
             after = np.where(flips & ~self.maximize if "own" in answer else flips, raw.dtype.type(0), after)
         return after

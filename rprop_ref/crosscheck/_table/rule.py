@@ -114,6 +114,8 @@ class RunningRule:
         state = _blank()
         with np.errstate(all="ignore"):
             self._start(state, self._x, lr, *self._numbers)
+        if hasattr(state, "way") and self._maximize:
+            state.way = -1
         return state
 
     def step(self, grad: Any, loss: float | None = None) -> Array:
@@ -137,25 +139,21 @@ class RunningRule:
             and not missing
         ):
             s.prev = np.sign(g) if str(table["compare"]).startswith("stored") else g.copy()
-        before = s.prev
         arguments = (value,) if table.uses_loss else ()
         with np.errstate(all="ignore"):
-            flips = g * before < 0
             self._x = np.asarray(self._step(s, self._x, g, self._lr, *self._numbers, *arguments), self._x.dtype)
         s.steps, s.rose, s.loss, s.best = s.steps + 1, value > s.loss, value, np.fmin(value, s.best)
-        if self._maximize and table["maximize"] == "memory not negated":
-            s.prev = -s.prev
         self._last_grad = grad
         if isinstance(grad, np.ndarray):
-            self._touch(grad, raw, flips)
+            self._touch(grad, raw)
         return self.x
 
-    def _touch(self, grad: Array, raw: Array, flips: Array) -> None:
+    def _touch(self, grad: Array, raw: Array) -> None:
         """Write into the caller's gradient what the rule writes."""
         answer = str(self._table["caller's gradient"])
         after = -raw if answer.startswith("negated") and self._maximize else raw
         if "zeroed" in answer and not (self._maximize and "own" in answer):
-            after = np.where(flips, 0, after)
+            after = np.where(self._s.flip, 0, after)
         if after is not raw and grad.flags.writeable:
             grad[...] = self._shaped(after.astype(self._x.dtype))
 

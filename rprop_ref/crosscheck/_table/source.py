@@ -112,6 +112,8 @@ class _Writer:
             self.add("factor = np.where(factor == 0, 1, factor)")
         if by_factor:
             self.add("flip = factor == down")
+        if "zeroed" in str(table["caller's gradient"]):
+            self.add("s.flip = flip")
         self.add("size = base * factor")
         every = [e for events in self.answers("factor").values() for e in events]
         for answer, events in self.answers("factor").items():
@@ -171,12 +173,10 @@ class _Writer:
             direction = "sign"
         self.add(f"move = -{direction} * {length}" if direction != "0" else f"move = 0 * {length}")
         at_rest = [e for e in groups.get("none", []) if e.gradient != "nan"] if table["no move"] == "none" else []
-        at_rest += (
-            [e for e in every if e.gradient == "0" and e not in at_rest] if table["sign of 0"] == "none" else []
-        )
-        at_rest = [
-            e for e in at_rest if self.table.answer(*row_and_sign(e), "move") in ("none", "new", "old", "uphill")
-        ]
+        if table["sign of 0"] == "none":
+            at_rest += [e for e in groups.get("none", []) if e.gradient == "nan"]
+            signed = [e for answer in ("new", "old", "uphill") for e in groups.get(answer, [])]
+            at_rest += [e for e in signed if e.gradient == "0"]
         if at_rest:
             self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
         moves = {"undo": "-s.last", "repeat": "s.last"}
@@ -227,7 +227,8 @@ class _Writer:
 
     def remember(self) -> None:
         """The memory."""
-        new = self._stored("g", self.length)
+        gradient = "s.way * g" if self.table["maximize"] == "memory not negated" else "g"
+        new = self._stored(gradient, self.length)
         stored = self.texts(
             "memory", {"new": new, "0": "0", "kept": "prev", "negated": f"-{new}" if new == "g" else f"-({new})"}
         )
@@ -314,6 +315,7 @@ def _start(table: Table) -> list[str]:
         ("s.before = x0", bool(moves & set(needed["s.before"]))),
         ("s.pending = np.zeros_like(x0)", table["late"] == "yes"),
         ("s.loss, s.best, s.rose = np.nan, np.inf, False", table.uses_loss),
+        ("s.way = 1  # -1 if it maximizes", table["maximize"] == "memory not negated"),
         ("s.flipped = np.zeros(x0.shape, bool)", table["after a flip"] == "own"),
     ]
     return [*lines, *(f"    {line}" for line, used in optional if used)]
