@@ -240,23 +240,27 @@ class _Learner:
             yield Grammar(nature.symmetric, wide, self.numbers, {**begins, **plain, "after a flip": ("own",)})
 
     def _starts(self, x: np.ndarray[Any, Any]) -> tuple[Answer, ...]:
-        """How step sizes may begin, by the length of the first move: it is as given, or multiplied or limited."""
+        """How step sizes may begin, by the lengths of the first moves: as given, or multiplied or limited."""
         words, numbers = tuple(GLOBALS["start"]), self.numbers.get("start", ())
-        length, lr, (down, up), (lo, hi) = abs(x[0, 0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
+        lengths, lr, (down, up), (lo, hi) = np.abs(x[0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
         sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
+        factors = (1.0, up, down, *self.numbers.get("factor", ()))
         possible = tuple(
             word for word in words
-            if any(abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length for f in (1, up, down))
+            if any(
+                abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length
+                for f in factors for length in lengths
+            )
         )  # fmt: skip
         return (possible or words) + numbers
 
     def _constants(self, x: np.ndarray) -> str:
         """Whether hyperparameters are rounded to float32, which shows in the first step."""
-        size = abs(float(x[0, 0])) or abs(float(x[1, 0]))
+        lengths = {float(v) for v in np.abs(x).ravel()}
         numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]
-        single = {float(np.float32(v)) for v in numbers}
-        products = single | {a * b for a in single for b in single}
-        return "float32" if self.laboratory.dtype == "float64" and size in products else "given"
+        single = {float(np.float32(v)) for v in numbers} - set(numbers)
+        products = single | {a * b for a in single for b in (*single, *numbers)}
+        return "float32" if self.laboratory.dtype == "float64" and lengths & products else "given"
 
     @staticmethod
     def _direction(x: np.ndarray) -> str:

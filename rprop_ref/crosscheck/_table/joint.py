@@ -171,7 +171,8 @@ class _Joint:
             where = given & self.last_given
             if kept != "kept":
                 where = where & ~self.maximize
-            s.prev = np.where(where, np.sign(g) if str(table["compare"]).startswith("stored") else g, s.prev)
+            own = -g if table["direction"] == "up" else g
+            s.prev = np.where(where, np.sign(own) if str(table["compare"]).startswith("stored") else own, s.prev)
         skipped = missing if missing is not None and table["None"] == "skipped" else False
         self.last_given = np.where(skipped, self.last_given, given)
 

@@ -195,13 +195,14 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
         g = known.choose("maximize", lambda answer: raw if answer == "ignored" else -raw)
     given = g
     g = known.choose("direction", lambda answer: -given if answer == "up" else given)
+    whole = g
     if abs(g) < 1 and g != 0:
         g = known.choose("subnormals", lambda answer: zero if answer == "flushed" and abs(g) < _tiny(kind) else g)
         g = known.choose(
             "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
         )
     c = _constants(known, state.constants, kind)
-    memory = _recalled(known, state, g, settings, call)
+    memory = _recalled(known, state, g, whole, settings, call)
     m, seen = _compared(known, memory, g, kind)
     rose = _worse(known, state, call, settings) if settings.uses_loss else False
     row, sign = _row(known, state, m, seen, g, rose)
@@ -323,7 +324,7 @@ def _tiny(kind: Any) -> float:
     return float_range(np.dtype(np.float64 if kind is float else kind)).smallest_normal
 
 
-def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call) -> Memory:
+def _recalled(known: Known, state: State, g: Any, whole: Any, settings: Settings, call: Call) -> Memory:
     kind = settings.kind
     memory = state.memory
     if state.steps == 0:
@@ -337,11 +338,12 @@ def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call
 
         memory = known.choose("start memory", first)
     elif settings.reused and state.given and not call.resumed and call.gradient is not None:
-        sign = _sign(g, kind)
+        sign = _sign(whole, kind)
         memory = known.choose(
             "caller's array",
             lambda answer: (
-                memory if answer == "copied" or (settings.maximize and answer != "kept") else Memory(g, sign, sign)
+                memory if answer == "copied" or (settings.maximize and answer != "kept")
+                else Memory(whole, sign, sign)
             ),
         )
     return memory

@@ -138,7 +138,8 @@ class RunningRule:
             and s.steps
             and not missing
         ):
-            s.prev = np.sign(g) if str(table["compare"]).startswith("stored") else g.copy()
+            own = -g if table["direction"] == "up" else g.copy()
+            s.prev = np.sign(own) if str(table["compare"]).startswith("stored") else own
         arguments = (value,) if table.uses_loss else ()
         with np.errstate(all="ignore"):
             self._x = np.asarray(self._step(s, self._x, g, self._lr, *self._numbers, *arguments), self._x.dtype)
