@@ -14,7 +14,13 @@ from strangers import STRANGERS, Late, OwnNumbers, Stranger, TwoBranches
 
 from benchmarks.random_tables import outside_rules, random_table
 from rprop_ref.crosscheck import Rule, check, conformance_cases, decompile, mutant
+from rprop_ref.crosscheck._cases.randomized import random_cases
 from rprop_ref.crosscheck._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of
+from rprop_ref.crosscheck._comparison.divergence import first_divergence
+from rprop_ref.crosscheck._comparison.observe import observe
+from rprop_ref.crosscheck._experiments.search import Nature, strands
+from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
+from rprop_ref.crosscheck._table.machine import Known, advance, begin, same
 
 
 def often(values, default):
@@ -79,6 +85,44 @@ def test_a_table_drawn_at_random_is_found(seed):
     found = decompile(Rule(random_table(seed)), dtypes=["float64"])
     assert found.rule is not None, found.headline
     assert found.explained, found.headline
+
+
+@pytest.fixture(scope="module")
+def many_cases():
+    fixed = [case for case in conformance_cases(["float64", "float32"]) if case.bounds is None]
+    return fixed + random_cases(5, ["float64", "float32", "float16", "complex64"], 60, lambda feature: True)
+
+
+def every(numbers, by_default):
+    """Seeds, of which only the first ones are tested by default."""
+    return [n if n < by_default else pytest.param(n, marks=pytest.mark.exhaustive) for n in range(numbers)]
+
+
+@pytest.mark.parametrize("seed", every(40, 2))
+def test_a_rule_on_many_cases_at_once_does_what_it_does_on_each(seed, many_cases):
+    rule = Rule(random_table(seed))
+    for together in rule.on_cases(many_cases):
+        alone = observe(rule, together.case, frozenset(("prev", "step_size")))
+        assert alone.error is None
+        assert first_divergence(together, alone) is None
+
+
+@pytest.mark.parametrize("seed", every(60, 4))
+def test_the_search_and_the_code_of_a_table_agree(seed, many_cases):
+    table = random_table(seed)
+    grammar = Grammar(table.symmetric, wide=True)
+    plain = {name: (next(iter(answers)),) for name, answers in GLOBALS.items()}
+    known = Known({**plain, **{key: (answer,) for key, answer in table.entries.items()}}, grammar)
+    nature = Nature(table.symmetric, table.uses_loss)
+    scripts = [case for case in many_cases if case.dtype == "float64" and case.objective is None]
+    with np.errstate(all="ignore"):
+        for trajectory in Rule(table).on_cases(scripts):
+            for strand in strands(trajectory, nature):
+                state = begin(known, strand.x0, strand.settings)
+                for call, x, gradient in zip(strand.calls, strand.x, strand.gradient, strict=False):
+                    state = advance(known, state, call, strand.settings)
+                    assert same(state.x, x), str(trajectory.case)
+                    assert same(state.touched, gradient), str(trajectory.case)
 
 
 @pytest.mark.parametrize(
