@@ -35,8 +35,8 @@ CORRECTIONS = 3
 #: How often a rule is corrected by cases that it fails, and by how many of them at once.
 ROUNDS, AT_ONCE = 30, 12
 
-#: A tier begins with about this many hypotheses at most.
-FEW = 8
+#: A tier begins with about this many hypotheses at most, if so many steps of the search are enough.
+FEW, SETTLING = 8, 15_000
 
 #: The seed of random cases.
 VERIFYING = 102
@@ -199,7 +199,7 @@ class _Learner:
         search.begin()
         for trajectory in more:
             for strand in strands(trajectory, self.nature):
-                if len(search.remaining) <= FEW or search.exhausted:
+                if len(search.remaining) <= FEW or search.steps > SETTLING:
                     return
                 search.narrow([strand])
 

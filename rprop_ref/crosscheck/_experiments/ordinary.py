@@ -10,7 +10,7 @@ import numpy as np
 
 from .._comparison.trajectory import Trajectory
 from .laboratory import Laboratory, words
-from .search import MOST, Nature, Search, strands
+from .search import Nature, Search, strands
 from .traits import FALLING, MIXED, RISING
 
 #: Hyperparameters whose products are all different; then limits that are met at once, from both sides.
@@ -64,5 +64,5 @@ def learn(search: Search, laboratory: Laboratory, nature: Nature) -> bool:
     for n in range(1, longest + 1):
         if not search.narrow([replace(strand, calls=strand.calls[:n]) for strand in some if len(strand.calls) >= n]):
             return False
-    search.prunes, search.width = True, MOST
+    search.width = 3 * FEW
     return search.narrow(some)

@@ -191,7 +191,7 @@ class Search:
             furthest = max(furthest, step)
             for known in ends:
                 found.setdefault(known, known)
-            if not self.prunes and len(found) > MERGED:
+            if not self.prunes and len(found) > 2 * self.width:
                 return list(hypotheses), furthest
         self._trails = {key: trail for known in found if (trail := trails.get(key := id(known))) is not None}
         kept = list(found.values())
@@ -210,7 +210,7 @@ class Search:
             following = []
             if self.exhausted:
                 return [], t
-            if len(current) > (self.width if self.prunes else max(self.width, MERGED)):
+            if len(current) > (self.width if self.prunes else 2 * self.width):
                 return [hypothesis], t
             for known, path in current:
                 state = path[-1]

@@ -17,6 +17,10 @@ from .python_script import python_script
 from .tiers import TierCount
 
 
+#: The first line of a report tells at most this many differences.
+POINTS_IN_HEADLINE = 4
+
+
 def plural(count: float, noun: str) -> str:
     """A count with its noun, in the plural unless it is 1."""
     return f"{count:.3g} {noun}{'' if count == 1 else 's'}"
@@ -78,6 +82,20 @@ class Outcome:
         divergence = self.smallest or self.first_divergence
         return "" if divergence is None else python_script(divergence, factory or self.factory)
 
+    def _what_differs(self) -> str:
+        """What it does that the claimed rule does not, in a few words; empty if that is not known."""
+        if self.diagnosis is not None and self.diagnosis.explanations:
+            first, *others = self.diagnosis.explanations
+            return " and ".join(first.names) + (f" (or {plural(len(others), 'other explanation')})" if others else "")
+        if self.learned is None or self.learned.rule is None:
+            return ""
+        points = self.learned.rule.summary("" if self.claim == PAPER else self.claim)
+        if not points:
+            return f"it is {self.learned.rule.nearest}"
+        told = "; ".join(points[:POINTS_IN_HEADLINE])
+        more = len(points) - POINTS_IN_HEADLINE
+        return f"{told}; and {plural(more, 'more point')}" if more > 0 else told
+
     @property
     def headline(self) -> str:
         """The verdict in a sentence."""
@@ -89,7 +107,8 @@ class Outcome:
         if self.verdict == DIFFERENT:
             inner = self.tiers.get(ORDINARY)
             if inner is None or inner.differing or self.unsteady:
-                return f"This is not {claim}."
+                what = self._what_differs()
+                return f"This is not {claim}: {what}." if what else f"This is not {claim}."
             where = ", ".join(tier for tier, count in self.tiers.items() if count.differing)
             return f"In ordinary use this is {claim}, to the last bit; not in: {where}."
         return "This could not be run."

@@ -15,6 +15,7 @@ from .._cases.dtypes import COMPLEX
 from .._comparison.observe import observe
 from .._comparison.trajectory import Trajectory
 from .joint import can_join, run_together
+from .names import summary
 from .source import source
 from .table import Table
 
@@ -42,6 +43,10 @@ class Rule:
     def source(self) -> str:
         """NumPy code of the rule: ``start`` makes a state, ``step`` returns the new x and updates the state."""
         return source(self.table)
+
+    def summary(self, rule: str = "") -> list[str]:
+        """What it does that a rule (by default the nearest) does not, in few words; ordinary use if it differs."""
+        return summary(self.table, rule or self.nearest)
 
     def __str__(self) -> str:
         return str(self.table)
