@@ -344,7 +344,8 @@ class _Learner:
         )  # fmt: skip
         nearest, known = best[3], best[4]
         entries = {key: _preferred(nearest, key, known.entries) for key in known.entries}
-        for name in ("late", "constants", "direction", "after a flip", "start memory"):
+        # What the grammar left no choice of was never asked for.
+        for name in ("late", "constants", "direction", "after a flip", "start memory", "start"):
             entries.setdefault(name, self._fixed(known, name))
         table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
         differences = tuple(_differences(table, nearest))

@@ -131,7 +131,9 @@ def _all_of(atoms: _Atoms, inside: int, outside: int) -> tuple[int, int]:
 def _union(atoms: _Atoms, wanted: int, others: int) -> str:
     """Conditions that are each true for some of the wanted events only, joined by "or"; the largest first."""
     parts: list[tuple[int, str]] = []
-    for size in (1, 2, 3):
+    for size in (1, 2, 3, 4):
+        if size == 4 and functools.reduce(int.__or__, (covered for covered, _ in parts), 0) == wanted:
+            break  # four conditions are for the few events that three do not tell apart
         for some in itertools.combinations(atoms, size):
             covered, wrong = _all_of(some, wanted, others)
             if covered and not wrong:
