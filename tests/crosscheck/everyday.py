@@ -8,15 +8,15 @@ import numpy as np
 
 #: Each mistake, and words of the first line of a report that name it.
 MISTAKES = {
-    "a limit per branch, >=": ("the step size grows also where the product is 0", "one limit per branch"),
-    "a limit per branch, >": ("the step size shrinks also where the product is 0", "one limit per branch"),
-    "adapts after the move": ("adapts after the move",),
-    "memory not zeroed": ("memory kept at a flip",),
-    "memory begins at one": ("the memory begins at 1",),
-    "sign of zero": ("zero is positive",),
-    "etas swapped": ("etas swapped",),
-    "lr ignored": ("ignores lr",),
-    "one step late": ("one step late",),
+    "a limit per branch, >=": "one limit per branch",
+    "a limit per branch, >": "one limit per branch",
+    "adapts after the move": "adapts after the move",
+    "memory not zeroed": "memory kept at a flip",
+    "memory begins at one": "the memory begins at 1",
+    "sign of zero": "zero is positive",
+    "etas swapped": "etas swapped",
+    "lr ignored": "ignores lr",
+    "one step late": "one step late",
 }
 
 
@@ -46,7 +46,9 @@ class Everyday:
         else:
             self.prev[i] = g
         rests = q < 0 and "sign of zero" in self.mistakes
-        sign = 1.0 if g > 0 or (g == 0 and "sign of zero" in self.mistakes and not rests) else -1.0 if g < 0 else 0.0
+        sign = (
+            1.0 if g > 0 or (g == 0 and "sign of zero" in self.mistakes and not rests) else -1.0 if g < 0 else 0.0
+        )
         move = -sign * (before if "adapts after the move" in self.mistakes else size)
         if "one step late" in self.mistakes:
             move, self.pending[i] = self.pending[i], move

@@ -100,7 +100,9 @@ def diagnose(
     return Diagnosis(nearest=leads, tried=everything.tried + tried_on_x, cases=cases)
 
 
-def _search(evidence: Evidence, exhaustive_size: int, largest: int | None) -> tuple[list[Explanation], list[Changes]]:
+def _search(
+    evidence: Evidence, exhaustive_size: int, largest: int | None
+) -> tuple[list[Explanation], list[Changes]]:
     """The explanations, and the sets that the beam search ended with (empty if it was not needed)."""
     beam: list[Changes] = []
     explanations = _smallest_sets(evidence, largest or exhaustive_size)

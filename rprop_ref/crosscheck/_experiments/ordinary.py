@@ -62,7 +62,9 @@ def learn(search: Search, laboratory: Laboratory, nature: Nature) -> bool:
     longest = max(len(strand.calls) for strand in some)
     search.prunes, search.width = False, FEW
     for n in range(1, longest + 1):
-        if not search.narrow([replace(strand, calls=strand.calls[:n]) for strand in some if len(strand.calls) >= n]):
+        if not search.narrow(
+            [replace(strand, calls=strand.calls[:n]) for strand in some if len(strand.calls) >= n]
+        ):
             return False
     search.width = 3 * FEW
     return search.narrow(some)

@@ -117,7 +117,7 @@ class Contradiction:
 
 @dataclass
 class _Trail:
-    """The states of a hypothesis along the last strand that it reproduced, so that the next need not repeat them."""
+    """The states of a hypothesis along the last strand that it reproduced: the next need not repeat them."""
 
     known: Known
     strand: Strand

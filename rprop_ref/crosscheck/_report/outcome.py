@@ -16,7 +16,6 @@ from .._table.rule import Rule
 from .python_script import python_script
 from .tiers import TierCount
 
-
 #: The first line of a report tells at most this many differences.
 POINTS_IN_HEADLINE = 4
 
@@ -86,7 +85,9 @@ class Outcome:
         """What it does that the claimed rule does not, in a few words; empty if that is not known."""
         if self.diagnosis is not None and self.diagnosis.explanations:
             first, *others = self.diagnosis.explanations
-            return " and ".join(first.names) + (f" (or {plural(len(others), 'other explanation')})" if others else "")
+            return " and ".join(first.names) + (
+                f" (or {plural(len(others), 'other explanation')})" if others else ""
+            )
         if self.learned is None or self.learned.rule is None:
             return ""
         points = self.learned.rule.summary("" if self.claim == PAPER else self.claim)

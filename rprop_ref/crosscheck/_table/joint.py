@@ -1,4 +1,4 @@
-"""A rule on many cases at once: the steps that `RunningRule` makes case by case, made for all coordinates together."""
+"""A rule on many cases at once: the steps that `RunningRule` makes case by case, for all coordinates together."""
 
 from __future__ import annotations
 

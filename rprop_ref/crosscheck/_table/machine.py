@@ -50,14 +50,15 @@ class Known:
         remaining = self.entries.get(key) or self.grammar.answers(key)
         outcomes = [evaluate(answer) for answer in remaining]
         first = outcomes[0]
-        if all([outcome == first for outcome in outcomes]) and (possible is None or possible(first)):
+        # A list is made faster than a generator.
+        if all([outcome == first for outcome in outcomes]) and (possible is None or possible(first)):  # noqa: C419
             return first
         groups: dict[Any, list[Answer]] = {}
         for answer, outcome in zip(remaining, outcomes, strict=True):
             if possible is None or possible(outcome):
                 groups.setdefault(_same_if_equal(outcome), []).append(answer)
                 kept = outcome
-        if len(groups) == 1 and len(group := next(iter(groups.values()))) == len(remaining):
+        if len(groups) == 1 and sum(map(len, groups.values())) == len(remaining):
             return kept
         raise Fork(key, [tuple(group) for group in groups.values()])
 
@@ -342,7 +343,8 @@ def _recalled(known: Known, state: State, g: Any, whole: Any, settings: Settings
         memory = known.choose(
             "caller's array",
             lambda answer: (
-                memory if answer == "copied" or (settings.maximize and answer != "kept")
+                memory
+                if answer == "copied" or (settings.maximize and answer != "kept")
                 else Memory(whole, sign, sign)
             ),
         )

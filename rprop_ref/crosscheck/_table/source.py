@@ -19,7 +19,8 @@ _DIRECTIONS = {
 
 _FIRST_SIZES = {
     "lr": "lr", "lr limited": "np.clip(lr, lo, hi)", "lr at most hi": "np.minimum(lr, hi)",
-    "lr at least lo": "np.maximum(lr, lo)", "0": "0", "lo": "lo", "hi": "hi", "up lr": "lr * up", "down lr": "lr * down",
+    "lr at least lo": "np.maximum(lr, lo)", "0": "0", "lo": "lo", "hi": "hi",
+    "up lr": "lr * up", "down lr": "lr * down",
 }  # fmt: skip
 
 _LOSS_TESTS = {
