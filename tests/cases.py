@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -33,7 +35,7 @@ _ETA_THAT_ROUNDS_TO_ZERO = {2: 1e-9, 4: 1e-50}
 
 
 #: Of the rules and dtypes, those that `make test` takes where each is compiled for long.
-_SAMPLE = (("irprop-", "float64"), ("irprop-", "float32"), ("irprop+", "float64"))
+_SAMPLE = (("irprop-", "float64"),)
 
 
 def rules_and_dtypes() -> list[Any]:
@@ -45,6 +47,19 @@ def rules_and_dtypes() -> list[Any]:
         pytest.param(variant, dtype, marks=[] if (variant, dtype) in _SAMPLE else pytest.mark.exhaustive)
         for dtype in ("float64", "float32")
         for variant in VARIANTS
+    ]
+
+
+def sampled(values: Iterable[Any], sample: Container[Any]) -> list[Any]:
+    """The values as parameters; all but a sample are left to `make test-exhaustive`, because each takes long.
+
+    A tuple is a value for each of several parameters.
+    """
+    return [
+        value
+        if value in sample
+        else pytest.param(*(value if isinstance(value, tuple) else [value]), marks=pytest.mark.exhaustive)
+        for value in values
     ]
 
 
@@ -72,6 +87,7 @@ def settings(dtype: np.dtype[Any]) -> dict[str, dict[str, Any]]:
     return by_name
 
 
+@functools.cache
 def special_values(dtype: np.dtype[Any]) -> Array:
     """NaN, the infinities, zeros, subnormals, the largest values, and values whose product underflows."""
     smallest, tiny, largest = _range(dtype)

@@ -18,7 +18,7 @@ from rprop_ref import Tensor, autograd
 
 CALLS = int(os.environ.get("FUZZ_CALLS", "0"))
 #: In ``make test``: calls of each function.
-ROUNDS = 6
+ROUNDS = 4
 
 
 def test_values_are_numpys_and_gradients_agree_with_differences(capsys):

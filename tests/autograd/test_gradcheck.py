@@ -42,3 +42,26 @@ def test_a_wrong_imaginary_part_is_found():
 def test_a_function_without_gradients_is_an_error():
     with pytest.raises(AssertionError, match="no output depends on the inputs"):
         autograd.gradcheck(lambda x: x.detach(), np.ones(2))
+
+
+@pytest.mark.parametrize("kind", [float, complex])
+def test_one_wrong_element_shows_in_a_random_direction(kind):
+    calls = 0
+
+    def fun(x, wrong):
+        nonlocal calls
+        calls += 1
+        return autograd.register_vjp(lambda x: x * 2, lambda g, ans, x: g * 2 * wrong)(x)
+
+    x, factors = np.arange(1000).astype(kind), np.ones(1000)
+    assert autograd.gradcheck(lambda x: fun(x, factors), x, second_order=False, fast_mode=True)
+    assert calls == 3
+    factors[617] = 3
+    with pytest.raises(AssertionError, match="with respect to a random direction of input 0 is"):
+        autograd.gradcheck(lambda x: fun(x, factors), x, second_order=False, fast_mode=True)
+
+
+def test_a_random_direction_finds_a_wrong_second_derivative():
+    wrong = autograd.register_vjp(lambda x: x**2, lambda g, ans, x: g * 2 * getattr(x, "data", x))
+    with pytest.raises(AssertionError, match="second derivative with respect to a random direction"):
+        autograd.gradcheck(wrong, np.array([1.0, 2.0]), fast_mode=True)

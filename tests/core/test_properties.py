@@ -36,7 +36,7 @@ def programs(draw):
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(programs())
 def test_any_program_has_the_bits_of_the_oracle(program):
     x0, grads, variant = (program.pop(k) for k in ("x0", "grads", "variant"))

@@ -140,6 +140,7 @@ def test_each_cause_has_a_case_that_few_other_causes_fail(cause):
     assert {other for other, (_, names) in CAUSES.items() if other != cause and any(map(fails, names))} == others
 
 
+@pytest.mark.exhaustive
 def test_no_two_deviations_of_a_rule_have_the_same_trajectories():
     for claim in dict.fromkeys(claim for claim, _ in CAUSES.values()):
         own = set(COMPOSITIONS[claim].values())

@@ -10,6 +10,7 @@ from runpy import run_path
 
 import numpy as np
 import pytest
+from cases import sampled
 
 import rprop_ref
 from rprop_ref import crosscheck
@@ -40,7 +41,7 @@ def test_profiles_make_the_first_moves_that_their_packages_make():
     assert moves("neurolab-0.3.5", script) == [-0.1, -0.22, -0.364, -0.292, -0.328, -0.3712, -0.42304]
 
 
-@pytest.mark.parametrize("name", ["optax-0.2.8", "mindspore", "neuralnet", "trainrp"])
+@pytest.mark.parametrize("name", sampled(["optax-0.2.8", "mindspore", "neuralnet", "trainrp"], ["mindspore"]))
 def test_a_profile_is_closest_to_itself(name):
     published = profile(name)
     run = published(np.zeros(3))
@@ -89,6 +90,7 @@ def rows():
     return list(published.published_rows())
 
 
+@pytest.mark.exhaustive
 def test_the_page_is_what_the_profiles_do(rows):
     """``UPDATE_GOLDEN=1`` writes it anew."""
     if os.environ.get("UPDATE_GOLDEN"):
@@ -96,6 +98,7 @@ def test_the_page_is_what_the_profiles_do(rows):
     assert PAGE.read_text(encoding="utf-8") == published.page(rows)
 
 
+@pytest.mark.exhaustive
 def test_every_difference_of_a_profile_is_on_the_page(rows):
     """But for two that are none in the dtypes that the implementation has."""
     unseen = {"flip found by the sign", "an eta- of 0 counts"}
@@ -108,15 +111,10 @@ def test_every_difference_of_a_profile_is_on_the_page(rows):
 # --- the guide ------------------------------------------------------------------------------------------------
 
 
-def test_the_examples_of_the_guide_run():
-    text = (ROOT / "docs" / "crosscheck.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
-    runner = doctest.DocTestRunner()
-    runner.run(doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "crosscheck.md", "crosscheck.md", 0))
-    assert runner.summarize(verbose=False).attempted > 20
-    assert runner.summarize(verbose=False).failed == 0
-    for row in re.findall(r"^\| `(\{.*?\})`", text, re.M):
-        assert '"op"' in row
+def test_every_message_in_the_guides_table_has_an_op():
+    messages = re.findall(r"^\| `(\{.*?\})`", (ROOT / "docs" / "crosscheck.md").read_text(), re.M)
+    assert messages
+    assert all('"op"' in message for message in messages)
 
 
 def test_the_example_of_check_runs():

@@ -80,21 +80,23 @@ class Stumbles(Branches):
     ("claim", "names", "options", "quantity"),
     [
         ("irprop-", ["moves on at a flip"], {}, "x"),
-        ("irprop-", ["moves on at a flip"], {"without": ["scripts"]}, "x"),
-        ("irprop-", ["moves on at a flip"], {"without": ["scripts"], "dtypes": ["bfloat16"]}, "x"),
-        ("irprop-", ["moves on at a flip"], {"dtypes": ["complex64"]}, "x"),
-        ("irprop-", ["memory kept at a flip"], {"dtypes": ["float32"]}, "prev"),
-        ("irprop-", ["memory is the caller's array"], {}, "x"),
-        ("irprop-", ["writes zeros into the gradient"], {}, "gradient"),
-        ("irprop-", ["etas in double"], {"dtypes": ["float16"]}, "step_size"),
-        ("irprop-", ["etas in double"], {"dtypes": ["float32"], "without": ["step_size"]}, "x"),
-        ("irprop-", ["lr re-read"], {"dtypes": ["float32"]}, "x"),
-        ("rprop+", ["memory lost on resume"], {"dtypes": ["float32"]}, "x"),
-        ("irprop-", ["missing gradient is zero"], {"dtypes": ["float32"]}, "prev"),
-        ("rprop+", ["step size cut at a wall"], {"without": ["inf", "nan"]}, "step_size"),
-        ("irprop-", ["maximize has no effect"], {}, "x"),
         ("irprop-", ["moves on at a flip"], {"dtypes": ["complex64"], "without": ["scripts"]}, "x"),
-        ("irprop-", ["no lower limit"], {"dtypes": ["complex128"], "without": ["scripts"]}, "x"),
+        ("irprop-", ["memory kept at a flip"], {"dtypes": ["float32"]}, "prev"),
+        ("irprop-", ["writes zeros into the gradient"], {}, "gradient"),
+        ("rprop+", ["step size cut at a wall"], {"without": ["inf", "nan"]}, "step_size"),
+        *(pytest.param(*row, marks=pytest.mark.exhaustive) for row in (
+            ("irprop-", ["moves on at a flip"], {"without": ["scripts"]}, "x"),
+            ("irprop-", ["moves on at a flip"], {"without": ["scripts"], "dtypes": ["bfloat16"]}, "x"),
+            ("irprop-", ["moves on at a flip"], {"dtypes": ["complex64"]}, "x"),
+            ("irprop-", ["memory is the caller's array"], {}, "x"),
+            ("irprop-", ["etas in double"], {"dtypes": ["float16"]}, "step_size"),
+            ("irprop-", ["etas in double"], {"dtypes": ["float32"], "without": ["step_size"]}, "x"),
+            ("irprop-", ["lr re-read"], {"dtypes": ["float32"]}, "x"),
+            ("rprop+", ["memory lost on resume"], {"dtypes": ["float32"]}, "x"),
+            ("irprop-", ["missing gradient is zero"], {"dtypes": ["float32"]}, "prev"),
+            ("irprop-", ["maximize has no effect"], {}, "x"),
+            ("irprop-", ["no lower limit"], {"dtypes": ["complex128"], "without": ["scripts"]}, "x"),
+        )),
     ],
 )  # fmt: skip
 def test_the_python_script_runs_and_shows_the_difference(claim, names, options, quantity):
@@ -147,6 +149,7 @@ def test_the_python_script_repeats_every_feature_of_a_case(change, names, monkey
     assert float(report.smallest.got) in printed[report.smallest.step - 1][1]
 
 
+@pytest.mark.exhaustive
 def test_a_prev_stored_before_maximize_is_recognised_in_cases_and_scripts():
     class Raw(Branches):
         """Its prev is stored before maximize, as signs if `signs`; one step of it is wrong if `wrong`."""

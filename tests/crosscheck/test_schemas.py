@@ -168,7 +168,7 @@ class Sum:
         (mutant("irprop-", []), "identical"),
         (mutant("irprop-", ["etas in double"]), "same rule, rounding differs"),
         (mutant("irprop-", ["moves on at a flip"]), "a different rule"),
-        (Sum, "a different rule"),
+        pytest.param(Sum, "a different rule", marks=pytest.mark.exhaustive),
         (unstable, "could not run"),
     ],
     ids=["identical", "rounding", "a deviation", "no Rprop", "errors"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import naive
 import numpy as np
 import pytest
+from cases import sampled
 
 from rprop_ref import rules
 from rprop_ref.bits import same_bits
@@ -33,7 +34,7 @@ def test_the_claims_are_the_rules_and_the_paper():
 
 
 @pytest.mark.parametrize("variant", rules.RULES)
-@pytest.mark.parametrize("dtype", available_reals())
+@pytest.mark.parametrize("dtype", sampled(available_reals(), ["float32"]))
 def test_composition_rule_and_oracle_agree_on_every_case(variant, dtype):
     cases = [*conformance_cases([dtype]), *random_cases(5, [dtype], 30, everything)]
     for case, by_machine, by_text in zip(

@@ -272,6 +272,7 @@ def test_a_step_whose_kernel_is_ready_compiles_nothing(dtype, read_only):
     assert len(kernel.signatures) == before
 
 
+@pytest.mark.exhaustive
 def test_runs_whose_kernels_are_ready_compile_nothing():
     @numba.njit
     def fun(x, g):
@@ -479,7 +480,7 @@ def gradient(x, a):
     for i in range(x.size):
         g[i] = 2 * a * (x[i] - i)
     return g
-@numba.cfunc("float64(intc, CPointer(float64), CPointer(float64), CPointer(float64))")
+@numba.cfunc("float64(intc, CPointer(float64), CPointer(float64), CPointer(float64))", cache=True)
 def c(n, x, g, a):
     f = 0.0
     for i in range(n):

@@ -41,7 +41,7 @@ def oracle(variant, fun, x0, lower, upper, steps, *, lr, etas, step_sizes):
     return np.array(points)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 4),

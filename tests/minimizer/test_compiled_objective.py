@@ -68,12 +68,12 @@ def gradient(x):
     return g
 
 
-@numba.cfunc(C_SIGNATURE)
+@numba.cfunc(C_SIGNATURE, cache=True)
 def c_function(n, x, g, data):
     return writing(numba.carray(x, (n,)), numba.carray(g, (n,)))
 
 
-@numba.cfunc(types.float64(types.intc, *[types.CPointer(types.float64)] * 3))
+@numba.cfunc(types.float64(types.intc, *[types.CPointer(types.float64)] * 3), cache=True)
 def c_function_with_data(n, x, g, data):
     return writing(numba.carray(x, (n,)), numba.carray(g, (n,)), data[0])
 
@@ -166,6 +166,7 @@ class TestForms:
             r = minimize(value, X0, jac=jac, maxiter=50)
             assert r.nit == 50
 
+    @pytest.mark.exhaustive
     def test_single_precision(self):
         x0 = X0.astype("f4")
         for form in ("writing", "returning", "pair"):
@@ -305,15 +306,15 @@ def rough(x, g, w, c, edge):
 
 
 @st.composite
-def runs(draw):
+def runs(draw, rules, dtypes):
     n = draw(st.integers(1, 5))
-    dtype = draw(st.sampled_from(["f4", "f8"]))
+    dtype = draw(st.sampled_from(dtypes))
     number = st.floats(-5, 5, width=32)
     numbers = st.lists(number, min_size=n, max_size=n)
     options = {
         "args": (np.abs(draw(numbers)) + 1e-3, np.array(draw(numbers)), draw(st.sampled_from([3.0, np.inf]))),
         "x0": np.array(draw(numbers), dtype),
-        "variant": draw(st.sampled_from(list(RULES))),
+        "variant": draw(st.sampled_from(rules)),
         "etas": draw(st.sampled_from([(0.5, 1.2), (0.8, 1.1), (0.3, 2.0)])),
         "step_sizes": draw(st.sampled_from([(0.0, np.inf), (1e-6, 50), (None, 0.5), (1e-3, None)])),
         "lr": draw(st.sampled_from([None, 0.1, 10.0])),
@@ -330,10 +331,22 @@ def runs(draw):
 
 
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
-@settings(max_examples=150, deadline=None)
-@given(runs())
+@settings(max_examples=50, deadline=None)
+@given(runs(["irprop-"], ["f8"]))
 def test_all_loops_have_the_same_bits(options):
-    """In machine code, in Python with Numba, in Python with NumPy; for any problem, rule, bounds, stopping rule."""
+    check_all_loops(options)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
+@settings(max_examples=150, deadline=None)
+@given(runs(list(RULES), ["f4", "f8"]))
+def test_all_loops_have_the_same_bits_for_every_rule(options):
+    check_all_loops(options)
+
+
+def check_all_loops(options):
+    """In machine code, in Python with Numba, in Python with NumPy; for any problem, bounds, stopping rule."""
     compiled = minimize(rough, **options)
     assert_same_results(minimize(rough, backend="numpy", **options), compiled)
     args = options.pop("args")

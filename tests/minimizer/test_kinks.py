@@ -7,6 +7,7 @@ import functools
 import numba
 import numpy as np
 import pytest
+from cases import sampled
 
 from rprop_ref import minimize, minimize_many
 from rprop_ref._core import record
@@ -90,7 +91,7 @@ def test_a_ridge_across_the_axes_is_no_minimum(variant, options):
     assert (again.status, again.message) == (2, KINK)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", sampled(range(4), [1]))
 def test_success_is_promised_only_at_minima(seed):
     """1,000 objectives with known minima, in four parts."""
     rng = np.random.default_rng(seed)
@@ -175,7 +176,7 @@ def test_kinks_along_the_axes_are_minima(n, q):
 @pytest.mark.parametrize(
     ("dtype", "options"),
     [
-        ("f4", {}),
+        pytest.param("f4", {}, marks=pytest.mark.exhaustive),
         ("f8", {}),
         ("f8", {"bounds": [(-4, 4), (0.5, None)]}),
         ("f8", {"bounds": [(None, -1), (None, None)]}),

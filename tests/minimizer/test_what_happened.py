@@ -459,7 +459,7 @@ class TestWithoutStderr:
         assert capsys.readouterr().out == ""
 
 
-@numba.cfunc(float64(types.intc, types.CPointer(float64), types.CPointer(float64), types.voidptr))
+@numba.cfunc(float64(types.intc, types.CPointer(float64), types.CPointer(float64), types.voidptr), cache=True)
 def with_data(n, x, g, data):
     g[0] = 2 * x[0]
     return x[0] ** 2

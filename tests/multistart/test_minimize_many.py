@@ -255,6 +255,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.exhaustive
 def test_processes_after_openmp_has_run_do_not_hang(tmp_path):
     """Forked processes would: a child has no threads of OpenMP. Parallel code is run here and in the processes."""
     done = script(tmp_path, _AFTER_OPENMP)

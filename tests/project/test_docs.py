@@ -31,8 +31,16 @@ def blocks(page, kind):
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page.read_text(), re.S | re.M)
 
 
+#: Pages whose examples take seconds.
+SLOW = {"crosscheck", "check_your_own", "faq", "tour", "tutorial"}
+
+
 def with_blocks(kind):
-    pages = [p for p in PAGES if blocks(p, kind) and (kind, p) != ("python", GPU)]
+    pages = [
+        pytest.param(p, marks=[pytest.mark.exhaustive] if p.stem in SLOW and kind != "sh" else [])
+        for p in PAGES
+        if blocks(p, kind) and (kind, p) != ("python", GPU)
+    ]
     return pytest.mark.parametrize("page", pages, ids=lambda p: p.stem)
 
 
@@ -52,6 +60,7 @@ def test_every_kind_of_block_has_a_test():
         assert set(fences[1::2]) <= {""}, page
 
 
+@pytest.mark.exhaustive
 def test_code_for_a_gpu_compiles_and_many_starts_run_in_the_simulator():
     """Numba's simulator has none of torch's CUDA tensors, so steps of these are only compiled."""
     *others, many = blocks(GPU, "python")

@@ -19,8 +19,8 @@ ROOT = Path(rprop_ref.__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-#: Importing Dask takes longer than half of all other examples.
-SLOW = {"distributed_least_squares"}
+#: Each takes longer than most others together.
+SLOW = {"distributed_least_squares", "encoder"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import html.parser
 import os
 from pathlib import Path
@@ -73,6 +74,12 @@ SHOWN = {
 }
 
 
+@functools.cache
+def shown(name):
+    """Made once for all tests, of which none changes it."""
+    return SHOWN[name]()
+
+
 class Checker(html.parser.HTMLParser):
     """Checks that every opened tag is closed."""
 
@@ -89,10 +96,9 @@ class Checker(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_it_is_displayed_as_in_the_golden_file(name):
-    shown = SHOWN[name]()
-    text = str(shown)
-    if hasattr(shown, "_repr_html_"):
-        text += "\n\n" + shown._repr_html_().replace("<tr>", "\n<tr>")
+    text = str(shown(name))
+    if hasattr(shown(name), "_repr_html_"):
+        text += "\n\n" + shown(name)._repr_html_().replace("<tr>", "\n<tr>")
     text += "\n"
     file = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -103,7 +109,7 @@ def test_it_is_displayed_as_in_the_golden_file(name):
 @pytest.mark.parametrize("name", [name for name in SHOWN if name != "marks"])
 def test_the_html_is_well_formed(name):
     checker = Checker()
-    checker.feed(SHOWN[name]()._repr_html_())
+    checker.feed(shown(name)._repr_html_())
     assert checker.open == []
 
 

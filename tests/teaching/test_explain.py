@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import problems
 import pytest
+from cases import sampled
 from known_runs import stepped
 
 from rprop_ref import Parameter, Rprop, Trace, minimize, nist, rules
@@ -43,7 +44,7 @@ every_rule = pytest.mark.parametrize("variant", rules.RULES)
 
 
 class TestHealthy:
-    @every_rule
+    @pytest.mark.parametrize("variant", sampled(rules.RULES, ["irprop-"]))
     @pytest.mark.parametrize("name", problems.PROBLEMS)
     def test_the_test_problems_have_no_findings(self, name, variant):
         fun, jac, x0, _ = problems.PROBLEMS[name]
@@ -128,7 +129,7 @@ class TestFaults:
         assert finding.name == "underflow"
         assert "float32" in finding.what
 
-    @every_rule
+    @pytest.mark.parametrize("variant", sampled(rules.RULES, ["irprop-"]))
     @pytest.mark.parametrize(("smallest", "steps"), [(0, 400), (1e-6, 400), (1e-9, 1000)])
     def test_noise(self, variant, smallest, steps):
         trace = traced(regression(20), np.zeros(5), steps, variant=variant, step_sizes=(smallest, 50))

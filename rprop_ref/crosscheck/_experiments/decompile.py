@@ -38,6 +38,9 @@ ROUNDS, AT_ONCE = 30, 12
 #: A tier begins with about this many hypotheses at most, if so many steps of the search are enough.
 FEW, SETTLING = 8, 15_000
 
+#: How it is said that the signs explain x, but no table was found.
+UNFOUND = "signs in a way that"
+
 #: The seed of random cases.
 VERIFYING = 102
 
@@ -100,7 +103,10 @@ class Decompiled:
     def headline(self) -> str:
         """What it is, in a sentence."""
         if self.rule is None:
-            return f"This is not a per-coordinate sign rule: it depends on {'; '.join(self.outside)}."
+            begins = "This is not a per-coordinate sign rule"
+            if any(text.startswith(UNFOUND) for text in self.outside):
+                begins = "No per-coordinate sign rule was found that does this"
+            return f"{begins}: it depends on {'; '.join(self.outside)}."
         what = self.rule.table.title
         if all(tier.explained for tier in self.tiers):
             return f"{what}, in everything that was tried, to the bit."
@@ -142,7 +148,7 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
         seen = list(traits.outside)
         if depends_on_time(laboratory):
             seen.append("time: the same gradients give other moves later")
-        where = f"signs in a way that no table of the grammar has; first at the gradients {learner.stuck}"
+        where = f"{UNFOUND} the search did not find; first at the gradients {learner.stuck}"
         return Decompiled(None, tuple(seen) or (where,), dtype=dtype)
     return learner.outer(search)
 
