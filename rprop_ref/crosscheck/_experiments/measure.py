@@ -98,19 +98,23 @@ def _plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
         growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
         flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
         largest, smallest = (_plateau(_moves(laboratory, g, setting), etas) for g in (growth, flips))
-        largest += _stopped(laboratory, 1e14, setting)
-        smallest += _stopped(laboratory, 1e-14, setting)
-        found.append(([v for v in largest if v < 1e12], [v for v in smallest if v > 1e-12]))
+        # An lr, and then factors, that lead far outside every limit.
+        upward = _stopped(laboratory, {**setting, "lr": 1e14})
+        upward += _stopped(laboratory, {**setting, "etas": (etas[0], 1e14)})
+        downward = _stopped(laboratory, {**setting, "lr": 1e-14})
+        downward += _stopped(laboratory, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)})
+        largest += [v for v in upward if 1 < v < 1e12]
+        smallest += [v for v in downward if 1e-12 < v < 0.03]
+        found.append((largest, [v for v in smallest if v > 1e-12]))
     (largest, smallest), (also_largest, also_smallest) = found
     smallest = [v for v in smallest if v in also_smallest][:2]
     return {"largest": [v for v in largest if v in also_largest][:2], "smallest": smallest, "floor": smallest}
 
 
-def _stopped(laboratory: Laboratory, lr: float, setting: dict[str, Any]) -> list[float]:
-    """The first lengths of moves, and these before they were multiplied, where lr is far outside every limit."""
+def _stopped(laboratory: Laboratory, setting: dict[str, Any]) -> list[float]:
+    """The lengths of moves, and these before they were multiplied, under hyperparameters far outside every limit."""
     down, up = setting["etas"]
-    g = np.array([[1.0, -1.0]] * 4)
-    moves = np.concatenate([v[v > 0] for v in _moves(laboratory, g, {**setting, "lr": lr})])
+    moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
     factors = (1, up, down, up * up)
     return sorted({shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in moves for f in factors}, key=_digits)
 
