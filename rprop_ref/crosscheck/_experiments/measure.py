@@ -112,7 +112,7 @@ def _plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
 
 
 def _stopped(laboratory: Laboratory, setting: dict[str, Any]) -> list[float]:
-    """The lengths of moves, and these before they were multiplied, under hyperparameters far outside every limit."""
+    """The lengths of moves, and these before they were multiplied, where hyperparameters lead far out."""
     down, up = setting["etas"]
     moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
     factors = (1, up, down, up * up)
