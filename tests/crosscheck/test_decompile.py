@@ -167,6 +167,13 @@ def test_a_corner_does_not_hide_what_ordinary_use_has_shown():
     report = check(mutant("irprop-", ["first step not clamped"]), "irprop-", dtypes=["float64"], random=0)
     assert report.headline.startswith("In ordinary use this is irprop-, to the last bit; not in: hyperparameters")
     assert report.tiers[ORDINARY].differing == 0 < report.tiers[HYPERPARAMETERS].differing
+    assert report.differs_only_in == "lr outside step_sizes"
+    assert 'without=["lr outside step_sizes"]' in str(report)
+    left_out = check(
+        mutant("irprop-", ["first step not clamped"]), "irprop-", dtypes=["float64"], random=0,
+        without=["lr outside step_sizes"],
+    )  # fmt: skip
+    assert left_out.agrees
 
 
 @pytest.mark.exhaustive

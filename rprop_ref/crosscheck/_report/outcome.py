@@ -16,6 +16,12 @@ from .._table.rule import Rule
 from .python_script import python_script
 from .tiers import TierCount
 
+#: Features that somebody may not care about, which is said if all differences are there.
+_CORNERS = (
+    "lr outside step_sizes", "nan", "inf", "none", "same array", "set", "save", "lr per coordinate", "bounds",
+    "maximize",
+)  # fmt: skip
+
 #: The first line of a report tells at most this many differences.
 POINTS_IN_HEADLINE = 4
 
@@ -80,6 +86,14 @@ class Outcome:
         """A Python script of about ten lines that shows the smallest failure; empty if there is none."""
         divergence = self.smallest or self.first_divergence
         return "" if divergence is None else python_script(divergence, factory or self.factory)
+
+    @property
+    def differs_only_in(self) -> str | None:
+        """A feature that all cases with differences need: without it, the implementation is the claimed rule."""
+        if not self.divergences or self.verdict != DIFFERENT or self.unsteady:
+            return None
+        common = frozenset.intersection(*(divergence.case.needs for divergence in self.divergences))
+        return next((feature for feature in _CORNERS if feature in common), None)
 
     def _what_differs(self) -> str:
         """What it does that the claimed rule does not, in a few words; empty if that is not known."""
