@@ -138,7 +138,7 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
     traits = examine(laboratory)
     if any(text.startswith(("chance", "other coordinates")) for text in traits.outside):
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
-    numbers = measured(laboratory)
+    numbers = measured(laboratory, lacks)
     if traits.outside and not {"walls", "small moves"} & set(numbers):
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     cases = [c for c in conformance_cases(names) if not c.needs & lacks]

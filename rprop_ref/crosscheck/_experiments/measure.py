@@ -23,10 +23,15 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 MOST = 6
 
 
-def measured(laboratory: Laboratory) -> Numbers:
+def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Numbers:
     """Numbers to try in each field, beside the answers in words. An experiment that fails gives none."""
     found: dict[str, list[float]] = {}
-    for experiment in (_steps, _plateaus, _walls, _thresholds):
+    special = tuple(v for v, feature in ((np.nan, "nan"), (np.inf, "inf")) if feature not in lacks)
+
+    def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
+        return {"factor": _factors(*_runs(laboratory, words((1.0, -1.0, *special), 3)))} if special else {}
+
+    for experiment in (_steps, after_special, _plateaus, _walls, _thresholds):
         try:
             for field, values in experiment(laboratory).items():
                 found.setdefault(field, []).extend(values)
@@ -39,12 +44,31 @@ def measured(laboratory: Laboratory) -> Numbers:
 
 
 def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
-    g = words((1.0, -1.0, 0.0), 4)
+    first, other = _runs(laboratory, words((1.0, -1.0, 0.0), 4))
+    factors = _factors(first, other)
+    starts = _alike(first[:1], other[:1])[:2]
+    # The first move may have been multiplied already.
+    before = [shortest(v / f * (1 - 1e-9), v / f * (1 + 1e-9)) for v in starts for f in factors]
+    return {
+        "start": starts[:1] + [v for v in before if _is_factor(v)],
+        "factor": factors,
+        "move": _alike(first, other)[:2],
+    }
+
+
+def _runs(laboratory: Laboratory, g: Array) -> list[Array]:
+    """How far x moves at each step, under both settings."""
     moves = []
     for setting in SETTINGS:
-        x = laboratory.run(g, loss=(2.0, 1.0, 3.0, 2.0), **setting).x.astype(np.float64)
-        moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
-    first, other = moves
+        x = laboratory.run(g, loss=(2.0, 1.0, 3.0, 2.0)[: len(g)], **setting).x.astype(np.float64)
+        with np.errstate(all="ignore"):
+            moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
+    return moves
+
+
+def _factors(first: Array, other: Array) -> list[float]:
+    """The numbers that step sizes were multiplied by, under both settings alike."""
+    moves = (first, other)
     # A step size may have changed while x did not move, and it may begin at a limit.
     pairs = [(i, j) for j in range(1, len(first)) for i in range(j)]
     with np.errstate(all="ignore"):
@@ -53,16 +77,8 @@ def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
             np.vstack([m / number for number in (setting["lr"], *setting["step_sizes"])])
             for m, setting in zip(moves, SETTINGS, strict=True)
         ]
-    starts = _alike(first[:1], other[:1])[:2]
     found = [v for v in _alike(*ratios) + _alike(*of_given) if _is_factor(v)]
-    factors = sorted(dict.fromkeys(found), key=lambda v: (len(repr(v)), found.index(v)))[:4]
-    # The first move may have been multiplied already.
-    before = [shortest(v / f * (1 - 1e-9), v / f * (1 + 1e-9)) for v in starts for f in factors]
-    return {
-        "start": starts[:1] + [v for v in before if _is_factor(v)],
-        "factor": factors,
-        "move": _alike(first, other)[:2],
-    }
+    return sorted(dict.fromkeys(found), key=lambda v: (len(repr(v)), found.index(v)))[:4]
 
 
 def _alike(a: Array, b: Array) -> list[float]:
