@@ -73,9 +73,15 @@ $(VENV)-pybop/installed: $(METADATA)
 	$(VENV)-pybop/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' pybop==26.3
 	@touch $@
 
-test-browser: $(VENV)/installed-test $(VENV)/installed-browser  ## test the explorer in headless Chromium
+test-browser: $(VENV)/installed-test $(VENV)/installed-docs $(VENV)/installed-browser $(VENV)-pyodide/installed  ## test the explorer and the lesson in headless Chromium
 	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
-	$(BIN)/python -m pytest -m browser
+	PYODIDE=$${PYODIDE:-$(abspath $(VENV)-pyodide/package)} $(BIN)/python -m pytest -m browser
+
+# Python for the browser, without packages. Tests that need it are skipped where npm does not get it.
+$(VENV)-pyodide/installed: | $(BIN)/python
+	mkdir -p $(VENV)-pyodide
+	cd $(VENV)-pyodide && npm pack --silent pyodide@314.0.7 && tar -xzf pyodide-314.0.7.tgz || echo "no Pyodide"
+	@touch $@
 
 # The others run numba-cuda on a driver made of the host's memory (needs cc), which executes the kernels' PTX: for
 # sm_90, and for sm_80.
@@ -120,5 +126,5 @@ build: $(BIN)/python  ## build a wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove the environments and everything that was built
-	rm -rf $(VENV) $(VENV)-old $(VENV)-autograd $(VENV)-pybop dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-old $(VENV)-pyodide $(VENV)-autograd $(VENV)-pybop dist build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -335,7 +335,7 @@ def _minimizers(bench: Bench) -> None:
 
 def _networks(bench: Bench) -> None:
     bench.networks("4-64-64-3", "<= 0.6")
-    bench.networks("4-16-3", "<= 0.7")
+    bench.networks("4-16-3", "<= 0.6")
 
 
 _LARGE = {"for-loop": ">= 12", "foreach": ">= 12", "compile": ">= 0.97"}

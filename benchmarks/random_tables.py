@@ -31,7 +31,8 @@ NUMBERS = {
     "small gradients": (0.05, (1e-12, 1e-30)), "floor": (0.08, (1e-4, 1e-3)), "walls": (0.05, (1500.0, 1e4)),
 }  # fmt: skip
 
-_USUAL_FACTORS = {"same": "up", "flip": "down", "rose": "down"}
+#: How often a rule does something rare.
+RARE = 0.05
 
 
 def random_table(seed: int) -> Table:
@@ -57,7 +58,23 @@ def random_table(seed: int) -> Table:
     for name, (often, values) in NUMBERS.items():
         if rng.random() < often:
             entries[name] = float(rng.choice(values))
+    _draw_rare(entries, rng)
     return Table(entries, symmetric, uses_loss, f"table {seed}")
+
+
+def _draw_rare(entries: dict[str, Answer], rng: np.random.Generator) -> None:
+    """What few rules do: move one step late, limits of their own, a row for the step after a sign change."""
+    if rng.random() < RARE:
+        entries["late"] = "yes"
+        for key in [key for key in entries if key.endswith(": move")]:
+            dropped = rng.random() < (0.3 if key.startswith(FLIPS) else 0.05)
+            entries[key.replace(": move", ": late move")] = "dropped" if dropped else "made"
+    for name, answer in (("after a flip", "own"), ("direction", "up"), ("constants", "float32")):
+        if rng.random() < RARE:
+            entries[name] = answer
+    for name, values in (("largest", (30.0, 1000.0)), ("smallest", (1e-3, 1e-5))):
+        if rng.random() < RARE:
+            entries[name] = float(rng.choice(values))
 
 
 # --- rules outside the grammar ----------------------------------------------------------------------------------

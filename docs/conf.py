@@ -12,7 +12,10 @@ from typing import Any
 
 import matplotlib
 
+sys.path.insert(0, os.path.abspath("."))
 sys.path.insert(0, os.path.abspath(".."))
+import browser_lesson
+
 import rprop_ref
 from rprop_ref import explorer
 from rprop_ref.objectives import OBJECTIVES
@@ -37,6 +40,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 
 myst_enable_extensions = ["colon_fence"]
+# Links to the pages that `write_pages` writes: [the explorer](site:explorer.html#mode=race).
+myst_url_schemes = {"http": None, "https": None, "mailto": None, "site": "{{path}}#{{fragment}}"}
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
@@ -99,15 +104,27 @@ def draw_plots(app: Any, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"^```{plot}\n(.*?)^```", restructured, source[0], flags=re.S | re.M)
 
 
-def write_explorer(app: Any, exception: Exception | None) -> None:
-    """Put the explorer beside the first page, which shows it."""
+def write_pages(app: Any, exception: Exception | None) -> None:
+    """Put the explorer beside the first page, which shows it, and the lesson with Pyodide."""
     if exception is None and app.builder.format == "html":
         explorer.write(Path(app.outdir) / "explorer.html", OBJECTIVES["rosenbrock"])
+        browser_lesson.write(Path(app.outdir), os.environ.get("PYODIDE_DISTRIBUTION"))
+
+
+def find_pages(app: Any, doctree: Any, name: str) -> None:
+    """Make links of the scheme ``site:`` lead to the pages of `write_pages` from a page in a folder."""
+    from docutils import nodes
+
+    for link in doctree.findall(nodes.reference):
+        page, _, fragment = link.get("refuri", "").partition("#")
+        if page in ("explorer.html", "lesson.html"):
+            link["refuri"] = "../" * name.count("/") + page + (fragment and "#" + fragment)
 
 
 def setup(app: Any) -> None:
     """Register the functions above."""
     app.connect("source-read", draw_plots)
-    app.connect("build-finished", write_explorer)
+    app.connect("build-finished", write_pages)
+    app.connect("doctree-resolved", find_pages)
     app.connect("env-check-consistency", check_reference)
     app.connect("autodoc-process-docstring", check_docstring, priority=1)

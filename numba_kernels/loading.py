@@ -80,6 +80,11 @@ def make(kernel: Kernel) -> None:
     _made.add(kernel)
 
 
+def is_made(kernel: Kernel) -> bool:
+    """Whether a kernel can be called without compiling."""
+    return kernel in _made
+
+
 def _name(kernel: Kernel) -> str:
     return f"{kernel.kind} {kernel.rule.name} {kernel.dtype} {kernel.bits} {kernel.read_only}"
 

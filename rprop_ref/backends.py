@@ -34,12 +34,12 @@ SECONDS_PER_ELEMENT = 1e-6
 _seconds_in_numpy = 0.0
 
 
-def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) -> str:
+def choose(work: float, dtype: np.dtype[Any], device: str, made: bool | None) -> str:
     """Name the backend for a step; a pure function.
 
-    Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba is loaded anyway or this
-    process has spent about a second in NumPy steps (large arrays: at once), and from then on by Numba, as soon as
-    it is ready (see `resolve`).
+    Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba's kernel has been made anyway
+    or this process has spent about a second in NumPy steps (large arrays: at once), and from then on by Numba, as
+    soon as it is ready (see `resolve`).
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) 
         The dtype of the parameters. Numba has no 16-bit floats on the CPU.
     device : {"cpu", "cuda"}
         Where the arrays are.
-    loaded : bool or None
-        Whether Numba has been imported; None where it is not installed.
+    made : bool or None
+        Whether the kernel can be called without compiling; None where Numba is not installed.
 
     Returns
     -------
@@ -60,16 +60,16 @@ def choose(work: float, dtype: np.dtype[Any], device: str, loaded: bool | None) 
         raise ValueError(f"arrays are on device {device!r}, but only 'cpu' and 'cuda' are supported")
     if device == "cuda":
         return "cuda"
-    if loaded is None or is_half(dtype):
+    if made is None or is_half(dtype):
         return "numpy"
-    return "numba" if loaded or work >= SECONDS_BEFORE_NUMBA else "numpy"
+    return "numba" if made or work >= SECONDS_BEFORE_NUMBA else "numpy"
 
 
 def check(backend: str | None) -> None:
     """Raise if `backend` is neither None nor the name of a backend that can run here."""
     if backend is not None and backend not in NAMES:
         raise ValueError(f"Invalid backend: {backend!r}; it must be None (choose by time) or one of {NAMES}")
-    if backend == "numba" and numba_loaded() is None:
+    if backend == "numba" and not numba_is_installed():
         raise ModuleNotFoundError(
             "backend='numba' needs the package numba, which is not installed; "
             "install it, or leave backend=None, which works without it"
@@ -80,7 +80,7 @@ def check(backend: str | None) -> None:
 
 def require_cuda() -> None:
     """Raise an error that names what is missing, unless arrays on a GPU can be stepped here."""
-    if numba_loaded() is None:
+    if not numba_is_installed():
         raise ModuleNotFoundError(
             "arrays on a GPU need the package numba-cuda, which is not installed, and neither is numba: "
             "pip install 'rprop-ref[cuda]' (CUDA 13), or pip install numba 'numba-cuda[cu12]' (CUDA 12)"
@@ -92,9 +92,8 @@ def require_cuda() -> None:
         raise RuntimeError(f"{_cuda.INSTALL}. What is missing here: {problem}")
 
 
-def numba_loaded() -> bool | None:
-    """Whether Numba has been imported, or None where it is not installed."""
-    return True if sys.modules.get("numba") else False if _is_installed("numba") else None
+def numba_is_installed() -> bool:
+    return bool(sys.modules.get("numba")) or _is_installed("numba")
 
 
 @functools.cache
@@ -156,14 +155,14 @@ def resolve(
             f"backend='numba' cannot step parameters of {dtype}: Numba has no 16-bit floats on the CPU; "
             "use backend='numpy' or None"
         )
-    if backend is None:
-        work = np.inf if at_once else _seconds_in_numpy + SECONDS_PER_ELEMENT * elements
-        if choose(work, dtype, "cpu", numba_loaded()) == "numpy":
-            return "numpy"
     reals = 2 * elements if dtype.kind == "c" else elements
     bits = reals.bit_length() if kind == "flat" else 0
     kernel = loading.Kernel(kind, RULES[variant], real(dtype), bits, read_only)
     if backend is None:
+        work = np.inf if at_once else _seconds_in_numpy + SECONDS_PER_ELEMENT * elements
+        made = loading.is_made(kernel) if numba_is_installed() else None
+        if choose(work, dtype, "cpu", made) == "numpy":
+            return "numpy"
         return "numba" if _works(kernel, at_once) else "numpy"
     loading.make(kernel)
     return backend

@@ -32,6 +32,9 @@ class Objective:
         The part to draw: left, right, bottom, top.
     minimum : tuple of float
         A point where the value is lowest.
+    points : tuple of tuple of float, optional
+        If the value is the mean squared error of the line ``a + b * t``, less a constant: its points (t, y), so
+        that the explorer can compute gradients from some of them.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Objective:
     lr: float
     window: tuple[float, float, float, float]
     minimum: tuple[float, float]
+    points: tuple[tuple[float, float], ...] = ()
 
     def fun(self, x: Array) -> Any:
         """The value at x, an array of shape (2,), or (2, ...) for several points at once."""
@@ -57,6 +61,30 @@ class Objective:
         with np.errstate(all="ignore"):
             return eval(text, {"__builtins__": {}}, {"a": x[0], "b": x[1], "abs": np.abs, "sign": np.sign})
 
+
+def _line(points: tuple[tuple[float, float], ...]) -> Objective:
+    """The fit of a line to points whose t are on average 0, so that the variables do not depend on each other."""
+    n = len(points)
+    a = sum(y for _, y in points) / n
+    curvature = sum(t * t for t, _ in points) / n
+    b = sum(t * y for t, y in points) / n / curvature
+    return Objective(
+        "regression",
+        f"the fit of a line a + b t to {n} points; a batch of them is enough for a gradient, but not for Rprop",
+        f"(a - {a!r}) * (a - {a!r}) + {curvature!r} * (b - {b!r}) * (b - {b!r})",
+        f"2 * (a - {a!r})",
+        f"{2 * curvature!r} * (b - {b!r})",
+        (-1.5, 2.0),
+        0.1,
+        (-2.0, 3.0, -1.5, 2.5),
+        (a, b),
+        points,
+    )
+
+
+#: Points around a line. More of them are a little below it than far above it, so that most gradients of single
+#: points have the other sign than their mean.
+_SKEWED = tuple(((i - 31.5) / 16, (i - 31.5) / 32 + 4 * (i * 37 % 64 / 64) ** 4) for i in range(64))
 
 _ALL = (
     Objective(
@@ -125,6 +153,7 @@ _ALL = (
         (-2.0, 2.0, -1.5, 1.5),
         (0.0, 0.0),
     ),
+    _line(_SKEWED),
 )
 
 #: The objectives by name.

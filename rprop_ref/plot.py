@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,13 +52,15 @@ def check_file(file: str | PathLike[str]) -> None:
         raise ValueError(f"cannot draw to {path}: there is no folder {path.parent}")
 
 
-def fits_figure(rows: Sequence[Row]) -> Figure:
+def fits_figure(rows: Iterable[Row], *, figure: Figure | None = None) -> Figure:
     """Draw the data of each problem, and the models that Rprop fitted from both starts.
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : iterable of Row
         What `rprop_ref.demo.runs` yields.
+    figure : matplotlib.figure.Figure, optional
+        Where to draw; by default on a new figure.
 
     Returns
     -------
@@ -68,10 +70,12 @@ def fits_figure(rows: Sequence[Row]) -> Figure:
     # A figure without pyplot opens no window and leaves the user's backend alone.
     from matplotlib.figure import Figure
 
+    rows = list(rows)
     problems = list(dict.fromkeys(row.problem for row in rows))
     columns = min(4, len(problems))
     lines = -(-len(problems) // columns)
-    figure = Figure(figsize=(3.6 * columns, 2.7 * lines), layout="constrained")
+    if figure is None:
+        figure = Figure(figsize=(3.6 * columns, 2.7 * lines), layout="constrained")
     axes = list(figure.subplots(lines, columns, squeeze=False).flat)
     for problem, ax in zip(problems, axes, strict=False):
         ax.plot(problem.x, problem.y, "o", ms=3, color="0.3", label="data")
@@ -93,7 +97,7 @@ def fits_figure(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def fits(rows: Sequence[Row], file: str | PathLike[str]) -> None:
+def fits(rows: Iterable[Row], file: str | PathLike[str]) -> None:
     """Write `fits_figure` to a file; its ending decides the format (png, pdf, svg ...)."""
     fits_figure(rows).savefig(file, dpi=150)
 

@@ -19,6 +19,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import numpy as np
 import pytest
 
+from rprop_ref import backends
+
+# Otherwise Numba would be loaded, and kernels compiled by other processes, beside any test, once a worker had made
+# steps for a second. What is tested of that is tested in processes of its own, or sets this.
+backends.SECONDS_BEFORE_NUMBA = np.inf
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:

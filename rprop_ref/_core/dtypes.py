@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -24,6 +25,7 @@ _TORCH_NAMES = {
 }
 
 
+@functools.lru_cache(maxsize=256)  # a dtype's name is slow to ask for
 def is_supported(dtype: np.dtype[Any]) -> bool:
     """Whether parameters can have this dtype: float16, bfloat16 (ml_dtypes), float32, float64, complex."""
     return dtype.name in _TORCH_NAMES and dtype.isnative

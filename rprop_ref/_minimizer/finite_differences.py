@@ -39,6 +39,8 @@ class FiniteDifferences:
     scheme : {"2-point", "3-point", "cs"}
     bounds : None or (ndarray, ndarray)
         All points are within these. A variable whose bounds are equal is fixed, and its derivative is 0.
+    rel_step : ndarray, optional
+        The step relative to each variable, of shape (n,). By default SciPy's choice for the scheme and the dtype.
 
     Attributes
     ----------
@@ -46,9 +48,10 @@ class FiniteDifferences:
         If the values of the last call cannot show any slope, the reason in words; else empty.
     """
 
-    def __init__(self, scheme: str, bounds: Bounds = None) -> None:
+    def __init__(self, scheme: str, bounds: Bounds = None, rel_step: Array | None = None) -> None:
         self.without_slope = ""
         self._scheme = scheme
+        self._rel_step = rel_step
         self._bounds = (np.array(-np.inf), np.array(np.inf)) if bounds is None else bounds
         #: Mask of the variables that are not fixed; None if no variable is fixed.
         self._free = None if bounds is None or (bounds[0] < bounds[1]).all() else bounds[0] < bounds[1]
@@ -97,9 +100,12 @@ class FiniteDifferences:
 
         free = slice(None) if self._free is None else self._free
         bounds = self._bounds if self._free is None else tuple(b[free] for b in self._bounds)
+        rel_step = None if self._rel_step is None else self._rel_step[free]
         gradient = np.zeros(x.size)
         with np.errstate(all="ignore"):
-            gradient[free] = approx_derivative(fun, x[free], method=self._scheme, f0=np.array([f]), bounds=bounds)
+            gradient[free] = approx_derivative(
+                fun, x[free], method=self._scheme, rel_step=rel_step, f0=np.array([f]), bounds=bounds
+            )
         return gradient
 
 

@@ -63,6 +63,7 @@ def minimize(
     variant: str = DEFAULT,
     maximize: bool = False,
     gradient: str | None = None,
+    finite_diff_rel_step: ArrayLike | None = None,
     workers: Any = 1,
     warm_start: OptimizeResult | None = None,
     checkpoint: npz.Path | None = None,
@@ -166,6 +167,11 @@ def minimize(
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional
         The same as a string for `jac`, for calls through SciPy, which does not pass such a `jac` on. Leave `jac`
         out then.
+    finite_diff_rel_step : float or array_like, optional
+        The step of finite differences, relative to each variable, as in SciPy; of the shape of `x0`, or one number
+        for all variables. By default the square root of the precision of the dtype ("2-point") or its cube root
+        ("3-point"). Wider steps suit an objective with noise or few digits, such as the result of a solver with a
+        tolerance: about the square root of the relative error of its values. Other gradients do not use it.
     workers : int, concurrent.futures.Executor or map-like callable, optional
         What evaluates `fun` for finite differences: a number of processes (-1 for one per processor), an executor,
         or a callable ``workers(function, points)`` that returns the values in order. Processes are spawned for
@@ -196,9 +202,9 @@ def minimize(
         ``stride`` and ``limit``. The iterates are the same.
     backend : {None, "numpy", "numba"}, optional
         What computes the steps. None begins with NumPy, and switches to Numba when that is ready. Once NumPy has
-        taken about a second, Numba is loaded, and compiles if need be, beside the run; at once if it is loaded
-        already. (A run of an objective in machine code waits for it.) If Numba cannot be loaded or cannot compile,
-        NumPy goes on, with a warning. The iterates are the same, bit for bit.
+        taken about a second, Numba is loaded, and compiles if need be, beside the run; what an earlier run has
+        loaded is used at once. (A run of an objective in machine code waits for it.) If Numba cannot be loaded or
+        cannot compile, NumPy goes on, with a warning. The iterates are the same, bit for bit.
 
     Returns
     -------
@@ -306,6 +312,7 @@ def minimize(
     bounds = bounds_as_arrays(bounds, shape, start.dtype)
     if warm_start is None and resume is None:
         options.warn_of_outside(start, bounds)
+    rel_step = options.relative_step(finite_diff_rel_step, shape)
     rule = etas, step_sizes, variant, maximize
     state = _begin_or_continue(start, shape, lr, bounds, *rule, warm_start, resume)
 
@@ -323,6 +330,7 @@ def minimize(
             compiled=compiled,
             maximize=maximize,
             bounds=bounds,
+            rel_step=rel_step,
             map_points=map_points,
             flat_start=_flat_start_check(state, f_target),
         )

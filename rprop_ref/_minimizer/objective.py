@@ -39,6 +39,8 @@ class Objective:
         Whether value and gradient are negated.
     bounds : optional
         Bounds that finite differences must respect.
+    rel_step : ndarray, optional
+        Relative steps of finite differences, of shape (n,).
     map_points : callable, optional
         ``map_points(function, points)`` like `map`, for finite differences.
     flat_start : callable, optional
@@ -75,6 +77,7 @@ class Objective:
         compiled: CompiledObjective | None = None,
         maximize: bool = False,
         bounds: Bounds = None,
+        rel_step: Array | None = None,
         map_points: MapPoints = map,
         flat_start: Callable[[float], bool] | None = None,
     ) -> None:
@@ -94,7 +97,8 @@ class Objective:
 
             evaluate = _with_both(value_and_grad(fun), args)
         else:
-            evaluate = self._with_differences(fun, args, shape, bounds, map_points, flat_start)
+            differences = FiniteDifferences(self.gradient, bounds, rel_step)
+            evaluate = self._with_differences(fun, args, shape, differences, map_points, flat_start)
         self.evaluate = _checked(evaluate, shape, np.dtype(dtype))
         if maximize:
             self.evaluate = _negated(self.evaluate)
@@ -104,12 +108,11 @@ class Objective:
         fun: Any,
         args: tuple[Any, ...],
         shape: tuple[int, ...],
-        bounds: Bounds,
+        differences: FiniteDifferences,
         map_points: MapPoints,
         flat_start: Callable[[float], bool] | None,
     ) -> Evaluate:
         value = _Value(fun, args, shape, self.gradient == "cs")
-        differences = FiniteDifferences(self.gradient, bounds)
         is_first = True
 
         def counting_map(value: Any, points: Any) -> Any:

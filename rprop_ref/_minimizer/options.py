@@ -34,6 +34,8 @@ _OTHER_NAMES = {
     "learning_rate": "lr",
     "alpha": "lr",
     "max_nfev": "maxfev",
+    "eps": "finite_diff_rel_step",
+    "epsilon": "finite_diff_rel_step",
     "verbose": "disp",
     "iprint": "disp",
     "timeout": "maxtime",
@@ -155,6 +157,22 @@ def number(name: str, value: Any, minimum: float = -np.inf) -> float:
         allowed = "a number" if minimum == -np.inf else f"a number, at least {minimum:g}"
         raise ValueError(f"{name} must be {allowed}, but is {value!r}")
     return as_number
+
+
+def relative_step(value: Any, shape: tuple[int, ...]) -> Array | None:
+    """`finite_diff_rel_step` for each of the variables, as a flat array; None for None. Raises ValueError."""
+    if value is None:
+        return None
+    try:
+        steps = np.broadcast_to(np.asarray(value, float), shape).ravel()
+    except (TypeError, ValueError):
+        steps = np.array([np.nan])
+    if not (np.isfinite(steps) & (steps != 0)).all():
+        raise ValueError(
+            f"finite_diff_rel_step must be a number other than 0, or an array of them of shape {shape}, "
+            f"but is {value!r}"
+        )
+    return steps
 
 
 def _number_or_nan(value: Any) -> float:

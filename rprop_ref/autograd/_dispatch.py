@@ -33,7 +33,7 @@ from ._primitives import (
     signature_of,
 )
 from ._shapes import astype
-from ._traced import Traced, new_tensor, values
+from ._traced import Traced, kind_of, new_tensor, values
 from ._ufuncs import AT, in_dtype, method_of, write_at, write_where
 
 # Arguments of ufuncs that make no difference if they have this value.
@@ -77,8 +77,12 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         named = {"axis": 0, **kwargs} if method in ("reduce", "accumulate") and len(inputs) == 1 else kwargs
         call = f"{name_of(ufunc)}.{method}"
         return _with_numpys_values(getattr(ufunc, method), call, method_of(ufunc, method), inputs, kwargs, named)
-    if ufunc not in PLAIN and mode.enabled and any_tracked((inputs, outs)):
-        raise _no_ufunc_rule(ufunc, method, kwargs)
+    if mode.enabled and any_tracked((inputs, outs)):
+        if ufunc not in PLAIN:
+            raise _no_ufunc_rule(ufunc, method, kwargs)
+        if any(_is_object_array(x) for x in inputs):
+            # Of two objects, numpy.logical_and returns one, not a bool.
+            raise no_gradient_rule(f"{name_of(ufunc)} of an array of objects")
     targets = inputs[:1] if method == "at" else outs
     if outs:
         kwargs["out"] = outs
@@ -95,6 +99,10 @@ def _check_arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any
             check_plain(value, f"an argument of {name_of(function)}")
             if isinstance(function, np.ufunc) or is_numpy_function(function):
                 check_dense(value, f"an argument of {name_of(function)}")
+
+
+def _is_object_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == object
 
 
 def _no_ufunc_rule(ufunc: Any, method: str, kwargs: dict[str, Any]) -> TypeError:
@@ -361,8 +369,7 @@ def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
         return type(expected)(*items) if hasattr(expected, "_fields") else type(expected)(items)
     if not isinstance(result, Traced):
         return expected
-    is_scalar = isinstance(expected, np.generic)
-    expected = np.asarray(expected)
+    kind, expected = kind_of(expected), np.asarray(expected)
     if expected is result._array:
         return result
     if expected.shape != result._array.shape or expected.dtype.kind != result._array.dtype.kind:
@@ -375,7 +382,7 @@ def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
         expected = expected.copy()
         result = new_tensor(expected, None) if not result._requires_grad else apply(PRIMITIVES[np.copy], (result,))
     result._array = result._grad_fits = expected
-    result._is_scalar = is_scalar
+    result._kind = kind
     return result
 
 
@@ -410,7 +417,9 @@ def _constant(primitive: Primitive, name: str, value: Any) -> Any:
     """The value of an argument through which no gradient may flow."""
     if mode.enabled and any_tracked(value):
         raise no_gradient_rule(f"the argument {name} of {primitive.name}", primitive.name)
-    return values(value)
+    value = values(value)
+    # Callers reuse masks.
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _load_special(ufunc: Any) -> None:

@@ -214,10 +214,13 @@ OPERATORS: dict[Any, Any] = {
     operator.pos: np.positive,
     operator.abs: np.absolute,
 }
+#: The rows of the operators by their ufuncs, which a scalar of NumPy calls for an operand that it does not know.
+OPERATOR_OF: dict[Any, Primitive] = {}
 for _operator, _ufunc in OPERATORS.items():
     _vjps = PRIMITIVES[_ufunc].vjps
     PRIMITIVES[_operator] = Primitive(_operator, _vjps, broadcasts=len(_vjps) == 2, ignores_shapes=True)
     PRIMITIVES[_operator].name = name_of(_ufunc)
+    OPERATOR_OF[_ufunc] = PRIMITIVES[_operator]
 
 # Not ufuncs.
 add_primitive(np.real, lambda g, _ans, x: g, view=True)
@@ -329,7 +332,7 @@ PLAIN.update(
 )
 
 
-@composite(np.real_if_close, exact=True)
+@composite(np.real_if_close)
 def real_if_close(a, tol=100):
     a = as_array(a)
     is_real = a.dtype.kind == "c" and np.isrealobj(

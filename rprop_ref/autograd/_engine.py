@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._core.checks import check_plain
-from ._graph import Node, is_differentiated, refresh
+from ._graph import Node, is_differentiated, refresh, refusal, sample, source
 from ._mode import LeavesTapeError, mode
 from ._primitives import Primitive, unbroadcast
 from ._traced import Traced, new_tensor
@@ -61,11 +61,11 @@ def backward(
         if tensor._base is not None:
             refresh(tensor)
     if not create_graph and any(is_differentiated(output) for output, _ in outputs):
-        raise LeavesTapeError(INSIDE_ANOTHER)
+        raise refusal(LeavesTapeError(INSIDE_ANOTHER), [output for output, _ in outputs])
     seeds = [
-        (_source(output), _seed(i, output, gradient, create_graph)) for i, (output, gradient) in enumerate(outputs)
+        (source(output), _seed(i, output, gradient, create_graph)) for i, (output, gradient) in enumerate(outputs)
     ]
-    targets = None if wanted is None else [_source(tensor) for tensor in wanted]
+    targets = None if wanted is None else [source(tensor) for tensor in wanted]
     before = mode.enabled
     mode.enabled = create_graph
     try:
@@ -76,11 +76,6 @@ def backward(
     if create_graph:
         return [g if g is None or isinstance(g, Traced) else new_tensor(np.asarray(g), None) for g in gradients]
     return [np.asarray(g) if isinstance(g, np.generic) else g for g in gradients]
-
-
-def _source(tensor: Traced) -> Any:
-    """The Node that a Tensor comes from; a leaf itself."""
-    return tensor if tensor._node is None else tensor._node
 
 
 def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
@@ -201,7 +196,7 @@ def _propagate(node: Node, g: Any, pending: _Pending, create_graph: bool) -> Non
     trusted = primitive.trusted and not create_graph
     uses, vjps = pending.uses, primitive.vjps
     for i, (parent, _, _) in enumerate(node.links):
-        if parent is None or parent not in uses:
+        if parent not in uses:
             continue
         if primitive.takes_sequence:
             vjp, operand = vjps[0], node.args[0][i]
@@ -330,6 +325,13 @@ def _check_unchanged(node: Node, k: int) -> None:
         if written is not None and written.writes != version:
             array = node.args[0][j] if primitive.takes_sequence else node.args[j]
             raise _changed(array, written.writes, version, origin.primitive.name if type(origin) is Node else None)
+        if written is None and version:
+            array = node.args[0][j] if primitive.takes_sequence else node.args[j]
+            if version != sample(array):
+                raise RuntimeError(
+                    f"an array of shape {array.shape} has been changed since {primitive.name} was called with it, "
+                    "and its former values are needed for the gradient; give it a copy, array.copy()"
+                )
 
 
 def _changed(array: Any, now: int, then: int, origin: str | None) -> RuntimeError:

@@ -53,6 +53,30 @@ def is_sparse_product(frame: FrameType) -> bool:
     return frame.f_code.co_name == "_matmul_dispatch" and module.startswith("scipy.sparse.")
 
 
+def check_polynomial(frame: FrameType) -> None:
+    """Raise if numpy.polynomial broadcasts coefficients, to which it would give axes for the values of an array.
+
+    It asks isinstance(x, numpy.ndarray).
+    """
+    if not frame.f_globals.get("__name__", "").startswith("numpy.polynomial.") or "tensor" not in frame.f_locals:
+        return
+    name, given = frame.f_code.co_name, frame.f_locals
+    coefficients = given.get("r" if name == "polyvalfromroots" else "c")
+    axes = getattr(coefficients, "ndim", 0) - (name != "polyvalfromroots")
+    if given["tensor"] and axes > 0 and getattr(given.get("x"), "ndim", 0) > 0:
+        raise TypeError(
+            f"{public_name(frame)} gives its coefficients c no axes for the values of x if x is a Tensor; write "
+            f"{name}(x, c.reshape(c.shape + (1,) * x.ndim), tensor=False)"
+        )
+
+
+def is_operator(frame: FrameType) -> bool:
+    """Whether this frame is at an operator such as ``a ** b``, not at a call such as ``np.power(a, b)``."""
+    import opcode  # seldom needed
+
+    return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["BINARY_OP"]
+
+
 def _package_of(frame: FrameType) -> str:
     name: str = frame.f_globals.get("__name__", "")
     return name.split(".")[0]
@@ -64,11 +88,11 @@ def _callers() -> Iterator[str]:
     while frame is not None and _package_of(frame) == "rprop_ref":
         frame = frame.f_back
     while frame is not None and _package_of(frame) in _PACKAGES:
-        yield _public_name(frame)
+        yield public_name(frame)
         frame = frame.f_back
 
 
-def _public_name(frame: FrameType) -> str:
+def public_name(frame: FrameType) -> str:
     """For instance scipy.linalg.expm, which is in scipy.linalg._matfuncs."""
     module: str = frame.f_globals["__name__"]
     decorated = [frame.f_locals.get(name) for name in ("f", "fun")]  # what a decorator of SciPy has been given

@@ -12,9 +12,10 @@ from .._core.checks import check_plain, described, is_not_finite
 from . import _reductions
 from ._engine import NO_GRADIENT, backward
 from ._foreign import is_raised_by_others
-from ._graph import is_differentiated
-from ._mode import differentiated, enable_grad, mode
+from ._graph import is_differentiated, source
+from ._mode import Recording, differentiated, enable_grad
 from ._tensor import Tensor
+from ._traced import kind_of
 
 
 def grad(
@@ -177,7 +178,7 @@ def _variable(arg: Any, name: str) -> Tensor:
     check_plain(arg, name)
     array = np.asarray(arg)
     variable = Tensor(array.astype(float) if array.dtype.kind in "biu" else array, requires_grad=True)
-    variable._is_scalar = array.ndim == 0 and not isinstance(arg, np.ndarray)
+    variable._kind = kind_of(arg)
     return variable
 
 
@@ -201,26 +202,27 @@ def _call_strictly(
     fun: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], variables: Sequence[Tensor]
 ) -> Any:
     """Call a function and record it; a value that leaves the tape is an error."""
-    differentiated.update(variables)
-    before, mode.refused = mode.refused, None
+    recording = Recording()
+    sources = set(map(source, variables))
+    differentiated.update(dict.fromkeys(sources, recording))
     try:
         with enable_grad():
             result = fun(*args, **kwargs)
     except Exception as error:
         # Other packages catch the refusal, and raise an error that says nothing of it; NumPy, for instance,
         # "setting an array element with a sequence".
-        refused: Any = mode.refused
+        refused: Any = recording.refused
         if refused is None or error is refused or not (error.__cause__ is refused or is_raised_by_others(error)):
             raise
         raise refused from error
     else:
-        if mode.refused is not None:
+        if recording.refused is not None:
             # The function has caught the error, and returned what it would not have returned for arrays.
-            raise mode.refused
+            raise recording.refused
         return result
     finally:
-        mode.refused = before
-        differentiated.difference_update(variables)
+        for variable in sources:
+            del differentiated[variable]
 
 
 def logsumexp(a: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:

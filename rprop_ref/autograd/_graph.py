@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import numbers
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .._core import dtypes
 from .._core.checks import check_plain, typename
-from ._mode import differentiated, mode
+from ._mode import Recording, differentiated, mode
 from ._primitives import NO_VJP, Primitive, as_array
-from ._traced import Array, Memory, Traced, ViewOps, new_tensor, values
+from ._traced import Array, Kind, Memory, Traced, ViewOps, kind_of, new_tensor, operand, values
+
+Error = TypeVar("Error", bound=Exception)
 
 NO_KEYWORDS: dict[str, Any] = {}
 NUMBERS = (bool, int, float, complex, np.generic, np.ndarray)
@@ -24,6 +26,10 @@ _PLAIN_TYPES = frozenset(
     [np.ndarray, bool, int, float, complex, np.float64, np.float32, str, type(None), slice, list, tuple, np.dtype]
 )
 _USUAL_DTYPES = frozenset(map(np.dtype, ["f8", "f4", "c16", "c8"]))
+
+
+#: Plain arrays among the operands are copied if they have no more bytes than this.
+COPIED_BYTES = 2**14
 
 
 class Node:
@@ -68,8 +74,8 @@ class Node:
 
 
 # For each operand: the Node or leaf that it came from (None if no gradient flows to it), its memory (None if it
-# was a plain array), and how often that had been written to.
-Link = tuple[Any, Memory | None, int]
+# was a plain array), and how often that had been written to; for a large plain array a sample of it.
+Link = tuple[Any, Memory | None, Any]
 _CONSTANT: Link = (None, None, 0)
 
 
@@ -91,7 +97,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             if arg._base is not None:
                 refresh(arg)
             tracked = tracked or arg._requires_grad
-            arrays.append(arg._array[()] if arg._is_scalar else arg._array)
+            arrays.append(arg._array if arg._kind == "array" else operand(arg))
         elif (type(arg) is list or type(arg) is tuple) and i < len(primitive.vjps):
             check_plain(arg, f"argument {i} of {primitive.name}")
             joined = as_array(arg)
@@ -103,17 +109,18 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             if type(arg) not in _PLAIN_TYPES:
                 _check_operand(arg, primitive, i)
             arrays.append(arg)
-    ans = primitive.fun(*arrays, **kwargs)
-    is_scalar = isinstance(ans, np.generic)
+    ans = primitive.fun(*arrays, **kwargs) if kwargs else primitive.fun(*arrays)
+    kind: Kind = "array"
     if type(ans) is not np.ndarray:
         if isinstance(ans, np.ndarray):
             check_plain(ans, f"the result of {primitive.name}")
+        kind = kind_of(ans)
         ans = np.asarray(ans)
     is_recorded = (
         tracked and mode.enabled and (ans.dtype in _USUAL_DTYPES or keeps_gradient(ans.dtype, primitive.name))
     )
     out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if is_recorded else None)
-    out._is_scalar = is_scalar
+    out._kind = kind
     if primitive.view:
         _mark_view(out, args[0], (primitive, args[1:], kwargs))
     return out
@@ -127,10 +134,10 @@ def apply_to_sequence(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[
     args = (operands, *args[1:])
     ans = primitive.fun([values(a) for a in operands], *args[1:], **kwargs)
     check_plain(ans, f"the result of {primitive.name}")
-    is_scalar, ans = isinstance(ans, np.generic), np.asarray(ans)
+    kind, ans = kind_of(ans), np.asarray(ans)
     is_recorded = any_tracked(operands) and mode.enabled and keeps_gradient(ans.dtype, primitive.name)
     out = new_tensor(ans, new_node(primitive, args, kwargs, ans) if is_recorded else None)
-    out._is_scalar = is_scalar
+    out._kind = kind
     return out
 
 
@@ -181,7 +188,11 @@ def operate(primitive: Primitive, other: Any, args: tuple[Any, Any]) -> Any:
     Sparse arrays and those of pandas are refused here, since their own messages would not say what to write.
     """
     if isinstance(other, _OPERANDS) or hasattr(other, "__pandas_priority__") or is_sparse(other):
-        return apply(primitive, args)
+        try:
+            return apply(primitive, args)
+        except Exception as error:
+            note_if_refused(error, primitive.fun, args)
+            raise
     return NotImplemented
 
 
@@ -205,13 +216,25 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
             )
             links.append((parent, memory, memory.writes))
         else:
-            # Masks are copied, because callers reuse them; copies of other arrays would cost too much.
-            arrays.append(arg.copy() if vjp is None and type(arg) is np.ndarray else arg)
-            links.append(_CONSTANT)
+            kept, link = arg, _CONSTANT
+            if type(arg) is np.ndarray and (vjp is None or primitive.saves[0 if primitive.takes_sequence else i]):
+                # Callers reuse masks and buffers; copies of large arrays would cost too much.
+                if vjp is None or arg.nbytes <= COPIED_BYTES:
+                    kept = arg.copy("K")
+                else:
+                    link = (None, None, sample(arg))
+            arrays.append(kept)
+            links.append(link)
     saved: Any = (tuple(arrays),) if primitive.takes_sequence else arrays
     if len(args) > count:
         saved = [*saved, *[_snapshot(primitive, i, args[i]) for i in range(count, len(args))]]
     return Node(primitive, saved, kwargs, links, ans)
+
+
+def sample(array: Array) -> bytes:
+    """Some elements of an array, by which it is noticed that a buffer has been refilled."""
+    count = 64 if array.ndim == 1 else 8 if array.ndim == 2 else 4
+    return array[tuple([slice(None, None, -(-n // count)) for n in array.shape])].tobytes()
 
 
 def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
@@ -223,6 +246,8 @@ def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
         return value.copy()
     if kind is tuple or kind is list:
         return kind([_snapshot(primitive, place, v) for v in value])
+    if is_sparse(value) and value.nnz * value.dtype.itemsize <= COPIED_BYTES:
+        return value.copy()
     if isinstance(value, Traced):
         if value._requires_grad:
             raise no_gradient_rule(f"argument {place} of {primitive.name}", primitive.name)
@@ -280,19 +305,73 @@ def set_node(tensor: Traced, node: Node | None) -> None:
 
 def is_differentiated(x: Any) -> bool:
     """Whether a call of value_and_grad that is under way, in any thread, needs the gradient of a value."""
+    return next(_recordings(x), None) is not None
+
+
+def _recordings(x: Any) -> Iterator[Recording]:
+    """The calls of value_and_grad that need the gradient of a value, or of one inside it."""
     if not (differentiated and mode.enabled and any_tracked(x)):
-        return False
-    stack = [x if x._node is None else x._node]
+        return
+    stack = [source(tensor) for tensor in _tensors(x)]
     seen = set(stack)
     while stack:
         origin = stack.pop()
-        if origin in differentiated:
-            return True
+        if (recording := differentiated.get(origin)) is not None:
+            yield recording
         for parent, _, _ in origin.links if type(origin) is Node else ():
             if parent is not None and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    return False
+
+
+def _tensors(x: Any) -> Iterator[Traced]:
+    """The Tensors in nested lists, tuples and dicts."""
+    if isinstance(x, Traced):
+        yield x
+    elif isinstance(x, (list, tuple, dict)):
+        for item in x.values() if isinstance(x, dict) else x:
+            yield from _tensors(item)
+
+
+def source(tensor: Traced) -> Any:
+    """The Node that a Tensor comes from; a leaf itself."""
+    return tensor if tensor._node is None else tensor._node
+
+
+def refusal(error: Error, x: Any) -> Error:
+    """Note the error with which something is refused that NumPy would compute with these values.
+
+    The function that is recorded, or another package, may catch it, in any thread, and return what it would not
+    have returned for arrays.
+    """
+    for recording in _recordings(x):
+        recording.refused = error
+    return error
+
+
+def note_if_refused(error: Exception, fun: Any, args: Any, kwargs: dict[str, Any] = NO_KEYWORDS) -> None:
+    """Note the error of a call with Tensors, unless the call with arrays has one as well."""
+    if not is_differentiated((args, kwargs)):
+        return
+    if fun not in _FILE_WRITERS:
+        try:
+            fun(*_copies(args), **_copies(kwargs))
+        except Exception:
+            return
+    refusal(error, (args, kwargs))
+
+
+_FILE_WRITERS = {np.save, np.savez, np.savez_compressed, np.savetxt}
+
+
+def _copies(x: Any) -> Any:
+    """The same with copies of arrays and in place of Tensors, also inside lists, tuples and dicts."""
+    if isinstance(x, dict):
+        return {name: _copies(value) for name, value in x.items()}
+    if type(x) in (list, tuple):
+        return type(x)(_copies(value) for value in x)
+    x = values(x)
+    return x.copy() if isinstance(x, np.ndarray) else x
 
 
 def any_tracked(x: Any) -> bool:

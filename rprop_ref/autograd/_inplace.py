@@ -10,7 +10,17 @@ import numpy as np
 
 from .._core import dtypes
 from .._core.checks import check_plain
-from ._graph import NO_KEYWORDS, NUMBERS, any_tracked, apply, new_node, refresh, set_node, view_ops_of
+from ._graph import (
+    NO_KEYWORDS,
+    NUMBERS,
+    any_tracked,
+    apply,
+    new_node,
+    note_if_refused,
+    refresh,
+    set_node,
+    view_ops_of,
+)
 from ._mode import mode
 from ._primitives import PRIMITIVES, Primitive
 from ._shapes import getitem, is_basic, overwrite, setitem
@@ -163,7 +173,15 @@ _AUGMENTED: dict[Any, Any] = {
 
 def assign_augmented(tensor: Any, fun: Any, other: Any) -> Any:
     """Carry out an operator such as ``+=``."""
-    if tensor._is_scalar:
+    try:
+        return _assign_augmented(tensor, fun, other)
+    except Exception as error:
+        note_if_refused(error, fun, (tensor, other))
+        raise
+
+
+def _assign_augmented(tensor: Any, fun: Any, other: Any) -> Any:
+    if tensor._kind != "array":
         # As in NumPy, which does not change scalars: of two names for one, only this one gets the new value.
         return _AUGMENTED[fun](tensor, other)
     check_plain(other, "the right-hand side")

@@ -12,28 +12,24 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 class _Mode(threading.local):
     enabled = True
-    # The last error with which a conversion was refused inside value_and_grad.
-    refused: Exception | None = None
 
 
 mode = _Mode()
 
-# The variables of the calls of value_and_grad that are under way, in any thread.
-differentiated: set[Any] = set()
+
+class Recording:
+    """A call of value_and_grad that is under way."""
+
+    # The last error with which something was refused that its function would have got for arrays.
+    refused: Exception | None = None
+
+
+# For each variable of the calls that are under way, in any thread: the call.
+differentiated: dict[Any, Recording] = {}
 
 
 class LeavesTapeError(TypeError):
     """Raised inside `value_and_grad` if a value leaves the tape; NumPy may turn it into a ValueError."""
-
-
-Error = TypeVar("Error", bound=Exception)
-
-
-def refusal(error: Error) -> Error:
-    """Note an error that is to be raised, for which another package may raise one of its own."""
-    if differentiated:
-        mode.refused = error
-    return error
 
 
 def is_grad_enabled() -> bool:

@@ -103,7 +103,7 @@ class DeviceParameter(Parameter):
         self._grad = None
         self._grad_fits = array
         self._requires_grad = requires_grad
-        self._is_scalar = False
+        self._kind = "array"
         self._node = None
         self._base = None
         self._memory = Memory()

@@ -17,13 +17,13 @@ def with_kept_axes(ans, ndim, axis, keepdims):
     if keepdims or ans.ndim == ndim:
         return ans
     if axis is None:
-        return np.reshape(ans, (1,) * ndim)
+        return ans.reshape((1,) * ndim)
     if type(axis) is int:
         place = axis % ndim
-        return np.reshape(ans, (*ans.shape[:place], 1, *ans.shape[place:]))
+        return ans.reshape((*ans.shape[:place], 1, *ans.shape[place:]))
     axes = normalize_axis_tuple(axis, ndim)
     lengths = iter(ans.shape)
-    return np.reshape(ans, tuple(1 if i in axes else next(lengths) for i in range(ndim)))
+    return ans.reshape(tuple(1 if i in axes else next(lengths) for i in range(ndim)))
 
 
 def expanded(g, x, axis, keepdims):
@@ -281,12 +281,12 @@ def _logsumexp_vjp(g, ans, x, axis, keepdims):
 @primitive(_logsumexp_vjp)
 def _logsumexp(x, axis, keepdims):
     top = np.maximum.reduce(x.real, axis=axis, keepdims=True)
-    if not np.isfinite(top).all():
+    if not np.logical_and.reduce(np.isfinite(top), axis=None):
         top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
         result = np.log(np.add.reduce(np.exp(x - top), axis=axis, keepdims=True))
     result = result + top
-    return result if keepdims else np.squeeze(result, axis)
+    return result if keepdims else result.squeeze(axis)
 
 
 @primitive(lambda g, ans, _x, axis: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)))

@@ -33,11 +33,12 @@ from . import (
     _statistics,
 )
 from ._dispatch import call_function, call_ufunc
+from ._elementwise import OPERATOR_OF
 from ._engine import backward
-from ._foreign import advice, is_sparse_product
-from ._graph import apply, is_differentiated, is_sparse, operate, refresh
+from ._foreign import advice, check_polynomial, is_operator, is_sparse_product
+from ._graph import apply, is_differentiated, is_sparse, note_if_refused, operate, refresh, refusal
 from ._inplace import assign_augmented, plain_index, set_item
-from ._mode import LeavesTapeError, refusal
+from ._mode import LeavesTapeError
 from ._primitives import PRIMITIVES
 from ._traced import Array, Memory, Traced, new_tensor, use_for_results, values
 
@@ -117,8 +118,8 @@ class Tensor(Traced):
     The methods do what torch's do. A 0-d Tensor converts to a number (`float` warns, as in torch, if it requires a
     gradient); ``np.asarray`` raises if a gradient would be lost.
 
-    Operands that are plain arrays are saved without a copy: refill such a buffer only after the backward pass, or
-    pass a copy. Indices and masks are copied.
+    Plain arrays of more than 16 KiB among the operands are saved without a copy. If one is refilled before the
+    backward pass, that is refused, as far as some of its elements tell; pass a copy.
 
     Examples
     --------
@@ -148,7 +149,7 @@ class Tensor(Traced):
         self._grad = None
         self._grad_fits = array
         self._requires_grad = requires_grad
-        self._is_scalar = False
+        self._kind = "array"
         self._node = None
         self._base = None
 
@@ -299,7 +300,7 @@ class Tensor(Traced):
     def detach(self) -> Tensor:
         """A Tensor that shares memory with this one and requires no gradient."""
         out: Tensor = new_tensor(self._array, None)
-        out._memory, out._is_scalar = self._memory, self._is_scalar
+        out._memory, out._kind = self._memory, self._kind
         return out
 
     def detach_(self) -> Tensor:
@@ -313,13 +314,13 @@ class Tensor(Traced):
     def clone(self) -> Tensor:
         """A copy through which gradients flow."""
         copied: Tensor = apply(_COPY, (self,))
-        copied._is_scalar = self._is_scalar
+        copied._kind = self._kind
         return copied
 
     def copy(self, order: Any = "C") -> Tensor:
         """A copy through which gradients flow, with the elements in this order."""
         copied: Tensor = _np.copy(self, order=order)
-        copied._is_scalar = self._is_scalar
+        copied._kind = self._kind
         return copied
 
     # ---------------------------------------------------------------------------------------------------
@@ -350,10 +351,18 @@ class Tensor(Traced):
         return assign_augmented(self, operator.imatmul, other)
 
     def __getitem__(self, index: Any) -> Any:
-        return apply(_GETITEM, (self, plain_index(index)))
+        try:
+            return apply(_GETITEM, (self, plain_index(index)))
+        except Exception as error:
+            note_if_refused(error, operator.getitem, (self, index))
+            raise
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        set_item(self, index, value)
+        try:
+            set_item(self, index, value)
+        except Exception as error:
+            note_if_refused(error, operator.setitem, (self, index, value))
+            raise
 
     # ---------------------------------------------------------------------------------------------------
     # Protocols of NumPy, pandas, Numba and torch
@@ -369,16 +378,30 @@ class Tensor(Traced):
         )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "__call__" and not kwargs:
-            primitive = PRIMITIVES.get(ufunc)
-            if primitive is not None:
-                return apply(primitive, inputs)
-        return call_ufunc(ufunc, method, inputs, kwargs)
+        try:
+            if type(inputs[0]) is np.ndarray:
+                check_polynomial(sys._getframe(1))
+            if method == "__call__" and not kwargs:
+                primitive = PRIMITIVES.get(ufunc)
+                if isinstance(inputs[0], np.generic) and is_operator(sys._getframe(1)):
+                    primitive = OPERATOR_OF.get(ufunc, primitive)
+                if primitive is not None:
+                    return apply(primitive, inputs)
+            return call_ufunc(ufunc, method, inputs, kwargs)
+        except Exception as error:
+            note_if_refused(error, getattr(ufunc, method), inputs, kwargs)
+            raise
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if not all(issubclass(t, (Tensor, np.ndarray)) for t in types):
-            return NotImplemented
-        return call_function(func, args, kwargs)
+        for kind in types:  # faster than all()
+            if not issubclass(kind, (Tensor, np.ndarray)):
+                return NotImplemented
+        try:
+            check_polynomial(sys._getframe(1))
+            return call_function(func, args, kwargs)
+        except Exception as error:
+            note_if_refused(error, func, args, kwargs)
+            raise
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         if self.requires_grad:
@@ -393,7 +416,8 @@ class Tensor(Traced):
                     "np.broadcast_to(a, shape) instead of np.full(shape, a), a Tensor, for instance "
                     "np.zeros_like(p), for an array to write results into, a = a + p for a += p, "
                     "np.where(mask, 0, p) for numpy.ma, and p.data or p.detach() only if no gradient is wanted"
-                )
+                ),
+                self,
             )
         return np.array(self._array, dtype=dtype, copy=copy)
 
@@ -527,7 +551,7 @@ class Tensor(Traced):
 
     def _check_may_leave_tape(self) -> None:
         if is_differentiated(self):
-            raise refusal(LeavesTapeError(f"{LEAVES_TAPE}.{advice()}"))
+            raise refusal(LeavesTapeError(f"{LEAVES_TAPE}.{advice()}"), self)
 
     def _to_number(self) -> Any:
         if self._array.size != 1:
@@ -578,7 +602,7 @@ class Tensor(Traced):
 
     @shape.setter
     def shape(self, shape: Any) -> None:
-        raise TypeError(f"the shape of a Tensor does not change; write t = t.reshape({shape})")
+        raise refusal(TypeError(f"the shape of a Tensor does not change; write t = t.reshape({shape})"), self)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -633,7 +657,7 @@ class Tensor(Traced):
     @real.setter
     def real(self, value: Any) -> None:
         if self._array.dtype.kind == "c":
-            raise TypeError(_PARTS_IN_PLACE)
+            raise refusal(TypeError(_PARTS_IN_PLACE), self)
         self[...] = value
 
     @property
@@ -642,7 +666,7 @@ class Tensor(Traced):
 
     @imag.setter
     def imag(self, value: Any) -> None:
-        raise TypeError(_PARTS_IN_PLACE)
+        raise refusal(TypeError(_PARTS_IN_PLACE), self)
 
     @property
     def flat(self) -> Any:
@@ -683,11 +707,12 @@ class Tensor(Traced):
             if isinstance(given, type) and issubclass(given, np.ndarray):
                 return self.__array__().view(given)
             if np.dtype(given) != self.dtype:
-                raise TypeError(
+                message = (
                     f"the numbers of a Tensor of dtype {self.dtype} are not reinterpreted as {given}; convert "
                     "them with astype, or reinterpret t.data"
                 )
-        return self[...]
+                raise refusal(TypeError(message), self)
+        return self[...] if self._kind == "array" else self[()]
 
     def compress(self, condition: Any, axis: int | None = None) -> Any:
         """Like the method of arrays."""
@@ -709,7 +734,8 @@ class Tensor(Traced):
 
     def resize(self, *new_shape: Any, refcheck: bool = True) -> None:
         """Not possible: the size of a Tensor does not change."""
-        raise TypeError("the size of a Tensor does not change; write np.resize(x, shape), a new Tensor")
+        message = "the size of a Tensor does not change; write np.resize(x, shape), a new Tensor"
+        raise refusal(TypeError(message), self)
 
     def tobytes(self, order: Any = "C") -> bytes:
         """The bytes of the values, like the method of arrays; no gradient flows through them."""

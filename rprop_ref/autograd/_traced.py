@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 # How a view is taken: for each operation its primitive, the arguments after the first, and the keywords.
 ViewOps = tuple[tuple[Any, tuple[Any, ...], dict[str, Any]], ...]
+
+
+Kind = Literal["array", "scalar", "number"]
 
 
 class Memory:
@@ -34,7 +37,7 @@ class Traced:
         "_base",
         "_grad",
         "_grad_fits",
-        "_is_scalar",
+        "_kind",
         "_memory",
         "_node",
         "_requires_grad",
@@ -50,8 +53,9 @@ class Traced:
     # a Tensor, so that a step checks it again.
     _grad_fits: Any
     _requires_grad: bool
-    # Whether NumPy would have a scalar here: it is not changed in place, and operators round it in their own way.
-    _is_scalar: bool
+    # What there would be without Tensors: an array, a scalar of NumPy, or a number of Python. Only an array is
+    # changed in place, and operators round each in their own way.
+    _kind: Kind
     # The operation that the values come from, a `_graph.Node`; None for a leaf.
     _node: Any
     # The Tensor that this is a view of, which is never a view itself; None if this is not a view.
@@ -83,19 +87,28 @@ def new_tensor(data: Array, node: Any) -> Any:
     out._memory = Memory() if node is None else node.memory
     out._requires_grad = node is not None
     out._grad = out._base = None
-    out._is_scalar = False
+    out._kind = "array"
     return out
 
 
 def operand(tensor: Traced) -> Any:
-    """The values of a Tensor as NumPy would have them: a scalar, or an array."""
-    return tensor._array[()] if tensor._is_scalar else tensor._array
+    """What there would be without Tensors: an array, a scalar of NumPy, or a number of Python."""
+    if tensor._kind == "array":
+        return tensor._array
+    return tensor._array[()] if tensor._kind == "scalar" else tensor._array.item()
+
+
+def kind_of(value: Any) -> Kind:
+    """What a value that is not a Tensor is."""
+    if isinstance(value, np.generic):
+        return "scalar"
+    return "number" if type(value) in (float, complex, int, bool) else "array"
 
 
 def values(x: Any) -> Any:
-    """The same with arrays in place of Tensors, also inside lists and tuples."""
+    """The same without Tensors, also inside lists and tuples."""
     if isinstance(x, Traced):
-        return x._array
+        return operand(x)
     if type(x) in (list, tuple):
         return type(x)(values(v) for v in x)
     return x

@@ -66,8 +66,14 @@ _METHODS: dict[str, Any] = {"reduce": _reduce, "accumulate": _accumulate, "reduc
 
 
 def in_dtype(ufunc: Any, *inputs: Any, dtype: Any) -> Any:
-    """The ufunc of values converted to a dtype."""
-    return ufunc(*(as_array(x).astype(dtype) for x in inputs))
+    """The ufunc of values converted as NumPy converts them for a result of a dtype."""
+    arrays = [as_array(x) for x in inputs]
+    # Not always to the same dtype: the absolute value of a complex number is a float.
+    found = ufunc.resolve_dtypes(
+        (*(a.dtype for a in arrays), *(None,) * ufunc.nout),
+        signature=(*(None,) * ufunc.nin, *(np.dtype(dtype),) * ufunc.nout),
+    )
+    return ufunc(*(a.astype(to) for a, to in zip(arrays, found, strict=False)))
 
 
 def write_where(ufunc: Any, inputs: tuple[Any, ...], target: Any, where: Any) -> Any:

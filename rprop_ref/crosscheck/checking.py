@@ -16,14 +16,14 @@ from ._comparison.comparison import Comparison
 from ._comparison.divergence import Divergence
 from ._comparison.observe import CouldNotRun, Factory, observe
 from ._comparison.shrink import shrink
-from ._diagnosis.diagnose import diagnose
+from ._diagnosis.diagnose import EXHAUSTIVE_SIZE, diagnose
 from ._diagnosis.evidence import Evidence
 from ._diagnosis.result import Diagnosis
 from ._experiments.decompile import Decompiled, learn_rule
 from ._report.report import Report
 from ._report.tiers import tier_counts
 from ._requests import checked, missing_features
-from ._stages.compositions import COMPOSITIONS, differences
+from ._stages.compositions import COMPOSITIONS, PAPER, differences
 from .profiles import PROFILES
 
 
@@ -131,11 +131,16 @@ def check(
     report.left_out = dict(Counter(min(case.needs & lacks) for case in cases if case.needs & lacks))
     if report.divergences:
         if diagnosis:
-            _explain(report, comparison)
-            if report.diagnosis is not None and report.diagnosis.found_nothing:
-                # What ends in errors has to be mended first.
-                if report.learned is None and not any(d.quantity == "error" for d in report.divergences):
-                    report.learned = _learned(factory, names, lacks)
+            _explain(report, comparison, largest=2)
+            # What ends in errors has to be mended first.
+            errors = any(d.quantity == "error" for d in report.divergences)
+            if _unexplained(report) and report.learned is None and not errors:
+                report.learned = _learned(factory, names, lacks)
+            if _unexplained(report) and not _is_plain(report):
+                _explain(report, comparison, largest=EXHAUSTIVE_SIZE)
+            if _unexplained(report) and not (report.learned is not None and report.learned.explained):
+                _explain(report, comparison)
+            if _unexplained(report):
                 report.behaviour = behaviour_sheet(factory, claim, names, lacks)
         report.smallest = shrink(
             factory,
@@ -176,22 +181,34 @@ def _learned(factory: Factory, names: Sequence[str], lacks: frozenset[str]) -> D
         return None
 
 
-def _explain(report: Report, comparison: Comparison) -> None:
+def _unexplained(report: Report) -> bool:
+    return report.diagnosis is not None and report.diagnosis.found_nothing
+
+
+def _is_plain(report: Report) -> bool:
+    """Whether what was learned explains everything, in one or two points: no larger set can be plainer."""
+    learned = report.learned
+    if learned is None or learned.rule is None or not learned.explained:
+        return False
+    return len(learned.rule.summary("" if report.claim == PAPER else report.claim)) <= 2
+
+
+def _explain(report: Report, comparison: Comparison, largest: int | None = None) -> None:
     """Add the diagnosis. If it names nothing, run all failing cases again, and diagnose the reproducible ones."""
-    report.diagnosis = _diagnosis(comparison)
+    report.diagnosis = _diagnosis(comparison, largest)
     if report.diagnosis is not None and report.diagnosis.found_nothing and comparison.repeat_the_rest():
         report.verdict, report.ulps = comparison.verdict()
         report.unsteady = comparison.unsteady_cases()
-        report.diagnosis = _diagnosis(comparison)
+        report.diagnosis = _diagnosis(comparison, largest)
 
 
-def _diagnosis(comparison: Comparison) -> Diagnosis | None:
+def _diagnosis(comparison: Comparison, largest: int | None) -> Diagnosis | None:
     """Diagnose what is reproducible; None if no number in it differs from the rule's."""
     failing = comparison.failing()
     if not failing:
         return None
     rule = COMPOSITIONS[comparison.claim]
-    return diagnose(rule, comparison.reproducible(), failing, signs_only=comparison.signs_only)
+    return diagnose(rule, comparison.reproducible(), failing, signs_only=comparison.signs_only, largest=largest)
 
 
 def assert_conforms(factory: Factory, claim: str = rules.DEFAULT, *, ulps: float = 0, **options: Any) -> None:

@@ -24,6 +24,7 @@ Array = np.ndarray[Any, Any]
 #: The scripts of the page, in the order in which they need each other.
 _SCRIPTS = (
     "rules.js",
+    "noise.js",
     "settings.js",
     "save.js",
     "grammar.js",
@@ -31,6 +32,7 @@ _SCRIPTS = (
     "exercises.js",
     "draw.js",
     "page.js",
+    "training.js",
     "race.js",
     "classroom.js",
 )

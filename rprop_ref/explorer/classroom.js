@@ -16,7 +16,7 @@ function drawPrediction() {
   const before = rows[state.k - 1];
   const lines = [
     ["x", show(row.x[i])], ["gradient g", show(row.g[i])], ["stored gradient", show(row.prev[i])],
-    ["step size before", show(row.oldSize[i])], ["f", show(row.f)], ["f before", before ? show(before.f) : "\u2013"],
+    ["step size before", show(row.oldSize[i])], ["f", show(row.seen)], ["f before", before ? show(before.seen) : "\u2013"],
   ];
   $("predict-cells").replaceChildren(...lines.map(([name, value]) => {
     const line = element("tr", "");

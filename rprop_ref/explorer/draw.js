@@ -31,13 +31,56 @@ function place(a, b, width, height) {
 // Where a row is on the map; with one variable, on its curve.
 const pointOf = (row) => (state.names.length === 1 ? [row.x[0], row.f] : row.x);
 
-let background = null;
+// The contours as a canvas: coarse at first, and sharp once the browser has time. The page can be used before there are any.
+let background = null, sharpening = null;
+const FEW_SAMPLES = 12000, MOST_SAMPLES = 400000;
+const whenIdle = window.requestIdleCallback || ((work) => setTimeout(() => work({ timeRemaining: () => 8 }), 50));
 
 // Made when it is next drawn.
-const forgetBackground = () => { background = null; };
+function forgetBackground() {
+  background = sharpening = null;
+}
 
-// The contours as an image: bands of equal width in the logarithm of the height.
-function contours(pen, w, h) {
+function coarseBackground(canvas) {
+  const { width, height } = canvas;
+  const samples = (most) => {
+    const scale = Math.max(1, Math.sqrt((width * height) / most));
+    return contours(Math.ceil(width / scale), Math.ceil(height / scale));
+  };
+  const sharp = samples(MOST_SAMPLES);
+  sharpening = sharp;
+  // What is begun is left if the objective has changed meanwhile.
+  const proceed = (deadline) => {
+    while (sharpening === sharp && !sharpen(sharp.next())) {
+      if (deadline.timeRemaining() < 2) return void whenIdle(proceed);
+    }
+    if (background === sharp.canvas) drawPath(picture());
+  };
+  whenIdle(proceed);
+  const coarse = samples(FEW_SAMPLES);
+  for (;;) {
+    const { done, value } = coarse.next();
+    if (done) return value;
+  }
+}
+
+// Take what a step of the contours has brought; whether it was the last.
+function sharpen({ done, value }) {
+  if (done) {
+    background = sharpening.canvas = value;
+    sharpening = null;
+  }
+  return done;
+}
+
+// Finish the contours now, for a picture to keep.
+function sharpenNow() {
+  if (!background && state.names.length === 2) drawPath(picture());
+  while (sharpening) sharpen(sharpening.next());
+}
+
+// Bands of equal width in the logarithm of the height. Yields now and then, and returns a canvas.
+function* contours(w, h) {
   const [left, right, bottom, top_] = state.objective.window;
   const { value } = state.functions, { minimum } = state.objective;
   const heights = new Float64Array(w * h);
@@ -49,6 +92,7 @@ function contours(pen, w, h) {
       heights[r * w + c] = v;
       if (!minimum && v < lowest) lowest = v;
     }
+    if (r % 16 === 15) yield;
   }
   const sample = [];
   for (let i = 0; i < w * h; i += 97) if (Number.isFinite(heights[i])) sample.push(heights[i] - lowest);
@@ -56,27 +100,35 @@ function contours(pen, w, h) {
   const bands = 16, unit = 0.02 * sample[sample.length >> 1] || 1, highest = Math.log(1 + sample.at(-1) / unit) || 1;
   const level = new Int8Array(w * h);
   for (let i = 0; i < w * h; i++) {
+    if (i % 32768 === 32767) yield;
     level[i] = Math.min(bands, Math.floor((Math.log(1 + Math.max(heights[i] - lowest, 0) / unit) / highest) * bands));
   }
-  const picture = pen.createImageData(w, h), pixels = picture.data;
+  const canvas = Object.assign(document.createElement("canvas"), { width: w, height: h }), pen = canvas.getContext("2d");
+  const image = pen.createImageData(w, h), pixels = image.data;
   const rgb = (name) => style(name).split(",").map(Number);
   const low = rgb("--low"), high = rgb("--high"), line = rgb("--contour");
   for (let i = 0; i < w * h; i++) {
+    if (i % 32768 === 32767) yield;
     const t = level[i] / bands;
     const edge = level[i] !== level[i + 1 < w * h ? i + 1 : i] || level[i] !== level[i + w < w * h ? i + w : i];
     const isLine = edge && i % w !== w - 1;
     for (let j = 0; j < 3; j++) pixels[4 * i + j] = isLine ? line[j] : low[j] + t * (high[j] - low[j]);
     pixels[4 * i + 3] = 255;
   }
-  return picture;
+  pen.putImageData(image, 0, 0);
+  return canvas;
 }
 
 function drawBackground(pen, width, height) {
   if (state.names.length === 1) drawCurve(pen, width, height);
   else {
-    const { width: w, height: h } = pen.canvas;
-    if (!background) background = contours(pen, w, h);
-    pen.putImageData(background, 0, 0);
+    if (!background && state.isDrawn) background = coarseBackground(pen.canvas);
+    if (background) pen.drawImage(background, 0, 0, width, height);
+    else {
+      pen.fillStyle = style("--panel");
+      pen.fillRect(0, 0, width, height);
+      whenIdle(() => drawPath(picture()));
+    }
   }
 }
 
@@ -227,6 +279,7 @@ function drawMinimum(pen, width, height) {
 function pictureAsSvg(picture) {
   const canvas = $("path"), { width, height } = canvas.getBoundingClientRect();
   const at = ([a, b]) => place(a, b, width, height);
+  sharpenNow();
   drawPath({ paths: [], dots: [], here: picture.here });
   const image = canvas.toDataURL();
   drawPath(picture);
@@ -241,6 +294,8 @@ function pictureAsSvg(picture) {
 function pictureAsPng(picture) {
   const canvas = $("path"), pen = canvas.getContext("2d");
   const { width, height } = canvas.getBoundingClientRect();
+  sharpenNow();
+  drawPath(picture);
   const [x, y] = place(...picture.here, width, height);
   pen.fillStyle = style("--back");
   pen.strokeStyle = style("--fore");

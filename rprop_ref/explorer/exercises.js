@@ -66,7 +66,7 @@ function brokenRun(functions, bug, c) {
   for (let k = 0; k <= c.steps; k++) {
     const x = coordinates.map((one) => one.x);
     rows.push({ x, size: coordinates.map((one) => one.size), f: functions.value(...x) });
-    const g = [functions.da(...x), functions.db(...x)];
+    const [, g] = evaluate(functions, x, k);
     coordinates = coordinates.map((one, i) => brokenStep(bug, one.x, g[i], one.prev, one.size, c, k === 0));
   }
   return rows;

@@ -54,7 +54,6 @@ class TextError extends Error {
 const chain = (slope, change) => (change === 0 ? 0 : slope() * change);
 
 function node([, f, slopes], parts) {
-const constant = parts.every((part) => part.constant);
   if (parts.length === 1) {
     const [part] = parts, [slope] = slopes;
     const dual = (a, b) => {

@@ -45,7 +45,7 @@ function descend(functions, name, parameters, { start, steps }) {
   let x = [...start];
   for (let k = 0; k <= steps; k++) {
     rows.push({ x, f: functions.value(...x) });
-    const g = [functions.da(...x), functions.db(...x)];
+    const [, g] = evaluate(functions, x, k);
     x = x.map((v, i) => next(v, g[i], memories[i], parameters));
   }
   return rows;
@@ -61,10 +61,12 @@ function bestRate(functions, name, parameters, options) {
   return best;
 }
 
-// The first evaluation at which a millionth of the height at the start is left; -1 if there is none.
-function arrival(rows, lowest) {
+// The first evaluation at which a millionth of the height at the start is left, and with noise, from which no more is left;
+// -1 if there is none.
+function arrival(rows, lowest, noisy = false) {
   const goal = lowest + 1e-6 * (rows[0].f - lowest);
-  return rows.findIndex((row) => row.f <= goal);
+  const first = noisy ? rows.findLastIndex((row) => !(row.f <= goal)) + 1 : rows.findIndex((row) => row.f <= goal);
+  return first < rows.length ? first : -1;
 }
 
 // What happened in a run: whether it diverged, and the share of moves that go back against the move before.
@@ -94,6 +96,16 @@ const SENTENCES = {
   lbfgs: (_, arrived) => "learns the curvature from the last gradients, and jumps; it needs exact, smooth gradients" +
     (arrived < 0 ? ", which it does not have here." : "."),
 };
+// The same where gradients are noisy.
+const NOISY_SENTENCES = {
+  gd: () => "averages the noise over its many small steps; how near it comes, and how soon, depends on its rate.",
+  momentum: () => "adds up many gradients, in which the noise cancels in part.",
+  rmsprop: () => "divides by an average over many steps, so that noise does not make its steps shrink for good.",
+  adam: () => "averages gradients and their squares, in which the noise cancels in part; its steps do not shrink for good.",
+};
+const ofNoisyRprop = (collapsed) => (collapsed ?
+  "takes a change of sign that noise made for a minimum that it jumped over: its step sizes have collapsed." :
+  "counts the signs of noise like those of the slope; its step sizes have not collapsed.");
 const ofRprop = ({ back }, arrived) => "gives each variable a step size of its own, and has no rate to choose" + (
   arrived >= 0 ? "." :
   back > 0.2 ? "; here the variables depend on each other, so signs keep changing." : "; it has not arrived.");

@@ -102,7 +102,9 @@ function drawNow() {
 const DRAW = {
   watch() {
     drawStep();
-    drawCharts();
+    // The first time, what is below can wait until the page can be used.
+    if (state.isDrawn) drawCharts();
+    else whenIdle(() => { if (state.mode === "watch") drawCharts(); });
   },
   race: () => drawRace(),
   predict: () => drawPrediction(),
@@ -111,10 +113,13 @@ const DRAW = {
 const COMPUTE = { watch() {}, race: () => computeRace(), predict() {}, bug: () => computeBug() };
 
 function draw() {
+  if (state.isReading) return;
   $("time").value = state.k;
   drawNow();
   drawPath(picture());
+  drawTraining();
   DRAW[state.mode]();
+  state.isDrawn = true;
   writeAddress();
 }
 
@@ -141,13 +146,15 @@ function readAddress() {
     ({ mode: "watch", objective, f: EXAMPLE, rule: DATA.rule, ...optionsOf(objective), race: defaultRace(), bug: 0 });
   const { settings: asked, problems } = fromLink(location.hash.slice(1), known, defaults);
   const { mode, objective, f, rule, k, race, bug, ...options } = asked;
-  Object.assign(state, { mode, rule, race, bug });
+  // What follows would draw several times.
+  Object.assign(state, { mode, rule, race, bug, isReading: true });
   if (objective === OWN) $("own-text").value = f;
   // What remains if the text of the link is no function.
   if (!state.objective && objective === OWN) choose(DATA.recorded.name);
   choose(objective, options);
   setRule(rule);
   setMode(mode);
+  state.isReading = false;
   go(k);
   if (problems.length) $("wrong").textContent = problems.join(" ");
 }
@@ -202,21 +209,21 @@ function play() {
 
 // Whether these options on this objective are the recorded ones.
 function isRecorded() {
-  const { name, options } = DATA.recorded;
+  const { name } = DATA.recorded, options = optionsOf(name);
   const same = (a, b) => a.lr === b.lr && a.etaMinus === b.etaMinus && a.etaPlus === b.etaPlus && a.min === b.min &&
     a.max === b.max && a.steps === b.steps && a.start[0] === b.start[0] && a.start[1] === b.start[1];
-  return state.objective.name === name && same(state.options, options);
+  return state.objective.name === name && same(state.options, options) && !nowNoisy();
 }
 
 function fromRecord(rule) {
   // The record has only the signs of gradients, so gradients and stored gradients are computed again.
   const record = DATA.recorded.runs[rule];
-  const { da, db } = state.functions;
+  const { da, db } = state.exact;
   const isCleared = (e) => changed(e) && DATA.rules[rule].clears;
   let prev = [0, 0], oldSize = [state.options.lr, state.options.lr];
   return record.x.map((x, k) => {
     const g = [da(...x), db(...x)];
-    const row = { x: x, f: record.f[k], g: g, prev: prev, oldSize: oldSize, size: record.size[k], event: record.event[k] };
+    const row = { x: x, f: record.f[k], seen: record.f[k], g: g, prev: prev, oldSize: oldSize, size: record.size[k], event: record.event[k] };
     oldSize = row.size;
     prev = g.map((v, i) => (isCleared(row.event[i]) ? 0 : v));
     return row;
@@ -225,11 +232,13 @@ function fromRecord(rule) {
 
 function recompute() {
   const recorded = isRecorded();
+  state.functions = disturbed(state.exact, pointsOf(), state.options);
   for (const rule of RULE_NAMES) {
     state.runs[rule] = recorded ? fromRecord(rule) : run(state.functions, rule, state.options);
   }
   $("source").textContent = recorded ? "These runs were recorded by rprop_ref." : "These runs were computed in this page.";
   $("time").max = state.options.steps;
+  computeTraining();
   if (state.objective.name === OWN) {
     state.objective.window = ownWindow();
     forgetBackground();
@@ -250,7 +259,7 @@ function fillOptions() {
 function readOptions() {
   const v = Object.fromEntries(OPTIONS.map(([key]) => [key, $("option-" + key).valueAsNumber]));
   const { a, b, ...others } = v;
-  const options = { ...others, start: [a, b] };
+  const options = { ...state.options, ...others, start: [a, b] };
   const wrong = wrongOptions(options);
   $("wrong").textContent = wrong;
   if (wrong) return;
@@ -258,12 +267,19 @@ function readOptions() {
   recompute();
 }
 
-// The recorded options, with the start and the first step size of the objective.
+// The recorded options, with the start and the first step size of the objective, and exact gradients.
 function optionsOf(name) {
-  if (name === DATA.recorded.name) return { ...DATA.recorded.options };
-  if (name === OWN) return { ...DATA.recorded.options, lr: 0.1, start: [-1.2, 1] };
+  const recorded = { ...DATA.recorded.options, ...EXACT };
+  if (name === DATA.recorded.name) return recorded;
+  if (name === OWN) return { ...recorded, lr: 0.1, start: [-1.2, 1] };
   const { lr, start } = DATA.objectives.find((o) => o.name === name);
-  return { ...DATA.recorded.options, lr, start };
+  return { ...recorded, lr, start };
+}
+
+// The same, with the noise of now.
+function optionsWithNoise(name) {
+  const { noise, seed, batch } = state.options || EXACT;
+  return { ...optionsOf(name), noise, seed, batch };
 }
 
 // The function of the text field; null, with the error under its character, if the text is none.
@@ -273,7 +289,7 @@ function readOwn() {
     const functions = parse(text);
     const objective = { name: OWN, about: "differentiated exactly, in forward mode", text, minimum: null };
     $("own-wrong").hidden = true;
-    return { objective, functions };
+    return { objective, exact: functions };
   } catch (error) {
     if (!(error instanceof TextError)) throw error;
     $("own-wrong").textContent = `${text}\n${" ".repeat(error.position)}^\n${error.message}`;
@@ -288,11 +304,11 @@ function choose(name, options) {
   $("own-wrong").hidden = true;
   $("objective").value = name;
   const known = DATA.objectives.find((o) => o.name === name);
-  const chosen = isOwn ? readOwn() : { objective: known, functions: compile(known) };
+  const chosen = isOwn ? readOwn() : { objective: known, exact: compile(known) };
   if (!chosen) return;
-  Object.assign(state, chosen);
+  state.options = options || optionsWithNoise(name);
+  Object.assign(state, chosen, { functions: chosen.exact });
   state.names = state.functions.names || ["a", "b"];
-  state.options = options || optionsOf(name);
   if (state.names.length === 1) state.options.start = [state.options.start[0], 0];
   state.k = 0;
   $("star").hidden = !state.objective.minimum;
@@ -332,6 +348,7 @@ function setRule(rule) {
   const lines = state.names.map((name, i) => name + [": solid", ": dashed"][i]);
   $("of").textContent = `(${[rule, lines.join(", ")].join("; ")})`;
   if (state.mode === "race") fillRace();
+  computeTraining();
   draw();
 }
 
@@ -344,7 +361,7 @@ function setMode(mode) {
 }
 
 function begin() {
-  beginRace();
+  beginTraining();
   beginClassroom();
   $("modes").addEventListener("click", (e) => { if (e.target.dataset.mode) setMode(e.target.dataset.mode); });
   $("objective").append(...DATA.objectives.map((o) => element("option", o.name)), element("option", OWN));
@@ -377,7 +394,7 @@ function begin() {
   $("play").addEventListener("click", play);
   $("back").addEventListener("click", () => { pause(); go(state.k - 1); });
   $("on").addEventListener("click", () => { pause(); go(state.k + 1); });
-  $("reset").addEventListener("click", () => choose(DATA.recorded.name, DATA.recorded.options));
+  $("reset").addEventListener("click", () => choose(DATA.recorded.name, optionsOf(DATA.recorded.name)));
   $("path").addEventListener("click", (e) => {
     const box = $("path").getBoundingClientRect();
     const [left, right, bottom, top_] = state.objective.window;
@@ -393,7 +410,7 @@ function begin() {
     const keys = { ArrowLeft: () => go(state.k - 1), ArrowRight: () => go(state.k + 1), Home: () => go(0),
       End: () => go(state.options.steps) };
     if (keys[e.key]) { pause(); keys[e.key](); }
-    else if (e.key === " " && e.target.tagName !== "BUTTON") play();
+    else if (e.key === " " && !["BUTTON", "SUMMARY"].includes(e.target.tagName)) play();
     else if (/^[1-9]$/.test(e.key) && e.key <= RULE_NAMES.length) setRule(RULE_NAMES[Number(e.key) - 1]);
     else return;
     e.preventDefault();

@@ -13,11 +13,12 @@ const defaultRace = () => ({
 // L-BFGS-B's evaluations, recorded by SciPy; null where it was not run from this start.
 function recordedPath() {
   const recorded = DATA.lbfgs[state.objective.name], { start, steps } = state.options;
-  if (!recorded || recorded[0][0] !== start[0] || recorded[0][1] !== start[1]) return null;
+  if (nowNoisy() || !recorded || recorded[0][0] !== start[0] || recorded[0][1] !== start[1]) return null;
   return recorded.slice(0, steps + 1).map((x) => ({ x, f: state.functions.value(...x) }));
 }
 
 function computeRace() {
+  if (!$("race-cells").children.length) beginRace();
   const runs = Object.fromEntries(RULE_NAMES.map((rule) => [rule, state.runs[rule]]));
   state.rates = {};
   for (const name of Object.keys(METHODS)) {
@@ -32,7 +33,7 @@ function computeRace() {
   const values = Object.values(runs).flatMap((rows) => rows.map((row) => row.f)).filter(Number.isFinite);
   const lowest = minimum ? state.functions.value(...minimum) : Math.min(...values);
   state.raced = Object.fromEntries(Object.entries(runs).map(([name, rows]) =>
-    [name, { rows, arrived: arrival(rows, lowest), facts: facts(rows) }]));
+    [name, { rows, arrived: arrival(rows, lowest, nowNoisy()), facts: facts(rows), left: (rows.at(-1).f - lowest) / (rows[0].f - lowest) }]));
   fillRace();
 }
 
@@ -72,24 +73,36 @@ function fillRace() {
     state.race[name].forEach((v, i) => {
       const input = $(`race-${name}-${i}`);
       input.value = v === null ? "" : v;
-      if (i === 0) input.placeholder = state.rates[name];
+      if (i === 0) input.placeholder = short(state.rates[name]);
     });
   }
-  const arrived = racing().filter((name) => state.raced[name].arrived >= 0);
-  arrived.sort((a, b) => state.raced[a].arrived - state.raced[b].arrived);
-  const others = ["gd", "momentum", "rmsprop", "adam", "lbfgs"].filter((name) => racing().includes(name));
   $("race-words").replaceChildren(
-    element("li", arrived.length ?
-      `${titleOf(arrived[0])} arrives first, after ${state.raced[arrived[0]].arrived + 1} evaluations.` :
-      `Nothing arrives within ${state.options.steps} steps.`),
-    ...[state.rule, ...others].filter((name) => racing().includes(name)).map((name) => {
-      const { facts: seen, arrived: n } = state.raced[name];
-      const line = element("li", " " + (SENTENCES[name] || ofRprop)(seen, n));
+    element("li", raceResult()),
+    ...[state.rule, ...Object.keys(METHODS), "lbfgs"].filter((name) => racing().includes(name)).map((name) => {
+      const line = element("li", " " + raceSentence(name));
       line.prepend(element("strong", titleOf(name)));
       return line;
     }),
-    ...(state.raced.lbfgs ? [] : [element("li", "L-BFGS-B was recorded from the objective's own start only.")]),
+    ...(state.raced.lbfgs ? [] : [element("li", nowNoisy() ?
+      "L-BFGS-B needs exact gradients, so it is left out." :
+      "L-BFGS-B was recorded from the objective's own start only.")]),
   );
+}
+
+function raceResult() {
+  const first = (key, names) => names.sort((a, b) => state.raced[a][key] - state.raced[b][key])[0];
+  const winner = first("arrived", racing().filter((name) => state.raced[name].arrived >= 0));
+  if (winner) return `${titleOf(winner)} arrives first, after ${state.raced[winner].arrived + 1} evaluations.`;
+  const nearest = nowNoisy() && first("left", racing().filter((name) => state.raced[name].left < 1));
+  const nothing = `Nothing arrives within ${state.options.steps} steps.`;
+  return nearest ? `${nothing} Nearest at the end is ${titleOf(nearest)}.` : nothing;
+}
+
+function raceSentence(name) {
+  const { facts: seen, arrived, left } = state.raced[name];
+  if (!nowNoisy() || seen.diverged) return (SENTENCES[name] || ofRprop)(seen, arrived);
+  const said = NOISY_SENTENCES[name] ? NOISY_SENTENCES[name]() : ofNoisyRprop(hasCollapsed(state.runs[name], state.options));
+  return `${said} At the end it has ${shareText(left)} of the height left.`;
 }
 
 function readRace() {
@@ -106,6 +119,7 @@ function readRace() {
   draw();
 }
 
+// Made when it is first shown.
 function beginRace() {
   for (const name of RUNNERS) {
     const line = element("tr", ""), who = element("div", ""), cell = element("td", ""), label = element("label", ""), swatch = element("i", "");

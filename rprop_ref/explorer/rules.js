@@ -93,22 +93,27 @@ function compile(objective) {
   return { value: make(objective.value), da: make(objective.da), db: make(objective.db) };
 }
 
-// A run: one row for each point and the step that was made from it. No step is made from the last point.
+// What a method gets at evaluation k: the value and the gradient, exact ones if noise.js has not changed that.
+const evaluate = (functions, x, k) => (functions.seen ? functions.seen(x, k) :
+  [functions.value(x[0], x[1]), [functions.da(x[0], x[1]), functions.db(x[0], x[1])]]);
+
+// A run: one row for each point and the step that was made from it. No step is made from the last point. `f` is the exact
+// value, `seen` the one that the rule gets.
 function run(functions, rule, c) {
   const rows = [];
   let x = [c.start[0], c.start[1]], prev = [0, 0], size = [c.lr, c.lr], last = Infinity;
   for (let k = 0; k <= c.steps; k++) {
-    const f = functions.value(x[0], x[1]);
-    const g = [functions.da(x[0], x[1]), functions.db(x[0], x[1])];
-    const row = { x: x, f: f, g: g, prev: prev, oldSize: size };
+    const [seen, g] = evaluate(functions, x, k);
+    const f = functions.seen ? functions.value(x[0], x[1]) : seen;
+    const row = { x: x, f: f, seen: seen, g: g, prev: prev, oldSize: size };
     rows.push(row);
     if (k === c.steps) {
       Object.assign(row, { size: size, event: g.map((v) => NO_STEP | gradientBits(v)) });
       break;
     }
-    const worse = f > last;
+    const worse = seen > last;
     const after = [0, 1].map((i) => step(rule, x[i], g[i], prev[i], size[i], worse, c));
-    last = f;
+    last = seen;
     x = after.map((coordinate) => coordinate.x);
     prev = after.map((coordinate) => coordinate.prev);
     size = after.map((coordinate) => coordinate.size);

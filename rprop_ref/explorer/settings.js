@@ -3,19 +3,25 @@
 
 const NUMBERS = ["lr", "etaMinus", "etaPlus", "min", "max", "steps"];
 
+const isWhole = (v) => Number.isInteger(v) && v >= 0 && v < 4294967296;
+
 // What is wrong with the numbers of a run, in a sentence; "" if nothing is.
 function wrongOptions(o) {
   const all = [...NUMBERS.map((key) => o[key]), ...o.start];
   return all.some(Number.isNaN) ? "Every field needs a number." :
     !(o.etaMinus > 0 && o.etaMinus < 1 && o.etaPlus > 1) ? "The factors must be 0 < \u03b7\u2212 < 1 < \u03b7+." :
     o.lr < 0 ? "The first step size must not be negative." :
-    !(o.steps >= 1 && o.steps <= 5000 && Number.isInteger(o.steps)) ? "The number of iterations must be 1 to 5000." : "";
+    !(o.steps >= 1 && o.steps <= 5000 && Number.isInteger(o.steps)) ? "The number of iterations must be 1 to 5000." :
+    !(o.noise >= 0 && o.noise <= 1000) ? "The noise must be 0 to 1000." :
+    !isWhole(o.seed) || !isWhole(o.batch) ? "The seed and the size of a batch must be whole numbers." : "";
 }
 
 // Numbers are written with all their digits, so that a link shows the same bits.
 function toLink(settings) {
   const { mode, objective, f, rule, lr, etaMinus, etaPlus, min, max, start, steps, race, bug, k } = settings;
   const parts = { mode, objective, ...(f === undefined ? {} : { f }), rule, lr, etas: [etaMinus, etaPlus], sizes: [min, max], start, steps };
+  // What is about noise only where there is some.
+  for (const [name, usual] of Object.entries(EXACT)) if (settings[name] !== usual) parts[name] = settings[name];
   if (mode === "race") {
     for (const [name, values] of Object.entries(race)) parts[name] = values.map((v) => (v === null ? "best" : v));
   }
@@ -45,7 +51,7 @@ function fromLink(text, known, defaults) {
     const numbers = asked.get(name).split(",").map(toNumber);
     return numbers.length === count ? numbers : Array(count).fill(NaN);
   };
-  for (const name of ["lr", "steps"]) if (asked.has(name)) [settings[name]] = read(name, 1);
+  for (const name of ["lr", "steps", ...Object.keys(EXACT)]) if (asked.has(name)) [settings[name]] = read(name, 1);
   if (asked.has("etas")) [settings.etaMinus, settings.etaPlus] = read("etas", 2);
   if (asked.has("sizes")) [settings.min, settings.max] = read("sizes", 2);
   if (asked.has("start")) settings.start = read("start", 2);

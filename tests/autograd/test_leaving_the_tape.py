@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -94,10 +95,48 @@ def test_a_refusal_that_the_objective_catches_is_raised_again():
             return np.sum(x) * x[0].item()
         return np.sum(x)
 
-    for fun in (guarded, with_an_alternative):
+    def in_a_worker(x):
+        return np.sum(x) * in_a_thread(guarded, x)
+
+    def with_workers(x):
+        with ThreadPoolExecutor(2) as pool:
+            return np.sum(x) * sum(pool.map(lambda v: guarded(np.stack([v, v])), x))
+
+    def without_a_rule(x):
+        try:
+            return np.sum(np.nextafter(x, 9.0))
+        except TypeError:
+            return np.sum(x)
+
+    def in_place(x):
+        with contextlib.suppress(RuntimeError):
+            x[0] = 3.0
+        return np.sum(x)
+
+    def by_an_operator(x):
+        try:
+            return np.sum(x * scipy.sparse.csr_array(np.eye(3)))
+        except TypeError:
+            return np.sum(x)
+
+    for fun in (guarded, with_an_alternative, in_a_worker, with_workers):
         for call in (autograd.value_and_grad(fun), lambda x, fun=fun: minimize(fun, x, jac="autograd")):
             with pytest.raises(TypeError, match="leave the tape"):
                 call(X)
+
+    def by_a_method(x):
+        with contextlib.suppress(TypeError):
+            x.view(np.int64).sum()
+        return np.sum(x)
+
+    def by_an_attribute(x):
+        with contextlib.suppress(TypeError):
+            (x * 1).shape = (3, 1)
+        return np.sum(x)
+
+    for fun in (without_a_rule, in_place, by_an_operator, by_a_method, by_an_attribute):
+        with pytest.raises((TypeError, RuntimeError), match="no rule|leaf|sparse|does not change|reinterpreted"):
+            autograd.value_and_grad(fun)(X)
     # The next call knows nothing of it.
     assert autograd.value_and_grad(lambda x: np.sum(x))(X)[0] == np.sum(X)
 
@@ -202,6 +241,154 @@ FOREIGN = {
 def test_functions_that_convert_a_tensor_are_named_with_what_to_write(advice, compute):
     with pytest.raises((TypeError, RuntimeError), match=advice):
         autograd.value_and_grad(lambda x: np.sum(compute(x) * x))(X)
+
+
+def test_an_error_that_numpy_raises_too_may_be_caught():
+    def fun(x):
+        try:
+            return np.sum(np.linalg.cholesky(np.outer(x, x) - np.eye(3)))
+        except np.linalg.LinAlgError:
+            pass
+        try:
+            return np.sum(x + np.ones(2))
+        except ValueError:
+            pass
+        with contextlib.suppress(IndexError):
+            x[7] = x[9]
+        return np.sum(x)
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_thread_that_is_refused_something_is_of_one_call():
+    """Of two calls under way, only the one whose variable was converted is refused."""
+
+    def guarded(x):
+        with contextlib.suppress(TypeError):
+            float(x[0])
+        return 1.0
+
+    def outer(x):
+        with pytest.raises(TypeError, match="leave the tape"):
+            autograd.value_and_grad(lambda y: np.sum(y) * in_a_thread(guarded, y))(X)
+        return np.sum(x)
+
+    assert autograd.value_and_grad(outer)(X)[1].tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(TypeError, match="leave the tape"):
+        autograd.value_and_grad(
+            lambda x: np.sum(x) * autograd.value_and_grad(lambda y: np.sum(y) * guarded(x))(X)[0]
+        )(X)
+
+
+def test_nothing_is_written_by_a_call_that_is_refused(tmp_path):
+    def fun(x):
+        with contextlib.suppress(TypeError):
+            np.save(tmp_path / "x.npy", x)
+        return np.sum(x)
+
+    with pytest.raises(TypeError, match="no rule"):
+        autograd.value_and_grad(fun)(X)
+    assert not list(tmp_path.iterdir())
+    plain = np.zeros(3)
+    with pytest.raises(TypeError, match="np.zeros_like"):
+        autograd.value_and_grad(lambda x: (np.copyto(plain, x), np.sum(x))[1])(X)
+    assert plain.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 2, 2)])
+@pytest.mark.parametrize("basis", ["poly", "cheb", "leg", "herm", "herme", "lag", "roots"])
+def test_polynomials_with_coefficients_of_several_dimensions(basis, shape):
+    """numpy.polynomial gives them axes for the values of x only if x is an array."""
+    polynomial = np.polynomial
+    where = (polynomial.polynomial, polynomial.chebyshev, polynomial.legendre, polynomial.hermite)
+    where = (*where, polynomial.hermite_e, polynomial.laguerre)
+    name = "polyvalfromroots" if basis == "roots" else f"{basis}val"
+    evaluate = next(getattr(module, name) for module in where if hasattr(module, name))
+    c = np.random.default_rng(0).uniform(-1, 1, shape)
+    for x in (X, X[:2], X[:2] * np.ones((2, 1))):
+        calls = [lambda x, c=c[..., *(None,) * x.ndim]: evaluate(x, c, tensor=False)]
+        if basis != "roots" and len(shape) == 1:
+            calls.append(lambda x: evaluate(x, c))
+        else:
+            advice = rf"{name} gives its coefficients c no axes.*{name}\(x, c.*tensor=False"
+            with pytest.raises((TypeError, ValueError), match=f"{advice}|could not be broadcast"):
+                evaluate(Tensor(x), c)
+        for call in calls:
+            value, gradient = autograd.value_and_grad(lambda x, call=call: np.sum(call(x)))(x)
+            assert value == np.sum(evaluate(x, c))
+            differences = (evaluate(x + 1e-6, c) - evaluate(x - 1e-6, c)) / 2e-6
+            np.testing.assert_allclose(np.sum(gradient), np.sum(differences), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda buffer, mask, v: np.sum(buffer * v),
+        lambda buffer, mask, v: np.sum(v / buffer),
+        lambda buffer, mask, v: np.sum(buffer**v),
+        lambda buffer, mask, v: buffer @ (v * np.ones(4)),
+        lambda buffer, mask, v: np.sum(np.einsum("i,i->", buffer, v * np.ones(4))),
+        lambda buffer, mask, v: np.prod(np.stack([v, buffer[0], buffer[1]])),
+        lambda buffer, mask, v: np.hypot(v, buffer).sum(),
+        lambda buffer, mask, v: np.sum(np.where(mask, v * np.ones(4), 0.0)),
+        lambda buffer, mask, v: np.sum(v * np.ones(4), where=mask),
+        lambda buffer, mask, v: np.max(v * np.arange(1, 5), where=mask, initial=0.0),
+    ],
+)
+def test_a_buffer_may_be_refilled(combine):
+    rows = np.random.default_rng(0).uniform(0.5, 1.5, (3, 4))
+
+    def fun(x):
+        buffer, mask, total = np.empty(4), np.empty(4, bool), 0.0
+        for row, v in zip(rows, x, strict=True):
+            buffer[:] = row
+            mask[:] = row > 0.8
+            total = total + combine(buffer, mask, v)
+        return total
+
+    steps = 1e-6 * np.eye(3)
+    differences = [(fun(X + h) - fun(X - h)) / 2e-6 for h in steps]
+    value, gradient = autograd.value_and_grad(fun)(X)
+    assert value == fun(X)
+    np.testing.assert_allclose(gradient, differences, rtol=1e-7)
+
+
+def test_a_large_buffer_that_is_refilled_is_refused():
+    for shape in ((3000,), (60, 70), (20, 20, 20)):
+        for combine in (np.multiply, functools.partial(np.einsum, "...,->...")):
+
+            def fun(x, shape=shape, combine=combine, copies=True):
+                buffer, total = np.empty(shape), 0.0
+                for i, v in enumerate(x):
+                    buffer[...] = i + 1
+                    total = total + np.sum(combine(buffer.copy() if copies else buffer, v))
+                return total
+
+            gradient = autograd.value_and_grad(fun)(X)[1]
+            assert gradient.tolist() == [n * np.prod(shape) for n in (1, 2, 3)]
+            with pytest.raises(RuntimeError, match=r"has been changed since.*array.copy\(\)"):
+                autograd.value_and_grad(lambda x, fun=fun: fun(x, copies=False))(X)
+
+
+def test_a_sparse_array_may_be_changed():
+    def fun(x):
+        matrix = scipy.sparse.csr_array(np.eye(3))
+        product = matrix @ x
+        matrix.data *= 2
+        return product @ x
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == (2 * X).tolist()
+
+
+def test_an_error_of_arithmetic_may_be_caught():
+    def fun(x):
+        try:
+            with np.errstate(divide="raise"):
+                return np.sum(1 / (x - x[0]))
+        except FloatingPointError:
+            return np.sum(x)
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == [1.0, 1.0, 1.0]
 
 
 def test_an_error_of_the_objective_itself_stays():

@@ -34,6 +34,10 @@ def leaf(values):
     return Tensor(np.array(values, float), requires_grad=True)
 
 
+def leaf_of(array):
+    return Tensor(array, requires_grad=True)
+
+
 def functions():
     for module in (np, np.linalg, np.fft, sc):
         for name in sorted(dir(module)):
@@ -213,6 +217,26 @@ def test_arguments_without_a_rule_are_refused(call, name):
         call(x)
     with no_grad():
         assert not any(t.requires_grad for t in tensors(call(x)))  # NumPy's result
+
+
+def test_a_dtype_is_that_of_the_result():
+    """Values are converted as NumPy does: the absolute value of a complex number is a float."""
+    z = np.array([-1.75 + 0.5j, 0.25 - 2j])
+    x = leaf_of(z)
+    absolute = np.abs(x, dtype=float)
+    assert absolute.data.tolist() == np.abs(z).tolist()
+    np.sum(absolute).backward()
+    np.testing.assert_allclose(x.grad, z / np.abs(z), rtol=1e-15)
+
+
+def test_of_two_objects_numpy_returns_one():
+    x, objects = leaf([0.5, 1.5]), np.array([2.0, 3.0], object)
+    for ufunc in (np.logical_and, np.logical_or):
+        with pytest.raises(TypeError, match="of an array of objects has no rule"):
+            ufunc(objects, x)
+        with no_grad():
+            assert ufunc(objects, x).dtype == object
+    assert np.logical_and([True, False], x).tolist() == [True, False]
 
 
 def test_a_registered_function_may_have_an_argument_named_out():

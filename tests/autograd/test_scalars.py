@@ -22,6 +22,18 @@ OPERATIONS = {
     "x ** x[0]": lambda x: x ** x[0],
     "np.power(x[0], x[1])": lambda x: np.power(x[0], x[1]),
     "x[0, ...] ** 3": lambda x: x[0, ...] ** 3,
+    "a scalar ** x[0]": lambda x: np.float64(2.5) ** x[0],
+    "a scalar ** x": lambda x: np.float64(2.5) ** x,
+    "a complex scalar * x[0]": lambda x: np.complex128(1.5 - 0.7j) * x[0],
+    "np.power(a scalar, x[0])": lambda x: np.power(np.float64(2.5), x[0]),
+    "np.multiply(a complex scalar, x[0])": lambda x: np.multiply(np.complex128(1.5 - 0.7j), x[0]),
+    "(1 + 2j) * x[0]": lambda x: (1 + 2j) * x[0],
+    "a number of Python ** 1.5": lambda x: ((1 + 2j) * x[0]) ** 1.5,
+    "of two numbers of Python": lambda x: ((1 + 2j) * x[0]) / ((2 - 1j) + x[1]),
+    "abs of a number of Python": lambda x: abs((1 + 2j) * x[0]) ** 1.7,
+    "astype": lambda x: x[0].astype(np.complex128) ** 1.5,
+    "np.real_if_close": lambda x: np.real_if_close(x[0]) ** 3,
+    "view": lambda x: x[0].view() ** 3,
 }
 
 
@@ -101,6 +113,16 @@ def test_a_running_total_leaves_its_first_value_alone():
     value, gradient = autograd.value_and_grad(objective)(x)
     assert value == 1 * 3 * 6
     assert gradient.tolist() == [2 * 18 + 2 * 6 + 2 * 3, 6 + 3, 3]
+
+
+def test_a_number_of_python_as_an_argument():
+    for x in (1.5, 2, 1.5 + 0.5j):
+        for fun in (lambda x: abs(x**1.5 / (x + 0.25)), lambda x: abs((x * 1j) ** 2.5)):
+            assert autograd.value_and_grad(fun)(x)[0] == fun(x)
+    with pytest.raises(ZeroDivisionError):
+        autograd.value_and_grad(lambda x: 1 / x)(0.0)
+    with np.errstate(divide="ignore"):
+        assert autograd.value_and_grad(lambda x: 1 / x)(np.float64(0.0))[0] == np.inf
 
 
 def test_a_scalar_and_an_array_add_up_to_an_array():

@@ -115,7 +115,7 @@ def test_without_the_compiler_the_error_says_so(monkeypatch):
 
 
 def test_without_numba_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(backends, "numba_loaded", lambda: None)
+    monkeypatch.setattr(backends, "numba_is_installed", lambda: False)
     with pytest.raises(ModuleNotFoundError, match="rprop-ref\\[cuda\\]"):
         Rprop([Parameter(np.ones(1))], backend="cuda")
 

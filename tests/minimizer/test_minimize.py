@@ -9,9 +9,10 @@ import problems
 import pytest
 import scipy.optimize
 from scipy.optimize import OptimizeResult, OptimizeWarning, basinhopping
+from scipy.optimize._numdiff import approx_derivative
 
 from numba_kernels import loading
-from rprop_ref import Parameter, Rprop, backends, minimize
+from rprop_ref import Parameter, Rprop, backends, minimize, minimize_many
 from rprop_ref._core import record
 from rprop_ref.bits import same_bits
 from rprop_ref.nist import get
@@ -58,6 +59,43 @@ class TestMinima:
         assert r.nfev == len(calls)
         per_gradient = {"3-point": 4, "cs": 2}.get(scheme, 2)
         assert r.nfev == r.njev * (1 + per_gradient)
+
+    @pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+    @pytest.mark.parametrize("step", [1e-3, [1e-3, 1e-2, 0.5]])
+    def test_finite_differences_take_relative_steps(self, scheme, step):
+        x0, bounds = np.array([2.0, -4.0, 3.0]), [(None, 2.001), (None, None), (3.0, 3.0)]
+        points = []
+
+        def fun(x):
+            points.append(x)
+            return float(np.sum(np.exp(x)))
+
+        options = {"bounds": bounds, "finite_diff_rel_step": step, "maxiter": 0}
+        r = minimize(fun, x0, jac=scheme, **options)
+        steps = np.broadcast_to(step, 3)
+        assert any(np.isclose(abs(p[1] - x0[1]), 4 * steps[1], rtol=1e-9) for p in points)
+        assert all(p[2] == 3.0 and p[0] <= 2.001 for p in points)
+        free = approx_derivative(
+            lambda x: np.exp(x).sum() + np.exp(3.0), x0[:2], method=scheme, rel_step=steps[:2],
+            bounds=([-np.inf] * 2, [2.001, np.inf]),
+        )  # fmt: skip
+        np.testing.assert_allclose(r.jac[:2], free, rtol=1e-9)
+        assert same_bits(minimize_many(fun, [x0, x0], jac=scheme, **options).jac[1], r.jac)
+
+    def test_wide_differences_see_the_slope_of_a_rounded_objective(self):
+        def fun(x):
+            return round(float(np.sum((x - 1) ** 2)), 4)
+
+        with pytest.warns(OptimizeWarning, match="Every finite difference at x0 is exactly 0"):
+            assert not minimize(fun, [3.0, -2.0]).success
+        np.testing.assert_allclose(minimize(fun, [3.0, -2.0], finite_diff_rel_step=1e-2).x, 1, atol=0.02)
+
+    @pytest.mark.parametrize("step", [0, np.nan, np.inf, "wide", [1e-3, 0.0], [1e-3] * 3, 1e-3j])
+    def test_steps_of_finite_differences_that_are_refused(self, step):
+        with pytest.raises(
+            ValueError, match=r"finite_diff_rel_step must be a number other than 0, or an array of"
+        ):
+            minimize(problems.sphere, [1.0, 2.0], finite_diff_rel_step=step)
 
     def test_the_scheme_is_an_option_because_scipy_drops_the_string(self):
         counts = [
@@ -113,7 +151,8 @@ class TestAgainstOthers:
     def test_changing_to_numba_within_a_run_changes_no_bits(self, monkeypatch):
         fun, jac, x0, _ = problems.PROBLEMS["rosenbrock"]
         expected = minimize(fun, x0, jac=jac, maxiter=200, backend="numpy")
-        monkeypatch.setattr(backends, "numba_loaded", lambda: False)
+        monkeypatch.setattr(backends, "SECONDS_BEFORE_NUMBA", 1.0)
+        monkeypatch.setattr(loading, "is_made", lambda kernel: False)
         monkeypatch.setattr(backends, "_seconds_in_numpy", backends.SECONDS_BEFORE_NUMBA - 10.5e-6)
         steps, real = [], backends.spend
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import rprop_ref
-from rprop_ref import cli, demo, trace
+from rprop_ref import cli, demo, plot, trace
 from rprop_ref._teaching import step_table
 from rprop_ref.nist import PROBLEMS
 from rprop_ref.rules import DEFAULT, RULES
@@ -102,6 +102,17 @@ def test_figures_are_drawn(page):
         plt.close("all")
 
 
+def test_the_gallery_has_every_picture_in_a_few_lines():
+    shown = blocks(ROOT / "docs" / "gallery.md", "{plot}")
+    drawing = {
+        name
+        for name, function in vars(plot).items()
+        if name[0] != "_" and getattr(function, "__annotations__", {}).get("return") in ("Axes", "Figure")
+    }
+    assert drawing == {name for block in shown for name in re.findall(r"\bplot\.(\w+)\(", block)}
+    assert all(len(block.splitlines()) <= 6 for block in shown)
+
+
 @pytest.mark.parametrize("module", [trace, step_table], ids=lambda m: m.__name__)
 def test_docstrings_print_what_they_say(module):
     result = doctest.testmod(module)
@@ -141,6 +152,7 @@ def test_links_and_make_targets_exist(page):
     text = page.read_text()
     for link in re.findall(r"\]\(([^)#:]+\.(?:md|ipynb|py))", text):
         assert (page.parent / link).is_file(), link
+    assert set(re.findall(r"\]\(site:([^)#]+)", text)) <= {"explorer.html", "lesson.html"}
     assert set(re.findall(r"`make ([a-z-]+)", text)) <= set(make_targets())
 
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import naive
+import noise_twin
 import numpy as np
 import other_methods
 import pytest
@@ -118,11 +120,15 @@ DEFAULTS = {
     "max": 50,
     "start": [1, 2],
     "steps": 200,
+    "noise": 0,
+    "seed": 1,
+    "batch": 0,
     "mode": "watch",
     "bug": 0,
     "race": {"hidden": [], "gd": [None], "momentum": [None, 0.9], "adam": [None, 0.9, 0.999]},
 }
 
+LINKS = ["noise.js", "settings.js"]
 READ = """
 const known = { modes: ["watch", "race"], objectives: ["rosenbrock", "bowl"], rules: ["rprop+", "irprop-"],
   runners: ["rprop+", "irprop-", "gd"], bugs: 6 };
@@ -154,11 +160,14 @@ class TestLinks:
                 "start": rng.normal(size=2).tolist(),
                 "steps": int(rng.integers(50, 5000)),
                 "k": int(rng.integers(50)),
+                "noise": float(rng.choice([0, 0.01, rng.random()])),
+                "seed": int(rng.choice([1, rng.integers(1 << 32)])),
+                "batch": int(rng.integers(3)),
             }
 
         cases = [settings() for _ in range(500)]
         code = READ + "return data.cases.map((settings) => read(toLink(settings)));"
-        given_back = javascript(tmp_path, ["settings.js"], code, {"cases": cases, "defaults": DEFAULTS})
+        given_back = javascript(tmp_path, LINKS, code, {"cases": cases, "defaults": DEFAULTS})
         for case, back in zip(cases, given_back):
             assert back == {"settings": case, "problems": []}
 
@@ -175,13 +184,37 @@ class TestLinks:
             ("adam=best,best,0.9", "wrong numbers for adam"),
             ("mode=fly", 'asks for the mode "fly"'),
             ("steps=1e9", "The number of iterations must be 1 to 5000"),
+            ("noise=-1", "The noise must be 0 to 1000"),
+            ("noise=much", "The noise must be 0 to 1000"),
+            ("seed=1.5", "The seed and the size of a batch must be whole numbers"),
+            ("seed=4294967296", "The seed and the size of a batch must be whole numbers"),
+            ("batch=-4", "The seed and the size of a batch must be whole numbers"),
         ],
     )
     def test_a_wrong_part_is_named_and_left_out(self, tmp_path, link, problem):
         code = READ + "return read(data.link);"
-        back = javascript(tmp_path, ["settings.js"], code, {"link": link, "defaults": DEFAULTS})
+        back = javascript(tmp_path, LINKS, code, {"link": link, "defaults": DEFAULTS})
         assert problem in back["problems"][0]
         assert back["settings"] == {"objective": "bowl", **DEFAULTS, "k": 0}
+
+    def test_the_links_of_the_site_ask_for_what_there_is(self, tmp_path):
+        pages = "".join(page.read_text() for page in (HERE.parents[1] / "docs").glob("*.md"))
+        links = re.findall(r"explorer\.html#([^)\"]+)[)\"]", pages)
+        assert len(links) > 10
+        code = """
+            return data.links.map((text) => fromLink(text, data.known, () => structuredClone(data.defaults)).problems);
+        """
+        (modes,) = re.findall(r"^const MODES = (.*);", (HERE / "page.js").read_text(), re.M)
+        objectives = [*OBJECTIVES, "your own"]
+        known = {
+            "modes": json.loads(modes),
+            "objectives": objectives,
+            "rules": list(rules.RULES),
+            "runners": [],
+            "bugs": 6,
+        }
+        data = {"known": known, "links": links, "defaults": DEFAULTS}
+        assert javascript(tmp_path, LINKS, code, data) == [[]] * len(links)
 
     def test_any_text_gives_settings_that_can_be_shown(self, tmp_path, rng):
         parts = [
@@ -190,6 +223,9 @@ class TestLinks:
             "lr",
             "etas",
             "steps",
+            "noise",
+            "seed",
+            "batch",
             "k",
             "=",
             "&",
@@ -206,7 +242,7 @@ class TestLinks:
             READ
             + "return data.texts.map((text) => { const { settings } = read(text); return wrongOptions(settings); });"
         )
-        assert set(javascript(tmp_path, ["settings.js"], code, {"texts": texts, "defaults": DEFAULTS})) == {""}
+        assert set(javascript(tmp_path, LINKS, code, {"texts": texts, "defaults": DEFAULTS})) == {""}
 
 
 PARAMETERS = {"gd": [0.001], "momentum": [0.0007, 0.9], "rmsprop": [0.03, 0.99], "adam": [0.1, 0.9, 0.999]}
@@ -564,6 +600,9 @@ class TestInChromium:
         for mode in page.evaluate("MODES"):
             page.evaluate("mode => setMode(mode)", mode)
             assert self.violations(page) == []
+            page.evaluate("choose('regression'), changeTraining({ batch: 4, noise: 0.01 })")
+            assert self.violations(page) == []
+            page.evaluate("choose('rosenbrock', optionsOf('rosenbrock'))")
         page.evaluate("setMode('watch'), choose(OWN)")
         page.fill("#own-text", "1 +")
         page.press("#own-text", "Enter")
@@ -804,6 +843,82 @@ class TestInChromium:
         # L-BFGS-B was recorded from one start only.
         page.click("#path", position={"x": 100, "y": 100})
         assert "from the objective's own start only" in page.inner_text("#race-words")
+        assert complaints == []
+
+    @pytest.mark.parametrize("sight", SIGHTS)
+    def test_step_sizes_collapse_with_batches(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        assert page.is_hidden("#batch-label")
+        assert page.is_hidden("#noise-words")
+        page.select_option("#objective", "regression")
+        assert page.is_visible("#points")
+        last = "{ const { f, size } = state.runs['irprop-'].at(-1); [f, Math.max(...size)] }"
+        assert page.evaluate(last)[0] < 1e-9
+        page.select_option("#batch", "4")
+        assert page.evaluate(last)[0] > 1e-3
+        assert page.evaluate(last)[1] < 1e-4
+        words = page.inner_text("#noise-words")
+        assert words.startswith("irprop-: In the second half, ")
+        assert "The step sizes collapse: in step 44 they are below a hundredth of the first." in words
+        assert "with exact gradients it would be less than a millionth" in words
+        assert "Rprop takes noise for a minimum" in words
+        # Another rule, other numbers: the words follow.
+        page.select_option("#rule", "rprop-")
+        assert page.inner_text("#noise-words").startswith("rprop-: ")
+        page.fill("#option-etaMinus", "0.9")
+        page.locator("#option-etaMinus").blur()
+        assert "one change undoes 0.58 steps" in page.inner_text("#noise-words")
+        assert "The step sizes have not collapsed" in page.inner_text("#noise-words")
+        before = page.evaluate("settings()")
+        page.wait_for_function("location.hash.includes('batch=4')")
+        link = page.evaluate("location.href")
+        page.goto("about:blank")
+        page.goto(link)
+        assert page.evaluate("settings()") == before
+        assert page.input_value("#batch") == "4"
+        # A batch of all the points is no noise.
+        page.select_option("#batch", "0")
+        assert page.is_hidden("#noise-words")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert complaints == []
+
+    @pytest.mark.parametrize("sight", ["desktop", "phone, dark"])
+    def test_noise_is_set_by_keys_and_is_the_same_for_all(self, opened, sight):
+        page, complaints = opened(**SIGHTS[sight])
+        page.select_option("#objective", "ellipse")
+        page.focus("#noise")
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        assert page.evaluate("state.options.noise") == 0.1
+        assert page.inner_text("#noise-now") == page.get_attribute("#noise", "aria-valuetext")
+        assert page.inner_text("#noise-now") == "10% of the first gradient"
+        at = noise_twin.seen(OBJECTIVES["ellipse"], noise=0.1, count=201)
+        rows = page.evaluate("state.runs['rprop-'].map((row) => [row.x, row.g])")
+        for k in (0, 1, 100, 200):
+            assert rows[k][1] == at(np.array(rows[k][0]), k)[1]
+        page.click("#reseed")
+        assert page.input_value("#seed") == "2"
+        assert page.evaluate("state.runs['rprop-'].map((row) => row.g)") != [g for _, g in rows]
+        page.fill("#seed", "1.5")
+        page.locator("#seed").blur()
+        assert "must be whole numbers" in page.inner_text("#wrong")
+        page.click("text=Race")
+        words = page.inner_text("#race-words")
+        assert "irprop- takes a change of sign that noise made for a minimum" in words
+        assert "L-BFGS-B needs exact gradients" in words
+        assert "Nearest at the end is " in words
+        # What is asked and answered follows from the noisy gradients, too.
+        page.click("text=Predict")
+        g = page.evaluate("state.runs[state.rule][0].g[0]")
+        assert page.inner_text("#predict-cells tr:nth-child(2) td:nth-child(2)") == page.evaluate(
+            "v => show(v)", g
+        )
+        page.click("text=Find the bug")
+        assert page.evaluate("firstDifference(state.broken, state.right)") > 0
+        page.click("#reset")
+        assert page.input_value("#noise") == "0"
+        assert "recorded by rprop_ref" in page.inner_text("#source")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert complaints == []
 
     def test_a_link_can_ask_the_page_to_play(self, opened):

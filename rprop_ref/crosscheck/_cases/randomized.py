@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,16 @@ import numpy as np
 from ..._core.dtypes import named as dtype_named
 from .case import Array, Case, features_needed
 from .dtypes import COMPLEX, float_range
+from .tiers import HYPERPARAMETERS, NUMBERS, ORDINARY, tier_of
+
+_CALLS = frozenset(("maximize", "none", "set", "save", "same array"))
+
+#: What cannot occur in a tier.
+_BARRED = {
+    ORDINARY: _CALLS | {"nan", "inf", "lr outside step_sizes"},
+    HYPERPARAMETERS: _CALLS | {"nan", "inf"},
+    NUMBERS: _CALLS,
+}
 
 
 def random_cases(seed: int, dtypes: Sequence[str], count: int, allowed: Callable[[str], bool]) -> list[Case]:
@@ -26,6 +37,24 @@ def random_cases(seed: int, dtypes: Sequence[str], count: int, allowed: Callable
     if not allowed("scripts"):
         return []
     return [_random_case(np.random.default_rng([seed, i]), dtypes, i, allowed) for i in range(count)]
+
+
+@functools.lru_cache(256)
+def random_cases_of_tier(
+    tier: str, seed: int, dtypes: tuple[str, ...], count: int, lacks: frozenset[str]
+) -> tuple[Case, ...]:
+    """Random cases that belong to a tier, for an implementation that lacks some features.
+
+    Each tier draws from the features that may occur in it, so most of what is drawn belongs to it.
+    """
+    barred = lacks | _BARRED.get(tier, frozenset())
+    found: list[Case] = []
+    for part in range(12):
+        drawn = random_cases(seed * 1000 + part, dtypes, count, lambda feature: feature not in barred)
+        found += [case for case in drawn if tier_of(case) == tier and not case.needs & barred]
+        if len(found) >= count:
+            break
+    return tuple(found[:count])
 
 
 # The order in which random numbers are drawn must not change: it decides what the cases of a seed are.

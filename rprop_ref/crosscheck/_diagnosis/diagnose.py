@@ -48,7 +48,12 @@ LEADS = 3
 
 
 def diagnose(
-    rule: Composition, trajectories: Sequence[Trajectory], failing: set[int], *, signs_only: bool = False
+    rule: Composition,
+    trajectories: Sequence[Trajectory],
+    failing: set[int],
+    *,
+    signs_only: bool = False,
+    largest: int | None = None,
 ) -> Diagnosis:
     """Search for the deviations that explain what was observed.
 
@@ -62,6 +67,9 @@ def diagnose(
         The positions of the trajectories that the claimed rule does not reproduce.
     signs_only : bool, optional
         Whether the `prev` shown holds signs only.
+    largest : int, optional
+        Try sets of up to this size only, which takes the least time. It has no effect where state is shown, which
+        is explained together with x.
 
     Returns
     -------
@@ -71,30 +79,34 @@ def diagnose(
     def evidence_of(*quantities: str) -> Evidence:
         return Evidence(rule, trajectories, failing, signs_only=signs_only, quantities=quantities)
 
+    state_shown = any(t.step_size is not None or t.prev is not None for t in trajectories)
+    largest = None if state_shown else largest
     cases = sum(t.steps > 0 for t in trajectories)
     everything = evidence_of(*QUANTITIES)
-    explanations, beam = _search(everything, EXHAUSTIVE_SIZE)
+    explanations, beam = _search(everything, EXHAUSTIVE_SIZE, largest)
     if explanations:
         return Diagnosis(explanations, tried=everything.tried, cases=cases)
     tried_on_x = 0
-    if any(t.step_size is not None or t.prev is not None for t in trajectories):
+    if state_shown:
         x_only = evidence_of("x", "gradient")
         if x_only.explaining([()]):  # the claimed rule, without deviations
             wrong = tuple(q for q in ("step_size", "prev") if not evidence_of(q).explaining([()]))
             return Diagnosis(complete=False, tried=everything.tried, state_only=wrong, cases=cases)
-        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_X_ONLY)
+        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_X_ONLY, largest)
         tried_on_x = x_only.tried
         if explanations:
             return Diagnosis(explanations, complete=False, tried=everything.tried + tried_on_x, cases=cases)
-    leads = _leads(everything, beam)
+    leads = [] if largest else _leads(everything, beam)
     return Diagnosis(nearest=leads, tried=everything.tried + tried_on_x, cases=cases)
 
 
-def _search(evidence: Evidence, exhaustive_size: int) -> tuple[list[Explanation], list[Changes]]:
+def _search(
+    evidence: Evidence, exhaustive_size: int, largest: int | None
+) -> tuple[list[Explanation], list[Changes]]:
     """The explanations, and the sets that the beam search ended with (empty if it was not needed)."""
     beam: list[Changes] = []
-    explanations = _smallest_sets(evidence, exhaustive_size)
-    if not explanations:
+    explanations = _smallest_sets(evidence, largest or exhaustive_size)
+    if not explanations and largest is None:
         beam = _beam_search(evidence)
         explanations = _reduced(evidence, beam)
     return [Explanation(changes) for changes in explanations], beam

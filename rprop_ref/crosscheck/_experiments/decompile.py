@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
-from .._cases.randomized import random_cases
+from .._cases.randomized import random_cases_of_tier
 from .._cases.tiers import ORDINARY, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
@@ -35,8 +35,11 @@ CORRECTIONS = 3
 #: How often a rule is corrected by cases that it fails, and by how many of them at once.
 ROUNDS, AT_ONCE = 30, 12
 
-#: A tier begins with about this many hypotheses at most.
-FEW = 8
+#: A tier begins with about this many hypotheses at most, if so many steps of the search are enough.
+FEW, SETTLING = 8, 15_000
+
+#: How it is said that the signs explain x, but no table was found.
+UNFOUND = "signs in a way that"
 
 #: The seed of random cases.
 VERIFYING = 102
@@ -100,7 +103,10 @@ class Decompiled:
     def headline(self) -> str:
         """What it is, in a sentence."""
         if self.rule is None:
-            return f"This is not a per-coordinate sign rule: it depends on {'; '.join(self.outside)}."
+            begins = "This is not a per-coordinate sign rule"
+            if any(text.startswith(UNFOUND) for text in self.outside):
+                begins = "No per-coordinate sign rule was found that does this"
+            return f"{begins}: it depends on {'; '.join(self.outside)}."
         what = self.rule.table.title
         if all(tier.explained for tier in self.tiers):
             return f"{what}, in everything that was tried, to the bit."
@@ -132,7 +138,7 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
     traits = examine(laboratory)
     if any(text.startswith(("chance", "other coordinates")) for text in traits.outside):
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
-    numbers = measured(laboratory)
+    numbers = measured(laboratory, lacks)
     if traits.outside and not {"walls", "small moves"} & set(numbers):
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     cases = [c for c in conformance_cases(names) if not c.needs & lacks]
@@ -142,7 +148,7 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
         seen = list(traits.outside)
         if depends_on_time(laboratory):
             seen.append("time: the same gradients give other moves later")
-        where = f"signs in a way that no table of the grammar has; first at the gradients {learner.stuck}"
+        where = f"{UNFOUND} the search did not find; first at the gradients {learner.stuck}"
         return Decompiled(None, tuple(seen) or (where,), dtype=dtype)
     return learner.outer(search)
 
@@ -199,7 +205,7 @@ class _Learner:
         search.begin()
         for trajectory in more:
             for strand in strands(trajectory, self.nature):
-                if len(search.remaining) <= FEW or search.exhausted:
+                if len(search.remaining) <= FEW or search.steps > SETTLING:
                     return
                 search.narrow([strand])
 
@@ -240,23 +246,27 @@ class _Learner:
             yield Grammar(nature.symmetric, wide, self.numbers, {**begins, **plain, "after a flip": ("own",)})
 
     def _starts(self, x: np.ndarray[Any, Any]) -> tuple[Answer, ...]:
-        """How step sizes may begin, by the length of the first move: it is as given, or multiplied or limited."""
+        """How step sizes may begin, by the lengths of the first moves: as given, or multiplied or limited."""
         words, numbers = tuple(GLOBALS["start"]), self.numbers.get("start", ())
-        length, lr, (down, up), (lo, hi) = abs(x[0, 0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
+        lengths, lr, (down, up), (lo, hi) = np.abs(x[0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
         sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
+        factors = (1.0, up, down, *self.numbers.get("factor", ()))
         possible = tuple(
             word for word in words
-            if any(abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length for f in (1, up, down))
+            if any(
+                abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length
+                for f in factors for length in lengths
+            )
         )  # fmt: skip
         return (possible or words) + numbers
 
     def _constants(self, x: np.ndarray) -> str:
         """Whether hyperparameters are rounded to float32, which shows in the first step."""
-        size = abs(float(x[0, 0])) or abs(float(x[1, 0]))
+        lengths = {float(v) for v in np.abs(x).ravel()}
         numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]
-        single = {float(np.float32(v)) for v in numbers}
-        products = single | {a * b for a in single for b in single}
-        return "float32" if self.laboratory.dtype == "float64" and size in products else "given"
+        single = {float(np.float32(v)) for v in numbers} - set(numbers)
+        products = single | {a * b for a in single for b in (*single, *numbers)}
+        return "float32" if self.laboratory.dtype == "float64" and lengths & products else "given"
 
     @staticmethod
     def _direction(x: np.ndarray) -> str:
@@ -282,7 +292,7 @@ class _Learner:
         failing: list[Divergence] = []
         for correction in range(CORRECTIONS):
             self._correct(search, known)
-            drawn = [c for c in self.random(tier, VERIFYING + correction, RANDOM_CASES) if tiers_of(c) <= within]
+            drawn = [c for c in self._random(tier, VERIFYING + correction) if tiers_of(c) <= within]
             failing = self.failing(self.rule(search), (*known, *drawn))
             if not failing:
                 return TierVerdict(tier, True, len(some), len(drawn))
@@ -301,7 +311,7 @@ class _Learner:
             if not failing or search.exhausted:
                 return
             before = set(search.remaining)
-            for divergence in failing[:AT_ONCE]:
+            for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
                 if not search.narrow(strand_of(divergence, self.observed(divergence.case), self.nature)):
                     contradicted.add(id(divergence.case))
             if set(search.remaining) == before:
@@ -313,27 +323,19 @@ class _Learner:
         """The fixed cases of a tier."""
         return [case for case in self.cases if tier_of(case) == tier]
 
-    def random(self, tier: str, seed: int, count: int) -> Iterator[Case]:
-        """Random cases of a tier."""
-        allowed: Callable[[str], bool] = lambda feature: feature not in self.lacks  # noqa: E731
-        found = 0
-        for part in range(12):
-            for case in random_cases(seed * 1000 + part, self.names, count, allowed):
-                if tier_of(case) == tier and not case.needs & self.lacks:
-                    yield case
-                    found += 1
-                    if found == count:
-                        return
+    def _random(self, tier: str, seed: int) -> Sequence[Case]:
+        if "scripts" in self.lacks:
+            return ()
+        return random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks)
 
     def failing(self, rule: Rule, cases: Sequence[Case]) -> list[Divergence]:
         """Where a rule is not what was observed."""
+        usable = [case for case in cases if case.bounds is None]
         found = []
-        for case in cases:
-            if case.bounds is not None:
-                continue
+        for case, made in zip(usable, rule.on_cases(usable), strict=True):
             seen = self.observed(case)
-            divergence = first_divergence(observe(rule, case, _STATE), seen)
-            if divergence is not None and not seen.refused:
+            divergence = None if seen.refused else first_divergence(made, seen)
+            if divergence is not None:
                 found.append(divergence)
         return found
 
@@ -348,7 +350,8 @@ class _Learner:
         )  # fmt: skip
         nearest, known = best[3], best[4]
         entries = {key: _preferred(nearest, key, known.entries) for key in known.entries}
-        for name in ("late", "constants", "direction", "after a flip", "start memory"):
+        # What the grammar left no choice of was never asked for.
+        for name in ("late", "constants", "direction", "after a flip", "start memory", "start"):
             entries.setdefault(name, self._fixed(known, name))
         table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
         differences = tuple(_differences(table, nearest))

@@ -23,10 +23,15 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 MOST = 6
 
 
-def measured(laboratory: Laboratory) -> Numbers:
+def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Numbers:
     """Numbers to try in each field, beside the answers in words. An experiment that fails gives none."""
     found: dict[str, list[float]] = {}
-    for experiment in (_steps, _plateaus, _walls, _thresholds):
+    special = tuple(v for v, feature in ((np.nan, "nan"), (np.inf, "inf")) if feature not in lacks)
+
+    def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
+        return {"factor": _factors(*_runs(laboratory, words((1.0, -1.0, *special), 3)))} if special else {}
+
+    for experiment in (_steps, after_special, _plateaus, _walls, _thresholds):
         try:
             for field, values in experiment(laboratory).items():
                 found.setdefault(field, []).extend(values)
@@ -39,17 +44,9 @@ def measured(laboratory: Laboratory) -> Numbers:
 
 
 def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
-    g = words((1.0, -1.0, 0.0), 4)
-    moves = []
-    for setting in SETTINGS:
-        x = laboratory.run(g, loss=(2.0, 1.0, 3.0, 2.0), **setting).x.astype(np.float64)
-        moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
-    first, other = moves
-    with np.errstate(all="ignore"):
-        ratios = [m[1:] / m[:-1] for m in moves]
-    of_lr = [m / setting["lr"] for m, setting in zip(moves, SETTINGS, strict=True)]
+    first, other = _runs(laboratory, words((1.0, -1.0, 0.0), 4))
+    factors = _factors(first, other)
     starts = _alike(first[:1], other[:1])[:2]
-    factors = [v for v in _alike(*ratios) + _alike(*of_lr) if _is_factor(v)][:3]
     # The first move may have been multiplied already.
     before = [shortest(v / f * (1 - 1e-9), v / f * (1 + 1e-9)) for v in starts for f in factors]
     return {
@@ -57,6 +54,31 @@ def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
         "factor": factors,
         "move": _alike(first, other)[:2],
     }
+
+
+def _runs(laboratory: Laboratory, g: Array) -> list[Array]:
+    """How far x moves at each step, under both settings."""
+    moves = []
+    for setting in SETTINGS:
+        x = laboratory.run(g, loss=(2.0, 1.0, 3.0, 2.0)[: len(g)], **setting).x.astype(np.float64)
+        with np.errstate(all="ignore"):
+            moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
+    return moves
+
+
+def _factors(first: Array, other: Array) -> list[float]:
+    """The numbers that step sizes were multiplied by, under both settings alike."""
+    moves = (first, other)
+    # A step size may have changed while x did not move, and it may begin at a limit.
+    pairs = [(i, j) for j in range(1, len(first)) for i in range(j)]
+    with np.errstate(all="ignore"):
+        ratios = [np.vstack([m[j] / m[i] for i, j in pairs]) for m in moves]
+        of_given = [
+            np.vstack([m / number for number in (setting["lr"], *setting["step_sizes"])])
+            for m, setting in zip(moves, SETTINGS, strict=True)
+        ]
+    found = [v for v in _alike(*ratios) + _alike(*of_given) if _is_factor(v)]
+    return sorted(dict.fromkeys(found), key=lambda v: (len(repr(v)), found.index(v)))[:4]
 
 
 def _alike(a: Array, b: Array) -> list[float]:
@@ -92,10 +114,29 @@ def _plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
         growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
         flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
         largest, smallest = (_plateau(_moves(laboratory, g, setting), etas) for g in (growth, flips))
+        # An lr, and then factors, that lead far outside every limit.
+        upward = _stopped(laboratory, {**setting, "lr": 1e14})
+        upward += _stopped(laboratory, {**setting, "etas": (etas[0], 1e14)})
+        downward = _stopped(laboratory, {**setting, "lr": 1e-14})
+        downward += _stopped(laboratory, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)})
+        largest += [v for v in upward if 1 < v < 1e12]
+        smallest += [v for v in downward if 1e-12 < v < 0.03]
         found.append((largest, [v for v in smallest if v > 1e-12]))
     (largest, smallest), (also_largest, also_smallest) = found
     smallest = [v for v in smallest if v in also_smallest][:2]
     return {"largest": [v for v in largest if v in also_largest][:2], "smallest": smallest, "floor": smallest}
+
+
+def _stopped(laboratory: Laboratory, setting: dict[str, Any]) -> list[float]:
+    """The lengths of moves, and these before they were multiplied, where hyperparameters lead far out."""
+    down, up = setting["etas"]
+    moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
+    factors = (1, up, down, up * up)
+    return sorted({shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in moves for f in factors}, key=_digits)
+
+
+def _digits(value: float) -> int:
+    return len(repr(value))
 
 
 def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:

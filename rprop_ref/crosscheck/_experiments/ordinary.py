@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ NARROW: tuple[dict[str, Any], ...] = (
     {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.1, 0.15)},
     {"lr": 0.07, "etas": (0.3, 1.7), "step_sizes": (0.01, 0.07)},
 )
+
+#: More possibilities than this are too many before all scripts have had their turn.
+FEW = 100
 
 
 def first_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
@@ -49,5 +53,18 @@ def _losses(nature: Nature) -> tuple[tuple[float, ...], ...]:
 
 
 def learn(search: Search, laboratory: Laboratory, nature: Nature) -> bool:
-    """Narrow a search by the first scripts; False if nothing in the grammar explains them."""
-    return all(search.narrow(strands(trajectory, nature)) for trajectory in first_scripts(laboratory, nature))
+    """Narrow a search by the first scripts; False if nothing in the grammar explains them.
+
+    All of them are cut to one step first, then to two, and so on. A script that leaves too much open waits: what
+    is learned from the others keeps the number of possibilities small when its turn comes.
+    """
+    some = [strand for run in first_scripts(laboratory, nature) for strand in strands(run, nature)]
+    longest = max(len(strand.calls) for strand in some)
+    search.prunes, search.width = False, FEW
+    for n in range(1, longest + 1):
+        if not search.narrow(
+            [replace(strand, calls=strand.calls[:n]) for strand in some if len(strand.calls) >= n]
+        ):
+            return False
+    search.width = 3 * FEW
+    return search.narrow(some)

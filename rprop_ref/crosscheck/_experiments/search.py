@@ -115,6 +115,15 @@ class Contradiction:
     step: int
 
 
+@dataclass
+class _Trail:
+    """The states of a hypothesis along the last strand that it reproduced: the next need not repeat them."""
+
+    known: Known
+    strand: Strand
+    path: tuple[State, ...]
+
+
 class Search:
     """The hypotheses that remain.
 
@@ -133,6 +142,7 @@ class Search:
         self.grammar = grammar
         self.remaining = [Known({}, grammar)]
         self.contradiction: Contradiction | None = None
+        self._trails: dict[int, _Trail] = {}
         self.width, self.prunes = MOST, True
         self.begin()
 
@@ -175,12 +185,15 @@ class Search:
     def _reproducing(self, hypotheses: Sequence[Known], strand: Strand) -> tuple[list[Known], int]:
         """The hypotheses, possibly split, that reproduce a strand; and the step that the best of them reached."""
         found: dict[Known, Known] = {}
-        furthest = 0
+        furthest, trails = 0, self._trails
         for hypothesis in hypotheses:
             ends, step = self._ends(hypothesis, strand)
             furthest = max(furthest, step)
             for known in ends:
-                found[known] = known
+                found.setdefault(known, known)
+            if not self.prunes and len(found) > 2 * self.width:
+                return list(hypotheses), furthest
+        self._trails = {key: trail for known in found if (trail := trails.get(key := id(known))) is not None}
         kept = list(found.values())
         kept = _merged(kept)
         if len(kept) > self.width:
@@ -191,22 +204,40 @@ class Search:
 
     def _ends(self, hypothesis: Known, strand: Strand) -> tuple[list[Known], int]:
         """One hypothesis, split where it has to be, after the last step of a strand."""
-        current = self._forked(hypothesis, lambda known: begin(known, strand.x0, strand.settings))
-        for t, call in enumerate(strand.calls):
-            x, gradient = strand.x[t], strand.gradient[t]
+        current, done = self._resumed(hypothesis, strand)
+        for t in range(done, len(strand.calls)):
+            call, x, gradient = strand.calls[t], strand.x[t], strand.gradient[t]
             following = []
             if self.exhausted:
                 return [], t
-            if len(current) > self.width:
+            if len(current) > (self.width if self.prunes else 2 * self.width):
                 return [hypothesis], t
-            for known, state in current:
+            for known, path in current:
+                state = path[-1]
                 for split, new in self._forked(known, lambda k, s=state: advance(k, s, call, strand.settings, x)):  # noqa: B023
                     if same(new.x, x) and same(new.touched, gradient):
-                        following.append((split, new))
+                        following.append((split, (*path, new)))
             if not following:
                 return [], t
             current = following
+        for known, path in current:
+            self._trails[id(known)] = _Trail(known, strand, path)
         return [known for known, _ in current], len(strand.calls)
+
+    def _resumed(self, hypothesis: Known, strand: Strand) -> tuple[list[tuple[Known, tuple[State, ...]]], int]:
+        """Where to begin with a strand, and its steps that are made: those that it shares with the last one."""
+        trail = self._trails.get(id(hypothesis))
+        if trail is not None and trail.known is hypothesis:
+            before = trail.strand
+            if before.settings == strand.settings and before.x0 == strand.x0:
+                shared = 0
+                for old, new, x, y in zip(before.calls, strand.calls, before.x, strand.x, strict=False):
+                    if old != new or x != y:
+                        break
+                    shared += 1
+                return [(hypothesis, trail.path[: shared + 1])], shared
+        begun = self._forked(hypothesis, lambda known: begin(known, strand.x0, strand.settings))
+        return [(known, (state,)) for known, state in begun], 0
 
     def _forked(self, known: Known, run: Any) -> list[tuple[Known, State]]:
         """Run something for a hypothesis; where it has to choose, for each of the choices."""

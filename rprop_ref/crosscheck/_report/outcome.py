@@ -16,6 +16,15 @@ from .._table.rule import Rule
 from .python_script import python_script
 from .tiers import TierCount
 
+#: Features that somebody may not care about, which is said if all differences are there.
+_CORNERS = (
+    "lr outside step_sizes", "nan", "inf", "none", "same array", "set", "save", "lr per coordinate", "bounds",
+    "maximize",
+)  # fmt: skip
+
+#: The first line of a report tells at most this many differences.
+POINTS_IN_HEADLINE = 4
+
 
 def plural(count: float, noun: str) -> str:
     """A count with its noun, in the plural unless it is 1."""
@@ -79,6 +88,30 @@ class Outcome:
         return "" if divergence is None else python_script(divergence, factory or self.factory)
 
     @property
+    def differs_only_in(self) -> str | None:
+        """A feature that all cases with differences need: without it, the implementation is the claimed rule."""
+        if not self.divergences or self.verdict != DIFFERENT or self.unsteady:
+            return None
+        common = frozenset.intersection(*(divergence.case.needs for divergence in self.divergences))
+        return next((feature for feature in _CORNERS if feature in common), None)
+
+    def _what_differs(self) -> str:
+        """What it does that the claimed rule does not, in a few words; empty if that is not known."""
+        if self.diagnosis is not None and self.diagnosis.explanations:
+            first, *others = self.diagnosis.explanations
+            return " and ".join(first.names) + (
+                f" (or {plural(len(others), 'other explanation')})" if others else ""
+            )
+        if self.learned is None or self.learned.rule is None:
+            return ""
+        points = self.learned.rule.summary("" if self.claim == PAPER else self.claim)
+        if not points:
+            return f"it is {self.learned.rule.nearest}"
+        told = "; ".join(points[:POINTS_IN_HEADLINE])
+        more = len(points) - POINTS_IN_HEADLINE
+        return f"{told}; and {plural(more, 'more point')}" if more > 0 else told
+
+    @property
     def headline(self) -> str:
         """The verdict in a sentence."""
         claim = "the paper's algorithm box" if self.claim == PAPER else self.claim
@@ -89,7 +122,8 @@ class Outcome:
         if self.verdict == DIFFERENT:
             inner = self.tiers.get(ORDINARY)
             if inner is None or inner.differing or self.unsteady:
-                return f"This is not {claim}."
+                what = self._what_differs()
+                return f"This is not {claim}: {what}." if what else f"This is not {claim}."
             where = ", ".join(tier for tier, count in self.tiers.items() if count.differing)
             return f"In ordinary use this is {claim}, to the last bit; not in: {where}."
         return "This could not be run."

@@ -104,6 +104,12 @@ def _errors(report: Outcome) -> list[str]:
 
 def _remarks(report: Outcome) -> list[str]:
     lines = []
+    if report.differs_only_in is not None:
+        feature = report.differs_only_in
+        lines.append(
+            f"All differences are in cases that need {feature!r}. If you do not care about these, leave them out "
+            f'(without=["{feature}"], or --without "{feature}"): the rest is {report.claim}, to the bit.'
+        )
     if report.zeros:
         lines.append("Some zeros have the other sign, which counts as equal.")
     for name in report.unsteady[:UNSTEADY_SHOWN]:

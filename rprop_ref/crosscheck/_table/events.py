@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from .grammar import Answer
@@ -91,31 +92,58 @@ def row_and_sign(event: Event) -> tuple[str, str]:
 
 def condition(wanted: Iterable[Event], others: Iterable[Event]) -> str:
     """A short NumPy condition that is true for the wanted events and false for the others."""
-    wanted, others = list(wanted), list(others)
-    helpful = [(text, test) for text, test in _ATOMS if any(map(test, wanted))]
+    return _condition(tuple(wanted), tuple(others))
+
+
+@functools.lru_cache(4096)
+def _condition(wanted: tuple[Event, ...], others: tuple[Event, ...]) -> str:
+    yes, no = _Bits(wanted), _Bits(others)
+    helpful = [(text, inside, no(test)) for text, test in _ATOMS if (inside := yes(test))]
     for size in (1, 2, 3):
         for atoms in itertools.combinations(helpful, size):
-            if all(all(test(e) for _, test in atoms) for e in wanted) and not any(
-                all(test(e) for _, test in atoms) for e in others
-            ):
-                return _joined([text for text, _ in atoms], "&")
-    return _union(wanted, others, helpful)
+            inside, outside = _all_of(atoms, yes.every, no.every)
+            if inside == yes.every and not outside:
+                return _joined([text for text, _, _ in atoms], "&")
+    return _union(helpful, yes.every, no.every)
 
 
-def _union(wanted: list[Event], others: list[Event], atoms: list[tuple[str, Callable[[Event], bool]]]) -> str:
+class _Bits:
+    """Sets of some events, as the bits of an integer."""
+
+    def __init__(self, events: tuple[Event, ...]) -> None:
+        self.events, self.every = events, (1 << len(events)) - 1
+
+    def __call__(self, test: Callable[[Event], bool]) -> int:
+        return sum(1 << i for i, event in enumerate(self.events) if test(event))
+
+
+_Atoms = Sequence[tuple[str, int, int]]
+
+
+def _all_of(atoms: _Atoms, inside: int, outside: int) -> tuple[int, int]:
+    """Of the wanted events and of the others, those for which all of some conditions are true."""
+    for _, yes, no in atoms:
+        inside &= yes
+        outside &= no
+    return inside, outside
+
+
+def _union(atoms: _Atoms, wanted: int, others: int) -> str:
     """Conditions that are each true for some of the wanted events only, joined by "or"; the largest first."""
-    parts: list[tuple[list[Event], str]] = []
-    for size in (1, 2, 3):
+    parts: list[tuple[int, str]] = []
+    for size in (1, 2, 3, 4):
+        if size == 4 and functools.reduce(int.__or__, (covered for covered, _ in parts), 0) == wanted:
+            break  # four conditions are for the few events that three do not tell apart
         for some in itertools.combinations(atoms, size):
-            covered = [e for e in wanted if all(test(e) for _, test in some)]
-            if covered and not any(all(test(e) for _, test in some) for e in others):
-                parts.append((covered, _joined([text for text, _ in some], "&")))
-    chosen, left = [], set(wanted)
+            covered, wrong = _all_of(some, wanted, others)
+            if covered and not wrong:
+                parts.append((covered, _joined([text for text, _, _ in some], "&")))
+    chosen, left = [], wanted
     while left:
-        covered, text = max(parts, key=lambda part: (len(left & set(part[0])), -len(part[1])))
-        if not left & set(covered):
+        covered, text = max(parts, key=lambda part: ((left & part[0]).bit_count(), -len(part[1])), default=(0, ""))
+        if not left & covered:
             raise ValueError("no condition tells these events apart")
-        left -= set(covered)
+        left &= ~covered
         chosen.append(text)
     return _joined(chosen, "|")
 

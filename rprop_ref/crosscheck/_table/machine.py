@@ -48,21 +48,18 @@ class Known:
         if none is.
         """
         remaining = self.entries.get(key) or self.grammar.answers(key)
-        if len(remaining) == 1:
-            outcome = evaluate(remaining[0])
-            if possible is None or possible(outcome):
-                return outcome
-            raise Fork(key, [])
+        outcomes = [evaluate(answer) for answer in remaining]
+        first = outcomes[0]
+        # A list is made faster than a generator.
+        if all([outcome == first for outcome in outcomes]) and (possible is None or possible(first)):  # noqa: C419
+            return first
         groups: dict[Any, list[Answer]] = {}
-        for answer in remaining:
-            outcome = evaluate(answer)
+        for answer, outcome in zip(remaining, outcomes, strict=True):
             if possible is None or possible(outcome):
                 groups.setdefault(_same_if_equal(outcome), []).append(answer)
                 kept = outcome
-        if len(groups) == 1:
-            (group,) = groups.values()
-            if len(group) == len(remaining):
-                return kept
+        if len(groups) == 1 and sum(map(len, groups.values())) == len(remaining):
+            return kept
         raise Fork(key, [tuple(group) for group in groups.values()])
 
     def __hash__(self) -> int:
@@ -130,7 +127,10 @@ class State(NamedTuple):
     flipped: bool = False  # whether a sign change has cleared the memory
     loss: float = math.nan
     best: float = math.inf
+    highest: float = -math.inf
     rose: bool = False
+    fell: bool = False
+    given: bool = False  # whether the last step had a gradient of the caller's
 
 
 class Call(NamedTuple):
@@ -196,13 +196,14 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
         g = known.choose("maximize", lambda answer: raw if answer == "ignored" else -raw)
     given = g
     g = known.choose("direction", lambda answer: -given if answer == "up" else given)
+    whole = g
     if abs(g) < 1 and g != 0:
         g = known.choose("subnormals", lambda answer: zero if answer == "flushed" and abs(g) < _tiny(kind) else g)
         g = known.choose(
             "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
         )
     c = _constants(known, state.constants, kind)
-    memory = _recalled(known, state, g, settings, call)
+    memory = _recalled(known, state, g, whole, settings, call)
     m, seen = _compared(known, memory, g, kind)
     rose = _worse(known, state, call, settings) if settings.uses_loss else False
     row, sign = _row(known, state, m, seen, g, rose)
@@ -259,13 +260,15 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
         stored = known.choose(
             "maximize", lambda answer: Memory(*(-v for v in stored)) if answer == "memory not negated" else stored
         )
-    remembered = known.choose(f"{key}: memory", lambda answer: _remembered(answer, stored, state.memory, zero))
+    remembered = known.choose(f"{key}: memory", lambda answer: _remembered(answer, stored, memory, zero))
     cleared = flips and remembered.gradient == 0
     touched = known.choose("caller's gradient", lambda answer: _touched(answer, raw, flips, settings.maximize))
     loss = call.loss
     return State(
         x, size, remembered, touched, applied, state.x, pending, state.constants, state.steps + 1, cleared, loss,
-        min(loss, state.best) if loss == loss else state.best, loss > state.loss,
+        min(loss, state.best) if loss == loss else state.best,
+        max(loss, state.highest) if loss == loss else state.highest, loss > state.loss, loss < state.loss,
+        call.gradient is not None,
     )  # fmt: skip
 
 
@@ -288,10 +291,11 @@ def _prepared(known: Known, state: State, call: Call, settings: Settings) -> Sta
             "no last move": state._replace(last=zero, before=state.x),
         }[answer])  # fmt: skip
     if "lr" in call.set and call.constants is not None:
-        lr = call.constants.lr
-        state = state._replace(
-            size=known.choose("lr set", lambda answer: state.size if answer == "ignored" else lr)
+        lr, before = call.constants.lr, state
+        size, current = known.choose(
+            "lr set", lambda answer: (before.size, before.constants.lr) if answer == "ignored" else (lr, lr)
         )
+        state = state._replace(size=size, constants=state.constants._replace(lr=current))
     if call.set:
         state = state._replace(constants=_constants_after(known, call, state.constants))
     return state
@@ -321,7 +325,7 @@ def _tiny(kind: Any) -> float:
     return float_range(np.dtype(np.float64 if kind is float else kind)).smallest_normal
 
 
-def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call) -> Memory:
+def _recalled(known: Known, state: State, g: Any, whole: Any, settings: Settings, call: Call) -> Memory:
     kind = settings.kind
     memory = state.memory
     if state.steps == 0:
@@ -334,12 +338,14 @@ def _recalled(known: Known, state: State, g: Any, settings: Settings, call: Call
             return Memory(g, sign, sign) if answer == "first" else Memory(one, one, one)
 
         memory = known.choose("start memory", first)
-    elif settings.reused and not call.resumed:
-        sign = _sign(g, kind)
+    elif settings.reused and state.given and not call.resumed and call.gradient is not None:
+        sign = _sign(whole, kind)
         memory = known.choose(
             "caller's array",
             lambda answer: (
-                memory if answer == "copied" or (settings.maximize and answer != "kept") else Memory(g, sign, sign)
+                memory
+                if answer == "copied" or (settings.maximize and answer != "kept")
+                else Memory(whole, sign, sign)
             ),
         )
     return memory
@@ -379,13 +385,13 @@ def _compared(known: Known, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any
 
 
 def _worse(known: Known, state: State, call: Call, settings: Settings) -> bool:
-    loss, last = call.loss, state.loss
+    now = (call.loss, state.loss, state.best, state.rose)
     if settings.maximize:
-        loss, last = known.choose(
-            "loss under maximize", lambda answer: (-loss, -last) if answer == "reversed" else (loss, last)
-        )
+        reverse = (-call.loss, -state.loss, -state.highest, state.fell)
+        now = known.choose("loss under maximize", lambda answer: reverse if answer == "reversed" else now)
+    loss, last, best, late = now
     rose: bool = known.choose("loss test", lambda answer: {
-        "rose": loss > last, "rose or equal": loss >= last, "late": state.rose, "best": call.loss > state.best,
+        "rose": loss > last, "rose or equal": loss >= last, "late": late, "best": loss > best,
         "rose or NaN": loss > last or loss != loss,
     }[answer])  # fmt: skip
     return rose
@@ -459,7 +465,7 @@ def _moved(
     if answer == "back and forth":
         return (x + downhill * old) - downhill * new, downhill * (old - new)
     if answer == "none" or (answer in ("new", "old", "uphill") and downhill == 0):
-        key = "no move" if answer == "none" else "sign of 0"
+        key = "no move" if answer == "none" and g == g else "sign of 0"
         move = known.choose(key, lambda a: 0 * new if a == "times 0" else type(x)(0))
         return x + move, move
     toward = -m if m == m else m
@@ -500,5 +506,5 @@ def _remembered(answer: str, stored: Memory, last: Memory, zero: Any) -> Memory:
 def _touched(answer: str, raw: Any, flips: bool, maximize: bool) -> Any:
     zeroed = "zeroed" in answer and flips and not (maximize and "own" in answer)
     if zeroed:
-        return raw * 0
+        return type(raw)(0)
     return -raw if maximize and answer.startswith("negated") else raw

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from .._cases.case import Array
+from .._cases.case import Array, Case
 from .._cases.dtypes import COMPLEX
+from .._comparison.observe import observe
+from .._comparison.trajectory import Trajectory
+from .joint import can_join, run_together
+from .names import summary
 from .source import source
 from .table import Table
 
@@ -40,6 +44,10 @@ class Rule:
         """NumPy code of the rule: ``start`` makes a state, ``step`` returns the new x and updates the state."""
         return source(self.table)
 
+    def summary(self, rule: str = "") -> list[str]:
+        """What it does that a rule (by default the nearest) does not, in few words; ordinary use if it differs."""
+        return summary(self.table, rule or self.nearest)
+
     def __str__(self) -> str:
         return str(self.table)
 
@@ -51,6 +59,18 @@ class Rule:
         names: dict[str, Any] = {}
         exec(compile(self.source(), "<decompiled rule>", "exec"), names)
         return names["start"], names["step"]
+
+    def on_cases(self, cases: Sequence[Case]) -> list[Trajectory]:
+        """What it does on each of some cases: x, and the caller's gradient, after each step.
+
+        The same as running one case after the other, but cases are run side by side where they can be.
+        """
+        joined = dict(run_together(self.table, *self._functions, [case for case in cases if can_join(case)]))
+        return [
+            Trajectory(case, joined[case]["x"], None, None, joined[case]["gradient"])
+            if case in joined else observe(self, case, frozenset(("prev", "step_size")))
+            for case in cases
+        ]  # fmt: skip
 
     def __call__(
         self,
@@ -97,26 +117,10 @@ class RunningRule:
 
     def _begun(self, lr: Any) -> SimpleNamespace:
         state = _blank()
-        if isinstance(lr, np.ndarray):
-            ones = [self._one(float(v)) for v in lr]
-            state = ones[0]
-            state.size = np.concatenate([one.size for one in ones])
-            state.__dict__.update(
-                {
-                    k: np.zeros_like(self._x, v.dtype)
-                    for k, v in vars(state).items()
-                    if isinstance(v, np.ndarray) and k != "size"
-                }
-            )
-            return state
         with np.errstate(all="ignore"):
             self._start(state, self._x, lr, *self._numbers)
-        return state
-
-    def _one(self, lr: float) -> SimpleNamespace:
-        state = _blank()
-        with np.errstate(all="ignore"):
-            self._start(state, self._x[:1], lr, *self._numbers)
+        if hasattr(state, "way") and self._maximize:
+            state.way = -1
         return state
 
     def step(self, grad: Any, loss: float | None = None) -> Array:
@@ -139,27 +143,23 @@ class RunningRule:
             and s.steps
             and not missing
         ):
-            s.prev = np.sign(g) if str(table["compare"]).startswith("stored") else g.copy()
-        before = s.prev
-        lr = float(self._lr[0]) if isinstance(self._lr, np.ndarray) else self._lr
+            own = -g if table["direction"] == "up" else g.copy()
+            s.prev = np.sign(own) if str(table["compare"]).startswith("stored") else own
         arguments = (value,) if table.uses_loss else ()
         with np.errstate(all="ignore"):
-            flips = g * before < 0
-            self._x = np.asarray(self._step(s, self._x, g, lr, *self._numbers, *arguments), self._x.dtype)
+            self._x = np.asarray(self._step(s, self._x, g, self._lr, *self._numbers, *arguments), self._x.dtype)
         s.steps, s.rose, s.loss, s.best = s.steps + 1, value > s.loss, value, np.fmin(value, s.best)
-        if self._maximize and table["maximize"] == "memory not negated":
-            s.prev = -s.prev
         self._last_grad = grad
         if isinstance(grad, np.ndarray):
-            self._touch(grad, raw, flips)
+            self._touch(grad, raw)
         return self.x
 
-    def _touch(self, grad: Array, raw: Array, flips: Array) -> None:
+    def _touch(self, grad: Array, raw: Array) -> None:
         """Write into the caller's gradient what the rule writes."""
         answer = str(self._table["caller's gradient"])
         after = -raw if answer.startswith("negated") and self._maximize else raw
         if "zeroed" in answer and not (self._maximize and "own" in answer):
-            after = np.where(flips, 0, after)
+            after = np.where(self._s.flip, 0, after)
         if after is not raw and grad.flags.writeable:
             grad[...] = self._shaped(after.astype(self._x.dtype))
 

@@ -18,8 +18,9 @@ _DIRECTIONS = {
 }  # fmt: skip
 
 _FIRST_SIZES = {
-    "lr": "lr", "lr limited": "min(max(lr, lo), hi)", "lr at most hi": "min(lr, hi)",
-    "lr at least lo": "max(lr, lo)", "0": "0", "lo": "lo", "hi": "hi", "up lr": "lr * up", "down lr": "lr * down",
+    "lr": "lr", "lr limited": "np.clip(lr, lo, hi)", "lr at most hi": "np.minimum(lr, hi)",
+    "lr at least lo": "np.maximum(lr, lo)", "0": "0", "lo": "lo", "hi": "hi",
+    "up lr": "lr * up", "down lr": "lr * down",
 }  # fmt: skip
 
 _LOSS_TESTS = {
@@ -51,7 +52,7 @@ class _Writer:
         """The events by the text that stands for their answer; a number stands for itself."""
         groups: dict[str, list[Event]] = {}
         for answer, events in self.answers(field).items():
-            text = text_of.get(answer, answer) if isinstance(answer, str) else repr(answer)
+            text = text_of.get(answer, answer) if isinstance(answer, str) else _number(answer)
             groups.setdefault(text, []).extend(events)
         return groups
 
@@ -112,6 +113,8 @@ class _Writer:
             self.add("factor = np.where(factor == 0, 1, factor)")
         if by_factor:
             self.add("flip = factor == down")
+        if "zeroed" in str(table["caller's gradient"]):
+            self.add("s.flip = flip")
         self.add("size = base * factor")
         every = [e for events in self.answers("factor").values() for e in events]
         for answer, events in self.answers("factor").items():
@@ -171,12 +174,10 @@ class _Writer:
             direction = "sign"
         self.add(f"move = -{direction} * {length}" if direction != "0" else f"move = 0 * {length}")
         at_rest = [e for e in groups.get("none", []) if e.gradient != "nan"] if table["no move"] == "none" else []
-        at_rest += (
-            [e for e in every if e.gradient == "0" and e not in at_rest] if table["sign of 0"] == "none" else []
-        )
-        at_rest = [
-            e for e in at_rest if self.table.answer(*row_and_sign(e), "move") in ("none", "new", "old", "uphill")
-        ]
+        if table["sign of 0"] == "none":
+            at_rest += [e for e in groups.get("none", []) if e.gradient == "nan"]
+            signed = [e for answer in ("new", "old", "uphill") for e in groups.get(answer, [])]
+            at_rest += [e for e in signed if e.gradient == "0"]
         if at_rest:
             self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
         moves = {"undo": "-s.last", "repeat": "s.last"}
@@ -217,7 +218,7 @@ class _Writer:
 
     def _direction(self, answer: Answer) -> tuple[str, str]:
         if not isinstance(answer, str):
-            return "sign", repr(answer)
+            return "sign", _number(answer)
         return _DIRECTIONS.get(answer, ("sign", "size"))
 
     def _stored(self, g: str, length: str) -> str:
@@ -227,7 +228,8 @@ class _Writer:
 
     def remember(self) -> None:
         """The memory."""
-        new = self._stored("g", self.length)
+        gradient = "s.way * g" if self.table["maximize"] == "memory not negated" else "g"
+        new = self._stored(gradient, self.length)
         stored = self.texts(
             "memory", {"new": new, "0": "0", "kept": "prev", "negated": f"-{new}" if new == "g" else f"-({new})"}
         )
@@ -237,6 +239,11 @@ class _Writer:
             self.add("s.flipped = flip & (s.prev == 0)")
         else:
             self.add(f"s.prev, s.size = {text if text != '0' else '0 * g'}, size")
+
+
+def _number(value: float) -> str:
+    """A number in the dtype of x: `np.where` of two Python numbers is in float64."""
+    return f"x.dtype.type({value!r})"
 
 
 def source(table: Table) -> str:
@@ -309,6 +316,7 @@ def _start(table: Table) -> list[str]:
         ("s.before = x0", bool(moves & set(needed["s.before"]))),
         ("s.pending = np.zeros_like(x0)", table["late"] == "yes"),
         ("s.loss, s.best, s.rose = np.nan, np.inf, False", table.uses_loss),
+        ("s.way = 1  # -1 if it maximizes", table["maximize"] == "memory not negated"),
         ("s.flipped = np.zeros(x0.shape, bool)", table["after a flip"] == "own"),
     ]
     return [*lines, *(f"    {line}" for line, used in optional if used)]

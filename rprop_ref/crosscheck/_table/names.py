@@ -1,0 +1,133 @@
+"""Names for what a table does that one of the five rules does not: the short form of its differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from .five import expected
+from .grammar import FLIPS, GLOBALS, Answer, field_of, row_of
+from .table import Table
+
+#: Rows without a sign change or agreement. "nan" and "nan product" are told only if nothing else differs.
+_NEUTRAL = ("first", "fresh", "after", "zero", "rest")
+_NAN = ("nan", "nan product")
+
+_FIELDS = ("factor", "limits", "move", "memory", "late move")
+
+Entries = dict[str, Answer]
+
+
+def summary(table: Table, rule: str) -> list[str]:
+    """What differs from a rule: names where a few entries have one, and sentences for the rest."""
+    left = {
+        key: answer for key, answer in table.entries.items()
+        if answer != (expected(rule, key) if row_of(key) else _usual(rule, key))
+    }  # fmt: skip
+    ordinary = {key: answer for key, answer in left.items() if row_of(key) not in _NAN and key not in _OUTER}
+    points = list(_points(table, ordinary or left))
+    return points or list(_points(table, left))
+
+
+#: Entries of the whole rule that ordinary use does not show.
+_OUTER = frozenset((
+    "factor of 0", "no move", "sign of 0", "flip test", "subnormals", "maximize",
+    "loss under maximize", "None", "caller's array", "lr set", "etas set", "limits set", "saved",
+))  # fmt: skip
+
+
+def _usual(rule: str, key: str) -> Answer:
+    found = expected(rule, key)
+    return found if found is not None else next(iter(GLOBALS[key]))
+
+
+def _points(table: Table, left: Entries) -> Iterator[str]:
+    left = dict(left)
+    if left.get("start memory") == "own":
+        del left["start memory"]  # its row says how it differs
+    for name, finds in _NAMES.items():
+        keys = finds(left)
+        if keys:
+            yield name
+            left = {key: answer for key, answer in left.items() if key not in keys}
+    start = left.pop("start", None)
+    if start is not None:
+        text = table.sentence("start")
+        yield f"ignores lr: {_lower(text)}" if "whatever lr says" in text else _lower(text)
+    for key in [key for key in left if not row_of(key)]:
+        yield _lower(table.sentence(key))
+        del left[key]
+    yield from _sentences(table, left)
+
+
+def _sentences(table: Table, left: Entries) -> Iterator[str]:
+    """The rows that are left. Rows that differ in the same way share a sentence."""
+    where: dict[str, list[str]] = {}
+    for row, sign in table.rows():
+        prefix = f"{row}{' ' + sign if sign else ''}: "
+        fields = [field for field in _FIELDS if prefix + field in left]
+        if fields:
+            place, _, what = table.row_sentence(row, sign, fields).removesuffix(".").partition(": ")
+            where.setdefault(what, []).append(_lower(place))
+    for what, places in where.items():
+        yield f"{' and '.join(places)}, {what}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _those(left: Entries, field: str, answers: tuple[Answer, ...], rows: tuple[str, ...] = ()) -> list[str]:
+    """The entries of a field that have one of some answers, in some rows (all if there are none)."""
+    return [
+        key for key, answer in left.items()
+        if field_of(key) == field and row_of(key) and answer in answers and (not rows or row_of(key) in rows)
+    ]  # fmt: skip
+
+
+def _swapped(left: Entries) -> list[str]:
+    up, down = _those(left, "factor", ("up",), FLIPS), _those(left, "factor", ("down",), ("same",))
+    return [*up, *down] if up and down else []
+
+
+def _late(left: Entries) -> list[str]:
+    return ["late", *_those(left, "late move", ("made", "dropped"))] if left.get("late") == "yes" else []
+
+
+def _adapts_after(left: Entries) -> list[str]:
+    return _those(left, "move", ("old",)) if _those(left, "move", ("old",), ("same",)) else []
+
+
+def _one_limit(left: Entries) -> list[str]:
+    grown, shrunk = _those(left, "limits", ("hi",)), _those(left, "limits", ("lo",))
+    return [*grown, *shrunk, *_those(left, "limits", ("none",))] if grown or shrunk else []
+
+
+def _zero_product(answer: str) -> Callable[[Entries], list[str]]:
+    def finds(left: Entries) -> list[str]:
+        keys = _those(left, "factor", (answer,), _NEUTRAL)
+        return keys if {"fresh", "zero"} & {row_of(key) for key in keys} else []
+
+    return finds
+
+
+def _zero_moves(answers: tuple[Answer, ...]) -> Callable[[Entries], list[str]]:
+    return lambda left: _those(left, "move", answers, ("zero", "rest"))
+
+
+#: Each name, and which of the entries that differ it stands for.
+_NAMES: dict[str, Callable[[Entries], list[str]]] = {
+    "etas swapped": _swapped,
+    "one step late": _late,
+    "adapts after the move": _adapts_after,
+    "one limit per branch": _one_limit,
+    "a zero product grows": _zero_product("up"),
+    "a zero product shrinks": _zero_product("down"),
+    "zero is positive": _zero_moves(("-new", "-old")),
+    "zero is negative": _zero_moves(("+new", "+old")),
+    "memory kept at a flip": lambda left: _those(left, "memory", ("new",), FLIPS),
+    "memory negated at a flip": lambda left: _those(left, "memory", ("negated",), FLIPS),
+    "memory not updated at a flip": lambda left: _those(left, "memory", ("kept",), FLIPS),
+    "moves on at a flip": lambda left: _those(left, "move", ("new",), FLIPS),
+    "stays at a flip": lambda left: _those(left, "move", ("none",), FLIPS),
+    "zero leaves the memory": lambda left: _those(left, "memory", ("kept",), ("zero", "rest")),
+}
