@@ -70,15 +70,16 @@ def digamma(x):
 
 def rgamma_slope(ans, x):
     """The derivative of 1 / gamma, which has no poles."""
-    left = np.real(x) < 0.5
+    nearest = np.round(np.real(x))
+    at_pole = (nearest <= 0) & (np.abs(x - nearest) < 0.01)
     # gamma(1 - x) * sin(pi * x) / pi, differentiated. Of the angle, multiples of pi are left out.
-    # Where 1 / gamma underflows, so does its derivative.
-    u, v = np.where(left, x, 0), np.where(left | (ans == 0), 1, x)
-    nearest = np.round(np.real(u))
+    # Where 1 / gamma underflows, so does its derivative. Elsewhere psi is exact where the derivative is nearly zero.
+    u, v = np.where(at_pole, x, 0), np.where(at_pole | (ans == 0), 1, x)
+    nearest = np.where(at_pole, nearest, 0)
     angle = np.pi * (u - nearest)
     sign = 1 - 2 * (nearest % 2)
     reflected = sign * sc.gamma(1 - u) * (np.cos(angle) - np.sin(angle) / np.pi * sc.psi(1 - u))
-    return np.where(left, reflected, -ans * sc.psi(v))
+    return np.where(at_pole, reflected, -ans * sc.psi(v))
 
 
 def _differences(count):

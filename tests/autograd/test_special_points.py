@@ -80,6 +80,7 @@ DERIVATIVES = {
         (-3.0, -6.0),
         (-0.9999847412109375, -0.9999870967847263),
         (-2.5, 1.1669802856379654),
+        (-0.50390625, 0.00044578753800804486),
         (0.5, 1.107791903872871),
         (20.5, -5.541438674688793e-18),
     ],
@@ -415,3 +416,8 @@ def test_a_loss_that_depends_on_the_phases_of_eigenvectors_is_refused():
 def test_the_complex_derivative_of_arcsinh_beside_its_cut():
     for point, expected in ((2j, -1j / np.sqrt(3)), (complex(0, -2), 1j / np.sqrt(3))):
         np.testing.assert_allclose(np.conj(derivative(np.arcsinh, point, dtype=complex)), expected, rtol=1e-14)
+
+
+def test_rgamma_in_half_precision_near_an_extremum():
+    """Its derivative there is the difference of two numbers that half precision cannot tell apart."""
+    np.testing.assert_allclose(derivative(sc.rgamma, -0.50390625, dtype="f2"), 0.000445787538, rtol=1e-3)
