@@ -73,7 +73,7 @@ def rgamma_slope(ans, x):
     nearest = np.round(np.real(x))
     at_pole = (nearest <= 0) & (np.abs(x - nearest) < 0.01)
     # gamma(1 - x) * sin(pi * x) / pi, differentiated. Of the angle, multiples of pi are left out.
-    # Where 1 / gamma underflows, so does its derivative. Elsewhere psi is exact where the derivative is nearly zero.
+    # Where 1 / gamma underflows, so does its derivative. Elsewhere psi is exact, also where this is small.
     u, v = np.where(at_pole, x, 0), np.where(at_pole | (ans == 0), 1, x)
     nearest = np.where(at_pole, nearest, 0)
     angle = np.pi * (u - nearest)

@@ -20,10 +20,17 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 #: What an example needs beside the package.
-NEEDS = {"gaussian_process": "sklearn"}
+NEEDS = {"gaussian_process": "sklearn", "early_stopping": "sklearn"}
 
 #: Each takes longer than most others together.
-SLOW = {"distributed_least_squares", "encoder", "gaussian_process"}
+SLOW = {
+    "distributed_least_squares",
+    "early_stopping",
+    "encoder",
+    "extreme_value_likelihood",
+    "gaussian_process",
+    "predator_prey",
+}
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,7 @@ class Outcome:
         """What it does that the claimed rule does not, in a few words; empty if that is not known."""
         if self.diagnosis is not None and self.diagnosis.explanations:
             first, *others = self.diagnosis.explanations
-            return " and ".join(first.names) + (
-                f" (or {plural(len(others), 'other explanation')})" if others else ""
-            )
+            return "; ".join(first.names) + (f" (or {plural(len(others), 'other explanation')})" if others else "")
         if self.learned is None or self.learned.rule is None:
             return ""
         points = self.learned.rule.summary("" if self.claim == PAPER else self.claim)
