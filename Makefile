@@ -80,7 +80,7 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-docs $(VENV)/installed-br
 # Python for the browser, without packages. Tests that need it are skipped where npm does not get it.
 $(VENV)-pyodide/installed: | $(BIN)/python
 	mkdir -p $(VENV)-pyodide
-	cd $(VENV)-pyodide && npm pack --silent pyodide@314.0.7 && tar -xzf pyodide-314.0.7.tgz || echo "no Pyodide"
+	cd $(VENV)-pyodide && npm pack --silent --fetch-retries=0 --fetch-timeout=60000 pyodide@314.0.7 && tar -xzf pyodide-314.0.7.tgz || echo "no Pyodide"
 	@touch $@
 
 # The others run numba-cuda on a driver made of the host's memory (needs cc), which executes the kernels' PTX: for
