@@ -120,6 +120,7 @@ def test_the_command_runs_a_program(tmp_path, command):
     assert "to the last bit" in printed.out
 
 
+@pytest.mark.exhaustive
 def test_the_command_exports_vectors(tmp_path, command):
     status, printed = command("--export", str(tmp_path / "out"), "--dtypes", "float16")
     assert status == 0

@@ -115,6 +115,7 @@ def test_a_case_catches_the_mistakes_with_which_an_implementation_fails_it():
         for dtype in conformance_vectors.RELEASED_DTYPES
     ],
 )
+@pytest.mark.exhaustive
 def test_the_released_cases_catch_every_mistake_that_any_case_catches(claim, dtype):
     released = cases_of(RELEASED / "vectors" / f"{claim}.{dtype}.json")
     names = {name for case in released for name in case["catches"] + case["catches_by_state"]}
@@ -163,6 +164,7 @@ def test_files_that_are_not_in_the_folder_do_not_change_either(name, tmp_path):
     assert hashlib.sha256(content.encode()).hexdigest() == VERSION_3[name]
 
 
+@pytest.mark.exhaustive
 def test_a_published_file_is_not_overwritten_with_others_of_its_version(tmp_path, monkeypatch):
     monkeypatch.setattr(conformance_vectors, "RELEASED_NUMBERS", 1)
     monkeypatch.setattr(conformance_vectors, "RELEASED_LARGER", ())

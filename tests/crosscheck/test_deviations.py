@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from rprop_ref.crosscheck._comparison.expected import run_composition
 from rprop_ref.crosscheck._stages.stages import changed
 
 ROOT = Path(rprop_ref.__file__).parent.parent
+
+cases_of = functools.cache(lambda dtype: tuple(conformance_cases([dtype])))
 
 #: The known causes of differences: for each, a claim and the deviations that it comprises. Together these are all.
 CAUSES = {
@@ -128,7 +131,7 @@ def test_each_cause_has_a_case_that_few_other_causes_fail(cause):
         pytest.skip("bfloat16 needs ml_dtypes")
     claim, names = CAUSES[cause]
     quantity = "gradient" if cause == "side effects" else "x"
-    (case,) = (c for c in conformance_cases([dtype]) if c.name == case_name)
+    (case,) = (c for c in cases_of(dtype) if c.name == case_name)
 
     def fails(name):
         compositions = COMPOSITIONS[claim], changed(COMPOSITIONS[claim], (DEVIATIONS[name],))

@@ -23,6 +23,7 @@ from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
 from rprop_ref.crosscheck._stages.stages import changed
 
 
+@pytest.mark.exhaustive
 def test_rounding_is_distinguished_from_another_rule():
     factory = mutant("irprop-", ["etas in double"])
     report = check(factory, "irprop-", dtypes=["float32"], random=20)

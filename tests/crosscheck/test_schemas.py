@@ -83,6 +83,7 @@ class Recorded(Program):
         return answer
 
 
+@pytest.mark.exhaustive
 def test_what_the_referee_and_a_program_say_is_described(tmp_path):
     has = ["set", "save"]
     with Recorded(client(tmp_path, has=has)) as program:

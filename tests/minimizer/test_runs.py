@@ -532,6 +532,7 @@ class TestWorkers:
             r = minimize(difference_objective, x0, jac=scheme, maxiter=0)
             assert same_bits(r.jac, approx_derivative(difference_objective, x0, method=scheme))
 
+    @pytest.mark.exhaustive
     def test_two_processes_can_be_used_after_a_parallel_kernel(self):
         """A fork would hang here: threads of OpenMP do not survive it."""
         a = np.ones(1 << 17)

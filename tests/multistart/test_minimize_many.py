@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import problems
 import pytest
+from cases import sampled
 from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
 
 import rprop_ref
@@ -66,7 +67,7 @@ def check_rows(result, expected):
 
 
 class TestRows:
-    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("way", sampled(WAYS, [way for way in WAYS if way != "processes"]))
     def test_each_equals_a_single_run_wherever_it_is_run(self, way):
         x0s = starts([(-5, 5)] * 2, 40, seed=3)
         result = WAYS[way](himmelblau, x0s, jac=True, maxiter=300)
@@ -262,6 +263,7 @@ def test_processes_after_openmp_has_run_do_not_hang(tmp_path):
     assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
 
 
+@pytest.mark.exhaustive
 def test_the_error_in_a_script_without_a_guard_names_the_guard(tmp_path):
     done = script(
         tmp_path,
@@ -399,6 +401,7 @@ def test_constraints_are_refused():
     assert minimize_many(lambda x: x @ x, np.ones((2, 2)), constraints=()).success.all()
 
 
+@pytest.mark.exhaustive
 def test_objectives_for_the_cpu_still_run_after_numba_cuda_is_imported():
     code = """
 import numba.cuda

@@ -32,7 +32,7 @@ def blocks(page, kind):
 
 
 #: Pages whose examples take seconds.
-SLOW = {"crosscheck", "check_your_own", "faq", "tour", "tutorial"}
+SLOW = {"crosscheck", "check_your_own", "faq", "gallery", "tour", "tutorial"}
 
 
 def with_blocks(kind):

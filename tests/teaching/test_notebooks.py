@@ -22,6 +22,7 @@ def test_it_is_stored_without_outputs(file):
 
 
 @each
+@pytest.mark.exhaustive
 def test_its_cells_run_in_order(file):
     plt = pytest.importorskip("matplotlib.pyplot", reason="drawing needs the extra 'plot'")
     plt.switch_backend("agg")

@@ -490,6 +490,7 @@ class TestCrosscheck:
         assert same_bits(trace.x[1:], np.array([x for x, _, _ in states]))
         assert same_bits(trace.size[:-1], np.array([size for _, _, size in states]))
 
+    @pytest.mark.exhaustive
     def test_the_trace_of_an_implementation_departs_where_the_report_says(self):
         class Late:
             """Moves by the step size before it is adapted."""
