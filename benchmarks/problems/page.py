@@ -229,7 +229,7 @@ def section(rows: Sequence[Row], suite: str, mode: str, figures: Path = FIGURES)
     draw(groups, figures / name)
     reporting = sum(half(problem) == "reporting" for problem in problems)
     many = f", {len(seeds)} seeds" if len(seeds) > 1 else ""
-    text = f"### {SUITES[suite].title}: {MODES[mode].title}\n\n"
+    text = f"## {SUITES[suite].title}: {MODES[mode].title}\n\n"
     text += f"{len(problems)} problems{many}; {reporting} in the reporting half.\n\n{table(groups)}\n\n"
     return text + f"![Data and performance profiles](_static/problems/{name})\n"
 
