@@ -480,7 +480,7 @@ def gradient(x, a):
     for i in range(x.size):
         g[i] = 2 * a * (x[i] - i)
     return g
-@numba.cfunc("float64(intc, CPointer(float64), CPointer(float64), CPointer(float64))", cache=True)
+@numba.cfunc("float64(intc, CPointer(float64), CPointer(float64), CPointer(float64))")
 def c(n, x, g, a):
     f = 0.0
     for i in range(n):
