@@ -155,11 +155,15 @@ def resolve(
             f"backend='numba' cannot step parameters of {dtype}: Numba has no 16-bit floats on the CPU; "
             "use backend='numpy' or None"
         )
+    work = np.inf if at_once else _seconds_in_numpy + SECONDS_PER_ELEMENT * elements
+    # Before Numba is imported no kernel has been made, and to name one would take long beside a small step.
+    made = False if _is_installed("numba") else None
+    if backend is None and not sys.modules.get("numba") and choose(work, dtype, "cpu", made) == "numpy":
+        return "numpy"
     reals = 2 * elements if dtype.kind == "c" else elements
     bits = reals.bit_length() if kind == "flat" else 0
     kernel = loading.Kernel(kind, RULES[variant], real(dtype), bits, read_only)
     if backend is None:
-        work = np.inf if at_once else _seconds_in_numpy + SECONDS_PER_ELEMENT * elements
         made = loading.is_made(kernel) if numba_is_installed() else None
         if choose(work, dtype, "cpu", made) == "numpy":
             return "numpy"
