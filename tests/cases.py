@@ -43,11 +43,7 @@ def rules_and_dtypes() -> list[Any]:
 
     (That each computes in its own precision is tested everywhere for steps, which take less time to compile.)
     """
-    return [
-        pytest.param(variant, dtype, marks=[] if (variant, dtype) in _SAMPLE else pytest.mark.exhaustive)
-        for dtype in ("float64", "float32")
-        for variant in VARIANTS
-    ]
+    return sampled([(variant, dtype) for dtype in ("float64", "float32") for variant in VARIANTS], _SAMPLE)
 
 
 def sampled(values: Iterable[Any], sample: Container[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cases import sampled
 
 import rprop_ref
 from rprop_ref import checkpoint
@@ -34,9 +35,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize(
-    "file",
-    [pytest.param(f, marks=[pytest.mark.exhaustive] if f.stem in SLOW else []) for f in EXAMPLES],
-    ids=lambda f: f.stem,
+    "file", sampled(EXAMPLES, [f for f in EXAMPLES if f.stem not in SLOW]), ids=lambda f: f.stem
 )
 def test_examples_run_without_warnings(file):
     if file.stem in NEEDS:
