@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -24,6 +25,11 @@ from rprop_ref import backends
 # Otherwise Numba would be loaded, and kernels compiled by other processes, beside any test, once a worker had made
 # steps for a second. What is tested of that is tested in processes of its own, or sets this.
 backends.SECONDS_BEFORE_NUMBA = np.inf
+
+
+def pytest_collection_finish() -> None:
+    """What has been collected lives until the end: the collector of garbage need not walk through it each time."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import sampled
 
 import rprop_ref
 from rprop_ref.crosscheck import (
@@ -124,7 +125,7 @@ def test_every_deviation_belongs_to_one_cause():
     }
 
 
-@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("cause", sampled(CAUSES, list(CAUSES)[::4]))
 def test_each_cause_has_a_case_that_few_other_causes_fail(cause):
     name, dtype, case_name, others = ALONE[cause]
     if dtype not in available_reals():

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cases
 import numba
@@ -137,26 +137,25 @@ def test_rows_equal_single_runs_for_every_rule_and_dtype(variant, dtype, blocks)
     check_rows(result, singles(rosenbrock, x0s, **options))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"maximize": True, "maxiter": 5},
-        {"bounds": [(-1, 0.5), (None, 2)]},
-        {"ftol": 1e-3, "window": 7},
-        {"f_target": 0.1},
-        {"patience": 4},
-        {"maxfev": 60},
-        {"maxiter": 0},
-        {"maxiter": 1},
-        {"lr": [0.5, 0.1], "step_sizes": (1e-3, 0.6)},
-        {"xtol": 1e-4},
-        {"gtol": 0.0, "xtol": 0.0, "maxiter": 300},
-        {"lr": 0.0},
-        {"lr": 1e-300},
-        {"maxtime": 1000, "maxiter": 100},
-    ],
-    ids=str,
-)
+OPTIONS_OF_ROWS: list[dict[str, Any]] = [
+    {"maximize": True, "maxiter": 5},
+    {"bounds": [(-1, 0.5), (None, 2)]},
+    {"ftol": 1e-3, "window": 7},
+    {"f_target": 0.1},
+    {"patience": 4},
+    {"maxfev": 60},
+    {"maxiter": 0},
+    {"maxiter": 1},
+    {"lr": [0.5, 0.1], "step_sizes": (1e-3, 0.6)},
+    {"xtol": 1e-4},
+    {"gtol": 0.0, "xtol": 0.0, "maxiter": 300},
+    {"lr": 0.0},
+    {"lr": 1e-300},
+    {"maxtime": 1000, "maxiter": 100},
+]
+
+
+@pytest.mark.parametrize("options", cases.sampled(OPTIONS_OF_ROWS, OPTIONS_OF_ROWS[:5]), ids=str)
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_rows_equal_single_runs_for_every_option(options, blocks):
     x0s = starts([(-2, 2)] * 2, 90, seed=4)

@@ -481,7 +481,9 @@ MUTATIONS = [truncated, flipped, flipped_inside, garbled, wrong_shape, odd_heade
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
-@pytest.mark.parametrize("mutate", MUTATIONS)
+@pytest.mark.parametrize(
+    "mutate", cases.sampled(MUTATIONS, [truncated, flipped_inside, bomb_of_zeros, path_tricks])
+)
 def test_mutated_files_are_refused_or_hold_what_was_saved(tmp_path, mutate):
     optimizer, _ = make(np.random.default_rng(0))
     path = tmp_path / "a.npz"

@@ -419,29 +419,29 @@ class TestJavaScript:
         for case, ours, theirs in zip(cases, expected, after):
             assert ours == theirs[:3], case
 
-    def test_runs_in_node_have_the_recorded_bits(self, tmp_path):
+    @pytest.mark.parametrize("rule", sampled(rules.RULES, ["irprop-", "rprop+"]))
+    def test_runs_in_node_have_the_recorded_bits(self, tmp_path, rule):
         cases, expected = [], []
         for o in OBJECTIVES.values():
-            for rule in rules.RULES:
-                for etas, low in (((0.5, 1.2), 1e-6), ((0.8, 1.1), 0.0)):
-                    trace = explorer.follow(o, rule, etas=etas, step_sizes=(low, 50.0), steps=150)
-                    options = {
-                        "lr": o.lr,
-                        "etaMinus": etas[0],
-                        "etaPlus": etas[1],
-                        "min": low,
-                        "max": 50,
-                        "start": o.start,
-                        "steps": 150,
-                    }
-                    texts = {"value": o.value, "da": o.da, "db": o.db}
-                    cases.append({"objective": texts, "rule": rule, "options": options})
-                    expected.append(
-                        [
-                            [*map(bits, x), bits(f), *map(bits, size), *event.tolist()]
-                            for x, f, size, event in zip(trace.x, trace.f, trace.size, trace.event)
-                        ]
-                    )
+            for etas, low in (((0.5, 1.2), 1e-6), ((0.8, 1.1), 0.0)):
+                trace = explorer.follow(o, rule, etas=etas, step_sizes=(low, 50.0), steps=150)
+                options = {
+                    "lr": o.lr,
+                    "etaMinus": etas[0],
+                    "etaPlus": etas[1],
+                    "min": low,
+                    "max": 50,
+                    "start": o.start,
+                    "steps": 150,
+                }
+                texts = {"value": o.value, "da": o.da, "db": o.db}
+                cases.append({"objective": texts, "rule": rule, "options": options})
+                expected.append(
+                    [
+                        [*map(bits, x), bits(f), *map(bits, size), *event.tolist()]
+                        for x, f, size, event in zip(trace.x, trace.f, trace.size, trace.event)
+                    ]
+                )
         for case, ours, theirs in zip(cases, expected, in_node(tmp_path, runs=cases)["runs"]):
             assert ours == theirs, case
 
