@@ -20,7 +20,8 @@ if _cuda.SIMULATED:
 
 else:
     # The compiler would fuse a * b + c into one operation.
-    plus, times = cuda.libdevice.dadd_rn, cuda.libdevice.dmul_rn
+    from numba.cuda.libdevice import dadd_rn as plus
+    from numba.cuda.libdevice import dmul_rn as times
 
 COLUMNS = ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success")
 
