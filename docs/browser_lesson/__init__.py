@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import rprop_ref
+from rprop_ref.explorer import head
+
+from .distribution import PACKAGES
 
 ROOT = Path(rprop_ref.__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "notebooks" / "first_lesson.ipynb"
 
-#: Where the page finds Pyodide if the site has none of its own.
-PYODIDE = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/"
-PACKAGES = ("numpy", "scipy", "matplotlib")
+#: Where the page finds Pyodide if the site has none of its own: the version that is tested.
+PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
 
 
 def write(folder: Path, own_pyodide: str | None = None) -> None:
@@ -52,14 +54,13 @@ def page(wheel: Path, pyodide: str = PYODIDE, packages: tuple[str, ...] = PACKAG
     }
     text = _file("page.html")
     parts = {
-        "/*CSS*/": _file("page.css"),
         "<!--CELLS-->": "\n".join(cells()),
         "/*DATA*/": json.dumps(data).replace("<", "\\u003c"),
         "/*SCRIPT*/": _file("page.js"),
     }
     for place, content in parts.items():
         text = text.replace(place, content)
-    return text
+    return head("A first lesson in Rprop, in the browser", _file("page.css")) + text
 
 
 def cells() -> Iterator[str]:

@@ -7,12 +7,15 @@ import contextlib
 import io
 import json
 import linecache
+import logging
 import os
 import sys
 import traceback
 from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "agg")
+# Every page has a new Python, in which matplotlib would say that it builds its font cache.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 _namespace: dict[str, Any] = {"__name__": "__main__"}
 

@@ -113,10 +113,13 @@ def page(objective: Objective, variant: str = DEFAULT, **options: Any) -> str:
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     scripts = "\n".join(f"<script>\n{_file(name)}</script>" for name in _SCRIPTS)
-    html = _file("page.html")
-    for place, content in (("/*CSS*/", _file("page.css")), ("<!--SCRIPTS-->", scripts), ("/*DATA*/", text)):
-        html = html.replace(place, content)
-    return html
+    body = _file("page.html").replace("<!--SCRIPTS-->", scripts).replace("/*DATA*/", text)
+    return head("Rprop, step by step", _file("page.css")) + body
+
+
+def head(title: str, css: str) -> str:
+    """The head of a page that needs no other file: this one, and that of the lesson in the browser."""
+    return _file("head.html").replace("/*TITLE*/", title).replace("/*CSS*/", css)
 
 
 def _recorded(objective: Objective, variant: str, options: dict[str, Any]) -> dict[str, Any]:
