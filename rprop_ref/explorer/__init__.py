@@ -112,8 +112,8 @@ def page(objective: Objective, variant: str = DEFAULT, **options: Any) -> str:
         "events": [[name, *bits] for name, bits in events.NAMES.items()],
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    scripts = "\n".join(f"<script>\n{_file(name)}</script>" for name in _SCRIPTS)
-    body = _file("page.html").replace("<!--SCRIPTS-->", scripts).replace("/*DATA*/", text)
+    # One script: between several, the browser would lay out and draw what is not yet complete.
+    body = _file("page.html").replace("/*SCRIPTS*/", "".join(map(_file, _SCRIPTS))).replace("/*DATA*/", text)
     return head("Rprop, step by step", _file("page.css")) + body
 
 

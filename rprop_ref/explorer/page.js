@@ -113,7 +113,7 @@ const DRAW = {
 const COMPUTE = { watch() {}, race: () => computeRace(), predict() {}, bug: () => computeBug() };
 
 function draw() {
-  if (state.isReading) return;
+  if (state.isReading || !state.isReady) return;
   $("time").value = state.k;
   drawNow();
   drawPath(picture());
@@ -230,12 +230,25 @@ function fromRecord(rule) {
   });
 }
 
+// The runs of all rules. Each is computed when it is first asked for.
+function lazyRuns(compute) {
+  const runs = {};
+  for (const rule of RULE_NAMES) {
+    const get = () => {
+      const value = compute(rule);
+      Object.defineProperty(runs, rule, { value, enumerable: true });
+      return value;
+    };
+    Object.defineProperty(runs, rule, { get, enumerable: true, configurable: true });
+  }
+  return runs;
+}
+
 function recompute() {
   const recorded = isRecorded();
-  state.functions = disturbed(state.exact, pointsOf(), state.options);
-  for (const rule of RULE_NAMES) {
-    state.runs[rule] = recorded ? fromRecord(rule) : run(state.functions, rule, state.options);
-  }
+  const functions = disturbed(state.exact, pointsOf(), state.options), { options } = state;
+  state.functions = functions;
+  state.runs = lazyRuns((rule) => (recorded ? fromRecord(rule) : run(functions, rule, options)));
   $("source").textContent = recorded ? "These runs were recorded by rprop_ref." : "These runs were computed in this page.";
   $("time").max = state.options.steps;
   computeTraining();
@@ -436,9 +449,14 @@ function begin() {
     });
   }
   addEventListener("hashchange", readAddress);
-  resize($("path"));
   // A link may ask the page to play, which readers who want little motion are spared.
   const plays = new URLSearchParams(location.hash.slice(1)).has("play") && !wantsLittleMotion();
   readAddress();
-  if (plays) play();
+  // From here on the page answers. What it shows is drawn with the next frame, when the layout is known.
+  requestAnimationFrame(() => {
+    state.isReady = true;
+    resize($("path"));
+    draw();
+    if (plays) play();
+  });
 }

@@ -464,7 +464,7 @@ class TestPage:
             assert len(html.encode()) < 400_000
             assert "http://" not in html
             assert "https://" not in html
-            assert html.split("<script>")[1].startswith('\nconst DATA = {"rule":')
+            assert html.split("<script>")[1].startswith('\n"use strict";\nconst DATA = {"rule":')
             assert "<!--" not in html
         assert len(explorer.page(OBJECTIVES["rosenbrock"], steps=1000).encode()) < 1_500_000
 
