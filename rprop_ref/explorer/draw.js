@@ -43,11 +43,11 @@ function forgetBackground() {
 
 function coarseBackground(canvas) {
   const { width, height } = canvas;
-  const samples = (most) => {
+  const samples = (most, hasLines) => {
     const scale = Math.max(1, Math.sqrt((width * height) / most));
-    return contours(Math.ceil(width / scale), Math.ceil(height / scale));
+    return contours(Math.ceil(width / scale), Math.ceil(height / scale), hasLines);
   };
-  const sharp = samples(MOST_SAMPLES);
+  const sharp = samples(MOST_SAMPLES, true);
   sharpening = sharp;
   // What is begun is left if the objective has changed meanwhile.
   const proceed = (deadline) => {
@@ -57,7 +57,7 @@ function coarseBackground(canvas) {
     if (background === sharp.canvas) drawPath(picture());
   };
   whenIdle(proceed);
-  const coarse = samples(FEW_SAMPLES);
+  const coarse = samples(FEW_SAMPLES, false);
   for (;;) {
     const { done, value } = coarse.next();
     if (done) return value;
@@ -79,8 +79,9 @@ function sharpenNow() {
   while (sharpening) sharpen(sharpening.next());
 }
 
-// Bands of equal width in the logarithm of the height. Yields now and then, and returns a canvas.
-function* contours(w, h) {
+// Bands of equal width in the logarithm of the height, with or without lines between them; coarse lines would make patterns.
+// Yields now and then, and returns a canvas.
+function* contours(w, h, hasLines) {
   const [left, right, bottom, top_] = state.objective.window;
   const { value } = state.functions, { minimum } = state.objective;
   const heights = new Float64Array(w * h);
@@ -111,7 +112,7 @@ function* contours(w, h) {
     if (i % 32768 === 32767) yield;
     const t = level[i] / bands;
     const edge = level[i] !== level[i + 1 < w * h ? i + 1 : i] || level[i] !== level[i + w < w * h ? i + w : i];
-    const isLine = edge && i % w !== w - 1;
+    const isLine = hasLines && edge && i % w !== w - 1;
     for (let j = 0; j < 3; j++) pixels[4 * i + j] = isLine ? line[j] : low[j] + t * (high[j] - low[j]);
     pixels[4 * i + 3] = 255;
   }
@@ -168,10 +169,12 @@ function drawTangent(pen, width, height) {
   pen.moveTo(x - half, y - half * tilt);
   pen.lineTo(x + half, y + half * tilt);
   pen.stroke();
+  // The words stand above, on the side to which the curve falls.
   pen.font = "bold 16px system-ui, sans-serif";
-  pen.textAlign = "center";
+  pen.textAlign = slope > 0 ? "right" : slope < 0 ? "left" : "center";
   const text = slope > 0 ? "slope +" : slope < 0 ? "slope \u2212" : "slope 0";
-  pen.fillText(text, Math.min(Math.max(x, 40), width - 40), Math.max(y - 24, 14));
+  const [least, most] = slope > 0 ? [66, width] : slope < 0 ? [0, width - 66] : [33, width - 33];
+  pen.fillText(text, Math.min(Math.max(x - 12 * sign(slope), least), most), Math.max(y - 20, 14));
   if (!next || next.x[0] === row.x[0]) return;
   const [to] = place(next.x[0], row.f, width, height), head = to > x ? -6 : 6;
   pen.strokeStyle = style("--fore");
@@ -191,6 +194,16 @@ function ticks(low, high, count) {
   const found = [];
   for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
   return found;
+}
+
+// The same for a logarithmic axis, whose ends are logarithms: powers of ten, where there are two; else numbers between them.
+function logTicks(low, high, count) {
+  const first = Math.ceil(low - 1e-9), last = Math.floor(high + 1e-9), stride = Math.max(1, Math.ceil((last - first) / count));
+  const powers = [];
+  for (let e = last; e >= first; e -= stride) powers.push(Number("1e" + e));
+  if (powers.length > 1) return powers;
+  if (high - low < 0.5) return ticks(10 ** low, 10 ** high, count);
+  return [1, 2, 5, 10, 20, 50].map((m) => m * Number("1e" + (first - 1))).filter((v) => v >= 10 ** low && v <= 10 ** high);
 }
 
 const isLong = (v) => Math.abs(v) >= 1e5 || (v !== 0 && Math.abs(v) < 1e-4);
@@ -217,7 +230,7 @@ function drawAxes(pen, width, height) {
   }
   for (const b of ticks(bottom, top_, 6)) {
     const [, y] = place(left, b, width, height);
-    if (y < 12 || y > height - 24) continue;
+    if (y < 24 || y > height - 24) continue;
     pen.moveTo(0, y);
     pen.lineTo(5, y);
     write(tickText(b), 8, y, "left", "middle");
@@ -334,17 +347,16 @@ function chart(id, lines, dots, lowest = 0) {
   pen.strokeStyle = style("--line");
   pen.textAlign = "right";
   pen.textBaseline = "middle";
-  for (let i = 0; i <= 3; i++) {
-    const v = floor + (i / 3) * (ceiling - floor);
-    const y = 8 + ((ceiling - v) / (ceiling - floor)) * (base - 14);
-    pen.fillText(short(log ? 10 ** v : v), left - 6, y);
+  for (const v of log ? logTicks(floor, ceiling, 4) : ticks(floor, ceiling, 3)) {
+    const y = py(v);
+    pen.fillText(short(v), left - 6, y);
     pen.beginPath();
     pen.moveTo(left, y);
     pen.lineTo(width - 8, y);
     pen.stroke();
   }
   pen.textAlign = "center";
-  for (let i = 0; i <= 4; i++) pen.fillText(Math.round((i / 4) * last), Math.min(px((i / 4) * last), width - 14), base + 10);
+  for (const k of ticks(0, last, 5)) if (Number.isInteger(k)) pen.fillText(k, Math.min(px(k), width - 14), base + 10);
   for (const line of lines) {
     pen.strokeStyle = line.colour;
     pen.lineWidth = line.width;

@@ -367,7 +367,7 @@ function setRule(rule) {
 
 function setMode(mode) {
   state.mode = mode;
-  for (const part of document.querySelectorAll("[data-modes]")) part.hidden = part.dataset.modes !== mode;
+  for (const part of document.querySelectorAll("[data-modes]")) part.hidden = !part.dataset.modes.split(" ").includes(mode);
   for (const button of $("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === mode);
   COMPUTE[mode]();
   draw();

@@ -623,6 +623,11 @@ class TestInChromium:
         page, _ = opened()
         assert page.evaluate("ticks(-1.8, 1.8, 8)") == [-1.5, -1, -0.5, 0, 0.5, 1, 1.5]
         assert page.evaluate("ticks(0, 3e-4, 3)") == [0, 1e-4, 2e-4, 3e-4]
+        assert page.evaluate("logTicks(-4, 0.3, 4)") == [1, 0.1, 0.01, 1e-3, 1e-4]
+        assert page.evaluate("logTicks(-11.5, 3.2, 4)") == [1e3, 0.1, 1e-5, 1e-9]
+        assert page.evaluate("logTicks(Math.log10(0.3), Math.log10(7), 4)") == [0.5, 1, 2, 5]
+        assert page.evaluate("logTicks(Math.log10(2), Math.log10(3.1), 4)") == [2, 2.5, 3]
+        assert page.evaluate("logTicks(308.1, 308.25, 4).length") > 0
         written = page.evaluate(
             "{ const texts = []; const { fillText } = CanvasRenderingContext2D.prototype;"
             "CanvasRenderingContext2D.prototype.fillText = function (text, x, y) { texts.push([text, x, y]); };"
