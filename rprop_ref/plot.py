@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -237,8 +237,18 @@ def step_sizes(trace: Trace, *, coordinates: Sequence[int] | None = None, ax: Ax
         ax.set_yscale("log")
     ax.set_xlabel("iteration")
     ax.set_ylabel("step size")
-    ax.legend(fontsize=8, loc="best")
+    if chosen.size <= len(MARKERS):
+        ax.legend(fontsize=8, loc="best")
+    else:
+        _legend_above(ax, "lower left", ncols=4)
     return ax
+
+
+def _legend_above(ax: Axes, loc: Literal["lower left", "lower right"], **options: Any) -> None:
+    """Put the legend into the row of the title: inside, it would cover what fills the axes."""
+    corner = (1, 1) if loc == "lower right" else (0, 1)
+    options = {"frameon": False, "borderaxespad": 0.2, "handlelength": 1, "columnspacing": 1, **options}
+    ax.legend(fontsize=8, loc=loc, bbox_to_anchor=corner, **options)
 
 
 def _shares(ax: Axes, time: Array, kinds: dict[str, Array]) -> None:
@@ -248,7 +258,7 @@ def _shares(ax: Axes, time: Array, kinds: dict[str, Array]) -> None:
     strip.stackplot(time, parts, colors=[EVENT_COLOURS[name] for name in kinds], lw=0)
     strip.set(xlim=ax.get_xlim(), ylim=(0, 1), xticks=[], yticks=[])
     for name in kinds:
-        ax.plot([], [], "s", color=EVENT_COLOURS[name], label=f"{name} (strip below)")
+        ax.plot([], [], "s", color=EVENT_COLOURS[name], label=f"{name} (strip)")
     # Make room for the strip.
     low, high = (np.log10(v) if v > 0 else -12.0 for v in ax.dataLim.intervaly)
     if high > low:
@@ -291,21 +301,10 @@ def flips(trace: Trace, *, ax: Axes | None = None) -> Axes:
     locator.set_params(integer=True)
     share = 100 * shrank.mean() if shrank.size else 0
     ax.set_title(f"changes of sign: {share:.0f}% of the steps", fontsize=10, loc="left")
-    # In the row of the title: inside, a legend would cover the raster.
     is_binned = picture.shape != shrank.shape
     dark, light = (f"{100 * darkest:.0f}% changed", "0%") if is_binned else ("changed", "not")
     handles = [Patch(fc="k", ec="k", label=dark), Patch(fc="w", ec="k", label=light)]
-    ax.legend(
-        handles=handles,
-        fontsize=8,
-        ncols=2,
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        frameon=False,
-        borderaxespad=0.2,
-        handlelength=1,
-        columnspacing=1,
-    )
+    _legend_above(ax, "lower right", handles=handles, ncols=2)
     return ax
 
 

@@ -722,6 +722,21 @@ class TestInChromium:
         assert "The link has a wrong number" in page.inner_text("#wrong")
         assert complaints == []
 
+    def test_a_link_brings_back_every_mode(self, opened):
+        page, complaints = opened()
+        for mode in page.evaluate("MODES"):
+            page.click(f"[data-mode={mode}]")
+            page.evaluate("choose('regression', { ...optionsOf('regression'), batch: 8, noise: 0.01, seed: 3 })")
+            page.evaluate("setRule('irprop-go'), state.bug = 4, setMode(state.mode), go(17)")
+            before, link = page.evaluate("settings()"), page.evaluate("location.href.split('#')[0]")
+            link += "#" + page.evaluate("toLink(settings())")
+            page.goto("about:blank")
+            page.goto(link)
+            after = page.evaluate("settings()")
+            assert after == before if mode == "bug" else {**after, "bug": 4} == before
+            assert page.get_attribute(f"[data-mode={mode}]", "aria-pressed") == "true"
+        assert complaints == []
+
     def test_a_function_can_be_typed_in(self, opened):
         page, complaints = opened()
         page.select_option("#objective", "your own")
