@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -192,6 +192,10 @@ def _contours(
         ax.contourf(left, bottom, np.where(finite, height, np.nan), levels=14, cmap="Greys", alpha=0.6, zorder=0)
 
 
+#: The height of the strip below the step sizes of many coordinates, as a share of the axes.
+STRIP = 0.12
+
+
 def step_sizes(trace: Trace, *, coordinates: Sequence[int] | None = None, ax: Axes | None = None) -> Axes:
     """Draw step sizes over the iterations, coloured by what happened to them.
 
@@ -237,28 +241,20 @@ def step_sizes(trace: Trace, *, coordinates: Sequence[int] | None = None, ax: Ax
         ax.set_yscale("log")
     ax.set_xlabel("iteration")
     ax.set_ylabel("step size")
-    if chosen.size <= len(MARKERS):
-        ax.legend(fontsize=8, loc="best")
-    else:
-        _legend_above(ax, "lower left", ncols=4)
+    # Not on the strip, if there is one.
+    bottom = STRIP if ax.child_axes else 0.0
+    ax.legend(fontsize=8, loc="best", bbox_to_anchor=(0.0, bottom, 1.0, 1.0 - bottom))
     return ax
-
-
-def _legend_above(ax: Axes, loc: Literal["lower left", "lower right"], **options: Any) -> None:
-    """Put the legend into the row of the title: inside, it would cover what fills the axes."""
-    corner = (1, 1) if loc == "lower right" else (0, 1)
-    options = {"frameon": False, "borderaxespad": 0.2, "handlelength": 1, "columnspacing": 1, **options}
-    ax.legend(fontsize=8, loc=loc, bbox_to_anchor=corner, **options)
 
 
 def _shares(ax: Axes, time: Array, kinds: dict[str, Array]) -> None:
     """Draw a strip at the bottom: the share of each event in each row."""
-    strip = ax.inset_axes((0.0, 0.0, 1.0, 0.12), zorder=0)
+    strip = ax.inset_axes((0.0, 0.0, 1.0, STRIP), zorder=0)
     parts = [which.mean(axis=1) for which in kinds.values()]
     strip.stackplot(time, parts, colors=[EVENT_COLOURS[name] for name in kinds], lw=0)
     strip.set(xlim=ax.get_xlim(), ylim=(0, 1), xticks=[], yticks=[])
     for name in kinds:
-        ax.plot([], [], "s", color=EVENT_COLOURS[name], label=f"{name} (strip)")
+        ax.plot([], [], "s", color=EVENT_COLOURS[name], label=f"{name} (strip below)")
     # Make room for the strip.
     low, high = (np.log10(v) if v > 0 else -12.0 for v in ax.dataLim.intervaly)
     if high > low:
@@ -301,10 +297,21 @@ def flips(trace: Trace, *, ax: Axes | None = None) -> Axes:
     locator.set_params(integer=True)
     share = 100 * shrank.mean() if shrank.size else 0
     ax.set_title(f"changes of sign: {share:.0f}% of the steps", fontsize=10, loc="left")
+    # In the row of the title: inside, a legend would cover the raster.
     is_binned = picture.shape != shrank.shape
     dark, light = (f"{100 * darkest:.0f}% changed", "0%") if is_binned else ("changed", "not")
     handles = [Patch(fc="k", ec="k", label=dark), Patch(fc="w", ec="k", label=light)]
-    _legend_above(ax, "lower right", handles=handles, ncols=2)
+    ax.legend(
+        handles=handles,
+        fontsize=8,
+        ncols=2,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        frameon=False,
+        borderaxespad=0.2,
+        handlelength=1,
+        columnspacing=1,
+    )
     return ax
 
 
