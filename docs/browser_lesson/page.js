@@ -46,6 +46,9 @@ async function runCell(cell) {
     else shown.textContent = content;
     output.append(shown);
   }
+  // So that keys can scroll it.
+  if (output.scrollWidth > output.clientWidth) output.tabIndex = 0;
+  else output.removeAttribute("tabindex");
   runs.destroy();
   say("Python is ready.");
 }

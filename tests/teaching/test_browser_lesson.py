@@ -301,11 +301,13 @@ class TestInChromium:
         assert page.locator(".cell").count() == len(sources())
         assert page.input_value(".cell textarea >> nth=0") == sources()[0]
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert self.violations(page) == []
+        assert complaints == []
+
+    def violations(self, page):
         axe = pytest.importorskip("axe_playwright_python", reason="checks accessibility (extra 'browser')")
         page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-        violations = page.evaluate("axe.run()")["violations"]
-        assert [(v["id"], [node["target"] for node in v["nodes"]]) for v in violations] == []
-        assert complaints == []
+        return [(v["id"], [n["target"] for n in v["nodes"]]) for v in page.evaluate("axe.run()")["violations"]]
 
     def test_it_says_what_is_missing(self, opened):
         page, complaints = opened("nowhere/")
@@ -345,7 +347,7 @@ class TestInChromium:
 
     @needs_packages
     def test_the_lesson_runs_with_the_same_bits(self, opened, server):
-        page, complaints = opened(server, browser_lesson.PACKAGES)
+        page, complaints = opened(server, browser_lesson.PACKAGES, "phone, dark")
         page.click("#start")
         page.wait_for_function("said.textContent === 'Python is ready.'", timeout=120000)
         page.click("#all")
@@ -360,6 +362,7 @@ class TestInChromium:
                 "(part) => [part.className, part.className === 'html' ? part.innerHTML : part.textContent]))"
             )
         )
+        assert self.violations(page) == []
         cell = page.locator(".cell").first
         cell.locator("textarea").fill("result.x.tobytes().hex() + result.trace.x.tobytes().hex()")
         cell.locator("textarea").press("Shift+Enter")
