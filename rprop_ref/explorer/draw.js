@@ -33,7 +33,7 @@ const pointOf = (row) => (state.names.length === 1 ? [row.x[0], row.f] : row.x);
 
 // The contours as a canvas: coarse at first, and sharp once the browser has time. The page can be used before there are any.
 let background = null, sharpening = null;
-const FEW_SAMPLES = 12000, MOST_SAMPLES = 400000;
+const FEW_SAMPLES = 5000, MOST_SAMPLES = 400000;
 const whenIdle = window.requestIdleCallback || ((work) => setTimeout(() => work({ timeRemaining: () => 8 }), 50));
 
 // Made when it is next drawn.
