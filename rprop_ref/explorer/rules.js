@@ -53,7 +53,7 @@ const LISTINGS = {
     ifChanged("if not:  x stays", (e) => (e & MOVE) === HELD), ifChanged("prev = 0"), otherwise(MOVED),
   ],
   "irprop-": [
-    ...ADAPTATION, ifChanged("g = 0   (x stays; the next step is neutral)"), ["always:  " + MOVED, stepped],
+    ...ADAPTATION, ifChanged("g = 0   (x stays; next step neutral)"), ["always:  " + MOVED, stepped],
   ],
   "irprop-go": [
     ...ADAPTATION, ["always:  x = x \u2212 sign(g) \u00b7 size", stepped], ifChanged("prev = 0"), otherwise("prev = g"),
