@@ -20,13 +20,14 @@ def checked(
     if not callable(factory):
         raise TypeError(f"factory should be callable, as factory(x0, lr=...), and is {factory!r}")
     composition_of(claim)
-    excluded = frozenset(_words("without", without))
+    excluded = frozenset((*_words("without", without), *getattr(factory, "lacks", ())))
     allowed = {*FEATURES, *REALS, *COMPLEX, "prev", "step_size"}
     if excluded - allowed:
         choice = ", ".join(sorted(allowed))
         raise ValueError(f"without={min(excluded - allowed)!r} is unknown; choose from {choice}")
-    names = tuple(name for name in checked_names(dtypes) if name not in excluded)
-    if dtypes is None:
+    declared = getattr(factory, "dtypes", None) if dtypes is None else dtypes
+    names = tuple(name for name in checked_names(declared) if name not in excluded)
+    if declared is None:
         names = _working_dtypes(factory, names)
     if not names:
         raise ValueError("no dtype is left to compare: all of dtypes= are in without=")

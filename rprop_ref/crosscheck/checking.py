@@ -20,6 +20,7 @@ from ._diagnosis.diagnose import EXHAUSTIVE_SIZE, diagnose
 from ._diagnosis.evidence import Evidence
 from ._diagnosis.result import Diagnosis
 from ._experiments.decompile import Decompiled, learn_rule
+from ._report.points import Point, points_of_explanation, points_of_rule
 from ._report.report import Report
 from ._report.tiers import tier_counts
 from ._requests import checked, missing_features
@@ -51,14 +52,16 @@ def check(
         either one number for each coordinate or one for all; a ``prev`` that holds only signs is recognised as
         such. ``set(lr=, etas=, step_sizes=)``, ``save()`` with ``load(state)``, and gradients of None (if the
         attribute ``accepts_none`` is true) are tried if the object has them. A factory whose attribute
-        ``accepts_lr_array`` is true also gets an `lr` for each coordinate. One whose ``accepts_bounds`` is true is
+        ``accepts_lr_array`` is true also gets an `lr` for each coordinate. If it has an attribute ``dtypes`` or
+        ``lacks``, these are what it works in, and words for `without`. One whose ``accepts_bounds`` is true is
         also called with ``bounds=(lower, upper)``: two floats, between which all of x is kept.
     claim : {"irprop-", "rprop+", "rprop-", "irprop+", "irprop-go", "paper"}, optional
         The rule. By default, the nearest of the five, which is found by experiments (`decompile`). "paper" is the
         algorithm box of torch's documentation: its product never underflows, and each branch has only one limit.
     dtypes : sequence of str, optional
-        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default the real ones in
-        which the implementation returns what it is given (bfloat16 only if ml_dtypes is installed).
+        Of "float64", "float32", "float16", "bfloat16", "complex128", "complex64". By default those that the
+        factory declares, or the real ones in which the implementation returns what it is given (bfloat16 only if
+        ml_dtypes is installed). The report says which.
     without : iterable of str, optional
         What the implementation does not support: a dtype, or one of "maximize", "etas", "step_sizes", "nan",
         "inf", "none", "set", "save", "lr per coordinate", "bounds", "same array" (a caller that reuses its
@@ -142,6 +145,7 @@ def check(
                 _explain(report, comparison)
             if _unexplained(report):
                 report.behaviour = behaviour_sheet(factory, claim, names, lacks)
+            report.points = _points(report, comparison)
         report.smallest = shrink(
             factory,
             claim,
@@ -166,9 +170,19 @@ def _report(comparison: Comparison) -> Report:
         unsteady=comparison.unsteady_cases(),
         signs=comparison.signs_only,
         zeros=comparison.zeros_differ(),
+        errors=comparison.errors(),
         compared=comparison.compared(),
         tiers=tier_counts(comparison.observed, comparison.divergences),
     )
+
+
+def _points(report: Report, comparison: Comparison) -> list[Point]:
+    """What differs, point by point, by the known deviations, or else by what was learned."""
+    if report.diagnosis is not None and report.diagnosis.explanations:
+        return points_of_explanation(report.diagnosis.explanations[0], report.claim)
+    if report.learned is None or report.learned.rule is None:
+        return []
+    return points_of_rule(report.learned.rule, report.claim, comparison.different())
 
 
 def _learned(factory: Factory, names: Sequence[str], lacks: frozenset[str]) -> Decompiled | None:

@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--published", action="store_true", help="only print what published implementations compute, in Markdown"
     )
     parser.add_argument(
-        "--claim", choices=list(COMPOSITIONS), default=rules.DEFAULT, help="the rule (default: %(default)s)"
+        "--claim",
+        choices=list(COMPOSITIONS),
+        help="the rule (default: the nearest of the five, found by experiments; with --export: irprop-)",
     )
     parser.add_argument("--dtypes", type=_list, metavar="A,B", help=f"of {', '.join((*REALS, *COMPLEX))}")
     parser.add_argument(
@@ -102,7 +104,11 @@ def _exported(arguments: argparse.Namespace) -> int:
     if not folder:
         raise ValueError(f"--{option} needs the name of a folder")
     try:
-        files = export(folder, arguments.claim, arguments.dtypes) if option == "export" else release(folder)
+        files = (
+            export(folder, arguments.claim or rules.DEFAULT, arguments.dtypes)
+            if option == "export"
+            else release(folder)
+        )
     except OSError as error:
         raise CouldNotRun(f"cannot write to {folder}: {error.strerror}") from None
     for file in files:
@@ -119,7 +125,7 @@ def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
     options: dict[str, Any] = {"dtypes": arguments.dtypes, "without": arguments.without}
     # What the implementation prints must not end up in the JSON or HTML.
     with redirect_stdout(sys.stderr if page else sys.stdout):
-        factory, line = _implementation(arguments, stack, options)
+        factory, line = _implementation(arguments, stack)
         report = check(
             factory,
             arguments.claim,
@@ -144,14 +150,10 @@ def _checked(arguments: argparse.Namespace, stack: ExitStack) -> int:
     return AGREES if report.agrees_within(arguments.ulps) else DIFFERS
 
 
-def _implementation(
-    arguments: argparse.Namespace, stack: ExitStack, options: dict[str, Any]
-) -> tuple[Factory, str]:
-    """The factory, and the line of Python that defines it. A program adds what it declares to the options."""
+def _implementation(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Factory, str]:
+    """The factory, and the line of Python that defines it."""
     if arguments.cmd is not None:
         program = stack.enter_context(Program(arguments.cmd, arguments.timeout))
-        options["dtypes"] = program.dtypes if arguments.dtypes is None else arguments.dtypes
-        options["without"] = (*arguments.without, *program.lacks)
         timeout = "" if arguments.timeout == 10 else f", timeout={arguments.timeout:g}"
         line = f"from rprop_ref.crosscheck import Program; factory = Program({arguments.cmd!r}{timeout})"
         return program, line
@@ -163,7 +165,7 @@ def _implementation(
 
 
 def _announce(divergence: Divergence) -> None:
-    print(f"It differs: {divergence}\nSearching for an explanation ...\n", flush=True)
+    print(f"It differs: {divergence}\nSearching for an explanation ...", file=sys.stderr, flush=True)
 
 
 def _loaded(target: str) -> Factory:

@@ -55,7 +55,7 @@ def trace(case: Case, claim: str = rules.DEFAULT, factory: Factory | None = None
         edits = case.edits.get(t, {})
         for group in recorded.groups or [recorded._options]:
             group.update({name: edits[name] for name in options if name in edits})
-        g, loss = np.asarray(right.gradient[t], x.dtype), case.loss[t]
+        g, loss = np.asarray(right.gradient[t], x.dtype), case.loss[t] if case.loss else np.nan
         stepped = t not in case.none
         worse = last is not None and (loss < last if case.maximize else loss > last)
         recorded.record(x, loss, g, prev, size, sizes[t], worse=worse, stepped=stepped)

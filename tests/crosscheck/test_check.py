@@ -20,6 +20,7 @@ from rprop_ref.crosscheck import (
 )
 from rprop_ref.crosscheck._cases.dtypes import available_reals
 from rprop_ref.crosscheck._diagnosis.diagnose import _reduced
+from rprop_ref.crosscheck._stages.compositions import remedy
 from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
 from rprop_ref.crosscheck._stages.stages import ARITHMETIC, changed
 
@@ -125,7 +126,7 @@ def test_a_single_deviation_is_named(name):
     text = str(report)
     assert name in text
     assert DEVIATIONS[name].does in text
-    assert COMPOSITIONS["irprop-"][DEVIATIONS[name].slot].fix in text
+    assert f"To agree: {remedy(COMPOSITIONS['irprop-'], DEVIATIONS[name])}\n" in text
 
 
 @pytest.mark.parametrize(

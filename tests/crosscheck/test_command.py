@@ -48,11 +48,12 @@ def command(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        (["theirs:right", "--dtypes", "float64,float32"], 0, "This is irprop-, to the last bit."),
-        (["theirs:wrong", "--dtypes", "float64"], 1, "* moves on at a flip (move)."),
+        (["theirs:right", "--dtypes", "float64,float32", "--claim", "irprop-"], 0, "This is irprop-, to the last bit."),
+        (["theirs:wrong", "--dtypes", "float64"], 0, "This is irprop-go, to the last bit."),
+        (["theirs:wrong", "--dtypes", "float64", "--claim", "irprop-"], 1, "* moves on at a flip (move)."),
         (["theirs:wrong", "--dtypes", "float64", "--claim", "rprop-", "--like"], 1, "Published implementations that behave like it:"),
-        (["theirs:rounding", "--dtypes", "float32"], 1, "rounding differs by at most"),
-        (["theirs:rounding", "--dtypes", "float32", "--ulps", "200"], 0, "rounding differs by at most"),
+        (["theirs:rounding", "--dtypes", "float32", "--claim", "irprop-"], 1, "rounding differs by at most"),
+        (["theirs:rounding", "--dtypes", "float32", "--claim", "irprop-", "--ulps", "200"], 0, "rounding differs by at most"),
         (["theirs:broken", "--dtypes", "float64"], 2, "no licence"),
         (["theirs:Leaves", "--dtypes", "float64"], 2, "SystemExit: 0"),
         (["--profile", "shark-3", "--dtypes", "float64", "--claim", "irprop-go"], 1, "* one limit per branch (clamp)."),
@@ -105,17 +106,17 @@ def test_the_command_refuses_bad_arguments_in_one_line(arguments, text, command)
 
 
 def test_the_command_prints_json_and_html(command):
-    status, printed = command("theirs:wrong", "--dtypes", "float64", "--json")
+    status, printed = command("theirs:wrong", "--claim", "irprop-", "--dtypes", "float64", "--json")
     assert status == 1
     assert json.loads(printed.out)["diagnosis"]["explanations"][0][0]["name"] == "moves on at a flip"
-    status, printed = command("theirs:talks", "--dtypes", "float64", "--html")
+    status, printed = command("theirs:talks", "--claim", "irprop-", "--dtypes", "float64", "--html")
     assert status == 0
     assert printed.out.startswith("<!DOCTYPE html>")
     assert "here I am" in printed.err
 
 
 def test_the_command_runs_a_program(tmp_path, command):
-    status, printed = command("--cmd", " ".join(client(tmp_path)), "--without", "nan")
+    status, printed = command("--cmd", " ".join(client(tmp_path)), "--without", "nan", "--claim", "irprop-")
     assert status == 0
     assert "to the last bit" in printed.out
 

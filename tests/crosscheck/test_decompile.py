@@ -175,10 +175,10 @@ def test_a_report_tells_what_was_learned_if_no_known_deviation_explains_it():
 
 def test_a_corner_does_not_hide_what_ordinary_use_has_shown():
     report = check(mutant("irprop-", ["first step not clamped"]), "irprop-", dtypes=["float64"], random=0)
-    assert report.headline.startswith("In ordinary use this is irprop-, to the last bit; not in: hyperparameters")
+    assert report.headline == "This is irprop-, except where lr is outside step_sizes: first step not clamped."
     assert report.tiers[ORDINARY].differing == 0 < report.tiers[HYPERPARAMETERS].differing
-    assert report.differs_only_in == "lr outside step_sizes"
-    assert 'without=["lr outside step_sizes"]' in str(report)
+    assert report.differs_only_in == ("lr outside step_sizes",)
+    assert "without=['lr outside step_sizes'], or --without \"lr outside step_sizes\"." in str(report)
     left_out = check(
         mutant("irprop-", ["first step not clamped"]), "irprop-", dtypes=["float64"], random=0,
         without=["lr outside step_sizes"],

@@ -12,6 +12,7 @@ from implementations import Branches, Ours
 from rprop_ref import crosscheck
 from rprop_ref.crosscheck import (
     COMPOSITIONS,
+    DEVIATIONS,
     CouldNotRun,
     check,
     checking,
@@ -19,6 +20,9 @@ from rprop_ref.crosscheck import (
     mutant,
 )
 from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._comparison.divergence import first_divergence, ulps_apart
+from rprop_ref.crosscheck._comparison.trajectory import Trajectory
+from rprop_ref.crosscheck._stages.compositions import remedy
 from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
 from rprop_ref.crosscheck._stages.stages import changed
 
@@ -148,6 +152,103 @@ def test_the_python_script_repeats_every_feature_of_a_case(change, names, monkey
     text = report.script(f"from rprop_ref import crosscheck; factory = crosscheck.mutant('irprop-', {names!r})")
     exec(text, {"print": lambda *values: printed.append(values)})
     assert float(report.smallest.got) in printed[report.smallest.step - 1][1]
+
+
+def test_a_report_says_everything_once():
+    report = check(
+        mutant("rprop-", ["one limit per branch"]), "rprop-", dtypes=["float64"], without=["set"], random=0
+    )
+    first, second, third, *rest = str(report).splitlines()
+    assert first == (
+        "This is rprop-, except where lr is outside step_sizes: one limit per branch. "
+        "Known in: the papers, OpenCV, Shark."
+    )
+    assert second == "To agree: Clamp at both ends on every step; the upper limit wins."
+    assert '--without "lr outside step_sizes"' in third
+    text = "\n".join(rest)
+    assert text.index("Smallest Python script") < text.index("Cases that agree with") < text.index("Diagnosis")
+    for once in (second, "Known in", "Diagnosis", "Smallest", f"instead of {float(report.smallest.expected)!r}"):
+        assert str(report).count(once) <= 1
+    assert "loss" not in text
+    assert "0x" not in text
+    assert "<details>" in report._repr_html_()
+
+
+def test_losses_are_in_the_script_of_a_rule_that_reads_them():
+    report = check(mutant("irprop+", ["error test: reversed"]), "irprop+", dtypes="float64", random=0)
+    assert "loss=losses[t]" in report.script()
+    reads = type(
+        "Reads", (Branches,), {"step": lambda self, grad, loss: Branches.step(self, np.sign(loss) * grad)}
+    )
+    assert "loss=losses[t]" in check(reads, "rprop-", dtypes="float64", random=0, diagnosis=False).script()
+
+
+def test_causes_come_in_the_order_of_how_much_each_explains():
+    names = ["one limit per branch", "memory kept at a flip"]
+    report = check(mutant("irprop-", names), "irprop-", dtypes=["float64"], random=10)
+    assert report.headline == "This is not irprop-: memory kept at a flip; one limit per branch."
+    assert [point.text for point in report.points] == ["memory kept at a flip", "one limit per branch"]
+
+
+@pytest.mark.parametrize(
+    ("deviation", "cure"),
+    [
+        ("a NaN product makes the step the smallest", "Let the factor be 1 where the product is NaN."),
+        ("zero is positive", "Let the sign of 0 be 0."),
+        ("NaN poisons", "Let the sign of a NaN gradient be 0."),
+        ("products under 1e-13 are zero", "Let every product count, however small."),
+        ("shared step size", "Give every coordinate a step size of its own."),
+        ("subnormals flushed", "Keep subnormal numbers."),
+    ],
+)
+def test_the_remedy_is_that_of_the_deviation_not_of_its_neighbour(deviation, cure):
+    assert remedy(COMPOSITIONS["rprop-"], DEVIATIONS[deviation]) == cure
+
+
+def test_the_same_error_in_all_cases_is_one_error():
+    class Scalars(Branches):
+        """Loops over NumPy scalars, and takes signs as one does with Python floats."""
+
+        def step(self, grad, loss=None):
+            return np.array([x - ((g > 0) - (g < 0)) * 0.1 for x, g in zip(self.x, grad, strict=True)])
+
+    report = check(Scalars, "irprop-", dtypes=["float64"], random=3)
+    first, second, *rest = str(report).splitlines()
+    assert first.startswith("This could not be run: TypeError: numpy boolean subtract")
+    assert second.startswith("Your code subtracts NumPy booleans: gradients are NumPy scalars")
+    assert f"{report.cases + report.random} cases ended with this error, all before the first step." in rest
+    assert str(report).count("numpy boolean subtract") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtypes"),
+    [(list, ("float64",)), (tuple, ("float64",)), (float, ("float64",)), (np.asarray, ("float64", "float32"))],
+)
+def test_lists_tuples_and_plain_floats_are_taken_and_asked_for_in_doubles(kind, dtypes):
+    class Answers(Branches):
+        def step(self, grad, loss=None):
+            x = super().step(grad).astype(self.x.dtype)
+            if kind is float:
+                return float(x[0]) if x.size == 1 else [float(v) for v in x]
+            return kind(x if kind is np.asarray else x.tolist())
+
+    report = check(Answers, "irprop-", without=["nan", "etas", "float16", "bfloat16"], random=3)
+    assert report.agrees
+    assert report.dtypes == dtypes
+    assert f"random; {', '.join(dtypes)})" in str(report)
+
+
+def test_a_stored_gradient_is_measured_by_its_own_magnitude():
+    case = crosscheck.Case(
+        "made up", "", "float64", np.array([[1e20], [1.0]]), np.zeros(1), loss=(), scripts=("a",)
+    )
+    expected, observed = (
+        Trajectory(case, np.zeros((2, 1)), None, np.array([[1e20], [last]]), case.g) for last in (1.0, 1 + 2**-50)
+    )
+    assert ulps_apart(expected, observed, "prev").tolist() == [[0], [4]]
+    assert first_divergence(expected, observed).ulps == 4
+    observed.prev[1] = 0
+    assert first_divergence(expected, observed).ulps == np.inf  # more than rounding
 
 
 @pytest.mark.exhaustive

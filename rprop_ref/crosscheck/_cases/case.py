@@ -57,7 +57,7 @@ class Case:
     etas, step_sizes : (float, float)
     maximize : bool
     loss : tuple of float
-        Passed with each gradient; only rules that compare losses use it.
+        Passed with each gradient; only rules that compare losses use it. If it is empty, none is passed.
     scripts : tuple of str
         A description of each coordinate's script.
     none : frozenset of int

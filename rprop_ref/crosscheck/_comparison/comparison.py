@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._cases.case import Array, Case
-from .._cases.dtypes import MANTISSA_BITS
-from .divergence import Divergence, first_divergence, ulps_apart, zeros_differ
+from .divergence import Divergence, first_divergence, largest_rounding, ulps_apart, zeros_differ
 from .expected import expected_trajectories
 from .observe import Factory, observe
 from .trajectory import Trajectory
@@ -153,6 +154,15 @@ class Comparison:
         """Whether x is somewhere +0 instead of -0, or -0 instead of +0."""
         return any(zeros_differ(a, b) for a, b in zip(self.expected, self.observed, strict=True))
 
+    def errors(self) -> Counter[str]:
+        """The errors that cases ended with, and how often; those that differ in numbers only count as one."""
+        texts: dict[str, str] = {}
+        counts: Counter[str] = Counter()
+        for trajectory in self.observed:
+            if trajectory.error is not None:
+                counts[texts.setdefault(re.sub(r"\d+", "#", trajectory.error), trajectory.error)] += 1
+        return counts
+
     def feature_of_all_errors(self) -> str | None:
         """The feature, or dtype, that all cases with errors need and few of the others do, if any."""
         several_dtypes = len({t.case.dtype for t in self.observed}) > 1
@@ -216,6 +226,11 @@ class Comparison:
         """What was observed, without the cases that gave other results when they were run again."""
         return [t for i, t in enumerate(self.observed) if i not in self.unsteady]
 
+    def different(self) -> list[Trajectory]:
+        """What was observed where a number differs from the rule's, and does so again."""
+        reproducible, failing = self.reproducible(), self.failing()
+        return [reproducible[i] for i in sorted(failing)]
+
     def failing(self) -> set[int]:
         """The positions, in the list that `reproducible` returns, of the trajectories that differ in a number."""
         steady = [d for i, d in enumerate(self.divergences) if i not in self.unsteady]
@@ -228,9 +243,8 @@ def _is_numeric(divergence: Divergence | None) -> bool:
 
 
 def _allowed_ulps(case: Case, steps: int) -> Array:
-    """The largest distance that counts as rounding after each step: at most an eighth of the number itself."""
-    too_far = 2.0 ** (MANTISSA_BITS[case.real.name] - 3)
-    return np.minimum(ULPS_PER_STEP * np.arange(1, steps + 1), too_far)[:, None]
+    """The largest distance that counts as rounding after each step."""
+    return np.minimum(ULPS_PER_STEP * np.arange(1, steps + 1), largest_rounding(case.real))[:, None]
 
 
 def _needs(case: Case, with_dtype: bool) -> frozenset[str]:

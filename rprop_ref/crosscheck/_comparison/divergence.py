@@ -29,7 +29,7 @@ class Divergence:
     expected, got
         Numbers in the dtype of the case. For an error, None and its text.
     ulps : float
-        The distance, as by `ulps_apart`; infinite for an error.
+        The distance, as by `ulps_apart`; infinite if it is more than rounding, and for an error.
     prev_negated : bool
         Whether `prev` was negated for the comparison, because the implementation stores the gradient before it
         negates it to maximize.
@@ -96,7 +96,7 @@ def first_divergence(expected: Trajectory, observed: Trajectory, *, signs_only: 
             quantity,
             getattr(expected, quantity)[step, coordinate],
             getattr(observed, quantity)[step, coordinate],
-            float(ulps_apart(expected, observed, quantity)[step, coordinate]),
+            _told(ulps_apart(expected, observed, quantity)[step, coordinate], observed.case.real),
             observed.prev_negated,
         )
     if observed.error is not None and observed.error != expected.error:
@@ -127,7 +127,8 @@ def ulps_apart(expected: Trajectory, observed: Trajectory, quantity: str) -> Arr
 
     It is 0 where the values are equal or both NaN, and infinite where they differ and one of them is not finite.
     The unit is that of the largest magnitude that the quantity has had so far in this coordinate: a rounding error
-    made near 1 does not grow in ulps when x comes back to 0.
+    made near 1 does not grow in ulps when x comes back to 0. A stored gradient is not computed from the last one,
+    so only its own magnitude counts, unless an objective computes it from x.
     """
     values = getattr(observed, quantity)
     a = getattr(expected, quantity)[: len(values)].astype(np.float64)
@@ -136,10 +137,21 @@ def ulps_apart(expected: Trajectory, observed: Trajectory, quantity: str) -> Arr
         magnitude = np.maximum(np.abs(a), np.abs(b))
         if quantity == "x":
             magnitude = np.maximum(magnitude, np.abs(observed.case.x0.astype(np.float64)))
-        magnitude = np.maximum.accumulate(np.where(np.isfinite(magnitude), magnitude, 0), axis=0)
+        magnitude = np.where(np.isfinite(magnitude), magnitude, 0)
+        if quantity in ("x", "step_size") or observed.case.objective is not None:
+            magnitude = np.maximum.accumulate(magnitude, axis=0)
         distance = np.abs(a - b) / _unit_in_the_last_place(magnitude, values.dtype)
         distance = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, distance)
         return np.where(np.isfinite(a) & np.isfinite(b) | (distance == 0), distance, np.inf)
+
+
+def largest_rounding(dtype: np.dtype[Any]) -> float:
+    """The largest distance in ulps that may be rounding: an eighth of the number itself."""
+    return float(2.0 ** (MANTISSA_BITS[dtype.name] - 3))
+
+
+def _told(ulps: float, dtype: np.dtype[Any]) -> float:
+    return float(ulps) if ulps <= largest_rounding(dtype) else np.inf
 
 
 def _unit_in_the_last_place(magnitude: Array, dtype: np.dtype[Any]) -> Array:

@@ -88,15 +88,16 @@ class _Run:
         raw: Array = case.g[t]
         if case.objective is not None:
             raw = case.objective.gradient(x[None, :])[0]
+        loss = {"loss": case.loss[t]} if case.loss else {}
         if t in case.none:
-            answer = optimizer.step(None, loss=case.loss[t])
+            answer = optimizer.step(None, **loss)
             gradient_after = np.zeros_like(raw)
         else:
             g = self._to_caller(raw)
             if case.reused:
                 buffer[...] = g
                 g = buffer
-            answer = optimizer.step(g, loss=case.loss[t])
+            answer = optimizer.step(g, **loss)
             gradient_after = self._from_caller(g, "the gradient")
         shown = {"x": self._from_caller(answer, "step()"), "gradient": gradient_after}
         for name in ("step_size", "prev"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import rules
 from .._cases.case import Case
 from .._cases.dtypes import COMPLEX
 from .divergence import Divergence, first_divergence
@@ -56,9 +57,10 @@ def shrink(
 
     trials = 0
     smaller = True
+    reads_loss = claim in rules.RULES and rules.RULES[claim].compares_losses
     while smaller and trials < TRIALS:
         smaller = False
-        for candidate in _smaller_cases(divergence.case, divergence):
+        for candidate in _smaller_cases(divergence.case, divergence, reads_loss):
             trials += 1
             failure = failure_on(candidate)
             if failure is not None and _is_same_failure(failure, divergence):
@@ -74,8 +76,10 @@ def _is_same_failure(failure: Divergence, original: Divergence) -> bool:
     return failure.quantity == original.quantity and (original.quantity != "error" or failure.got == original.got)
 
 
-def _smaller_cases(case: Case, failure: Divergence) -> Iterator[Case]:
+def _smaller_cases(case: Case, failure: Divergence, reads_loss: bool) -> Iterator[Case]:
     """Simpler cases, the largest simplifications first."""
+    if case.loss and not reads_loss:
+        yield replace(case, loss=())
     if case.objective is not None:
         if case.steps > failure.step:
             yield case.alone(0, failure.step)

@@ -43,6 +43,9 @@ BEAM_WIDTH = 6
 #: The beam search grows sets up to this size.
 LARGEST_SET = 12
 
+#: In so many explanations, deviations are ordered by how much each explains.
+EXPLANATIONS_ORDERED = 6
+
 #: How many leads are reported if there is no explanation.
 LEADS = 3
 
@@ -109,7 +112,22 @@ def _search(
     if not explanations and largest is None:
         beam = _beam_search(evidence)
         explanations = _reduced(evidence, beam)
-    return [Explanation(changes) for changes in explanations], beam
+    return [Explanation(changes) for changes in _most_first(evidence, explanations)], beam
+
+
+def _most_first(evidence: Evidence, explanations: list[Changes]) -> list[Changes]:
+    """The same explanations, each with the deviations first without which the most would be unexplained."""
+    ordered = [changes for changes in explanations[:EXPLANATIONS_ORDERED] if len(changes) > 1]
+    lacking = {
+        frozenset(rest): rest for changes in ordered for rest in itertools.combinations(changes, len(changes) - 1)
+    }
+    matched = evidence.scores(list(lacking.values()), evidence.groups)[:, 0] if lacking else ()
+    explained_without = dict(zip(lacking, matched, strict=True))
+    return [
+        tuple(sorted(changes, key=lambda a: explained_without[frozenset(changes) - {a}]))
+        if changes in ordered else changes
+        for changes in explanations
+    ]  # fmt: skip
 
 
 # --- all sets of a size ---------------------------------------------------------------------------------------

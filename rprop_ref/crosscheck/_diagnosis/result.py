@@ -9,7 +9,7 @@ from .._stages.stages import Changes
 
 @dataclass
 class Explanation:
-    """A set of deviations that reproduces everything observed, to the bit."""
+    """A set of deviations that reproduces everything observed, to the bit, those that explain most first."""
 
     changes: Changes
 

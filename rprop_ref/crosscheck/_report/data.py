@@ -13,7 +13,7 @@ from .._stages.stages import Alternative, Composition
 from .outcome import Outcome
 
 #: The version of the layout.
-VERSION = 2
+VERSION = 3
 
 
 def report_data(report: Outcome) -> dict[str, Any]:
@@ -24,6 +24,13 @@ def report_data(report: Outcome) -> dict[str, Any]:
         "claim": report.claim,
         "verdict": report.verdict,
         "ulps": decimal(report.ulps),
+        "headline": report.headline,
+        "points": [
+            {"text": point.text, "to_agree": point.remedy, "known_in": list(point.known_in)}
+            for point in report.points
+        ],
+        "differs_only_in": list(report.differs_only_in),
+        "errors": dict(report.errors),
         "cases": report.cases,
         "random": report.random,
         "left_out": report.left_out,

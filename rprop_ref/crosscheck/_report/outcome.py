@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,14 +15,26 @@ from .._diagnosis.result import Diagnosis
 from .._experiments.decompile import Decompiled
 from .._stages.compositions import PAPER
 from .._table.rule import Rule
+from .points import Point
 from .python_script import python_script
 from .tiers import TierCount
 
-#: Features that somebody may not care about, which is said if all differences are there.
-_CORNERS = (
-    "lr outside step_sizes", "nan", "inf", "none", "same array", "set", "save", "lr per coordinate", "bounds",
-    "maximize",
-)  # fmt: skip
+#: Features that somebody may not care about, and where they matter: it is said if all differences are there.
+CORNERS = {
+    "lr outside step_sizes": "where lr is outside step_sizes",
+    "nan": "where gradients are NaN",
+    "inf": "where gradients are infinite",
+    "none": "where a gradient is None",
+    "same array": "where the caller reuses its gradient array",
+    "set": "where hyperparameters are set during a run",
+    "save": "where a run is saved and continued",
+    "lr per coordinate": "with an lr for each coordinate",
+    "bounds": "with bounds",
+    "maximize": "when maximizing",
+}
+
+#: Differences may be in two corners, or three, not in more.
+CORNERS_NAMED = 3
 
 #: The first line of a report tells at most this many differences.
 POINTS_IN_HEADLINE = 4
@@ -55,6 +69,8 @@ class Outcome:
     dtypes: tuple[str, ...] = ()
     tiers: dict[str, TierCount] = field(default_factory=dict)
     learned: Decompiled | None = None
+    points: list[Point] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
     learn: Callable[[], Decompiled | None] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -88,40 +104,57 @@ class Outcome:
         return "" if divergence is None else python_script(divergence, factory or self.factory)
 
     @property
-    def differs_only_in(self) -> str | None:
-        """A feature that all cases with differences need: without it, the implementation is the claimed rule."""
+    def differs_only_in(self) -> tuple[str, ...]:
+        """Features of which all cases with differences need one: without them, it is the claimed rule."""
         if not self.divergences or self.verdict != DIFFERENT or self.unsteady:
-            return None
-        common = frozenset.intersection(*(divergence.case.needs for divergence in self.divergences))
-        return next((feature for feature in _CORNERS if feature in common), None)
+            return ()
+        needs = [divergence.case.needs for divergence in self.divergences]
+        for count in range(1, CORNERS_NAMED + 1):
+            for some in itertools.combinations(CORNERS, count):
+                if all(needed.intersection(some) for needed in needs):
+                    return some
+        return ()
+
+    @property
+    def to_agree(self) -> str:
+        """What to change to get the claimed rule; empty if that is not known."""
+        return " ".join(dict.fromkeys(point.remedy for point in self.points))
 
     def _what_differs(self) -> str:
         """What it does that the claimed rule does not, in a few words; empty if that is not known."""
-        if self.diagnosis is not None and self.diagnosis.explanations:
-            first, *others = self.diagnosis.explanations
-            return "; ".join(first.names) + (f" (or {plural(len(others), 'other explanation')})" if others else "")
-        if self.learned is None or self.learned.rule is None:
-            return ""
-        points = self.learned.rule.summary("" if self.claim == PAPER else self.claim)
-        if not points:
+        told = "; ".join(point.text for point in self.points[:POINTS_IN_HEADLINE])
+        more = len(self.points) - POINTS_IN_HEADLINE
+        if more > 0:
+            told += f"; and {plural(more, 'more point')}"
+        if self.diagnosis is not None and len(self.diagnosis.explanations) > 1:
+            told += f" (or {plural(len(self.diagnosis.explanations) - 1, 'other explanation')})"
+        if not told and self.learned is not None and self.learned.rule is not None:
             return f"it is {self.learned.rule.nearest}"
-        told = "; ".join(points[:POINTS_IN_HEADLINE])
-        more = len(points) - POINTS_IN_HEADLINE
-        return f"{told}; and {plural(more, 'more point')}" if more > 0 else told
+        return told
 
     @property
     def headline(self) -> str:
-        """The verdict in a sentence."""
+        """The verdict in a sentence: what it is, where it is not, and what it does there."""
         claim = "the paper's algorithm box" if self.claim == PAPER else self.claim
         if self.verdict == IDENTICAL:
             return f"This is {claim}, to the last bit."
         if self.verdict == ROUNDING:
             return f"This is {claim}; rounding differs by at most {plural(self.ulps, 'ulp')}."
-        if self.verdict == DIFFERENT:
-            inner = self.tiers.get(ORDINARY)
-            if inner is None or inner.differing or self.unsteady:
-                what = self._what_differs()
-                return f"This is not {claim}: {what}." if what else f"This is not {claim}."
-            where = ", ".join(tier for tier, count in self.tiers.items() if count.differing)
-            return f"In ordinary use this is {claim}, to the last bit; not in: {where}."
-        return "This could not be run."
+        if self.verdict != DIFFERENT:
+            return f"This could not be run{f': {self.only_error}' if self.only_error else '.'}"
+        what = self._what_differs()
+        does = f": {what}." if what else "."
+        if len(self.points) == 1 and self.points[0].known_in:
+            does += f" Known in: {', '.join(self.points[0].known_in)}."
+        corners, inner = self.differs_only_in, self.tiers.get(ORDINARY)
+        if corners:
+            return f"This is {claim}, except {' or '.join(CORNERS[word] for word in corners)}{does}"
+        if inner is None or inner.differing or self.unsteady:
+            return f"This is not {claim}{does}"
+        where = ", ".join(tier for tier, count in self.tiers.items() if count.differing)
+        return f"In ordinary use this is {claim}, to the last bit; not in {where}{does}"
+
+    @property
+    def only_error(self) -> str:
+        """The error that all cases with an error end with; empty if they end with different ones."""
+        return next(iter(self.errors)) if len(self.errors) == 1 else ""

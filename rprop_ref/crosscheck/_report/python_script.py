@@ -59,7 +59,7 @@ def _last_comment(divergence: Divergence) -> str:
 
 def _loop(case: Case, dtype: str, view: str) -> list[str]:
     """The lines of the loop, except for what it prints."""
-    lines = [f"losses = {list(case.loss)}".replace("nan", 'float("nan")')]
+    lines = [f"losses = {list(case.loss)}".replace("nan", 'float("nan")')] if case.loss else []
     if case.objective is None:
         lines.append(f"gradients = np.array([{', '.join(_literal(row) for row in case.g)}], {dtype}){view}")
         g = "gradients[t].copy()"
@@ -78,7 +78,8 @@ def _loop(case: Case, dtype: str, view: str) -> list[str]:
     lines.append(f"    g[:] = {g}" if case.reused else f"    g = {g}")
     given = f"None if t in {sorted(case.none)} else g" if case.none else "g"
     # A copy, because the next step may change what this one returned, and in the dtype of the comparison.
-    lines.append(f'    x = np.array(rule.step({given}, loss=losses[t]), "{case.dtype}")')
+    arguments = f"{given}, loss=losses[t]" if case.loss else given
+    lines.append(f'    x = np.array(rule.step({arguments}), "{case.dtype}")')
     return lines
 
 

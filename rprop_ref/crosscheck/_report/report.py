@@ -10,7 +10,7 @@ from typing import Any
 from .._comparison.comparison import IDENTICAL, ROUNDING
 from .data import report_data
 from .outcome import Outcome
-from .text import report_lines
+from .text import detail_lines, report_lines, summary_lines
 
 
 @dataclass
@@ -59,6 +59,12 @@ class Report(Outcome):
         What was learned by experiments; `rule` is its rule.
     rule : Rule or None
         The rule that it follows, as a table and as code.
+    points : list of Point
+        What differs, with what to change; those that explain most first.
+    errors : Counter of str
+        The errors that cases ended with, and in how many cases each.
+    differs_only_in : tuple of str
+        Names for ``without=`` with which it would be the claimed rule.
     factory : str
         The line that defines the name ``factory`` in `script`.
     """
@@ -76,11 +82,13 @@ class Report(Outcome):
 
     def _repr_html_(self) -> str:
         colour = {IDENTICAL: "#1a7f37", ROUNDING: "#9a6700"}.get(self.verdict, "#cf222e")
-        head, *rest = report_lines(self)
+        head, *rest = summary_lines(self)
+        details = "\n".join(detail_lines(self))
         return (
             f'<div style="border-left: 4px solid {colour}; padding-left: 1em">'
             f'<p style="color: {colour}"><b>{html.escape(head)}</b></p>'
-            f"<pre>{html.escape(chr(10).join(rest))}</pre></div>"
+            f"<pre>{html.escape(chr(10).join(rest))}</pre>"
+            f"<details><summary>Details</summary><pre>{html.escape(details)}</pre></details></div>"
         )
 
     def to_html(self) -> str:

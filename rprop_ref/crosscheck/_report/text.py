@@ -1,4 +1,4 @@
-"""The report as text: the headline, what was run, the first difference, the diagnosis, and measured behaviour."""
+"""The report as text: what differs and what to change, the smallest script, the tiers, and all details."""
 
 from __future__ import annotations
 
@@ -8,39 +8,67 @@ from .._comparison.comparison import FAILED
 from .._diagnosis.result import Diagnosis
 from .._experiments.decompile import Decompiled
 from .._stages.compositions import COMPOSITIONS, remedy
+from .advice import advice_on
 from .outcome import Outcome, plural
 
 #: How many explanations are printed in full.
 EXPLANATIONS_SHOWN = 6
+
+#: How many different errors are told.
+ERRORS_SHOWN = 3
 
 #: How many cases that are not reproducible are named.
 UNSTEADY_SHOWN = 3
 
 
 def report_lines(report: Outcome) -> list[str]:
-    """The lines of a report; the first is its headline, then what it does and what to change."""
-    lines = [report.headline]
-    if report.diagnosis is not None and not report.diagnosis.found_nothing:
-        lines += ["", *_diagnosis(report, report.diagnosis)]
-    if (
-        report.learned is not None
-        and not report.agrees
-        and (report.diagnosis is None or report.diagnosis.found_nothing)
-    ):
-        lines += ["", *_learned(report.learned)]
+    """The lines of a report: `summary_lines`, and `detail_lines` below."""
+    details = detail_lines(report)
+    return summary_lines(report) + (["", *details] if details else [])
+
+
+def summary_lines(report: Outcome) -> list[str]:
+    """What it is and where it is not, what to change, the smallest script, and the tiers."""
+    lines = [report.headline, *_what_to_do(report)]
     if report.smallest is not None:
         script = report.script().splitlines()
         lines += ["", "Smallest Python script that shows it:", *("    " + line for line in script)]
     if report.divergences:
         lines += ["", *_tiers(report)]
-    lines += ["", *_what_was_run(report), *_errors(report), *_remarks(report)]
-    if report.first_divergence is not None:
-        lines += ["", f"First difference: {report.first_divergence}"]
-    if report.diagnosis is not None and report.diagnosis.found_nothing:
-        lines += ["", *_diagnosis(report, report.diagnosis)]
-    if report.behaviour and not _has_rule(report):
-        lines += ["", *_behaviour(report)]
     return lines
+
+
+def detail_lines(report: Outcome) -> list[str]:
+    """What was run, and all that is known about the differences."""
+    blocks = [[*_what_was_run(report), *_errors(report), *_remarks(report)]]
+    if report.diagnosis is not None and not (report.diagnosis.found_nothing and _has_rule(report)):
+        blocks.append(_diagnosis(report, report.diagnosis))
+    if report.learned is not None and not report.agrees and not _explained_by_deviations(report):
+        blocks.append(_learned(report.learned))
+    if report.behaviour and not _has_rule(report):
+        blocks.append(_behaviour(report))
+    return [line for block in blocks for line in ("", *block)][1:]
+
+
+def _what_to_do(report: Outcome) -> list[str]:
+    """What to change, and what to leave out if it does not matter."""
+    lines = []
+    if report.to_agree:
+        lines.append(f"To agree: {report.to_agree}")
+    advice = advice_on(report.only_error)
+    if advice:
+        lines.append(advice)
+    if report.differs_only_in:
+        words = ",".join(report.differs_only_in)
+        lines.append(
+            f"If these cases do not matter to you, leave them out: without={list(report.differs_only_in)}, "
+            f'or --without "{words}". The rest is {report.claim}, to the bit.'
+        )
+    return lines
+
+
+def _explained_by_deviations(report: Outcome) -> bool:
+    return report.diagnosis is not None and not report.diagnosis.found_nothing
 
 
 def _learned(learned: Decompiled) -> list[str]:
@@ -90,26 +118,30 @@ def _what_was_run(report: Outcome) -> list[str]:
 
 
 def _errors(report: Outcome) -> list[str]:
+    if not report.errors:
+        return []
     lines = []
-    if report.refused:
-        count = plural(len(report.refused), "case")
-        lines.append(f"Ended with an error before the first step: {count}. The first: {report.refused[0]}")
+    early = ", all before the first step" if len(report.refused) == report.errors.total() else ""
+    if report.only_error and report.verdict == FAILED:  # the first line has the error
+        lines.append(f"{plural(report.errors.total(), 'case')} ended with this error{early}.")
+    elif report.only_error:
+        count = plural(report.errors.total(), "case")
+        lines.append(f"{count} ended with the same error{early}: {report.only_error}")
+    else:
+        for error, count in report.errors.most_common(ERRORS_SHOWN):
+            lines.append(f"{plural(count, 'case')} ended with an error: {error}")
+        if len(report.errors) > ERRORS_SHOWN:
+            lines.append(f"There were {plural(len(report.errors) - ERRORS_SHOWN, 'other error')}.")
     if report.failed_need is not None:
         need = report.failed_need
         lines.append(f"All errors are in cases that need {need!r}; without=[{need!r}] leaves these cases out.")
-    elif report.refused and report.verdict == FAILED:
+    elif report.refused and report.verdict == FAILED and not advice_on(report.only_error):
         lines.append("If the implementation lacks a feature or a dtype, leave it out with without= or dtypes=.")
     return lines
 
 
 def _remarks(report: Outcome) -> list[str]:
     lines = []
-    if report.differs_only_in is not None:
-        feature = report.differs_only_in
-        lines.append(
-            f"All differences are in cases that need {feature!r}. If you do not care about these, leave them out "
-            f'(without=["{feature}"], or --without "{feature}"): the rest is {report.claim}, to the bit.'
-        )
     if report.zeros:
         lines.append("Some zeros have the other sign, which counts as equal.")
     for name in report.unsteady[:UNSTEADY_SHOWN]:
@@ -146,9 +178,7 @@ def _only_state_differs(report: Outcome, diagnosis: Diagnosis) -> list[str]:
 
 def _leads(report: Outcome, diagnosis: Diagnosis) -> list[str]:
     told = "Diagnosis: no known deviation, alone or combined with others, explains everything."
-    if _has_rule(report):
-        return [told]
-    lines = [f"{told} The nearest are:"]
+    lines = [f"{told} The nearest are:"] if diagnosis.nearest else [told]
     for lead in diagnosis.nearest:
         names = " + ".join(a.name for a in lead.changes) or f"{report.claim} as it is"
         lines.append(f"  {names}: reproduces {lead.matched} of {lead.scripts} scripts")
@@ -171,9 +201,13 @@ def _explanations(report: Outcome, diagnosis: Diagnosis) -> list[str]:
         if len(explanations) > 1:
             lines.append(f"  explanation {number}")
         for deviation in explanation.changes:
-            known_in = f" Known in: {', '.join(deviation.known_in)}." if deviation.known_in else ""
+            in_headline = number == 1 and len(report.points) == 1
+            known_in = (
+                f" Known in: {', '.join(deviation.known_in)}." if deviation.known_in and not in_headline else ""
+            )
             lines.append(f"  * {deviation.name} ({deviation.stage}). {deviation.does}{known_in}")
-            lines.append(f"      To agree: {remedy(rule, deviation)}")
+            if number > 1:  # the second line of the report has those of the first explanation
+                lines.append(f"      To agree: {remedy(rule, deviation)}")
     rest = [" + ".join(explanation.names) for explanation in explanations[EXPLANATIONS_SHOWN:]]
     if rest:
         dots = " ..." if len(rest) > EXPLANATIONS_SHOWN else ""

@@ -101,7 +101,7 @@ class Batch:
 
     def _copy_case(self, case: Case, columns: slice) -> None:
         self.g[: case.steps, columns] = case.g
-        self.loss[: case.steps, columns] = np.array(case.loss)[:, None]
+        self.loss[: case.steps, columns] = np.array(case.loss or np.full(case.steps, np.nan))[:, None]
         self.maximize[columns], self.reused[columns] = case.maximize, case.reused
         self.lengths[columns] = case.steps
         if case.bounds is not None:

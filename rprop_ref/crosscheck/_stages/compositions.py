@@ -66,4 +66,4 @@ def differences(composition: Composition, other: Composition) -> Changes:
 
 def remedy(composition: Composition, deviation: Alternative) -> str:
     """What to change in an implementation with this deviation to get the rule."""
-    return composition[deviation.slot].fix
+    return deviation.cure or composition[deviation.slot].fix

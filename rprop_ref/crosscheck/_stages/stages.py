@@ -78,12 +78,14 @@ class Alternative:
         What a rule with this alternative does, in a sentence.
     fix : str
         What to change in an implementation to get this alternative. For a deviation, a diagnosis prints the `fix`
-        of the alternative that the claimed rule has in its slot.
+        of the alternative that the claimed rule has in its slot, unless it has a `cure`.
     function : callable or Arithmetic
         ``function(s)`` returns the outputs of the slot; `s` has all values computed so far as attributes. In the
         slot "arithmetic", an `Arithmetic`.
     known_in : tuple of str
         Published implementations that behave in this way.
+    cure : str
+        What to change to be rid of this deviation, where a `fix` of its slot would speak of something else.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Alternative:
     fix: str
     function: Any = field(compare=False, repr=False)
     known_in: tuple[str, ...] = ()
+    cure: str = ""
 
     # The generated hash covers all fields, which is slow for a search that hashes many sets.
     def __hash__(self) -> int:

@@ -17,15 +17,23 @@ _FIELDS = ("factor", "limits", "move", "memory", "late move")
 Entries = dict[str, Answer]
 
 
+#: What differs, in a few words, and the entries that this is about.
+Point = tuple[str, list[str]]
+
+
 def summary(table: Table, rule: str) -> list[str]:
     """What differs from a rule: names where a few entries have one, and sentences for the rest."""
+    return [text for text, _ in points(table, rule)]
+
+
+def points(table: Table, rule: str) -> list[Point]:
+    """The same, each with the entries that it is about."""
     left = {
         key: answer for key, answer in table.entries.items()
         if answer != (expected(rule, key) if row_of(key) else _usual(rule, key))
     }  # fmt: skip
     ordinary = {key: answer for key, answer in left.items() if row_of(key) not in _NAN and key not in _OUTER}
-    points = list(_points(table, ordinary or left))
-    return points or list(_points(table, left))
+    return list(_points(table, ordinary or left)) or list(_points(table, left))
 
 
 #: Entries of the whole rule that ordinary use does not show.
@@ -40,36 +48,38 @@ def _usual(rule: str, key: str) -> Answer:
     return found if found is not None else next(iter(GLOBALS[key]))
 
 
-def _points(table: Table, left: Entries) -> Iterator[str]:
+def _points(table: Table, left: Entries) -> Iterator[Point]:
     left = dict(left)
     if left.get("start memory") == "own":
         del left["start memory"]  # its row says how it differs
     for name, finds in _NAMES.items():
         keys = finds(left)
         if keys:
-            yield name
+            yield name, keys
             left = {key: answer for key, answer in left.items() if key not in keys}
     start = left.pop("start", None)
     if start is not None:
         text = table.sentence("start")
-        yield f"ignores lr: {_lower(text)}" if "whatever lr says" in text else _lower(text)
+        yield f"ignores lr: {_lower(text)}" if "whatever lr says" in text else _lower(text), ["start"]
     for key in [key for key in left if not row_of(key)]:
-        yield _lower(table.sentence(key))
+        yield _lower(table.sentence(key)), [key]
         del left[key]
     yield from _sentences(table, left)
 
 
-def _sentences(table: Table, left: Entries) -> Iterator[str]:
+def _sentences(table: Table, left: Entries) -> Iterator[Point]:
     """The rows that are left. Rows that differ in the same way share a sentence."""
     where: dict[str, list[str]] = {}
+    about: dict[str, list[str]] = {}
     for row, sign in table.rows():
         prefix = f"{row}{' ' + sign if sign else ''}: "
         fields = [field for field in _FIELDS if prefix + field in left]
         if fields:
             place, _, what = table.row_sentence(row, sign, fields).removesuffix(".").partition(": ")
             where.setdefault(what, []).append(_lower(place))
+            about.setdefault(what, []).extend(prefix + field for field in fields)
     for what, places in where.items():
-        yield f"{' and '.join(places)}, {what}"
+        yield f"{' and '.join(places)}, {what}", about[what]
 
 
 def _lower(text: str) -> str:
