@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from . import random_tables, referee
+from . import leave_one_out, random_tables, referee
 from .worker import MEMORY_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -354,6 +354,7 @@ PARTS: dict[str, Callable[[Bench], Any]] = {
     "network": _networks,
     "import": Bench.processes,
     "referee": lambda bench: referee.every_rule(),
+    "without names": lambda bench: leave_one_out.every_rule(),
     "random tables": lambda bench: {"drawn": random_tables.run(), "outside": random_tables.run_outside()},
 }
 

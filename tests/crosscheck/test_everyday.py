@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from cases import sampled
 from everyday import MISTAKES, everyday
+from everyday_programs import in_c, in_javascript
 
-from rprop_ref.crosscheck import check
+from rprop_ref.crosscheck import Program, check
 
 #: These take minutes, so they are left to `make test-peers`; the search for the first gives up.
 LONG = {
@@ -38,3 +41,51 @@ def test_two_mistakes_are_both_named_in_the_first_line():
     report = check(everyday(*names), "irprop-", dtypes=["float64"])
     for name in names:
         assert MISTAKES[name] in report.headline
+
+
+#: What the search does not find in a program: a line less here is all that it takes once it does.
+NOT_FOUND = {
+    "lr ignored": "the search gives up, and names nothing",
+    "sign of zero": "NaN moves x up there, as any comparison makes it do; no table is found",
+}
+
+PROGRAMS = [
+    pytest.param(
+        language, name,
+        marks=[
+            pytest.mark.exhaustive if name not in (*LONG, *NOT_FOUND) else pytest.mark.peers,
+            *([pytest.mark.referee] if name in (*LONG, *NOT_FOUND) else []),
+            *([pytest.mark.xfail(strict=True, reason=NOT_FOUND[name])] if name in NOT_FOUND else []),
+        ],
+    )
+    for language in ("c", "javascript") for name in MISTAKES
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    compiler, folder = shutil.which("cc"), tmp_path_factory.mktemp("everyday")
+    return {
+        "c": in_c(folder, compiler) if compiler else None,
+        "javascript": in_javascript(folder) if shutil.which("node") else None,
+    }
+
+
+def checked(command, mistake):
+    if command is None:
+        pytest.skip("needs a C compiler, or node")
+    with Program(["env", f"MISTAKE={mistake}", *command]) as program:
+        return check(program, "irprop-")
+
+
+@pytest.mark.parametrize(("language", "name"), PROGRAMS)
+def test_the_mistake_of_a_program_is_named_in_the_first_line(language, name, commands):
+    report = checked(commands[language], name)
+    assert report.headline.startswith("This is not irprop-: ")
+    assert MISTAKES[name] in report.headline
+    assert report.headline.count(";") <= 1
+
+
+@pytest.mark.parametrize("language", sampled(["c", "javascript"], ["c"]))
+def test_the_program_without_a_mistake_agrees(language, commands):
+    assert checked(commands[language], "none").agrees

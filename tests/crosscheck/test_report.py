@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from rprop_ref.crosscheck import (
     conformance_cases,
     mutant,
 )
+from rprop_ref.crosscheck._cases.case import FEATURES
 from rprop_ref.crosscheck._cases.dtypes import available_reals
 from rprop_ref.crosscheck._comparison.divergence import first_divergence, ulps_apart
 from rprop_ref.crosscheck._comparison.trajectory import Trajectory
@@ -172,6 +174,12 @@ def test_a_report_says_everything_once():
     assert "loss" not in text
     assert "0x" not in text
     assert "<details>" in report._repr_html_()
+
+
+@pytest.mark.parametrize("word", [*FEATURES, "prev", "step_size"])
+def test_the_guide_has_a_sentence_for_every_word_of_without(word):
+    guide = (Path(__file__).parents[2] / "docs" / "crosscheck.md").read_text()
+    assert re.search(rf'^\| .*`"{word}"`.* \| .+ \|$', guide, re.MULTILINE)
 
 
 def test_losses_are_in_the_script_of_a_rule_that_reads_them():

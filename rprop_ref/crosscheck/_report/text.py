@@ -125,8 +125,8 @@ def _errors(report: Outcome) -> list[str]:
     if report.only_error and report.verdict == FAILED:  # the first line has the error
         lines.append(f"{plural(report.errors.total(), 'case')} ended with this error{early}.")
     elif report.only_error:
-        count = plural(report.errors.total(), "case")
-        lines.append(f"{count} ended with the same error{early}: {report.only_error}")
+        failed = plural(report.errors.total(), "case")
+        lines.append(f"{failed} ended with the same error{early}: {report.only_error}")
     else:
         for error, count in report.errors.most_common(ERRORS_SHOWN):
             lines.append(f"{plural(count, 'case')} ended with an error: {error}")
