@@ -30,8 +30,10 @@ def python_script(divergence: Divergence, factory: str = "from my_module import 
     lines += _loop(case, dtype, view)
     # x is printed as step returned it, everything else as the caller sees it after the step.
     shown = {"x": "x", "error": "x", "gradient": "g"}.get(divergence.quantity, f"rule.{divergence.quantity}")
-    minus = "-" if divergence.quantity == "prev" and divergence.prev_negated else ""
-    lines.append(f'    print(t + 1, ({minus}np.asarray({shown}, "{case.dtype}")).tolist())')
+    values = "x" if shown == "x" else f'np.asarray({shown}, "{case.dtype}")'
+    if divergence.quantity == "prev" and divergence.prev_negated:
+        values = f"(-{values})"
+    lines.append(f"    print(t + 1, {values}.tolist())")
     lines.append(_last_comment(divergence))
     return "\n".join(lines) + "\n"
 
