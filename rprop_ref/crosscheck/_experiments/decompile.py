@@ -100,11 +100,16 @@ class Decompiled:
         return self.rule is not None and all(tier.explained for tier in self.tiers)
 
     @property
+    def not_found(self) -> bool:
+        """Whether the signs explain x, but no table was found."""
+        return any(text.startswith(UNFOUND) for text in self.outside)
+
+    @property
     def headline(self) -> str:
         """What it is, in a sentence."""
         if self.rule is None:
             begins = "This is not a per-coordinate sign rule"
-            if any(text.startswith(UNFOUND) for text in self.outside):
+            if self.not_found:
                 begins = "No per-coordinate sign rule was found that does this"
             return f"{begins}: it depends on {'; '.join(self.outside)}."
         what = self.rule.table.title

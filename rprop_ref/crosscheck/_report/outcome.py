@@ -128,9 +128,13 @@ class Outcome:
             told += f"; and {plural(more, 'more point')}"
         if self.diagnosis is not None and len(self.diagnosis.explanations) > 1:
             told += f" (or {plural(len(self.diagnosis.explanations) - 1, 'other explanation')})"
-        if not told and self.learned is not None and self.learned.rule is not None:
+        if told or self.learned is None:
+            return told
+        if self.learned.rule is not None:
             return f"it is {self.learned.rule.nearest}"
-        return told
+        if self.learned.not_found:
+            return "no per-coordinate sign rule was found that does what it does"
+        return f"it is no per-coordinate sign rule, and depends on {'; '.join(self.learned.outside)}"
 
     @property
     def headline(self) -> str:
@@ -146,6 +150,8 @@ class Outcome:
         does = f": {what}." if what else "."
         if len(self.points) == 1 and self.points[0].known_in:
             does += f" Known in: {', '.join(self.points[0].known_in)}."
+        if self.diagnosis is not None and self.diagnosis.state_only:
+            return f"In x this is {claim}, to the last bit; not in {' and '.join(self.diagnosis.state_only)}."
         corners, inner = self.differs_only_in, self.tiers.get(ORDINARY)
         if corners:
             return f"This is {claim}, except {' or '.join(CORNERS[word] for word in corners)}{does}"

@@ -43,7 +43,8 @@ def detail_lines(report: Outcome) -> list[str]:
     blocks = [[*_what_was_run(report), *_errors(report), *_remarks(report)]]
     if report.diagnosis is not None and not (report.diagnosis.found_nothing and _has_rule(report)):
         blocks.append(_diagnosis(report, report.diagnosis))
-    if report.learned is not None and not report.agrees and not _explained_by_deviations(report):
+    told = report.learned is None or (report.learned.rule is None and not report.learned.not_found)
+    if not told and not report.agrees and not _explained_by_deviations(report):
         blocks.append(_learned(report.learned))
     if report.behaviour and not _has_rule(report):
         blocks.append(_behaviour(report))
@@ -58,7 +59,11 @@ def _what_to_do(report: Outcome) -> list[str]:
     advice = advice_on(report.only_error)
     if advice:
         lines.append(advice)
-    if report.differs_only_in:
+    if report.diagnosis is not None and report.diagnosis.state_only:
+        names = list(report.diagnosis.state_only)
+        means, it = ("means", "it") if len(names) == 1 else ("mean", "them")
+        lines.append(f"If {' and '.join(names)} {means} something else here, leave {it} out: without={names}.")
+    elif report.differs_only_in:
         words = ",".join(report.differs_only_in)
         lines.append(
             f"If these cases do not matter to you, leave them out: without={list(report.differs_only_in)}, "
@@ -169,11 +174,8 @@ def _only_state_differs(report: Outcome, diagnosis: Diagnosis) -> list[str]:
     all_seen = not (report.refused or report.unsteady or any(d.quantity == "error" for d in report.divergences))
     extent = "everywhere" if all_seen else f"in everything observed in {plural(diagnosis.cases, 'case')}"
     state = " and ".join(diagnosis.state_only)
-    does, means, it = ("does", "means", "it") if len(diagnosis.state_only) == 1 else ("do", "mean", "them")
-    return [
-        f"Diagnosis: x agrees with {report.claim} {extent}, to the bit, but {state} {does} not.",
-        f"If {state} {means} something else here, leave {it} out: without={list(diagnosis.state_only)}.",
-    ]
+    does = "does" if len(diagnosis.state_only) == 1 else "do"
+    return [f"Diagnosis: x agrees with {report.claim} {extent}, to the bit, but {state} {does} not."]
 
 
 def _leads(report: Outcome, diagnosis: Diagnosis) -> list[str]:
