@@ -270,7 +270,22 @@ def _tidied(lines: list[str]) -> list[str]:
         ]
         if not any(_uses(line.partition(" = ")[2], name) for line in lines):
             lines = [line for line in uses if not line.startswith(f"{name} = ")]
-    return _inlined(lines)
+    return _inlined(_named(lines))
+
+
+#: The shortest condition of a sign change that NaN counts as, too; and how one would write it.
+_NAN_TURNS, _TURNS = "np.where((~(q > 0)) & (q != 0), ", "(q < 0) | np.isnan(q)"
+
+
+def _named(lines: list[str]) -> list[str]:
+    """The lines with a sign change written as one would, and called `flip` if nothing else is."""
+    if not any(_NAN_TURNS in line for line in lines):
+        return lines
+    if any(_uses(line, "flip") for line in lines):
+        return [line.replace(_NAN_TURNS, f"np.where({_TURNS}, ") for line in lines]
+    last = max(i for i, line in enumerate(lines) if line.startswith("q = "))
+    named = [line.replace(_NAN_TURNS, "np.where(flip, ") for line in lines]
+    return [*named[: last + 1], f"flip = {_TURNS}", *named[last + 1 :]]
 
 
 def _inlined(lines: list[str]) -> list[str]:
