@@ -49,7 +49,9 @@ def command(tmp_path, monkeypatch, capsys):
     ("arguments", "status", "text"),
     [
         (["theirs:right", "--dtypes", "float64,float32", "--claim", "irprop-"], 0, "This is irprop-, to the last bit."),
-        (["theirs:wrong", "--dtypes", "float64"], 0, "This is irprop-go, to the last bit."),
+        pytest.param(
+            ["theirs:wrong", "--dtypes", "float64"], 0, "This is irprop-go, to the last bit.", marks=pytest.mark.exhaustive,
+        ),
         (["theirs:wrong", "--dtypes", "float64", "--claim", "irprop-"], 1, "* moves on at a flip (move)."),
         (["theirs:wrong", "--dtypes", "float64", "--claim", "rprop-", "--like"], 1, "Published implementations that behave like it:"),
         (["theirs:rounding", "--dtypes", "float32", "--claim", "irprop-"], 1, "rounding differs by at most"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .._comparison.comparison import FAILED
@@ -81,7 +83,7 @@ def _learned(learned: Decompiled) -> list[str]:
     lines = [f"By experiments: {learned.headline}"]
     if learned.rule is None:
         return lines
-    lines += [f"  * {sentence}" for sentence in learned.rule.differences]
+    lines += [f"  * {sentence}" for sentence in _joined(learned.rule.differences)]
     for tier in learned.tiers:
         if not tier.explained:
             lines.append(
@@ -90,6 +92,19 @@ def _learned(learned: Decompiled) -> list[str]:
             )
     lines.append("report.rule is this rule: print it, run it, or read report.rule.source().")
     return lines
+
+
+def _joined(sentences: Sequence[str]) -> list[str]:
+    """Sentences "where: what", those with the same end as one."""
+    places: dict[str, list[str]] = {}
+    for sentence in sentences:
+        where, _, what = sentence.rpartition(": ")
+        places.setdefault(what, []).append(where)
+    joined = []
+    for what, some in places.items():
+        where = ", and ".join([some[0], *(place[:1].lower() + place[1:] for place in some[1:])])
+        joined.append(f"{where}: {what}" if where else what)
+    return joined
 
 
 def _has_rule(report: Outcome) -> bool:

@@ -121,7 +121,14 @@ def _zero_product(answer: str) -> Callable[[Entries], list[str]]:
 
 
 def _zero_moves(answers: tuple[Answer, ...]) -> Callable[[Entries], list[str]]:
-    return lambda left: _those(left, "move", answers, ("zero", "rest"))
+    """Moves at a gradient of 0, also those of rows that differ by its sign."""
+
+    def finds(left: Entries) -> list[str]:
+        keys = _those(left, "move", answers, ("zero", "rest"))
+        alike = [key for key, answer in left.items() if key.endswith(" 0: move") and answer in answers]
+        return list(dict.fromkeys((*keys, *alike))) if keys else []
+
+    return finds
 
 
 #: Each name, and which of the entries that differ it stands for.
