@@ -45,9 +45,11 @@ def detail_lines(report: Outcome) -> list[str]:
     blocks = [[*_what_was_run(report), *_errors(report), *_remarks(report)]]
     if report.diagnosis is not None and not (report.diagnosis.found_nothing and _has_rule(report)):
         blocks.append(_diagnosis(report, report.diagnosis))
-    told = report.learned is None or (report.learned.rule is None and not report.learned.not_found)
-    if not told and not report.agrees and not _explained_by_deviations(report):
-        blocks.append(_learned(report.learned))
+    learned = report.learned
+    # The first line has all that there is to say of what is no per-coordinate sign rule.
+    has_more = learned is not None and (learned.rule is not None or learned.not_found)
+    if learned is not None and has_more and not report.agrees and not _explained_by_deviations(report):
+        blocks.append(_learned(learned))
     if report.behaviour and not _has_rule(report):
         blocks.append(_behaviour(report))
     return [line for block in blocks for line in ("", *block)][1:]
