@@ -182,6 +182,14 @@ def test_the_guide_has_a_sentence_for_every_word_of_without(word):
     assert re.search(rf'^\| .*`"{word}"`.* \| .+ \|$', guide, re.MULTILINE)
 
 
+def test_the_smallest_script_of_coupled_coordinates_has_two():
+    report = check(
+        mutant("irprop-", ["shared step size"]), "irprop-", dtypes=["float64"], random=0, diagnosis=False
+    )
+    assert report.smallest.case.size == 2
+    assert report.smallest.case.steps == 2
+
+
 def test_losses_are_in_the_script_of_a_rule_that_reads_them():
     report = check(mutant("irprop+", ["error test: reversed"]), "irprop+", dtypes="float64", random=0)
     assert "loss=losses[t]" in report.script()

@@ -132,6 +132,12 @@ class Case:
         )
         return picked._first_steps(steps)
 
+    def beside(self, coordinate: int, other: int) -> Case:
+        """The case with two coordinates only; it is real, without an objective, and has one lr for all."""
+        columns = sorted((coordinate, other))
+        scripts = tuple(self.scripts[i] for i in columns) if len(self.scripts) == self.size else self.scripts
+        return replace(self, g=self.g[:, columns], x0=self.x0[columns], scripts=scripts)
+
     def _first_steps(self, steps: int | None) -> Case:
         return self if steps is None else replace(self, g=self.g[:steps], loss=self.loss[:steps])
 

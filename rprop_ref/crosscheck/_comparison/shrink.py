@@ -93,6 +93,9 @@ def _fewer_numbers(case: Case, failure: Divergence) -> Iterator[Case]:
     if case.size > (2 if case.dtype in COMPLEX else 1):
         yield case.alone(failure.coordinate, failure.step)
         yield case.alone(failure.coordinate)
+    if case.size > 2 and case.dtype not in COMPLEX and not isinstance(case.lr, np.ndarray):
+        # Coordinates may be coupled.
+        yield from (case.beside(failure.coordinate, i) for i in range(case.size) if i != failure.coordinate)
     if case.steps > failure.step:
         yield replace(case, g=case.g[: failure.step], loss=case.loss[: failure.step])
     if case.steps > 1 and not (case.none or case.resumed or case.edits):
