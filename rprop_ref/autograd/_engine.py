@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._core.checks import check_plain
-from ._graph import Node, is_differentiated, refresh, refusal, sample, source
+from ._graph import Node, fingerprint, is_differentiated, refresh, refusal, source
 from ._mode import LeavesTapeError, mode
 from ._primitives import Primitive, unbroadcast
 from ._traced import Traced, new_tensor
@@ -327,7 +327,7 @@ def _check_unchanged(node: Node, k: int) -> None:
             raise _changed(array, written.writes, version, origin.primitive.name if type(origin) is Node else None)
         if written is None and version:
             array = node.args[0][j] if primitive.takes_sequence else node.args[j]
-            if version != sample(array):
+            if version != fingerprint(array):
                 raise RuntimeError(
                     f"an array of shape {array.shape} has been changed since {primitive.name} was called with it, "
                     "and its former values are needed for the gradient; give it a copy, array.copy()"

@@ -11,7 +11,7 @@ import operator
 import sys
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,9 +36,9 @@ from ._dispatch import call_function, call_ufunc
 from ._elementwise import OPERATOR_OF
 from ._engine import backward
 from ._foreign import advice, check_polynomial, is_operator, is_sparse_product
-from ._graph import apply, is_differentiated, is_sparse, note_if_refused, operate, refresh, refusal
+from ._graph import apply, is_differentiated, is_sparse, note_if_refused, operate, recordings, refresh, refusal
 from ._inplace import assign_augmented, plain_index, set_item
-from ._mode import LeavesTapeError
+from ._mode import LeavesTapeError, Recording, differentiated
 from ._primitives import PRIMITIVES
 from ._traced import Array, Memory, Traced, new_tensor, use_for_results, values
 
@@ -77,6 +77,36 @@ def wrong_dtype(dtype: np.dtype[Any]) -> str:
         "Only Tensors of floating point and complex dtype can require gradients; "
         f"got dtype {dtype}; convert the data, for instance with numpy.asarray(data, float)"
     )
+
+
+class _Text(str):
+    """The text of a number that value_and_grad differentiates: for people to read, not to make a number of."""
+
+    __slots__ = ("_calls",)
+
+    _calls: Collection[Recording]
+
+    def __new__(cls, text: str, calls: Collection[Recording]) -> _Text:
+        self = super().__new__(cls, text)
+        self._calls = calls
+        return self
+
+    def _to_plain(self) -> str:
+        under_way = list(differentiated.values())
+        for call in self._calls:
+            if call in under_way:
+                call.refused = LeavesTapeError(LEAVES_TAPE)
+                raise call.refused
+        return str(self)
+
+    def __float__(self) -> float:
+        return float(self._to_plain())
+
+    def __int__(self) -> int:
+        return int(self._to_plain())
+
+    def __reduce__(self) -> Any:
+        return str, (str(self),)
 
 
 @use_for_results
@@ -118,8 +148,8 @@ class Tensor(Traced):
     The methods do what torch's do. A 0-d Tensor converts to a number (`float` warns, as in torch, if it requires a
     gradient); ``np.asarray`` raises if a gradient would be lost.
 
-    Plain arrays of more than 16 KiB among the operands are saved without a copy. If one is refilled before the
-    backward pass, that is refused, as far as some of its elements tell; pass a copy.
+    Plain arrays of more than 16 KiB among the operands are saved without a copy. If one is changed before the
+    backward pass, that pass is refused; pass a copy.
 
     Examples
     --------
@@ -486,6 +516,8 @@ class Tensor(Traced):
         return self // other, self % other
 
     def __round__(self, ndigits: int | None = None) -> Any:
+        if self._array.dtype.kind == "c":
+            raise TypeError("complex numbers are not rounded by round(); write np.round(x)")
         return _np.round(self, ndigits or 0)
 
     def __neg__(self) -> Any:
@@ -584,7 +616,11 @@ class Tensor(Traced):
         return bool(self._array.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self._array.item() if self._array.ndim == 0 else str(self), spec)
+        if self._array.ndim:
+            return format(str(self), spec)
+        text = format(self._array.item(), spec)
+        calls = recordings(self)
+        return _Text(text, calls) if calls else text
 
     def __repr__(self) -> str:
         text = f"Tensor({np.array2string(self._array, separator=', ')}, dtype={self.dtype}"
