@@ -35,7 +35,7 @@ from . import (
 from ._dispatch import call_function, call_ufunc
 from ._elementwise import OPERATOR_OF
 from ._engine import backward
-from ._foreign import advice, check_polynomial, is_operator, is_sparse_product
+from ._foreign import advice, check_exchange, check_polynomial, is_operator, is_sparse_product
 from ._graph import apply, is_differentiated, is_sparse, note_if_refused, operate, recordings, refresh, refusal
 from ._inplace import assign_augmented, plain_index, set_item
 from ._mode import LeavesTapeError, Recording, differentiated
@@ -389,6 +389,9 @@ class Tensor(Traced):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         try:
+            base = self if self._base is None else self._base
+            if isinstance(value, Traced) and value._base is base:
+                check_exchange(sys._getframe(1))
             set_item(self, index, value)
         except Exception as error:
             note_if_refused(error, operator.setitem, (self, index, value))

@@ -431,6 +431,59 @@ def test_a_sparse_array_may_be_changed():
     assert autograd.value_and_grad(fun)(X)[1].tolist() == (2 * X).tolist()
 
 
+@pytest.mark.filterwarnings("ignore:you are shuffling")
+def test_rows_are_not_shuffled_in_place():
+    def fun(x, shuffle):
+        rows = x * 1
+        shuffle(rows)
+        weights = np.arange(1, 4)
+        return weights @ rows if rows.ndim == 1 else weights @ rows @ weights
+
+    for shuffle in (np.random.default_rng(0).shuffle, np.random.RandomState(0).shuffle):
+        with pytest.raises(TypeError, match="permutation"):
+            autograd.value_and_grad(lambda x, s=shuffle: fun(x, s))(np.eye(3))
+    # Vectors consist of numbers, which are no views.
+    order = np.arange(3)
+    np.random.default_rng(0).shuffle(order)
+    gradient = autograd.value_and_grad(lambda x: fun(x, np.random.default_rng(0).shuffle))(X)[1]
+    assert gradient[order].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_values_of_an_earlier_call_are_refused():
+    """Kept by a cache, for instance, they would be constants."""
+    kept = {}
+
+    def kept_if_new(compute, x):
+        return kept.setdefault("value", compute(x))
+
+    for compute in (np.sum, lambda x: x, lambda x: x[:], lambda x: x[0]):
+        kept.clear()
+        fun = autograd.value_and_grad(lambda x, c=compute: np.sum(kept_if_new(c, x) * x))
+        fun(X)
+        with pytest.raises(RuntimeError, match="in an earlier call"):
+            fun(X)
+        assert autograd.value_and_grad(lambda x: np.sum(kept["value"].data * x))(X)[1].shape == X.shape
+
+    def fails(x):
+        kept["value"] = np.sum(x)
+        raise KeyError
+
+    def unused(x):
+        kept["value"] = np.sum(x)
+        return np.sum(x)
+
+    for fun in (fails, unused):
+        with contextlib.suppress(KeyError):
+            autograd.value_and_grad(fun)(X)
+        with pytest.raises(RuntimeError, match="in an earlier call"):
+            autograd.value_and_grad(lambda x: np.sum(kept["value"] * x))(X)
+    # A Parameter is no variable of a call.
+    w = Parameter(np.ones(3))
+    product = w * 2
+    for _ in range(2):
+        assert autograd.value_and_grad(lambda x: np.sum(product * x))(X)[1].tolist() == [2.0, 2.0, 2.0]
+
+
 def test_text_of_a_value_is_for_people():
     kept = []
 
