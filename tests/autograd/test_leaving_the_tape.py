@@ -228,6 +228,7 @@ FOREIGN = {
         lambda x: scipy.interpolate.CubicSpline(X, X)(x)
     ),
     "converted by scipy.stats.*the formula of the density": lambda x: scipy.stats.norm.logpdf(x),
+    r"converted by scipy.stats.gmean; .*scipy.special": scipy.stats.gmean,
     "chebvander": lambda x: np.polynomial.chebyshev.chebval(0.5, x),
     r"chebval\(x, coefficients\)": lambda x: np.polynomial.Chebyshev([1.0, 2.0])(x),
     # A ufunc in older versions of SciPy.
