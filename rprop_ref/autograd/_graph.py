@@ -116,6 +116,11 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             check_plain(ans, f"the result of {primitive.name}")
         kind = kind_of(ans)
         ans = np.asarray(ans)
+        if kind == "number" and tracked and mode.enabled:
+            # Made by Python's operators if it comes from an array of objects.
+            for array in arrays:
+                if isinstance(array, np.ndarray):
+                    keeps_gradient(array.dtype, primitive.name)
     is_recorded = (
         tracked and mode.enabled and (ans.dtype in _USUAL_DTYPES or keeps_gradient(ans.dtype, primitive.name))
     )
