@@ -405,7 +405,9 @@ class Tensor(Traced):
 
     @property
     def _numba_type_(self) -> Any:
-        raise TypeError(
+        # Numba first asks, in C, whether there is such an attribute, and then, in Python, for its value.
+        kind = TypeError if sys._getframe(1).f_globals.get("__name__", "").startswith("numba.") else AttributeError
+        raise kind(
             "a function compiled by Numba takes arrays, not Tensors; call the Python function, "
             "fun.py_func(x), or give it x.data if no gradient is wanted"
         )
