@@ -361,7 +361,11 @@ BINARY: dict[Any, Any] = {
     sc.gammaincinv: (NO_VJP, lambda g, ans, a, _y: g / gamma_density(a * one(g), ans)),
     sc.gammainccinv: (NO_VJP, lambda g, ans, a, _y: -g / gamma_density(a * one(g), ans)),
     sc.chdtr: (NO_VJP, lambda g, _ans, v, x: g * gamma_density(v * one(g) / 2, x / 2) / 2),
-    sc.chdtrc: (NO_VJP, lambda g, _ans, v, x: -g * gamma_density(v * one(g) / 2, x / 2) / 2),
+    # In older versions of SciPy it is 1 below 0.
+    sc.chdtrc: (
+        NO_VJP,
+        lambda g, ans, v, x: -g * np.where((x < 0) & (ans == 1), 0, gamma_density(v * one(g) / 2, x / 2) / 2),
+    ),
     sc.pdtr: (NO_VJP, lambda g, _ans, k, m: -g * gamma_density(np.floor(k) + one(g), m)),
     sc.pdtrc: (NO_VJP, lambda g, _ans, k, m: g * gamma_density(np.floor(k) + one(g), m)),
     sc.stdtr: (NO_VJP, lambda g, _ans, df, t: g * student_density(df * one(g), t)),
