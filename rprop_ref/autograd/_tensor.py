@@ -523,7 +523,12 @@ class Tensor(Traced):
     def __round__(self, ndigits: int | None = None) -> Any:
         if self._array.dtype.kind == "c":
             raise TypeError("complex numbers are not rounded by round(); write np.round(x)")
-        return _np.round(self, ndigits or 0)
+        rounded = _np.round(self, ndigits or 0)
+        if self._kind == "number":
+            # Python rounds 2.55 to 2.5, NumPy to 2.6.
+            rounded._array[...] = round(self._array.item(), ndigits or 0)
+            rounded._kind = "number"
+        return rounded
 
     def __neg__(self) -> Any:
         return apply(_NEGATIVE, (self,))
