@@ -209,6 +209,7 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
     for i, arg in enumerate(args[0] if primitive.takes_sequence else args[:count]):
         place = 0 if primitive.takes_sequence else i
         vjp = primitive.vjps[place]
+        kept, link = arg, _CONSTANT
         if isinstance(arg, Traced):
             parent = None
             if arg._requires_grad and vjp is not None:
@@ -217,20 +218,18 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
                 parent = arg if arg._node is None else arg._node
             memory = arg._memory
             # A leaf holds its array anyway.
-            arrays.append(
-                arg._array if primitive.takes_sequence or arg._node is None or primitive.saves[place] else None
-            )
-            links.append((parent, memory, memory.writes))
-        else:
-            kept, link = arg, _CONSTANT
-            if isinstance(arg, np.ndarray) and (vjp is None or primitive.saves[place]):
-                # Callers reuse masks and buffers; copies of large arrays would need too much memory.
-                if vjp is None or arg.nbytes <= COPIED_BYTES or arg.dtype.hasobject:
-                    kept = np.array(arg, order="K")
-                else:
-                    link = (None, None, fingerprint(arg))
-            arrays.append(kept)
-            links.append(link)
+            kept = arg._array if primitive.takes_sequence or arg._node is None or primitive.saves[place] else None
+            link = (parent, memory, memory.writes)
+        # The array of a Tensor without a gradient may be the caller's as well.
+        is_callers = isinstance(kept, np.ndarray) and not (isinstance(arg, Traced) and arg._requires_grad)
+        if is_callers and (vjp is None or primitive.saves[place]):
+            # Callers reuse masks and buffers; copies of large arrays would need too much memory.
+            if vjp is None or kept.nbytes <= COPIED_BYTES or kept.dtype.hasobject:
+                kept = np.array(kept, order="K")
+            else:
+                link = (None, None, fingerprint(kept))
+        arrays.append(kept)
+        links.append(link)
     saved: Any = (tuple(arrays),) if primitive.takes_sequence else arrays
     for i in range(count, len(args)):
         kept = _snapshot(primitive, i, args[i])

@@ -334,6 +334,8 @@ def test_polynomials_with_coefficients_of_several_dimensions(basis, shape):
         lambda buffer, mask, v: np.sum(buffer * v),
         lambda buffer, mask, v: np.sum(v / buffer),
         lambda buffer, mask, v: np.sum(buffer**v),
+        lambda buffer, mask, v: np.sum(Tensor(buffer) * v),
+        lambda buffer, mask, v: np.sum(np.where(Tensor(mask), v * np.ones(4), 0.0)),
         lambda buffer, mask, v: buffer @ (v * np.ones(4)),
         lambda buffer, mask, v: np.sum(np.einsum("i,i->", buffer, v * np.ones(4))),
         lambda buffer, mask, v: np.prod(np.stack([v, buffer[0], buffer[1]])),
@@ -381,6 +383,7 @@ def test_a_large_buffer_that_is_refilled_is_refused():
 def test_one_element_that_is_changed_in_a_large_buffer_is_noticed():
     for buffer, index in (
         (np.ones(3001), 3000),
+        (Tensor(np.ones(3001)), 3000),
         (np.ones((60, 70), np.float32), (33, 7)),
         (np.ones((60, 70))[::-1, 1::2].T, (7, 33)),
         (np.ones(3000, complex, order="F"), 1500),
