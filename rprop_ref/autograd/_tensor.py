@@ -119,7 +119,8 @@ class Tensor(Traced):
     Parameters
     ----------
     data : array_like
-        The values. An array is not copied: the Tensor shares memory with it.
+        The values. An array is not copied: the Tensor shares memory with it, and what is written to the Tensor can
+        be read from the array without a gradient, as from `data`.
     requires_grad : bool, optional
         Whether a gradient is wanted. Possible for float16, float32, float64, complex64, complex128, and bfloat16
         (ml_dtypes).
