@@ -335,11 +335,6 @@ def is_differentiated(x: Any) -> bool:
     return next(_recordings(x), None) is not None
 
 
-def recordings(x: Any) -> set[Recording]:
-    """The calls of value_and_grad that need the gradient of a value."""
-    return set(_recordings(x))
-
-
 def _recordings(x: Any) -> Iterator[Recording]:
     """The calls of value_and_grad that need the gradient of a value, or of one inside it."""
     if not (differentiated and mode.enabled and any_tracked(x)):

@@ -11,7 +11,7 @@ import operator
 import sys
 import warnings
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,9 +36,9 @@ from ._dispatch import call_function, call_ufunc
 from ._elementwise import OPERATOR_OF
 from ._engine import backward
 from ._foreign import advice, check_exchange, check_polynomial, is_operator, is_sparse_product
-from ._graph import apply, is_differentiated, is_sparse, note_if_refused, operate, recordings, refresh, refusal
+from ._graph import apply, is_differentiated, is_sparse, note_if_refused, operate, refresh, refusal
 from ._inplace import assign_augmented, plain_index, set_item
-from ._mode import LeavesTapeError, Recording, differentiated
+from ._mode import LeavesTapeError, differentiated
 from ._primitives import PRIMITIVES
 from ._traced import Array, Memory, Traced, new_tensor, use_for_results, values
 
@@ -80,30 +80,19 @@ def wrong_dtype(dtype: np.dtype[Any]) -> str:
 
 
 class _Text(str):
-    """The text of a number that value_and_grad differentiates: for people to read, not to make a number of."""
+    """The text of a number that may be differentiated: for people to read, not to make a number of."""
 
-    __slots__ = ("_calls",)
+    __slots__ = ("_value",)
 
-    _calls: Collection[Recording]
-
-    def __new__(cls, text: str, calls: Collection[Recording]) -> _Text:
-        self = super().__new__(cls, text)
-        self._calls = calls
-        return self
-
-    def _to_plain(self) -> str:
-        under_way = list(differentiated.values())
-        for call in self._calls:
-            if call in under_way:
-                call.refused = LeavesTapeError(LEAVES_TAPE)
-                raise call.refused
-        return str(self)
+    _value: Tensor
 
     def __float__(self) -> float:
-        return float(self._to_plain())
+        self._value._check_may_leave_tape()
+        return float(str(self))
 
     def __int__(self) -> int:
-        return int(self._to_plain())
+        self._value._check_may_leave_tape()
+        return int(str(self))
 
     def __reduce__(self) -> Any:
         return str, (str(self),)
@@ -630,8 +619,10 @@ class Tensor(Traced):
         if self._array.ndim:
             return format(str(self), spec)
         text = format(self._array.item(), spec)
-        calls = recordings(self)
-        return _Text(text, calls) if calls else text
+        if differentiated and self.requires_grad:
+            text = _Text(text)
+            text._value = self
+        return text
 
     def __repr__(self) -> str:
         text = f"Tensor({np.array2string(self._array, separator=', ')}, dtype={self.dtype}"
