@@ -73,7 +73,8 @@ def check_polynomial(frame: FrameType) -> None:
 def is_operator(frame: FrameType) -> bool:
     """Whether this frame is at an operator such as ``a ** b``, not at a call such as ``np.power(a, b)``.
 
-    ``operator.pow(a, b)`` looks like that call: of a scalar of NumPy, the last bit may be that of ``np.power``.
+    ``operator.pow(a, b)`` looks like that call: if `a` is a scalar of NumPy, the last bit is that of ``np.power``.
+    So it is with ``operator.mul`` and a complex one.
     """
     return _instruction(frame) == "BINARY_OP"
 
