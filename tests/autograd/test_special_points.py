@@ -253,6 +253,8 @@ def test_derivatives_are_those_of_calculus(fun, dtype):
         (sc.i0e, 0.0, 0.0),
         (sc.i0e, np.inf, 0.0),
         (sc.erf, -np.inf, 0.0),
+        (lambda x: np.hypot(x, 0.0), 0.0, 0.0),
+        (lambda x: np.hypot.reduce(np.stack([0 * x, x, 2 * x])), 3.0, np.sqrt(5.0)),
         (sc.log_ndtr, np.inf, 0.0),
         (lambda x: sc.boxcox(4.0, x), 0.0, 2 * np.log(2.0) ** 2),
         (lambda x: sc.boxcox1p(3.0, x), 2.0**-40, 2 * np.log(2.0) ** 2 + 2.0**-40 * np.log(4.0) ** 3 / 3),
