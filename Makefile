@@ -100,7 +100,7 @@ test-ptx: $(VENV)/installed-test $(VENV)/installed-ptx  ## compile the GPU kerne
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## run PROGRAMS=10000 random programs beside torch, CALLS=200000 random calls of NumPy, and kill and resume KILLS=100 runs
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/step/test_programs.py
-	FUZZ_CALLS=$(CALLS) $(BIN)/python -m pytest tests/autograd/test_generated_calls.py
+	FUZZ_CALLS=$(CALLS) $(BIN)/python -m pytest tests/autograd/test_generated_calls.py tests/autograd/test_in_place_programs.py
 	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/minimizer/test_runs.py
 
 lint: $(VENV)/installed-lint  ## check with ruff and mypy

@@ -372,7 +372,11 @@ def _replace_values(result: Any, expected: Any, sources: Sequence[Any]) -> Any:
     kind, expected = kind_of(expected), np.asarray(expected)
     if expected is result._array:
         return result
-    if expected.shape != result._array.shape or expected.dtype.kind != result._array.dtype.kind:
+    if expected.shape != result._array.shape:
+        return NotImplemented
+    kinds = result._array.dtype.kind + expected.dtype.kind
+    # Real numbers that NumPy returns as complex ones: numpy.linalg.cond of older versions.
+    if kinds[0] != kinds[1] and (kinds != "fc" or np.any(expected.imag)):
         return NotImplemented
     if expected.dtype != result._array.dtype:
         # Computed in another precision than NumPy's.

@@ -91,6 +91,12 @@ def arctan2_y(g, _ans, y, x):
     return g * (x / size / size)
 
 
+def over_size(x, size):
+    # At the origin there is a kink, and 0 is a slope between those of its sides, as for the absolute value.
+    at_origin = size == 0
+    return np.where(at_origin, 0, x / np.where(at_origin, 1, size))
+
+
 def root_of_difference(x):
     """The conjugate of the square root of 1 - x**2."""
     if x.dtype.kind != "c":
@@ -184,7 +190,7 @@ BINARY: dict[Any, Any] = {
         arctan2_y,
         lambda g, ans, y, x: arctan2_y(-g, ans, x, y),
     ),
-    np.hypot: (lambda g, ans, x, _y: g * (x / ans), lambda g, ans, _x, y: g * (y / ans)),
+    np.hypot: (lambda g, ans, x, _y: g * over_size(x, ans), lambda g, ans, _x, y: g * over_size(y, ans)),
     np.logaddexp: (logaddexp(np.exp), swapped(logaddexp(np.exp))),
     np.logaddexp2: (logaddexp(np.exp2), swapped(logaddexp(np.exp2))),
     np.remainder: (lambda g, _ans, _x, _y: g, lambda g, _ans, x, y: -g * np.floor(x / y)),

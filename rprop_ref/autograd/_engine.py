@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._core.checks import check_plain
-from ._graph import Node, is_differentiated, refresh, refusal, sample, source
+from ._graph import Node, fingerprint, is_differentiated, refresh, refusal, source
 from ._mode import LeavesTapeError, mode
 from ._primitives import Primitive, unbroadcast
 from ._traced import Traced, new_tensor
@@ -29,6 +29,10 @@ INSIDE_ANOTHER = (
     "tape, and what depends on them would lose its gradient. Write grad(..., create_graph=True), call "
     "value_and_grad, or use x.detach() where no gradient is wanted"
 )
+EARLIER_CALL = (
+    "the function uses a value that was computed from its argument in an earlier call, or whose graph has been "
+    "freed; no gradient would flow through it. Compute it in each call, or keep value.data if a constant is meant"
+)
 NO_GRADIENT = "element 0 of tensors does not require grad and does not have a grad_fn"
 
 
@@ -38,6 +42,7 @@ def backward(
     retain: bool,
     create_graph: bool,
     wanted: Sequence[Traced] | None = None,
+    strict: bool = False,
 ) -> list[Any]:
     """Compute the gradients of `wanted`; without it those of all leaves, which are added to their ``grad``.
 
@@ -51,6 +56,8 @@ def backward(
         Record the pass, so that the gradients are Tensors.
     wanted : sequence of Tensor, optional
         Stop at these; no leaf accumulates anything then.
+    strict : bool, optional
+        Raise also if a part of the graph that does not lead to `wanted` has been freed.
 
     Returns
     -------
@@ -69,7 +76,7 @@ def backward(
     before = mode.enabled
     mode.enabled = create_graph
     try:
-        gradient_of = _run(seeds, targets, retain=retain, create_graph=create_graph)
+        gradient_of = _run(seeds, targets, retain=retain, create_graph=create_graph, strict=strict)
     finally:
         mode.enabled = before
     gradients = [gradient_of.get(target) for target in targets or ()]
@@ -105,11 +112,16 @@ def _seed(i: int, output: Traced, gradient: Any, create_graph: bool) -> Any:
 
 
 def _run(
-    seeds: Sequence[tuple[Any, Any]], targets: Sequence[Any] | None, *, retain: bool, create_graph: bool
+    seeds: Sequence[tuple[Any, Any]],
+    targets: Sequence[Any] | None,
+    *,
+    retain: bool,
+    create_graph: bool,
+    strict: bool,
 ) -> dict[Any, Any]:
     """Go from the outputs back to the leaves, or to the given Nodes and leaves, whose gradients are returned."""
     wanted = None if targets is None else set(targets)
-    uses = _count_uses(seeds) if wanted is None else _count_uses_between(seeds, wanted)
+    uses = _count_uses(seeds) if wanted is None else _count_uses_between(seeds, wanted, strict)
     pending = _Pending(seeds, uses, create_graph)
     wanted_gradients: dict[Any, Any] = {}
     # Of leaves, and of Tensors that retain theirs. Stored after the pass, so that one that fails changes nothing.
@@ -270,11 +282,13 @@ def _count_uses(seeds: Sequence[tuple[Any, Any]]) -> dict[Any, int]:
     return counts
 
 
-def _count_uses_between(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> dict[Any, int]:
+def _count_uses_between(seeds: Sequence[tuple[Any, Any]], wanted: set[Any], strict: bool) -> dict[Any, int]:
     """Likewise, only for what lies between the outputs and `wanted`: nothing else need be computed."""
-    children = _children({target for target, _ in seeds})
+    children, any_freed = _children({target for target, _ in seeds})
     needed = wanted & children.keys()
-    if len(needed) < len(wanted) and any(type(node) is Node and node.args is None for node in children):
+    if any_freed and strict:
+        raise RuntimeError(EARLIER_CALL)
+    if any_freed and len(needed) < len(wanted):
         raise RuntimeError(SECOND_TIME)
     stack = list(needed)
     while stack:
@@ -292,20 +306,24 @@ def _count_uses_between(seeds: Sequence[tuple[Any, Any]], wanted: set[Any]) -> d
     return counts
 
 
-def _children(outputs: Iterable[Any]) -> dict[Any, list[Node]]:
-    """For each Node and leaf that the outputs depend on: the operations that use it."""
+def _children(outputs: Iterable[Any]) -> tuple[dict[Any, list[Node]], bool]:
+    """For each Node and leaf that the outputs depend on: the operations that use it; and whether any was freed."""
     children: dict[Any, list[Node]] = {target: [] for target in outputs}
     stack = list(children)
+    any_freed = False
     while stack:
         node = stack.pop()
         if type(node) is Node:
+            any_freed = any_freed or node.args is None
             for parent, _, _ in node.links:
                 if parent is not None:
                     if parent not in children:
                         children[parent] = []
                         stack.append(parent)
                     children[parent].append(node)
-    return children
+        elif node._node is not None and node._node.args is None:
+            any_freed = True  # a variable of a call of value_and_grad that has ended
+    return children, any_freed
 
 
 # -----------------------------------------------------------------------------------------------------------
@@ -327,7 +345,7 @@ def _check_unchanged(node: Node, k: int) -> None:
             raise _changed(array, written.writes, version, origin.primitive.name if type(origin) is Node else None)
         if written is None and version:
             array = node.args[0][j] if primitive.takes_sequence else node.args[j]
-            if version != sample(array):
+            if version != fingerprint(array):
                 raise RuntimeError(
                     f"an array of shape {array.shape} has been changed since {primitive.name} was called with it, "
                     "and its former values are needed for the gradient; give it a copy, array.copy()"

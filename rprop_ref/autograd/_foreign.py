@@ -71,10 +71,31 @@ def check_polynomial(frame: FrameType) -> None:
 
 
 def is_operator(frame: FrameType) -> bool:
-    """Whether this frame is at an operator such as ``a ** b``, not at a call such as ``np.power(a, b)``."""
+    """Whether this frame is at an operator such as ``a ** b``, not at a call such as ``np.power(a, b)``.
+
+    ``operator.pow(a, b)`` looks like that call: if `a` is a scalar of NumPy, the last bit is that of ``np.power``.
+    So it is with ``operator.mul`` and a complex one.
+    """
+    return _instruction(frame) == "BINARY_OP"
+
+
+def check_exchange(frame: FrameType) -> None:
+    """Raise if one row of a Tensor is assigned to another, but not by a statement of Python.
+
+    numpy.random exchanges rows in C, as it does those of lists, which are no views.
+    """
+    if not _instruction(frame).startswith("STORE_"):
+        raise TypeError(
+            "the rows of a Tensor are views, of which shuffle() would overwrite one with the other; write "
+            "x = x[rng.permutation(len(x))]"
+        )
+
+
+def _instruction(frame: FrameType) -> str:
+    """The name of the instruction that a frame is at."""
     import opcode  # seldom needed
 
-    return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["BINARY_OP"]
+    return opcode.opname[frame.f_code.co_code[frame.f_lasti]]
 
 
 def _package_of(frame: FrameType) -> str:
@@ -95,7 +116,9 @@ def _callers() -> Iterator[str]:
 def public_name(frame: FrameType) -> str:
     """For instance scipy.linalg.expm, which is in scipy.linalg._matfuncs."""
     module: str = frame.f_globals["__name__"]
-    decorated = [frame.f_locals.get(name) for name in ("f", "fun")]  # what a decorator of SciPy has been given
+    decorated = [
+        frame.f_locals.get(name) for name in ("f", "fun", "hypotest_fun_in")
+    ]  # what a decorator of SciPy has been given
     function: Any = next(filter(callable, decorated), None)
     if function is not None and (module.startswith("scipy._lib") or "<locals>" in frame.f_code.co_qualname):
         module, name = function.__module__, function.__name__

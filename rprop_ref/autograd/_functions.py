@@ -12,8 +12,9 @@ from .._core.checks import check_plain, described, is_not_finite
 from . import _reductions
 from ._engine import NO_GRADIENT, backward
 from ._foreign import is_raised_by_others
-from ._graph import is_differentiated, source
+from ._graph import NO_KEYWORDS, Node, is_differentiated, source
 from ._mode import Recording, differentiated, enable_grad
+from ._primitives import PRIMITIVES
 from ._tensor import Tensor
 from ._traced import kind_of
 
@@ -141,33 +142,50 @@ def value_and_grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
         for i in positions:
             args_list[i] = _variable(args[i], f"argument {i}")
         variables = [args_list[i] for i in positions]
-        value = _call_strictly(fun, args_list, kwargs, variables)
-        if not isinstance(value, Tensor) or not value.requires_grad:
-            constant = value.data if isinstance(value, Tensor) else value
-            if is_not_finite(constant):
-                undefined = [np.full(v.shape, np.nan, v.dtype) for v in variables]
-                return np.float64(np.asarray(constant).item()), undefined[0] if isinstance(
-                    argnums, int
-                ) else tuple(undefined)
-            raise _no_gradient(value)
-        if value.size != 1:  # torch's words, and what to look for
-            raise RuntimeError(
-                "grad can be implicitly created only for scalar outputs; the function must return one number, but "
-                f"returned an array of shape {value.shape}"
-            )
-        # Inside another call, the results are Tensors if they depend on its variables.
-        is_nested = is_differentiated(value)
-        # Copied, because a gradient may be an array of the caller's.
-        gradients = [
-            np.zeros(v.shape, v.dtype) if g is None else g.copy()
-            for v, g in zip(
-                variables, grad(value, variables, create_graph=is_nested, allow_unused=True), strict=True
-            )
-        ]
-        number = value.reshape(()) if is_nested else value.data.reshape(())[()]
-        return number, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        is_nested = False
+        try:
+            value = _call_strictly(fun, args_list, kwargs, variables)
+            # Inside another call, the results are Tensors if they depend on its variables.
+            is_nested = is_differentiated(value)
+            number, gradients = _number_and_gradients(value, variables, is_nested)
+        finally:
+            if not is_nested:
+                _end(variables)
+        return number, gradients[0] if isinstance(argnums, int) else gradients
 
     return call
+
+
+def _number_and_gradients(value: Any, variables: Sequence[Tensor], is_nested: bool) -> tuple[Any, tuple[Any, ...]]:
+    """What value_and_grad returns for what its function has returned."""
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        constant = value.data if isinstance(value, Tensor) else value
+        if is_not_finite(constant):
+            undefined = tuple(np.full(v.shape, np.nan, v.dtype) for v in variables)
+            return np.float64(np.asarray(constant).item()), undefined
+        raise _no_gradient(value)
+    if value.size != 1:  # torch's words, and what to look for
+        raise RuntimeError(
+            "grad can be implicitly created only for scalar outputs; the function must return one number, but "
+            f"returned an array of shape {value.shape}"
+        )
+    found = backward([(value, None)], retain=is_nested, create_graph=is_nested, wanted=variables, strict=True)
+    # Copied, because a gradient may be an array of the caller's.
+    gradients = tuple(
+        np.zeros(v.shape, v.dtype) if g is None else g.copy() for v, g in zip(variables, found, strict=True)
+    )
+    return value.reshape(()) if is_nested else value.data.reshape(())[()], gradients
+
+
+# The history of a variable whose call has ended: what an objective keeps from one call is refused in the next.
+_ENDED = Node(PRIMITIVES[np.copy], (), NO_KEYWORDS, (), np.zeros(()))
+_ENDED.free()
+
+
+def _end(variables: Sequence[Tensor]) -> None:
+    for variable in variables:
+        if variable._node is None:
+            variable._node = _ENDED
 
 
 def _variable(arg: Any, name: str) -> Tensor:

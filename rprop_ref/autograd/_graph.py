@@ -74,7 +74,7 @@ class Node:
 
 
 # For each operand: the Node or leaf that it came from (None if no gradient flows to it), its memory (None if it
-# was a plain array), and how often that had been written to; for a large plain array a sample of it.
+# was a plain array), and how often that had been written to; for a large plain array its fingerprint.
 Link = tuple[Any, Memory | None, Any]
 _CONSTANT: Link = (None, None, 0)
 
@@ -116,6 +116,11 @@ def apply(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any] = 
             check_plain(ans, f"the result of {primitive.name}")
         kind = kind_of(ans)
         ans = np.asarray(ans)
+        if kind == "number" and tracked and mode.enabled:
+            # Made by Python's operators if it comes from an array of objects.
+            for array in arrays:
+                if isinstance(array, np.ndarray):
+                    keeps_gradient(array.dtype, primitive.name)
     is_recorded = (
         tracked and mode.enabled and (ans.dtype in _USUAL_DTYPES or keeps_gradient(ans.dtype, primitive.name))
     )
@@ -202,7 +207,9 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
     arrays: list[Any] = []
     links: list[Link] = []
     for i, arg in enumerate(args[0] if primitive.takes_sequence else args[:count]):
-        vjp = primitive.vjps[0 if primitive.takes_sequence else i]
+        place = 0 if primitive.takes_sequence else i
+        vjp = primitive.vjps[place]
+        kept, link = arg, _CONSTANT
         if isinstance(arg, Traced):
             parent = None
             if arg._requires_grad and vjp is not None:
@@ -211,30 +218,48 @@ def new_node(primitive: Primitive, args: tuple[Any, ...], kwargs: dict[str, Any]
                 parent = arg if arg._node is None else arg._node
             memory = arg._memory
             # A leaf holds its array anyway.
-            arrays.append(
-                arg._array if primitive.takes_sequence or arg._node is None or primitive.saves[i] else None
-            )
-            links.append((parent, memory, memory.writes))
-        else:
-            kept, link = arg, _CONSTANT
-            if type(arg) is np.ndarray and (vjp is None or primitive.saves[0 if primitive.takes_sequence else i]):
-                # Callers reuse masks and buffers; copies of large arrays would cost too much.
-                if vjp is None or arg.nbytes <= COPIED_BYTES:
-                    kept = arg.copy("K")
-                else:
-                    link = (None, None, sample(arg))
-            arrays.append(kept)
-            links.append(link)
+            kept = arg._array if primitive.takes_sequence or arg._node is None or primitive.saves[place] else None
+            link = (parent, memory, memory.writes)
+        # The array of a Tensor without a gradient may be the caller's as well.
+        is_callers = isinstance(kept, np.ndarray) and not (isinstance(arg, Traced) and arg._requires_grad)
+        if is_callers and (vjp is None or primitive.saves[place]):
+            # Callers reuse masks and buffers; copies of large arrays would need too much memory.
+            if vjp is None or kept.nbytes <= COPIED_BYTES or kept.dtype.hasobject:
+                kept = np.array(kept, order="K")
+            else:
+                link = (None, None, fingerprint(kept))
+        arrays.append(kept)
+        links.append(link)
     saved: Any = (tuple(arrays),) if primitive.takes_sequence else arrays
-    if len(args) > count:
-        saved = [*saved, *[_snapshot(primitive, i, args[i]) for i in range(count, len(args))]]
+    for i in range(count, len(args)):
+        kept = _snapshot(primitive, i, args[i])
+        if kept is args[i] and is_sparse(kept):
+            links.append((None, None, fingerprint(kept)))
+        saved = [*saved, kept]
     return Node(primitive, saved, kwargs, links, ans)
 
 
-def sample(array: Array) -> bytes:
-    """Some elements of an array, by which it is noticed that a buffer has been refilled."""
-    count = 64 if array.ndim == 1 else 8 if array.ndim == 2 else 4
-    return array[tuple([slice(None, None, -(-n // count)) for n in array.shape])].tobytes()
+#: A fingerprint is made of the sums of so many columns. A prime, so that few arrays have rows of whole multiples.
+_COLUMNS = 509
+
+
+def fingerprint(x: Any) -> int:
+    """A number by which it is noticed that an array, or a sparse one, has been changed in place.
+
+    Sums of columns of the memory, read once; faster than a copy.
+    """
+    if isinstance(x, np.ndarray):
+        memory = x.ravel("K").view(np.uint8)
+        end = memory.size // (8 * _COLUMNS) * (8 * _COLUMNS)
+        words = memory[:end].view(np.uint64).reshape(-1, _COLUMNS)
+        return hash(np.add.reduce(words, axis=0).tobytes() + memory[end:].tobytes())
+    parts = [part for name in _SPARSE_PARTS if (part := getattr(x, name, None)) is not None]
+    return hash(tuple(fingerprint(np.asarray(part)) for part in parts))
+
+
+# What sparse arrays consist of: those of the formats named here, others are copied.
+_SPARSE_PARTS = ("data", "indices", "indptr", "coords", "offsets")
+_SPARSE_FORMATS = ("csr", "csc", "bsr", "coo", "dia")
 
 
 def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
@@ -242,11 +267,13 @@ def _snapshot(primitive: Primitive, place: int, value: Any) -> Any:
     kind = type(value)
     if kind is int or value is None or kind is str:
         return value
-    if kind is np.ndarray:
-        return value.copy()
+    if isinstance(value, np.ndarray):
+        return np.array(value)
     if kind is tuple or kind is list:
         return kind([_snapshot(primitive, place, v) for v in value])
-    if is_sparse(value) and value.nnz * value.dtype.itemsize <= COPIED_BYTES:
+    if is_sparse(value) and (
+        value.format not in _SPARSE_FORMATS or value.nnz * value.dtype.itemsize <= COPIED_BYTES
+    ):
         return value.copy()
     if isinstance(value, Traced):
         if value._requires_grad:

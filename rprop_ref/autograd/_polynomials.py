@@ -87,7 +87,11 @@ def roots(p):
     if len(p) < 2:
         return NotImplemented
     companion = np.concatenate([(-p[1:] / p[0])[None], np.eye(len(p) - 2, len(p) - 1, dtype=p.dtype)])
-    found = in_order(np.linalg.eigvals(companion), np.roots(p if isinstance(p, np.ndarray) else p.data))
+    expected = np.roots(p if isinstance(p, np.ndarray) else p.data)
+    found = in_order(np.linalg.eigvals(companion), expected)
+    if not np.iscomplexobj(expected):
+        # The eigenvalues are complex in newer versions of NumPy.
+        found = np.real(found)
     return np.concatenate([found, np.zeros(zeros, found.dtype)])
 
 

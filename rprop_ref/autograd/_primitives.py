@@ -10,7 +10,7 @@ called with the arguments exactly as the function was, keywords included.
 * Vjps are written with NumPy functions and operators. A backward pass that is itself to be differentiated
   (``create_graph=True``) calls them with Tensors in place of arrays, so second derivatives need no other vjps.
 * Indices, masks and small plain arrays among the arguments are copied. A plain array of more than 16 KiB is saved
-  without a copy, and some of its elements are compared before a vjp reads it: whoever changes it passes a copy.
+  without a copy, and its fingerprint is compared before a vjp reads it: whoever changes it passes a copy.
 * An argument whose name begins with an underscore is one whose values the vjp does not read (it may read shape and
   dtype). All others must not be changed in place before the backward pass, and that is checked.
 

@@ -361,21 +361,25 @@ BINARY: dict[Any, Any] = {
     sc.gammaincinv: (NO_VJP, lambda g, ans, a, _y: g / gamma_density(a * one(g), ans)),
     sc.gammainccinv: (NO_VJP, lambda g, ans, a, _y: -g / gamma_density(a * one(g), ans)),
     sc.chdtr: (NO_VJP, lambda g, _ans, v, x: g * gamma_density(v * one(g) / 2, x / 2) / 2),
-    sc.chdtrc: (NO_VJP, lambda g, _ans, v, x: -g * gamma_density(v * one(g) / 2, x / 2) / 2),
+    # In older versions of SciPy it is 1 below 0.
+    sc.chdtrc: (
+        NO_VJP,
+        lambda g, ans, v, x: -g * np.where((x < 0) & (ans == 1), 0, gamma_density(v * one(g) / 2, x / 2) / 2),
+    ),
     sc.pdtr: (NO_VJP, lambda g, _ans, k, m: -g * gamma_density(np.floor(k) + one(g), m)),
     sc.pdtrc: (NO_VJP, lambda g, _ans, k, m: g * gamma_density(np.floor(k) + one(g), m)),
     sc.stdtr: (NO_VJP, lambda g, _ans, df, t: g * student_density(df * one(g), t)),
     sc.stdtrit: (NO_VJP, lambda g, ans, df, _p: g / student_density(df * one(g), ans)),
     sc.boxcox: (
         lambda g, _ans, x, power: g * x ** (power - one(g)),
-        lambda g, ans, x, power: _boxcox_lambda(g, ans, np.log(x), power),
+        lambda g, ans, x, power: _boxcox_lambda(g, ans, np.log(x * one(g)), power),
     ),
     sc.boxcox1p: (
         lambda g, _ans, x, power: g * (one(g) + x) ** (power - one(g)),
-        lambda g, ans, x, power: _boxcox_lambda(g, ans, np.log1p(x), power),
+        lambda g, ans, x, power: _boxcox_lambda(g, ans, np.log1p(x * one(g)), power),
     ),
-    sc.inv_boxcox: (lambda g, ans, _y, power: g * ans ** (1 - power), NO_VJP),
-    sc.inv_boxcox1p: (lambda g, ans, _y, power: g * (1 + ans) ** (1 - power), NO_VJP),
+    sc.inv_boxcox: (lambda g, ans, _y, power: g * ans ** (one(g) - power), NO_VJP),
+    sc.inv_boxcox1p: (lambda g, ans, _y, power: g * (one(g) + ans) ** (one(g) - power), NO_VJP),
     sc.binom: (
         lambda g, ans, n, k: g * _binom_slopes(ans, n + one(g), k + one(g), n - k + one(g))[0],
         lambda g, ans, n, k: g * _binom_slopes(ans, n + one(g), k + one(g), n - k + one(g))[1],

@@ -35,10 +35,10 @@ from . import (
 from ._dispatch import call_function, call_ufunc
 from ._elementwise import OPERATOR_OF
 from ._engine import backward
-from ._foreign import advice, check_polynomial, is_operator, is_sparse_product
+from ._foreign import advice, check_exchange, check_polynomial, is_operator, is_sparse_product
 from ._graph import apply, is_differentiated, is_sparse, note_if_refused, operate, refresh, refusal
 from ._inplace import assign_augmented, plain_index, set_item
-from ._mode import LeavesTapeError
+from ._mode import LeavesTapeError, differentiated
 from ._primitives import PRIMITIVES
 from ._traced import Array, Memory, Traced, new_tensor, use_for_results, values
 
@@ -79,6 +79,25 @@ def wrong_dtype(dtype: np.dtype[Any]) -> str:
     )
 
 
+class _Text(str):
+    """The text of a number that may be differentiated: for people to read, not to make a number of."""
+
+    __slots__ = ("_value",)
+
+    _value: Tensor
+
+    def __float__(self) -> float:
+        self._value._check_may_leave_tape()
+        return float(str(self))
+
+    def __int__(self) -> int:
+        self._value._check_may_leave_tape()
+        return int(str(self))
+
+    def __reduce__(self) -> Any:
+        return str, (str(self),)
+
+
 @use_for_results
 class Tensor(Traced):
     """An array that records what is computed with it, for gradients by `backward`.
@@ -89,7 +108,8 @@ class Tensor(Traced):
     Parameters
     ----------
     data : array_like
-        The values. An array is not copied: the Tensor shares memory with it.
+        The values. An array is not copied: the Tensor shares memory with it, and what is written to the Tensor can
+        be read from the array without a gradient, as from `data`.
     requires_grad : bool, optional
         Whether a gradient is wanted. Possible for float16, float32, float64, complex64, complex128, and bfloat16
         (ml_dtypes).
@@ -118,8 +138,8 @@ class Tensor(Traced):
     The methods do what torch's do. A 0-d Tensor converts to a number (`float` warns, as in torch, if it requires a
     gradient); ``np.asarray`` raises if a gradient would be lost.
 
-    Plain arrays of more than 16 KiB among the operands are saved without a copy. If one is refilled before the
-    backward pass, that is refused, as far as some of its elements tell; pass a copy.
+    Plain arrays of more than 16 KiB among the operands are saved without a copy. If one is changed before the
+    backward pass, that pass is refused; pass a copy.
 
     Examples
     --------
@@ -359,6 +379,9 @@ class Tensor(Traced):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         try:
+            base = self if self._base is None else self._base
+            if isinstance(value, Traced) and value._base is base:
+                check_exchange(sys._getframe(1))
             set_item(self, index, value)
         except Exception as error:
             note_if_refused(error, operator.setitem, (self, index, value))
@@ -372,7 +395,9 @@ class Tensor(Traced):
 
     @property
     def _numba_type_(self) -> Any:
-        raise TypeError(
+        # Numba first asks, in C, whether there is such an attribute, and then, in Python, for its value.
+        kind = TypeError if sys._getframe(1).f_globals.get("__name__", "").startswith("numba.") else AttributeError
+        raise kind(
             "a function compiled by Numba takes arrays, not Tensors; call the Python function, "
             "fun.py_func(x), or give it x.data if no gradient is wanted"
         )
@@ -486,7 +511,14 @@ class Tensor(Traced):
         return self // other, self % other
 
     def __round__(self, ndigits: int | None = None) -> Any:
-        return _np.round(self, ndigits or 0)
+        if self._array.dtype.kind == "c":
+            raise TypeError("complex numbers are not rounded by round(); write np.round(x)")
+        rounded = _np.round(self, ndigits or 0)
+        if self._kind == "number":
+            # Python rounds 2.55 to 2.5, NumPy to 2.6.
+            rounded._array[...] = round(self._array.item(), ndigits or 0)
+            rounded._kind = "number"
+        return rounded
 
     def __neg__(self) -> Any:
         return apply(_NEGATIVE, (self,))
@@ -584,7 +616,13 @@ class Tensor(Traced):
         return bool(self._array.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self._array.item() if self._array.ndim == 0 else str(self), spec)
+        if self._array.ndim:
+            return format(str(self), spec)
+        text = format(self._array.item(), spec)
+        if differentiated and self.requires_grad:
+            text = _Text(text)
+            text._value = self
+        return text
 
     def __repr__(self) -> str:
         text = f"Tensor({np.array2string(self._array, separator=', ')}, dtype={self.dtype}"

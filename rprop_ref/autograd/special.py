@@ -102,6 +102,9 @@ def multigammaln(a: Any, d: int) -> Any:
         A Tensor if `a` is one.
     """
     a = as_array(a)
+    # SciPy's errors come first.
+    sc.multigammaln(values(a), d)
+    d = int(values(d))
     halves = np.arange(d).astype(a.dtype if a.dtype.kind == "f" else float) / 2
     return np.sum(sc.gammaln(a[..., None] - halves), axis=-1) + d * (d - 1) / 4 * float(np.log(np.pi))
 

@@ -20,6 +20,9 @@ CALLS = int(os.environ.get("FUZZ_CALLS", "0"))
 #: In ``make test``: calls of each function.
 ROUNDS = 4
 
+#: NumPy 2.5 refuses vectors of two elements.
+HAS_CROSS_OF_TWO = np.lib.NumpyVersion(np.__version__) < "2.5.0"
+
 
 def test_values_are_numpys_and_gradients_agree_with_differences(capsys):
     surface = functions()
@@ -103,13 +106,16 @@ def test_numpy_is_asked_where_a_function_is_rewritten():
         (lambda x: np.std(x, dtype=complex) + np.var(x, dtype=complex), np.array([1 + 2j, 3 - 1j])),
         (lambda x: np.concatenate([x, 2.5], axis=None), np.array([1.5, 0.5])),
         (lambda x: np.ravel(x, None), np.asfortranarray(np.arange(6.0).reshape(2, 3))),
-        (lambda x: np.cross(x, [1.0, 2.0]), [3.0, 4.0]),
-        (lambda x: np.cross(x, [1.0, 2.0, 5.0]), [3.0, 4.0]),
-        (lambda x: np.cross([[1.0, 2.0, 5.0]], x), [[3.0, 4.0]]),
         (lambda x: np.dot(np.ones((2, 3)), x), np.arange(12.0).reshape(2, 3, 2)),
         (lambda x: np.dot(x, np.arange(12.0).reshape(2, 3, 2)), np.arange(12.0).reshape(2, 2, 3)),
     ):
         assert outcome(fun, x) == ("recorded", ""), outcome(fun, x)
+    for fun, x in (
+        (lambda x: np.cross(x, [1.0, 2.0]), [3.0, 4.0]),
+        (lambda x: np.cross(x, [1.0, 2.0, 5.0]), [3.0, 4.0]),
+        (lambda x: np.cross([[1.0, 2.0, 5.0]], x), [[3.0, 4.0]]),
+    ):
+        assert outcome(fun, x)[0] == ("recorded" if HAS_CROSS_OF_TWO else "refused")
     assert outcome(np.modf, [np.inf, -0.0, np.nan])[0] == "recorded"
     half = Operand(np.array(1.5, np.float16), "tracked")
     assert (
@@ -123,6 +129,8 @@ def test_numpy_is_asked_where_a_function_is_rewritten():
         lambda x: np.outer(x, x, 3),
         lambda x: np.linalg.outer(x[None], x),
         lambda x: np.add.accumulate(x[0]),
+        lambda x: autograd.special.multigammaln(x, 4),
+        lambda x: autograd.special.multigammaln(x + 3, Tensor(np.array([2]))),
     ):
         assert outcome(fun, [1.0, 2.0])[0] == "refused"
     assert outcome(lambda x: np.var(x, dtype=float), [1 + 2j, 3 - 1j])[0] == "refused"

@@ -119,7 +119,10 @@ def test_a_refusal_that_the_objective_catches_is_raised_again():
         except TypeError:
             return np.sum(x)
 
-    for fun in (guarded, with_an_alternative, in_a_worker, with_workers):
+    def by_its_text(x):
+        return np.sum(x) * float(f"{x[0]:.17g}")
+
+    for fun in (guarded, with_an_alternative, in_a_worker, with_workers, by_its_text):
         for call in (autograd.value_and_grad(fun), lambda x, fun=fun: minimize(fun, x, jac="autograd")):
             with pytest.raises(TypeError, match="leave the tape"):
                 call(X)
@@ -160,6 +163,7 @@ REFUSED = {
     "joined with longdouble": lambda x: np.concatenate([x, np.ones(1, np.longdouble)]),
     "objects": lambda x: x * np.array([1, 2, 3], object),
     "Tensors in an array": lambda x: x * objects(x[0], x[1], x[2]),
+    "a number that is an object": lambda x: np.array(2.0, object) ** x[0],
     "masked * x": lambda x: MASKED * x,
     "x * masked": lambda x: x * MASKED,
     "masked @ x": lambda x: MASKED @ x,
@@ -225,9 +229,13 @@ FOREIGN = {
         lambda x: scipy.interpolate.CubicSpline(X, X)(x)
     ),
     "converted by scipy.stats.*the formula of the density": lambda x: scipy.stats.norm.logpdf(x),
+    r"converted by scipy.stats.gmean; .*scipy.special": scipy.stats.gmean,
     "chebvander": lambda x: np.polynomial.chebyshev.chebval(0.5, x),
     r"chebval\(x, coefficients\)": lambda x: np.polynomial.Chebyshev([1.0, 2.0])(x),
-    r"converted by scipy.special.spherical_jn\.": lambda x: scipy.special.spherical_jn(1, x),
+    # A ufunc in older versions of SciPy.
+    r"converted by scipy.special.spherical_jn\.|^scipy.special.spherical_jn has no rule": lambda x: (
+        scipy.special.spherical_jn(1, x)
+    ),
     r"x instead of np.asarray\(x\)": np.asarray,
     "converted by scipy.integrate": lambda x: scipy.integrate.quad(lambda t: t * x[0], 0, 1)[0],
     "converted by scipy.optimize.fsolve": lambda x: scipy.optimize.fsolve(lambda y: y - x, X),
@@ -326,6 +334,8 @@ def test_polynomials_with_coefficients_of_several_dimensions(basis, shape):
         lambda buffer, mask, v: np.sum(buffer * v),
         lambda buffer, mask, v: np.sum(v / buffer),
         lambda buffer, mask, v: np.sum(buffer**v),
+        lambda buffer, mask, v: np.sum(Tensor(buffer) * v),
+        lambda buffer, mask, v: np.sum(np.where(Tensor(mask), v * np.ones(4), 0.0)),
         lambda buffer, mask, v: buffer @ (v * np.ones(4)),
         lambda buffer, mask, v: np.sum(np.einsum("i,i->", buffer, v * np.ones(4))),
         lambda buffer, mask, v: np.prod(np.stack([v, buffer[0], buffer[1]])),
@@ -370,6 +380,52 @@ def test_a_large_buffer_that_is_refilled_is_refused():
                 autograd.value_and_grad(lambda x, fun=fun: fun(x, copies=False))(X)
 
 
+def test_one_element_that_is_changed_in_a_large_buffer_is_noticed():
+    for buffer, index in (
+        (np.ones(3001), 3000),
+        (Tensor(np.ones(3001)), 3000),
+        (np.ones((60, 70), np.float32), (33, 7)),
+        (np.ones((60, 70))[::-1, 1::2].T, (7, 33)),
+        (np.ones(3000, complex, order="F"), 1500),
+        (np.frombuffer(bytearray(8 * 3001 + 3), np.float64, 3000, offset=3), 1500),
+        (scipy.sparse.csr_array(np.ones((60, 70))), (33, 7)),
+        (scipy.sparse.coo_array(np.ones((60, 70))), None),
+    ):
+
+        def fun(x, buffer=buffer, index=index):
+            product = (buffer @ x[: buffer.shape[-1]]) if buffer.ndim == 2 else buffer * x[: buffer.size]
+            if index is None:
+                buffer.data[100] = 5.0
+            else:
+                buffer[index] = 5.0
+            return np.sum(np.real(product))
+
+        with pytest.raises(RuntimeError, match=r"has been changed since.*a copy, array.copy\(\)"):
+            autograd.value_and_grad(fun)(np.ones(4000))
+
+
+def test_rows_that_change_places_in_a_large_buffer_are_noticed():
+    def fun(x):
+        rows = np.arange(60.0 * 70).reshape(60, 70)
+        product = rows @ x
+        rows[[11, 45]] = rows[[45, 11]]
+        return np.sum(product)
+
+    with pytest.raises(RuntimeError, match="has been changed since"):
+        autograd.value_and_grad(fun)(np.ones(70))
+
+
+def test_a_mapped_file_may_be_refilled(tmp_path):
+    def fun(x):
+        total, mapped = 0.0, np.memmap(tmp_path / "file", float, "w+", shape=3)
+        for factor in (1, 2):
+            mapped[:] = factor
+            total = total + np.sum(mapped * x)
+        return total
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == [3.0, 3.0, 3.0]
+
+
 def test_a_sparse_array_may_be_changed():
     def fun(x):
         matrix = scipy.sparse.csr_array(np.eye(3))
@@ -378,6 +434,77 @@ def test_a_sparse_array_may_be_changed():
         return product @ x
 
     assert autograd.value_and_grad(fun)(X)[1].tolist() == (2 * X).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:you are shuffling")
+def test_rows_are_not_shuffled_in_place():
+    def fun(x, shuffle):
+        rows = x * 1
+        shuffle(rows)
+        weights = np.arange(1, 4)
+        return weights @ rows if rows.ndim == 1 else weights @ rows @ weights
+
+    for shuffle in (np.random.default_rng(0).shuffle, np.random.RandomState(0).shuffle):
+        with pytest.raises(TypeError, match="permutation"):
+            autograd.value_and_grad(lambda x, s=shuffle: fun(x, s))(np.eye(3))
+    # Vectors consist of numbers, which are no views.
+    order = np.arange(3)
+    np.random.default_rng(0).shuffle(order)
+    gradient = autograd.value_and_grad(lambda x: fun(x, np.random.default_rng(0).shuffle))(X)[1]
+    assert gradient[order].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_values_of_an_earlier_call_are_refused():
+    """Kept by a cache, for instance, they would be constants."""
+    kept = {}
+
+    def kept_if_new(compute, x):
+        return kept.setdefault("value", compute(x))
+
+    for compute in (np.sum, lambda x: x, lambda x: x[:], lambda x: x[0]):
+        kept.clear()
+        fun = autograd.value_and_grad(lambda x, c=compute: np.sum(kept_if_new(c, x) * x))
+        fun(X)
+        with pytest.raises(RuntimeError, match="in an earlier call"):
+            fun(X)
+        assert autograd.value_and_grad(lambda x: np.sum(kept["value"].data * x))(X)[1].shape == X.shape
+
+    def fails(x):
+        kept["value"] = np.sum(x)
+        raise KeyError
+
+    def unused(x):
+        kept["value"] = np.sum(x)
+        return np.sum(x)
+
+    for fun in (fails, unused):
+        with contextlib.suppress(KeyError):
+            autograd.value_and_grad(fun)(X)
+        with pytest.raises(RuntimeError, match="in an earlier call"):
+            autograd.value_and_grad(lambda x: np.sum(kept["value"] * x))(X)
+    # A Parameter is no variable of a call.
+    w = Parameter(np.ones(3))
+    product = w * 2
+    for _ in range(2):
+        assert autograd.value_and_grad(lambda x: np.sum(product * x))(X)[1].tolist() == [2.0, 2.0, 2.0]
+
+
+def test_text_of_a_value_is_for_people():
+    kept = []
+
+    def fun(x, number=None):
+        text = f"{x[0]:.1f}"
+        kept.append(text)
+        assert (text, f"x = {text:>5}", pickle.loads(pickle.dumps(text))) == ("0.5", "x =   0.5", "0.5")
+        return np.sum(x) * (1 if number is None else number(text))
+
+    assert autograd.value_and_grad(fun)(X)[1].tolist() == [1.0, 1.0, 1.0]
+    # The call is over, so that nothing leaves its tape.
+    assert float(kept[0]) == 0.5
+    assert autograd.value_and_grad(lambda x: fun(x, lambda _: float(kept[0])))(X)[1].tolist() == [0.5, 0.5, 0.5]
+    for number in (float, int, np.float64, lambda text: in_a_thread(float, text)):
+        with pytest.raises(TypeError, match="leave the tape"):
+            autograd.value_and_grad(lambda x, number=number: fun(x, number))(X)
 
 
 def test_an_error_of_arithmetic_may_be_caught():

@@ -64,7 +64,20 @@ def calls(fun):
         yield from ([v if i == j else c for j in range(fun.nin)] for c in (1, 0.1) for i in range(fun.nin))
         yield from ([m, v[:2]], [v[:2], m])
         return
-    yield from ([v], [m], [v, v], [m, m], [(v, v)], [(m, m)], [v, 1], [m, 1], [m, 0], [m, 0, 1], [v, [0, 1]])
+    yield from (
+        [v],
+        [m],
+        [v, v],
+        [m, m],
+        [m, v[:2]],
+        [(v, v)],
+        [(m, m)],
+        [v, 1],
+        [m, 1],
+        [m, 0],
+        [m, 0, 1],
+        [v, [0, 1]],
+    )
     yield from (
         [v, 2, 0],
         [v, v, v],

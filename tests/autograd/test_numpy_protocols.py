@@ -89,6 +89,8 @@ def test_python_builtins():
     assert max(x).item() == 3.5
     assert [v.tolist() for v in divmod(x, 2)] == [[0.0, 1.0], [1.0, 1.5]]
     assert round(x[1]).item() == 4.0
+    with pytest.raises(TypeError, match="complex"):
+        round(leaf(1j))
 
 
 def test_without_gradients_every_function_works():

@@ -119,6 +119,11 @@ def test_a_number_of_python_as_an_argument():
     for x in (1.5, 2, 1.5 + 0.5j):
         for fun in (lambda x: abs(x**1.5 / (x + 0.25)), lambda x: abs((x * 1j) ** 2.5)):
             assert autograd.value_and_grad(fun)(x)[0] == fun(x)
+    for ndigits in (1, 0, None):
+        assert autograd.value_and_grad(lambda x, n=ndigits: x * round(x, n))(2.55) == (
+            2.55 * round(2.55, ndigits),
+            round(2.55, ndigits),
+        )
     with pytest.raises(ZeroDivisionError):
         autograd.value_and_grad(lambda x: 1 / x)(0.0)
     with np.errstate(divide="ignore"):
