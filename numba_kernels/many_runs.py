@@ -2,9 +2,9 @@
 
 Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
 the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
-else is special: its run begins, may end, or has to retreat. Its record is taken out of the block, goes through
-`rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of single runs, since no
-operation of one run depends on another.
+else is special: its run begins, may end, has to retreat, or makes a pattern move. Its record is taken out of the
+block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of
+single runs, since no operation of one run depends on another.
 
 Runs with bounds or with many variables go one by one, and so do the last few of a block.
 """
@@ -64,6 +64,9 @@ _OWN_ENTRIES = np.array(
         record.FIRST_F,
         record.MARGIN,
         record.NEGLIGIBLE,
+        record.PATTERN,
+        record.PATTERN_NIT,
+        record.STRETCH,
         record.XTOL,
     ]
 )
@@ -82,6 +85,7 @@ _highest_equal_value: Any = None
 _is_better: Any = None
 _is_stalled: Any = None
 _may_stop: Any = None
+_pattern_is_due: Any = None
 _rule: Any = None
 
 _split = flat.split
@@ -114,6 +118,7 @@ def _find_special_in_lanes(s, options, lanes):
     maxiter, maxfev, wait = options[record.MAXITER], options[record.MAXFEV], options[record.WAIT]
     # Without the tolerance, windows do not matter.
     window = options[record.WINDOW] if options[record.FTOL] >= 0 else np.inf
+    pattern_every = options[record.PATTERN_EVERY]
     any_special = False
     for lane in range(LANES):
         f = s[_F + lane]
@@ -152,6 +157,8 @@ def _find_special_in_lanes(s, options, lanes):
         )
         special = (
             may_stop
+            | _pattern_is_due(nit, s[record.PATTERN_NIT * LANES + lane], pattern_every)
+            | (s[record.PATTERN * LANES + lane] != 0)
             | (before < 0)
             | (not (abs(f) < np.inf))
             | (not (g_max < np.inf))
@@ -226,6 +233,7 @@ def _begin(vectors, scalars, template, box, start, size, tolerances):
     scalars[record.SIZE_FLOOR] = tolerances[1]
     for j in range(start.size):
         vectors[record.X, j] = vectors[record.LAST_X, j] = vectors[record.BEST_X, j] = start[j]
+        vectors[record.BASE, j] = start[j]
         vectors[record.SIZE, j] = size[j]
         vectors[record.SPAN, j] = max(abs(start[j]), size[j])
         if vectors.shape[0] > record.ROWS:
@@ -294,7 +302,7 @@ _run_alone: Any = None
 _step: Any = None
 
 
-_OF_LANES = ("highest_equal_value", "is_better", "is_stalled", "may_stop")
+_OF_LANES = ("highest_equal_value", "is_better", "is_stalled", "may_stop", "pattern_is_due")
 
 
 @made_once

@@ -165,6 +165,8 @@ def _summary(trace: History) -> list[str]:
         lines.append(
             f"The run retreated {trace.retreats[-1]} times from points where the objective is not finite."
         )
+    if trace.pattern_moves:
+        lines.append(f"Of {trace.pattern_moves} pattern moves, {trace.pattern_moves_kept} led to a lower value.")
     if trace.probes:
         points, were = ("point", "was") if trace.probes == 1 else ("points", "were")
         lines.append(
@@ -307,6 +309,10 @@ def _noisy_coordinates(trace: History) -> Array:
     return noisy if noisy.size >= np.isfinite(chances).sum() / 2 else none
 
 
+def _pattern_moves_too(trace: History) -> str:
+    return "" if trace.pattern_moves else " and, in minimize, pattern_every=10"
+
+
 def _check_valley(trace: History) -> Finding | None:
     rows = len(trace._recent)
     if rows < MIN_VALLEY_STEPS or not np.max(trace.g_max[-rows:]) > _rounding(trace):
@@ -325,7 +331,7 @@ def _check_valley(trace: History) -> Finding | None:
         "which steps along the axes, follows it in short steps.",
         "choose variables that depend less on each other (centre and scale the data, fit differences or products, "
         "rotate). If the objective is smooth, a quasi-Newton method such as L-BFGS-B needs far fewer iterations. "
-        "Otherwise let it run longer, with gentler etas such as (0.8, 1.1).",
+        f"Otherwise let it run longer, with gentler etas such as (0.8, 1.1){_pattern_moves_too(trace)}.",
     )
 
 

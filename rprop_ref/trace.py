@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_KIND, _VERSION = "trace", 2
+_KIND, _VERSION = "trace", 3
 
 
 class Trace(History):
@@ -64,6 +64,9 @@ class Trace(History):
         How often `minimize` had retreated, by this iteration, from points where the objective is not finite.
     probes : int
         How many points `minimize` evaluated to check whether the best point is a minimum.
+    pattern_moves, pattern_moves_kept : int
+        How many pattern moves `minimize` made, and from how many of their points the run went on. Each of these
+        points is an iteration; those that were left again have no row.
     kink : bool
         Whether the run ended where the objective may have a kink.
     firsts : dict
@@ -160,6 +163,11 @@ class Trace(History):
     def probed(self) -> None:
         """Count a point that `minimize` evaluated to check a minimum."""
         self.probes += 1
+
+    def pattern_move(self, kept: bool) -> None:
+        """Count a pattern move of `minimize`, and whether the run goes on from its point."""
+        self.pattern_moves += 1
+        self.pattern_moves_kept += kept
 
     @classmethod
     def attach(cls, optimizer: Optimizer, *, stride: int = 1, limit: int = LIMIT) -> Trace:
@@ -284,6 +292,7 @@ class Trace(History):
             "limit": self.limit,
             "retreats": self._retreats,
             "probes": self.probes,
+            "pattern moves": (self.pattern_moves, self.pattern_moves_kept),
             "kink": self.kink,
             "held": self.held,
             "gradients": list(self._gradients),
@@ -313,6 +322,7 @@ class Trace(History):
             trace._retreats, trace._last = tree["retreats"], tree["last"]
             trace._contradictions = tree["contradictions"]
             trace.probes, trace.kink, trace.held = tree["probes"], tree["kink"], tree["held"]
+            trace.pattern_moves, trace.pattern_moves_kept = tree["pattern moves"]
             trace._gradients = deque(tree["gradients"])
             rows = [Row(*values) for values in zip(*(tree["columns"][f] for f in Row._fields), strict=True)]
             trace._older, trace._recent = rows[: tree["history"]], deque(rows[tree["history"] :])

@@ -11,6 +11,7 @@ import math
 
 from .best import keep_best
 from .constants import ONE, SIZE_MIN
+from .pattern import begin_pattern_move, end_pattern_move, pattern_is_due
 from .probing import begin_check, check_point, status_away_from_best
 from .record import (
     BEST_X,
@@ -25,6 +26,9 @@ from .record import (
     MOVE_START,
     NFEV,
     NIT,
+    PATTERN,
+    PATTERN_EVERY,
+    PATTERN_NIT,
     PREV,
     RETREAT_F,
     RETREAT_NIT,
@@ -95,7 +99,13 @@ def advance(vectors, scalars, constants, variant, f, g):
         inward = vectors[INWARD_G]
         zero_blocked(g, x, vectors[LOWER], vectors[UPPER], inward)
     g_max, stalled = max_gradient_and_stalled(x, inward, size, scalars[XTOL], scalars[SIZE_FLOOR])
-    if not (math.isfinite(f) and math.isfinite(g_max)):
+    finite = math.isfinite(f) and math.isfinite(g_max)
+    if scalars[PATTERN] != 0:
+        lower = finite and f < scalars[LAST_F]
+        end_pattern_move(vectors, scalars, lower)
+        if not lower:
+            return EVALUATION_LIMIT if evaluations_are_used_up(scalars[NFEV], scalars[MAXFEV]) else CONTINUE
+    if not finite:
         return retreat(vectors, scalars, constants, f, g)
 
     scalars[NIT] += 1
@@ -139,6 +149,8 @@ def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stall
         moved = move(variant, x, g, prev, size, constants, worse, last_x)
     scalars[STEP_MADE] = 1
     if moved:
+        if pattern_is_due(scalars[NIT], scalars[PATTERN_NIT], scalars[PATTERN_EVERY]):
+            begin_pattern_move(vectors, scalars)
         return CONTINUE
     # If even the first step changes nothing, it is below the resolution of x (or the rule is frozen).
     return PRECISION_LOSS if scalars[NIT] == 0 else STAYED

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..rules import Rule
 from ..rules import build as build_rule
-from . import best, coordinates, iteration, probing, record, stopping
+from . import best, coordinates, iteration, pattern, probing, record, stopping
 from .constants import make_split
 from .status import Status
 
@@ -68,6 +68,7 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "may_stop",
         "status_without_gain",
     ),
+    pattern: ("pattern_is_due", "begin_pattern_move", "end_pattern_move"),
     iteration: ("retreat",),
 }
 
@@ -205,6 +206,18 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
             target[i] = source[i]
 
     @function
+    def clear(target):
+        for i in range(target.size):
+            target[i] = zero(target)
+
+    @function
+    def extrapolate(x, base, stretch):
+        for i in range(x.size):
+            start = x[i]
+            x[i] = plain(double(start) + double(stretch) * (double(start) - double(base[i])))
+            base[i] = start
+
+    @function
     def highest_equal_value(lowest, resolution):
         return plain(double(lowest) + double(resolution) * double(abs(lowest)))
 
@@ -248,9 +261,11 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
 
     return {
         "all_within_tolerance": all_within_tolerance,
+        "clear": clear,
         "clip": clip,
         "copy": copy,
         "equal": equal,
+        "extrapolate": extrapolate,
         "halve_move": halve_move,
         "highest_equal_value": highest_equal_value,
         "effect": effect,

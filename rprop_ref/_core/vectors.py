@@ -80,6 +80,21 @@ def copy(source, target):
     target[:] = source
 
 
+def clear(target):
+    """Set all elements to 0."""
+    target[:] = 0
+
+
+def extrapolate(x, base, stretch):
+    """Move x on by `stretch` times its displacement from base, and base to where x was, in place.
+
+    The arithmetic is in float64.
+    """
+    start = x.astype(float)
+    x[:] = start + stretch * (start - base)
+    base[:] = start
+
+
 def halve_move(x, last_x, size, half, size_min):
     """Move x halfway back to last_x and halve the step sizes, in place."""
     smaller = size * half

@@ -61,6 +61,7 @@ def minimize(
     etas: tuple[float, float] = (0.8, 1.1),
     step_sizes: tuple[float | None, float | None] = (0.0, np.inf),
     variant: str = DEFAULT,
+    pattern_every: int | None = None,
     maximize: bool = False,
     gradient: str | None = None,
     finite_diff_rel_step: ArrayLike | None = None,
@@ -162,6 +163,13 @@ def minimize(
     variant : str, optional
         The update rule, one of the names in `rprop_ref.rules.RULES`: "irprop-" (the default), "rprop+",
         "rprop-", "irprop+" or "irprop-go".
+    pattern_every : int, optional
+        Make a pattern move [2]_ after every so many iterations: evaluate the point that lies as far ahead of the
+        latest one as that has come since the last pattern move. The run goes on from there if `fun` is lower than
+        at the point before, and otherwise goes back. With each success pattern moves become twice as long
+        (relative to the displacement, 1,024 times at most), with each failure half as long (a quarter at least).
+        They help in curved valleys, where the steps of single variables go to and fro. None, the default, makes no
+        pattern moves.
     maximize : bool, optional
         Maximize `fun` instead. Read "high" for "low" in this description then.
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional
@@ -179,8 +187,9 @@ def minimize(
         it.
     warm_start : OptimizeResult, optional
         A result of `minimize` to continue from, with the same iterates as if there had been one run. `x0` must
-        have the shape and dtype of that run; its values are ignored, and so is `lr`. The rule and the bounds must
-        be the same; stopping rules may differ. `maxiter`, `maxfev` and all counts refer to this call only.
+        have the shape and dtype of that run; its values are ignored, and so is `lr`. The rule, the bounds
+        and `pattern_every` must be the same; stopping rules may differ. `maxiter`, `maxfev` and all counts refer
+        to this call only.
     checkpoint : path, optional
         A file (usually ``.npz``) to which the state of the run is written every `checkpoint_every` iterations,
         and at the end. It is always replaced as a whole, and contains no pickle.
@@ -231,7 +240,8 @@ def minimize(
             "autograd", "2-point", "3-point" or "cs" (finite differences), or "compiled" (machine code).
         nit, nfev, njev : int
             Iterations, calls of `fun`, and calls for the gradient. No point is evaluated twice in a row, so there
-            are fewer calls than iterations if some steps led nowhere.
+            are fewer calls than iterations if some steps led nowhere. A pattern move counts as an iteration only
+            if the run goes on from its point.
         step_size, prev : ndarray
             The rule's step sizes and stored gradient, as the next iteration would use them.
         state : object
@@ -279,6 +289,8 @@ def minimize(
     ----------
     .. [1] C. Igel and M. Huesken, "Empirical evaluation of the improved Rprop learning algorithms",
        Neurocomputing 50, 2003, pp. 105-123.
+    .. [2] R. Hooke and T. A. Jeeves, "'Direct search' solution of numerical and statistical problems", Journal of
+       the ACM 8(2), 1961, pp. 212-229.
 
     Examples
     --------
@@ -299,6 +311,7 @@ def minimize(
     options.check_callback(callback)
     etas, step_sizes = options.checked_rule(etas, step_sizes, variant)
     maximize = options.flag("maximize", maximize)
+    pattern_interval = np.inf if pattern_every is None else options.count("pattern_every", pattern_every, 1)
     backends.check(backend)
     options.check_not_both(warm_start, resume)
     checkpoint_every = options.count("checkpoint_every", checkpoint_every, 1)
@@ -313,7 +326,7 @@ def minimize(
     if warm_start is None and resume is None:
         options.warn_of_outside(start, bounds)
     rel_step = options.relative_step(finite_diff_rel_step, shape)
-    rule = etas, step_sizes, variant, maximize
+    rule = etas, step_sizes, variant, maximize, pattern_interval
     state = _begin_or_continue(start, shape, lr, bounds, *rule, warm_start, resume)
 
     with contextlib.ExitStack() as stack:
@@ -401,6 +414,7 @@ def _begin_or_continue(
     step_sizes: tuple[float, float],
     variant: str,
     maximize: bool,
+    pattern_every: float,
     warm_start: Any,
     resume: Any,
 ) -> RunState:
@@ -408,7 +422,7 @@ def _begin_or_continue(
     if resume is not None or warm_start is not None:
         checked_lr(lr, shape)  # unused when continuing, but a bad `lr` is always an error
     constants = rule_constants(start.dtype, etas, step_sizes, False)
-    rule = bounds, constants, variant, maximize
+    rule = bounds, constants, variant, maximize, pattern_every
     if resume is not None:
         return continued(load(options.path("resume", resume)), start, shape, *rule, argument="resume")
     if warm_start is not None:

@@ -68,6 +68,7 @@ def begin(
     constants: Array,
     variant: str,
     maximize: bool,
+    pattern_every: float = np.inf,
 ) -> RunState:
     """The state of a run before its first evaluation, without the stopping rules.
 
@@ -82,6 +83,8 @@ def begin(
     bounds : None or (ndarray, ndarray)
     constants : ndarray
         etas and step_sizes, see `rprop_ref._core.constants`.
+    pattern_every : float
+        The option of `minimize`; infinity for no pattern moves.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def begin(
     """
     first = first_points(start, shape, lr, bounds)
     vectors = np.zeros((record.ROWS if bounds is None else record.BOUNDED_ROWS, start.size), start.dtype)
-    vectors[[record.X, record.LAST_X, record.BEST_X]] = first.x
+    vectors[[record.X, record.LAST_X, record.BEST_X, record.BASE]] = first.x
     vectors[record.SIZE] = first.step_sizes
     vectors[record.SPAN] = spans(first.x, first.step_sizes)
     if bounds is not None:
@@ -99,6 +102,7 @@ def begin(
     scalars = first_scalars(start.dtype)
     scalars[record.DEFAULT_XTOL] = first.default_xtol
     scalars[record.SIZE_FLOOR] = first.size_floor
+    scalars[record.PATTERN_EVERY] = pattern_every
     return RunState(vectors, scalars, constants, variant, maximize, shape)
 
 
@@ -117,6 +121,7 @@ def first_scalars(dtype: np.dtype[Any]) -> Array:
     values = [record.LAST_F, record.LOWEST_F, record.BEST_F, record.BEST_G_MAX, record.WINDOW_F, record.FIRST_F]
     scalars[values] = np.inf
     scalars[record.RETREAT_NIT] = -np.inf
+    scalars[record.STRETCH] = 1
     scalars[record.F_RESOLUTION] = 8 * float(np.finfo(dtype).eps)
     return scalars
 

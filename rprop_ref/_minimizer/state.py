@@ -27,7 +27,7 @@ from .bounds import Bounds
 Array = np.ndarray[Any, Any]
 
 # The kind and version of a checkpoint file: written into it, and checked when it is read.
-_KIND, _VERSION = "run of minimize", 2
+_KIND, _VERSION = "run of minimize", 3
 
 # The counters among the scalars, with their smallest valid values.
 _SMALLEST_COUNTS = {record.NIT: -1, record.NFEV: 0, record.NJEV: 0}
@@ -164,6 +164,7 @@ def continued(
     constants: Array,
     variant: str,
     maximize: bool,
+    pattern_every: float,
     argument: str,
 ) -> RunState:
     """A copy of a state, for a call of `minimize` that continues its run.
@@ -172,7 +173,7 @@ def continued(
     ----------
     state : RunState
         The state to continue from.
-    start, shape, bounds, constants, variant, maximize
+    start, shape, bounds, constants, variant, maximize, pattern_every
         As for `starting.begin`, from the arguments of the new call. They must describe the same run; of `start`
         only the dtype matters.
     argument : str
@@ -192,6 +193,7 @@ def continued(
         ("variant", variant == state.variant),
         ("maximize", maximize == state.maximize),
         ("etas and step_sizes", np.array_equal(constants, state.constants, equal_nan=True)),
+        ("pattern_every", pattern_every == state.scalars[record.PATTERN_EVERY]),
         ("bounds", _are_equal(bounds, state.bounds)),
     ):
         if not is_the_same:

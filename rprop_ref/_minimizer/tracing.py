@@ -54,12 +54,15 @@ def make_traced_advance(
     def traced_advance(advance: Callable[..., int], *arguments: Any) -> int:
         prev, size = vectors[record.PREV].copy(), vectors[record.SIZE].copy()
         steps_before, is_probe = scalars[record.NIT], scalars[record.CHECK] != 0
+        is_pattern_move = scalars[record.PATTERN] != 0
         status = advance(*arguments)
+        is_iteration = scalars[record.NIT] > steps_before
+        if is_pattern_move:
+            trace.pattern_move(kept=is_iteration)
+            prev[:] = 0  # what the step from there began with
         if is_probe:
             trace.probed()
-        elif scalars[record.NIT] == steps_before:
-            trace.retreated()
-        else:
+        elif is_iteration:
             trace.record(
                 vectors[record.LAST_X],
                 state.sign * scalars[record.LAST_F],
@@ -70,7 +73,9 @@ def make_traced_advance(
                 worse=bool(scalars[record.WORSE]),
                 stepped=bool(scalars[record.STEP_MADE]),
             )
-        if state.bounds is not None and trace.n:
+        elif not is_pattern_move:
+            trace.retreated()
+        if state.bounds is not None and is_iteration:
             trace.held |= (vectors[record.INWARD_G] == 0) & (vectors[record.LAST_G] != 0)
         trace.kink = status == Status.KINK
         return status

@@ -70,7 +70,7 @@ def run_on_gpu(fun: Any, args: tuple[Any, ...], options: SharedOptions, points: 
     state, initial = options.state, options.initial_values(points)
     m, n = initial.x.shape
     vectors = np.zeros((len(state.vectors), n, m), initial.x.dtype)
-    vectors[[record.X, record.LAST_X, record.BEST_X]] = initial.x.T
+    vectors[[record.X, record.LAST_X, record.BEST_X, record.BASE]] = initial.x.T
     vectors[record.SIZE] = initial.step_sizes.T
     vectors[record.SPAN] = spans(initial.x, initial.step_sizes).T
     if state.bounds is not None:

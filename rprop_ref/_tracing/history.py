@@ -59,6 +59,7 @@ class History:
         self._gradients: deque[Array] = deque()  # at the latest points, as many
         self._retreats = 0
         self.probes = 0
+        self.pattern_moves = self.pattern_moves_kept = 0
         self.kink = False
         self.held = np.zeros(0, bool)
         self._last: tuple[Array, Array, Array] | None = None  # x, gradient, step size

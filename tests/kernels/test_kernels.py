@@ -352,7 +352,7 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
     dtype = np.dtype(dtype)
     n = 7
     constants = rule_constants(dtype, (0.5, 1.2), (1e-3, 10.0), False)
-    ends = set()
+    ends, stretches = set(), set()
     for _ in range(30):
         box = None
         if bounded:
@@ -360,7 +360,8 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
             box = lower.astype(dtype), upper.astype(dtype)
         sizes = rng.choice([1e-30, 0.01, 1.0], n if rng.random() < 0.7 else 1)
         start = rng.standard_normal(n).astype(dtype)
-        state = begin(start, (n,), np.broadcast_to(sizes, n), box, constants, variant, False)
+        every = float(rng.choice([1, 3, np.inf]))
+        state = begin(start, (n,), np.broadcast_to(sizes, n), box, constants, variant, False, every)
         vectors, scalars = state.vectors, state.scalars
         entries = [
             record.MAXITER,
@@ -391,9 +392,11 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
             if bounded:
                 assert (vectors[record.X] >= box[0]).all()
                 assert (vectors[record.X] <= box[1]).all()
+            stretches.add(scalars[record.STRETCH])
             if expected >= 0:
                 ends.add(expected)
                 break
+    assert {0.25, 2.0} <= stretches
     assert {Status.CONVERGED, Status.NOT_FINITE} <= ends
     assert ends & {Status.ITERATION_LIMIT, Status.NO_IMPROVEMENT}
 

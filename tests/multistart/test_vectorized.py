@@ -97,6 +97,7 @@ OBJECTIVES = {
     "plain arithmetic": (rosenbrock, 2, (), {}),
     "three variables": (rosenbrock, 3, (), {"maxiter": 700}),
     "retreating": (half_plane, 2, (0.5,), {"lr": 2.0}),
+    "retreating, with pattern moves": (half_plane, 2, (0.5,), {"lr": 2.0, "pattern_every": 2}),
     "cosines": (waves, 2, (), {"gtol": 1e-6}),
     "staying": (corner, 1, (), {"etas": (0.5, 1.2)}),
     "a C function": (bowl, 4, (), {}),
@@ -120,7 +121,7 @@ def test_rows_equal_single_runs(name, blocks):
     fun, n, args, options = OBJECTIVES[name]
     x0s = starts([(-3, 3)] * n, 150, seed=2)
     expected = singles(fun, x0s, args=args, **options)
-    if name == "retreating":
+    if "retreating" in name:
         assert {0, 3} <= {r.status for r in expected}
     if name == "staying":
         assert any(r.nfev < r.nit for r in expected)
@@ -138,6 +139,8 @@ def test_rows_equal_single_runs_for_every_rule_and_dtype(variant, dtype, blocks)
 
 
 OPTIONS_OF_ROWS: list[dict[str, Any]] = [
+    {"pattern_every": 3},
+    {"pattern_every": 1, "maxfev": 60},
     {"maximize": True, "maxiter": 5},
     {"bounds": [(-1, 0.5), (None, 2)]},
     {"ftol": 1e-3, "window": 7},
@@ -152,10 +155,11 @@ OPTIONS_OF_ROWS: list[dict[str, Any]] = [
     {"lr": 0.0},
     {"lr": 1e-300},
     {"maxtime": 1000, "maxiter": 100},
+    {"pattern_every": 3, "bounds": [(-1, 0.5), (None, 2)]},
 ]
 
 
-@pytest.mark.parametrize("options", cases.sampled(OPTIONS_OF_ROWS, OPTIONS_OF_ROWS[:5]), ids=str)
+@pytest.mark.parametrize("options", cases.sampled(OPTIONS_OF_ROWS, OPTIONS_OF_ROWS[:6]), ids=str)
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 def test_rows_equal_single_runs_for_every_option(options, blocks):
     x0s = starts([(-2, 2)] * 2, 90, seed=4)

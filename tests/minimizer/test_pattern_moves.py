@@ -1,0 +1,194 @@
+"""The option `pattern_every` of `minimize`: every step and pattern move equals an independent loop's."""
+
+from __future__ import annotations
+
+import naive
+import numba
+import numpy as np
+import pytest
+
+from rprop_ref import minimize
+from rprop_ref.bits import same_bits
+
+X0 = np.array([-1.2, 1.0, 0.3])
+BOUNDS = [(-1.3, 0.2), (-np.inf, np.inf), (0.1, 3.0)]
+OPTIONS = {"lr": 0.02, "etas": (0.6, 1.3), "step_sizes": (1e-9, 0.5)}
+
+
+@numba.njit
+def rosenbrock(x, g):
+    f = 0.0
+    for i in range(x.size - 1):
+        t, u = x[i + 1] - x[i] * x[i], 1 - x[i]
+        f += 100 * t * t + u * u
+        g[i] += -400 * t * x[i] - 2 * u
+        g[i + 1] += 200 * t
+    return f
+
+
+def in_python(x):
+    g = np.zeros_like(x)
+    return rosenbrock(x, g), g
+
+
+def barred(x):
+    """Not finite beyond a point on the way to the minimum."""
+    f, g = in_python(x)
+    return (f if x[0] < 0.4 else np.inf), g
+
+
+def oracle(fun, x0, variant, every, evaluations, bounds):
+    """The points that are evaluated: those of `naive`'s steps, and of pattern moves.
+
+    Where the objective is not finite, the run has gone on half of the way, with half of the step sizes.
+    """
+    lower, upper = np.array(list(bounds or [(-np.inf, np.inf)] * x0.size), float).T
+    x, before = x0.copy(), x0.copy()
+    prev, size = naive.start(x, OPTIONS["lr"])
+    base, stretch, last_f, last_x, rest = x0.copy(), 1.0, np.inf, x0.copy(), every
+    points, ahead = [], False
+    while len(points) < evaluations:
+        if not (points and (x == last_x).all()):
+            f, g = fun(x)
+            points.append(x.copy())
+        else:
+            f, g = fun(x)
+        if ahead:
+            ahead = False
+            lower_value = np.isfinite(f) and f < last_f
+            stretch = min(2 * stretch, 1024) if lower_value else max(stretch / 2, 0.25)
+            if not lower_value:
+                x = base.copy()
+                continue
+            prev = np.zeros_like(prev)
+        if not np.isfinite(f):
+            size, x = np.maximum(size / 2, OPTIONS["step_sizes"][0]), last_x + (x - last_x) / 2
+            continue
+        inward = np.where(((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)), 0, g)
+        worse, flips = f > last_f, inward * prev < 0
+        steps = {name: OPTIONS[name] for name in ("etas", "step_sizes")}
+        new, prev, size = naive.step(variant, x, inward, prev, size, worse=worse, **steps)
+        if bounds is not None and (variant == "rprop+" or (variant == "irprop+" and worse)):
+            new[flips] = before[flips]
+        last_f, last_x, before, x = f, x, x, np.clip(new, lower, upper)
+        rest -= 1
+        if rest < 0 and (x != last_x).any():
+            start, x = x, np.clip(x + stretch * (x - base), lower, upper)
+            base, rest = start, every - 1
+            ahead = bool((x != base).any() and (x != last_x).any())
+            if not ahead:
+                x = base.copy()
+    return np.array(points)
+
+
+@pytest.mark.parametrize("bounds", [None, BOUNDS], ids=["free", "bounded"])
+@pytest.mark.parametrize("variant", naive.VARIANTS)
+@pytest.mark.parametrize("fun", [in_python, barred])
+def test_every_evaluation_is_the_oracles(fun, variant, bounds):
+    for every, backend in ((1, "numpy"), (4, "numba"), (10, "numpy")):
+        points = []
+
+        def recorded(x):
+            points.append(x.copy())  # noqa: B023
+            return fun(x)
+
+        options = {**OPTIONS, "variant": variant, "bounds": bounds, "backend": backend}
+        minimize(recorded, X0, jac=True, maxfev=150, gtol=0, xtol=0, pattern_every=every, **options)
+        expected = oracle(fun, X0, variant, every, 150, bounds)
+        assert same_bits(np.array(points), expected)
+
+
+def test_a_curved_valley_takes_fewer_evaluations():
+    plain, moved = (minimize(in_python, X0, jac=True, pattern_every=every) for every in (None, 10))
+    assert moved.success
+    assert moved.nfev < plain.nfev / 2
+
+
+@pytest.mark.parametrize("fun", [rosenbrock, in_python, barred])
+def test_a_run_in_pieces_is_one_run(fun, tmp_path):
+    options = {"jac": None if fun is rosenbrock else True, "pattern_every": 3, "gtol": 0, "xtol": 0}
+    whole = minimize(fun, X0, maxiter=120, **options)
+    for pieces in ([{"maxiter": 1}] * 120, [{"maxfev": k} for k in (1, 2, 3, 5, 8, 13, 21, 34)]):
+        r = minimize(fun, X0, **pieces[0], **options)
+        nit = r.nit
+        for piece in pieces[1:]:
+            r = minimize(fun, X0, warm_start=r, **piece, **options)
+            nit += r.nit
+        if nit < 120:
+            r = minimize(fun, X0, warm_start=r, maxiter=120 - nit, **options)
+        assert same_bits(r.x, whole.x)
+        assert same_bits(r.state.vectors, whole.state.vectors)
+    file = tmp_path / "run.npz"
+    minimize(fun, X0, maxiter=17, checkpoint=file, **options)
+    resumed = minimize(fun, X0, maxiter=120, resume=file, **options)
+    assert same_bits(resumed.state.vectors, whole.state.vectors)
+    assert (resumed.nit, resumed.nfev) == (whole.nit, whole.nfev)
+
+
+@pytest.mark.parametrize("bounds", [None, BOUNDS], ids=["free", "bounded"])
+def test_machine_code_makes_the_same_moves(bounds):
+    compiled = minimize(rosenbrock, X0, bounds=bounds, pattern_every=5)
+    for backend in ("numpy", "numba"):
+        r = minimize(in_python, X0, jac=True, bounds=bounds, pattern_every=5, backend=backend)
+        assert same_bits(r.x, compiled.x)
+        assert (r.nit, r.nfev, r.message) == (compiled.nit, compiled.nfev, compiled.message)
+
+
+def test_only_moves_to_lower_values_are_iterations():
+    points, values = [], []
+
+    def recorded(x):
+        f, g = in_python(x)
+        points.append(x.copy())
+        values.append(f)
+        return f, g
+
+    seen = []
+    r = minimize(
+        recorded,
+        X0,
+        jac=True,
+        pattern_every=5,
+        maxiter=200,
+        callback=lambda x: seen.append(x.copy()),
+        return_all=True,
+        trace=True,
+    )
+    assert r.nit == 200
+    assert len(r.allvecs) == r.nit + 1
+    assert same_bits(np.array(seen[-200:]), np.array(r.allvecs[-200:]))
+    trace = r.trace
+    assert trace.steps == r.nit + 1
+    assert 0 < trace.pattern_moves_kept < trace.pattern_moves
+    left = len(points) - len({x.tobytes() for x in r.allvecs})
+    assert left == trace.pattern_moves - trace.pattern_moves_kept
+    assert f"Of {trace.pattern_moves} pattern moves, {trace.pattern_moves_kept}" in str(trace.explain())
+
+
+def test_a_trace_holds_the_neutral_step_after_a_pattern_move():
+    """No step size changes there, since the rule has forgotten the gradient before."""
+    trace = minimize(in_python, X0, jac=True, pattern_every=5, maxiter=200, trace=True).trace
+    changed = trace.size[1:] != trace.size[:-1]
+    told = trace.where("grew") | trace.where("shrank")
+    stepped = ~trace.where("no step")[1:]
+    assert (changed[stepped] == told[1:][stepped]).all()
+
+
+def test_a_saved_trace_keeps_the_counts(tmp_path):
+    trace = minimize(in_python, X0, jac=True, pattern_every=5, maxiter=60, trace=True).trace
+    trace.save(tmp_path / "trace.npz")
+    loaded = type(trace).load(tmp_path / "trace.npz")
+    assert (loaded.pattern_moves, loaded.pattern_moves_kept) == (trace.pattern_moves, trace.pattern_moves_kept)
+
+
+@pytest.mark.parametrize("value", [0, 1.5, -3, "10", np.nan])
+def test_the_interval_is_a_whole_number(value):
+    with pytest.raises(ValueError, match="pattern_every must be a whole number, at least 1"):
+        minimize(in_python, X0, jac=True, pattern_every=value)
+
+
+def test_a_run_is_continued_with_the_same_interval():
+    r = minimize(in_python, X0, jac=True, maxiter=5, pattern_every=4)
+    for other in (None, 5):
+        with pytest.raises(ValueError, match="pattern_every must be the same"):
+            minimize(in_python, X0, jac=True, warm_start=r, pattern_every=other)
