@@ -31,6 +31,9 @@ def blocks(page, kind):
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page.read_text(), re.S | re.M)
 
 
+#: Each of its sessions needs another library.
+RECIPES = ROOT / "docs" / "how_to" / "other_libraries.md"
+
 #: Pages whose examples take seconds.
 SLOW = {"crosscheck", "check_your_own", "faq", "gallery", "tour", "tutorial"}
 
@@ -39,7 +42,7 @@ def with_blocks(kind):
     pages = [
         pytest.param(p, marks=[pytest.mark.exhaustive] if p.stem in SLOW and kind != "sh" else [])
         for p in PAGES
-        if blocks(p, kind) and (kind, p) != ("python", GPU)
+        if blocks(p, kind) and (kind, p) not in (("python", GPU), ("python", RECIPES))
     ]
     return pytest.mark.parametrize("page", pages, ids=lambda p: p.stem)
 
@@ -78,15 +81,37 @@ def test_code_for_a_gpu_compiles_and_many_starts_run_in_the_simulator():
     assert done.stdout == "True\n", done.stderr
 
 
+def check_session(page, text):
+    runner = doctest.DocTestRunner()
+    runner.run(doctest.DocTestParser().get_doctest(text, {}, page.stem, str(page), 0))
+    result = runner.summarize(verbose=False)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
 @with_blocks("python")
 def test_sessions_print_what_the_page_says(page):
     sessions = blocks(page, "python")
     assert all(">>>" in session for session in sessions)
-    runner = doctest.DocTestRunner()
-    runner.run(doctest.DocTestParser().get_doctest("\n".join(sessions), {}, page.stem, str(page), 0))
-    result = runner.summarize(verbose=False)
-    assert result.attempted > 0
-    assert result.failed == 0
+    check_session(page, "\n".join(sessions))
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        pytest.param("sklearn", marks=pytest.mark.exhaustive),
+        pytest.param("iminuit", marks=pytest.mark.peers),
+        pytest.param("optimagic", marks=pytest.mark.peers),
+    ],
+)
+# Libraries warn about each other.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_recipes_for_other_libraries_print_what_the_page_says(package):
+    pytest.importorskip(package, reason=f"{package} is not installed (extra peers; scikit-learn: extra test)")
+    sessions = blocks(RECIPES, "python")
+    assert len(sessions) == 3
+    (session,) = (session for session in sessions if f" {package}" in session)
+    check_session(RECIPES, session)
 
 
 @with_blocks("{plot}")
