@@ -9,7 +9,7 @@ from pathlib import Path
 from . import cutest
 from .methods import METHODS
 from .modes import MODES
-from .page import read_json, rows_of, write_json, write_page
+from .page import published_ideas, read_json, rows_of, write_json, write_page
 from .runner import Limits, Pair, read, run, show_on_stderr
 from .suites import HALVES, SUITES, half
 
@@ -60,7 +60,8 @@ def main() -> None:
     asked = (pair for pair in asked if pair.problem not in options.skip)
     run(asked, options.runs, Limits(options.budget, options.seconds), options.workers, show=show_on_stderr)
     if not options.no_page:
-        write_json(rows_of(list(read(options.runs))), options.budget)
+        rows = rows_of(list(read(options.runs)))
+        write_json([*rows, *published_ideas(rows)], options.budget)
         write_page(*read_json())
 
 

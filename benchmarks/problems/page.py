@@ -28,7 +28,7 @@ FIGURES = ROOT / "docs" / "_static" / "problems"
 #: Methods that are drawn, each with a colour and a dash that tell it apart.
 LINES = {
     "rprop": ("#d55e00", "-"),
-    "rprop-eta": ("#d55e00", "--"),
+    "rprop-pattern": ("#d55e00", "--"),
     "rprop-torch": ("#d55e00", ":"),
     "lbfgsb": ("#0072b2", ":"),
     "lbfgsb-tight": ("#0072b2", "--"),
@@ -87,6 +87,17 @@ def read_json(file: Path = JSON) -> tuple[dict[str, Any], list[Row]]:
         f0, best = (math.nan if values[key] is None else values[key] for key in ("f0", "best"))
         found.append(Row(**{**values, "f0": f0, "best": best}, costs=costs))
     return content, found
+
+
+def published_ideas(rows: Sequence[Row], file: Path = JSON) -> list[Row]:
+    """The published runs of ideas that are not among the rows. They have a lowest value of their own."""
+
+    def run(row: Row) -> tuple[Any, ...]:
+        return row.suite, row.problem, row.mode, row.seed, row.method
+
+    new = {run(row) for row in rows}
+    old = read_json(file)[1] if file.exists() else []
+    return [row for row in old if row.method.startswith(PREFIX) and run(row) not in new]
 
 
 def sorted_rows(rows: Sequence[Row]) -> list[Row]:
