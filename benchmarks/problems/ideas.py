@@ -344,7 +344,7 @@ def curve(values: Array) -> list[list[float]]:
 
 def _ideas() -> dict[str, Idea]:
     etas = [(0.5, 1.2), (0.5, 1.1), (0.7, 1.2), (0.7, 1.1), (0.75, 1.15), (0.8, 1.2), (0.8, 1.3), (0.8, 1.05)]
-    etas += [(0.85, 1.15), (0.9, 1.2), (0.9, 1.1), (0.9, 1.05), (0.95, 1.05)]
+    etas += [(0.75, 1.2), (0.7, 1.15), (0.85, 1.15), (0.9, 1.2), (0.9, 1.1), (0.9, 1.05), (0.95, 1.05)]
     ideas = {"today": Idea("today's defaults")}
     ideas |= {f"etas-{a:g}-{b:g}": Idea(f"etas ({a:g}, {b:g})", a, b) for a, b in etas}
     ideas |= {
@@ -364,20 +364,15 @@ def _ideas() -> dict[str, Idea]:
         ideas[f"grow-{k}"] = Idea(f"step sizes times 10 after {k} futile evaluations", stall=k, grow=10)
     ideas["back-100"] = Idea("back to the best point after 100 futile evaluations", stall=100, back=True)
     ideas["retreat"] = Idea("steps to higher values are halved", retreat=True)
-    for first in (0.1, 0.001):
+    for first in (0.001, 0.03, 0.1, 0.3, 1.0):
         ideas[f"first-{first:g}"] = Idea(f"first steps of {first:g} abs(x0)", first=first)
-    for k in (10, 20, 40, 80):
+    for k in (5, 10, 20, 40, 80):
         ideas[f"pattern-{k}"] = Idea(f"pattern moves every {k} evaluations", pattern=k)
     ideas["pattern-20-irprop+"] = Idea(
         "pattern moves every 20 evaluations, irprop+", pattern=20, at_flip=UNDONE_IF_WORSE
     )
     # Those that did well, together.
-    for first in (0.03, 0.3, 1.0):
-        ideas[f"first-{first:g}"] = Idea(f"first steps of {first:g} abs(x0)", first=first)
     ideas |= {
-        "pattern-5": Idea("pattern moves every 5 evaluations", pattern=5),
-        "etas-0.75-1.2": Idea("etas (0.75, 1.2)", 0.75, 1.2),
-        "etas-0.7-1.15": Idea("etas (0.7, 1.15)", 0.7, 1.15),
         "first-etas": Idea("first steps of 0.1 abs(x0), etas (0.75, 1.15)", 0.75, 1.15, first=0.1),
         "first-young": Idea(
             "first steps of 0.1 abs(x0), etas (0.5, 1.2) until 1 sign change", first=0.1, young_flips=1

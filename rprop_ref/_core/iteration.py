@@ -101,7 +101,7 @@ def advance(vectors, scalars, constants, variant, f, g):
     g_max, stalled = max_gradient_and_stalled(x, inward, size, scalars[XTOL], scalars[SIZE_FLOOR])
     finite = math.isfinite(f) and math.isfinite(g_max)
     if scalars[PATTERN] != 0:
-        lower = finite and f < scalars[LAST_F]
+        lower = finite and not stalled and f < scalars[LAST_F]
         end_pattern_move(vectors, scalars, lower)
         if not lower:
             return EVALUATION_LIMIT if evaluations_are_used_up(scalars[NFEV], scalars[MAXFEV]) else CONTINUE

@@ -4,8 +4,9 @@ In a curved valley, Rprop's steps go to and fro across it, and what is left of t
 pattern move goes on along that drift: from where the last step has led, by the displacement since the last pattern
 move (or the start), times a factor that doubles with each success and halves with each failure. If the value there
 is lower than at the last point, the run goes on from there, with its step sizes and without stored gradients.
-Otherwise it goes back to where the last step has led, as if nothing had been tried. NumPy runs this code as it
-stands; Numba and numba.cuda compile the same source.
+Otherwise it goes back to where the last step has led, as if nothing had been tried. So it does, too, if step sizes
+are negligible beside x there: a run must not end because of a long move. NumPy runs this code as it stands; Numba
+and numba.cuda compile the same source.
 
 References
 ----------

@@ -104,6 +104,12 @@ def test_a_curved_valley_takes_fewer_evaluations():
     assert moved.nfev < plain.nfev / 2
 
 
+def test_long_moves_do_not_end_a_run_without_a_minimum():
+    """They would take x to where step sizes are nothing beside it."""
+    r = minimize(lambda x: (-x[0], -np.ones(1)), [1.0], jac=True, maxiter=500, pattern_every=5)
+    assert (r.status, r.nit) == (1, 500)
+
+
 @pytest.mark.parametrize("fun", [rosenbrock, in_python, barred])
 def test_a_run_in_pieces_is_one_run(fun, tmp_path):
     options = {"jac": None if fun is rosenbrock else True, "pattern_every": 3, "gtol": 0, "xtol": 0}
