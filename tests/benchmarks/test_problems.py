@@ -396,6 +396,21 @@ def test_the_page_is_made_of_the_json(tmp_path):
     assert (tmp_path / "mgh-noise-1e-3.svg").exists()
 
 
+def test_published_runs_stay_until_they_are_replaced(tmp_path):
+    from benchmarks.problems import page
+
+    exact, noisy, idea = (
+        dataclasses.replace(made_rows()[0], suite="mgh", mode=mode, method=method)
+        for mode, method in (("exact", "rprop"), ("noise-1e-3", "rprop"), ("exact", page.PREFIX + "today"))
+    )
+    file = tmp_path / "runs.json"
+    page.write_json([exact, noisy, idea], 100, file)
+    new = dataclasses.replace(exact, method="bfgs")
+    assert page.sorted_rows(page.published_rows([new], file)) == page.sorted_rows([noisy, idea])
+    assert page.published_rows([new, idea], file) == [noisy]
+    assert page.published_rows([new], tmp_path / "none.json") == []
+
+
 def test_the_published_runs_can_be_read():
     from benchmarks.problems import page
 
