@@ -11,6 +11,8 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..rules import Rule
 from ..rules import build as build_rule
 from . import best, coordinates, iteration, pattern, probing, record, stopping
@@ -213,9 +215,10 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
     @function
     def extrapolate(x, base, stretch):
         for i in range(x.size):
-            start = x[i]
-            x[i] = plain(double(start) + double(stretch) * (double(start) - double(base[i])))
-            base[i] = start
+            old = x[i]
+            start = double(np.float64(old))
+            x[i] = plain(start + double(stretch) * (start - double(np.float64(base[i]))))
+            base[i] = old
 
     @function
     def highest_equal_value(lowest, resolution):

@@ -22,6 +22,7 @@ import rprop_ref
 from numba_kernels import _cache, flat, iterate
 from rprop_ref import Parameter, Rprop
 from rprop_ref._core import iteration, record
+from rprop_ref._core import vectors as vector_operations
 from rprop_ref._core.arrays import joined, slices
 from rprop_ref._core.constants import rule_constants
 from rprop_ref._core.status import Status
@@ -353,14 +354,14 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
     n = 7
     constants = rule_constants(dtype, (0.5, 1.2), (1e-3, 10.0), False)
     ends, stretches = set(), set()
-    for _ in range(30):
+    for k in range(45):
         box = None
         if bounded:
             lower, upper = rng.choice([-np.inf, -1, -0.3, 0.0], n), rng.choice([0.0, 0.3, 1, np.inf], n)
             box = lower.astype(dtype), upper.astype(dtype)
         sizes = rng.choice([1e-30, 0.01, 1.0], n if rng.random() < 0.7 else 1)
         start = rng.standard_normal(n).astype(dtype)
-        every = float(rng.choice([1, 3, np.inf]))
+        every = (np.inf, 3.0, 1.0)[k % 3]
         state = begin(start, (n,), np.broadcast_to(sizes, n), box, constants, variant, False, every)
         vectors, scalars = state.vectors, state.scalars
         entries = [
@@ -399,6 +400,21 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
     assert {0.25, 2.0} <= stretches
     assert {Status.CONVERGED, Status.NOT_FINITE} <= ends
     assert ends & {Status.ITERATION_LIMIT, Status.NO_IMPROVEMENT}
+
+
+def test_compiled_pattern_moves_of_float32_are_computed_in_float64(rng):
+    extrapolate = iterate.functions(RULES["irprop-"])["extrapolate"]
+
+    @numba.njit(error_model="numpy")
+    def compiled(x, base, stretch):
+        extrapolate(x, base, stretch)
+
+    for _ in range(100):
+        expected = rng.standard_normal((2, 7)).astype(np.float32)
+        result, stretch = expected.copy(), 2.0 ** rng.integers(-2, 11)
+        vector_operations.extrapolate(*expected, stretch)
+        compiled(*result, stretch)
+        assert same_bits(result, expected)
 
 
 def test_functions_of_kernels_have_names_of_their_own():

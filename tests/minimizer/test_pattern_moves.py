@@ -131,13 +131,15 @@ def test_a_run_in_pieces_is_one_run(fun, tmp_path):
     assert (resumed.nit, resumed.nfev) == (whole.nit, whole.nfev)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("bounds", [None, BOUNDS], ids=["free", "bounded"])
-def test_machine_code_makes_the_same_moves(bounds):
-    compiled = minimize(rosenbrock, X0, bounds=bounds, pattern_every=5)
-    for backend in ("numpy", "numba"):
-        r = minimize(in_python, X0, jac=True, bounds=bounds, pattern_every=5, backend=backend)
-        assert same_bits(r.x, compiled.x)
-        assert (r.nit, r.nfev, r.message) == (compiled.nit, compiled.nfev, compiled.message)
+def test_machine_code_makes_the_same_moves(bounds, dtype, rng):
+    for x0 in rng.uniform([-1.3, -2, 0.1], [0.2, 2, 3], (6, 3)).astype(dtype):
+        compiled = minimize(rosenbrock, x0, bounds=bounds, pattern_every=5, maxiter=400)
+        for backend in ("numpy", "numba"):
+            r = minimize(in_python, x0, jac=True, bounds=bounds, pattern_every=5, maxiter=400, backend=backend)
+            assert same_bits(r.state.vectors, compiled.state.vectors)
+            assert (r.nit, r.nfev, r.message) == (compiled.nit, compiled.nfev, compiled.message)
 
 
 def test_only_moves_to_lower_values_are_iterations():
