@@ -359,6 +359,8 @@ def rules(
     maximize = bool(options.get("maximize"))
     best = {}
     for rule in RULES.values():
+        # The rules alone, unless the caller asks for pattern moves.
+        options = {"pattern_every": None, **options}
         result = minimize(fun, x0, jac=jac, maxiter=maxiter, variant=rule.name, trace=True, **options)
         better = np.maximum if maximize else np.minimum
         best[rule] = result.trace.iteration, better.accumulate(result.trace.f)

@@ -2,7 +2,7 @@
 
 Each idea is a row of arrays of shape (ideas, n), so that one call of a problem's `at_each` serves them all. The
 iteration is written for one coordinate, and compiled. Without options it makes the iterates of
-`rprop_ref.minimize`; it has no stopping rules.
+`rprop_ref.minimize` without pattern moves; it has no stopping rules.
 
     python -m benchmarks.problems.ideas --suites cutest-bounded --modes exact
 
@@ -35,7 +35,7 @@ EPS = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Idea:
-    """An idea, as options of the iteration; each default is what `minimize` does today.
+    """An idea, as options of the iteration; each default is what `minimize` does without pattern moves.
 
     Attributes
     ----------
@@ -345,7 +345,7 @@ def curve(values: Array) -> list[list[float]]:
 def _ideas() -> dict[str, Idea]:
     etas = [(0.5, 1.2), (0.5, 1.1), (0.7, 1.2), (0.7, 1.1), (0.75, 1.15), (0.8, 1.2), (0.8, 1.3), (0.8, 1.05)]
     etas += [(0.75, 1.2), (0.7, 1.15), (0.85, 1.15), (0.9, 1.2), (0.9, 1.1), (0.9, 1.05), (0.95, 1.05)]
-    ideas = {"today": Idea("today's defaults")}
+    ideas = {"today": Idea("today's defaults, without pattern moves")}
     ideas |= {f"etas-{a:g}-{b:g}": Idea(f"etas ({a:g}, {b:g})", a, b) for a, b in etas}
     ideas |= {
         "rprop+": Idea("variant rprop+", at_flip=UNDONE),

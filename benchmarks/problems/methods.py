@@ -212,10 +212,15 @@ def _adams() -> dict[str, Method]:
 
 METHODS: dict[str, Method] = {
     "rprop": Method("Rprop (minimize)", rprop()),
-    "rprop-torch": Method("Rprop with torch's defaults", rprop(etas=(0.5, 1.2), step_sizes=(1e-6, 50), lr=0.01)),
-    "rprop-pattern": Method("Rprop, pattern_every=20", rprop(pattern_every=20)),
+    "rprop-torch": Method(
+        "Rprop with torch's defaults",
+        rprop(etas=(0.5, 1.2), step_sizes=(1e-6, 50), lr=0.01, pattern_every=None),
+    ),
+    "rprop-plain": Method("Rprop without pattern moves", rprop(pattern_every=None)),
     "rprop-pattern-10": Method("Rprop, pattern_every=10", rprop(pattern_every=10)),
-    "rprop-eta": Method("Rprop, etas (0.5, 1.2)", rprop(etas=(0.5, 1.2))),
+    "rprop-eta": Method(
+        "Rprop without pattern moves, etas (0.5, 1.2)", rprop(etas=(0.5, 1.2), pattern_every=None)
+    ),
     **{
         f"rprop-{name}": Method(f"Rprop, variant {name}", rprop(variant=name)) for name in RULES if name != DEFAULT
     },

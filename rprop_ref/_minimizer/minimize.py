@@ -61,7 +61,7 @@ def minimize(
     etas: tuple[float, float] = (0.8, 1.1),
     step_sizes: tuple[float | None, float | None] = (0.0, np.inf),
     variant: str = DEFAULT,
-    pattern_every: int | None = None,
+    pattern_every: int | None = 20,
     maximize: bool = False,
     gradient: str | None = None,
     finite_diff_rel_step: ArrayLike | None = None,
@@ -168,8 +168,8 @@ def minimize(
         latest one as that has come since the last pattern move. The run goes on from there if `fun` is lower than
         at the point before, and otherwise goes back. With each success pattern moves become twice as long
         (relative to the displacement, 1,024 times at most), with each failure half as long (a quarter at least).
-        They help in curved valleys, where the steps of single variables go to and fro. None, the default, makes no
-        pattern moves.
+        They help in curved valleys, where the steps of single variables go to and fro. The default is 20. With
+        None there are none, and all steps are those of the rule.
     maximize : bool, optional
         Maximize `fun` instead. Read "high" for "low" in this description then.
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional

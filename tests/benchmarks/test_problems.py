@@ -285,7 +285,7 @@ def test_without_changes_the_iterates_are_those_of_minimize(name, idea):
         seen.append(f)
         return f, g
 
-    rprop_ref.minimize(fun, problem.x0, jac=True, variant=variant, maxfev=200, xtol=0, gtol=0)
+    rprop_ref.minimize(fun, problem.x0, jac=True, variant=variant, maxfev=200, xtol=0, gtol=0, pattern_every=None)
     # `minimize` does not evaluate a point twice in a row.
     values = follow(problem, [IDEAS[idea], IDEAS["pattern-20"]], 0.0, 0, 400)[:, 0]
     kept = values[np.r_[True, values[1:] != values[:-1]]]
@@ -303,7 +303,9 @@ def test_without_changes_bounds_are_kept_as_by_minimize():
         seen.append(f)
         return f, g
 
-    rprop_ref.minimize(fun, problem.x0, jac=True, bounds=list(zip(*bounds)), maxfev=200, xtol=0, gtol=0)
+    rprop_ref.minimize(
+        fun, problem.x0, jac=True, bounds=list(zip(*bounds)), maxfev=200, xtol=0, gtol=0, pattern_every=None
+    )
     values = follow(problem, [IDEAS["today"], IDEAS["shrink"]], 0.0, 0, 400)[:, 0]
     kept = values[np.r_[True, values[1:] != values[:-1]]]
     assert same_bits(kept[:150], np.array(seen)[:150])

@@ -27,6 +27,7 @@ from rprop_ref import minimize
 from rprop_ref._core import record
 from rprop_ref._core.constants import rule_constants
 from rprop_ref._minimizer import jitted_objective
+from rprop_ref._minimizer.minimize import OPTIONS
 from rprop_ref._minimizer.options import set_stopping_rules
 from rprop_ref._minimizer.recognize import recognize
 from rprop_ref._minimizer.starting import begin
@@ -472,7 +473,7 @@ class TestTheLoop:
                 g[i] = 2 * x[i]
             return f
 
-        small = {"lr": 1e-5, "step_sizes": (0, 1e-5), "gtol": 0, "xtol": 0}
+        small = {"lr": 1e-5, "step_sizes": (0, 1e-5), "gtol": 0, "xtol": 0, "pattern_every": None}
         r = minimize(slower, [1.5], maxtime=0.5, maxiter=62_000, **small)
         assert (r.status, r.nit > 59_000) == (5, True)
 
@@ -484,7 +485,7 @@ class TestTheLoop:
         constants = rule_constants(starts.dtype, (0.8, 1.1), (0, np.inf), False)
 
         def one(x0):
-            state = begin(x0, (3,), None, None, constants, "irprop-", False)
+            state = begin(x0, (3,), None, None, constants, "irprop-", False, OPTIONS["pattern_every"])
             unused = dict.fromkeys(("maxfev", "xtol", "ftol", "f_target", "patience"))
             set_stopping_rules(state, maxiter=2000, gtol=1e-10, window=100, **unused)
             address, data, raised = compiled.bind()

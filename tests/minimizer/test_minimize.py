@@ -128,7 +128,16 @@ class TestAgainstOthers:
             expected.append(p.data.copy())
         for backend in ("numpy", "numba"):
             r = minimize(
-                fun, x0, jac=jac, lr=0.02, gtol=0, maxiter=steps, return_all=True, backend=backend, **options
+                fun,
+                x0,
+                jac=jac,
+                lr=0.02,
+                gtol=0,
+                maxiter=steps,
+                pattern_every=None,
+                return_all=True,
+                backend=backend,
+                **options,
             )
             assert r.nit == steps
             assert same_bits(np.array(r.allvecs), np.array(expected))

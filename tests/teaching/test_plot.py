@@ -30,7 +30,7 @@ TOLERANCE = 0.005
 def valley():
     """A run in two dimensions."""
     o = OBJECTIVES["rosenbrock"]
-    return minimize(o.fun, o.start, jac=o.jac, lr=o.lr, maxiter=80, trace=True).trace
+    return minimize(o.fun, o.start, jac=o.jac, lr=o.lr, maxiter=80, pattern_every=None, trace=True).trace
 
 
 @pytest.fixture(scope="module")

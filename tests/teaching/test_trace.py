@@ -261,6 +261,7 @@ class TestAttach:
             lr=0.01,
             etas=(0.5, 1.2),
             step_sizes=(1e-6, 50),
+            pattern_every=None,
             trace=True,
             variant=variant,
         ).trace
