@@ -19,7 +19,7 @@ from rprop_ref.crosscheck._cases.randomized import random_cases
 from rprop_ref.crosscheck._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of
 from rprop_ref.crosscheck._comparison.divergence import first_divergence
 from rprop_ref.crosscheck._comparison.observe import observe
-from rprop_ref.crosscheck._experiments.search import Nature, strands
+from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
 from rprop_ref.crosscheck._table.machine import Known, advance, begin, same
 
@@ -112,8 +112,8 @@ DISAGREE = pytest.mark.xfail(strict=True, reason="differs in one random case, fo
 def test_the_search_and_the_code_of_a_table_agree(seed, many_cases):
     table = random_table(seed)
     grammar = Grammar(table.symmetric, wide=True)
-    plain = {name: (next(iter(answers)),) for name, answers in GLOBALS.items()}
-    known = Known({**plain, **{key: (answer,) for key, answer in table.entries.items()}}, grammar)
+    plain = {name: next(iter(answers)) for name, answers in GLOBALS.items()}
+    known = Known({**plain, **table.entries}, grammar)
     nature = Nature(table.symmetric, table.uses_loss)
     scripts = [case for case in many_cases if case.dtype == "float64" and case.objective is None]
     with np.errstate(all="ignore"):

@@ -235,10 +235,10 @@ class _Writer:
         )
         text = choice(stored, new)
         if self.table["after a flip"] == "own":
-            self.add(f"s.prev, s.size = {text}, size")
+            self.add(f"s.prev, s.size = {text if text != '0' else 'np.zeros_like(g)'}, size")
             self.add("s.flipped = flip & (s.prev == 0)")
         else:
-            self.add(f"s.prev, s.size = {text if text != '0' else '0 * g'}, size")
+            self.add(f"s.prev, s.size = {text if text != '0' else 'np.zeros_like(g)'}, size")
 
 
 def _number(value: float) -> str:
