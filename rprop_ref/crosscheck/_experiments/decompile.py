@@ -17,7 +17,7 @@ from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
 from .._table.five import candidates, distance, expected, wanted
-from .._table.grammar import GLOBALS, Answer, Grammar
+from .._table.grammar import GLOBALS, Answer, Grammar, row_of
 from .._table.rule import Rule
 from .._table.table import Table
 from . import ordinary
@@ -283,7 +283,20 @@ class _Learner:
                 also = self._outer(other)
                 if also.tiers[0].explained:
                     best = min(best, also, key=lambda found: sum(tier.failing for tier in found.tiers))
+        if best.explained and best.rule is not None:
+            best.rule = self._plainer(best.rule)
         return best
+
+    def _plainer(self, rule: Rule) -> Rule:
+        """The rule with the answers of the nearest of the five wherever nothing observed objects."""
+        cases = [case for case, _ in self._observed.values()]
+        for key, answer in rule.table.entries.items():
+            usual = wanted(rule.nearest, key, {}) or (None if row_of(key) else rule.table.plainest(key))
+            if usual is not None and usual != answer and key != "start memory":
+                other = self._named({**rule.table.entries, key: usual}, rule.nearest)
+                if not self.failing(other, cases):
+                    rule = other
+        return rule
 
     def _outer(self, search: Search) -> Decompiled:
         """Learn all tiers, each on top of those that are explained."""
@@ -367,6 +380,10 @@ class _Learner:
         # What the grammar left no choice of was never asked for.
         for name in ("late", "constants", "direction", "after a flip", "start memory", "start"):
             entries.setdefault(name, search.grammar.answers(name)[0])
+        return self._named(entries, nearest)
+
+    def _named(self, entries: Mapping[str, Answer], nearest: str) -> Rule:
+        """A rule with what it does that the nearest of the five does not."""
         table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
         differences = tuple(_differences(table, nearest))
         title = f"This is {nearest}"

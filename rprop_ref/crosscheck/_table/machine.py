@@ -389,7 +389,7 @@ def _row(known: Asked, state: State, m: Any, seen: Any, g: Any, rose: bool) -> t
         return ("rose" if rose else "flip"), sign
     if g == 0:
         return ("rest", "0") if m == 0 or m != m else ("zero", "+" if m > 0 else "-")
-    if state.flipped:
+    if state.flipped and m == 0:
         return known.choose("after a flip", lambda answer: "fresh" if answer == "as fresh" else "after"), sign
     return "fresh", sign
 

@@ -108,7 +108,10 @@ class _Writer:
         by_factor = table["flip test"] == "factor"
         if not by_factor:
             self.add("flip = q < 0")
-        self.add(f"factor = {choice(factors, '1')}".replace("flip", "q < 0" if by_factor else "flip"))
+        factor = choice(factors, "1")
+        if by_factor:  # what counts as a sign change is not known before the factor
+            factor = _word("flip").sub("(q < 0)", factor.replace("np.where(flip,", "np.where(q < 0,"))
+        self.add(f"factor = {factor}")
         if table["factor of 0"] == "is 1":
             self.add("factor = np.where(factor == 0, 1, factor)")
         if by_factor:
