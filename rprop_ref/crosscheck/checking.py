@@ -139,9 +139,11 @@ def check(
             errors = any(d.quantity == "error" for d in report.divergences)
             if _unexplained(report) and report.learned is None and not errors:
                 report.learned = _learned(factory, names, lacks)
-            if _unexplained(report) and not _is_plain(report):
+            shown = bool({"step_size", "prev"} & set(report.compared))
+            if _unexplained(report) and not _is_plain(report) and not shown:
                 _explain(report, comparison, largest=EXHAUSTIVE_SIZE)
-            if _unexplained(report) and not (report.learned is not None and report.learned.explained):
+            told = report.learned is not None and report.learned.explained
+            if _unexplained(report) and not (_is_plain(report) if shown else told):
                 _explain(report, comparison)
             if _unexplained(report):
                 report.behaviour = behaviour_sheet(factory, claim, names, lacks)

@@ -11,23 +11,8 @@ from everyday_programs import in_c, in_javascript
 
 from rprop_ref.crosscheck import Program, check
 
-#: These take minutes, so they are left to `make test-peers`; the search for the first gives up.
-LONG = {
-    "lr ignored": [pytest.mark.xfail(strict=True, reason="the search gives up, and names nothing")],
-    "one step late": [],
-}
 
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *sampled([name for name in MISTAKES if name not in LONG], ["etas swapped", "memory not zeroed"]),
-        *(
-            pytest.param(name, marks=[pytest.mark.peers, pytest.mark.referee, *marks])
-            for name, marks in LONG.items()
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", sampled(MISTAKES, ["etas swapped", "memory not zeroed"]))
 def test_a_mistake_is_named_in_the_first_line(name):
     report = check(everyday(name), "irprop-", dtypes=["float64"])
     assert report.headline.startswith("This is not irprop-: ")

@@ -71,8 +71,8 @@ def diagnose(
     signs_only : bool, optional
         Whether the `prev` shown holds signs only.
     largest : int, optional
-        Try sets of up to this size only, which takes the least time. It has no effect where state is shown, which
-        is explained together with x.
+        Try sets of up to this size only, which takes the least time. Where state is shown, which is explained
+        together with x, up to `EXHAUSTIVE_SIZE` at least.
 
     Returns
     -------
@@ -83,7 +83,8 @@ def diagnose(
         return Evidence(rule, trajectories, failing, signs_only=signs_only, quantities=quantities)
 
     state_shown = any(t.step_size is not None or t.prev is not None for t in trajectories)
-    largest = None if state_shown else largest
+    if largest and state_shown:
+        largest = max(largest, EXHAUSTIVE_SIZE)
     cases = sum(t.steps > 0 for t in trajectories)
     everything = evidence_of(*QUANTITIES)
     explanations, beam = _search(everything, EXHAUSTIVE_SIZE, largest)
@@ -95,7 +96,7 @@ def diagnose(
         if x_only.explaining([()]):  # the claimed rule, without deviations
             wrong = tuple(q for q in ("step_size", "prev") if not evidence_of(q).explaining([()]))
             return Diagnosis(complete=False, tried=everything.tried, state_only=wrong, cases=cases)
-        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_X_ONLY, largest)
+        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_X_ONLY, largest and min(largest, EXHAUSTIVE_SIZE_X_ONLY))
         tried_on_x = x_only.tried
         if explanations:
             return Diagnosis(explanations, complete=False, tried=everything.tried + tried_on_x, cases=cases)

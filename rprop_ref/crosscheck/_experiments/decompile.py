@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,27 +17,33 @@ from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
 from .._table.five import candidates, distance, expected, wanted
-from .._table.grammar import GLOBALS, Answer, Grammar
-from .._table.machine import Known
+from .._table.grammar import GLOBALS, Answer, Grammar, row_of
 from .._table.rule import Rule
 from .._table.table import Table
 from . import ordinary
 from .laboratory import Laboratory
 from .measure import measured
-from .search import WIDTH, Nature, Numbers, Search, reached, strand_of, strands
+from .search import ATTEMPTS, Numbers, Search, reached
+from .strands import Nature, Strand, strand_of, strands
 from .traits import SETTING, depends_on_time, examine
 
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
 
 #: How often a rule that fails on random cases is corrected by them.
-CORRECTIONS = 3
+CORRECTIONS = 12
 
 #: How often a rule is corrected by cases that it fails, and by how many of them at once.
 ROUNDS, AT_ONCE = 30, 12
 
-#: A tier begins with about this many hypotheses at most, if so many steps of the search are enough.
-FEW, SETTLING = 8, 15_000
+#: How often each grammar's search begins anew before the next is tried; then all are tried again, more often.
+PATIENCE = (2, 6)
+
+#: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
+ALTERNATIVES = 4
+
+#: How many steps all searches may make together.
+STEPS = 150_000
 
 #: How it is said that the signs explain x, but no table was found.
 UNFOUND = "signs in a way that"
@@ -155,7 +162,7 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
             seen.append("time: the same gradients give other moves later")
         where = f"{UNFOUND} the search did not find; first at the gradients {learner.stuck}"
         return Decompiled(None, tuple(seen) or (where,), dtype=dtype)
-    return learner.outer(search)
+    return learner.with_outer_tiers(search)
 
 
 class _Learner:
@@ -167,9 +174,8 @@ class _Learner:
     ) -> None:  # fmt: skip
         self.laboratory, self.nature, self.numbers = laboratory, nature, numbers
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
-        self.stuck, self._reached = "", -1
+        self.stuck, self._reached, self._steps_left = "", -1, STEPS
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
-        self._verdicts: dict[str, TierVerdict] = {}
 
     def observed(self, case: Case) -> Trajectory:
         """What the implementation does on a case; each is run once."""
@@ -181,43 +187,34 @@ class _Learner:
 
     def ordinary(self) -> Search | None:
         """The search after the experiments of ordinary use; None if nothing explains them."""
+        first = list(ordinary.first_scripts(self.laboratory, self.nature))
         try:
             more = list(ordinary.more_scripts(self.laboratory, self.nature))
         except CouldNotRun:
             more = []
         self._observed.update((id(trajectory.case), (trajectory.case, trajectory)) for trajectory in more)
-        for nature, grammar in self._grammars():
-            search, self.nature = Search(grammar), nature
-            try:
-                learned = ordinary.learn(search, self.laboratory, self.nature)
-            except CouldNotRun:
+        refuted: set[Grammar] = set()
+        grammars = list(self._grammars())
+        for attempts, (nature, grammar) in itertools.product(PATIENCE, grammars):
+            if grammar in refuted:
                 continue
-            if learned:
-                search.width = WIDTH
-                self._correct(search, [trajectory.case for trajectory in more])
-                self._settle(search, more)
-                verdict = self._learn_tier(search, ORDINARY, self.of_tier(ORDINARY), set())
+            search, self.nature = Search(grammar), nature
+            some = [strand for trajectory in first for strand in strands(trajectory, nature)]
+            if self._required(search, ordinary.shortened(some), attempts):
+                known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
+                verdict = self._learn_tier(search, ORDINARY, known, set())
                 if verdict.explained:
-                    self._verdicts[ORDINARY] = verdict
                     return search
                 if verdict.first is not None:
                     self.stuck = self.stuck or str(verdict.first)
+            if not search.exhausted:
+                refuted.add(grammar)
             self._remember_where(search)
         return None
 
-    def _settle(self, search: Search, more: Sequence[Trajectory]) -> None:
-        """Tell apart hypotheses that the rule need not tell apart, but the next tiers would have to carry on."""
-        search.begin()
-        for trajectory in more:
-            for strand in strands(trajectory, self.nature):
-                if len(search.remaining) <= FEW or search.steps > SETTLING:
-                    return
-                search.narrow([strand])
-
     def _remember_where(self, search: Search) -> None:
-        contradiction = search.contradiction
-        if contradiction is not None and contradiction.step > self._reached:
-            self._reached, self.stuck = contradiction.step, reached(contradiction)
+        if search.stuck is not None and search.stuck[1] > self._reached:
+            self._reached, self.stuck = search.stuck[1], reached(search)
 
     def _grammars(self) -> Iterator[tuple[Nature, Grammar]]:
         """The grammars to try, the plainest first, each with the nature that it stands for."""
@@ -231,8 +228,8 @@ class _Learner:
     def _grammars_of(self, nature: Nature, memories: tuple[Answer, ...]) -> Iterator[Grammar]:
         first = self.laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
         rounded: dict[str, tuple[Answer, ...]] = {
-            "constants": (self._constants(first),),
-            "direction": (self._direction(first),),
+            "constants": _first(self._constants(first), GLOBALS["constants"]),
+            "direction": _first(self._direction(first), GLOBALS["direction"]),
             "start": self._starts(first),
         }
         begins: dict[str, tuple[Answer, ...]] = {"start memory": memories, **rounded}
@@ -263,7 +260,7 @@ class _Learner:
                 for f in factors for length in lengths
             )
         )  # fmt: skip
-        return (possible or words) + numbers
+        return (*possible, *numbers, *(word for word in words if word not in possible))
 
     def _constants(self, x: np.ndarray) -> str:
         """Whether hyperparameters are rounded to float32, which shows in the first step."""
@@ -280,49 +277,83 @@ class _Learner:
 
     # --- the other tiers ----------------------------------------------------------------------------------------
 
-    def outer(self, search: Search) -> Decompiled:
-        """Learn the other tiers, each on top of those that are explained."""
-        explained = {ORDINARY}
+    def with_outer_tiers(self, search: Search) -> Decompiled:
+        """Learn the other tiers, if need be from another table that explains ordinary use."""
+        best = self._outer(search)
+        for attempt in range(1, 1 + ALTERNATIVES):
+            if best.explained or self._steps_left < 0:
+                break
+            other = Search(search.grammar, attempt)
+            if self._required(other, search.strands, 1):
+                also = self._outer(other)
+                if also.tiers[0].explained:
+                    best = min(best, also, key=lambda found: sum(tier.failing for tier in found.tiers))
+        if best.explained and best.rule is not None:
+            best.rule = self._plainer(best.rule)
+        return best
+
+    def _plainer(self, rule: Rule) -> Rule:
+        """The rule with the answers of the nearest of the five wherever nothing observed objects."""
+        cases = [case for case, _ in self._observed.values()]
+        for key, answer in rule.table.entries.items():
+            usual = wanted(rule.nearest, key, {}) or (None if row_of(key) else rule.table.plainest(key))
+            if usual is not None and usual != answer and key != "start memory":
+                other = self._named({**rule.table.entries, key: usual}, rule.nearest)
+                if not self.failing(other, cases):
+                    rule = other
+        return rule
+
+    def _outer(self, search: Search) -> Decompiled:
+        """Learn all tiers, each on top of those that are explained."""
+        explained: set[str] = set()
+        verdicts: list[TierVerdict] = []
         for tier in TIERS:
             some = [case for case in self.of_tier(tier) if tiers_of(case) <= {tier, *explained}]
-            if some and tier not in explained:
-                self._verdicts[tier] = self._learn_tier(search, tier, some, explained)
-                if self._verdicts[tier].explained:
+            if some:
+                verdicts.append(self._learn_tier(search, tier, some, explained))
+                if verdicts[-1].explained:
                     explained.add(tier)
-        return Decompiled(self.rule(search), (), list(self._verdicts.values()), self.laboratory.dtype)
+                elif tier == ORDINARY:
+                    break
+        return Decompiled(self.rule(search), (), verdicts, self.laboratory.dtype)
 
     def _learn_tier(self, search: Search, tier: str, some: list[Case], explained: set[str]) -> TierVerdict:
         """Correct the rule by the cases of a tier that it fails, until it fails none; verify it on new ones."""
         within, known = {tier, *explained}, list(some)
-        failing: list[Divergence] = []
         for correction in range(CORRECTIONS):
-            self._correct(search, known)
+            corrected = self._correct(search, known)
             drawn = [c for c in self._random(tier, VERIFYING + correction) if tiers_of(c) <= within]
             failing = self.failing(self.rule(search), (*known, *drawn))
             if not failing:
                 return TierVerdict(tier, True, len(some), len(drawn))
-            if any(d.case in known for d in failing) and correction:
+            if not corrected:
                 break
             known += [d.case for d in failing if d.case not in known]
         return TierVerdict(tier, False, len(some), len(drawn), len(failing), failing[0])
 
-    def _correct(self, search: Search, cases: Sequence[Case]) -> None:
-        """Narrow a search by the first differences on the cases that its rule fails, again and again."""
-        contradicted: set[int] = set()
-        search.begin()
-        search.prunes = False
+    def _correct(self, search: Search, cases: Sequence[Case]) -> bool:
+        """Add what a rule does not reproduce to what its search requires, until it reproduces all."""
         for _ in range(ROUNDS):
-            failing = [d for d in self.failing(self.rule(search), cases) if id(d.case) not in contradicted]
-            if not failing or search.exhausted:
-                return
-            before = set(search.remaining)
+            failing = self.failing(self.rule(search), cases)
+            if not failing:
+                return True
+            before = dict(search.values)
             for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
-                if not search.narrow(strand_of(divergence, self.observed(divergence.case), self.nature)):
-                    contradicted.add(id(divergence.case))
-            if set(search.remaining) == before:
-                if search.prunes:
-                    return
-                search.prunes = True
+                strand = strand_of(divergence, self.observed(divergence.case), self.nature)
+                if not self._required(search, strand, ATTEMPTS):
+                    return False
+            if search.values == before:
+                return False
+        return False
+
+    def _required(self, search: Search, some: Sequence[Strand], attempts: int) -> bool:
+        """Whether a search finds answers that reproduce some more strands, while there are steps left."""
+        if self._steps_left < 0:
+            return False
+        before = search.steps
+        found = search.require(some, attempts)
+        self._steps_left -= search.steps - before
+        return found
 
     def of_tier(self, tier: str) -> list[Case]:
         """The fixed cases of a tier."""
@@ -348,16 +379,16 @@ class _Learner:
 
     def rule(self, search: Search) -> Rule:
         """The rule of a search: of answers that nothing tells apart, those of the nearest of the five rules."""
-        rules = candidates(self.nature.uses_loss)
-        best = min(
-            ((distance(name, known.entries), search.cost(known), i, name, known)
-             for known in search.remaining for i, name in enumerate(rules)), key=lambda row: row[:3]
-        )  # fmt: skip
-        nearest, known = best[3], best[4]
-        entries = {key: _preferred(nearest, key, known.entries) for key in known.entries}
+        known = search.entries()
+        nearest = min(candidates(self.nature.uses_loss), key=lambda name: distance(name, known))
+        entries = {key: _preferred(nearest, key, known) for key in known}
         # What the grammar left no choice of was never asked for.
         for name in ("late", "constants", "direction", "after a flip", "start memory", "start"):
-            entries.setdefault(name, self._fixed(known, name))
+            entries.setdefault(name, search.grammar.answers(name)[0])
+        return self._named(entries, nearest)
+
+    def _named(self, entries: Mapping[str, Answer], nearest: str) -> Rule:
+        """A rule with what it does that the nearest of the five does not."""
         table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
         differences = tuple(_differences(table, nearest))
         title = f"This is {nearest}"
@@ -366,9 +397,10 @@ class _Learner:
             title = f"This is nearest to {nearest}, from which it differs in {points}"
         return Rule(Table(entries, table.symmetric, table.uses_loss, title), nearest, differences)
 
-    @staticmethod
-    def _fixed(known: Known, name: str) -> Answer:
-        return known.grammar.answers(name)[0]
+
+def _first(answer: Answer, answers: Iterable[Answer]) -> tuple[Answer, ...]:
+    """Some answers, this one first."""
+    return tuple(dict.fromkeys((answer, *answers)))
 
 
 def _preferred(rule: str, key: str, entries: Mapping[str, tuple[Answer, ...]]) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .._comparison.trajectory import Trajectory
 from .laboratory import Laboratory, words
-from .search import Nature, Search, strands
+from .strands import Nature, Strand
 from .traits import FALLING, MIXED, RISING
 
 #: Hyperparameters whose products are all different; then limits that are met at once, from both sides.
@@ -20,9 +20,6 @@ NARROW: tuple[dict[str, Any], ...] = (
     {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.1, 0.15)},
     {"lr": 0.07, "etas": (0.3, 1.7), "step_sizes": (0.01, 0.07)},
 )
-
-#: More possibilities than this are too many before all scripts have had their turn.
-FEW = 100
 
 
 def first_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
@@ -52,19 +49,10 @@ def _losses(nature: Nature) -> tuple[tuple[float, ...], ...]:
     return (FALLING, RISING, MIXED) if nature.uses_loss else (FALLING,)
 
 
-def learn(search: Search, laboratory: Laboratory, nature: Nature) -> bool:
-    """Narrow a search by the first scripts; False if nothing in the grammar explains them.
-
-    All of them are cut to one step first, then to two, and so on. A script that leaves too much open waits: what
-    is learned from the others keeps the number of possibilities small when its turn comes.
-    """
-    some = [strand for run in first_scripts(laboratory, nature) for strand in strands(run, nature)]
-    longest = max(len(strand.calls) for strand in some)
-    search.prunes, search.width = False, FEW
-    for n in range(1, longest + 1):
-        if not search.narrow(
-            [replace(strand, calls=strand.calls[:n]) for strand in some if len(strand.calls) >= n]
-        ):
-            return False
-    search.width = 3 * FEW
-    return search.narrow(some)
+def shortened(strands: Sequence[Strand]) -> list[Strand]:
+    """All beginnings of some strands, the shortest first: what is learned from these helps with the others."""
+    longest = max((len(strand.calls) for strand in strands), default=0)
+    return [
+        replace(strand, calls=strand.calls[:n])
+        for n in range(1, longest + 1) for strand in strands if len(strand.calls) >= n
+    ]  # fmt: skip

@@ -1,291 +1,342 @@
-"""The search: what is known of a table, narrowed by what was observed, one coordinate at a time.
+"""The search: a table that reproduces every strand that is required, found by learning from contradictions.
 
-A hypothesis is a set of answers that remain for each entry (`_table.machine.Known`). A coordinate's run is
-computed for every hypothesis; where it depends on an entry that is not known, the hypothesis is split. One whose x
-differs from the observed x in a bit is dropped at this step.
+The search holds one answer for each entry that it was asked for, at first the answer of a rule. Strands are run
+with these answers. Where x differs from the observed x in a bit, the answers that led there cannot all be right.
+Of these entries, the one that was asked for last gets its next answer; the search remembers why the old one was
+ruled out. If all of its answers are ruled out, the reasons together are a new contradiction, without this entry.
+This is dynamic backtracking (Ginsberg, 1993): what was learned about other entries is kept.
+
+A run says not only which answers it used, but also which others would have given the same (`_Run`). So one
+contradiction rules out many tables, and strands that a new answer cannot change are not run again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import heapq
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .._cases.case import Case
-from .._cases.dtypes import COMPLEX
-from .._comparison.divergence import Divergence
-from .._comparison.trajectory import Trajectory
+from .._table.five import NAMES, expected
 from .._table.grammar import Answer, Grammar
-from .._table.machine import Call, Constants, Fork, Known, Settings, State, advance, begin, same
+from .._table.machine import advance, begin, group_of, same
+from .strands import Strand, identity
 
-#: More hypotheses than this are not kept: those with the fewest entries go on.
-MOST = 1500
-
-#: A search gives up after this many steps; `Search.begin` allows as many again.
-STEPS = 250_000
-
-#: Once ordinary use is known, a strand that splits a hypothesis into more than this teaches nothing yet.
-WIDTH = 300
-
-#: Up to this many hypotheses are looked at to put some together.
-MERGED = 600
-
-#: How plain a number is beside words.
-NUMBER = 8
+#: How often the search begins anew, and after how many steps of its strands.
+ATTEMPTS, STEPS = 10, 3_000
 
 Numbers = dict[str, tuple[float, ...]]
 
+#: Answers of some entries: those of every entry are alike, or cannot all be right.
+Groups = dict[str, frozenset[Answer]]
 
-@dataclass(frozen=True)
-class Nature:
-    """What was found about an implementation before its table is learned.
+
+#: Entries that are rarely unusual, and those that are the first to be doubted. The others are between them.
+_SURE = ("constants", "direction", "compare", "flip test", "subnormals", "late")
+_DOUBTED = (
+    "start memory",
+    "start",
+    "largest",
+    "smallest",
+    "floor",
+    "small moves",
+    "small gradients",
+    "small products",
+)
+
+
+def _rank(key: str, attempt: int) -> float:
+    """How soon an entry is doubted, among those that led to a contradiction; each attempt has another order."""
+    if attempt == 0:
+        return 0 if key in _SURE else 1 + _DOUBTED.index(key) if key in _DOUBTED else 1
+    return 0 if attempt == 1 else random.Random(f"{attempt} {key}").random()
+
+
+class _Contradicted(Exception):  # noqa: N818 - it is no error
+    """No answer to an entry gives what was observed."""
+
+
+class _Run:
+    """What the machine asks while one strand is run.
 
     Attributes
     ----------
-    symmetric : bool
-        Whether mirrored gradients mirror the run.
-    uses_loss : bool
-        Whether x depends on the losses.
+    same : Groups
+        For each entry that made a difference, the answers that would have given the same run.
+    reasons : Groups
+        The same without moves that show in x: where x is as observed, the next steps do not depend on these.
     """
 
-    symmetric: bool = True
-    uses_loss: bool = False
+    def __init__(self, search: Search) -> None:
+        self.grammar, self.search = search.grammar, search
+        self.same: Groups = {}
+        self.reasons: Groups = {}
+        self.shown: Groups = {}
+
+    def choose(
+        self, key: str, evaluate: Callable[[Any], Any], possible: Callable[[Any], bool] | None = None
+    ) -> Any:
+        """What the answer of an entry gives; only what is `possible` was observed."""
+        answers = self.grammar.answers(key)
+        if len(answers) == 1:
+            outcome = evaluate(answers[0])
+            if possible is not None and not possible(outcome):
+                raise _Contradicted
+            return outcome
+        outcomes = [evaluate(answer) for answer in answers]
+        first = outcomes[0]
+        # A list is made faster than a generator.
+        if all([outcome == first for outcome in outcomes]):  # noqa: C419
+            if possible is not None and not possible(first):
+                raise _Contradicted
+            return first
+        answer = self.search.answer(key)
+        outcome = outcomes[answers.index(answer)]
+        kind = group_of(outcome)
+        kinds = [group_of(other) for other in outcomes]
+        alike = frozenset([a for a, other in zip(answers, kinds, strict=True) if other == kind])
+        if possible is not None:
+            fits = [possible(other) for other in outcomes]
+            if not fits[answers.index(answer)]:
+                wrong = frozenset([a for a, fit in zip(answers, fits, strict=True) if not fit])
+                if len(wrong) < len(answers):
+                    _add(self.reasons, key, wrong)
+                raise _Contradicted
+            _add(self.same, key, alike)
+            told = all(other == kind for other, fit in zip(kinds, fits, strict=True) if fit)
+            _add(self.shown if told else self.reasons, key, alike)
+        elif len(alike) < len(answers):
+            _add(self.same, key, alike)
+            _add(self.reasons, key, alike)
+        return outcome
+
+
+def _add(groups: Groups, key: str, group: frozenset[Answer]) -> None:
+    before = groups.get(key)
+    groups[key] = group if before is None else before & group
 
 
 @dataclass
-class Strand:
-    """One coordinate of a run: what it was given, and what was observed."""
-
-    settings: Settings
-    x0: Any
-    calls: list[Call]
-    x: list[Any]
-    gradient: list[Any]
-
-
-def strands(trajectory: Trajectory, nature: Nature) -> list[Strand]:
-    """The coordinates of a run, as far as it was observed. A run on an objective has none, nor one with bounds."""
-    case = trajectory.case
-    if case.objective is not None or case.bounds is not None or case.dtype in COMPLEX:
-        return []
-    kind = float if case.real == np.float64 else case.real.type
-    with np.errstate(all="ignore"):
-        return [_strand(trajectory, case, i, kind, nature) for i in range(case.size)]
-
-
-def strand_of(divergence: Divergence, trajectory: Trajectory, nature: Nature) -> list[Strand]:
-    """The coordinate of a difference, up to the step that differs; none if it cannot be learned from."""
-    case = trajectory.case
-    if case.objective is not None or case.bounds is not None or case.dtype in COMPLEX or case.dtype == "bfloat16":
-        return []
-    kind = float if case.real == np.float64 else case.real.type
-    with np.errstate(all="ignore"):
-        strand = _strand(trajectory, case, divergence.coordinate, kind, nature)
-    return [replace(strand, calls=strand.calls[: divergence.step])]
-
-
-def _strand(trajectory: Trajectory, case: Case, i: int, kind: Any, nature: Nature) -> Strand:
-    current = {"lr": case.lr, "etas": case.etas, "step_sizes": case.step_sizes}
-    first = _constants(current, i, kind)
-    calls = []
-    for t in range(trajectory.steps):
-        edit = case.edits.get(t, {})
-        current |= edit
-        g = None if t in case.none else kind(case.g[t, i])
-        calls.append(
-            Call(g, case.loss[t], tuple(edit), t in case.resumed, _constants(current, i, kind) if edit else None)
-        )
-    settings = Settings(first, kind, case.maximize, case.reused, nature.symmetric, nature.uses_loss)
-    xs, after = ([kind(v) for v in a[:, i]] for a in (trajectory.x, trajectory.gradient))
-    return Strand(settings, kind(case.x0[i]), calls, xs, after)
-
-
-def _constants(current: dict[str, Any], i: int, kind: Any) -> Constants:
-    lr = current["lr"][i] if isinstance(current["lr"], np.ndarray) else current["lr"]
-    return Constants(*(kind(v) for v in (lr, *current["etas"], *current["step_sizes"])))
-
-
-@dataclass
-class Contradiction:
-    """Where the last hypothesis was dropped."""
+class _Required:
+    """A strand that has to be reproduced, and the answers with which it is."""
 
     strand: Strand
-    step: int
+    same: Groups | None = None
 
-
-@dataclass
-class _Trail:
-    """The states of a hypothesis along the last strand that it reproduced: the next need not repeat them."""
-
-    known: Known
-    strand: Strand
-    path: tuple[State, ...]
+    def holds(self, values: dict[str, Answer]) -> bool:
+        """Whether it is known to be reproduced with these answers."""
+        return self.same is not None and all(values[key] in group for key, group in self.same.items())
 
 
 class Search:
-    """The hypotheses that remain.
+    """A table in the making.
+
+    Parameters
+    ----------
+    grammar : Grammar
+    attempt : int
+        The order in which entries are doubted, and the rule whose answers come first: another one for each number.
 
     Attributes
     ----------
-    remaining : list of Known
-    width : int
-        The most hypotheses that are kept.
-    prunes : bool
-        Whether the plainest of too many go on. Otherwise a strand that leaves too much open teaches nothing.
-    contradiction : Contradiction or None
-        Where the last one was dropped by `narrow`, which then has changed nothing.
+    values : dict of str to answer
+        The answer of each entry that made a difference, in the order in which they were asked for.
+    stuck : (Strand, int) or None
+        The strand, and the step, of the furthest contradiction.
+    steps, conflicts : int
+        How many steps it made, and how many contradictions it met.
+    exhausted : bool
+        Whether it has given up, instead of showing that there are no such answers.
     """
 
-    def __init__(self, grammar: Grammar) -> None:
-        self.grammar = grammar
-        self.remaining = [Known({}, grammar)]
-        self.contradiction: Contradiction | None = None
-        self._trails: dict[int, _Trail] = {}
-        self.width, self.prunes = MOST, True
-        self.begin()
+    def __init__(self, grammar: Grammar, attempt: int = 0) -> None:
+        self.grammar, self.exhausted = grammar, False
+        self._attempt, self._wanted = attempt, dict[str, Answer]()
+        self.values: dict[str, Answer] = {}
+        self.stuck: tuple[Strand, int] | None = None
+        self.steps = self.conflicts = 0
+        self._order: dict[str, tuple[float, int]] = {}
+        self._excluded: dict[str, dict[Answer, Groups]] = {}
+        self._required: list[_Required] = []
+        self._readers: dict[str, set[int]] = {}
+        self._waiting: list[int] = []
+        self._known: set[Any] = set()
 
-    def begin(self) -> None:
-        """Allow `STEPS` more steps."""
-        self.steps = 0
+    def answer(self, key: str) -> Answer:
+        """The answer of an entry at present."""
+        value = self.values.get(key)
+        if value is None:
+            self._order[key] = _rank(key, self._attempt), len(self._order)
+            value = self.values[key] = self._next(key)
+        return value
 
     @property
-    def exhausted(self) -> bool:
-        """Whether it has given up."""
-        return self.steps > STEPS
+    def strands(self) -> list[Strand]:
+        """The strands that are required."""
+        return [required.strand for required in self._required]
 
-    def narrow(self, some: Iterable[Strand]) -> bool:
-        """Keep the hypotheses that reproduce these strands. If none does, keep all, and return False."""
-        remaining = self.remaining
-        seen: set[Any] = set()
-        with np.errstate(all="ignore"):
-            for strand in some:
-                key = _identity(strand)
-                if key in seen:
-                    continue
-                seen.add(key)
-                found, step = self._reproducing(remaining, strand)
-                if not found:
-                    self.contradiction = Contradiction(strand, step)
-                    return False
-                remaining = found
-        self.remaining = remaining
+    def entries(self) -> dict[str, tuple[Answer, ...]]:
+        """For each entry that made a difference, the answers that nothing tells apart, its own among them."""
+        groups: Groups = {}
+        for required in self._required:
+            for key, group in (required.same or {}).items():
+                _add(groups, key, group)
+        return {
+            key: tuple(a for a in self.grammar.answers(key) if a in groups[key])
+            for key in self.values
+            if key in groups
+        }
+
+    def require(self, some: Iterable[Strand], attempts: int = ATTEMPTS, steps: int = STEPS) -> bool:
+        """Find answers that reproduce these strands, too. If none are found, change nothing, and return False.
+
+        Which answers are found soon depends on the order in which entries are doubted. So the search begins anew,
+        with another order, as often as is allowed.
+        """
+        before = self._saved()
+        for strand in some:
+            key = identity(strand)
+            if key not in self._known and strand.calls:
+                self._known.add(key)
+                self._required.append(_Required(strand))
+        self._waiting = list(range(len(self._required)))
+        first = not before[0]
+        for attempt in range(attempts):
+            if attempt:
+                self._begin_anew(attempt, {} if first or attempt % 2 else before[0])
+            self.exhausted = False
+            with np.errstate(all="ignore"):
+                if self._solved(self.steps + steps):
+                    return True
+            if not self.exhausted:
+                break
+        self._restore(before)
+        return False
+
+    def _begin_anew(self, attempt: int, wanted: dict[str, Answer]) -> None:
+        self._attempt, self._wanted = attempt, wanted
+        self.values, self._order, self._excluded, self._readers = {}, {}, {}, {}
+        self._required.sort(key=lambda required: len(required.strand.calls))
+        for required in self._required:
+            required.same = None
+        self._waiting = list(range(len(self._required)))
+
+    def _saved(self) -> Any:
+        excluded = {key: dict(reasons) for key, reasons in self._excluded.items()}
+        required = [_Required(r.strand, r.same) for r in self._required]
+        settings = self._attempt, self._wanted
+        return dict(self.values), dict(self._order), excluded, required, set(self._known), settings
+
+    def _restore(self, saved: Any) -> None:
+        self.values, self._order, self._excluded, self._required, self._known, settings = saved
+        self._attempt, self._wanted = settings
+        self._waiting = []
+        self._readers = {}
+        for i, required in enumerate(self._required):
+            for key in required.same or ():
+                self._readers.setdefault(key, set()).add(i)
+
+    # --- contradictions -----------------------------------------------------------------------------------------
+
+    def _solved(self, limit: int) -> bool:
+        """Change answers until all strands are reproduced; False if that cannot be, or takes too long."""
+        while self._waiting:
+            i = self._waiting[0]
+            required = self._required[i]
+            if required.holds(self.values):
+                heapq.heappop(self._waiting)
+                continue
+            run = _Run(self)
+            step = self._first_difference(run, required.strand)
+            if step is None:
+                heapq.heappop(self._waiting)
+                required.same = run.same
+                for key in run.same:
+                    self._readers.setdefault(key, set()).add(i)
+                continue
+            self.conflicts += 1
+            if self.stuck is None or step >= self.stuck[1]:
+                self.stuck = required.strand, step
+            self.exhausted = self.steps > limit
+            if self.exhausted or not self._resolved(run.reasons):
+                return False
         return True
 
-    def cost(self, known: Known) -> tuple[int, int]:
-        """How plain the answers of a hypothesis are; less is plainer."""
-        ranks = [self._rank(key, group[0]) for key, group in known.entries.items()]
-        return sum(ranks), len(known.entries)
+    def _first_difference(self, run: _Run, strand: Strand) -> int | None:
+        """The step at which a strand is not reproduced; None if it is."""
+        t = 0
+        try:
+            state = begin(run, strand.x0, strand.settings)
+            for t, call in enumerate(strand.calls):
+                self.steps += 1
+                x, gradient = strand.x[t], strand.gradient[t]
+                state = advance(run, state, call, strand.settings, (x, gradient))
+                if not (same(state.x, x) and same(state.touched, gradient)):
+                    for key, group in run.shown.items():
+                        _add(run.reasons, key, group)
+                    return t
+                run.shown.clear()
+        except _Contradicted:
+            return t
+        return None
 
-    def _rank(self, key: str, answer: Answer) -> int:
-        every = self.grammar.answers(key)
-        return every.index(answer) if isinstance(answer, str) else NUMBER
-
-    def _reproducing(self, hypotheses: Sequence[Known], strand: Strand) -> tuple[list[Known], int]:
-        """The hypotheses, possibly split, that reproduce a strand; and the step that the best of them reached."""
-        found: dict[Known, Known] = {}
-        furthest, trails = 0, self._trails
-        for hypothesis in hypotheses:
-            ends, step = self._ends(hypothesis, strand)
-            furthest = max(furthest, step)
-            for known in ends:
-                found.setdefault(known, known)
-            if not self.prunes and len(found) > 2 * self.width:
-                return list(hypotheses), furthest
-        self._trails = {key: trail for known in found if (trail := trails.get(key := id(known))) is not None}
-        kept = list(found.values())
-        kept = _merged(kept)
-        if len(kept) > self.width:
-            if not self.prunes:
-                return list(hypotheses), furthest
-            kept = sorted(kept, key=self.cost)[: self.width]
-        return kept, furthest
-
-    def _ends(self, hypothesis: Known, strand: Strand) -> tuple[list[Known], int]:
-        """One hypothesis, split where it has to be, after the last step of a strand."""
-        current, done = self._resumed(hypothesis, strand)
-        for t in range(done, len(strand.calls)):
-            call, x, gradient = strand.calls[t], strand.x[t], strand.gradient[t]
-            following = []
-            if self.exhausted:
-                return [], t
-            if len(current) > (self.width if self.prunes else 2 * self.width):
-                return [hypothesis], t
-            for known, path in current:
-                state = path[-1]
-                for split, new in self._forked(known, lambda k, s=state: advance(k, s, call, strand.settings, x)):  # noqa: B023
-                    if same(new.x, x) and same(new.touched, gradient):
-                        following.append((split, (*path, new)))
-            if not following:
-                return [], t
-            current = following
-        for known, path in current:
-            self._trails[id(known)] = _Trail(known, strand, path)
-        return [known for known, _ in current], len(strand.calls)
-
-    def _resumed(self, hypothesis: Known, strand: Strand) -> tuple[list[tuple[Known, tuple[State, ...]]], int]:
-        """Where to begin with a strand, and its steps that are made: those that it shares with the last one."""
-        trail = self._trails.get(id(hypothesis))
-        if trail is not None and trail.known is hypothesis:
-            before = trail.strand
-            if before.settings == strand.settings and before.x0 == strand.x0:
-                shared = 0
-                for old, new, x, y in zip(before.calls, strand.calls, before.x, strand.x, strict=False):
-                    if old != new or x != y:
-                        break
-                    shared += 1
-                return [(hypothesis, trail.path[: shared + 1])], shared
-        begun = self._forked(hypothesis, lambda known: begin(known, strand.x0, strand.settings))
-        return [(known, (state,)) for known, state in begun], 0
-
-    def _forked(self, known: Known, run: Any) -> list[tuple[Known, State]]:
-        """Run something for a hypothesis; where it has to choose, for each of the choices."""
-        done, todo = [], [known]
-        while todo and not self.exhausted:
-            hypothesis = todo.pop()
-            self.steps += 1
-            try:
-                done.append((hypothesis, run(hypothesis)))
-            except Fork as fork:
-                todo += [hypothesis.narrowed(fork.key, group) for group in reversed(fork.groups)]
-        return done
-
-
-def _identity(strand: Strand) -> Any:
-    calls = tuple(
-        (str(c.gradient), c.loss if c.loss == c.loss else None, c.set, c.resumed, c.constants)
-        for c in strand.calls
-    )
-    return strand.settings, strand.x0, calls
-
-
-def _merged(hypotheses: list[Known]) -> list[Known]:
-    """The same hypotheses, those put together that differ in the answers to one entry only."""
-    if not 1 < len(hypotheses) <= MERGED:
-        return hypotheses
-    keys = sorted({key for known in hypotheses for key in known.entries})
-    for key in keys:
-        alike: dict[frozenset[Any], Known] = {}
-        for known in hypotheses:
-            others = frozenset(item for item in known.entries.items() if item[0] != key)
-            first = alike.get(others)
-            if first is None:
-                alike[others] = known
-            elif key not in first.entries or key not in known.entries:
-                alike[others] = first if key not in first.entries else known
+    def _resolved(self, reasons: Groups) -> bool:
+        """Rule out what led to a contradiction, and choose other answers; False if there are none."""
+        emptied: list[str] = []  # entries without an answer, each earlier in the order than those before it
+        while reasons:
+            key = max(reasons, key=self._order.__getitem__)
+            group = reasons.pop(key)
+            excluded = self._excluded.setdefault(key, {})
+            for answer in group:
+                excluded.setdefault(answer, reasons)
+            if self._has_answer(key):
+                self._change(key)
+                while emptied and self._has_answer(emptied[-1]):
+                    self._change(emptied.pop())
+                if not emptied:
+                    return True
             else:
-                both = {*first.entries[key], *known.entries[key]}
-                alike[others] = first.narrowed(key, tuple(a for a in first.grammar.answers(key) if a in both))
-        hypotheses = list(alike.values())
-    return hypotheses
+                emptied.append(key)
+            reasons = self._why_empty(emptied[-1])
+        return False
+
+    def _has_answer(self, key: str) -> bool:
+        return len(self._excluded[key]) < len(self.grammar.answers(key))
+
+    def _why_empty(self, key: str) -> Groups:
+        """The answers of earlier entries that together rule out all answers of an entry."""
+        reasons: Groups = {}
+        for reason in self._excluded[key].values():
+            for other, answers in reason.items():
+                _add(reasons, other, answers)
+        return reasons
+
+    def _change(self, key: str) -> None:
+        """Give an entry the first answer that is not ruled out; forget the reasons that this invalidates."""
+        value = self.values[key] = self._next(key)
+        for reasons in self._excluded.values():
+            gone = [a for a, reason in reasons.items() if key in reason and value not in reason[key]]
+            for answer in gone:
+                del reasons[answer]
+        for i in self._readers.get(key, ()):
+            alike = self._required[i].same
+            if alike is not None and key in alike and value not in alike[key]:
+                heapq.heappush(self._waiting, i)
+
+    def _next(self, key: str) -> Answer:
+        answers, excluded = self.grammar.answers(key), self._excluded.get(key, {})
+        wanted = self._wanted.get(key, expected(NAMES[self._attempt % len(NAMES)], key))
+        if wanted is not None and wanted in answers and wanted not in excluded:
+            return wanted
+        return next(answer for answer in answers if answer not in excluded)
 
 
-def reached(contradiction: Contradiction) -> str:
-    """The gradients up to the step at which the last hypothesis was dropped, in words."""
-    return " ".join(_word(call) for call in contradiction.strand.calls[: contradiction.step + 1])
-
-
-def _word(call: Call) -> str:
-    g = call.gradient
-    return "None" if g is None else f"{float(g):g}"
+def reached(search: Search) -> str:
+    """The gradients up to the furthest contradiction, in words."""
+    if search.stuck is None:
+        return ""
+    strand, step = search.stuck
+    return " ".join("None" if c.gradient is None else f"{float(c.gradient):g}" for c in strand.calls[: step + 1])

@@ -10,7 +10,7 @@ import numpy as np
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
 from .laboratory import Laboratory, words
-from .search import Nature
+from .strands import Nature
 
 #: The scripts: all words of this length over the three signs.
 LENGTH = 5

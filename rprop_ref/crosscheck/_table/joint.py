@@ -173,6 +173,8 @@ class _Joint:
                 where = where & ~self.maximize
             own = -g if table["direction"] == "up" else g
             s.prev = np.where(where, np.sign(own) if str(table["compare"]).startswith("stored") else own, s.prev)
+            if hasattr(s, "flipped"):
+                s.flipped = s.flipped & (s.prev == 0)
         skipped = missing if missing is not None and table["None"] == "skipped" else False
         self.last_given = np.where(skipped, self.last_given, given)
 

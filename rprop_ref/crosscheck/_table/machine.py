@@ -1,16 +1,16 @@
-"""One coordinate of a rule that is not fully known: it asks for an answer only where answers make a difference.
+"""One coordinate of a rule, step by step; it asks for an entry of the table only where that may make a difference.
 
-`advance` makes a step. Where the step depends on an entry of the table, it computes what every remaining answer
-would give. If all give the same, it goes on, and nothing has been learned. Otherwise it raises `Fork`, and the
-search (`_experiments.search`) goes on with each group of answers that give the same. So a rule with fifty unknown
-entries costs no more than the few entries that a script really uses.
+`advance` makes a step. Where the step depends on an entry of the table, it says what every answer would give, and
+whoever is asked (`Known`, or the search in `_experiments.search`) chooses. So a rule with fifty entries costs no
+more than the few entries that a script really uses.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,57 +18,28 @@ from .._cases.dtypes import float_range
 from .grammar import Answer, Grammar
 
 
-class Fork(Exception):  # noqa: N818 - not an error: the search has to choose
-    """The answers that remain for an entry do not all give the same."""
+class Asked(Protocol):
+    """What the machine asks."""
 
-    def __init__(self, key: str, groups: list[tuple[Answer, ...]]) -> None:
-        super().__init__(key)
-        self.key, self.groups = key, groups
-
-
-class Known:
-    """What is known of a table: for each entry that has been asked for, the answers that remain."""
-
-    __slots__ = ("_hash", "entries", "grammar")
-
-    def __init__(self, entries: dict[str, tuple[Answer, ...]], grammar: Grammar) -> None:
-        self.entries, self.grammar = entries, grammar
-        self._hash: int | None = None
-
-    def narrowed(self, key: str, group: tuple[Answer, ...]) -> Known:
-        """The same with fewer answers for one entry."""
-        return Known({**self.entries, key: group}, self.grammar)
+    grammar: Grammar
 
     def choose(
         self, key: str, evaluate: Callable[[Any], Any], possible: Callable[[Any], bool] | None = None
     ) -> Any:
-        """What the remaining answers of an entry give.
+        """What the answer of an entry gives, of answers that give what is possible."""
 
-        Raises `Fork` if they do not all give the same, without those that are not `possible`; its groups are empty
-        if none is.
-        """
-        remaining = self.entries.get(key) or self.grammar.answers(key)
-        outcomes = [evaluate(answer) for answer in remaining]
-        first = outcomes[0]
-        # A list is made faster than a generator.
-        if all([outcome == first for outcome in outcomes]) and (possible is None or possible(first)):  # noqa: C419
-            return first
-        groups: dict[Any, list[Answer]] = {}
-        for answer, outcome in zip(remaining, outcomes, strict=True):
-            if possible is None or possible(outcome):
-                groups.setdefault(_same_if_equal(outcome), []).append(answer)
-                kept = outcome
-        if len(groups) == 1 and sum(map(len, groups.values())) == len(remaining):
-            return kept
-        raise Fork(key, [tuple(group) for group in groups.values()])
 
-    def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = hash(frozenset(self.entries.items()))
-        return self._hash
+class Known:
+    """A table that is fully known, as the machine asks for it."""
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Known) and self.entries == other.entries
+    def __init__(self, values: Mapping[str, Answer], grammar: Grammar) -> None:
+        self.values, self.grammar = values, grammar
+
+    def choose(
+        self, key: str, evaluate: Callable[[Any], Any], possible: Callable[[Any], bool] | None = None
+    ) -> Any:
+        """What the answer of an entry gives."""
+        return evaluate(self.values[key])
 
 
 def same(a: Any, b: Any) -> bool:
@@ -76,10 +47,10 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b or (a != a and b != b))
 
 
-def _same_if_equal(outcome: Any) -> Any:
+def group_of(outcome: Any) -> Any:
     """Something that is equal for equal outcomes; NaN is equal to NaN, and 0 to -0."""
     if isinstance(outcome, tuple):
-        return tuple(map(_same_if_equal, outcome))
+        return tuple(map(group_of, outcome))
     return "nan" if outcome != outcome else outcome
 
 
@@ -143,7 +114,7 @@ class Call(NamedTuple):
     constants: Constants | None = None  # those after `set`
 
 
-def begin(known: Known, x0: Any, settings: Settings) -> State:
+def begin(known: Asked, x0: Any, settings: Settings) -> State:
     """The state before the first step."""
     c, kind = _constants(known, settings.constants, settings.kind), settings.kind
     size = known.choose("start", lambda answer: _first_size(answer, c, kind))
@@ -151,7 +122,7 @@ def begin(known: Known, x0: Any, settings: Settings) -> State:
     return State(x0, size, Memory(zero, zero, zero), zero, zero, x0, zero, settings.constants)
 
 
-def _constants(known: Known, given: Constants, kind: Any) -> Constants:
+def _constants(known: Asked, given: Constants, kind: Any) -> Constants:
     def rounded(answer: str) -> Constants:
         return given if answer == "given" else Constants(*(kind(np.float32(v)) for v in given))
 
@@ -180,8 +151,10 @@ def _at_least(size: Any, lo: Any) -> Any:
     return lo if size < lo else size
 
 
-def advance(known: Known, state: State, call: Call, settings: Settings, observed: Any = None) -> State:
-    """Make a step. Answers that do not lead to the `observed` x are not followed."""
+def advance(
+    known: Asked, state: State, call: Call, settings: Settings, observed: tuple[Any, Any] | None = None
+) -> State:
+    """Make a step; `observed` is x and the caller's gradient after it, as far as answers have to give these."""
     kind = settings.kind
     zero = kind(0)
     if call.set or call.resumed:
@@ -238,7 +211,10 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
     def moved(answer: Answer) -> tuple[Any, Any]:
         return _moved(answer, state, downhill, g, m, base, length, known)
 
-    seen_x = None if observed is None else _reaches(observed, known.grammar.numbers.get("walls"))
+    seen_x = seen_gradient = None
+    if observed is not None:
+        seen_x = _reaches(observed[0], known.grammar.numbers.get("walls"))
+        seen_gradient = functools.partial(same, observed[1])
     if known.choose("late", lambda answer: answer) == "yes":
 
         def made(answer: str) -> tuple[Any, Any]:
@@ -261,8 +237,10 @@ def advance(known: Known, state: State, call: Call, settings: Settings, observed
             "maximize", lambda answer: Memory(*(-v for v in stored)) if answer == "memory not negated" else stored
         )
     remembered = known.choose(f"{key}: memory", lambda answer: _remembered(answer, stored, memory, zero))
-    cleared = flips and remembered.gradient == 0
-    touched = known.choose("caller's gradient", lambda answer: _touched(answer, raw, flips, settings.maximize))
+    cleared = flips and known.choose("compare", lambda answer: _stored(remembered, answer) == 0)
+    touched = known.choose(
+        "caller's gradient", lambda answer: _touched(answer, raw, flips, settings.maximize), seen_gradient
+    )
     loss = call.loss
     return State(
         x, size, remembered, touched, applied, state.x, pending, state.constants, state.steps + 1, cleared, loss,
@@ -278,7 +256,7 @@ def _reaches(observed: Any, walls: tuple[float, ...] | None) -> Callable[[Any], 
     return lambda new: same(new[0], observed) or abs(new[0]) > nearest
 
 
-def _prepared(known: Known, state: State, call: Call, settings: Settings) -> State:
+def _prepared(known: Asked, state: State, call: Call, settings: Settings) -> State:
     """The state after saving and loading it, and after setting lr."""
     kind = settings.kind
     if call.resumed:
@@ -301,7 +279,7 @@ def _prepared(known: Known, state: State, call: Call, settings: Settings) -> Sta
     return state
 
 
-def _constants_after(known: Known, call: Call, before: Constants) -> Constants:
+def _constants_after(known: Asked, call: Call, before: Constants) -> Constants:
     """The hyperparameters of this step and those after it, where some have been set."""
     new = call.constants
     assert new is not None
@@ -325,7 +303,7 @@ def _tiny(kind: Any) -> float:
     return float_range(np.dtype(np.float64 if kind is float else kind)).smallest_normal
 
 
-def _recalled(known: Known, state: State, g: Any, whole: Any, settings: Settings, call: Call) -> Memory:
+def _recalled(known: Asked, state: State, g: Any, whole: Any, settings: Settings, call: Call) -> Memory:
     kind = settings.kind
     memory = state.memory
     if state.steps == 0:
@@ -355,36 +333,35 @@ def _sign(v: Any, kind: Any) -> Any:
     return kind(1) if v > 0 else kind(-1) if v < 0 else kind(0)
 
 
-def _compared(known: Known, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any]:
+def _compared(known: Asked, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any]:
     """The sign of the memory, and that of the comparison: 1, -1, 0 or NaN."""
     zero = kind(0)
-    sign = _sign(memory.gradient, kind) if memory.gradient == memory.gradient else memory.gradient
     own = _sign(g, kind) if g == g else g
 
-    def seen(answer: str) -> Any:
-        if answer == "signs":
-            q = own * sign
-        elif answer == "product in float32":
+    def result(answer: str) -> tuple[Any, Any]:
+        stored = _stored(memory, answer)
+        sign = _sign(stored, kind) if stored == stored else stored
+        if answer == "product in float32":
             with np.errstate(all="ignore"):
-                q = float(np.float32(g * memory.gradient))
+                q = float(np.float32(g * stored))
         else:
-            q = g * {"product": memory.gradient, "stored sign": memory.sign, "stored move": memory.move}[answer]
-        return q
-
-    def result(answer: str) -> Any:
-        q = seen(answer)
-        if q != q:
-            return q
-        if q == 0 or abs(q) >= 1:
-            return _sign(q, kind)
+            q = own * sign if answer == "signs" else g * stored
+        if q != q or q == 0 or abs(q) >= 1:
+            return sign, q if q != q else _sign(q, kind)
         flushed = known.choose("subnormals", lambda a: a == "flushed" and abs(q) < _tiny(kind))
         small = known.choose("small products", lambda a: a != "count" and float(abs(q)) < a)
-        return zero if flushed or small else _sign(q, kind)
+        return sign, zero if flushed or small else _sign(q, kind)
 
-    return sign, known.choose("compare", result)
+    found: tuple[Any, Any] = known.choose("compare", result)
+    return found
 
 
-def _worse(known: Known, state: State, call: Call, settings: Settings) -> bool:
+def _stored(memory: Memory, compare: str) -> Any:
+    """What is stored, if things are compared in this way."""
+    return {"stored sign": memory.sign, "stored move": memory.move}.get(compare, memory.gradient)
+
+
+def _worse(known: Asked, state: State, call: Call, settings: Settings) -> bool:
     now = (call.loss, state.loss, state.best, state.rose)
     if settings.maximize:
         reverse = (-call.loss, -state.loss, -state.highest, state.fell)
@@ -397,7 +374,7 @@ def _worse(known: Known, state: State, call: Call, settings: Settings) -> bool:
     return rose
 
 
-def _row(known: Known, state: State, m: Any, seen: Any, g: Any, rose: bool) -> tuple[str, str]:
+def _row(known: Asked, state: State, m: Any, seen: Any, g: Any, rose: bool) -> tuple[str, str]:
     """The row of the table, and the sign that tells its two halves apart."""
     sign = "+" if g > 0 else "-" if g < 0 else "0"
     if g != g:
@@ -412,7 +389,7 @@ def _row(known: Known, state: State, m: Any, seen: Any, g: Any, rose: bool) -> t
         return ("rose" if rose else "flip"), sign
     if g == 0:
         return ("rest", "0") if m == 0 or m != m else ("zero", "+" if m > 0 else "-")
-    if state.flipped:
+    if state.flipped and m == 0:
         return known.choose("after a flip", lambda answer: "fresh" if answer == "as fresh" else "after"), sign
     return "fresh", sign
 
@@ -456,7 +433,7 @@ def _limited(answer: str, scaled: Any, base: Any, factor: Any, c: Constants) -> 
 
 
 def _moved(
-    answer: Answer, state: State, downhill: Any, g: Any, m: Any, old: Any, new: Any, known: Known
+    answer: Answer, state: State, downhill: Any, g: Any, m: Any, old: Any, new: Any, known: Asked
 ) -> tuple[Any, Any]:
     """The new x, and the move."""
     x = state.x
@@ -482,7 +459,7 @@ def _moved(
     return x + move, move
 
 
-def _walled(answer: Answer, x: Any, move: Any, known: Known) -> Any:
+def _walled(answer: Answer, x: Any, move: Any, known: Asked) -> Any:
     if answer == "none":
         return x
     wall = type(x)(answer)

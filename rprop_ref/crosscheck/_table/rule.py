@@ -145,6 +145,8 @@ class RunningRule:
         ):
             own = -g if table["direction"] == "up" else g.copy()
             s.prev = np.sign(own) if str(table["compare"]).startswith("stored") else own
+            if hasattr(s, "flipped"):
+                s.flipped = s.flipped & (s.prev == 0)
         arguments = (value,) if table.uses_loss else ()
         with np.errstate(all="ignore"):
             self._x = np.asarray(self._step(s, self._x, g, self._lr, *self._numbers, *arguments), self._x.dtype)

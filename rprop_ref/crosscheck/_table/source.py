@@ -108,7 +108,10 @@ class _Writer:
         by_factor = table["flip test"] == "factor"
         if not by_factor:
             self.add("flip = q < 0")
-        self.add(f"factor = {choice(factors, '1')}".replace("flip", "q < 0" if by_factor else "flip"))
+        factor = choice(factors, "1")
+        if by_factor:  # what counts as a sign change is not known before the factor
+            factor = _word("flip").sub("(q < 0)", factor.replace("np.where(flip,", "np.where(q < 0,"))
+        self.add(f"factor = {factor}")
         if table["factor of 0"] == "is 1":
             self.add("factor = np.where(factor == 0, 1, factor)")
         if by_factor:
@@ -235,10 +238,10 @@ class _Writer:
         )
         text = choice(stored, new)
         if self.table["after a flip"] == "own":
-            self.add(f"s.prev, s.size = {text}, size")
+            self.add(f"s.prev, s.size = {text if text != '0' else 'np.zeros_like(g)'}, size")
             self.add("s.flipped = flip & (s.prev == 0)")
         else:
-            self.add(f"s.prev, s.size = {text if text != '0' else '0 * g'}, size")
+            self.add(f"s.prev, s.size = {text if text != '0' else 'np.zeros_like(g)'}, size")
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,92 @@
+"""Strands: one coordinate of a run each, with what it was given and what was observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .._cases.case import Case
+from .._cases.dtypes import COMPLEX
+from .._comparison.divergence import Divergence
+from .._comparison.trajectory import Trajectory
+from .._table.machine import Call, Constants, Settings
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What was found about an implementation before its table is learned.
+
+    Attributes
+    ----------
+    symmetric : bool
+        Whether mirrored gradients mirror the run.
+    uses_loss : bool
+        Whether x depends on the losses.
+    """
+
+    symmetric: bool = True
+    uses_loss: bool = False
+
+
+@dataclass
+class Strand:
+    """One coordinate of a run: what it was given, and what was observed."""
+
+    settings: Settings
+    x0: Any
+    calls: list[Call]
+    x: list[Any]
+    gradient: list[Any]
+
+
+def strands(trajectory: Trajectory, nature: Nature) -> list[Strand]:
+    """The coordinates of a run, as far as it was observed. A run on an objective has none, nor one with bounds."""
+    case = trajectory.case
+    if case.objective is not None or case.bounds is not None or case.dtype in COMPLEX:
+        return []
+    kind = float if case.real == np.float64 else case.real.type
+    with np.errstate(all="ignore"):
+        return [_strand(trajectory, case, i, kind, nature) for i in range(case.size)]
+
+
+def strand_of(divergence: Divergence, trajectory: Trajectory, nature: Nature) -> list[Strand]:
+    """The coordinate of a difference, up to the step that differs; none if it cannot be learned from."""
+    case = trajectory.case
+    if case.objective is not None or case.bounds is not None or case.dtype in COMPLEX or case.dtype == "bfloat16":
+        return []
+    kind = float if case.real == np.float64 else case.real.type
+    with np.errstate(all="ignore"):
+        strand = _strand(trajectory, case, divergence.coordinate, kind, nature)
+    return [replace(strand, calls=strand.calls[: divergence.step])]
+
+
+def _strand(trajectory: Trajectory, case: Case, i: int, kind: Any, nature: Nature) -> Strand:
+    current = {"lr": case.lr, "etas": case.etas, "step_sizes": case.step_sizes}
+    first = _constants(current, i, kind)
+    calls = []
+    for t in range(trajectory.steps):
+        edit = case.edits.get(t, {})
+        current |= edit
+        g = None if t in case.none else kind(case.g[t, i])
+        calls.append(
+            Call(g, case.loss[t], tuple(edit), t in case.resumed, _constants(current, i, kind) if edit else None)
+        )
+    settings = Settings(first, kind, case.maximize, case.reused, nature.symmetric, nature.uses_loss)
+    xs, after = ([kind(v) for v in a[:, i]] for a in (trajectory.x, trajectory.gradient))
+    return Strand(settings, kind(case.x0[i]), calls, xs, after)
+
+
+def _constants(current: dict[str, Any], i: int, kind: Any) -> Constants:
+    lr = current["lr"][i] if isinstance(current["lr"], np.ndarray) else current["lr"]
+    return Constants(*(kind(v) for v in (lr, *current["etas"], *current["step_sizes"])))
+
+
+def identity(strand: Strand) -> Any:
+    """What makes two strands the same experiment."""
+    calls = tuple(
+        (str(c.gradient), c.loss if c.loss == c.loss else None, c.set, c.resumed, c.constants)
+        for c in strand.calls
+    )
+    return strand.settings, strand.x0, calls
