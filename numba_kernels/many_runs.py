@@ -2,9 +2,9 @@
 
 Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
 the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
-else is special: its run begins, may end, has to retreat, or makes a pattern move. Its record is taken out of the
-block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of
-single runs, since no operation of one run depends on another.
+else is special: its run begins, may end, has to retreat, or goes back from the point of a pattern move. Its record is
+taken out of the block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The bits
+are those of single runs, since no operation of one run depends on another.
 
 Runs with bounds or with many variables go one by one, and so do the last few of a block.
 """
@@ -21,7 +21,7 @@ from numba_kernels._cache import DIGEST, bound, inner, kernel_of, made_once
 from numba_kernels.lanes import LANES, MAX_VARIABLES
 from numba_kernels.objective import call
 from rprop_ref import rules
-from rprop_ref._core import record
+from rprop_ref._core import pattern, record
 from rprop_ref._core.status import Status
 
 CLAIMED, STAYED, RAISED = Status.CLAIMED.value, Status.STAYED.value, Status.RAISED.value
@@ -39,7 +39,8 @@ _BETTER = _STALLED + LANES  # 1 if this is the best point
 _SPECIAL = _BETTER + LANES  # 1 for a special lane
 _STAYED = _SPECIAL + LANES  # 1 if the last step led nowhere
 _EXCEPTION = _STAYED + LANES  # 1 if the objective raised an exception
-_START = _EXCEPTION + LANES  # the index of the start
+_DUE = _EXCEPTION + LANES  # 1 if a pattern move is due after the step
+_START = _DUE + LANES  # the index of the start
 BLOCK_SCALARS = _START + LANES
 
 # The entries of the record that differ between the runs of a block.
@@ -113,13 +114,16 @@ def _gradient_and_stalled_in_lanes(v, s, n):
 
 
 def _find_special_in_lanes(s, options, lanes):
-    """Mark the special lanes, and update the scalars of the others; return whether there are special ones."""
+    """Mark the special lanes, and update the scalars of the others.
+
+    Returns whether there are special lanes, and whether others end or begin a pattern move.
+    """
     gtol, f_target, resolution = options[record.GTOL], options[record.F_TARGET], options[record.F_RESOLUTION]
     maxiter, maxfev, wait = options[record.MAXITER], options[record.MAXFEV], options[record.WAIT]
     # Without the tolerance, windows do not matter.
     window = options[record.WINDOW] if options[record.FTOL] >= 0 else np.inf
     pattern_every = options[record.PATTERN_EVERY]
-    any_special = False
+    any_special = any_pattern = False
     for lane in range(LANES):
         f = s[_F + lane]
         g_max = s[record.LAST_G_MAX * LANES + lane]
@@ -155,28 +159,68 @@ def _find_special_in_lanes(s, options, lanes):
             maxfev,
             wait,
         )
+        last_f = s[record.LAST_F * LANES + lane]
+        at_pattern = s[record.PATTERN * LANES + lane] != 0
+        due = _pattern_is_due(nit, s[record.PATTERN_NIT * LANES + lane], pattern_every)
         special = (
             may_stop
-            | _pattern_is_due(nit, s[record.PATTERN_NIT * LANES + lane], pattern_every)
-            | (s[record.PATTERN * LANES + lane] != 0)
+            | (at_pattern & (stalled | (not (f < last_f))))
             | (before < 0)
             | (not (abs(f) < np.inf))
             | (not (g_max < np.inf))
             | (s[_EXCEPTION + lane] != 0)
         )
-        worse = f > s[record.LAST_F * LANES + lane]
+        worse = f > last_f
         any_special |= special & (lane < lanes)
+        any_pattern |= (at_pattern | due) & (not special) & (lane < lanes)
+        s[_DUE + lane] = 1.0 if due else 0.0
         s[_SPECIAL + lane] = 1.0 if special else 0.0
         s[_BETTER + lane] = 1.0 if better else 0.0
         s[record.WORSE * LANES + lane] = 1.0 if worse else 0.0
         s[record.NIT * LANES + lane] = before if special else nit
         s[record.NFEV * LANES + lane] = nfev
-        s[record.LAST_F * LANES + lane] = s[record.LAST_F * LANES + lane] if special else f
+        s[record.LAST_F * LANES + lane] = last_f if special else f
         s[record.LOWEST_F * LANES + lane] = old_lowest_f if special else lowest_f
         s[record.LOWEST_NIT * LANES + lane] = old_lowest_nit if special else lowest_nit
         s[record.BEST_F * LANES + lane] = old_best_f if special else best_f
         s[record.BEST_G_MAX * LANES + lane] = old_best_g_max if special else best_g_max
-    return any_special
+    return any_special, any_pattern
+
+
+@inner
+def _end_pattern_moves(v, s, n, lanes):
+    """`pattern.end_pattern_move` in lanes that are not special: the values there are lower."""
+    for lane in range(lanes):
+        if (s[_SPECIAL + lane] == 0) & (s[record.PATTERN * LANES + lane] != 0):
+            s[record.PATTERN * LANES + lane] = 0.0
+            s[record.STRETCH * LANES + lane] = min(s[record.STRETCH * LANES + lane] * 2, pattern.LONGEST)
+            for j in range(n):
+                v[(j * record.ROWS + record.PREV) * LANES + lane] = 0
+
+
+@inner
+def _begin_pattern_moves(v, s, n, lanes):
+    """`pattern.begin_pattern_move` in lanes that are not special."""
+    for lane in range(lanes):
+        if (s[_SPECIAL + lane] != 0) | (s[_DUE + lane] == 0) | (s[_STAYED + lane] != 0):
+            continue
+        s[record.PATTERN_NIT * LANES + lane] = s[record.NIT * LANES + lane]
+        stretch = s[record.STRETCH * LANES + lane]
+        back_at_base = back_at_last = True
+        for j in range(n):
+            o = j * record.ROWS * LANES + lane
+            start, base = v[o + record.X * LANES], v[o + record.BASE * LANES]
+            v[o + record.BASE * LANES] = start
+            v[o + record.X * LANES] = np.float64(start) + stretch * (np.float64(start) - np.float64(base))
+            x = v[o + record.X * LANES]  # in the dtype of x
+            back_at_base &= x == start
+            back_at_last &= x == v[o + record.LAST_X * LANES]
+        if back_at_base | back_at_last:
+            for j in range(n):
+                o = j * record.ROWS * LANES + lane
+                v[o + record.X * LANES] = v[o + record.BASE * LANES]
+        else:
+            s[record.PATTERN * LANES + lane] = 1.0
 
 
 def _step_lanes(v, s, constants, n):
@@ -378,7 +422,7 @@ def kernel(rule: rules.Rule) -> Any:
             else:
                 _evaluate(function, raised, sign, v, s, n, lanes, point, gradient)
             _gradient_and_stalled(v, s, n)
-            any_special = _find_special(s, template, lanes)
+            any_special, any_pattern = _find_special(s, template, lanes)
             for lane in range(lanes if any_special else 0):
                 if s[_SPECIAL + lane] != 0:
                     _take(v, s, lane, vectors[lane], scalars[lane])
@@ -387,7 +431,11 @@ def kernel(rule: rules.Rule) -> Any:
                         _copy(vectors[lane, record.LAST_G], gradient)
                         f = s[_F + lane]
                         status[lane] = _advance(vectors[lane], scalars[lane], constants, 0, f, gradient)
+            if any_pattern:
+                _end_pattern_moves(v, s, n, lanes)
             _step(v, s, constants, n)
+            if any_pattern:
+                _begin_pattern_moves(v, s, n, lanes)
             if not any_special:
                 continue
             # Backwards, since the last lane moves into the place of one whose run has ended.
