@@ -2,9 +2,9 @@
 
 Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
 the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
-else is special: its run begins, may end, has to retreat, or goes back from the point of a pattern move. Its record is
-taken out of the block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The bits
-are those of single runs, since no operation of one run depends on another.
+else is special: its run begins, may end, has to retreat, or goes back from the point of a pattern move. Its record
+is taken out of the block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The
+bits are those of single runs, since no operation of one run depends on another.
 
 Runs with bounds or with many variables go one by one, and so do the last few of a block.
 """

@@ -28,25 +28,6 @@ def test_two_mistakes_are_both_named_in_the_first_line():
         assert MISTAKES[name] in report.headline
 
 
-#: What the search does not find in a program: a line less here is all that it takes once it does.
-NOT_FOUND = {
-    "lr ignored": "the search gives up, and names nothing",
-    "sign of zero": "NaN moves x up there, as any comparison makes it do; no table is found",
-}
-
-PROGRAMS = [
-    pytest.param(
-        language, name,
-        marks=[
-            pytest.mark.exhaustive if name not in (*LONG, *NOT_FOUND) else pytest.mark.peers,
-            *([pytest.mark.referee] if name in (*LONG, *NOT_FOUND) else []),
-            *([pytest.mark.xfail(strict=True, reason=NOT_FOUND[name])] if name in NOT_FOUND else []),
-        ],
-    )
-    for language in ("c", "javascript") for name in MISTAKES
-]  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory):
     compiler, folder = shutil.which("cc"), tmp_path_factory.mktemp("everyday")
@@ -63,7 +44,9 @@ def checked(command, mistake):
         return check(program, "irprop-")
 
 
-@pytest.mark.parametrize(("language", "name"), PROGRAMS)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("language", ["c", "javascript"])
 def test_the_mistake_of_a_program_is_named_in_the_first_line(language, name, commands):
     report = checked(commands[language], name)
     assert report.headline.startswith("This is not irprop-: ")
