@@ -74,6 +74,7 @@ def test_every_step_equals_the_oracles(seed, n, variant, backend):
         gtol=0,
         xtol=0,
         maxiter=steps,
+        pattern_every=None,
         return_all=True,
         **options,
     )
