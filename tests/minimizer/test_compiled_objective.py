@@ -232,6 +232,7 @@ class TestForms:
             assert same_bits(minimize(fun, np.ones(2), args=(other, *args[1:])).x, r.x)
         assert jitted_objective._c_function.cache_info().misses == compiled
 
+    @pytest.mark.exhaustive
     def test_the_name_of_the_second_parameter_decides_where_defaults_allow_two_forms(self):
         @numba.njit
         def plain(x, a=1.0):
@@ -244,6 +245,7 @@ class TestForms:
             np.testing.assert_allclose(r.x, solution, atol=1e-5)
         np.testing.assert_allclose(minimize(writing, X0[:2], args=(2.0,)).x, [2, 4], rtol=1e-3)
 
+    @pytest.mark.exhaustive
     def test_functions_with_explicit_signatures(self):
         @numba.njit("float64(float64[:], float64[:])")
         def eager(x, g):
@@ -429,6 +431,7 @@ class TestTheLoop:
             with pytest.raises(ArithmeticError, match="^no gradient$"):
                 minimize(pair_value, [1.0], jac=pair_gradient, backend=backend)
 
+    @pytest.mark.exhaustive
     def test_an_exception_that_does_not_occur_again(self):
         @numba.njit
         def fun(x, g, calls):
