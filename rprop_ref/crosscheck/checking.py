@@ -224,7 +224,15 @@ def _diagnosis(comparison: Comparison, largest: int | None) -> Diagnosis | None:
     if not failing:
         return None
     rule = COMPOSITIONS[comparison.claim]
-    return diagnose(rule, comparison.reproducible(), failing, signs_only=comparison.signs_only, largest=largest)
+    published = list(dict.fromkeys(differences(rule, profile.composition) for profile in PROFILES.values()))
+    return diagnose(
+        rule,
+        comparison.reproducible(),
+        failing,
+        signs_only=comparison.signs_only,
+        largest=largest,
+        published=published,
+    )
 
 
 def assert_conforms(factory: Factory, claim: str = rules.DEFAULT, *, ulps: float = 0, **options: Any) -> None:

@@ -6,13 +6,14 @@ reproduces. The order of the search is:
 
 1. all single deviations, then all pairs, then all triples. The first size with an explanation ends the search, and
    all explanations of this size are listed, because no case tells them apart;
-2. larger sets, grown one deviation at a time from those that reproduce most (a beam search). Sets are scored on a
-   small sample of cases. Cases that the best set fails are added to the sample, and the search continues. From an
-   explanation found in this way, deviations that it does not need are removed. Sets that differ from it in one
-   deviation are tried as well: perhaps no case tells them apart;
-3. x and the caller's gradient alone, without `step_size` and `prev`: what the implementation shows as its state
+2. the sets of published implementations. From an explanation found in this way, deviations that it does not need are
+   removed. Sets that differ from it in one deviation are tried as well: perhaps no case tells them apart;
+3. larger sets, grown one deviation at a time from those that reproduce most (a beam search). Sets are scored on a
+   small sample of cases. Cases that the best set fails are added to the sample, and the search continues. What is
+   found is treated as in step 2;
+4. x and the caller's gradient alone, without `step_size` and `prev`: what the implementation shows as its state
    may mean something else. If the claimed rule reproduces these, nothing is searched, and the state is reported as
-   wrong. Otherwise steps 1 (only up to pairs) and 2 are repeated for them.
+   wrong. Otherwise steps 1 (only up to pairs) to 3 are repeated for them.
 
 If all of this fails, no deviation is named, and the sets that reproduce most are reported as leads.
 """
@@ -57,6 +58,7 @@ def diagnose(
     *,
     signs_only: bool = False,
     largest: int | None = None,
+    published: Sequence[Changes] = (),
 ) -> Diagnosis:
     """Search for the deviations that explain what was observed.
 
@@ -73,6 +75,8 @@ def diagnose(
     largest : int, optional
         Try sets of up to this size only, which takes the least time. Where state is shown, which is explained
         together with x, up to `EXHAUSTIVE_SIZE` at least.
+    published : sequence of Changes, optional
+        Sets of any size that are tried in any case.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def diagnose(
         largest = max(largest, EXHAUSTIVE_SIZE)
     cases = sum(t.steps > 0 for t in trajectories)
     everything = evidence_of(*QUANTITIES)
-    explanations, beam = _search(everything, EXHAUSTIVE_SIZE, largest)
+    explanations, beam = _search(everything, EXHAUSTIVE_SIZE, largest, published)
     if explanations:
         return Diagnosis(explanations, tried=everything.tried, cases=cases)
     tried_on_x = 0
@@ -96,7 +100,8 @@ def diagnose(
         if x_only.explaining([()]):  # the claimed rule, without deviations
             wrong = tuple(q for q in ("step_size", "prev") if not evidence_of(q).explaining([()]))
             return Diagnosis(complete=False, tried=everything.tried, state_only=wrong, cases=cases)
-        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_X_ONLY, largest and min(largest, EXHAUSTIVE_SIZE_X_ONLY))
+        on_x = largest and min(largest, EXHAUSTIVE_SIZE_X_ONLY)
+        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_X_ONLY, on_x, published)
         tried_on_x = x_only.tried
         if explanations:
             return Diagnosis(explanations, complete=False, tried=everything.tried + tried_on_x, cases=cases)
@@ -105,11 +110,11 @@ def diagnose(
 
 
 def _search(
-    evidence: Evidence, exhaustive_size: int, largest: int | None
+    evidence: Evidence, exhaustive_size: int, largest: int | None, published: Sequence[Changes]
 ) -> tuple[list[Explanation], list[Changes]]:
     """The explanations, and the sets that the beam search ended with (empty if it was not needed)."""
     beam: list[Changes] = []
-    explanations = _smallest_sets(evidence, largest or exhaustive_size)
+    explanations = _smallest_sets(evidence, largest or exhaustive_size) or _reduced(evidence, published)
     if not explanations and largest is None:
         beam = _beam_search(evidence)
         explanations = _reduced(evidence, beam)
@@ -235,7 +240,7 @@ def _best_sets(
     return [sets[key] for key in sorted(scores, key=lambda key: (-scores[key], len(key)))[:count]]
 
 
-def _reduced(evidence: Evidence, candidates: list[Changes]) -> list[Changes]:
+def _reduced(evidence: Evidence, candidates: Sequence[Changes]) -> list[Changes]:
     """The smallest explanations to which some candidates reduce, and those that differ in one deviation.
 
     A candidate is reduced by removing one deviation at a time, as long as the rest is an explanation.
