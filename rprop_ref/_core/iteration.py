@@ -167,9 +167,10 @@ def retreat(vectors, scalars, constants, f, g):
         scalars[LAST_F] = f
         copy(g, vectors[LAST_G])
         return NOT_FINITE
-    if evaluations_are_used_up(scalars[NFEV], scalars[MAXFEV]):
-        return EVALUATION_LIMIT
     scalars[RETREAT_NIT] = scalars[NIT]
     x, last_x, one = vectors[X], vectors[LAST_X], constants[ONE]
     halve_move(x, last_x, vectors[SIZE], one / (one + one), constants[SIZE_MIN])
-    return NOT_FINITE if equal(x, last_x) else CONTINUE
+    if equal(x, last_x):
+        return NOT_FINITE
+    # Only now, so that a run that is continued does not evaluate the same point again.
+    return EVALUATION_LIMIT if evaluations_are_used_up(scalars[NFEV], scalars[MAXFEV]) else CONTINUE

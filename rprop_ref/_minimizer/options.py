@@ -147,7 +147,7 @@ def count(name: str, value: Any, minimum: int = 0) -> int:
     as_number = _number_or_nan(value)
     if not (as_number >= minimum and as_number == np.floor(as_number) < np.inf):
         raise ValueError(f"{name} must be a whole number, at least {minimum}, but is {value!r}")
-    return int(value)
+    return int(as_number)
 
 
 def number(name: str, value: Any, minimum: float = -np.inf) -> float:

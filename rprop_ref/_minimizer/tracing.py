@@ -58,7 +58,7 @@ def make_traced_advance(
         status = advance(*arguments)
         is_iteration = scalars[record.NIT] > steps_before
         if is_pattern_move:
-            trace.pattern_move(kept=is_iteration)
+            trace.pattern_move(kept=bool(is_iteration))
             prev[:] = 0  # what the step from there began with
         if is_probe:
             trace.probed()

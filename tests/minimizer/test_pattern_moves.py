@@ -116,13 +116,15 @@ def test_a_run_in_pieces_is_one_run(fun, tmp_path):
     whole = minimize(fun, X0, maxiter=120, **options)
     for pieces in ([{"maxiter": 1}] * 120, [{"maxfev": k} for k in (1, 2, 3, 5, 8, 13, 21, 34)]):
         r = minimize(fun, X0, **pieces[0], **options)
-        nit = r.nit
+        nit, nfev = r.nit, r.nfev
         for piece in pieces[1:]:
             r = minimize(fun, X0, warm_start=r, **piece, **options)
-            nit += r.nit
+            nit, nfev = nit + r.nit, nfev + r.nfev
         if nit < 120:
             r = minimize(fun, X0, warm_start=r, maxiter=120 - nit, **options)
+            nfev += r.nfev
         assert same_bits(r.x, whole.x)
+        assert nfev == whole.nfev
         assert same_bits(r.state.vectors, whole.state.vectors)
     file = tmp_path / "run.npz"
     minimize(fun, X0, maxiter=17, checkpoint=file, **options)
@@ -186,6 +188,7 @@ def test_a_saved_trace_keeps_the_counts(tmp_path):
     trace = minimize(in_python, X0, jac=True, pattern_every=5, maxiter=60, trace=True).trace
     trace.save(tmp_path / "trace.npz")
     loaded = type(trace).load(tmp_path / "trace.npz")
+    assert type(trace.pattern_moves_kept) is type(loaded.pattern_moves_kept) is int
     assert (loaded.pattern_moves, loaded.pattern_moves_kept) == (trace.pattern_moves, trace.pattern_moves_kept)
 
 
@@ -193,6 +196,12 @@ def test_a_saved_trace_keeps_the_counts(tmp_path):
 def test_the_interval_is_a_whole_number(value):
     with pytest.raises(ValueError, match="pattern_every must be a whole number, at least 1"):
         minimize(in_python, X0, jac=True, pattern_every=value)
+
+
+@pytest.mark.parametrize("value", [4.0, np.int8(4), np.array([4])])
+def test_the_interval_may_be_any_number_or_an_array_of_one(value):
+    numbers = [minimize(in_python, X0, jac=True, pattern_every=every, maxiter=50).fun for every in (4, value)]
+    assert numbers[0] == numbers[1]
 
 
 def test_a_run_is_continued_with_the_same_interval():

@@ -101,6 +101,16 @@ class TestStoppingRules:
         r = minimize(lambda x: (0.0 if x[0] == 1 else np.nan, np.ones(1)), [1.0], jac=True, maxfev=7)
         assert (r.status, r.nfev, r.x[0]) == (4, 7, 1)
 
+    def test_a_retreat_that_maxfev_interrupts_costs_no_evaluation_when_it_goes_on(self):
+        options = {"jac": True, "lr": 0.5, "etas": (0.5, 2.0), "gtol": 0, "xtol": 0}
+        whole = minimize(barred, X0, maxiter=30, **options)
+        assert whole.nfev > whole.nit + 10
+        for limit in range(1, whole.nfev):
+            first = minimize(barred, X0, maxfev=limit, **options)
+            second = minimize(barred, X0, warm_start=first, maxiter=30 - first.nit, **options)
+            assert_same_ends(second, whole)
+            assert first.nfev + second.nfev == whole.nfev
+
     def test_f_target_ends_the_run(self):
         for sign in (1, -1):
             seen = []
