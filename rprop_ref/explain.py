@@ -309,8 +309,14 @@ def _noisy_coordinates(trace: History) -> Array:
     return noisy if noisy.size >= np.isfinite(chances).sum() / 2 else none
 
 
-def _pattern_moves_too(trace: History) -> str:
-    return "" if trace.pattern_moves else " and, in minimize, pattern_every=10"
+def _let_it_run(trace: History) -> str:
+    """What helps a run in a valley that it did not have."""
+    helps = []
+    if trace.groups[0]["etas"][0] < 0.8:
+        helps.append("gentler etas such as (0.8, 1.1)")
+    if not trace.pattern_moves:
+        helps.append("pattern moves (minimize makes them unless pattern_every is None)")
+    return f"let it run longer{', with ' if helps else ''}{' and '.join(helps)}"
 
 
 def _check_valley(trace: History) -> Finding | None:
@@ -331,7 +337,7 @@ def _check_valley(trace: History) -> Finding | None:
         "which steps along the axes, follows it in short steps.",
         "choose variables that depend less on each other (centre and scale the data, fit differences or products, "
         "rotate). If the objective is smooth, a quasi-Newton method such as L-BFGS-B needs far fewer iterations. "
-        f"Otherwise let it run longer, with gentler etas such as (0.8, 1.1){_pattern_moves_too(trace)}.",
+        f"Otherwise {_let_it_run(trace)}.",
     )
 
 

@@ -65,8 +65,9 @@ class Trace(History):
     probes : int
         How many points `minimize` evaluated to check whether the best point is a minimum.
     pattern_moves, pattern_moves_kept : int
-        How many pattern moves `minimize` made, and from how many of their points the run went on. Each of these
-        points is an iteration; those that were left again have no row.
+        How many pattern moves `minimize` made, and from how many of their points the run went on. Each of these is
+        an iteration with a row, in which x is farther from the row before than the step sizes; one that was taken
+        back is neither.
     kink : bool
         Whether the run ended where the objective may have a kink.
     firsts : dict

@@ -92,8 +92,8 @@ def test_a_plain_numpy_implementation_agrees():
 def test_the_two_rules_called_irprop_minus_are_told_apart():
     report = check(ours("irprop-go"), "irprop-", random=20)
     assert report.verdict == "a different rule"
-    names = {explanation.names for explanation in report.diagnosis.explanations}
-    assert names == {("flip found by the sign", "moves on at a flip")}
+    names = [set(explanation.names) for explanation in report.diagnosis.explanations]
+    assert names == [{"flip found by the sign", "moves on at a flip"}]
     assert report.first_divergence.step == 2
     assert list(report.smallest.case.g.ravel()) == [1, -1]
 
@@ -175,7 +175,8 @@ def test_an_unknown_deviation_is_not_given_a_name(unknown):
     )
     assert report.verdict in ("a different rule", "same rule, rounding differs")
     assert report.diagnosis.explanations == []
-    assert 1 <= len(report.diagnosis.nearest) <= 3
+    # Where experiments have told it in a few points, no leads are sought.
+    assert 1 <= len(report.diagnosis.nearest) <= 3 or report.learned.explained
     assert ("no known deviation" in str(report)) == (report.learned.rule is None)
     assert {row.what for row in report.behaviour} >= {"first step", "flip", "zero", "NaN", "maximize"}
 

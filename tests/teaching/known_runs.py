@@ -43,11 +43,14 @@ def stepped(objective: Objective, x0: Array, steps: int, **options: Any) -> Trac
 
 
 def run(i: int, objective: Objective, x0: Array, steps: int) -> Trace:
-    """Every second run by `minimize`, the others by a loop; the rules in turn."""
+    """Every second run by `minimize`, the others by a loop; the rules in turn.
+
+    Without pattern moves: what is right is known of the steps of the rules.
+    """
     variant = list(RULES)[i % len(RULES)]
     if i % 2:
         return stepped(objective, x0, steps, variant=variant, step_sizes=(0, 50))
-    result = minimize(objective, x0, jac=True, trace=True, maxiter=steps, variant=variant)
+    result = minimize(objective, x0, jac=True, trace=True, maxiter=steps, variant=variant, pattern_every=None)
     trace: Trace = result.trace
     return trace
 

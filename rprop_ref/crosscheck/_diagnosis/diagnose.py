@@ -6,8 +6,8 @@ reproduces. The order of the search is:
 
 1. all single deviations, then all pairs, then all triples. The first size with an explanation ends the search, and
    all explanations of this size are listed, because no case tells them apart;
-2. the sets of published implementations. From an explanation found in this way, deviations that it does not need are
-   removed. Sets that differ from it in one deviation are tried as well: perhaps no case tells them apart;
+2. the sets of published implementations. From an explanation found in this way, deviations that it does not need
+   are removed. Sets that differ from it in one deviation are tried as well: perhaps no case tells them apart;
 3. larger sets, grown one deviation at a time from those that reproduce most (a beam search). Sets are scored on a
    small sample of cases. Cases that the best set fails are added to the sample, and the search continues. What is
    found is treated as in step 2;
