@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import sampled
 from clients import CLIENT, client
 
 import rprop_ref
@@ -30,28 +31,31 @@ def test_a_program_agrees(tmp_path):
     assert report.compared == ("x", "gradient")
 
 
+# What a program does wrong, and what is reported.
+BROKEN = [
+    ("raise SystemExit('out of luck')", "the program ended instead of answering 'step' (status 1); it wrote: out of luck"),
+    ("import time; time.sleep(60)", "no answer to 'step' within 0.7 s"),
+    ("a = 7", "the answer to 'step' is not a JSON object: '7'"),
+    ("print('hello there', flush=True)", "the answer to 'step' is not JSON: 'hello there'"),
+    ("a = {}", "the answer to 'step' has neither x nor x_hex"),
+    ("a = {'x': ['high']}", "x should be a list of numbers, and is ['high']"),
+    ("a = {'x': [1, 2, 3]}", "x has 3 numbers for 16 coordinates"),
+    ("a = {'error': 'no idea'}", "the program says: no idea"),
+    ("continue", "no answer to 'step' within 0.7 s"),
+    ("sys.stdout.buffer.write(bytes([255, 10])); sys.stdout.flush()", "the answer to 'step' is not JSON"),
+    ("a = {'x': [True] * len(x)}", "x should be a list of numbers, and is [True, "),
+    ("a = {'x': ['1_0'] * len(x)}", "x should be a list of numbers, and is ['1_0', "),
+    ("a = {'x_hex': ['0.1'] * len(x)}", "x_hex should be a list of hexadecimal floats, such as '0x1.8p-3', and is ['0.1'"),
+    # It depends on timing whether this is an unasked line, or taken for the answer to a later question.
+    ("print(json.dumps(a), flush=True)", "answers that repeat the id of the question cannot be mixed up"),
+    ("a['id'] = 7", ", has the id 7"),
+    ("sys.stdout.write('[' * 10_000_001); sys.stdout.flush()", "the answer to 'step' is not JSON: '[[["),
+    ("a = {'x': '1234567890123456'}", "x should be a list of numbers, and is 1234567890123456"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("spoil", "text"),
-    [
-        ("raise SystemExit('out of luck')", "the program ended instead of answering 'step' (status 1); it wrote: out of luck"),
-        ("import time; time.sleep(60)", "no answer to 'step' within 0.7 s"),
-        ("a = 7", "the answer to 'step' is not a JSON object: '7'"),
-        ("print('hello there', flush=True)", "the answer to 'step' is not JSON: 'hello there'"),
-        ("a = {}", "the answer to 'step' has neither x nor x_hex"),
-        ("a = {'x': ['high']}", "x should be a list of numbers, and is ['high']"),
-        ("a = {'x': [1, 2, 3]}", "x has 3 numbers for 16 coordinates"),
-        ("a = {'error': 'no idea'}", "the program says: no idea"),
-        ("continue", "no answer to 'step' within 0.7 s"),
-        ("sys.stdout.buffer.write(bytes([255, 10])); sys.stdout.flush()", "the answer to 'step' is not JSON"),
-        ("a = {'x': [True] * len(x)}", "x should be a list of numbers, and is [True, "),
-        ("a = {'x': ['1_0'] * len(x)}", "x should be a list of numbers, and is ['1_0', "),
-        ("a = {'x_hex': ['0.1'] * len(x)}", "x_hex should be a list of hexadecimal floats, such as '0x1.8p-3', and is ['0.1'"),
-        # It depends on timing whether this is an unasked line, or taken for the answer to a later question.
-        ("print(json.dumps(a), flush=True)", "answers that repeat the id of the question cannot be mixed up"),
-        ("a['id'] = 7", ", has the id 7"),
-        ("sys.stdout.write('[' * 10_000_001); sys.stdout.flush()", "the answer to 'step' is not JSON: '[[["),
-        ("a = {'x': '1234567890123456'}", "x should be a list of numbers, and is 1234567890123456"),
-    ],
+    ("spoil", "text"), sampled(BROKEN, BROKEN[::2]),
     ids=["crash", "hang", "not an object", "nonsense", "nothing", "words", "too few", "error", "missing line",
          "no UTF-8", "truth values", "digits in groups", "decimals as hexadecimals", "the same answer twice", "another id",
          "a long line", "a string"],
