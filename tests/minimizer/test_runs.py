@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import killed
-import numba
 import numpy as np
 import problems
 import pytest
 import scipy
 import scipy.optimize
 from cases import sampled
+from curved_valley import in_python, rosenbrock
 from scipy.optimize import OptimizeResult
 
 from numba_kernels import flat
@@ -47,22 +47,6 @@ OPTIONS = (
     record.F_TARGET,
     record.PATIENCE,
 )
-
-
-@numba.njit
-def rosenbrock(x, g):
-    f = 0.0
-    for i in range(x.size - 1):
-        t, u = x[i + 1] - x[i] * x[i], 1 - x[i]
-        f += 100 * t * t + u * u
-        g[i] += -400 * t * x[i] - 2 * u
-        g[i + 1] += 200 * t
-    return f
-
-
-def in_python(x):
-    g = np.zeros_like(x)
-    return rosenbrock(x, g), g
 
 
 def barred(x):
