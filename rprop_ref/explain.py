@@ -18,6 +18,7 @@ from ._tracing.changes import (
     are_repeated,
     creep,
     depend_on_length,
+    depend_on_place,
     side_told_by_sign,
 )
 from ._tracing.history import History
@@ -117,9 +118,9 @@ def explain(trace: History) -> Explanation:
     if not len(trace):
         return Explanation(["Nothing was recorded."], [])
     findings = [finding for check in _CHECKS if (finding := check(trace)) is not None]
-    if any(finding.name == "kink" for finding in findings):
-        # The same signs, seen without the check.
-        findings = [f for f in findings if f.name != "noise"]
+    if any(finding.name == "noise" for finding in findings):
+        # Steps shrink to nothing under noise as well.
+        findings = [f for f in findings if f.name != "kink"]
     if any(finding.name in ("kink", "noise") for finding in findings):
         # All of these are consequences.
         findings = [f for f in findings if f.name not in ("lower clamp", "oscillation", "valley")]
@@ -294,10 +295,13 @@ def _product_of_etas(trace: History, i: int) -> str:
 def _noisy_coordinates(trace: History) -> Array:
     """The coordinates whose gradient looks noisy though no point was evaluated twice."""
     none = np.zeros(0, int)
-    if not _has_floor(trace) or _are_repeated(trace):
+    if _are_repeated(trace) or _depend_on_place(trace):
         return none
-    rows = np.flatnonzero(trace.x_change > 0)[-len(trace._recent) :]
-    if depend_on_length(trace.g_change[rows], trace.x_change[rows]):
+    if trace.kink:
+        # Steps have shrunk to nothing beside a gradient that has not, and there is no kink.
+        return np.flatnonzero(trace.sign[-1])
+    rows = np.flatnonzero((trace.x_change > 0) & ~trace.pattern_move)[-len(trace._recent) :]
+    if not _has_floor(trace) or depend_on_length(trace.g_change[rows], trace.x_change[rows]):
         return none
     # At a kink along the axes, which may be curved, the sign tells the side.
     x, sign = trace.x[rows], trace.sign[rows].copy()
@@ -307,6 +311,15 @@ def _noisy_coordinates(trace: History) -> Array:
     chances = np.array([side_told_by_sign(x[:, i], sign[:, i]) for i in range(trace.n)])
     noisy = np.flatnonzero(chances < SIDE_TOLD)
     return noisy if noisy.size >= np.isfinite(chances).sum() / 2 else none
+
+
+def _depend_on_place(trace: History) -> bool:
+    """Whether the gradients of the latest steps depend on the place, as noise does not."""
+    recent = slice(-len(trace._recent), None)
+    x = trace.x[recent][(trace.x_change[recent] != 0) & np.isfinite(trace.g_max[recent])]
+    gradients = np.array(trace._gradients)
+    rows = min(len(x), len(gradients))
+    return depend_on_place(x[len(x) - rows :], gradients[len(gradients) - rows :])
 
 
 def _let_it_run(trace: History) -> str:

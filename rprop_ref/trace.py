@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_KIND, _VERSION = "trace", 3
+_KIND, _VERSION = "trace", 4
 
 
 class Trace(History):
@@ -62,12 +62,13 @@ class Trace(History):
         iteration before, even if that has no row; NaN in the first.
     retreats : ndarray, shape (rows,)
         How often `minimize` had retreated, by this iteration, from points where the objective is not finite.
+    pattern_move : ndarray of bool, shape (rows,)
+        Whether a pattern move of `minimize` led to `x`, which then is farther from the row before than the step
+        sizes. A pattern move that was taken back has no row.
     probes : int
         How many points `minimize` evaluated to check whether the best point is a minimum.
     pattern_moves, pattern_moves_kept : int
-        How many pattern moves `minimize` made, and from how many of their points the run went on. Each of these is
-        an iteration with a row, in which x is farther from the row before than the step sizes; one that was taken
-        back is neither.
+        How many pattern moves `minimize` made, and from how many of their points the run went on.
     kink : bool
         Whether the run ended where the objective may have a kink.
     firsts : dict
@@ -124,6 +125,7 @@ class Trace(History):
         *,
         worse: bool = False,
         stepped: bool = True,
+        pattern_move: bool = False,
     ) -> None:
         """Record one step of one array of parameters.
 
@@ -141,6 +143,8 @@ class Trace(History):
             Whether the loss got worse; read only for rules that compare losses.
         stepped : bool, optional
             False for the point at which a run ends, from which no step is made.
+        pattern_move : bool, optional
+            Whether a pattern move led to `x`; it is counted.
 
         Raises
         ------
@@ -154,8 +158,10 @@ class Trace(History):
         if any(a.size != self.n for a in arrays):
             raise ValueError(f"the trace has {self.n} coordinates, but the arrays have {[a.size for a in arrays]}")
         x, g, prev, size, new_size = arrays
+        self.pattern_moves += pattern_move
+        self.pattern_moves_kept += pattern_move
         event = step_events(self.groups[0], g, prev, size, new_size, worse=worse) if stepped else end_events(g)
-        self._append(storable(x), f, storable(g), storable(new_size), event)
+        self._append(storable(x), f, storable(g), storable(new_size), event, pattern_move)
 
     def retreated(self) -> None:
         """Count a retreat from a point where the objective is not finite."""
@@ -165,10 +171,9 @@ class Trace(History):
         """Count a point that `minimize` evaluated to check a minimum."""
         self.probes += 1
 
-    def pattern_move(self, kept: bool) -> None:
-        """Count a pattern move of `minimize`, and whether the run goes on from its point."""
+    def turned_back(self) -> None:
+        """Count a pattern move of `minimize` whose point was no lower, so that it was taken back."""
         self.pattern_moves += 1
-        self.pattern_moves_kept += kept
 
     @classmethod
     def attach(cls, optimizer: Optimizer, *, stride: int = 1, limit: int = LIMIT) -> Trace:

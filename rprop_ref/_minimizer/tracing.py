@@ -54,11 +54,10 @@ def make_traced_advance(
     def traced_advance(advance: Callable[..., int], *arguments: Any) -> int:
         prev, size = vectors[record.PREV].copy(), vectors[record.SIZE].copy()
         steps_before, is_probe = scalars[record.NIT], scalars[record.CHECK] != 0
-        is_pattern_move = scalars[record.PATTERN] != 0
+        is_pattern_move = bool(scalars[record.PATTERN] != 0)
         status = advance(*arguments)
         is_iteration = scalars[record.NIT] > steps_before
         if is_pattern_move:
-            trace.pattern_move(kept=bool(is_iteration))
             prev[:] = 0  # what the step from there began with
         if is_probe:
             trace.probed()
@@ -72,8 +71,11 @@ def make_traced_advance(
                 vectors[record.SIZE],
                 worse=bool(scalars[record.WORSE]),
                 stepped=bool(scalars[record.STEP_MADE]),
+                pattern_move=is_pattern_move,
             )
-        elif not is_pattern_move:
+        elif is_pattern_move:
+            trace.turned_back()
+        else:
             trace.retreated()
         if state.bounds is not None and is_iteration:
             trace.held |= (vectors[record.INWARD_G] == 0) & (vectors[record.LAST_G] != 0)

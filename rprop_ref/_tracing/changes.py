@@ -2,8 +2,9 @@
 
 Where an objective is smooth, its gradient changes less in shorter steps. Noise does not become smaller, nor does
 the jump at a kink: the changes have a *floor*. At kinks the gradient jumps between few values, so changes are
-repeated to many digits; those by noise never are. In a valley across the axes the gradient is smooth, signs keep
-changing, and neither step sizes nor gains become smaller.
+repeated to many digits; those by noise never are. And between kinks the gradient is a matter of the place: near
+points have like gradients. In a valley across the axes the gradient is smooth, signs keep changing, and step sizes
+do not become smaller, though the value falls ever more slowly.
 """
 
 from __future__ import annotations
@@ -38,17 +39,22 @@ CONTRADICTIONS = 3
 #: Changes by noise do not depend on the length of the step: their rank correlation is below this.
 CORRELATION = 0.4
 
+#: Gradients depend on the place if the nearest of the other points has one that differs by less than this fraction
+#: of what those of two points differ by (the median each).
+NEAREST = 0.75
+
 #: Gradients point downhill together if their shortest mean is at least this fraction of the longest of them.
 DOWNHILL = 0.02
 
 #: In a valley, step sizes in the second half of the latest steps are at least this power of ten of those in the
 #: first half (the median of the variables), ...
-SHRUNK = -0.5
+SHRUNK = -0.6
 #: ... signs change in at least this share of the steps, ...
 FLIPS = 0.15
 #: ... x moves in at least this share of them, the second half gains at least this fraction of what the first half
-#: gains, and all of it is at most this fraction of what the run has gained.
-MOVING, GAIN, SMALL_GAIN = 0.5, 0.25, 0.01
+#: gains (with pattern moves, one step may gain more than all others), and all of it is at most this fraction of
+#: what the run has gained.
+MOVING, GAIN, SMALL_GAIN = 0.5, 0.01, 0.01
 
 
 class Changes:
@@ -108,6 +114,30 @@ def depend_on_length(changes: Array, lengths: Array) -> bool:
     ranks = np.array([np.argsort(np.argsort(a)) for a in (changes, lengths)], float)
     with np.errstate(invalid="ignore"):
         return bool(abs(np.corrcoef(ranks)[0, 1]) >= CORRELATION)
+
+
+def depend_on_place(x: Array, gradients: Array) -> bool:
+    """Whether near points have like gradients, or there are too few points to tell; both arrays have shape (k, n).
+
+    Under noise, the gradient at the nearest point is no more alike than those at other points.
+    """
+    if len(x) < 2 * MIN_STEPS:
+        return True
+    nearest, pairs = [], []
+    for i in range(len(x)):
+        differences = _distances(gradients, i)
+        distances = _distances(x, i)
+        distances[i] = np.inf
+        nearest.append(differences[np.argmin(distances)])
+        pairs.append(np.delete(differences, i))
+    return bool(np.median(nearest) < NEAREST * np.median(pairs))
+
+
+def _distances(points: Array, i: int) -> Array:
+    """The largest distance in any variable, relative to its range, of each of the points from the i-th."""
+    extent = np.ptp(points, axis=0)
+    away = np.abs(points - points[i]) / np.where(extent > 0, extent, 1)
+    return np.asarray(np.max(away, axis=1, initial=0))
 
 
 def are_downhill(gradients: Array) -> bool:

@@ -24,7 +24,7 @@ OVERHEAD = 700
 #: How many of the latest rows are kept whatever the stride, if they take at most a quarter of the bytes.
 RECENT = 64
 
-_TABLE = ("iteration", "f", "coordinate", "x", "gradient_sign", "step_size", "event")
+_TABLE = ("iteration", "f", "coordinate", "x", "gradient_sign", "step_size", "event", "pattern_move")
 
 
 class Row(NamedTuple):
@@ -40,6 +40,7 @@ class Row(NamedTuple):
     g_change: float
     x_change: float
     retreats: int
+    pattern_move: bool
 
 
 class History:
@@ -73,7 +74,7 @@ class History:
         self._counts = np.zeros((self.n, len(_events.NAMES)), np.int64)
         self.held = np.zeros(self.n, bool)
 
-    def _append(self, x: Array, f: float, g: Array, size: Array, event: Array) -> None:
+    def _append(self, x: Array, f: float, g: Array, size: Array, event: Array, pattern_move: bool = False) -> None:
         self._columns = {}
         self._counts += _events.FLAGS[event]
         self._update_firsts(size, event)
@@ -83,16 +84,19 @@ class History:
                 last_x, last_g, _ = self._last
                 x_change = float(np.max(np.abs(x - last_x), initial=0))
                 g_change = float(np.max(np.abs(g - last_g), initial=0))
-                # Relative to the first step sizes, since variables may be of different magnitudes.
-                length = np.abs(x - last_x) / self.firsts["first"]
-                self._changes.add(float(np.max(length, initial=0, where=np.isfinite(length))), g_change)
+                # A pattern move leads far down a slope, where the gradient differs without noise as well.
+                if not pattern_move:
+                    # Relative to the first step sizes, since variables may be of different magnitudes.
+                    length = np.abs(x - last_x) / self.firsts["first"]
+                    self._changes.add(float(np.max(length, initial=0, where=np.isfinite(length))), g_change)
             g_max = float(np.max(np.abs(g), initial=0))
             sign = (g > 0).astype(np.int8) - (g < 0).astype(np.int8)
         self._last = x, g, size = x.copy(), g.copy(), size.copy()
         self._contradictions += int(x_change == 0 and g_change > CONTRADICTION * g_max)
         if x_change != 0 and np.isfinite(g_max):
             self._gradients.append(g)
-        row = Row(self.steps, float(f), x, sign, size, event, g_max, g_change, x_change, self._retreats)
+        changes = g_max, g_change, x_change
+        row = Row(self.steps, float(f), x, sign, size, event, *changes, self._retreats, pattern_move)
         self.steps += 1
         self._recent.append(row)
         self._thin(max_rows=max(4, self.limit // (x.nbytes + size.nbytes + 2 * x.size + OVERHEAD)))
@@ -179,8 +183,8 @@ class History:
         Returns
         -------
         dict
-            One-dimensional arrays of equal length, ``iteration, f, coordinate, x, gradient_sign, step_size,
-            event``. ``pandas.DataFrame`` takes it.
+            One-dimensional arrays of equal length, ``iteration, f, coordinate, x, gradient_sign, step_size, event,
+            pattern_move``. ``pandas.DataFrame`` takes it.
         """
         rows, n = len(self), self.n
         columns = (
@@ -191,6 +195,7 @@ class History:
             self.sign.ravel(),
             self.size.ravel(),
             self.words().ravel(),
+            np.repeat(self.pattern_move, n),
         )
         return dict(zip(_TABLE, columns, strict=True))
 
@@ -205,4 +210,5 @@ class History:
             for row in self._rows():
                 words = _events.WORDS[row.event].tolist()
                 for i, (x, sign, size) in enumerate(zip(row.x, row.sign, row.size, strict=True)):
-                    writer.writerow([row.iteration, row.f, i, x.item(), int(sign), size.item(), words[i]])
+                    line = [row.iteration, row.f, i, x.item(), int(sign), size.item(), words[i]]
+                    writer.writerow([*line, int(row.pattern_move)])

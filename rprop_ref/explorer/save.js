@@ -6,9 +6,9 @@ function csv(rows, count, names) {
   const number = (v) => (Number.isNaN(v) ? "nan" : v === Infinity ? "inf" : v === -Infinity ? "-inf" : String(v));
   const event = (e) => names.filter(([, bits, value]) => (e & bits) === value).map(([name]) => name).join(", ") || "kept";
   const quoted = (text) => (text.includes(",") ? `"${text}"` : text);
-  const lines = ["iteration,f,coordinate,x,gradient_sign,step_size,event"];
+  const lines = ["iteration,f,coordinate,x,gradient_sign,step_size,event,pattern_move"];
   rows.forEach((row, k) => row.x.slice(0, count).forEach((x, i) => lines.push([
-    k, number(row.f), i, number(x), sign(row.g[i]), number(row.size[i]), quoted(event(row.event[i])),
+    k, number(row.f), i, number(x), sign(row.g[i]), number(row.size[i]), quoted(event(row.event[i])), 0,
   ].join(","))));
   return lines.join("\n") + "\n";
 }

@@ -155,6 +155,11 @@ def test_only_moves_to_lower_values_are_iterations():
     left = len(points) - len({x.tobytes() for x in r.allvecs})
     assert left == trace.pattern_moves - trace.pattern_moves_kept
     assert f"Of {trace.pattern_moves} pattern moves, {trace.pattern_moves_kept}" in str(trace.explain())
+    # All other rows are reached by steps no longer than the step sizes.
+    longer = (np.abs(np.diff(trace.x, axis=0)) > trace.size[:-1] * (1 + 1e-9)).any(axis=1)
+    assert trace.pattern_move.sum() == trace.pattern_moves_kept
+    assert longer.any()
+    assert trace.pattern_move[1:][longer].all()
 
 
 def test_a_trace_holds_the_neutral_step_after_a_pattern_move():
@@ -170,6 +175,7 @@ def test_a_saved_trace_keeps_the_counts(tmp_path):
     trace = minimize(in_python, X0, jac=True, pattern_every=5, maxiter=60, trace=True).trace
     trace.save(tmp_path / "trace.npz")
     loaded = type(trace).load(tmp_path / "trace.npz")
+    assert loaded.pattern_move.tolist() == trace.pattern_move.tolist()
     assert type(trace.pattern_moves_kept) is type(loaded.pattern_moves_kept) is int
     assert (loaded.pattern_moves, loaded.pattern_moves_kept) == (trace.pattern_moves, trace.pattern_moves_kept)
 

@@ -42,15 +42,13 @@ def stepped(objective: Objective, x0: Array, steps: int, **options: Any) -> Trac
     return trace
 
 
-def run(i: int, objective: Objective, x0: Array, steps: int) -> Trace:
-    """Every second run by `minimize`, the others by a loop; the rules in turn.
-
-    Without pattern moves: what is right is known of the steps of the rules.
-    """
+def run(i: int, objective: Objective, x0: Array, steps: int, step_sizes: tuple[float, float] = (0, 50)) -> Trace:
+    """Every second run by `minimize`, half of these with pattern moves, the others by a loop; the rules in turn."""
     variant = list(RULES)[i % len(RULES)]
     if i % 2:
-        return stepped(objective, x0, steps, variant=variant, step_sizes=(0, 50))
-    result = minimize(objective, x0, jac=True, trace=True, maxiter=steps, variant=variant, pattern_every=None)
+        return stepped(objective, x0, steps, variant=variant, step_sizes=step_sizes)
+    every = {} if i % 4 else {"pattern_every": None}
+    result = minimize(objective, x0, jac=True, trace=True, maxiter=steps, variant=variant, **every)
     trace: Trace = result.trace
     return trace
 
@@ -109,9 +107,7 @@ def _noise(rng: np.random.Generator, i: int) -> KnownRun:
         f, g = objective(x)
         return f * (1 + level * rng.normal()), g + level * largest * rng.normal(size=n)
 
-    smallest = (0, 1e-6)[i % 2]
-    variant = list(RULES)[i % len(RULES)]
-    trace = stepped(noisy, x0, int(rng.choice([300, 1000])), variant=variant, step_sizes=(smallest, 50))
+    trace = run(i, noisy, x0, int(rng.choice([300, 1000])), step_sizes=((0, 1e-6)[i // 2 % 2], 50))
     return KnownRun("noise", trace, (["noise"],))
 
 
@@ -125,8 +121,7 @@ def _batches(rng: np.random.Generator, i: int) -> KnownRun:
         r = a[rows] @ x - y[rows]
         return r @ r / 2 / batch, a[rows].T @ r / batch
 
-    variant = list(RULES)[i % len(RULES)]
-    return KnownRun("batches", stepped(objective, np.zeros(n), 400, variant=variant), (["noise"],))
+    return KnownRun("batches", run(i, objective, np.zeros(n), 400, step_sizes=(1e-6, 50)), (["noise"],))
 
 
 def _kink(rng: np.random.Generator, i: int) -> KnownRun:
@@ -143,6 +138,25 @@ def _kink(rng: np.random.Generator, i: int) -> KnownRun:
     trace = run(i, objective, x0, (200, 600, 2000)[i % 3])
     found = min(objective(x)[0] for x in trace.x[-8:]) < 1e-6 * objective(x0)[0]
     return KnownRun("kink", trace, ([], ["kink"]) if found else (["kink"],))
+
+
+def _curved_kink(rng: np.random.Generator, i: int) -> KnownRun:
+    """The largest of convex quadratic functions, or the absolute values of nonlinear residuals."""
+    n = int(rng.integers(2, 7))
+    if i // 2 % 2:
+        pieces = [quadratic(rng, n, 10.0 ** rng.uniform(0, 2))[0] for _ in range(int(rng.integers(2, 2 * n + 2)))]
+
+        def objective(x):
+            return max((piece(x) for piece in pieces), key=lambda value: value[0])
+    else:
+        a, minimum = rng.normal(size=(3 * n, n)), rng.normal(size=n)
+
+        def objective(x):
+            r = a @ (x - minimum) / 2
+            return np.sum(np.abs(np.sinh(r))), a.T @ (np.sign(r) * np.cosh(r)) / 2
+
+    trace = run(i, objective, rng.normal(size=n) * 2, (200, 600, 2000)[i % 3])
+    return KnownRun("curved kink", trace, ([], ["kink"]))
 
 
 def _axis_kink(rng: np.random.Generator, i: int) -> KnownRun:
@@ -204,7 +218,8 @@ _KINDS: dict[str, tuple[Callable[[np.random.Generator, int], KnownRun], int]] = 
     "curved valley": (_curved_valley, 10),
     "noise": (_noise, 40),
     "batches": (_batches, 15),
-    "kink": (_kink, 30),
+    "kink": (_kink, 25),
+    "curved kink": (_curved_kink, 15),
     "kink along the axes": (_axis_kink, 10),
     "healthy": (_healthy, 20),
     "bounds": (_held, 10),

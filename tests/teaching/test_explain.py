@@ -59,8 +59,7 @@ class TestHealthy:
             explanation = r.trace.explain()
             found = [finding.name for finding in explanation.findings]
             if name == "rosenbrock" and not r.success and r.nit > 100:
-                with_pattern_moves = "pattern_every" not in options
-                assert found == ["valley"] or (with_pattern_moves and not found)
+                assert found == ["valley"]
                 continue
             assert not found
             assert str(explanation).endswith("Nothing looks wrong.")

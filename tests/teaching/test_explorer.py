@@ -335,7 +335,11 @@ def test_the_table_is_that_of_the_trace(tmp_path):
 
     def table(text):
         rows = list(csv.reader(text.splitlines()))
-        return [rows[0], *([float(v) for v in row[:-1]] + [row[-1]] for row in rows[1:])]
+        event = rows[0].index("event")
+        return [
+            [value if i == event or row is rows[0] else float(value) for i, value in enumerate(row)]
+            for row in rows
+        ]
 
     assert table(written) == table((tmp_path / "trace.csv").read_text())
 
