@@ -70,7 +70,7 @@ class Trace(History):
     pattern_moves, pattern_moves_kept : int
         How many pattern moves `minimize` made, and from how many of their points the run went on.
     kink : bool
-        Whether the run ended where the objective may have a kink.
+        Whether the run ended with steps shrunk to nothing beside a gradient that is not small, as at a kink.
     firsts : dict
         Step sizes of shape (n,): "first", that of the first step; "before shrinking" and "before growing", the
         one before the first sign change and before the first growth, or NaN if there was none.

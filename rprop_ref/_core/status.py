@@ -31,7 +31,7 @@ class Status(enum.IntEnum):
     EVALUATION_LIMIT = 4, "Maximum number of function evaluations has been exceeded."
     TIME_LIMIT = 5, "Maximum time has been exceeded."
     NO_IMPROVEMENT = 6, "The objective has not improved for `patience` iterations."
-    KINK = 7, "The step sizes are exhausted; the objective may have a kink here."
+    KINK = 7, "The step sizes are exhausted; the objective may have a kink here, or be noisy."
     CALLBACK_STOPPED = 99, "`callback` raised `StopIteration`."
     RAISED = 100, "The objective raised an exception."
 
