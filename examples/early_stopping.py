@@ -21,13 +21,18 @@ C. Igel and M. Huesken, "Empirical evaluation of the improved Rprop learning alg
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from rprop_ref import Parameter, Rprop, rules
+
+try:
+    from sklearn.datasets import load_breast_cancer, load_diabetes
+except ModuleNotFoundError:
+    sys.exit("The data of this example come with scikit-learn: pip install scikit-learn")
 
 Array = np.ndarray[Any, Any]
 

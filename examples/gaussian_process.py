@@ -15,18 +15,23 @@ M. Blum, M. Riedmiller, "Optimization of Gaussian process hyperparameters using 
 Artificial Neural Networks, 2013.
 """
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize as scipy_minimize
-from sklearn.datasets import load_diabetes
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 import rprop_ref
+
+try:
+    from sklearn.datasets import load_diabetes
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+except ModuleNotFoundError:
+    sys.exit("This example needs scikit-learn: pip install scikit-learn")
 
 Array = np.ndarray[Any, Any]
 

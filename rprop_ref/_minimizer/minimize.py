@@ -311,7 +311,7 @@ def minimize(
     options.check_callback(callback)
     etas, step_sizes = options.checked_rule(etas, step_sizes, variant)
     maximize = options.flag("maximize", maximize)
-    pattern_interval = np.inf if pattern_every is None else options.count("pattern_every", pattern_every, 1)
+    pattern_interval = options.pattern_interval(pattern_every)
     backends.check(backend)
     options.check_not_both(warm_start, resume)
     checkpoint_every = options.count("checkpoint_every", checkpoint_every, 1)

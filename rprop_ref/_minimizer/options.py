@@ -142,12 +142,19 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def count(name: str, value: Any, minimum: int = 0) -> int:
-    """A whole number of at least `minimum`. Raises ValueError for anything else."""
+def count(name: str, value: Any, minimum: int = 0, otherwise: str = "") -> int:
+    """A whole number of at least `minimum`; `otherwise` says what else is allowed. Raises ValueError else."""
     as_number = _number_or_nan(value)
     if not (as_number >= minimum and as_number == np.floor(as_number) < np.inf):
-        raise ValueError(f"{name} must be a whole number, at least {minimum}, but is {value!r}")
+        raise ValueError(f"{name} must be a whole number, at least {minimum}{otherwise}, but is {value!r}")
     return int(as_number)
+
+
+def pattern_interval(pattern_every: Any) -> float:
+    """Iterations between pattern moves: infinity for None. Raises ValueError for what is no interval."""
+    if pattern_every is None:
+        return np.inf
+    return count("pattern_every", pattern_every, 1, ", or None for no pattern moves")
 
 
 def number(name: str, value: Any, minimum: float = -np.inf) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 
 from .._common import npz
 from .._core import record
-from .._core.constants import SHAPE
+from .._core.constants import ETA_MINUS, ETA_PLUS, SHAPE, SIZE_MAX, SIZE_MIN
 from .._core.probing import end_check
 from .._core.status import Status
 from ..rules import RULES
@@ -189,16 +189,26 @@ def continued(
             f"{argument} continues a run with x of shape {state.shape} and dtype {state.vectors.dtype}, but x0 "
             f"has shape {shape} and dtype {start.dtype}; give an x0 like that run's (its values do not matter)"
         )
-    for option, is_the_same in (
-        ("variant", variant == state.variant),
-        ("maximize", maximize == state.maximize),
-        ("etas and step_sizes", np.array_equal(constants, state.constants, equal_nan=True)),
-        ("pattern_every", pattern_every == state.scalars[record.PATTERN_EVERY]),
-        ("bounds", _are_equal(bounds, state.bounds)),
+    interval = float(state.scalars[record.PATTERN_EVERY])
+    has_same_rule = np.array_equal(constants, state.constants, equal_nan=True)
+    for option, is_the_same, value in (
+        ("variant", variant == state.variant, repr(state.variant)),
+        ("maximize", maximize == state.maximize, repr(state.maximize)),
+        ("etas and step_sizes", has_same_rule, _rule(state.constants)),
+        ("pattern_every", pattern_every == interval, None if interval == np.inf else int(interval)),
+        ("bounds", _are_equal(bounds, state.bounds), None if state.bounds is None else "others"),
     ):
         if not is_the_same:
-            raise ValueError(f"{option} must be the same as in the run that {argument} continues")
+            raise ValueError(f"{option} must be the same as in the run that {argument} continues: {value}")
     return state.copy()
+
+
+def _rule(constants: Array) -> str:
+    """The etas and the limits of step sizes, with the digits of their dtype."""
+    eta_minus, eta_plus, size_min, size_max = (
+        str(constants[i]) for i in (ETA_MINUS, ETA_PLUS, SIZE_MIN, SIZE_MAX)
+    )
+    return f"({eta_minus}, {eta_plus}) and ({size_min}, {size_max})"
 
 
 def _are_equal(bounds: Bounds, others: Bounds) -> bool:

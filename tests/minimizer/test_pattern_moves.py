@@ -182,7 +182,7 @@ def test_a_saved_trace_keeps_the_counts(tmp_path):
 
 @pytest.mark.parametrize("value", [0, 1.5, -3, "10", np.nan])
 def test_the_interval_is_a_whole_number(value):
-    with pytest.raises(ValueError, match="pattern_every must be a whole number, at least 1"):
+    with pytest.raises(ValueError, match="pattern_every must be a whole number, at least 1, or None"):
         minimize(in_python, X0, jac=True, pattern_every=value)
 
 

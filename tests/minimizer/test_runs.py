@@ -274,10 +274,13 @@ class TestWarmStart:
         [
             ({"x0": X0[:2]}, r"with x of shape \(3,\) and dtype float64, but x0 has shape \(2,\)"),
             ({"x0": X0.astype("f4")}, "but x0 has shape .* and dtype float32"),
-            ({"variant": "rprop+"}, "^variant must be the same as in the run that warm_start continues$"),
-            ({"etas": (0.5, 1.2)}, "^etas and step_sizes must be the same"),
-            ({"bounds": [(0, 1)] * 3}, "^bounds must be the same"),
-            ({"maximize": True}, "^maximize must be the same"),
+            (
+                {"variant": "rprop+"},
+                "^variant must be the same as in the run that warm_start continues: 'irprop-'$",
+            ),
+            ({"etas": (0.5, 1.2)}, r"^etas and step_sizes must be the same .*: \(0.8, 1.1\) and \(0.0, inf\)$"),
+            ({"bounds": [(0, 1)] * 3}, "^bounds must be the same .*: None$"),
+            ({"maximize": True}, "^maximize must be the same .*: False$"),
         ],
     )
     def test_arguments_of_another_run_are_refused(self, change, text):
