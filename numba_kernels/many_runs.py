@@ -1,10 +1,11 @@
 """Many runs of `rprop_ref.minimize` at once in machine code, one run in each lane of a block.
 
 Most iterations of most runs do the same: the value is finite, the run does not end, and a step is made. Loops over
-the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that needs anything
-else is special: its run begins, may end, has to retreat, or goes back from the point of a pattern move. Its record
-is taken out of the block, goes through `rprop_ref._core.iteration` like that of a single run, and is put back. The
-bits are those of single runs, since no operation of one run depends on another.
+the lanes do this for the whole block, and compilers turn them into vector instructions. A lane that goes back from
+the point of a pattern move makes the step as well, and then gets back what it had. A lane that needs anything else
+is special: its run begins, may end, or has to retreat. Its record is taken out of the block, goes through
+`rprop_ref._core.iteration` like that of a single run, and is put back. The bits are those of single runs, since no
+operation of one run depends on another.
 
 Runs with bounds or with many variables go one by one, and so do the last few of a block.
 """
@@ -40,7 +41,8 @@ _SPECIAL = _BETTER + LANES  # 1 for a special lane
 _STAYED = _SPECIAL + LANES  # 1 if the last step led nowhere
 _EXCEPTION = _STAYED + LANES  # 1 if the objective raised an exception
 _DUE = _EXCEPTION + LANES  # 1 if a pattern move is due after the step
-_START = _DUE + LANES  # the index of the start
+_FAILED = _DUE + LANES  # 1 if this is the point of a pattern move, and no lower
+_START = _FAILED + LANES  # the index of the start
 BLOCK_SCALARS = _START + LANES
 
 # The entries of the record that differ between the runs of a block.
@@ -82,6 +84,7 @@ STOP, DONE = range(2)
 
 
 # Placeholders: `kernel` replaces them with compiled functions.
+_evaluations_are_used_up: Any = None
 _highest_equal_value: Any = None
 _is_better: Any = None
 _is_stalled: Any = None
@@ -162,65 +165,91 @@ def _find_special_in_lanes(s, options, lanes):
         last_f = s[record.LAST_F * LANES + lane]
         at_pattern = s[record.PATTERN * LANES + lane] != 0
         due = _pattern_is_due(nit, s[record.PATTERN_NIT * LANES + lane], pattern_every)
-        special = (
-            may_stop
-            | (at_pattern & (stalled | (not (f < last_f))))
-            | (before < 0)
-            | (not (abs(f) < np.inf))
-            | (not (g_max < np.inf))
-            | (s[_EXCEPTION + lane] != 0)
-        )
+        finite = (abs(f) < np.inf) & (g_max < np.inf)
+        raised = s[_EXCEPTION + lane] != 0
+        # What happens to a run whose last evaluation this was is left to `iteration`.
+        keeps = raised | _evaluations_are_used_up(nfev, maxfev) | (finite & (not stalled) & (f < last_f))
+        failed = at_pattern & (not keeps)
+        special = (may_stop | (before < 0) | (not finite) | raised) & (not failed)
+        counts = (not special) & (not failed)
         worse = f > last_f
         any_special |= special & (lane < lanes)
         any_pattern |= (at_pattern | due) & (not special) & (lane < lanes)
-        s[_DUE + lane] = 1.0 if due else 0.0
+        s[_DUE + lane] = 1.0 if due & counts else 0.0
+        s[_FAILED + lane] = 1.0 if failed else 0.0
         s[_SPECIAL + lane] = 1.0 if special else 0.0
-        s[_BETTER + lane] = 1.0 if better else 0.0
+        s[_BETTER + lane] = 1.0 if better & counts else 0.0
         s[record.WORSE * LANES + lane] = 1.0 if worse else 0.0
-        s[record.NIT * LANES + lane] = before if special else nit
+        s[record.NIT * LANES + lane] = nit if counts else before
         s[record.NFEV * LANES + lane] = nfev
-        s[record.LAST_F * LANES + lane] = last_f if special else f
-        s[record.LOWEST_F * LANES + lane] = old_lowest_f if special else lowest_f
-        s[record.LOWEST_NIT * LANES + lane] = old_lowest_nit if special else lowest_nit
-        s[record.BEST_F * LANES + lane] = old_best_f if special else best_f
-        s[record.BEST_G_MAX * LANES + lane] = old_best_g_max if special else best_g_max
+        s[record.LAST_F * LANES + lane] = f if counts else last_f
+        s[record.LOWEST_F * LANES + lane] = lowest_f if counts else old_lowest_f
+        s[record.LOWEST_NIT * LANES + lane] = lowest_nit if counts else old_lowest_nit
+        s[record.BEST_F * LANES + lane] = best_f if counts else old_best_f
+        s[record.BEST_G_MAX * LANES + lane] = best_g_max if counts else old_best_g_max
     return any_special, any_pattern
 
 
 @inner
-def _end_pattern_moves(v, s, n, lanes):
-    """`pattern.end_pattern_move` in lanes that are not special: the values there are lower."""
+def _end_pattern_moves(v, s, n, lanes, kept):
+    """`pattern.end_pattern_move` in lanes that are not special.
+
+    `kept` has room for what the step will overwrite in lanes that go back.
+    """
     for lane in range(lanes):
-        if (s[_SPECIAL + lane] == 0) & (s[record.PATTERN * LANES + lane] != 0):
-            s[record.PATTERN * LANES + lane] = 0.0
-            s[record.STRETCH * LANES + lane] = min(s[record.STRETCH * LANES + lane] * 2, pattern.LONGEST)
+        if (s[_SPECIAL + lane] != 0) | (s[record.PATTERN * LANES + lane] == 0):
+            continue
+        s[record.PATTERN * LANES + lane] = 0.0
+        stretch = s[record.STRETCH * LANES + lane]
+        if s[_FAILED + lane] != 0:
+            s[record.STRETCH * LANES + lane] = max(stretch / 2, 1 / pattern.SHORTEST)
+            for j in range(n):
+                o = j * record.ROWS * LANES + lane
+                kept[lane, record.LAST_X, j] = v[o + record.LAST_X * LANES]
+                kept[lane, record.PREV, j] = v[o + record.PREV * LANES]
+                kept[lane, record.SIZE, j] = v[o + record.SIZE * LANES]
+        else:
+            s[record.STRETCH * LANES + lane] = min(stretch * 2, pattern.LONGEST)
             for j in range(n):
                 v[(j * record.ROWS + record.PREV) * LANES + lane] = 0
 
 
 @inner
-def _begin_pattern_moves(v, s, n, lanes):
-    """`pattern.begin_pattern_move` in lanes that are not special."""
+def _go_back_or_begin(v, s, n, lanes, kept):
+    """Undo the step in lanes that go back from the point of a pattern move, and begin one where it is due."""
     for lane in range(lanes):
-        if (s[_SPECIAL + lane] != 0) | (s[_DUE + lane] == 0) | (s[_STAYED + lane] != 0):
-            continue
-        s[record.PATTERN_NIT * LANES + lane] = s[record.NIT * LANES + lane]
-        stretch = s[record.STRETCH * LANES + lane]
-        back_at_base = back_at_last = True
-        for j in range(n):
-            o = j * record.ROWS * LANES + lane
-            start, base = v[o + record.X * LANES], v[o + record.BASE * LANES]
-            v[o + record.BASE * LANES] = start
-            v[o + record.X * LANES] = np.float64(start) + stretch * (np.float64(start) - np.float64(base))
-            x = v[o + record.X * LANES]  # in the dtype of x
-            back_at_base &= x == start
-            back_at_last &= x == v[o + record.LAST_X * LANES]
-        if back_at_base | back_at_last:
+        if s[_FAILED + lane] != 0:
+            s[_STAYED + lane] = 0.0
             for j in range(n):
                 o = j * record.ROWS * LANES + lane
                 v[o + record.X * LANES] = v[o + record.BASE * LANES]
-        else:
-            s[record.PATTERN * LANES + lane] = 1.0
+                v[o + record.LAST_X * LANES] = kept[lane, record.LAST_X, j]
+                v[o + record.PREV * LANES] = kept[lane, record.PREV, j]
+                v[o + record.SIZE * LANES] = kept[lane, record.SIZE, j]
+        elif (s[_DUE + lane] != 0) & (s[_STAYED + lane] == 0):
+            _begin_pattern_move(v, s, n, lane)
+
+
+@inner
+def _begin_pattern_move(v, s, n, lane):
+    """`pattern.begin_pattern_move` in a lane."""
+    s[record.PATTERN_NIT * LANES + lane] = s[record.NIT * LANES + lane]
+    stretch = s[record.STRETCH * LANES + lane]
+    back_at_base = back_at_last = True
+    for j in range(n):
+        o = j * record.ROWS * LANES + lane
+        start, base = v[o + record.X * LANES], v[o + record.BASE * LANES]
+        v[o + record.BASE * LANES] = start
+        v[o + record.X * LANES] = np.float64(start) + stretch * (np.float64(start) - np.float64(base))
+        x = v[o + record.X * LANES]  # in the dtype of x
+        back_at_base &= x == start
+        back_at_last &= x == v[o + record.LAST_X * LANES]
+    if back_at_base | back_at_last:
+        for j in range(n):
+            o = j * record.ROWS * LANES + lane
+            v[o + record.X * LANES] = v[o + record.BASE * LANES]
+    else:
+        s[record.PATTERN * LANES + lane] = 1.0
 
 
 def _step_lanes(v, s, constants, n):
@@ -346,7 +375,10 @@ _run_alone: Any = None
 _step: Any = None
 
 
-_OF_LANES = ("highest_equal_value", "is_better", "is_stalled", "may_stop", "pattern_is_due")
+_OF_LANES = (
+    *("evaluations_are_used_up", "highest_equal_value", "is_better", "is_stalled", "may_stop"),
+    "pattern_is_due",
+)
 
 
 @made_once
@@ -432,10 +464,10 @@ def kernel(rule: rules.Rule) -> Any:
                         f = s[_F + lane]
                         status[lane] = _advance(vectors[lane], scalars[lane], constants, 0, f, gradient)
             if any_pattern:
-                _end_pattern_moves(v, s, n, lanes)
+                _end_pattern_moves(v, s, n, lanes, vectors)
             _step(v, s, constants, n)
             if any_pattern:
-                _begin_pattern_moves(v, s, n, lanes)
+                _go_back_or_begin(v, s, n, lanes, vectors)
             if not any_special:
                 continue
             # Backwards, since the last lane moves into the place of one whose run has ended.
