@@ -1,7 +1,7 @@
-"""BBOB's 24 functions without noise, and 24 with, in 2, 5, 10 and 20 dimensions, from coco-experiment: values only.
+"""BBOB's 24 functions without noise, and 24 with, in 2, 5, 10 and 20 dimensions: values only, by coco-experiment.
 
-The functions with noise are those without, with noise that is normal, uniform or Cauchy's, moderate or severe. Six of
-BBOB's 30 are left out since their functions differ from those without noise, so that their true values are not known.
+The functions with noise are those without, with noise that is normal, uniform or Cauchy's, moderate or severe. Six
+of BBOB's 30 are left out: they differ from those without noise, so their true values are not known.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def noisy_names() -> list[str]:
 def load_noisy(suite: str, name: str) -> Problem:
     """The first instance of a function with noise; its true values are those of the one without.
 
-    Cauchy's noise is added to the value plus 1,000 or 10, a constant that no method here notices. Noise is drawn in
-    the order of the evaluations, so a run depends on those made before it since the problem was loaded.
+    Cauchy's noise is added to the value plus 1,000 or 10, a constant that no method here notices. Noise is drawn
+    in the order of the evaluations, so a run depends on those made before it since the problem was loaded.
     """
     import cocoex
 

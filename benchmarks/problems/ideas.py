@@ -179,8 +179,9 @@ class State(NamedTuple):
     episode: Array
 
 
-#: What NoisyRprop keeps of each variable: how long its episode is, steps made in it, those to the right, where it is
-#: in units of the step size and the ends of where it has been, gradients for one step, how many it has, and their sum.
+#: What NoisyRprop keeps of each variable: how long its episode is, steps made in it, those to the right, where it
+#: is in units of the step size and the ends of where it has been, how many gradients make one step, how many it
+#: has, and their sum.
 LENGTH, STEPS, RIGHT, AT, LEFTMOST, RIGHTMOST, SUMMANDS, SUMMED, SUM = range(9)
 
 
@@ -212,7 +213,13 @@ def first_state(problem: Problem, ideas: Sequence[Idea]) -> tuple[Array, Array, 
     episode[..., LENGTH], episode[..., SUMMANDS] = options["episode"][:, None], 1
     state = State(*zeros)._replace(
         episode=episode,
-        x=x, size=size, last_x=x.copy(), start=x.copy(), best_x=x.copy(), from_x=x.copy(), older_x=x.copy()
+        x=x,
+        size=size,
+        last_x=x.copy(),
+        start=x.copy(),
+        best_x=x.copy(),
+        from_x=x.copy(),
+        older_x=x.copy(),
     )
     return options, scalars, state
 
@@ -258,8 +265,8 @@ def _noisy_rprop(o: Any, state: Any, i: Any, gradient: Any, lower: Any, upper: A
     """A step of NoisyRprop (T. Glasmachers, 2007; in Shark).
 
     A variable keeps its step size for an episode. Was the sign of its gradient that of a fair coin, the size is
-    halved; if it was far from it, doubled. In between, the spread of the positions decides how long the next episode
-    is, and how different gradients were to either side over how many of them are summed for a step.
+    halved; if it was far from it, doubled. In between, the spread of the positions decides how long the next
+    episode is, and how different gradients were to either side over how many of them are summed for a step.
     """
     for j in range(lower.size):
         e, x = state.episode[i, j], state.x[i, j]
@@ -595,7 +602,7 @@ def _ideas_for_pattern_moves() -> dict[str, Idea]:
     ideas = {"p20": moves("as in minimize")}
     for every in (5, 10, 20):
         for longest in (1, 4, 32):
-            ideas[f"p{every}-longest-{longest}"] = moves(f"{longest} times the way at most", every, longest)
+            ideas[f"p{every}-longest-{longest}"] = moves(f"by a factor of {longest} at most", every, longest)
     for soon in (1, 2, 5):
         ideas[f"p20-soon-{soon}"] = moves(
             f"and {soon} after a success", after_success=1e-9, soonest=soon, after_failure=1e9, rarest=20
@@ -626,9 +633,9 @@ def _ideas_for_pattern_moves() -> dict[str, Idea]:
     for flips in (1, 3):
         ideas[f"p20-ripe-{flips}"] = moves(f"not before {flips} sign change(s) of each variable", ripe=flips)
         ideas[f"p10-ripe-{flips}"] = moves(f"not before {flips} sign change(s) of each variable", 10, ripe=flips)
-    for long in (2, 5, 10):
-        ideas[f"p20-long-{long}"] = moves(f"each {long}th along the way since the last of these", long_every=long)
-    ideas["p10-long-10"] = moves("each 10th along the way since the last of these", 10, long_every=10)
+    for long, which in ((2, "2nd"), (5, "5th"), (10, "10th")):
+        ideas[f"p20-long-{long}"] = moves(f"every {which} along the way since the last of these", long_every=long)
+    ideas["p10-long-10"] = moves("every 10th along the way since the last of these", 10, long_every=10)
     ideas["p20-best"] = moves("from best point to best point", from_best=True)
     ideas["p20-secant"] = moves("the secant's zero after a failure", secant=True)
     ideas["p10-secant"] = moves("the secant's zero after a failure", 10, secant=True)
@@ -639,11 +646,13 @@ def _ideas_for_pattern_moves() -> dict[str, Idea]:
     ideas["p20-first"] = moves("first steps of 0.1 abs(x0)", first=0.1)
     ideas["p20-retreat"] = moves("steps to higher values are halved", retreat=True)
     for minus, plus in ((0.75, 1.15), (0.9, 1.05), (0.85, 1.1), (0.8, 1.2), (0.5, 1.2)):
-        ideas[f"p20-etas-{minus:g}-{plus:g}"] = moves(f"etas ({minus:g}, {plus:g})", eta_minus=minus, eta_plus=plus)
+        ideas[f"p20-etas-{minus:g}-{plus:g}"] = moves(
+            f"etas ({minus:g}, {plus:g})", eta_minus=minus, eta_plus=plus
+        )
     for every, longest in ((5, 1), (5, 4), (10, 1), (10, 4)):
         for minus, plus in ((0.5, 1.2), (0.75, 1.15)):
             ideas[f"p{every}-longest-{longest}-etas-{minus:g}"] = moves(
-                f"{longest} times the way at most, etas ({minus:g}, {plus:g})",
+                f"by a factor of {longest} at most, etas ({minus:g}, {plus:g})",
                 *(every, longest),
                 eta_minus=minus,
                 eta_plus=plus,
@@ -654,7 +663,7 @@ def _ideas_for_pattern_moves() -> dict[str, Idea]:
     for every, longest in ((5, 1), (5, 4), (10, 1), (10, 2), (10, 4), (10, 1024), (20, 4)):
         for minus, plus in ((0.5, 1.2), (0.7, 1.2), (0.75, 1.15), (0.8, 1.1)):
             ideas[f"p{every}-secant-{longest}-etas-{minus:g}"] = moves(
-                f"{longest} times the way at most, {secant}, etas ({minus:g}, {plus:g})",
+                f"by a factor of {longest} at most, {secant}, etas ({minus:g}, {plus:g})",
                 *(every, longest),
                 eta_minus=minus,
                 eta_plus=plus,
@@ -672,7 +681,9 @@ def _ideas_for_bounds() -> dict[str, Idea]:
         ideas[f"at-bound-{share:g}"] = Idea(f"step size at a bound reduced to {share:g} at most", at_bound=share)
         ideas[f"first-of-box-{share:g}"] = Idea(f"first steps of {share:g} of the box", first_of_box=share)
         ideas[f"box-{share:g}"] = Idea(f"steps of {share:g} of the box at most", box=share)
-    ideas["p20-inside"] = Idea("pattern moves every 20, shortened until inside", pattern=20, longest=1024, inside=True)
+    ideas["p20-inside"] = Idea(
+        "pattern moves every 20, shortened until inside", pattern=20, longest=1024, inside=True
+    )
     for share in (0.001, 0.01):
         ideas[f"p20-fresh-{share:g}"] = Idea(
             f"pattern moves every 20, bounds are left by {share:g} of the box at least",

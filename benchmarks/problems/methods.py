@@ -58,7 +58,7 @@ def rprop(**options: Any) -> Run:
         if problem.value_and_gradient is None:
             # What `minimize` would take by itself for 2-point differences.
             options.setdefault("gtol", 1e-5)
-        limits = {"maxiter": np.inf, "maxfev": evaluations.budget}
+        limits: dict[str, Any] = {"maxiter": np.inf, "maxfev": evaluations.budget}
         return rprop_ref.minimize(evaluations, problem.x0, jac=True, bounds=_pairs(problem), **limits, **options)
 
     return run

@@ -126,7 +126,7 @@ class Kinks(Observed):
 class Mode:
     """A mode: how it is made, what it is called on the page, and whether a seed changes it.
 
-    Two modes of the same `objective` have the same true values, and hence the same lowest one.
+    Two modes of the same `objective` have the same true values.
     """
 
     make: Callable[[Problem, np.random.Generator], Observed]
@@ -163,6 +163,10 @@ MODES: dict[str, Mode] = {
     "signs-only": Mode(SignsOnly, "the signs of the gradient alone", seeded=False),
     "kinks": Mode(Kinks, "the sum of absolute residuals", seeded=False, objective="absolute"),
 }
+
+
+#: The mode of each objective in which nothing is spoilt.
+UNDISTURBED = {"value": "exact", "absolute": "kinks"}
 
 
 def rng_of(problem: Problem, mode: str, seed: int) -> np.random.Generator:
