@@ -13,9 +13,6 @@ from .problem import Array
 #: Two records whose evaluation counts differ by less than this are merged, so a count is at most this much late.
 RESOLUTION = 0.01
 
-#: The relative step of finite differences, as in SciPy's 2-point rule.
-DIFFERENCE = float(np.finfo(float).eps) ** 0.5
-
 
 class EndOfRunError(Exception):
     """The budget of evaluations, or the time, is used up."""
@@ -74,9 +71,11 @@ class Evaluations:
         f = self.value(x)
         g = np.empty_like(x)
         for i in range(x.size):
-            step = DIFFERENCE * max(1.0, abs(x[i])) * (1.0 if x[i] >= 0 else -1.0)
+            step = self.problem.difference * max(1.0, abs(x[i])) * (1.0 if x[i] >= 0 else -1.0)
             shifted = x.copy()
             shifted[i] += step
+            if (shifted != self._inside(shifted)).any():
+                shifted[i] = x[i] - step
             g[i] = (self.value(shifted) - f) / (shifted[i] - x[i])
         return f, g
 

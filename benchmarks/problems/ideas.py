@@ -75,6 +75,32 @@ class Idea:
         The largest step size with which a variable leaves a bound, relative to the width of the box.
     box : float
         The largest step size, relative to the width of the box.
+    longest : float
+        The largest factor of a pattern move.
+    after_success, soonest, after_failure, rarest : float
+        The evaluations until the next pattern move are multiplied after a success, and are then as many as
+        `soonest` at least; and the same after a failure, and `rarest` at most.
+    ripe : float
+        No pattern move before every coordinate has had so many sign changes.
+    long_every : float
+        Each pattern move of so many is along the way since the last one of these.
+    from_best : bool
+        Pattern moves go on from the best point, along the way from the best point at the last one.
+    secant : bool
+        Where the slope along a pattern move changes its sign, the secant's zero is tried before the move is taken
+        back.
+    adapt : bool
+        The factor of the next pattern move is the one at which the secant of the slopes along this one is zero.
+    wake : float
+        Step sizes are multiplied after a pattern move that succeeds.
+    inside : bool
+        Pattern moves are shortened until they are inside the bounds, instead of clipped.
+    reset : float
+        Step sizes that are all exhausted begin anew at this share of the variables.
+    fresh : float
+        A variable that leaves a bound has a step size of at least this share of the box.
+    episode : float
+        The shortest episode of NoisyRprop, in steps, which then takes the place of the rule.
     """
 
     title: str
@@ -100,6 +126,21 @@ class Idea:
     shrink: float = False
     leave: float = 0
     box: float = 0
+    longest: float = np.inf
+    after_success: float = 1
+    soonest: float = 1
+    after_failure: float = 1
+    rarest: float = np.inf
+    ripe: float = 0
+    long_every: float = 0
+    from_best: float = False
+    secant: float = False
+    adapt: float = False
+    wake: float = 1
+    inside: float = False
+    reset: float = 0
+    fresh: float = 0
+    episode: float = 0
 
 
 class State(NamedTuple):
@@ -115,6 +156,10 @@ class State(NamedTuple):
         The running mean of gradients, and sign changes so far.
     from_x, kept_x, kept_size, kept_prev : ndarray
         Where the last pattern move began, and what to go back to if it fails.
+    older_x, kept_g : ndarray
+        Where the last long pattern move began, and the gradient before a move.
+    episode : ndarray, shape (ideas, n, 9)
+        The episodes of NoisyRprop; see the constants below.
     """
 
     x: Array
@@ -129,13 +174,22 @@ class State(NamedTuple):
     kept_x: Array
     kept_size: Array
     kept_prev: Array
+    older_x: Array
+    kept_g: Array
+    episode: Array
+
+
+#: What NoisyRprop keeps of each variable: how long its episode is, steps made in it, those to the right, where it
+#: is in units of the step size and the ends of where it has been, how many gradients make one step, how many it
+#: has, and their sum.
+LENGTH, STEPS, RIGHT, AT, LEFTMOST, RIGHTMOST, SUMMANDS, SUMMED, SUM = range(9)
 
 
 #: Options, and the scalars of a run, as records that compiled code can read by name.
 OPTIONS = np.dtype([(field.name, float) for field in fields(Idea) if field.name != "title"])
 SCALARS = np.dtype(
     [(name, float) for name in ("evaluations", "last_f", "best_f", "futile")]
-    + [(name, float) for name in ("probing", "since", "stretch", "pattern_f")]
+    + [(name, float) for name in ("probing", "since", "stretch", "pattern_f", "every", "moves")]
 )
 
 
@@ -146,7 +200,7 @@ def first_state(problem: Problem, ideas: Sequence[Idea]) -> tuple[Array, Array, 
     )
     scalars = np.zeros(len(ideas), SCALARS)
     scalars["last_f"] = scalars["best_f"] = scalars["pattern_f"] = np.inf
-    scalars["stretch"] = options["stretch"]
+    scalars["stretch"], scalars["every"] = options["stretch"], options["pattern"]
     x = np.tile(problem.x0, (len(ideas), 1))
     first = options["first"][:, None]
     size = np.where(x == 0, first, first * np.abs(x))
@@ -155,8 +209,17 @@ def first_state(problem: Problem, ideas: Sequence[Idea]) -> tuple[Array, Array, 
         share = options["first_of_box"][:, None]
         size = np.where((share > 0) & np.isfinite(width) & (width > 0), share * width, size)
     zeros = [np.zeros_like(x) for _ in State._fields]
+    episode = np.zeros((*x.shape, 9))
+    episode[..., LENGTH], episode[..., SUMMANDS] = options["episode"][:, None], 1
     state = State(*zeros)._replace(
-        x=x, size=size, last_x=x.copy(), start=x.copy(), best_x=x.copy(), from_x=x.copy()
+        episode=episode,
+        x=x,
+        size=size,
+        last_x=x.copy(),
+        start=x.copy(),
+        best_x=x.copy(),
+        from_x=x.copy(),
+        older_x=x.copy(),
     )
     return options, scalars, state
 
@@ -174,7 +237,9 @@ def advance(options: Any, scalars: Any, state: Any, values: Any, gradients: Any,
         if finite and f < s.best_f:
             s.best_f, s.futile = f, 0
             state.best_x[i] = state.x[i]
-        if s.probing != 0:
+        if o.episode > 0:
+            _noisy_rprop(o, state, i, gradients[i], lower, upper)
+        elif s.probing != 0:
             _after_a_pattern_move(o, s, state, i, accepted and f < s.pattern_f, gradients[i], lower, upper)
         elif not accepted:
             for j in range(lower.size):
@@ -182,7 +247,7 @@ def advance(options: Any, scalars: Any, state: Any, values: Any, gradients: Any,
                 state.size[i, j] *= 0.5
         else:
             s.since += 1
-            due = o.pattern > 0 and s.since >= o.pattern
+            due = o.pattern > 0 and s.since >= s.every and state.flips[i].min() >= o.ripe
             stalled = o.stall > 0 and s.futile >= o.stall
             _step(o, s, state, i, worse, stalled, gradients[i], lower, upper)
             s.last_f = f
@@ -190,7 +255,70 @@ def advance(options: Any, scalars: Any, state: Any, values: Any, gradients: Any,
                 s.futile = 0
             if due:
                 s.probing, s.pattern_f = 1, f
-                _pattern_move(s, state, i, lower, upper)
+                _pattern_move(o, s, state, i, gradients[i], lower, upper)
+            if o.reset > 0:
+                _reset(o, state, i)
+
+
+@numba.njit(error_model="numpy")
+def _noisy_rprop(o: Any, state: Any, i: Any, gradient: Any, lower: Any, upper: Any) -> None:
+    """A step of NoisyRprop (T. Glasmachers, 2007; in Shark).
+
+    A variable keeps its step size for an episode. Was the sign of its gradient that of a fair coin, the size is
+    halved; if it was far from it, doubled. In between, the spread of the positions decides how long the next
+    episode is, and how different gradients were to either side over how many of them are summed for a step.
+    """
+    for j in range(lower.size):
+        e, x = state.episode[i, j], state.x[i, j]
+        e[SUM] += gradient[j]
+        e[SUMMED] += 1
+        if e[SUMMED] < e[SUMMANDS]:
+            continue
+        way = -np.sign(e[SUM])
+        state.x[i, j] = min(max(x + way * state.size[i, j], lower[j]), upper[j])
+        # The sums of the gradients to either side are kept in two rows of their own.
+        if way > 0:
+            state.kept_x[i, j] -= e[SUM]
+        else:
+            state.kept_g[i, j] += e[SUM]
+        e[SUMMED] = e[SUM] = 0.0
+        e[STEPS] += 1
+        e[RIGHT] += way > 0
+        e[AT] += way
+        e[LEFTMOST], e[RIGHTMOST] = min(e[LEFTMOST], e[AT]), max(e[RIGHTMOST], e[AT])
+        if e[STEPS] == e[LENGTH]:
+            _end_episode(o, state, i, j)
+
+
+@numba.njit(error_model="numpy")
+def _end_episode(o: Any, state: Any, i: Any, j: Any) -> None:
+    e = state.episode[i, j]
+    steps, right, root = e[STEPS], e[RIGHT], np.sqrt(e[STEPS])
+    length = steps
+    off = abs(right - 0.5 * steps) / root
+    if off > 1.64:
+        state.size[i, j] *= 2
+        length /= 2
+    else:
+        if off < 0.25:
+            state.size[i, j] /= 2
+            length *= 2
+        spread = (e[RIGHTMOST] - e[LEFTMOST]) / root
+        if spread < 0.95:
+            length /= 2
+        elif spread > 1.77:
+            length *= 2
+        to_right, to_left = state.kept_x[i, j], state.kept_g[i, j]
+        asymmetry = abs(to_right / right - to_left / (steps - right)) / (to_right + to_left) * steps * root
+        if asymmetry < 0.29 and e[SUMMANDS] > 1:
+            e[SUMMANDS] /= 2
+            length *= 2
+        elif asymmetry > 2.5:
+            e[SUMMANDS] *= 2
+            length /= 2
+    e[LENGTH] = max(length, o.episode)
+    e[STEPS] = e[RIGHT] = e[AT] = e[LEFTMOST] = e[RIGHTMOST] = 0.0
+    state.kept_x[i, j] = state.kept_g[i, j] = 0.0
 
 
 @numba.njit(error_model="numpy")
@@ -219,6 +347,8 @@ def _step(
             new_size = min(new_size, o.box * width)
         if o.leave > 0 and (at_lower or at_upper) and prev == 0 and g != 0:
             new_size = min(new_size, o.leave * width)
+        if o.fresh > 0 and (at_lower or at_upper) and prev == 0 and g != 0 and np.isfinite(width):
+            new_size = max(new_size, o.fresh * width)
         if o.shrink != 0:
             gap = x - lower[j] if g > 0 else upper[j] - x
             # A variable that is as good as on the bound goes there.
@@ -258,14 +388,51 @@ def _eta(o: Any, flip: Any, flips: Any) -> Any:
 
 
 @numba.njit(error_model="numpy")
-def _pattern_move(s: Any, state: Any, i: Any, lower: Any, upper: Any) -> None:
+def _reset(o: Any, state: Any, i: Any) -> None:
+    """Larger step sizes where all are exhausted."""
+    x, size = state.x[i], state.size[i]
+    for j in range(x.size):
+        if size[j] > 4 * EPS * max(abs(x[j]), o.first):
+            return
+    for j in range(x.size):
+        size[j] = o.reset * max(abs(x[j]), o.first)
+
+
+@numba.njit(error_model="numpy")
+def _pattern_move(o: Any, s: Any, state: Any, i: Any, gradient: Any, lower: Any, upper: Any) -> None:
     """Go on from where the rule has stepped to, as far as it has come since the last pattern move."""
+    s.moves += 1
+    long = o.long_every > 0 and s.moves % o.long_every == 0
+    share = 1.0
     for j in range(lower.size):
         x = state.x[i, j]
         state.kept_x[i, j], state.kept_size[i, j], state.kept_prev[i, j] = x, state.size[i, j], state.prev[i, j]
-        probe = x + s.stretch * (x - state.from_x[i, j])
-        state.x[i, j] = min(max(probe, lower[j]), upper[j])
+        state.kept_g[i, j] = gradient[j]
+        base = state.older_x[i, j] if long else state.from_x[i, j]
+        if o.from_best != 0:
+            x = state.best_x[i, j]
+        if long:
+            state.older_x[i, j] = x
         state.from_x[i, j] = x
+        probe = x + s.stretch * (x - base)
+        if o.inside != 0 and (probe < lower[j] or probe > upper[j]):
+            edge = lower[j] if probe < lower[j] else upper[j]
+            share = min(share, (edge - x) / (probe - x))
+        state.x[i, j] = probe
+    for j in range(lower.size):
+        x = state.from_x[i, j]
+        state.x[i, j] = min(max(x + share * (state.x[i, j] - x), lower[j]), upper[j])
+
+
+@numba.njit(error_model="numpy")
+def _secant(state: Any, i: Any, gradient: Any) -> Any:
+    """Where the secant of the slopes along a pattern move is zero, relative to the move; NaN if nowhere ahead."""
+    before = after = 0.0
+    for j in range(gradient.size):
+        d = state.x[i, j] - state.kept_x[i, j]
+        before += d * state.kept_g[i, j]
+        after += d * gradient[j]
+    return before / (before - after) if before < 0 and before < after else np.nan
 
 
 @numba.njit(error_model="numpy")
@@ -273,10 +440,29 @@ def _after_a_pattern_move(
     o: Any, s: Any, state: Any, i: Any, success: Any, gradient: Any, lower: Any, upper: Any
 ) -> None:
     """Go on from the probe if it was lower, and otherwise go back."""
+    share = _secant(state, i, gradient)
+    if not success and o.secant != 0 and s.probing == 1 and share < 1:
+        for j in range(lower.size):
+            x = state.kept_x[i, j]
+            state.x[i, j] = x + share * (state.x[i, j] - x)
+        s.probing = 2
+        return
+    if o.adapt != 0 and s.probing == 1:
+        ahead = share * s.stretch if share > 0 else s.stretch * 2
+        s.stretch = min(max(ahead, o.stretch / 4), o.longest) if success or share < 1 else s.stretch / 2
+    elif s.probing == 1:
+        s.stretch = min(s.stretch * 2, o.longest) if success else max(s.stretch / 2, o.stretch / 4)
+    elif not success:
+        s.stretch = max(s.stretch / 2, o.stretch / 4)
     s.probing, s.since = 0, 0
-    s.stretch = s.stretch * 2 if success else max(s.stretch / 2, o.stretch / 4)
+    if success:
+        s.every = max(s.every * o.after_success, o.soonest)
+    else:
+        s.every = min(s.every * o.after_failure, o.rarest)
     for j in range(lower.size):
         size = state.kept_size[i, j]
+        if success:
+            size *= o.wake
         state.size[i, j] = size
         if success:
             state.start[i, j] = state.last_x[i, j] = state.x[i, j]
@@ -362,6 +548,8 @@ def _ideas() -> dict[str, Idea]:
         ideas[f"average-{w:g}"] = Idea(f"running mean of gradients, weight {w:g}", average=w)
     for k in (50, 200):
         ideas[f"grow-{k}"] = Idea(f"step sizes times 10 after {k} futile evaluations", stall=k, grow=10)
+    ideas["noisy-rprop"] = Idea("NoisyRprop", episode=40)
+    ideas["noisy-rprop-10"] = Idea("NoisyRprop, episodes of 10 steps at least", episode=10)
     ideas["back-100"] = Idea("back to the best point after 100 futile evaluations", stall=100, back=True)
     ideas["retreat"] = Idea("steps to higher values are halved", retreat=True)
     for first in (0.001, 0.03, 0.1, 0.3, 1.0):
@@ -405,6 +593,87 @@ def _ideas() -> dict[str, Idea]:
     return ideas
 
 
+def _ideas_for_pattern_moves() -> dict[str, Idea]:
+    """Changes of pattern moves every 20 evaluations, which `minimize` makes."""
+
+    def moves(title: str, every: float = 20, longest: float = 1024, **options: Any) -> Idea:
+        return Idea(f"pattern moves every {every:g}, {title}", pattern=every, longest=longest, **options)
+
+    ideas = {"p20": moves("as in minimize")}
+    for every in (5, 10, 20):
+        for longest in (1, 4, 32):
+            ideas[f"p{every}-longest-{longest}"] = moves(f"by a factor of {longest} at most", every, longest)
+    for soon in (1, 2, 5):
+        ideas[f"p20-soon-{soon}"] = moves(
+            f"and {soon} after a success", after_success=1e-9, soonest=soon, after_failure=1e9, rarest=20
+        )
+    ideas["p20-halves"] = moves(
+        "half as many after a success (5 at least), twice as many after a failure (80 at most)",
+        after_success=0.5,
+        soonest=5,
+        after_failure=2,
+        rarest=80,
+    )
+    ideas["p10-halves"] = moves(
+        "half as many after a success (2 at least), twice as many after a failure (40 at most)",
+        10,
+        after_success=0.5,
+        soonest=2,
+        after_failure=2,
+        rarest=40,
+    )
+    ideas["p10-slow"] = moves(
+        "as after a success, 1.5 times as many after a failure (160 at most)",
+        10,
+        after_success=1e-9,
+        soonest=10,
+        after_failure=1.5,
+        rarest=160,
+    )
+    for flips in (1, 3):
+        ideas[f"p20-ripe-{flips}"] = moves(f"not before {flips} sign change(s) of each variable", ripe=flips)
+        ideas[f"p10-ripe-{flips}"] = moves(f"not before {flips} sign change(s) of each variable", 10, ripe=flips)
+    for long, which in ((2, "2nd"), (5, "5th"), (10, "10th")):
+        ideas[f"p20-long-{long}"] = moves(f"every {which} along the way since the last of these", long_every=long)
+    ideas["p10-long-10"] = moves("every 10th along the way since the last of these", 10, long_every=10)
+    ideas["p20-best"] = moves("from best point to best point", from_best=True)
+    ideas["p20-secant"] = moves("the secant's zero after a failure", secant=True)
+    ideas["p10-secant"] = moves("the secant's zero after a failure", 10, secant=True)
+    for wake in (0.5, 2, 8):
+        ideas[f"p20-wake-{wake:g}"] = moves(f"step sizes times {wake:g} after a success", wake=wake)
+    for reset in (1e-6, 1e-3):
+        ideas[f"p20-reset-{reset:g}"] = moves(f"exhausted steps begin anew at {reset:g} of x", reset=reset)
+    ideas["p20-first"] = moves("first steps of 0.1 abs(x0)", first=0.1)
+    ideas["p20-retreat"] = moves("steps to higher values are halved", retreat=True)
+    for minus, plus in ((0.75, 1.15), (0.9, 1.05), (0.85, 1.1), (0.8, 1.2), (0.5, 1.2)):
+        ideas[f"p20-etas-{minus:g}-{plus:g}"] = moves(
+            f"etas ({minus:g}, {plus:g})", eta_minus=minus, eta_plus=plus
+        )
+    for every, longest in ((5, 1), (5, 4), (10, 1), (10, 4)):
+        for minus, plus in ((0.5, 1.2), (0.75, 1.15)):
+            ideas[f"p{every}-longest-{longest}-etas-{minus:g}"] = moves(
+                f"by a factor of {longest} at most, etas ({minus:g}, {plus:g})",
+                *(every, longest),
+                eta_minus=minus,
+                eta_plus=plus,
+            )
+    secant = "the secant's zero after a failure"
+    for every in (2, 3, 5, 7):
+        ideas[f"p{every}-secant"] = moves(secant, every, secant=True)
+    for every, longest in ((5, 1), (5, 4), (10, 1), (10, 2), (10, 4), (10, 1024), (20, 4)):
+        for minus, plus in ((0.5, 1.2), (0.7, 1.2), (0.75, 1.15), (0.8, 1.1)):
+            ideas[f"p{every}-secant-{longest}-etas-{minus:g}"] = moves(
+                f"by a factor of {longest} at most, {secant}, etas ({minus:g}, {plus:g})",
+                *(every, longest),
+                eta_minus=minus,
+                eta_plus=plus,
+                secant=True,
+            )
+    for every in (5, 10, 20):
+        ideas[f"p{every}-adapt"] = moves("the factor by the secant", every, 4, adapt=True)
+    return ideas
+
+
 def _ideas_for_bounds() -> dict[str, Idea]:
     ideas = {"forget": Idea("memory cleared at a bound", forget=True)}
     ideas["shrink"] = Idea("steps halved until inside", shrink=True)
@@ -412,12 +681,25 @@ def _ideas_for_bounds() -> dict[str, Idea]:
         ideas[f"at-bound-{share:g}"] = Idea(f"step size at a bound reduced to {share:g} at most", at_bound=share)
         ideas[f"first-of-box-{share:g}"] = Idea(f"first steps of {share:g} of the box", first_of_box=share)
         ideas[f"box-{share:g}"] = Idea(f"steps of {share:g} of the box at most", box=share)
+    ideas["p20-inside"] = Idea(
+        "pattern moves every 20, shortened until inside", pattern=20, longest=1024, inside=True
+    )
+    for share in (0.001, 0.01):
+        ideas[f"p20-fresh-{share:g}"] = Idea(
+            f"pattern moves every 20, bounds are left by {share:g} of the box at least",
+            pattern=20,
+            longest=1024,
+            fresh=share,
+        )
+    ideas["p20-first-of-box-0.1"] = Idea(
+        "pattern moves every 20, first steps of 0.1 of the box", pattern=20, longest=1024, first_of_box=0.1
+    )
     for share in (0.001, 0.01):
         ideas[f"leave-{share:g}"] = Idea(f"bounds are left by {share:g} of the box at most", leave=share)
     return ideas
 
 
-IDEAS: dict[str, Idea] = {**_ideas(), **_ideas_for_bounds()}
+IDEAS: dict[str, Idea] = {**_ideas(), **_ideas_for_pattern_moves(), **_ideas_for_bounds()}
 
 #: What ideas can be followed in: the noise of each mode.
 SIGMAS = {"exact": 0.0, "noise-1e-6": 1e-6, "noise-1e-3": 1e-3, "noise-1e-1": 1e-1}
@@ -446,6 +728,7 @@ def main() -> None:
     parser.add_argument("--ideas", nargs="*", choices=IDEAS, default=list(IDEAS))
     parser.add_argument("--halves", nargs="*", choices=HALVES, default=list(HALVES))
     parser.add_argument("--skip", nargs="*", default=cutest.SLOW, metavar="PROBLEM")
+    parser.add_argument("--largest", type=int, default=40, help="number of variables")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument(
@@ -474,6 +757,8 @@ def main() -> None:
                 continue
             began = time.monotonic()
             problem = problem or SUITES[suite].load(suite, name)
+            if problem.x0.size > options.largest:
+                break
             lines = [json.dumps(r) + "\n" for r in records(problem, left, mode, options.seed, options.budget)]
             with options.runs.open("a", encoding="utf-8") as file:
                 file.write("".join(lines))

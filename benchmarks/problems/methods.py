@@ -48,16 +48,18 @@ def _pairs(problem: Problem) -> list[tuple[float, float]] | None:
 
 
 def rprop(**options: Any) -> Run:
-    """`rprop_ref.minimize` with its defaults but for these options."""
+    """`rprop_ref.minimize` with its defaults but for these options.
+
+    Evaluations are its only limit: an iteration whose step does not change x evaluates nothing.
+    """
 
     def run(evaluations: Evaluations) -> Any:
         problem = evaluations.problem
         if problem.value_and_gradient is None:
             # What `minimize` would take by itself for 2-point differences.
             options.setdefault("gtol", 1e-5)
-        return rprop_ref.minimize(
-            evaluations, problem.x0, jac=True, bounds=_pairs(problem), maxiter=evaluations.budget, **options
-        )
+        limits: dict[str, Any] = {"maxiter": np.inf, "maxfev": evaluations.budget}
+        return rprop_ref.minimize(evaluations, problem.x0, jac=True, bounds=_pairs(problem), **limits, **options)
 
     return run
 

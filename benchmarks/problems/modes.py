@@ -33,7 +33,8 @@ class Observed:
     def value(self, x: Array) -> tuple[float, float]:
         """The value as shown, and the true value."""
         f = self.problem.true_value(x)
-        return self.show(f, np.zeros(0))[0], f
+        shown = f if self.problem.shown is None else float(self.problem.shown(x))
+        return self.show(shown, np.zeros(0))[0], f
 
     def show(self, f: float, g: Array) -> tuple[float, Array]:
         """What the method is shown of a value and a gradient."""
@@ -82,12 +83,19 @@ class WrongLengths(Observed):
         return f, g * 10.0 ** self.rng.uniform(-1, 1, g.size)
 
 
+class SignsOnly(Observed):
+    """Of each component of the gradient, its sign alone."""
+
+    def show(self, f: float, g: Array) -> tuple[float, Array]:
+        return f, np.sign(g)
+
+
 class BadlyScaled(Observed):
     """Each variable in units of its own, 10^u times larger or smaller, u uniform in [-3, 3]."""
 
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
         units = 10.0 ** rng.uniform(-3, 3, problem.x0.size)
-        inner = problem.value_and_gradient
+        inner, shown = problem.value_and_gradient, problem.shown
 
         def value_and_gradient(y: Array) -> tuple[float, Array]:
             assert inner is not None
@@ -100,6 +108,7 @@ class BadlyScaled(Observed):
             x0=problem.x0 / units,
             value_and_gradient=None if inner is None else value_and_gradient,
             value=lambda y: problem.true_value(y * units),
+            shown=None if shown is None else lambda y: shown(y * units),
             bounds=None if bounds is None else (bounds[0] / units, bounds[1] / units),
         )
         super().__init__(changed, rng)
@@ -117,7 +126,7 @@ class Kinks(Observed):
 class Mode:
     """A mode: how it is made, what it is called on the page, and whether a seed changes it.
 
-    Two modes of the same `objective` have the same true values, and hence the same lowest one.
+    Two modes of the same `objective` have the same true values.
     """
 
     make: Callable[[Problem, np.random.Generator], Observed]
@@ -151,8 +160,13 @@ MODES: dict[str, Mode] = {
     "badly-scaled": Mode(BadlyScaled, "variables in units from 1e-3 to 1e3"),
     "float32": Mode(Float32, "value and gradient rounded to float32", seeded=False),
     "wrong-lengths": Mode(WrongLengths, "gradients with the right signs and wrong lengths"),
+    "signs-only": Mode(SignsOnly, "the signs of the gradient alone", seeded=False),
     "kinks": Mode(Kinks, "the sum of absolute residuals", seeded=False, objective="absolute"),
 }
+
+
+#: The mode of each objective in which nothing is spoilt.
+UNDISTURBED = {"value": "exact", "absolute": "kinks"}
 
 
 def rng_of(problem: Problem, mode: str, seed: int) -> np.random.Generator:

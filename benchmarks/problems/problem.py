@@ -11,6 +11,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Objective = Callable[[Array], tuple[float, Array]]
 
+#: The relative step of finite differences, as in SciPy's 2-point rule.
+DIFFERENCE = float(np.finfo(float).eps) ** 0.5
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -30,6 +33,10 @@ class Problem:
         Value and gradient of the sum of absolute residuals, if the problem is one of least squares.
     batch : callable or None
         Values and gradients at several points, shape (m, n), as an array of shape (m, 1 + n), if that is quicker.
+    shown : callable or None
+        What a method is shown instead of the value, if the problem itself is noisy.
+    difference : float
+        The step of finite differences, relative to the variables, or to 1 where they are smaller.
     """
 
     suite: str
@@ -40,6 +47,8 @@ class Problem:
     bounds: tuple[Array, Array] | None = None
     absolute: Objective | None = None
     batch: Callable[[Array], Array] | None = None
+    shown: Callable[[Array], float] | None = None
+    difference: float = DIFFERENCE
 
     def true_value(self, x: Array) -> float:
         """The value at x, by the cheapest way there is."""

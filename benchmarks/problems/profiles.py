@@ -1,7 +1,7 @@
 """What the runs say: who solved what in how many evaluations, as tables and as profiles.
 
 A run has solved a problem, to the tolerance tau, once ``f - f_best <= tau * (f_0 - f_best)``: f is its best true
-value so far, f_0 the value at the start, and f_best the lowest true value that any run has found.
+value so far, f_0 the value at the start, and f_best the lowest true value found (`lowest_values`).
 
 References
 ----------
@@ -45,14 +45,19 @@ class Row:
 
 
 def lowest_values(
-    records: Iterable[dict[str, Any]], objective_of: dict[str, str]
+    records: Iterable[dict[str, Any]], undisturbed: dict[str, str]
 ) -> dict[tuple[str, str, str], float]:
-    """The lowest true value of each objective: by suite, problem and the `objective` of the mode."""
+    """The lowest true value of each problem in each mode: of the runs in it, and in the mode that nothing spoils.
+
+    Runs in other modes do not count: noise is a search of its own, and many such runs find minima that no method
+    has a chance to find.
+    """
     lowest: dict[tuple[str, str, str], float] = {}
     for record in records:
         if record["curve"]:
-            key = record["suite"], record["problem"], objective_of[record["mode"]]
-            lowest[key] = min(lowest.get(key, math.inf), record["curve"][-1][2])
+            for mode in (name for name, plain in undisturbed.items() if record["mode"] in (name, plain)):
+                key = record["suite"], record["problem"], mode
+                lowest[key] = min(lowest.get(key, math.inf), record["curve"][-1][2])
     return lowest
 
 
@@ -66,12 +71,15 @@ def cost(record: dict[str, Any], lowest: float, tau: float) -> Cost:
     return NEVER
 
 
-def rows(records: Sequence[dict[str, Any]], objective_of: dict[str, str]) -> list[Row]:
-    """The runs in short; those that do not fit, and problems whose start is the lowest point, are left out."""
-    lowest = lowest_values(records, objective_of)
+def rows(records: Sequence[dict[str, Any]], undisturbed: dict[str, str]) -> list[Row]:
+    """The runs in short; those that do not fit, and problems whose start is the lowest point, are left out.
+
+    `undisturbed` has for each mode the one with the same objective in which nothing is spoilt.
+    """
+    lowest = lowest_values(records, undisturbed)
     short = []
     for record in records:
-        best = lowest.get((record["suite"], record["problem"], objective_of[record["mode"]]))
+        best = lowest.get((record["suite"], record["problem"], record["mode"]))
         if record["end"] == "does not fit" or best is None or record.get("f0") == best:
             continue
         costs = tuple(cost(record, best, tau) for tau in TOLERANCES)

@@ -34,6 +34,9 @@ SUITES: dict[str, Suite] = {
     "mgh": Suite("Moré, Garbow and Hillstrom's 35", mgh.names, mgh.load, lambda: None),
     "nist": Suite("NIST's 54 runs", nist_runs.names, nist_runs.load, _no_nist),
     "bbob": Suite("BBOB, values only, 2 to 20 variables", bbob.names, bbob.load, bbob.missing),
+    "bbob-noisy": Suite(
+        "BBOB with noise, values only, 2 to 20 variables", bbob.noisy_names, bbob.load_noisy, bbob.missing
+    ),
 }
 
 

@@ -69,11 +69,15 @@ class PythonDriver:
         evaluate, x = objective.evaluate, self._state.vectors[record.X]
         last_f = functools.partial(self._state.scalars.item, record.LAST_F)
         last_g = self._state.vectors[record.LAST_G]
+        pattern_move = functools.partial(self._state.scalars.item, record.PATTERN)
         status, calls = self._status, self._calls
         for _ in range(max_iterations):
             if status == stayed:
                 f, g = last_f(), last_g
             else:
+                if objective.by_differences:
+                    # At the point of a pattern move that is no lower, the run goes back without the gradient.
+                    objective.needed_below = last_f() if pattern_move() else np.inf
                 f, g = evaluate(x)
                 calls += 1
             advance = self._advance or self._choose_advance()

@@ -54,8 +54,13 @@ class Objective:
         modified, and is valid until the next call.
     difference_evaluations : int
         Calls of `fun` so far that served finite differences only.
+    by_differences : bool
+        Whether gradients are finite differences.
+    needed_below : float
+        May be set before `evaluate`: finite differences are not needed unless the value is lower than this.
     skipped_gradients : int
-        Evaluations so far whose g is NaN, without finite differences, because the value was not finite.
+        Evaluations so far whose g is NaN, without finite differences, because the value was not finite, or not
+        below `needed_below`.
     gradient : str
         Where gradients come from, see `gradient_name`.
     without_slope : str
@@ -83,8 +88,10 @@ class Objective:
     ) -> None:
         self.difference_evaluations = 0
         self.skipped_gradients = 0
+        self.needed_below = np.inf
         self.without_slope = ""
         self.gradient = gradient_name(jac, compiled is not None)
+        self.by_differences = False
         if compiled is not None:
             evaluate: Evaluate = compiled
             shape = (int(np.prod(shape)),)
@@ -98,7 +105,9 @@ class Objective:
             evaluate = _with_both(value_and_grad(fun), args)
         else:
             differences = FiniteDifferences(self.gradient, bounds, rel_step)
-            evaluate = self._with_differences(fun, args, shape, differences, map_points, flat_start)
+            self.by_differences = True
+            sign = -1 if maximize else 1
+            evaluate = self._with_differences(fun, args, shape, sign, differences, map_points, flat_start)
         self.evaluate = _checked(evaluate, shape, np.dtype(dtype))
         if maximize:
             self.evaluate = _negated(self.evaluate)
@@ -108,6 +117,7 @@ class Objective:
         fun: Any,
         args: tuple[Any, ...],
         shape: tuple[int, ...],
+        sign: int,
         differences: FiniteDifferences,
         map_points: MapPoints,
         flat_start: Callable[[float], bool] | None,
@@ -123,8 +133,8 @@ class Objective:
             nonlocal is_first
             x = x.ravel()
             f = value(x).real
-            if not np.isfinite(f):
-                # The differences would not be finite either, and would cost n evaluations.
+            if not (np.isfinite(f) and sign * f < self.needed_below):
+                # The differences would not be finite either, or not be used, and would cost n evaluations.
                 self.skipped_gradients += 1
                 return f, np.full(shape, np.nan)
             g = differences(counting_map, value, x, f).reshape(shape)

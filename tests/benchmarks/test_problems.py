@@ -15,7 +15,7 @@ from benchmarks.problems import bbob, cutest, mgh, profiles
 from benchmarks.problems.evaluations import EndOfRunError, Evaluations
 from benchmarks.problems.ideas import IDEAS, follow
 from benchmarks.problems.methods import METHODS
-from benchmarks.problems.modes import MODES, rng_of
+from benchmarks.problems.modes import MODES, UNDISTURBED, rng_of
 from benchmarks.problems.problem import Problem
 from benchmarks.problems.runner import Limits, Pair, read, run, run_one
 from benchmarks.problems.suites import SUITES, half
@@ -133,6 +133,42 @@ def test_a_bbob_problem_is_loaded():
     assert math.isfinite(problem.true_value(problem.x0))
 
 
+@pytest.mark.skipif(bbob.missing() is not None, reason=str(bbob.missing()))
+@pytest.mark.parametrize("name", [name for name in bbob.noisy_names() if name.endswith("-2")])
+def test_a_function_with_noise_is_the_one_without_and_noise(name):
+    """One of the values shown is near the true one, but for the constant of Cauchy's noise."""
+    problem = bbob.load_noisy("bbob-noisy", name)
+    shown = np.array([problem.shown(problem.x0) for _ in range(500)])
+    true = problem.true_value(problem.x0)
+    constants = (0.0, 0.0) if (int(name[1:4]) - 101) % 3 < 2 else (10.0, 1000.0)
+    nearest = min(np.min(np.abs(shown - constant - true)) for constant in constants)
+    assert nearest < 0.05 * (np.ptp(np.quantile(shown, [0.25, 0.75])) or 1e-3)
+    assert len(set(shown)) > 1
+
+
+def test_a_problem_with_noise_of_its_own_shows_it_and_records_the_true_value():
+    problem = dataclasses.replace(
+        bowl(), value_and_gradient=None, value=lambda x: float(x @ x), shown=lambda x: -1.0, difference=0.5
+    )
+    e = evaluations(problem)
+    assert e.value(np.array([3.0, 4.0])) == -1.0
+    assert [(k, f) for k, _, f in e.curve] == [(1, 25.0)]
+    e = evaluations(problem, "badly-scaled")
+    units = e.problem.x0 / problem.x0
+    assert e.value(np.array([3.0, 4.0]) * units) == -1.0
+    assert e.curve[0][2] == pytest.approx(25.0)
+
+
+def test_finite_differences_stay_within_the_bounds():
+    problem = dataclasses.replace(
+        bowl(bounds=(np.array([-5.0, -5.0]), np.array([5.0, 5.0]))),
+        value_and_gradient=None,
+        value=lambda x: float(x @ x),
+        difference=0.1,
+    )
+    assert evaluations(problem)(np.array([5.0, -4.9]))[1].tolist() == pytest.approx([9.5, -9.31])
+
+
 # Counting
 
 
@@ -197,6 +233,12 @@ def test_a_mode_keeps_the_true_values_and_repeats_with_its_seed(mode):
     if MODES[mode].seeded:
         assert other.value_and_gradient(other.problem.x0)[1].tolist() != seen[0]
         assert (seen[0] != seen[1]) == (mode != "badly-scaled")
+
+
+def test_signs_only_have_no_lengths():
+    problem = bowl()
+    g = MODES["signs-only"].make(problem, rng_of(problem, "x", 0)).value_and_gradient(problem.x0)[1]
+    assert g.tolist() == [1, -1]
 
 
 def test_wrong_lengths_keep_the_signs():
@@ -336,7 +378,7 @@ def made_rows():
             record("q", "B", [[1, 0.1, 1.0], [30, 0.3, -1.0]]),
             record("r", "A", []) | {"end": "does not fit"},
         ],
-        {"exact": "value"},
+        {"exact": "exact"},
     )
 
 
@@ -350,14 +392,17 @@ def test_costs_are_those_of_the_first_point_that_is_low_enough():
     }
 
 
-def test_the_lowest_value_is_that_of_all_modes_of_the_same_objective():
+def test_the_lowest_value_is_that_of_a_mode_and_of_the_one_that_nothing_spoils():
     records = [
         record("p", "A", [[1, 0, 1.0], [5, 0, 0.5]]),
         record("p", "A", [[1, 0, 1.0], [9, 0, 0.0]], mode="noise"),
+        record("p", "A", [[1, 0, 1.0], [9, 0, 0.7]], mode="more noise"),
         record("p", "A", [[1, 0, 1.0], [9, 0, -5.0]], mode="kinks"),
     ]
-    lowest = profiles.lowest_values(records, {"exact": "value", "noise": "value", "kinks": "absolute"})
-    assert lowest == {("made", "p", "value"): 0.0, ("made", "p", "absolute"): -5.0}
+    undisturbed = {"exact": "exact", "noise": "exact", "more noise": "exact", "kinks": "kinks"}
+    lowest = profiles.lowest_values(records, undisturbed)
+    values = {"exact": 0.5, "noise": 0.0, "more noise": 0.5, "kinks": -5.0}
+    assert lowest == {("made", "p", mode): value for mode, value in values.items()}
 
 
 def test_profiles_of_made_up_runs():
@@ -387,13 +432,14 @@ def test_the_page_is_made_of_the_json(tmp_path):
         for method in ("rprop", "adam-1", "adam-0.1")
         for mode, seed in (("noise-1e-3", 0), ("noise-1e-3", 1))
     ]
-    rows = profiles.rows(records, {name: mode.objective for name, mode in MODES.items()})
+    rows = profiles.rows(records, {name: UNDISTURBED[mode.objective] for name, mode in MODES.items()})
     page.write_json(rows, 100, tmp_path / "runs.json")
     head, again = page.read_json(tmp_path / "runs.json")
     assert page.sorted_rows(again) == page.sorted_rows(rows)
     page.write_page(head, again, tmp_path / "page.md", tmp_path)
     text = (tmp_path / "page.md").read_text()
     assert "| Rprop (minimize) | 1 | 1 |" in text
+    assert "This page has runs of `mgh` in noise-1e-3; none of `cutest-unconstrained`," in text
     assert "| Adam, best of 4 rates | 1 | 1 |" in text
     assert (tmp_path / "mgh-noise-1e-3.svg").exists()
 

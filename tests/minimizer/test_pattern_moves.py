@@ -6,6 +6,7 @@ import naive
 import numpy as np
 import pytest
 from curved_valley import in_python, rosenbrock
+from scipy.optimize._numdiff import approx_derivative
 
 from rprop_ref import minimize
 from rprop_ref.bits import same_bits
@@ -160,6 +161,27 @@ def test_only_moves_to_lower_values_are_iterations():
     assert trace.pattern_move.sum() == trace.pattern_moves_kept
     assert longer.any()
     assert trace.pattern_move[1:][longer].all()
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_finite_differences_are_not_made_where_a_move_fails(maximize):
+    points = []
+
+    def value(x):
+        points.append(x.copy())
+        return (-1 if maximize else 1) * in_python(x)[0]
+
+    options = {"pattern_every": 3, "maxiter": 100, "gtol": 0, "xtol": 0, "maximize": maximize, "jac": "2-point"}
+    r = minimize(value, X0, trace=True, **options)
+    failed = r.trace.pattern_moves - r.trace.pattern_moves_kept
+    assert failed > 0
+    assert r.nfev == len(points) == r.njev * (1 + X0.size) + failed
+
+    def with_every_gradient(x):
+        return value(x), approx_derivative(value, x, method="2-point")
+
+    whole = minimize(with_every_gradient, X0, **{**options, "jac": True})
+    assert same_bits(r.state.vectors, whole.state.vectors)
 
 
 def test_a_trace_holds_the_neutral_step_after_a_pattern_move():
