@@ -300,7 +300,8 @@ def _constants_after(known: Asked, call: Call, before: Constants) -> Constants:
 
 
 def _tiny(kind: Any) -> float:
-    return float_range(np.dtype(np.float64 if kind is float else kind)).smallest_normal
+    # 16 bits are computed in float32, where no float16 is subnormal.
+    return float_range(np.dtype(np.float64 if kind is float else np.float32)).smallest_normal
 
 
 def _recalled(known: Asked, state: State, g: Any, whole: Any, settings: Settings, call: Call) -> Memory:

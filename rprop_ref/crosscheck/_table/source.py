@@ -18,7 +18,7 @@ _DIRECTIONS = {
 }  # fmt: skip
 
 _FIRST_SIZES = {
-    "lr": "lr", "lr limited": "np.clip(lr, lo, hi)", "lr at most hi": "np.minimum(lr, hi)",
+    "lr": "lr", "lr limited": "np.minimum(np.maximum(lr, lo), hi)", "lr at most hi": "np.minimum(lr, hi)",
     "lr at least lo": "np.maximum(lr, lo)", "0": "0", "lo": "lo", "hi": "hi",
     "up lr": "lr * up", "down lr": "lr * down",
 }  # fmt: skip
@@ -73,7 +73,8 @@ class _Writer:
         if table["direction"] == "up":
             self.add("g = -g")
         if table["subnormals"] == "flushed":
-            self.add("tiny = np.finfo(g.dtype).tiny")
+            # 16 bits are computed in float32, where no float16 is subnormal.
+            self.add("tiny = np.finfo(np.float64 if g.dtype == np.float64 else np.float32).tiny")
             self.add("g = np.where(abs(g) < tiny, 0, g)")
         if isinstance(table["small gradients"], float):
             self.add(f"g = np.where(np.abs(g).astype(float) < {table['small gradients']!r}, 0, g)")
@@ -94,7 +95,7 @@ class _Writer:
         """The step size."""
         table = self.table
         floor = table["floor"]
-        self.add("base = s.size" if floor == "none" else f"base = np.maximum(s.size, {floor!r})")
+        self.add("base = s.size" if floor == "none" else f"base = np.maximum(s.size, {_number(floor)})")
         values = {
             "1": "1",
             "up": "up",
@@ -138,11 +139,11 @@ class _Writer:
             return [e for name in names for e in groups.get(name, [])]
 
         if groups.get("before"):
-            clamped = "np.clip(base, lo, hi) * factor"
+            clamped = f"{_clamped('base')} * factor"
             self.add(f"size = {self.where(those('before'), clamped, 'size', every)}")
         low, high = those("both", "lo"), those("both", "hi", "both, lo wins")
         if low and set(low) == set(high):
-            self.add(f"size = {self.where(low, 'np.clip(size, lo, hi)', 'size', every)}")
+            self.add(f"size = {self.where(low, _clamped('size'), 'size', every)}")
         else:
             if low:
                 self.add(f"size = {self.where(low, 'np.maximum(size, lo)', 'size', every)}")
@@ -153,8 +154,7 @@ class _Writer:
         self.length = "size"
         if those("move only"):
             self.length = "length"
-            clamped = "np.clip(size, lo, hi)"
-            self.add(f"length = {self.where(those('move only'), clamped, 'size', every)}")
+            self.add(f"length = {self.where(those('move only'), _clamped('size'), 'size', every)}")
 
     def move(self) -> None:
         """x."""
@@ -214,8 +214,8 @@ class _Writer:
         wall = table["walls"]
         if isinstance(wall, float):
             stops = {
-                "ahead": f"np.where(move < 0, np.maximum(x, -{wall!r}), np.minimum(x, {wall!r}))",
-                "both": f"np.minimum(np.maximum(x, -{wall!r}), {wall!r})",
+                "ahead": f"np.where(move < 0, np.maximum(x, -{_number(wall)}), np.minimum(x, {_number(wall)}))",
+                "both": f"np.minimum(np.maximum(x, -{_number(wall)}), {_number(wall)})",
             }
             self.add(f"x = {stops[str(table['walls act'])]}")
 
@@ -242,6 +242,11 @@ class _Writer:
             self.add("s.flipped = flip & (s.prev == 0)")
         else:
             self.add(f"s.prev, s.size = {text if text != '0' else 'np.zeros_like(g)'}, size")
+
+
+def _clamped(name: str) -> str:
+    """A name within both limits; `np.clip` returns bfloat16 as float32."""
+    return f"np.minimum(np.maximum({name}, lo), hi)"
 
 
 def _number(value: float) -> str:
