@@ -154,11 +154,26 @@ def test_a_report_tells_what_was_learned_if_no_known_deviation_explains_it():
             self.x, self.prev = self.x - np.where(g == 0, 0, np.sign(g)) * self.size, g
 
     report = check(OwnFactor, "rprop-", dtypes=["float64"], without=["nan", "inf"], random=0)
-    assert report.diagnosis.explanations == []
-    assert "Where the gradient keeps its sign: multiplies the step size by 1.1." in str(report)
+    (explanation,) = report.diagnosis.explanations
+    assert explanation.learned
+    name = "where the gradient keeps its sign, multiplies the step size by 1.1"
+    sentence = "Where the gradient keeps its sign: multiplies the step size by 1.1."
+    assert explanation.names == (name,)
+    assert [a.does for a in explanation.changes] == [sentence]
+    assert report.headline == f"This is not rprop-: {name}."
+    assert report.to_agree == (
+        "As in rprop-: Where the gradient keeps its sign: multiplies the step size by eta+."
+    )
+    assert sentence in str(report)
     assert report.rule.nearest == "rprop-"
     assert "report.rule.source()" in str(report)
     data = json.loads(report.to_json())
+    assert data["diagnosis"]["learned"]
+    ((told,),) = data["diagnosis"]["explanations"]
+    assert (told["name"], told["does"], told["to_agree"]) == (name, sentence, report.to_agree)
+    assert data["points"] == [
+        {"text": name, "does": sentence, "to_agree": report.to_agree, "known_in": [], "tier": ORDINARY}
+    ]
     assert data["rule"]["differences"] == list(report.rule.differences)
     assert data["tiers"][ORDINARY]["differing"] > 0
 

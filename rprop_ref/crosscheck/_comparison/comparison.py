@@ -224,12 +224,12 @@ class Comparison:
 
     def reproducible(self) -> list[Trajectory]:
         """What was observed, without the cases that gave other results when they were run again."""
-        return [t for i, t in enumerate(self.observed) if i not in self.unsteady]
+        return self.steady()[1]
 
-    def different(self) -> list[Trajectory]:
-        """What was observed where a number differs from the rule's, and does so again."""
-        reproducible, failing = self.reproducible(), self.failing()
-        return [reproducible[i] for i in sorted(failing)]
+    def steady(self) -> tuple[list[Trajectory], list[Trajectory]]:
+        """What was expected and what was observed, without the cases that gave other results when run again."""
+        kept = [i for i in range(len(self.observed)) if i not in self.unsteady]
+        return [self.expected[i] for i in kept], [self.observed[i] for i in kept]
 
     def failing(self) -> set[int]:
         """The positions, in the list that `reproducible` returns, of the trajectories that differ in a number."""

@@ -39,9 +39,15 @@ def expected(rule: str, key: str) -> Answer | None:
     return "up" if (row, field) == ("same", "factor") else _USUAL[field]
 
 
-def candidates(uses_loss: bool) -> tuple[str, ...]:
-    """The rules that a table may be near to: "irprop+" only if it compares losses."""
-    return tuple(rule for rule in NAMES if uses_loss or rule != "irprop+")
+def uses_loss(rule: str) -> bool:
+    """Whether a rule compares losses."""
+    move, if_rose, _ = _AT_A_FLIP[rule]
+    return move != if_rose
+
+
+def candidates(with_loss: bool) -> tuple[str, ...]:
+    """The rules that a table may be near to; those that compare losses only if it does."""
+    return tuple(rule for rule in NAMES if with_loss or not uses_loss(rule))
 
 
 def wanted(rule: str, key: str, remaining: Mapping[str, tuple[Answer, ...]]) -> Answer | None:

@@ -26,13 +26,15 @@ def summary(table: Table, rule: str) -> list[str]:
     return [text for text, _ in points(table, rule)]
 
 
-def points(table: Table, rule: str) -> list[Point]:
-    """The same, each with the entries that it is about."""
+def points(table: Table, rule: str, *, everything: bool = False) -> list[Point]:
+    """The same, each with the entries that it is about; `everything` is more than ordinary use."""
     left = {
         key: answer for key, answer in table.entries.items()
         if answer != (expected(rule, key) if row_of(key) else _usual(rule, key))
     }  # fmt: skip
     ordinary = {key: answer for key, answer in left.items() if row_of(key) not in _NAN and key not in _OUTER}
+    if everything:
+        return list(_points(table, left))
     return list(_points(table, ordinary or left)) or list(_points(table, left))
 
 
@@ -131,12 +133,29 @@ def _zero_moves(answers: tuple[Answer, ...]) -> Callable[[Entries], list[str]]:
     return finds
 
 
+def _zero_flips(left: Entries) -> list[str]:
+    """Products of 0 that shrink the step size and clear the memory: all that is done at a sign change."""
+    shrunk, cleared = (_those(left, field, answers, _NEUTRAL) for field, answers in (("factor", ("down",)), ("memory", ("0",))))
+    both = {row_of(key) for key in shrunk} & {row_of(key) for key in cleared}
+    if not both & {"first", "fresh", "after"}:
+        return []
+    return [*shrunk, *_those(left, "move", ("none",), _NEUTRAL), *cleared]
+
+
+#: What to change, where that is another thing than for the known deviation of the same name.
+REMEDIES = {
+    "a zero product is a flip": (
+        "Where the product is 0, keep the step size and the gradient: a sign change is where it is < 0."
+    )
+}
+
 #: Each name, and which of the entries that differ it stands for.
 _NAMES: dict[str, Callable[[Entries], list[str]]] = {
     "etas swapped": _swapped,
     "one step late": _late,
     "adapts after the move": _adapts_after,
     "one limit per branch": _one_limit,
+    "a zero product is a flip": _zero_flips,
     "a zero product grows": _zero_product("up"),
     "a zero product shrinks": _zero_product("down"),
     "zero is positive": _zero_moves(("-new", "-old")),
