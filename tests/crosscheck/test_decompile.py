@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import sampled
+from everyday import everyday
 from implementations import ours
 from strangers import STRANGERS, OwnNumbers, Stranger
 
 from benchmarks.random_tables import outside_rules, random_table
+from rprop_ref._core.dtypes import named as dtype_named
 from rprop_ref.crosscheck import Rule, check, conformance_cases, decompile, mutant
+from rprop_ref.crosscheck._cases.dtypes import available_reals
 from rprop_ref.crosscheck._cases.randomized import random_cases
 from rprop_ref.crosscheck._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of
 from rprop_ref.crosscheck._comparison.divergence import first_divergence
@@ -176,6 +179,50 @@ def test_a_report_tells_what_was_learned_if_no_known_deviation_explains_it():
     ]
     assert data["rule"]["differences"] == list(report.rule.differences)
     assert data["tiers"][ORDINARY]["differing"] > 0
+
+
+#: How numbers are rounded in other dtypes than float64, and what is in the table of it.
+ROUNDING = {
+    "etas in double": ("arithmetic", "etas in double"),
+    "computed in double": ("arithmetic", "computed in double"),
+    "computed in double, constants rounded": ("arithmetic", "computed in double, constants rounded"),
+    "16 bits computed in float32": ("arithmetic", "16 bits computed in float32"),
+    "16 bits computed in float32, constants rounded": (
+        "arithmetic", "16 bits computed in float32, constants rounded"
+    ),
+    "float16 lr rounded once": ("16-bit constants", "lr at once"),
+    "float16 constants rounded once": ("16-bit constants", "rounded"),
+    "constants through float32": ("16-bit constants", "through float32"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sampled(ROUNDING, ["float16 lr rounded once"]))
+def test_how_numbers_are_rounded_is_found(name):
+    dtypes, without = [*available_reals(), "complex64"], ["none", "set", "save", "lr per coordinate", "bounds"]
+    if name == "etas in double":  # whether an eta that rounds to 1 makes a sign change is another question
+        dtypes, without = ["float64", "float32"], [*without, "etas"]
+    found = decompile(mutant("irprop-", [name]), dtypes=dtypes, without=without)
+    assert found.explained, found.headline
+    key, answer = ROUNDING[name]
+    assert found.rule.table[key] == answer
+
+
+@pytest.mark.exhaustive
+def test_an_implementation_in_doubles_is_not_asked_about_other_dtypes():
+    found = decompile(everyday("memory not zeroed"))
+    assert {tier.tier for tier in found.tiers} == set(TIERS) - {PRECISION}
+    assert not {"arithmetic", "16-bit constants"} & set(found.rule.table.entries)
+
+
+@pytest.mark.parametrize("seed", sampled(range(12), [3]))
+def test_a_rule_computes_in_the_dtype_of_x(seed):
+    rule = Rule(random_table(seed))
+    for dtype in available_reals():
+        run = rule(np.zeros(3, dtype_named(dtype)), lr=0.1)
+        for g in ([1, -1, 0], [1, 1, 1], [-1, 2, 0]):
+            x = run.step(np.array(g, dtype_named(dtype)), loss=1.0)
+            state = {name: value for name, value in vars(run._s).items() if isinstance(value, np.ndarray)}
+            assert {a.dtype.name for a in (x, *state.values())} <= {dtype, "bool"}, state
 
 
 def test_a_corner_does_not_hide_what_ordinary_use_has_shown():

@@ -22,6 +22,7 @@ def expected_trajectories(claim: str, cases: Sequence[Case]) -> list[Trajectory]
 
     "paper" is not one of these rules, so it is run as a composition.
     """
+
     def run(joint: Sequence[Case]) -> list[Trajectory]:
         return run_rule(claim, joint) if claim in rules.RULES else run_composition(COMPOSITIONS[claim], joint)
 

@@ -87,7 +87,9 @@ class DeviationSearch:
         near = _near(rule, published)
         self._everything = _Attempt(evidence_of(*QUANTITIES), EXHAUSTIVE_SIZE, near)
         # Only if there is state, and it turns out that it cannot be explained.
-        self._x_only = functools.cache(lambda: _Attempt(evidence_of("x", "gradient"), EXHAUSTIVE_SIZE_X_ONLY, near))
+        self._x_only = functools.cache(
+            lambda: _Attempt(evidence_of("x", "gradient"), EXHAUSTIVE_SIZE_X_ONLY, near)
+        )
 
     def diagnosis(self, largest: int | None = None) -> Diagnosis:
         """What explains everything, or at least x.

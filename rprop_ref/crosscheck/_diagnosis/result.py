@@ -36,8 +36,8 @@ class Explanation:
     changes : tuple of Alternative or Learned
         The deviations.
     learned : bool
-        Whether they were learned by experiments. Then they reproduce the tiers that the report's `learned` lists as
-        explained; known deviations reproduce everything observed.
+        Whether they were learned by experiments. Then they reproduce the tiers that the report's `learned` lists
+        as explained; known deviations reproduce everything observed.
     """
 
     changes: tuple[Alternative | Learned, ...]

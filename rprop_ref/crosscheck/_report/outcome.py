@@ -129,7 +129,7 @@ class Outcome:
         return remedy(COMPOSITIONS[self.claim], deviation)
 
     def _points_told(self) -> list[Point]:
-        """The points for the first line: those that have to be mended; not those of outer tiers if there are others."""
+        """The points for the first line: those that have to be mended, of inner tiers if there are any."""
         points = [point for point in self.points if point.remedy]
         return [point for point in points if point.tier in (ORDINARY, HYPERPARAMETERS)] or points
 

@@ -16,7 +16,8 @@ from .._stages.deviations import DEVIATIONS
 from .._stages.stages import Alternative, changed
 from .._table.five import expected, uses_loss
 from .._table.grammar import FIELDS, GLOBALS, ROWS, Answer, row_of
-from .._table.names import REMEDIES, points as named_points
+from .._table.names import REMEDIES
+from .._table.names import points as named_points
 from .._table.rule import Rule
 from .._table.table import Table
 
@@ -164,7 +165,8 @@ def points_of_rule(rule: Rule, claim: str, cases: Cases) -> list[Point]:
             entries = without
         else:
             rows.append((shows, text, keys))
-    rows = sorted(reversed(rows), key=lambda row: row[0])
+    rows.reverse()
+    rows.sort(key=lambda row: row[0])
     points = [
         Point(text, _remedy(table, text, keys, other, claim), _known_in(text), _does(table, keys), _tier(shows[0]))
         for shows, text, keys in rows

@@ -29,7 +29,7 @@ def expected(rule: str, key: str) -> Answer | None:
             return "factor" if rule == "irprop-" else "sign"
         if key == "no move":
             return "none" if rule == "irprop+" else "times 0"
-        return "is 1" if key == "factor of 0" else None
+        return {"factor of 0": "is 1", "16-bit constants": "through float32"}.get(key)
     if row in FLIPS:
         move, if_rose, memory = _AT_A_FLIP[rule]
         flip = {"factor": "down", "move": if_rose if row == "rose" else move, "memory": memory}

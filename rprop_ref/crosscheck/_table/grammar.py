@@ -115,6 +115,23 @@ GLOBALS: dict[str, dict[str, str]] = {
         "given": "Hyperparameters are used as they are given",
         "float32": "Hyperparameters are rounded to float32",
     },
+    "arithmetic": {
+        "in the dtype": "Every operation is rounded to the dtype of x",
+        "etas in double": "The step size is multiplied in double precision, by etas that are not rounded",
+        "computed in double": "Steps are computed in double precision, and their results are rounded",
+        "computed in double, constants rounded": (
+            "Steps are computed in double precision, with rounded hyperparameters, and their results are rounded"
+        ),
+        "16 bits computed in float32": "Steps of 16 bits are computed in float32, and their results are rounded",
+        "16 bits computed in float32, constants rounded": (
+            "Steps of 16 bits are computed in float32, with rounded hyperparameters, and their results are rounded"
+        ),
+    },
+    "16-bit constants": {
+        "rounded": "Hyperparameters are rounded to 16 bits at once",
+        "through float32": "Hyperparameters are rounded to float32, and then to 16 bits",
+        "lr at once": "lr is rounded to 16 bits at once, and the other hyperparameters through float32",
+    },
     "compare": {
         "product": "Gradient and memory are compared by their product",
         "signs": "The signs of gradient and memory are compared",

@@ -95,7 +95,7 @@ class _Writer:
         """The step size."""
         table = self.table
         floor = table["floor"]
-        self.add("base = s.size" if floor == "none" else f"base = np.maximum(s.size, {_number(floor)})")
+        self.add(f"base = np.maximum(s.size, {_number(floor)})" if isinstance(floor, float) else "base = s.size")
         values = {
             "1": "1",
             "up": "up",
@@ -119,7 +119,8 @@ class _Writer:
             self.add("flip = factor == down")
         if "zeroed" in str(table["caller's gradient"]):
             self.add("s.flip = flip")
-        self.add("size = base * factor")
+        in_double = table["arithmetic"] == "etas in double"
+        self.add("size = (base * factor).astype(x.dtype)" if in_double else "size = base * factor")
         every = [e for events in self.answers("factor").values() for e in events]
         for answer, events in self.answers("factor").items():
             if answer in absolute:
@@ -346,8 +347,20 @@ def _start(table: Table) -> list[str]:
 
 
 def _constants(table: Table, array: str) -> list[str]:
-    rounded = "np.float32(v)" if table["constants"] == "float32" else "v"
-    lines = [f"    lr, down, up, lo, hi = ({array}.dtype.type({rounded}) for v in (lr, down, up, lo, hi))"]
+    all_single = table["constants"] == "float32"
+    rounded, lr, names = "np.float32(v)" if all_single else "v", "", "lr, down, up, lo, hi"
+    if table["16-bit constants"] != "rounded" and not all_single:
+        rounded = f"np.float32(v) if {array}.itemsize == 2 else v"
+    if table["16-bit constants"] == "lr at once":
+        names = "down, up, lo, hi"
+        lr = f"lr if {array}.itemsize == 2 else np.float32(lr)" if all_single else "lr"
+    if table["arithmetic"] == "etas in double":
+        names = names.replace("down, up, ", "")
+        names = names if "," in names else f"{names},"
+    lines = [f"    lr = {array}.dtype.type({lr})"] if lr else []
+    lines.append(f"    {names} = ({array}.dtype.type({rounded}) for v in ({names}))")
+    if table["arithmetic"] == "etas in double":
+        lines.append("    down, up = np.float64(down), np.float64(up)")
     for name, key in (("lo", "smallest"), ("hi", "largest")):
         if isinstance(table[key], float):
             lines.append(f"    {name} = {array}.dtype.type({table[key]!r})")
@@ -356,5 +369,24 @@ def _constants(table: Table, array: str) -> list[str]:
 
 def _step(table: Table, lines: list[str]) -> list[str]:
     arguments = "s, x, g, lr, down, up, lo, hi" + (", loss" if table.uses_loss else "")
-    head = [f"def step({arguments}):", f'    """{table.title}."""', *_constants(table, "x")]
-    return [*head, *(f"    {line}" for line in lines)]
+    head, constants = [f"def step({arguments}):", f'    """{table.title}."""'], _constants(table, "x")
+    widened, narrowed = _widened(table, lines)
+    begins = [*widened, *constants]
+    if "constants rounded" in str(table["arithmetic"]):
+        begins = [*constants, *widened]
+    return [*head, *begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
+
+
+def _widened(table: Table, lines: list[str]) -> tuple[list[str], list[str]]:
+    """What a step begins and ends with if it is computed in another dtype than that of x."""
+    arithmetic = str(table["arithmetic"])
+    if "computed in" not in arithmetic:
+        return [], lines[-1:]
+    wide = "np.float64" if "double" in arithmetic else "np.float32 if x.itemsize == 2 else x.dtype"
+    names = ("s.prev", "s.size", "s.last", "s.pending", "s.before")
+    state = [name for name in names if any(name in line for line in lines)]
+    before, after = ", ".join(("x", "g", *state)), ", ".join(("x", *state))
+    return (
+        [f"    kind, wide = x.dtype, {wide}", f"    {before} = (v.astype(wide) for v in ({before}))"],
+        [f"{after} = (v.astype(kind) for v in ({after}))", "return x"],
+    )
