@@ -176,6 +176,7 @@ class _Learner:
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
         self._rounding: dict[str, Answer] = rounding.plainest(names)
+        self._held: list[Case] = []  # the cases of tiers that are explained
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
 
     def observed(self, case: Case) -> Trajectory:
@@ -320,14 +321,19 @@ class _Learner:
         """Learn all tiers, each on top of those that are explained."""
         explained: set[str] = set()
         verdicts: list[TierVerdict] = []
+        self._held = []
         for tier in TIERS:
             some = [case for case in self.of_tier(tier) if tiers_of(case) <= {tier, *explained}]
             if some:
+                before, rounded = search.state(), self._rounding
                 verdicts.append(self._learn_tier(search, tier, some, explained))
                 if verdicts[-1].explained:
                     explained.add(tier)
                 elif tier == ORDINARY:
                     break
+                else:  # what explains a part of this tier may spoil the inner ones
+                    search.return_to(before)
+                    self._rounding = rounded
         return Decompiled(self.rule(search), (), verdicts, self.laboratory.dtype)
 
     def _learn_tier(self, search: Search, tier: str, some: list[Case], explained: set[str]) -> TierVerdict:
@@ -340,8 +346,9 @@ class _Learner:
                 self._learn_rounding(search, known, tier)
                 corrected = self._correct(search, known)
             drawn = [c for c in self._random(tier, VERIFYING + correction) if tiers_of(c) <= within]
-            failing = self.failing(self.rule(search), (*known, *drawn))
+            failing = self.failing(self.rule(search), (*known, *drawn, *self._held))
             if not failing:
+                self._held += [*known, *drawn]
                 return TierVerdict(tier, True, len(some), len(drawn))
             if not corrected:
                 break

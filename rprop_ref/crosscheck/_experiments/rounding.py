@@ -26,7 +26,7 @@ def choices(before: Entries, *, half: bool) -> Iterator[Entries]:
     """
     settled = before.get("arithmetic")
     for arithmetic in (settled,) if settled is not None else GLOBALS["arithmetic"]:
-        if not half and "16 bits" in str(arithmetic):
+        if not half and "16" in str(arithmetic):
             continue
         for constants in GLOBALS["16-bit constants"] if half and "16-bit constants" in before else ("",):
             own: Entries = {"arithmetic": arithmetic} if arithmetic != "in the dtype" else {}

@@ -118,6 +118,7 @@ GLOBALS: dict[str, dict[str, str]] = {
     "arithmetic": {
         "in the dtype": "Every operation is rounded to the dtype of x",
         "etas in double": "The step size is multiplied in double precision, by etas that are not rounded",
+        "bfloat16 etas not rounded": "The step size of bfloat16 is multiplied by etas that are not rounded",
         "computed in double": "Steps are computed in double precision, and their results are rounded",
         "computed in double, constants rounded": (
             "Steps are computed in double precision, with rounded hyperparameters, and their results are rounded"

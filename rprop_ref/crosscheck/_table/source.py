@@ -119,8 +119,8 @@ class _Writer:
             self.add("flip = factor == down")
         if "zeroed" in str(table["caller's gradient"]):
             self.add("s.flip = flip")
-        in_double = table["arithmetic"] == "etas in double"
-        self.add("size = (base * factor).astype(x.dtype)" if in_double else "size = base * factor")
+        rounded = table["arithmetic"] in _ETAS_NOT_ROUNDED
+        self.add("size = (base * factor).astype(x.dtype)" if rounded else "size = base * factor")
         every = [e for events in self.answers("factor").values() for e in events]
         for answer, events in self.answers("factor").items():
             if answer in absolute:
@@ -346,6 +346,13 @@ def _start(table: Table) -> list[str]:
     return [*lines, *(f"    {line}" for line, used in optional if used)]
 
 
+#: What etas are, if they are not rounded to the dtype of x.
+_ETAS_NOT_ROUNDED = {
+    "etas in double": "np.float64(v)",
+    "bfloat16 etas not rounded": 'np.float64(v) if {0}.dtype.name == "bfloat16" else {0}.dtype.type({1})',
+}
+
+
 def _constants(table: Table, array: str) -> list[str]:
     all_single = table["constants"] == "float32"
     rounded, lr, names = "np.float32(v)" if all_single else "v", "", "lr, down, up, lo, hi"
@@ -354,13 +361,14 @@ def _constants(table: Table, array: str) -> list[str]:
     if table["16-bit constants"] == "lr at once":
         names = "down, up, lo, hi"
         lr = f"lr if {array}.itemsize == 2 else np.float32(lr)" if all_single else "lr"
-    if table["arithmetic"] == "etas in double":
+    if table["arithmetic"] in _ETAS_NOT_ROUNDED:
         names = names.replace("down, up, ", "")
         names = names if "," in names else f"{names},"
     lines = [f"    lr = {array}.dtype.type({lr})"] if lr else []
     lines.append(f"    {names} = ({array}.dtype.type({rounded}) for v in ({names}))")
-    if table["arithmetic"] == "etas in double":
-        lines.append("    down, up = np.float64(down), np.float64(up)")
+    etas = _ETAS_NOT_ROUNDED.get(str(table["arithmetic"]), "").format(array, rounded)
+    if etas:
+        lines.append(f"    down, up = ({etas} for v in (down, up))")
     for name, key in (("lo", "smallest"), ("hi", "largest")):
         if isinstance(table[key], float):
             lines.append(f"    {name} = {array}.dtype.type({table[key]!r})")
