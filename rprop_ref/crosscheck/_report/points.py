@@ -214,7 +214,20 @@ def _does(table: Table, keys: Sequence[str]) -> str:
         fields = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
         if fields:
             sentences.append(table.row_sentence(row, sign, fields))
-    return " ".join(sentences)
+    return " ".join(joined(sentences))
+
+
+def joined(sentences: Iterable[str]) -> list[str]:
+    """Sentences "where: what", those with the same end as one."""
+    places: dict[str, list[str]] = {}
+    for sentence in sentences:
+        where, _, what = sentence.rpartition(": ")
+        places.setdefault(what, []).append(where)
+    told = []
+    for what, some in places.items():
+        where = ", and ".join([some[0], *(place[:1].lower() + place[1:] for place in some[1:])])
+        told.append(f"{where}: {what}" if where else what)
+    return told
 
 
 def _remedy(table: Table, text: str, keys: Sequence[str], other: str, claim: str) -> str:

@@ -12,6 +12,7 @@ from .._diagnosis.result import Diagnosis
 from .._experiments.decompile import Decompiled
 from .advice import advice_on
 from .outcome import Outcome, plural
+from .points import joined
 
 #: How many explanations are printed in full.
 EXPLANATIONS_SHOWN = 6
@@ -95,9 +96,12 @@ def _learned(report: Outcome, learned: Decompiled) -> list[str]:
         return lines
     if learned.rule.nearest == report.claim and report.points:
         for point in report.points:
-            lines.append(f"  * {point.text}. {point.does}{_known_in(report, point.text, point.known_in)}")
+            known_in = _known_in(report, point.text, point.known_in)
+            # Where there is no name, the text is what it does.
+            named = "" if point.does.lower().startswith(point.text.lower()) else f"{point.text}. "
+            lines.append(f"  * {named}{point.does}{known_in}")
     else:
-        lines += [f"  * {sentence}" for sentence in _joined(learned.rule.differences)]
+        lines += [f"  * {sentence}" for sentence in joined(learned.rule.differences)]
     for tier in learned.tiers:
         if not tier.explained:
             lines.append(
@@ -106,19 +110,6 @@ def _learned(report: Outcome, learned: Decompiled) -> list[str]:
             )
     lines.append("report.rule is this rule: print it, run it, or read report.rule.source().")
     return lines
-
-
-def _joined(sentences: Sequence[str]) -> list[str]:
-    """Sentences "where: what", those with the same end as one."""
-    places: dict[str, list[str]] = {}
-    for sentence in sentences:
-        where, _, what = sentence.rpartition(": ")
-        places.setdefault(what, []).append(where)
-    joined = []
-    for what, some in places.items():
-        where = ", and ".join([some[0], *(place[:1].lower() + place[1:] for place in some[1:])])
-        joined.append(f"{where}: {what}" if where else what)
-    return joined
 
 
 def _tiers(report: Outcome) -> list[str]:

@@ -193,6 +193,13 @@ _WHOLE: dict[str, dict[Answer, str]] = {
         "negated": "negates the gradient in place",
         "negated, zeroed": "negates and zeroes the gradient in place",
     },
+    "loss test": {
+        "rose or equal": "error test: rose or equal",
+        "late": "error test: one step late",
+        "best": "error test: best so far",
+        "rose or NaN": "error test: NaN is worse",
+    },
+    "loss under maximize": {"not reversed": "error test: maximize ignored"},
     "lr set": {"resets": "lr re-read"},
     "etas set": {"ignored": "etas read once"},
     "limits set": {"ignored": "limits read once"},
