@@ -19,9 +19,9 @@ from ._comparison.shrink import shrink
 from ._comparison.trajectory import QUANTITIES
 from ._diagnosis.diagnose import EXHAUSTIVE_SIZE, PAIRS, DeviationSearch
 from ._diagnosis.evidence import Evidence
-from ._diagnosis.result import Explanation, Learned
+from ._diagnosis.result import Diagnosis, Explanation, Learned
 from ._experiments.decompile import Decompiled, learn_rule
-from ._report.points import Cases, points_of_explanation, points_of_rule
+from ._report.points import NEVER_MOVES, Cases, points_of_explanation, points_of_rule
 from ._report.report import Report
 from ._report.tiers import tier_counts
 from ._requests import checked, missing_features
@@ -197,6 +197,11 @@ def _explain(report: Report, comparison: Comparison) -> None:
     It goes on from what takes least time to what takes most. What experiments have explained in one or two points,
     no larger set of known deviations makes plainer; what they have explained at all needs no search of large sets.
     """
+    if comparison.never_moves():  # which many deviations together would explain
+        complete = not {"prev", "step_size"} & set(report.compared)
+        still = Explanation((Learned(NEVER_MOVES.text, NEVER_MOVES.does),))
+        report.diagnosis = Diagnosis([still], complete=complete, cases=len(comparison.observed))
+        return
     search = _deviation_search(comparison)
     if search is None:
         return
@@ -233,6 +238,9 @@ def _add_points(report: Report, comparison: Comparison) -> None:
     """Say what differs, point by point: by the known deviations, or else by what was learned."""
     diagnosis, learned = report.diagnosis, report.learned
     if diagnosis is None or diagnosis.state_only:
+        return
+    if comparison.never_moves():
+        report.points = [NEVER_MOVES]
         return
     expected, observed = comparison.steady()
     cases = Cases(expected, observed, comparison.signs_only)

@@ -247,6 +247,21 @@ def test_a_remedy_that_is_not_needed_is_not_printed():
     assert report.to_agree == "Grow if the product is > 0, shrink if it is < 0, and otherwise keep the step size."
 
 
+def test_an_implementation_that_never_moves_is_told_in_one_line():
+    class Copies(Branches):
+        def step(self, grad, loss=None):
+            before = self.x.copy()
+            super().step(grad, loss)
+            self.x = before
+            return before
+
+    report = check(Copies, "rprop-", dtypes=["float64"], random=5)
+    assert report.headline == "This is not rprop-: x never moves."
+    assert report.to_agree == "Let step return the parameters that it changes."
+    assert [e.names for e in report.diagnosis.explanations] == [("x never moves",)]
+    assert "Every step returns the parameters that the factory was given." in str(report)
+
+
 def test_what_a_tier_shows_first_is_told_there():
     report = check(
         mutant("irprop-", ["NaN poisons", "moves on at a flip"]), "irprop-", dtypes=["float64"], random=0

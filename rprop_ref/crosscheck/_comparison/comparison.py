@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._cases.case import Array, Case
-from .divergence import Divergence, first_divergence, largest_rounding, ulps_apart, zeros_differ
+from .divergence import Divergence, first_divergence, largest_rounding, same_values, ulps_apart, zeros_differ
 from .expected import expected_trajectories
 from .observe import Factory, observe
 from .trajectory import Trajectory
@@ -153,6 +153,13 @@ class Comparison:
     def zeros_differ(self) -> bool:
         """Whether x is somewhere +0 instead of -0, or -0 instead of +0."""
         return any(zeros_differ(a, b) for a, b in zip(self.expected, self.observed, strict=True))
+
+    def never_moves(self) -> bool:
+        """Whether x is what it was at the start after every step of every case, though not by the rule."""
+        return any(self.divergences) and all(
+            t.steps == t.case.steps and same_values("x", np.broadcast_to(t.case.x0, t.x.shape), t.x).all()
+            for t in self.observed
+        )
 
     def errors(self) -> Counter[str]:
         """The errors that cases ended with, and how often; those that differ in numbers only count as one."""

@@ -189,6 +189,13 @@ def _all_entries(table: Table, rule: str) -> dict[str, Answer]:
     return {key: answer for key in keys if (answer := expected(rule, key)) is not None}
 
 
+#: What explains an implementation of which nothing else is seen.
+NEVER_MOVES = Point(
+    "x never moves",
+    "Let step return the parameters that it changes.",
+    does="Every step returns the parameters that the factory was given.",
+)
+
 _NO_LOSS = Point(
     "losses are not compared",
     "At a sign change, take the last move back if the loss rose, and otherwise do not move.",
