@@ -222,6 +222,14 @@ def test_what_an_outer_tier_leaves_unexplained_does_not_spoil_the_rule_of_inner_
         assert first_divergence(made, observe(factory, case, frozenset(("prev", "step_size")))) is None, case
 
 
+@pytest.mark.parametrize("claim", sampled(["irprop-", "rprop+"], ["irprop-"]))
+def test_a_nan_gradient_that_is_skipped_is_one_difference_also_at_infinite_steps(claim):
+    found = decompile(mutant(claim, ["skips NaN gradients"]), dtypes=["float64"])
+    assert found.explained
+    assert found.rule.differences == ("A NaN gradient is skipped: x, step size and memory stay as they are.",)
+    assert found.rule.summary() == ["skips NaN gradients"]
+
+
 @pytest.mark.exhaustive
 def test_an_implementation_in_doubles_is_not_asked_about_other_dtypes():
     found = decompile(everyday("memory not zeroed"))

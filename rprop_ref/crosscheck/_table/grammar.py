@@ -171,6 +171,10 @@ GLOBALS: dict[str, dict[str, str]] = {
         "ahead": "Each wall stops the moves towards it",
         "both": "Both walls clip x after every step",
     },
+    "NaN gradient": {
+        "taken": "A NaN gradient is taken as it is",
+        "skipped": "A NaN gradient is skipped: x, step size and memory stay as they are",
+    },
     "subnormals": {"count": "Subnormal gradients count", "flushed": "Subnormal gradients and products count as 0"},
     # --- calls
     "maximize": {

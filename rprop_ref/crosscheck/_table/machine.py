@@ -175,6 +175,8 @@ def advance(
         g = known.choose(
             "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
         )
+    if g != g and known.choose("NaN gradient", lambda answer: answer) == "skipped":
+        return _skipped(state, raw, call.loss)
     c = _constants(known, state.constants, kind)
     memory = _recalled(known, state, g, whole, settings, call)
     m, seen = _compared(known, memory, g, kind)
@@ -247,6 +249,16 @@ def advance(
         min(loss, state.best) if loss == loss else state.best,
         max(loss, state.highest) if loss == loss else state.highest, loss > state.loss, loss < state.loss,
         call.gradient is not None,
+    )  # fmt: skip
+
+
+def _skipped(state: State, raw: Any, loss: float) -> State:
+    """The state after a step that leaves it as it is."""
+    heard = loss == loss
+    return state._replace(
+        touched=raw, steps=state.steps + 1, loss=loss, best=min(loss, state.best) if heard else state.best,
+        highest=max(loss, state.highest) if heard else state.highest,
+        rose=loss > state.loss, fell=loss < state.loss, given=True,
     )  # fmt: skip
 
 

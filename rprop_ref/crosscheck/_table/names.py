@@ -42,7 +42,7 @@ def points(table: Table, rule: str, *, everything: bool = False) -> list[Point]:
 _OUTER = frozenset((
     "factor of 0", "no move", "sign of 0", "flip test", "subnormals", "maximize",
     "loss under maximize", "None", "caller's array", "lr set", "etas set", "limits set", "saved",
-    "arithmetic", "16-bit constants",
+    "arithmetic", "16-bit constants", "NaN gradient",
 ))  # fmt: skip
 
 
@@ -179,6 +179,7 @@ _WHOLE: dict[str, dict[Answer, str]] = {
     "direction": {"up": "mirrored"},
     "start memory": {"first": "memory starts as the first gradient"},
     "compare": {"signs": "signs compared", "stored sign": "stores the sign", "stored move": "stores the move"},
+    "NaN gradient": {"skipped": "skips NaN gradients"},
     "flip test": {"sign": "flip found by the sign", "factor": "flip found by the factor"},
     "factor of 0": {"counts": "an eta- of 0 counts"},
     "subnormals": {"flushed": "subnormals flushed"},

@@ -382,7 +382,18 @@ def _step(table: Table, lines: list[str]) -> list[str]:
     begins = [*widened, *constants]
     if "constants rounded" in str(table["arithmetic"]):
         begins = [*constants, *widened]
+    if table["NaN gradient"] == "skipped":
+        kept = ", ".join(("x", *_state(lines)))
+        begins.insert(0, f"    skipped, before = np.isnan(g), ({kept})")
+        last = f"{kept} = (np.where(skipped, old, new) for old, new in zip(before, ({kept})))"
+        narrowed = [*narrowed[:-1], last, narrowed[-1]]
     return [*head, *begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
+
+
+def _state(lines: list[str]) -> list[str]:
+    """The arrays of the state that a step changes."""
+    names = ("s.prev", "s.size", "s.last", "s.pending", "s.before")
+    return [name for name in names if any(name in line for line in lines)]
 
 
 def _widened(table: Table, lines: list[str]) -> tuple[list[str], list[str]]:
@@ -391,8 +402,7 @@ def _widened(table: Table, lines: list[str]) -> tuple[list[str], list[str]]:
     if "computed in" not in arithmetic:
         return [], lines[-1:]
     wide = "np.float64" if "double" in arithmetic else "np.float32 if x.itemsize == 2 else x.dtype"
-    names = ("s.prev", "s.size", "s.last", "s.pending", "s.before")
-    state = [name for name in names if any(name in line for line in lines)]
+    state = _state(lines)
     before, after = ", ".join(("x", "g", *state)), ", ".join(("x", *state))
     return (
         [f"    kind, wide = x.dtype, {wide}", f"    {before} = (v.astype(wide) for v in ({before}))"],
