@@ -25,7 +25,7 @@ from rprop_ref.crosscheck import (
     mutant,
 )
 from rprop_ref.crosscheck._cases.randomized import random_cases_of_tier
-from rprop_ref.crosscheck._cases.tiers import tiers_of
+from rprop_ref.crosscheck._cases.tiers import ORDINARY, tiers_of
 from rprop_ref.crosscheck._comparison.catching import deviations_caught
 from rprop_ref.crosscheck._comparison.divergence import same_values
 from rprop_ref.crosscheck._comparison.expected import expected_trajectories
@@ -74,15 +74,19 @@ def is_right(found: Decompiled, factory: Factory) -> bool:
     assert found.rule is not None
     seed, count = HELD_OUT
     explained = {tier.tier for tier in found.tiers if tier.explained}
-    for tier in found.tiers:
-        if tier.explained:
-            drawn = random_cases_of_tier(tier.tier, seed, DTYPES, count, LACKS)
-            # A case may touch another tier, which is not explained.
-            cases = [case for case in drawn if tiers_of(case) <= explained]
-            for case, made in zip(cases, found.rule.on_cases(cases), strict=True):
-                seen = observe(factory, case)
-                if not same_values("x", made.x[: seen.steps], seen.x).all():
-                    return False
+    drawn = [
+        case
+        for tier in found.tiers if tier.explained
+        for case in random_cases_of_tier(tier.tier, seed, DTYPES, count, LACKS)
+    ]  # fmt: skip
+    # The fixed cases of all tiers, too: what an outer tier needs must not spoil an inner one.
+    fixed = [case for case in conformance_cases(DTYPES) if not case.needs & LACKS]
+    # A case may touch another tier, which is not explained.
+    cases = [case for case in (*drawn, *fixed) if (tiers_of(case) or {ORDINARY}) <= explained]
+    for case, made in zip(cases, found.rule.on_cases(cases), strict=True):
+        seen = observe(factory, case)
+        if not same_values("x", made.x[: seen.steps], seen.x).all():
+            return False
     return True
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rprop_ref import rules
-from rprop_ref.crosscheck import COMPOSITIONS, Alternative, Case, check, conformance_cases, mutant
+from rprop_ref.crosscheck import COMPOSITIONS, Alternative, Case, Report, check, conformance_cases, mutant
 from rprop_ref.crosscheck._cases.dtypes import available_reals
 from rprop_ref.crosscheck._cases.randomized import random_cases
 from rprop_ref.crosscheck._stages.batch import Batch
@@ -149,13 +149,7 @@ def count_by_check(claim: str, mutants: Sequence[Changes]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for changes in mutants:
         report = check(mutant(claim, [a.name for a in changes]), claim)
-        listed = (
-            [()]
-            if report.agrees
-            else [e.changes for e in report.diagnosis.explanations]
-            if report.diagnosis
-            else []
-        )
+        listed = [()] if report.agrees else _known(report)
         if not listed:
             counts["no known deviation"] += 1
         elif frozenset(changes) in {frozenset(c) for c in listed}:
@@ -177,18 +171,25 @@ def count_unknown_rules(claim: str = rules.DEFAULT) -> Counter[str]:
         if report.agrees:
             print(f"  not noticed: {name}", flush=True)
             counts["not noticed"] += 1
-        elif not report.diagnosis or not report.diagnosis.explanations:
+        elif not (listed := _known(report)):
             counts["no known deviation"] += 1
         else:
-            listed = [e.changes for e in report.diagnosis.explanations]
             truth, *others = signatures(rule, [(change,), *listed], held_out).tolist()
             right = set(others) == {truth}
             counts["equal to known deviations" if right else "wrong"] += 1
-            print(
-                f"  {'equal' if right else 'WRONG'}: {name} = {[e.names for e in report.diagnosis.explanations]}",
-                flush=True,
-            )
+            names = [tuple(a.name for a in changes) for changes in listed]
+            print(f"  {'equal' if right else 'WRONG'}: {name} = {names}", flush=True)
     return counts
+
+
+def _known(report: Report) -> list[Changes]:
+    """The sets of known deviations that are listed as explanations; what was learned has no names."""
+    if report.diagnosis is None:
+        return []
+    return [
+        tuple(a for a in explanation.changes if isinstance(a, Alternative))
+        for explanation in report.diagnosis.explanations if not explanation.learned
+    ]  # fmt: skip
 
 
 def _factory(rule: Composition) -> Callable[..., ComposedOptimizer]:

@@ -16,16 +16,17 @@ from ._comparison.comparison import Comparison
 from ._comparison.divergence import Divergence
 from ._comparison.observe import CouldNotRun, Factory, observe
 from ._comparison.shrink import shrink
-from ._diagnosis.diagnose import EXHAUSTIVE_SIZE, diagnose
+from ._comparison.trajectory import QUANTITIES
+from ._diagnosis.diagnose import EXHAUSTIVE_SIZE, PAIRS, DeviationSearch
 from ._diagnosis.evidence import Evidence
-from ._diagnosis.result import Diagnosis
+from ._diagnosis.result import Diagnosis, Explanation, Learned
 from ._experiments.decompile import Decompiled, learn_rule
-from ._report.points import Point, points_of_explanation, points_of_rule
+from ._report.points import NEVER_MOVES, Cases, points_of_explanation, points_of_rule
 from ._report.report import Report
 from ._report.tiers import tier_counts
 from ._requests import checked, missing_features
-from ._stages.compositions import COMPOSITIONS, PAPER, differences
-from .profiles import PROFILES
+from ._stages.compositions import COMPOSITIONS, PAPER
+from .profiles import PROFILES, published_changes
 
 
 def check(
@@ -134,20 +135,10 @@ def check(
     report.left_out = dict(Counter(min(case.needs & lacks) for case in cases if case.needs & lacks))
     if report.divergences:
         if diagnosis:
-            _explain(report, comparison, largest=2)
-            # What ends in errors has to be mended first.
-            errors = any(d.quantity == "error" for d in report.divergences)
-            if _unexplained(report) and report.learned is None and not errors:
-                report.learned = _learned(factory, names, lacks)
-            shown = bool({"step_size", "prev"} & set(report.compared))
-            if _unexplained(report) and not _is_plain(report) and not shown:
-                _explain(report, comparison, largest=EXHAUSTIVE_SIZE)
-            told = report.learned is not None and report.learned.explained
-            if _unexplained(report) and not (_is_plain(report) if shown else told):
-                _explain(report, comparison)
+            _explain(report, comparison)
             if _unexplained(report):
                 report.behaviour = behaviour_sheet(factory, claim, names, lacks)
-            report.points = _points(report, comparison)
+            _add_points(report, comparison)
         report.smallest = shrink(
             factory,
             claim,
@@ -178,15 +169,6 @@ def _report(comparison: Comparison) -> Report:
     )
 
 
-def _points(report: Report, comparison: Comparison) -> list[Point]:
-    """What differs, point by point, by the known deviations, or else by what was learned."""
-    if report.diagnosis is not None and report.diagnosis.explanations:
-        return points_of_explanation(report.diagnosis.explanations[0], report.claim)
-    if report.learned is None or report.learned.rule is None:
-        return []
-    return points_of_rule(report.learned.rule, report.claim, comparison.different())
-
-
 def _learned(factory: Factory, names: Sequence[str], lacks: frozenset[str]) -> Decompiled | None:
     """The rule of an implementation; None if it fails in the experiments, or gets no gradients of a script."""
     if "scripts" in lacks:
@@ -209,30 +191,69 @@ def _is_plain(report: Report) -> bool:
     return len(learned.rule.summary("" if report.claim == PAPER else report.claim)) <= 2
 
 
-def _explain(report: Report, comparison: Comparison, largest: int | None = None) -> None:
-    """Add the diagnosis. If it names nothing, run all failing cases again, and diagnose the reproducible ones."""
-    report.diagnosis = _diagnosis(comparison, largest)
-    if report.diagnosis is not None and report.diagnosis.found_nothing and comparison.repeat_the_rest():
+def _explain(report: Report, comparison: Comparison) -> None:
+    """Add the diagnosis, and what was learned by experiments if it names nothing.
+
+    It goes on from what takes least time to what takes most. What experiments have explained in one or two points,
+    no larger set of known deviations makes plainer; what they have explained at all needs no search of large sets.
+    """
+    if comparison.never_moves():  # which many deviations together would explain
+        complete = not {"prev", "step_size"} & set(report.compared)
+        still = Explanation((Learned(NEVER_MOVES.text, NEVER_MOVES.does),))
+        report.diagnosis = Diagnosis([still], complete=complete, cases=len(comparison.observed))
+        return
+    search = _deviation_search(comparison)
+    if search is None:
+        return
+    report.diagnosis = search.diagnosis(PAIRS)
+    if _unexplained(report) and comparison.repeat_the_rest():
+        # Only what is reproducible can be explained.
         report.verdict, report.ulps = comparison.verdict()
         report.unsteady = comparison.unsteady_cases()
-        report.diagnosis = _diagnosis(comparison, largest)
+        search = _deviation_search(comparison)
+        report.diagnosis = None if search is None else search.diagnosis(PAIRS)
+    # What ends in errors has to be mended first.
+    errors = any(d.quantity == "error" for d in report.divergences)
+    if _unexplained(report) and report.learned is None and not errors and report.learn is not None:
+        report.learned = report.learn()
+    if search is not None and _unexplained(report) and not _is_plain(report):
+        report.diagnosis = search.diagnosis(EXHAUSTIVE_SIZE)
+    if search is not None and _unexplained(report) and not (report.learned and report.learned.explained):
+        report.diagnosis = search.diagnosis()
 
 
-def _diagnosis(comparison: Comparison, largest: int | None) -> Diagnosis | None:
-    """Diagnose what is reproducible; None if no number in it differs from the rule's."""
+def _deviation_search(comparison: Comparison) -> DeviationSearch | None:
+    """The search for what is reproducible; None if no number in it differs from the rule's."""
     failing = comparison.failing()
     if not failing:
         return None
     rule = COMPOSITIONS[comparison.claim]
-    published = list(dict.fromkeys(differences(rule, profile.composition) for profile in PROFILES.values()))
-    return diagnose(
-        rule,
-        comparison.reproducible(),
-        failing,
-        signs_only=comparison.signs_only,
-        largest=largest,
-        published=published,
+    published = list(dict.fromkeys(published_changes(rule).values()))
+    return DeviationSearch(
+        rule, comparison.reproducible(), failing, signs_only=comparison.signs_only, published=published
     )
+
+
+def _add_points(report: Report, comparison: Comparison) -> None:
+    """Say what differs, point by point: by the known deviations, or else by what was learned."""
+    diagnosis, learned = report.diagnosis, report.learned
+    if diagnosis is None or diagnosis.state_only:
+        return
+    if comparison.never_moves():
+        report.points = [NEVER_MOVES]
+        return
+    expected, observed = comparison.steady()
+    cases = Cases(expected, observed, comparison.signs_only)
+    if diagnosis.explanations:
+        quantities = QUANTITIES if diagnosis.complete else ("x", "gradient")
+        report.points = points_of_explanation(diagnosis.explanations[0], report.claim, cases, quantities)
+    elif learned is not None and learned.rule is not None:
+        report.points = points_of_rule(learned.rule, report.claim, cases)
+        if report.points:
+            changes = tuple(Learned(point.text, point.does, point.known_in) for point in report.points)
+            diagnosis.explanations, diagnosis.nearest = [Explanation(changes)], []
+            # Its state is not compared.
+            diagnosis.complete = not {"prev", "step_size"} & set(report.compared)
 
 
 def assert_conforms(factory: Factory, claim: str = rules.DEFAULT, *, ulps: float = 0, **options: Any) -> None:
@@ -288,7 +309,7 @@ def closest_profiles(
         raise CouldNotRun(reason)
     base = COMPOSITIONS[rules.DEFAULT]
     evidence = Evidence(base, observed, set(), signs_only=False, quantities=("x",))
-    changes = {name: differences(base, profile.composition) for name, profile in PROFILES.items()}
+    changes = published_changes(base)
     different = list(dict.fromkeys(changes.values()))
     matched = dict(zip(different, evidence.scores(different, evidence.groups)[:, 0], strict=True))
     rows = [(name, int(matched[changes[name]]), evidence.scripts) for name in PROFILES]

@@ -15,10 +15,10 @@ from typing import Any
 from ._cases.case import Array
 from ._cases.dtypes import COMPLEX, REALS
 from ._comparison.observe import Factory
-from ._stages.compositions import COMPOSITIONS, composition_of
+from ._stages.compositions import COMPOSITIONS, composition_of, differences
 from ._stages.deviations import DEVIATIONS
 from ._stages.optimizer import ComposedOptimizer
-from ._stages.stages import Alternative, Composition, changed
+from ._stages.stages import Alternative, Changes, Composition, changed
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,11 @@ def _profiles() -> dict[str, Profile]:
 
 #: All profiles, by name.
 PROFILES: dict[str, Profile] = _profiles()
+
+
+def published_changes(rule: Composition) -> dict[str, Changes]:
+    """The deviations from a rule that make it each of the published implementations."""
+    return {name: differences(rule, profile.composition) for name, profile in PROFILES.items()}
 
 
 def profiles() -> list[str]:

@@ -15,10 +15,16 @@ from rprop_ref._core import vectors
 from rprop_ref.crosscheck import (
     COMPOSITIONS,
     DEVIATIONS,
+    PROFILES,
     check,
+    conformance_cases,
     mutant,
 )
 from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._comparison.divergence import first_divergence
+from rprop_ref.crosscheck._comparison.expected import expected_trajectories
+from rprop_ref.crosscheck._comparison.observe import observe
+from rprop_ref.crosscheck._diagnosis import diagnose
 from rprop_ref.crosscheck._diagnosis.diagnose import _reduced
 from rprop_ref.crosscheck._stages.compositions import remedy
 from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
@@ -174,8 +180,8 @@ def test_an_unknown_deviation_is_not_given_a_name(unknown):
         lambda x0, **setting: ComposedOptimizer(rule, x0, **setting), "irprop-", dtypes=["float64"], random=20
     )
     assert report.verdict in ("a different rule", "same rule, rounding differs")
-    assert report.diagnosis.explanations == []
-    # Where experiments have told it in a few points, no leads are sought.
+    assert all(explanation.learned for explanation in report.diagnosis.explanations)
+    # Where experiments have explained it, no leads are sought.
     assert 1 <= len(report.diagnosis.nearest) <= 3 or report.learned.explained
     assert ("no known deviation" in str(report)) == (report.learned.rule is None)
     assert {row.what for row in report.behaviour} >= {"first step", "flip", "zero", "NaN", "maximize"}
@@ -204,6 +210,46 @@ def test_x_is_explained_even_if_prev_means_something_else():
     assert [e.names for e in report.diagnosis.explanations] == [("mirrored",)]
     assert not report.diagnosis.complete
     assert "explains x, to the bit, but not the step_size or prev shown" in str(report)
+
+
+def observed_of(names):
+    cases = conformance_cases(["float64"])[:20]
+    trajectories = [observe(mutant("irprop-", names), case) for case in cases if not case.needs & {"none"}]
+    expected = expected_trajectories("irprop-", [t.case for t in trajectories])
+    failing = {
+        i
+        for i, (a, b) in enumerate(zip(expected, trajectories, strict=True))
+        if first_divergence(a, b) is not None
+    }
+    return COMPOSITIONS["irprop-"], trajectories, failing
+
+
+def test_a_search_that_goes_on_tries_nothing_twice(monkeypatch):
+    tried = []
+    all_sets = diagnose._all_sets
+    monkeypatch.setattr(diagnose, "_all_sets", lambda rule, size: tried.append(size) or all_sets(rule, size))
+    names = ["one step late", "a zero product grows", "one limit per branch", "memory kept at a flip"]
+    search = diagnose.DeviationSearch(*observed_of(names))
+    assert search.diagnosis(2).found_nothing
+    assert tried == [1, 2, 3, 1, 2]  # with the state; then x alone
+    count = search.diagnosis(2).tried
+    assert search.diagnosis(3).tried == count + 1  # whether x is that of the rule
+    assert tried.count(3) == 1
+    explanation = search.diagnosis().explanations[0]
+    assert set(explanation.names) == set(names)
+    assert tried.count(3) == 1
+    assert search.diagnosis(1).explanations[0] == explanation  # what was found stays found
+
+
+def test_the_parts_of_a_published_set_are_tried_before_the_search_grows_sets(monkeypatch):
+    monkeypatch.setattr(diagnose, "_beam_search", lambda evidence: pytest.fail("it should not be needed"))
+    published = PROFILES["optax-0.2.8"].changes
+    names = [a.name for a in published if a.slot not in ("arithmetic", "constants", "mend")]
+    assert len(names) > 5
+    search = diagnose.DeviationSearch(*observed_of(names), published=[published])
+    assert search.diagnosis(1).found_nothing is False
+    (explanation, *_) = search.diagnosis(1).explanations
+    assert set(explanation.names) <= set(names)
 
 
 def test_a_large_explanation_does_not_replace_a_smaller_one():

@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import sampled
+from everyday import everyday
 from implementations import ours
 from strangers import STRANGERS, OwnNumbers, Stranger
 
 from benchmarks.random_tables import outside_rules, random_table
+from rprop_ref._core.dtypes import named as dtype_named
 from rprop_ref.crosscheck import Rule, check, conformance_cases, decompile, mutant
+from rprop_ref.crosscheck._cases.dtypes import available_reals
 from rprop_ref.crosscheck._cases.randomized import random_cases
 from rprop_ref.crosscheck._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of
 from rprop_ref.crosscheck._comparison.divergence import first_divergence
@@ -154,13 +157,95 @@ def test_a_report_tells_what_was_learned_if_no_known_deviation_explains_it():
             self.x, self.prev = self.x - np.where(g == 0, 0, np.sign(g)) * self.size, g
 
     report = check(OwnFactor, "rprop-", dtypes=["float64"], without=["nan", "inf"], random=0)
-    assert report.diagnosis.explanations == []
-    assert "Where the gradient keeps its sign: multiplies the step size by 1.1." in str(report)
+    (explanation,) = report.diagnosis.explanations
+    assert explanation.learned
+    name = "where the gradient keeps its sign, multiplies the step size by 1.1"
+    sentence = "Where the gradient keeps its sign: multiplies the step size by 1.1."
+    assert explanation.names == (name,)
+    assert [a.does for a in explanation.changes] == [sentence]
+    assert report.headline == f"This is not rprop-: {name}."
+    assert report.to_agree == (
+        "As in rprop-: Where the gradient keeps its sign: multiplies the step size by eta+."
+    )
+    assert sentence in str(report)
     assert report.rule.nearest == "rprop-"
     assert "report.rule.source()" in str(report)
     data = json.loads(report.to_json())
+    assert data["diagnosis"]["learned"]
+    ((told,),) = data["diagnosis"]["explanations"]
+    assert (told["name"], told["does"], told["to_agree"]) == (name, sentence, report.to_agree)
+    assert data["points"] == [
+        {"text": name, "does": sentence, "to_agree": report.to_agree, "known_in": [], "tier": ORDINARY}
+    ]
     assert data["rule"]["differences"] == list(report.rule.differences)
     assert data["tiers"][ORDINARY]["differing"] > 0
+
+
+#: How numbers are rounded in other dtypes than float64, and what is in the table of it.
+ROUNDING = {
+    "etas in double": ("arithmetic", "etas in double"),
+    "bfloat16 etas not rounded": ("arithmetic", "bfloat16 etas not rounded"),
+    "computed in double": ("arithmetic", "computed in double"),
+    "computed in double, constants rounded": ("arithmetic", "computed in double, constants rounded"),
+    "16 bits computed in float32": ("arithmetic", "16 bits computed in float32"),
+    "16 bits computed in float32, constants rounded": (
+        "arithmetic", "16 bits computed in float32, constants rounded"
+    ),
+    "float16 lr rounded once": ("16-bit constants", "lr at once"),
+    "float16 constants rounded once": ("16-bit constants", "rounded"),
+    "constants through float32": ("16-bit constants", "through float32"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sampled(ROUNDING, ["float16 lr rounded once"]))
+def test_how_numbers_are_rounded_is_found(name):
+    dtypes = ["float64", "float32"] if name == "etas in double" else [*available_reals(), "complex64"]
+    without = ["none", "set", "save", "lr per coordinate", "bounds"]
+    if "etas" in name:  # the known deviations still take an eta- that rounds to 1 or 0 for these
+        without.append("etas")
+    found = decompile(mutant("irprop-", [name]), dtypes=dtypes, without=without)
+    assert found.explained, found.headline
+    key, answer = ROUNDING[name]
+    assert found.rule.table[key] == answer
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["16 bits kept in float32", "constants rounded once"])
+def test_what_an_outer_tier_leaves_unexplained_does_not_spoil_the_rule_of_inner_ones(name):
+    lacks = {"none", "set", "save", "lr per coordinate", "bounds"}
+    factory = mutant("irprop-", [name])
+    found = decompile(factory, dtypes=available_reals(), without=lacks)
+    assert [tier.tier for tier in found.tiers if not tier.explained] == [PRECISION]
+    assert not found.explained
+    cases = [c for c in conformance_cases(available_reals()) if not c.needs & lacks and tier_of(c) != PRECISION]
+    for case, made in zip(cases, found.rule.on_cases(cases), strict=True):
+        assert first_divergence(made, observe(factory, case, frozenset(("prev", "step_size")))) is None, case
+
+
+@pytest.mark.parametrize("claim", sampled(["irprop-", "rprop+"], ["irprop-"]))
+def test_a_nan_gradient_that_is_skipped_is_one_difference_also_at_infinite_steps(claim):
+    found = decompile(mutant(claim, ["skips NaN gradients"]), dtypes=["float64"])
+    assert found.explained
+    assert found.rule.differences == ("A NaN gradient is skipped: x, step size and memory stay as they are.",)
+    assert found.rule.summary() == ["skips NaN gradients"]
+
+
+@pytest.mark.exhaustive
+def test_an_implementation_in_doubles_is_not_asked_about_other_dtypes():
+    found = decompile(everyday("memory not zeroed"))
+    assert {tier.tier for tier in found.tiers} == set(TIERS) - {PRECISION}
+    assert not {"arithmetic", "16-bit constants"} & set(found.rule.table.entries)
+
+
+@pytest.mark.parametrize("seed", sampled(range(12), [3]))
+def test_a_rule_computes_in_the_dtype_of_x(seed):
+    rule = Rule(random_table(seed))
+    for dtype in available_reals():
+        run = rule(np.zeros(3, dtype_named(dtype)), lr=0.1)
+        for g in ([1, -1, 0], [1, 1, 1], [-1, 2, 0]):
+            x = run.step(np.array(g, dtype_named(dtype)), loss=1.0)
+            state = {name: value for name, value in vars(run._s).items() if isinstance(value, np.ndarray)}
+            assert {a.dtype.name for a in (x, *state.values())} <= {dtype, "bool"}, state
 
 
 def test_a_corner_does_not_hide_what_ordinary_use_has_shown():

@@ -22,6 +22,7 @@ from rprop_ref.crosscheck import (
 )
 from rprop_ref.crosscheck._cases.case import FEATURES
 from rprop_ref.crosscheck._cases.dtypes import available_reals
+from rprop_ref.crosscheck._cases.tiers import HYPERPARAMETERS, ORDINARY
 from rprop_ref.crosscheck._comparison.divergence import first_divergence, ulps_apart
 from rprop_ref.crosscheck._comparison.trajectory import Trajectory
 from rprop_ref.crosscheck._stages.compositions import remedy
@@ -204,6 +205,78 @@ def test_causes_come_in_the_order_of_how_much_each_explains():
     report = check(mutant("irprop-", names), "irprop-", dtypes=["float64"], random=10)
     assert report.headline == "This is not irprop-: memory kept at a flip; one limit per branch."
     assert [point.text for point in report.points] == ["memory kept at a flip", "one limit per branch"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "names"),
+    [
+        ("irprop-", ["flip found by the sign", "a zero product shrinks"]),
+        ("irprop-", ["a zero product is a flip", "stays at a flip"]),
+        ("rprop+", ["takes back the shrunk step", "memory kept at a flip"]),
+        pytest.param(
+            "irprop+",
+            ["error test: reversed", "one limit per branch", "NaN poisons"],
+            marks=pytest.mark.exhaustive,
+        ),
+    ],
+)
+def test_the_remedies_lead_to_agreement_and_none_of_them_can_be_left_out(claim, names):
+    report = check(mutant(claim, names), claim, dtypes=["float64"], random=20)
+    names = report.diagnosis.explanations[0].names
+    needed = [point.text for point in report.points if point.remedy]
+    inner = {point.text for point in report.points if point.tier in (ORDINARY, HYPERPARAMETERS)}
+    assert report.to_agree == " ".join(point.remedy for point in report.points if point.remedy)
+    assert {point.text for point in report.points} == set(names)
+
+    def agrees_with(left):
+        return check(mutant(claim, left), claim, dtypes=["float64"], random=20, diagnosis=False).agrees
+
+    rest = [name for name in names if name not in needed]
+    assert agrees_with(rest)
+    assert not any(agrees_with([*rest, name]) for name in needed)
+    assert str(report).count("Makes no difference once the rest is mended.") == len(rest)
+    assert all(name in report.headline for name in needed if name in inner)
+    assert not any(name in report.headline for name in rest)
+
+
+def test_a_remedy_that_is_not_needed_is_not_printed():
+    report = check(
+        mutant("irprop-", ["flip found by the sign", "a zero product shrinks"]), "irprop-", dtypes=["float64"]
+    )
+    assert report.headline == "This is not irprop-: a zero product shrinks."
+    assert report.to_agree == "Grow if the product is > 0, shrink if it is < 0, and otherwise keep the step size."
+
+
+def test_an_implementation_that_never_moves_is_told_in_one_line():
+    class Copies(Branches):
+        def step(self, grad, loss=None):
+            before = self.x.copy()
+            super().step(grad, loss)
+            self.x = before
+            return before
+
+    report = check(Copies, "rprop-", dtypes=["float64"], random=5)
+    assert report.headline == "This is not rprop-: x never moves."
+    assert report.to_agree == "Let step return the parameters that it changes."
+    assert [e.names for e in report.diagnosis.explanations] == [("x never moves",)]
+    assert "Every step returns the parameters that the factory was given." in str(report)
+
+
+def test_what_a_tier_shows_first_is_told_there():
+    report = check(
+        mutant("irprop-", ["NaN poisons", "moves on at a flip"]), "irprop-", dtypes=["float64"], random=0
+    )
+    assert {point.text: point.tier for point in report.points} == {
+        "moves on at a flip": "ordinary use",
+        "NaN poisons": "numbers",
+    }
+    told = "This is not irprop-: moves on at a flip (and 1 point that ordinary use does not show). Known in: Shark"
+    assert report.headline.startswith(told)
+    assert report.to_agree.endswith("Let the sign of a NaN gradient be 0.")
+    lines = str(report).splitlines()
+    (numbers,) = (i for i, line in enumerate(lines) if line.startswith("  numbers "))
+    assert lines[numbers + 1] == "      NaN poisons"
+    assert [point["tier"] for point in report.to_dict()["points"]] == ["ordinary use", "numbers"]
 
 
 @pytest.mark.parametrize(

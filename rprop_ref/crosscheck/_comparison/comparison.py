@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._cases.case import Array, Case
-from .divergence import Divergence, first_divergence, largest_rounding, ulps_apart, zeros_differ
+from .divergence import Divergence, first_divergence, largest_rounding, same_values, ulps_apart, zeros_differ
 from .expected import expected_trajectories
 from .observe import Factory, observe
 from .trajectory import Trajectory
@@ -154,6 +154,13 @@ class Comparison:
         """Whether x is somewhere +0 instead of -0, or -0 instead of +0."""
         return any(zeros_differ(a, b) for a, b in zip(self.expected, self.observed, strict=True))
 
+    def never_moves(self) -> bool:
+        """Whether x is what it was at the start after every step of every case, though not by the rule."""
+        return any(self.divergences) and all(
+            t.steps == t.case.steps and same_values("x", np.broadcast_to(t.case.x0, t.x.shape), t.x).all()
+            for t in self.observed
+        )
+
     def errors(self) -> Counter[str]:
         """The errors that cases ended with, and how often; those that differ in numbers only count as one."""
         texts: dict[str, str] = {}
@@ -224,12 +231,12 @@ class Comparison:
 
     def reproducible(self) -> list[Trajectory]:
         """What was observed, without the cases that gave other results when they were run again."""
-        return [t for i, t in enumerate(self.observed) if i not in self.unsteady]
+        return self.steady()[1]
 
-    def different(self) -> list[Trajectory]:
-        """What was observed where a number differs from the rule's, and does so again."""
-        reproducible, failing = self.reproducible(), self.failing()
-        return [reproducible[i] for i in sorted(failing)]
+    def steady(self) -> tuple[list[Trajectory], list[Trajectory]]:
+        """What was expected and what was observed, without the cases that gave other results when run again."""
+        kept = [i for i in range(len(self.observed)) if i not in self.unsteady]
+        return [self.expected[i] for i in kept], [self.observed[i] for i in kept]
 
     def failing(self) -> set[int]:
         """The positions, in the list that `reproducible` returns, of the trajectories that differ in a number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,23 @@ def expected_trajectories(claim: str, cases: Sequence[Case]) -> list[Trajectory]
 
     "paper" is not one of these rules, so it is run as a composition.
     """
+
+    def run(joint: Sequence[Case]) -> list[Trajectory]:
+        return run_rule(claim, joint) if claim in rules.RULES else run_composition(COMPOSITIONS[claim], joint)
+
+    return trajectories_by(run, cases)
+
+
+def trajectories_by(
+    run: Callable[[Sequence[Case]], Sequence[Trajectory]], cases: Sequence[Case]
+) -> list[Trajectory]:
+    """What `run` makes of cases of any dtype; it gets those of one dtype and of about the same length together."""
     trajectories: dict[int, Trajectory] = {}
     groups: dict[tuple[Any, bool], list[int]] = {}
     for i, case in enumerate(cases):
         groups.setdefault((case.real, case.steps > LONG), []).append(i)
     for group in groups.values():
-        some = [cases[i] for i in group]
-        run = run_rule(claim, some) if claim in rules.RULES else run_composition(COMPOSITIONS[claim], some)
-        trajectories.update(zip(group, run, strict=True))
+        trajectories.update(zip(group, run([cases[i] for i in group]), strict=True))
     return [trajectories[i] for i in range(len(cases))]
 
 

@@ -6,8 +6,9 @@ reproduces. The order of the search is:
 
 1. all single deviations, then all pairs, then all triples. The first size with an explanation ends the search, and
    all explanations of this size are listed, because no case tells them apart;
-2. the sets of published implementations. From an explanation found in this way, deviations that it does not need
-   are removed. Sets that differ from it in one deviation are tried as well: perhaps no case tells them apart;
+2. the sets of published implementations, their parts, and those that differ from them in one deviation. From an
+   explanation found in this way, deviations that it does not need are removed. Sets that differ from it in one
+   deviation are tried as well: perhaps no case tells them apart;
 3. larger sets, grown one deviation at a time from those that reproduce most (a beam search). Sets are scored on a
    small sample of cases. Cases that the best set fails are added to the sample, and the search continues. What is
    found is treated as in step 2;
@@ -32,8 +33,8 @@ from .._stages.stages import Alternative, Changes, Composition
 from .evidence import CaseGroup, Evidence
 from .result import Diagnosis, Explanation, Lead
 
-#: All sets of up to this size are tried.
-EXHAUSTIVE_SIZE = 3
+#: All sets of up to this size are tried, and at first of up to the smaller one.
+EXHAUSTIVE_SIZE, PAIRS = 3, 2
 
 #: The same where only x and the caller's gradient have to be explained.
 EXHAUSTIVE_SIZE_X_ONLY = 2
@@ -51,16 +52,8 @@ EXPLANATIONS_ORDERED = 6
 LEADS = 3
 
 
-def diagnose(
-    rule: Composition,
-    trajectories: Sequence[Trajectory],
-    failing: set[int],
-    *,
-    signs_only: bool = False,
-    largest: int | None = None,
-    published: Sequence[Changes] = (),
-) -> Diagnosis:
-    """Search for the deviations that explain what was observed.
+class DeviationSearch:
+    """The search for the deviations that explain what was observed. It can be continued: nothing is tried twice.
 
     Parameters
     ----------
@@ -72,53 +65,100 @@ def diagnose(
         The positions of the trajectories that the claimed rule does not reproduce.
     signs_only : bool, optional
         Whether the `prev` shown holds signs only.
-    largest : int, optional
-        Try sets of up to this size only, which takes the least time. Where state is shown, which is explained
-        together with x, up to `EXHAUSTIVE_SIZE` at least.
     published : sequence of Changes, optional
-        Sets of any size that are tried in any case.
-
-    Returns
-    -------
-    Diagnosis
+        Sets of any size that are tried in any case, with their parts and those that differ in one deviation.
     """
 
-    def evidence_of(*quantities: str) -> Evidence:
-        return Evidence(rule, trajectories, failing, signs_only=signs_only, quantities=quantities)
+    def __init__(
+        self,
+        rule: Composition,
+        trajectories: Sequence[Trajectory],
+        failing: set[int],
+        *,
+        signs_only: bool = False,
+        published: Sequence[Changes] = (),
+    ) -> None:
+        def evidence_of(*quantities: str) -> Evidence:
+            return Evidence(rule, trajectories, failing, signs_only=signs_only, quantities=quantities)
 
-    state_shown = any(t.step_size is not None or t.prev is not None for t in trajectories)
-    if largest and state_shown:
-        largest = max(largest, EXHAUSTIVE_SIZE)
-    cases = sum(t.steps > 0 for t in trajectories)
-    everything = evidence_of(*QUANTITIES)
-    explanations, beam = _search(everything, EXHAUSTIVE_SIZE, largest, published)
-    if explanations:
-        return Diagnosis(explanations, tried=everything.tried, cases=cases)
-    tried_on_x = 0
-    if state_shown:
-        x_only = evidence_of("x", "gradient")
-        if x_only.explaining([()]):  # the claimed rule, without deviations
-            wrong = tuple(q for q in ("step_size", "prev") if not evidence_of(q).explaining([()]))
-            return Diagnosis(complete=False, tried=everything.tried, state_only=wrong, cases=cases)
-        on_x = largest and min(largest, EXHAUSTIVE_SIZE_X_ONLY)
-        explanations, _ = _search(x_only, EXHAUSTIVE_SIZE_X_ONLY, on_x, published)
-        tried_on_x = x_only.tried
+        self._evidence_of = evidence_of
+        self._cases = sum(t.steps > 0 for t in trajectories)
+        self._state_shown = any(t.step_size is not None or t.prev is not None for t in trajectories)
+        near = _near(rule, published)
+        self._everything = _Attempt(evidence_of(*QUANTITIES), EXHAUSTIVE_SIZE, near)
+        # Only if there is state, and it turns out that it cannot be explained.
+        self._x_only = functools.cache(
+            lambda: _Attempt(evidence_of("x", "gradient"), EXHAUSTIVE_SIZE_X_ONLY, near)
+        )
+
+    def diagnosis(self, largest: int | None = None) -> Diagnosis:
+        """What explains everything, or at least x.
+
+        Parameters
+        ----------
+        largest : int, optional
+            Try sets of up to this size only, and the published ones, which takes the least time. Where state is
+            shown, which is explained together with x, up to `EXHAUSTIVE_SIZE` at least.
+        """
+        if largest and self._state_shown:
+            largest = max(largest, EXHAUSTIVE_SIZE)
+        everything = self._everything
+        explanations = everything.explanations(largest)
         if explanations:
-            return Diagnosis(explanations, complete=False, tried=everything.tried + tried_on_x, cases=cases)
-    leads = [] if largest else _leads(everything, beam)
-    return Diagnosis(nearest=leads, tried=everything.tried + tried_on_x, cases=cases)
+            return Diagnosis(explanations, tried=everything.evidence.tried, cases=self._cases)
+        tried_on_x = 0
+        if self._state_shown:
+            x_only = self._x_only()
+            if x_only.evidence.explaining([()]):  # the claimed rule, without deviations
+                wrong = tuple(q for q in ("step_size", "prev") if not self._evidence_of(q).explaining([()]))
+                tried = everything.evidence.tried
+                return Diagnosis(complete=False, tried=tried, state_only=wrong, cases=self._cases)
+            explanations = x_only.explanations(largest)
+            tried_on_x = x_only.evidence.tried
+            if explanations:
+                tried = everything.evidence.tried + tried_on_x
+                return Diagnosis(explanations, complete=False, tried=tried, cases=self._cases)
+        leads = [] if largest else _leads(everything.evidence, everything.beam)
+        return Diagnosis(nearest=leads, tried=everything.evidence.tried + tried_on_x, cases=self._cases)
 
 
-def _search(
-    evidence: Evidence, exhaustive_size: int, largest: int | None, published: Sequence[Changes]
-) -> tuple[list[Explanation], list[Changes]]:
-    """The explanations, and the sets that the beam search ended with (empty if it was not needed)."""
-    beam: list[Changes] = []
-    explanations = _smallest_sets(evidence, largest or exhaustive_size) or _reduced(evidence, published)
-    if not explanations and largest is None:
-        beam = _beam_search(evidence)
-        explanations = _reduced(evidence, beam)
-    return [Explanation(changes) for changes in _most_first(evidence, explanations)], beam
+class _Attempt:
+    """The search on some quantities.
+
+    Attributes
+    ----------
+    beam : list of Changes
+        The sets that the beam search ended with; empty if it was not needed.
+    """
+
+    def __init__(self, evidence: Evidence, exhaustive_size: int, near: Sequence[Changes]) -> None:
+        self.evidence, self.beam = evidence, list[Changes]()
+        self._exhaustive_size, self._near = exhaustive_size, near
+        self._size, self._found = 0, list[Explanation]()  # all sets of up to this size have been tried
+
+    def explanations(self, largest: int | None) -> list[Explanation]:
+        """The explanations: all sets of the smallest size that has any, or else those of other searches."""
+        if not self._found:
+            explanations = self._smallest_sets(min(largest or self._exhaustive_size, self._exhaustive_size))
+            explanations = explanations or self._published()
+            if not explanations and largest is None:
+                self.beam = _beam_search(self.evidence)
+                explanations = _reduced(self.evidence, self.beam)
+            self._found = [Explanation(changes) for changes in _most_first(self.evidence, explanations)]
+        return self._found
+
+    def _smallest_sets(self, largest: int) -> list[Changes]:
+        """All explanations of the smallest size that has any; none if that would be above `largest`."""
+        for size in range(self._size + 1, largest + 1):
+            self._size = size
+            explanations = self.evidence.explaining(_all_sets(self.evidence.rule, size))
+            if explanations:
+                return explanations
+        return []
+
+    def _published(self) -> list[Changes]:
+        candidates, self._near = self._near, ()
+        return _reduced(self.evidence, candidates) if candidates else []
 
 
 def _most_first(evidence: Evidence, explanations: list[Changes]) -> list[Changes]:
@@ -137,15 +177,6 @@ def _most_first(evidence: Evidence, explanations: list[Changes]) -> list[Changes
 
 
 # --- all sets of a size ---------------------------------------------------------------------------------------
-
-
-def _smallest_sets(evidence: Evidence, largest: int) -> list[Changes]:
-    """All explanations of the smallest size that has any; none if that would be above `largest`."""
-    for size in range(1, largest + 1):
-        explanations = evidence.explaining(_all_sets(evidence.rule, size))
-        if explanations:
-            return explanations
-    return []
 
 
 def _all_sets(rule: Composition, size: int) -> tuple[Changes, ...]:
@@ -257,6 +288,19 @@ def _reduced(evidence: Evidence, candidates: Sequence[Changes]) -> list[Changes]
     size = min(len(changes) for changes in explanations)
     smallest = [changes for changes in explanations if len(changes) == size]
     return evidence.explaining(_with_one_replaced(evidence.rule, smallest))
+
+
+def _near(rule: Composition, published: Sequence[Changes]) -> list[Changes]:
+    """Some sets, their parts, and those that differ from one of them in one deviation, which may be added."""
+    sets = {frozenset(c): c for c in published}
+    for changes in published:
+        for size in range(2, len(changes)):
+            sets |= {frozenset(part): part for part in itertools.combinations(changes, size)}
+    for deviation in deviations_from(rule):
+        for changes in published:
+            larger = (*(a for a in changes if a.slot != deviation.slot), deviation)
+            sets.setdefault(frozenset(larger), larger)
+    return list(sets.values())
 
 
 def _with_one_replaced(rule: Composition, explanations: list[Changes]) -> list[Changes]:

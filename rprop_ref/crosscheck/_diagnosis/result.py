@@ -4,19 +4,53 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .._stages.stages import Changes
+from .._stages.stages import Alternative, Changes
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A deviation that was learned by experiments, with the same attributes as a known one.
+
+    Attributes
+    ----------
+    name : str
+        A few words; that of a known deviation, if it is one.
+    does : str
+        What the implementation does, in sentences.
+    known_in : tuple of str
+        Published implementations that do the same.
+    """
+
+    name: str
+    does: str
+    known_in: tuple[str, ...] = ()
+    stage: str = "table"
 
 
 @dataclass
 class Explanation:
-    """A set of deviations that reproduces everything observed, to the bit, those that explain most first."""
+    """A set of deviations that reproduces what was observed, to the bit, those that explain most first.
 
-    changes: Changes
+    Attributes
+    ----------
+    changes : tuple of Alternative or Learned
+        The deviations.
+    learned : bool
+        Whether they were learned by experiments. Then they reproduce the tiers that the report's `learned` lists
+        as explained; known deviations reproduce everything observed.
+    """
+
+    changes: tuple[Alternative | Learned, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the deviations."""
         return tuple(a.name for a in self.changes)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the deviations were learned by experiments."""
+        return any(isinstance(a, Learned) for a in self.changes)
 
 
 @dataclass
@@ -48,7 +82,8 @@ class Diagnosis:
     ----------
     explanations : list of Explanation
         The sets that explain everything observed, all of the same size. Up to the size that is searched
-        exhaustively, these are all sets of the smallest possible size. No case tells them apart.
+        exhaustively, these are all sets of the smallest possible size. No case tells them apart. If no known
+        deviations do, and experiments have found the rule, the only explanation is what was learned.
     complete : bool
         Whether they explain `step_size` and `prev` as well, not only x and the caller's gradient.
     nearest : list of Lead

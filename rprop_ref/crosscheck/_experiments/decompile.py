@@ -12,15 +12,15 @@ import numpy as np
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
 from .._cases.randomized import random_cases_of_tier
-from .._cases.tiers import ORDINARY, TIERS, tier_of, tiers_of
+from .._cases.tiers import ORDINARY, PRECISION, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
 from .._table.five import candidates, distance, expected, wanted
-from .._table.grammar import GLOBALS, Answer, Grammar, row_of
+from .._table.grammar import GLOBALS, Answer, Grammar, field_of, row_of
 from .._table.rule import Rule
 from .._table.table import Table
-from . import ordinary
+from . import ordinary, rounding
 from .laboratory import Laboratory
 from .measure import measured
 from .search import ATTEMPTS, Numbers, Search, reached
@@ -175,6 +175,8 @@ class _Learner:
         self.laboratory, self.nature, self.numbers = laboratory, nature, numbers
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
+        self._rounding: dict[str, Answer] = rounding.plainest(names)
+        self._held: list[Case] = []  # the cases of tiers that are explained
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
 
     def observed(self, case: Case) -> Trajectory:
@@ -301,30 +303,52 @@ class _Learner:
                 other = self._named({**rule.table.entries, key: usual}, rule.nearest)
                 if not self.failing(other, cases):
                     rule = other
+        return self._with_alike_limits(rule, cases)
+
+    def _with_alike_limits(self, rule: Rule, cases: Sequence[Case]) -> Rule:
+        """The rule with the same limits in every row, and a first step of lr, if nothing observed objects."""
+        entries = rule.table.entries
+        limits = {key: answer for key, answer in entries.items() if field_of(key) == "limits"}
+        every = [key.replace(": factor", ": limits") for key in entries if field_of(key) == "factor"]
+        for answer in dict.fromkeys(limits.values()):
+            for start in dict.fromkeys(("lr", entries["start"])):
+                other = self._named({**entries, **dict.fromkeys(every, answer), "start": start}, rule.nearest)
+                if answer != "both" and not self.failing(other, cases):
+                    return other
         return rule
 
     def _outer(self, search: Search) -> Decompiled:
         """Learn all tiers, each on top of those that are explained."""
         explained: set[str] = set()
         verdicts: list[TierVerdict] = []
+        self._held = []
         for tier in TIERS:
             some = [case for case in self.of_tier(tier) if tiers_of(case) <= {tier, *explained}]
             if some:
+                before, rounded = search.state(), self._rounding
                 verdicts.append(self._learn_tier(search, tier, some, explained))
                 if verdicts[-1].explained:
                     explained.add(tier)
                 elif tier == ORDINARY:
                     break
+                else:  # what explains a part of this tier may spoil the inner ones
+                    search.return_to(before)
+                    self._rounding = rounded
         return Decompiled(self.rule(search), (), verdicts, self.laboratory.dtype)
 
     def _learn_tier(self, search: Search, tier: str, some: list[Case], explained: set[str]) -> TierVerdict:
         """Correct the rule by the cases of a tier that it fails, until it fails none; verify it on new ones."""
         within, known = {tier, *explained}, list(some)
         for correction in range(CORRECTIONS):
-            corrected = self._correct(search, known)
+            # How numbers are rounded shows in other dtypes than that of the experiments.
+            corrected = self._correct(search, [case for case in known if case.dtype == self.laboratory.dtype])
+            if corrected:
+                self._learn_rounding(search, known, tier)
+                corrected = self._correct(search, known)
             drawn = [c for c in self._random(tier, VERIFYING + correction) if tiers_of(c) <= within]
-            failing = self.failing(self.rule(search), (*known, *drawn))
+            failing = self.failing(self.rule(search), (*known, *drawn, *self._held))
             if not failing:
+                self._held += [*known, *drawn]
                 return TierVerdict(tier, True, len(some), len(drawn))
             if not corrected:
                 break
@@ -345,6 +369,18 @@ class _Learner:
             if search.values == before:
                 return False
         return False
+
+    def _learn_rounding(self, search: Search, cases: Sequence[Case], tier: str) -> None:
+        """Choose how numbers are rounded, if only cases of other dtypes than that of the experiments fail."""
+        failing = self.failing(self.rule(search), cases)
+        if not failing or any(d.case.dtype == self.laboratory.dtype for d in failing):
+            return
+        best, fewest, some = self._rounding, len(failing), [d.case for d in failing[:AT_ONCE]]
+        for self._rounding in rounding.choices(best, half=tier == PRECISION):
+            if fewest and not self.failing(self.rule(search), some):
+                count = len(self.failing(self.rule(search), cases))
+                best, fewest = (self._rounding, count) if count < fewest else (best, fewest)
+        self._rounding = best
 
     def _required(self, search: Search, some: Sequence[Strand], attempts: int) -> bool:
         """Whether a search finds answers that reproduce some more strands, while there are steps left."""
@@ -385,6 +421,7 @@ class _Learner:
         # What the grammar left no choice of was never asked for.
         for name in ("late", "constants", "direction", "after a flip", "start memory", "start"):
             entries.setdefault(name, search.grammar.answers(name)[0])
+        entries |= self._rounding
         return self._named(entries, nearest)
 
     def _named(self, entries: Mapping[str, Answer], nearest: str) -> Rule:

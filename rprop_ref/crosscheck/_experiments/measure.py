@@ -46,11 +46,17 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
 def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
     first, other = _runs(laboratory, words((1.0, -1.0, 0.0), 4))
     factors = _factors(first, other)
-    starts = _alike(first[:1], other[:1])[:2]
+    # Moves may be made one step late.
+    row = slice(0, 1) if first[0].any() else slice(1, 2)
+    starts = _alike(first[row], other[row])[:2]
     # The first move may have been multiplied already.
     before = [shortest(v / f * (1 - 1e-9), v / f * (1 + 1e-9)) for v in starts for f in factors]
+    by_eta = [
+        value for k in (0, 1)
+        for value in _alike(*(m[row] / s["etas"][k] for m, s in zip((first, other), SETTINGS, strict=True)))[:1]
+    ]  # fmt: skip
     return {
-        "start": starts[:1] + [v for v in before if _is_factor(v)],
+        "start": starts[:1] + by_eta + [v for v in before if _is_factor(v)],
         "factor": factors,
         "move": _alike(first, other)[:2],
     }

@@ -224,6 +224,14 @@ class Search:
             required.same = None
         self._waiting = list(range(len(self._required)))
 
+    def state(self) -> Any:
+        """All that it has learned, for `return_to`."""
+        return self._saved()
+
+    def return_to(self, state: Any) -> None:
+        """Forget what it has learned since then."""
+        self._restore(state)
+
     def _saved(self) -> Any:
         excluded = {key: dict(reasons) for key, reasons in self._excluded.items()}
         required = [_Required(r.strand, r.same) for r in self._required]

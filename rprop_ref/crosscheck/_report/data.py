@@ -6,14 +6,13 @@ from typing import Any
 
 from .._comparison.divergence import Divergence, hexadecimal
 from .._comparison.json_numbers import decimal
-from .._diagnosis.result import Diagnosis
+from .._diagnosis.result import Diagnosis, Learned
 from .._experiments.decompile import Decompiled
-from .._stages.compositions import COMPOSITIONS, remedy
-from .._stages.stages import Alternative, Composition
+from .._stages.stages import Alternative
 from .outcome import Outcome
 
 #: The version of the layout.
-VERSION = 3
+VERSION = 4
 
 
 def report_data(report: Outcome) -> dict[str, Any]:
@@ -26,7 +25,13 @@ def report_data(report: Outcome) -> dict[str, Any]:
         "ulps": decimal(report.ulps),
         "headline": report.headline,
         "points": [
-            {"text": point.text, "to_agree": point.remedy, "known_in": list(point.known_in)}
+            {
+                "text": point.text,
+                "to_agree": point.remedy,
+                "known_in": list(point.known_in),
+                "does": point.does,
+                "tier": point.tier,
+            }
             for point in report.points
         ],
         "differs_only_in": list(report.differs_only_in),
@@ -42,7 +47,7 @@ def report_data(report: Outcome) -> dict[str, Any]:
         "signs_of_zeros_differ": report.zeros,
         "divergences": [_divergence_data(d) for d in report.divergences],
         "smallest": None if smallest is None else {**_divergence_data(smallest), "python_script": report.script()},
-        "diagnosis": None if report.diagnosis is None else _diagnosis_data(report.diagnosis, report.claim),
+        "diagnosis": None if report.diagnosis is None else _diagnosis_data(report.diagnosis, report),
         "dtypes": list(report.dtypes),
         "tiers": {
             tier: {"cases": count.cases, "differing": count.differing} for tier, count in report.tiers.items()
@@ -74,15 +79,15 @@ def _learned_data(learned: Decompiled) -> dict[str, Any]:
     }
 
 
-def _diagnosis_data(diagnosis: Diagnosis, claim: str) -> dict[str, Any]:
-    rule = COMPOSITIONS[claim]
+def _diagnosis_data(diagnosis: Diagnosis, report: Outcome) -> dict[str, Any]:
     return {
+        "learned": any(explanation.learned for explanation in diagnosis.explanations),
         "complete": diagnosis.complete,
         "state_only": list(diagnosis.state_only),
         "cases": diagnosis.cases,
         "tried": diagnosis.tried,
         "explanations": [
-            [_deviation_data(rule, a) for a in explanation.changes] for explanation in diagnosis.explanations
+            [_deviation_data(a, report) for a in explanation.changes] for explanation in diagnosis.explanations
         ],
         "nearest": [
             {
@@ -96,12 +101,12 @@ def _diagnosis_data(diagnosis: Diagnosis, claim: str) -> dict[str, Any]:
     }
 
 
-def _deviation_data(rule: Composition, deviation: Alternative) -> dict[str, Any]:
+def _deviation_data(deviation: Alternative | Learned, report: Outcome) -> dict[str, Any]:
     return {
         "name": deviation.name,
         "stage": deviation.stage,
         "does": deviation.does,
-        "to_agree": remedy(rule, deviation),
+        "to_agree": report.remedy(deviation),
         "known_in": list(deviation.known_in),
     }
 

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .._cases.tiers import ORDINARY
+from .._cases.tiers import HYPERPARAMETERS, ORDINARY
 from .._comparison.behaviour import Behaviour
 from .._comparison.comparison import DIFFERENT, IDENTICAL, ROUNDING
 from .._comparison.divergence import Divergence
-from .._diagnosis.result import Diagnosis
+from .._diagnosis.result import Diagnosis, Learned
 from .._experiments.decompile import Decompiled
-from .._stages.compositions import PAPER
+from .._stages.compositions import COMPOSITIONS, PAPER, remedy
+from .._stages.stages import Alternative
 from .._table.rule import Rule
 from .points import Point
 from .python_script import python_script
@@ -118,14 +119,30 @@ class Outcome:
     @property
     def to_agree(self) -> str:
         """What to change to get the claimed rule; empty if that is not known."""
-        return " ".join(dict.fromkeys(point.remedy for point in self.points))
+        return " ".join(dict.fromkeys(point.remedy for point in self.points if point.remedy))
+
+    def remedy(self, deviation: Alternative | Learned) -> str:
+        """What to change instead of a deviation of an explanation; empty if the others suffice."""
+        own = [point.remedy for point in self.points if point.text == deviation.name]
+        if own or isinstance(deviation, Learned):
+            return own[0] if own else ""
+        return remedy(COMPOSITIONS[self.claim], deviation)
+
+    def _points_told(self) -> list[Point]:
+        """The points for the first line: those that have to be mended, of inner tiers if there are any."""
+        points = [point for point in self.points if point.remedy]
+        return [point for point in points if point.tier in (ORDINARY, HYPERPARAMETERS)] or points
 
     def _what_differs(self) -> str:
         """What it does that the claimed rule does not, in a few words; empty if that is not known."""
-        told = "; ".join(point.text for point in self.points[:POINTS_IN_HEADLINE])
-        more = len(self.points) - POINTS_IN_HEADLINE
+        points = self._points_told()
+        told = "; ".join(point.text for point in points[:POINTS_IN_HEADLINE])
+        more = len(points) - POINTS_IN_HEADLINE
         if more > 0:
             told += f"; and {plural(more, 'more point')}"
+        outside = sum(bool(point.remedy) for point in self.points) - len(points)
+        if outside:
+            told += f" (and {plural(outside, 'point')} that ordinary use does not show)"
         if self.diagnosis is not None and len(self.diagnosis.explanations) > 1:
             told += f" (or {plural(len(self.diagnosis.explanations) - 1, 'other explanation')})"
         if told or self.learned is None:
@@ -148,8 +165,9 @@ class Outcome:
             return f"This could not be run{f': {self.only_error}' if self.only_error else '.'}"
         what = self._what_differs()
         does = f": {what}." if what else "."
-        if len(self.points) == 1 and self.points[0].known_in:
-            does += f" Known in: {', '.join(self.points[0].known_in)}."
+        points = self._points_told()
+        if len(points) == 1 and points[0].known_in:
+            does += f" Known in: {', '.join(points[0].known_in)}."
         if self.diagnosis is not None and self.diagnosis.state_only:
             return f"In x this is {claim}, to the last bit; not in {' and '.join(self.diagnosis.state_only)}."
         corners, inner = self.differs_only_in, self.tiers.get(ORDINARY)

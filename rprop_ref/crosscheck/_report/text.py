@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .._cases.tiers import ORDINARY
 from .._comparison.comparison import FAILED
 from .._diagnosis.result import Diagnosis
 from .._experiments.decompile import Decompiled
-from .._stages.compositions import COMPOSITIONS, remedy
 from .advice import advice_on
 from .outcome import Outcome, plural
+from .points import joined
 
 #: How many explanations are printed in full.
 EXPLANATIONS_SHOWN = 6
@@ -43,14 +44,14 @@ def summary_lines(report: Outcome) -> list[str]:
 def detail_lines(report: Outcome) -> list[str]:
     """What was run, and all that is known about the differences."""
     blocks = [[*_what_was_run(report), *_errors(report), *_remarks(report)]]
-    if report.diagnosis is not None and not (report.diagnosis.found_nothing and _has_rule(report)):
+    if report.diagnosis is not None and not _is_learned(report):
         blocks.append(_diagnosis(report, report.diagnosis))
     learned = report.learned
     # The first line has all that there is to say of what is no per-coordinate sign rule.
     has_more = learned is not None and (learned.rule is not None or learned.not_found)
-    if learned is not None and has_more and not report.agrees and not _explained_by_deviations(report):
-        blocks.append(_learned(learned))
-    if report.behaviour and not _has_rule(report):
+    if learned is not None and has_more and (_is_learned(report) or _found_nothing(report)):
+        blocks.append(_learned(report, learned))
+    if report.behaviour and not _is_learned(report):
         blocks.append(_behaviour(report))
     return [line for block in blocks for line in ("", *block)][1:]
 
@@ -76,16 +77,31 @@ def _what_to_do(report: Outcome) -> list[str]:
     return lines
 
 
-def _explained_by_deviations(report: Outcome) -> bool:
-    return report.diagnosis is not None and not report.diagnosis.found_nothing
+def _is_learned(report: Outcome) -> bool:
+    """Whether the experiments have found the rule, and no known deviations explain it."""
+    has_rule = report.learned is not None and report.learned.rule is not None
+    if report.diagnosis is None or not has_rule:
+        return False
+    return _found_nothing(report) or any(explanation.learned for explanation in report.diagnosis.explanations)
 
 
-def _learned(learned: Decompiled) -> list[str]:
+def _found_nothing(report: Outcome) -> bool:
+    return report.diagnosis is not None and report.diagnosis.found_nothing
+
+
+def _learned(report: Outcome, learned: Decompiled) -> list[str]:
     """What the experiments have shown."""
     lines = [f"By experiments: {learned.headline}"]
     if learned.rule is None:
         return lines
-    lines += [f"  * {sentence}" for sentence in _joined(learned.rule.differences)]
+    if learned.rule.nearest == report.claim and report.points:
+        for point in report.points:
+            known_in = _known_in(report, point.text, point.known_in)
+            # Where there is no name, the text is what it does.
+            named = "" if point.does.lower().startswith(point.text.lower()) else f"{point.text}. "
+            lines.append(f"  * {named}{point.does}{known_in}")
+    else:
+        lines += [f"  * {sentence}" for sentence in joined(learned.rule.differences)]
     for tier in learned.tiers:
         if not tier.explained:
             lines.append(
@@ -96,29 +112,14 @@ def _learned(learned: Decompiled) -> list[str]:
     return lines
 
 
-def _joined(sentences: Sequence[str]) -> list[str]:
-    """Sentences "where: what", those with the same end as one."""
-    places: dict[str, list[str]] = {}
-    for sentence in sentences:
-        where, _, what = sentence.rpartition(": ")
-        places.setdefault(what, []).append(where)
-    joined = []
-    for what, some in places.items():
-        where = ", and ".join([some[0], *(place[:1].lower() + place[1:] for place in some[1:])])
-        joined.append(f"{where}: {what}" if where else what)
-    return joined
-
-
-def _has_rule(report: Outcome) -> bool:
-    """Whether the experiments have found the rule, so that nothing has to be guessed."""
-    return report.learned is not None and report.learned.rule is not None
-
-
 def _tiers(report: Outcome) -> list[str]:
+    """How many cases of each tier agree, and the points that are seen there first."""
     lines = [f"Cases that agree with {report.claim}:"]
     for tier, count in report.tiers.items():
         first = "" if count.first is None else f"; first: {count.first.case.name}, step {count.first.step}"
         lines.append(f"  {tier:<18}{count.cases - count.differing} of {count.cases}{first}")
+        told = tier != ORDINARY and count.differing
+        lines += [f"      {point.text}" for point in report.points if told and point.tier == tier and point.remedy]
     return lines
 
 
@@ -215,23 +216,27 @@ def _explanations(report: Outcome, diagnosis: Diagnosis) -> list[str]:
             f"Diagnosis: {len(explanations)} explanations, which no case tells apart. "
             f"Each of them explains {explained}:"
         ]
-    rule = COMPOSITIONS[report.claim]
     for number, explanation in enumerate(explanations[:EXPLANATIONS_SHOWN], 1):
         if len(explanations) > 1:
             lines.append(f"  explanation {number}")
         for deviation in explanation.changes:
-            in_headline = number == 1 and len(report.points) == 1
-            known_in = (
-                f" Known in: {', '.join(deviation.known_in)}." if deviation.known_in and not in_headline else ""
-            )
+            known_in = _known_in(report, deviation.name, deviation.known_in) if number == 1 else ""
             lines.append(f"  * {deviation.name} ({deviation.stage}). {deviation.does}{known_in}")
             if number > 1:  # the second line of the report has those of the first explanation
-                lines.append(f"      To agree: {remedy(rule, deviation)}")
+                lines.append(f"      To agree: {report.remedy(deviation)}")
+            elif not report.remedy(deviation):
+                lines.append("      Makes no difference once the rest is mended.")
     rest = [" + ".join(explanation.names) for explanation in explanations[EXPLANATIONS_SHOWN:]]
     if rest:
         dots = " ..." if len(rest) > EXPLANATIONS_SHOWN else ""
         lines.append(f"  and {len(rest)} more: {', '.join(rest[:EXPLANATIONS_SHOWN])}{dots}")
     return lines
+
+
+def _known_in(report: Outcome, name: str, packages: Sequence[str]) -> str:
+    """Where something is known from, unless the first line has it."""
+    told = f" Known in: {', '.join(packages)}."
+    return "" if not packages or (name in report.headline and told in report.headline) else told
 
 
 def _explained(report: Outcome, diagnosis: Diagnosis) -> str:

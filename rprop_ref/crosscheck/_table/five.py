@@ -29,7 +29,7 @@ def expected(rule: str, key: str) -> Answer | None:
             return "factor" if rule == "irprop-" else "sign"
         if key == "no move":
             return "none" if rule == "irprop+" else "times 0"
-        return "is 1" if key == "factor of 0" else None
+        return {"factor of 0": "is 1", "16-bit constants": "through float32"}.get(key)
     if row in FLIPS:
         move, if_rose, memory = _AT_A_FLIP[rule]
         flip = {"factor": "down", "move": if_rose if row == "rose" else move, "memory": memory}
@@ -39,9 +39,15 @@ def expected(rule: str, key: str) -> Answer | None:
     return "up" if (row, field) == ("same", "factor") else _USUAL[field]
 
 
-def candidates(uses_loss: bool) -> tuple[str, ...]:
-    """The rules that a table may be near to: "irprop+" only if it compares losses."""
-    return tuple(rule for rule in NAMES if uses_loss or rule != "irprop+")
+def uses_loss(rule: str) -> bool:
+    """Whether a rule compares losses."""
+    move, if_rose, _ = _AT_A_FLIP[rule]
+    return move != if_rose
+
+
+def candidates(with_loss: bool) -> tuple[str, ...]:
+    """The rules that a table may be near to; those that compare losses only if it does."""
+    return tuple(rule for rule in NAMES if with_loss or not uses_loss(rule))
 
 
 def wanted(rule: str, key: str, remaining: Mapping[str, tuple[Answer, ...]]) -> Answer | None:

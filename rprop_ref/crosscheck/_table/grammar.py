@@ -115,6 +115,24 @@ GLOBALS: dict[str, dict[str, str]] = {
         "given": "Hyperparameters are used as they are given",
         "float32": "Hyperparameters are rounded to float32",
     },
+    "arithmetic": {
+        "in the dtype": "Every operation is rounded to the dtype of x",
+        "etas in double": "The step size is multiplied in double precision, by etas that are not rounded",
+        "bfloat16 etas not rounded": "The step size of bfloat16 is multiplied by etas that are not rounded",
+        "computed in double": "Steps are computed in double precision, and their results are rounded",
+        "computed in double, constants rounded": (
+            "Steps are computed in double precision, with rounded hyperparameters, and their results are rounded"
+        ),
+        "16 bits computed in float32": "Steps of 16 bits are computed in float32, and their results are rounded",
+        "16 bits computed in float32, constants rounded": (
+            "Steps of 16 bits are computed in float32, with rounded hyperparameters, and their results are rounded"
+        ),
+    },
+    "16-bit constants": {
+        "rounded": "Hyperparameters are rounded to 16 bits at once",
+        "through float32": "Hyperparameters are rounded to float32, and then to 16 bits",
+        "lr at once": "lr is rounded to 16 bits at once, and the other hyperparameters through float32",
+    },
     "compare": {
         "product": "Gradient and memory are compared by their product",
         "signs": "The signs of gradient and memory are compared",
@@ -152,6 +170,10 @@ GLOBALS: dict[str, dict[str, str]] = {
     "walls act": {
         "ahead": "Each wall stops the moves towards it",
         "both": "Both walls clip x after every step",
+    },
+    "NaN gradient": {
+        "taken": "A NaN gradient is taken as it is",
+        "skipped": "A NaN gradient is skipped: x, step size and memory stay as they are",
     },
     "subnormals": {"count": "Subnormal gradients count", "flushed": "Subnormal gradients and products count as 0"},
     # --- calls

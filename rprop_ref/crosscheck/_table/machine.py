@@ -175,6 +175,8 @@ def advance(
         g = known.choose(
             "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
         )
+    if g != g and known.choose("NaN gradient", lambda answer: answer) == "skipped":
+        return _skipped(state, raw, call.loss)
     c = _constants(known, state.constants, kind)
     memory = _recalled(known, state, g, whole, settings, call)
     m, seen = _compared(known, memory, g, kind)
@@ -250,6 +252,16 @@ def advance(
     )  # fmt: skip
 
 
+def _skipped(state: State, raw: Any, loss: float) -> State:
+    """The state after a step that leaves it as it is."""
+    heard = loss == loss
+    return state._replace(
+        touched=raw, steps=state.steps + 1, loss=loss, best=min(loss, state.best) if heard else state.best,
+        highest=max(loss, state.highest) if heard else state.highest,
+        rose=loss > state.loss, fell=loss < state.loss, given=True,
+    )  # fmt: skip
+
+
 def _reaches(observed: Any, walls: tuple[float, ...] | None) -> Callable[[Any], bool]:
     """Whether a new x is the observed one, or so large that a wall may have stopped it there."""
     nearest = min(walls, default=math.inf) if walls else math.inf
@@ -300,7 +312,8 @@ def _constants_after(known: Asked, call: Call, before: Constants) -> Constants:
 
 
 def _tiny(kind: Any) -> float:
-    return float_range(np.dtype(np.float64 if kind is float else kind)).smallest_normal
+    # 16 bits are computed in float32, where no float16 is subnormal.
+    return float_range(np.dtype(np.float64 if kind is float else np.float32)).smallest_normal
 
 
 def _recalled(known: Asked, state: State, g: Any, whole: Any, settings: Settings, call: Call) -> Memory:

@@ -26,13 +26,15 @@ def summary(table: Table, rule: str) -> list[str]:
     return [text for text, _ in points(table, rule)]
 
 
-def points(table: Table, rule: str) -> list[Point]:
-    """The same, each with the entries that it is about."""
+def points(table: Table, rule: str, *, everything: bool = False) -> list[Point]:
+    """The same, each with the entries that it is about; `everything` is more than ordinary use."""
     left = {
         key: answer for key, answer in table.entries.items()
         if answer != (expected(rule, key) if row_of(key) else _usual(rule, key))
     }  # fmt: skip
     ordinary = {key: answer for key, answer in left.items() if row_of(key) not in _NAN and key not in _OUTER}
+    if everything:
+        return list(_points(table, left))
     return list(_points(table, ordinary or left)) or list(_points(table, left))
 
 
@@ -40,6 +42,7 @@ def points(table: Table, rule: str) -> list[Point]:
 _OUTER = frozenset((
     "factor of 0", "no move", "sign of 0", "flip test", "subnormals", "maximize",
     "loss under maximize", "None", "caller's array", "lr set", "etas set", "limits set", "saved",
+    "arithmetic", "16-bit constants", "NaN gradient",
 ))  # fmt: skip
 
 
@@ -112,6 +115,25 @@ def _one_limit(left: Entries) -> list[str]:
     return [*grown, *shrunk, *_those(left, "limits", ("none",))] if grown or shrunk else []
 
 
+def _all_limits(answer: str) -> Callable[[Entries], list[str]]:
+    """The limits of all rows, if they are the same where the step size grows and where it shrinks."""
+
+    def finds(left: Entries) -> list[str]:
+        keys = [key for key in left if field_of(key) == "limits"]
+        alike = {left[key] for key in keys} == {answer} and {"same", "flip"} <= {row_of(key) for key in keys}
+        return keys if alike else []
+
+    return finds
+
+
+def _neutral_limits(left: Entries) -> list[str]:
+    """No limits where the step size keeps its length, and both elsewhere."""
+    keys = [key for key in left if field_of(key) == "limits"]
+    rows = {row_of(key) for key in keys}
+    alike = {left[key] for key in keys} == {"none"} and rows <= {*_NEUTRAL, *_NAN} and {"fresh", "zero"} <= rows
+    return keys if alike else []
+
+
 def _zero_product(answer: str) -> Callable[[Entries], list[str]]:
     def finds(left: Entries) -> list[str]:
         keys = _those(left, "factor", (answer,), _NEUTRAL)
@@ -131,12 +153,87 @@ def _zero_moves(answers: tuple[Answer, ...]) -> Callable[[Entries], list[str]]:
     return finds
 
 
+def _zero_flips(left: Entries) -> list[str]:
+    """Products of 0 that shrink the step size and clear the memory: all that is done at a sign change."""
+    shrunk, cleared = _those(left, "factor", ("down",), _NEUTRAL), _those(left, "memory", ("0",), _NEUTRAL)
+    both = {row_of(key) for key in shrunk} & {row_of(key) for key in cleared}
+    if not both & {"first", "fresh", "after"}:
+        return []
+    return [*shrunk, *_those(left, "move", ("none",), _NEUTRAL), *cleared]
+
+
+def _nan_product(answer: str) -> Callable[[Entries], list[str]]:
+    def finds(left: Entries) -> list[str]:
+        keys = _those(left, "factor", (answer,), _NAN)
+        return keys if {row_of(key) for key in keys} == set(_NAN) else []
+
+    return finds
+
+
+def _has(key: str, answer: Answer) -> Callable[[Entries], list[str]]:
+    return lambda left: [key] if left.get(key) == answer else []
+
+
+#: The names of answers of the whole rule.
+_WHOLE: dict[str, dict[Answer, str]] = {
+    "direction": {"up": "mirrored"},
+    "start memory": {"first": "memory starts as the first gradient"},
+    "compare": {"signs": "signs compared", "stored sign": "stores the sign", "stored move": "stores the move"},
+    "NaN gradient": {"skipped": "skips NaN gradients"},
+    "flip test": {"sign": "flip found by the sign", "factor": "flip found by the factor"},
+    "factor of 0": {"counts": "an eta- of 0 counts"},
+    "subnormals": {"flushed": "subnormals flushed"},
+    "maximize": {
+        "ignored": "maximize has no effect",
+        "memory not negated": "memory holds the gradient before maximize",
+    },
+    "None": {"as 0": "missing gradient is zero"},
+    "caller's array": {"kept": "memory is the caller's array"},
+    "caller's gradient": {
+        "zeroed": "writes zeros into the gradient",
+        "negated": "negates the gradient in place",
+        "negated, zeroed": "negates and zeroes the gradient in place",
+    },
+    "loss test": {
+        "rose or equal": "error test: rose or equal",
+        "late": "error test: one step late",
+        "best": "error test: best so far",
+        "rose or NaN": "error test: NaN is worse",
+    },
+    "loss under maximize": {"not reversed": "error test: maximize ignored"},
+    "lr set": {"resets": "lr re-read"},
+    "etas set": {"ignored": "etas read once"},
+    "limits set": {"ignored": "limits read once"},
+    "saved": {
+        "no memory": "memory lost on resume",
+        "no step size": "step size lost on resume",
+        "no last move": "last move lost on resume",
+    },
+    "16-bit constants": {"rounded": "float16 constants rounded once", "lr at once": "float16 lr rounded once"},
+    "arithmetic": {name: name for name in list(GLOBALS["arithmetic"])[1:]},
+}
+
+#: What to change, where that is another thing than for the known deviation of the same name.
+REMEDIES = {
+    "a zero product is a flip": (
+        "Where the product is 0, keep the step size and the gradient: a sign change is where it is < 0."
+    )
+}
+
 #: Each name, and which of the entries that differ it stands for.
 _NAMES: dict[str, Callable[[Entries], list[str]]] = {
     "etas swapped": _swapped,
     "one step late": _late,
     "adapts after the move": _adapts_after,
+    "no lower limit": _all_limits("hi"),
+    "no upper limit": _all_limits("lo"),
+    "no limits": _all_limits("none"),
+    "lower limit wins": _all_limits("both, lo wins"),
+    "clamped before scaling": _all_limits("before"),
+    "only the move is clamped": _all_limits("move only"),
+    "not clamped when neutral": _neutral_limits,
     "one limit per branch": _one_limit,
+    "a zero product is a flip": _zero_flips,
     "a zero product grows": _zero_product("up"),
     "a zero product shrinks": _zero_product("down"),
     "zero is positive": _zero_moves(("-new", "-old")),
@@ -147,4 +244,9 @@ _NAMES: dict[str, Callable[[Entries], list[str]]] = {
     "moves on at a flip": lambda left: _those(left, "move", ("new",), FLIPS),
     "stays at a flip": lambda left: _those(left, "move", ("none",), FLIPS),
     "zero leaves the memory": lambda left: _those(left, "memory", ("kept",), ("zero", "rest")),
+    "a NaN product shrinks": _nan_product("down"),
+    "a NaN product grows": _nan_product("up"),
+    "NaN poisons": lambda left: _those(left, "move", ("nan",), ("nan",)),
+    "NaN leaves the memory": lambda left: _those(left, "memory", ("kept",), ("nan",)),
+    **{name: _has(key, answer) for key, answers in _WHOLE.items() for answer, name in answers.items()},
 }

@@ -18,7 +18,7 @@ _DIRECTIONS = {
 }  # fmt: skip
 
 _FIRST_SIZES = {
-    "lr": "lr", "lr limited": "np.clip(lr, lo, hi)", "lr at most hi": "np.minimum(lr, hi)",
+    "lr": "lr", "lr limited": "np.minimum(np.maximum(lr, lo), hi)", "lr at most hi": "np.minimum(lr, hi)",
     "lr at least lo": "np.maximum(lr, lo)", "0": "0", "lo": "lo", "hi": "hi",
     "up lr": "lr * up", "down lr": "lr * down",
 }  # fmt: skip
@@ -73,7 +73,8 @@ class _Writer:
         if table["direction"] == "up":
             self.add("g = -g")
         if table["subnormals"] == "flushed":
-            self.add("tiny = np.finfo(g.dtype).tiny")
+            # 16 bits are computed in float32, where no float16 is subnormal.
+            self.add("tiny = np.finfo(np.float64 if g.dtype == np.float64 else np.float32).tiny")
             self.add("g = np.where(abs(g) < tiny, 0, g)")
         if isinstance(table["small gradients"], float):
             self.add(f"g = np.where(np.abs(g).astype(float) < {table['small gradients']!r}, 0, g)")
@@ -94,7 +95,7 @@ class _Writer:
         """The step size."""
         table = self.table
         floor = table["floor"]
-        self.add("base = s.size" if floor == "none" else f"base = np.maximum(s.size, {floor!r})")
+        self.add(f"base = np.maximum(s.size, {_number(floor)})" if isinstance(floor, float) else "base = s.size")
         values = {
             "1": "1",
             "up": "up",
@@ -118,7 +119,8 @@ class _Writer:
             self.add("flip = factor == down")
         if "zeroed" in str(table["caller's gradient"]):
             self.add("s.flip = flip")
-        self.add("size = base * factor")
+        rounded = table["arithmetic"] in _ETAS_NOT_ROUNDED
+        self.add("size = (base * factor).astype(x.dtype)" if rounded else "size = base * factor")
         every = [e for events in self.answers("factor").values() for e in events]
         for answer, events in self.answers("factor").items():
             if answer in absolute:
@@ -138,11 +140,11 @@ class _Writer:
             return [e for name in names for e in groups.get(name, [])]
 
         if groups.get("before"):
-            clamped = "np.clip(base, lo, hi) * factor"
+            clamped = f"{_clamped('base')} * factor"
             self.add(f"size = {self.where(those('before'), clamped, 'size', every)}")
         low, high = those("both", "lo"), those("both", "hi", "both, lo wins")
         if low and set(low) == set(high):
-            self.add(f"size = {self.where(low, 'np.clip(size, lo, hi)', 'size', every)}")
+            self.add(f"size = {self.where(low, _clamped('size'), 'size', every)}")
         else:
             if low:
                 self.add(f"size = {self.where(low, 'np.maximum(size, lo)', 'size', every)}")
@@ -153,8 +155,7 @@ class _Writer:
         self.length = "size"
         if those("move only"):
             self.length = "length"
-            clamped = "np.clip(size, lo, hi)"
-            self.add(f"length = {self.where(those('move only'), clamped, 'size', every)}")
+            self.add(f"length = {self.where(those('move only'), _clamped('size'), 'size', every)}")
 
     def move(self) -> None:
         """x."""
@@ -214,8 +215,8 @@ class _Writer:
         wall = table["walls"]
         if isinstance(wall, float):
             stops = {
-                "ahead": f"np.where(move < 0, np.maximum(x, -{wall!r}), np.minimum(x, {wall!r}))",
-                "both": f"np.minimum(np.maximum(x, -{wall!r}), {wall!r})",
+                "ahead": f"np.where(move < 0, np.maximum(x, -{_number(wall)}), np.minimum(x, {_number(wall)}))",
+                "both": f"np.minimum(np.maximum(x, -{_number(wall)}), {_number(wall)})",
             }
             self.add(f"x = {stops[str(table['walls act'])]}")
 
@@ -242,6 +243,11 @@ class _Writer:
             self.add("s.flipped = flip & (s.prev == 0)")
         else:
             self.add(f"s.prev, s.size = {text if text != '0' else 'np.zeros_like(g)'}, size")
+
+
+def _clamped(name: str) -> str:
+    """A name within both limits; `np.clip` returns bfloat16 as float32."""
+    return f"np.minimum(np.maximum({name}, lo), hi)"
 
 
 def _number(value: float) -> str:
@@ -340,9 +346,29 @@ def _start(table: Table) -> list[str]:
     return [*lines, *(f"    {line}" for line, used in optional if used)]
 
 
+#: What etas are, if they are not rounded to the dtype of x.
+_ETAS_NOT_ROUNDED = {
+    "etas in double": "np.float64(v)",
+    "bfloat16 etas not rounded": 'np.float64(v) if {0}.dtype.name == "bfloat16" else {0}.dtype.type({1})',
+}
+
+
 def _constants(table: Table, array: str) -> list[str]:
-    rounded = "np.float32(v)" if table["constants"] == "float32" else "v"
-    lines = [f"    lr, down, up, lo, hi = ({array}.dtype.type({rounded}) for v in (lr, down, up, lo, hi))"]
+    all_single = table["constants"] == "float32"
+    rounded, lr, names = "np.float32(v)" if all_single else "v", "", "lr, down, up, lo, hi"
+    if table["16-bit constants"] != "rounded" and not all_single:
+        rounded = f"np.float32(v) if {array}.itemsize == 2 else v"
+    if table["16-bit constants"] == "lr at once":
+        names = "down, up, lo, hi"
+        lr = f"lr if {array}.itemsize == 2 else np.float32(lr)" if all_single else "lr"
+    if table["arithmetic"] in _ETAS_NOT_ROUNDED:
+        names = names.replace("down, up, ", "")
+        names = names if "," in names else f"{names},"
+    lines = [f"    lr = {array}.dtype.type({lr})"] if lr else []
+    lines.append(f"    {names} = ({array}.dtype.type({rounded}) for v in ({names}))")
+    etas = _ETAS_NOT_ROUNDED.get(str(table["arithmetic"]), "").format(array, rounded)
+    if etas:
+        lines.append(f"    down, up = ({etas} for v in (down, up))")
     for name, key in (("lo", "smallest"), ("hi", "largest")):
         if isinstance(table[key], float):
             lines.append(f"    {name} = {array}.dtype.type({table[key]!r})")
@@ -351,5 +377,34 @@ def _constants(table: Table, array: str) -> list[str]:
 
 def _step(table: Table, lines: list[str]) -> list[str]:
     arguments = "s, x, g, lr, down, up, lo, hi" + (", loss" if table.uses_loss else "")
-    head = [f"def step({arguments}):", f'    """{table.title}."""', *_constants(table, "x")]
-    return [*head, *(f"    {line}" for line in lines)]
+    head, constants = [f"def step({arguments}):", f'    """{table.title}."""'], _constants(table, "x")
+    widened, narrowed = _widened(table, lines)
+    begins = [*widened, *constants]
+    if "constants rounded" in str(table["arithmetic"]):
+        begins = [*constants, *widened]
+    if table["NaN gradient"] == "skipped":
+        kept = ", ".join(("x", *_state(lines)))
+        begins.insert(0, f"    skipped, before = np.isnan(g), ({kept})")
+        last = f"{kept} = (np.where(skipped, old, new) for old, new in zip(before, ({kept})))"
+        narrowed = [*narrowed[:-1], last, narrowed[-1]]
+    return [*head, *begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
+
+
+def _state(lines: list[str]) -> list[str]:
+    """The arrays of the state that a step changes."""
+    names = ("s.prev", "s.size", "s.last", "s.pending", "s.before")
+    return [name for name in names if any(name in line for line in lines)]
+
+
+def _widened(table: Table, lines: list[str]) -> tuple[list[str], list[str]]:
+    """What a step begins and ends with if it is computed in another dtype than that of x."""
+    arithmetic = str(table["arithmetic"])
+    if "computed in" not in arithmetic:
+        return [], lines[-1:]
+    wide = "np.float64" if "double" in arithmetic else "np.float32 if x.itemsize == 2 else x.dtype"
+    state = _state(lines)
+    before, after = ", ".join(("x", "g", *state)), ", ".join(("x", *state))
+    return (
+        [f"    kind, wide = x.dtype, {wide}", f"    {before} = (v.astype(wide) for v in ({before}))"],
+        [f"{after} = (v.astype(kind) for v in ({after}))", "return x"],
+    )
