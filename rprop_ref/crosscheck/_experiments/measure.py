@@ -15,8 +15,8 @@ from .search import Numbers
 
 #: Two settings: a number that is the same in both comes from neither.
 SETTINGS: tuple[dict[str, Any], ...] = (
-    {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)},
-    {"lr": 0.037, "etas": (0.55, 1.17), "step_sizes": (1e-8, 1e8)},
+    {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-5, 37.0)},
+    {"lr": 0.037, "etas": (0.55, 1.17), "step_sizes": (2.3e-5, 53.0)},
 )
 
 #: At most this many numbers are tried for one field.
@@ -77,8 +77,25 @@ def _factors(first: Array, other: Array) -> list[float]:
             np.vstack([m / number for number in (setting["lr"], *setting["step_sizes"])])
             for m, setting in zip(moves, SETTINGS, strict=True)
         ]
-    found = [v for v in _alike(*ratios) + _alike(*of_given) if _is_factor(v)]
-    return sorted(dict.fromkeys(found), key=lambda v: (len(repr(v)), found.index(v)))[:4]
+        # It may have been multiplied by eta+ or eta- as well.
+        also = [
+            np.vstack([ratio / eta for eta in setting["etas"]])
+            for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), SETTINGS, strict=True)
+        ]
+    found = [v for v in _alike(*ratios) + _alike(*of_given) + _alike(*also) if _is_factor(v)]
+    return _single(list(dict.fromkeys(found)))[:MOST]
+
+
+def _single(values: list[float]) -> list[float]:
+    """Some factors without those that are products of two others, the shortest first."""
+    quotients = [shortest(a / b * (1 - 1e-9), a / b * (1 + 1e-9)) for a in values for b in values if a != b]
+    shorter = [v for v in dict.fromkeys(quotients) if _is_factor(v) and _digits(v) < max(map(_digits, values))]
+    kept: list[float] = []
+    for value in sorted(dict.fromkeys((*values, *shorter)), key=_digits):
+        products = [a * b * c for a in kept for b in kept for c in (1.0, *kept)]
+        if not any(abs(value - product) <= 1e-9 * value for product in products):
+            kept.append(value)
+    return kept
 
 
 def _alike(a: Array, b: Array) -> list[float]:
@@ -169,9 +186,11 @@ def _walls(laboratory: Laboratory) -> dict[str, list[float]]:
     starts = np.concatenate([out, out, -out, -out])
     g = np.concatenate([np.ones(10), -np.ones(10)] * 2)[None, :]
     x = laboratory.run(g, starts, lr=1.0, step_sizes=(1e-6, 1e3)).x[-1].astype(np.float64)
-    stopped = np.abs(np.abs(x) - np.abs(starts)) > 1.5
-    counts = Counter(np.abs(x[stopped & np.isfinite(x)]).tolist())
-    return {"walls": [value for value, count in counts.most_common(2) if count > 1 and value > 0]}
+    stopped = (np.abs(np.abs(x) - np.abs(starts)) > 1.5) & np.isfinite(x)
+    # A wall stops x on its way from far out, wherever that is; a large first step leads elsewhere from each start.
+    reached = {(abs(end), abs(start)) for end, start in zip(x[stopped], starts[stopped], strict=True)}
+    counts = Counter(float(end) for end, _ in reached)
+    return {"walls": [value for value, count in counts.most_common(2) if count > 2 and value > 0]}
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------
