@@ -385,6 +385,9 @@ class _Learner:
         # What the grammar left no choice of was never asked for.
         for name in ("late", "constants", "direction", "after a flip", "start memory", "start"):
             entries.setdefault(name, search.grammar.answers(name)[0])
+        told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
+        if entries.get("flip test") == "factor" and not told_by_factor:
+            entries["flip test"] = "sign"
         return self._named(entries, nearest)
 
     def _named(self, entries: Mapping[str, Answer], nearest: str) -> Rule:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,66 @@ def _rank(key: str, attempt: int) -> float:
 
 class _Contradicted(Exception):  # noqa: N818 - it is no error
     """No answer to an entry gives what was observed."""
+
+
+class _Emptied(_Contradicted):
+    """What was learned before rules out all answers to an entry."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class _Learned:
+    """Groups of answers that cannot all be right.
+
+    Each is a bit of integers, so that all are looked through with a few operations for each entry.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Groups] = []
+        self._of: dict[str, dict[Answer, int]] = {}  # those that an entry is in, and whose group has an answer
+        self._with: dict[str, int] = {}  # those that an entry is in
+
+    def add(self, groups: Groups) -> None:
+        """Remember that these cannot all be right."""
+        bit = 1 << len(self.all)
+        self.all.append(groups)
+        for key, group in groups.items():
+            self._with[key] = self._with.get(key, 0) | bit
+            found = self._of.setdefault(key, {})
+            for answer in group:
+                found[answer] = found.get(answer, 0) | bit
+
+    def cut(self, count: int) -> None:
+        """Forget all but the first."""
+        first, self.all, self._of, self._with = self.all[:count], [], {}, {}
+        for groups in first:
+            self.add(groups)
+
+    def complete(self, values: dict[str, Answer]) -> Groups | None:
+        """Groups that have all of these answers, if any; the latest of them."""
+        return self._latest((1 << len(self.all)) - 1 & ~self._broken(values))
+
+    def against(self, key: str, values: dict[str, Answer]) -> Callable[[Answer], Groups | None]:
+        """A function that returns groups that an answer would complete, given some answers to other entries."""
+        own = self._of.get(key)
+        if own is None:
+            return lambda answer: None
+        left = self._with[key] & ~self._broken(values, key)
+        return lambda answer: self._latest(left & own.get(answer, 0))
+
+    def _broken(self, values: dict[str, Answer], but: str = "") -> int:
+        """Those without one of these answers, or with another entry."""
+        broken = 0
+        for key, every in self._with.items():
+            if key != but:
+                value = values.get(key)
+                broken |= every if value is None else every ^ self._of[key].get(value, 0)
+        return broken
+
+    def _latest(self, bits: int) -> Groups | None:
+        return self.all[bits.bit_length() - 1] if bits else None
 
 
 class _Run:
@@ -160,6 +220,7 @@ class Search:
         self.steps = self.conflicts = 0
         self._order: dict[str, tuple[float, int]] = {}
         self._excluded: dict[str, dict[Answer, Groups]] = {}
+        self._learned = _Learned()
         self._required: list[_Required] = []
         self._readers: dict[str, set[int]] = {}
         self._waiting: list[int] = []
@@ -169,8 +230,11 @@ class Search:
         """The answer of an entry at present."""
         value = self.values.get(key)
         if value is None:
-            self._order[key] = _rank(key, self._attempt), len(self._order)
-            value = self.values[key] = self._next(key)
+            self._order.setdefault(key, (_rank(key, self._attempt), len(self._order)))
+            value = self._next(key)
+            if value is None:
+                raise _Emptied(key)
+            self.values[key] = value
         return value
 
     @property
@@ -228,10 +292,12 @@ class Search:
         excluded = {key: dict(reasons) for key, reasons in self._excluded.items()}
         required = [_Required(r.strand, r.same) for r in self._required]
         settings = self._attempt, self._wanted
-        return dict(self.values), dict(self._order), excluded, required, set(self._known), settings
+        learned = len(self._learned.all)
+        return dict(self.values), dict(self._order), excluded, required, set(self._known), settings, learned
 
     def _restore(self, saved: Any) -> None:
-        self.values, self._order, self._excluded, self._required, self._known, settings = saved
+        self.values, self._order, self._excluded, self._required, self._known, settings, learned = saved
+        self._learned.cut(learned)
         self._attempt, self._wanted = settings
         self._waiting = []
         self._readers = {}
@@ -249,19 +315,23 @@ class Search:
             if required.holds(self.values):
                 heapq.heappop(self._waiting)
                 continue
-            run = _Run(self)
-            step = self._first_difference(run, required.strand)
-            if step is None:
-                heapq.heappop(self._waiting)
-                required.same = run.same
-                for key in run.same:
-                    self._readers.setdefault(key, set()).add(i)
-                continue
-            self.conflicts += 1
-            if self.stuck is None or step >= self.stuck[1]:
-                self.stuck = required.strand, step
+            reasons = self._learned.complete(self.values)
+            if reasons is None:
+                run = _Run(self)
+                step = self._first_difference(run, required.strand)
+                if step is None:
+                    heapq.heappop(self._waiting)
+                    required.same = run.same
+                    for key in run.same:
+                        self._readers.setdefault(key, set()).add(i)
+                    continue
+                self.conflicts += 1
+                if self.stuck is None or step >= self.stuck[1]:
+                    self.stuck = required.strand, step
+                reasons = run.reasons
+                self._learned.add(dict(reasons))
             self.exhausted = self.steps > limit
-            if self.exhausted or not self._resolved(run.reasons):
+            if self.exhausted or not self._resolved(dict(reasons)):
                 return False
         return True
 
@@ -279,6 +349,9 @@ class Search:
                         _add(run.reasons, key, group)
                     return t
                 run.shown.clear()
+        except _Emptied as emptied:
+            run.reasons = self._why_empty(emptied.key)
+            return t
         except _Contradicted:
             return t
         return None
@@ -287,24 +360,22 @@ class Search:
         """Rule out what led to a contradiction, and choose other answers; False if there are none."""
         emptied: list[str] = []  # entries without an answer, each earlier in the order than those before it
         while reasons:
+            self.steps += 1
             key = max(reasons, key=self._order.__getitem__)
             group = reasons.pop(key)
             excluded = self._excluded.setdefault(key, {})
             for answer in group:
                 excluded.setdefault(answer, reasons)
-            if self._has_answer(key):
-                self._change(key)
-                while emptied and self._has_answer(emptied[-1]):
-                    self._change(emptied.pop())
+            if self._change(key):
+                while emptied and self._change(emptied[-1]):
+                    emptied.pop()
                 if not emptied:
                     return True
             else:
                 emptied.append(key)
             reasons = self._why_empty(emptied[-1])
+            self._learned.add(dict(reasons))
         return False
-
-    def _has_answer(self, key: str) -> bool:
-        return len(self._excluded[key]) < len(self.grammar.answers(key))
 
     def _why_empty(self, key: str) -> Groups:
         """The answers of earlier entries that together rule out all answers of an entry."""
@@ -314,9 +385,12 @@ class Search:
                 _add(reasons, other, answers)
         return reasons
 
-    def _change(self, key: str) -> None:
-        """Give an entry the first answer that is not ruled out; forget the reasons that this invalidates."""
-        value = self.values[key] = self._next(key)
+    def _change(self, key: str) -> bool:
+        """Give an entry the first answer that is not ruled out, if any; forget the reasons that this invalidates."""
+        value = self._next(key)
+        if value is None:
+            return False
+        self.values[key] = value
         for reasons in self._excluded.values():
             gone = [a for a, reason in reasons.items() if key in reason and value not in reason[key]]
             for answer in gone:
@@ -325,13 +399,29 @@ class Search:
             alike = self._required[i].same
             if alike is not None and key in alike and value not in alike[key]:
                 heapq.heappush(self._waiting, i)
+        return True
 
-    def _next(self, key: str) -> Answer:
-        answers, excluded = self.grammar.answers(key), self._excluded.get(key, {})
+    def _next(self, key: str) -> Answer | None:
+        """The first answer of an entry that is not ruled out, by what was learned before either."""
+        excluded, own = self._excluded.setdefault(key, {}), self._order[key]
+        earlier = {other: value for other, value in self.values.items() if self._order[other] < own}
+        against = self._learned.against(key, earlier)
+        for answer in self._preferred(key):
+            if answer in excluded:
+                continue
+            groups = against(answer)
+            if groups is None:
+                return answer
+            excluded[answer] = {other: group for other, group in groups.items() if other != key}
+        return None
+
+    def _preferred(self, key: str) -> Iterator[Answer]:
+        """The answers of an entry, first the one that is expected."""
+        answers = self.grammar.answers(key)
         wanted = self._wanted.get(key, expected(NAMES[self._attempt % len(NAMES)], key))
-        if wanted is not None and wanted in answers and wanted not in excluded:
-            return wanted
-        return next(answer for answer in answers if answer not in excluded)
+        if wanted is not None and wanted in answers:
+            yield wanted
+        yield from answers
 
 
 def reached(search: Search) -> str:

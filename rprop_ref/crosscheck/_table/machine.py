@@ -198,7 +198,7 @@ def advance(
         row, key = known.choose(
             "flip test", lambda answer: (row, key) if answer == "sign" else _flip(rose, sign, settings)
         )
-    elif row in ("flip", "rose") and not absolute and factor == 1:
+    elif c.down == 0 and row in ("flip", "rose") and not absolute and factor == 1:
         neutral = _keyed("fresh", sign, settings)
         row, key = known.choose("flip test", lambda answer: (row, key) if answer == "sign" else ("fresh", neutral))
     # --- the move
