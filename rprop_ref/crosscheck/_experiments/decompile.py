@@ -36,14 +36,15 @@ CORRECTIONS = 12
 #: How often a rule is corrected by cases that it fails, and by how many of them at once.
 ROUNDS, AT_ONCE = 30, 12
 
-#: How often each grammar's search begins anew before the next is tried; then all are tried again, more often.
-PATIENCE = (2, 6)
+#: How often each grammar's search begins anew before the next is tried. Then half of them are continued for longer,
+#: or this many.
+PATIENCE, FEWEST = (1, 2, 4, 8), 8
 
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
 ALTERNATIVES = 4
 
 #: How many steps all searches may make together.
-STEPS = 150_000
+STEPS = 250_000
 
 #: How it is said that the signs explain x, but no table was found.
 UNFOUND = "signs in a way that"
@@ -52,6 +53,9 @@ UNFOUND = "signs in a way that"
 VERIFYING = 102
 
 _STATE = frozenset(("prev", "step_size"))
+
+#: What a measured length may be, beside a first step.
+_LENGTHS = ("largest", "smallest", "floor")
 
 
 @dataclass
@@ -193,23 +197,26 @@ class _Learner:
         except CouldNotRun:
             more = []
         self._observed.update((id(trajectory.case), (trajectory.case, trajectory)) for trajectory in more)
-        refuted: set[Grammar] = set()
-        grammars = list(self._grammars())
-        for attempts, (nature, grammar) in itertools.product(PATIENCE, grammars):
-            if grammar in refuted:
-                continue
-            search, self.nature = Search(grammar), nature
-            some = [strand for trajectory in first for strand in strands(trajectory, nature)]
-            if self._required(search, ordinary.shortened(some), attempts):
-                known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
-                verdict = self._learn_tier(search, ORDINARY, known, set())
-                if verdict.explained:
-                    return search
-                if verdict.first is not None:
-                    self.stuck = self.stuck or str(verdict.first)
-            if not search.exhausted:
-                refuted.add(grammar)
-            self._remember_where(search)
+        searches = [(nature, Search(grammar)) for nature, grammar in self._grammars()]
+        for attempts in PATIENCE:
+            going_on = []
+            for self.nature, search in searches:
+                if self._steps_left < 0:
+                    return None
+                some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
+                if self._required(search, ordinary.shortened(some), attempts):
+                    known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
+                    verdict = self._learn_tier(search, ORDINARY, known, set())
+                    if verdict.explained:
+                        return search
+                    if verdict.first is not None:
+                        self.stuck = self.stuck or str(verdict.first)
+                elif search.exhausted:
+                    going_on.append((self.nature, search))
+                self._remember_where(search)
+            # Those that got furthest are continued.
+            going_on.sort(key=lambda one: -one[1].progress)
+            searches = going_on[: max(FEWEST, len(going_on) // 2)]
         return None
 
     def _remember_where(self, search: Search) -> None:
@@ -228,24 +235,43 @@ class _Learner:
     def _grammars_of(self, nature: Nature, memories: tuple[Answer, ...]) -> Iterator[Grammar]:
         first = self.laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
         rounded: dict[str, tuple[Answer, ...]] = {
-            "constants": _first(self._constants(first), GLOBALS["constants"]),
-            "direction": _first(self._direction(first), GLOBALS["direction"]),
+            "constants": (self._constants(first),),
+            "direction": (self._direction(first),),
             "start": self._starts(first),
         }
+        any_way: dict[str, tuple[Answer, ...]] = {
+            name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")
+        }
         begins: dict[str, tuple[Answer, ...]] = {"start memory": memories, **rounded}
-        plain: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("as fresh",)}
-        choices = [
-            Grammar(nature.symmetric, False, self.numbers, {**begins, **plain}),
-            Grammar(nature.symmetric, False, self.numbers, {**begins, **plain, "late": ("yes",)}),
-        ]
+        own_first: dict[str, tuple[Answer, ...]] = {**begins, "start memory": ("own",)}
+        usual: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("as fresh",)}
+        late: dict[str, tuple[Answer, ...]] = {**usual, "late": ("yes",)}
+        own_after: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("own",)}
+        kinds = [({**begins, **usual}, False)]
         # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
-        yield from choices[::-1] if not first[0].any() and first[1].any() else choices
-        if "0" not in memories:
-            return
-        for wide in (False, True):
-            own: dict[str, tuple[Answer, ...]] = {"start memory": ("own",), **rounded}
-            yield Grammar(nature.symmetric, wide, self.numbers, {**own, **plain})
-            yield Grammar(nature.symmetric, wide, self.numbers, {**begins, **plain, "after a flip": ("own",)})
+        if not first[0].any():
+            kinds = [({**begins, **late}, False), *kinds][:: 1 if first[1].any() else -1]
+        if "0" in memories:
+            kinds += [({**own_first, **usual}, False), ({**begins, **own_after}, False)]
+            if not first[0].any():
+                kinds.append(({**own_first, **late}, False))
+            kinds.append(({**own_first, **own_after}, False))
+            kinds += [({**own_first, **usual, **any_way}, True), ({**begins, **own_after, **any_way}, True)]
+        for (fixed, wide), roles in itertools.product(kinds, self._roles()):
+            yield Grammar(nature.symmetric, wide, self.numbers, {**fixed, **roles})
+
+    def _roles(self) -> Iterator[dict[str, tuple[Answer, ...]]]:
+        """What measured lengths may be, each alone: a first step, a limit or a floor; then nothing, or all of it."""
+        given = {name: _plain(name) for name in _LENGTHS if name in self.numbers}
+        roles = [(role, number) for role in ("start", *_LENGTHS) for number in self.numbers.get(role, ())]
+        for role, number in roles:
+            if role == "largest":
+                others = [(name, v) for name, v in roles if name in ("smallest", "floor") and v < number]
+                yield from ({**given, role: (number,), name: (v,)} for name, v in others)
+        yield from ({**given, role: (number,)} for role, number in roles)
+        if given:
+            yield given
+        yield {}
 
     def _starts(self, x: np.ndarray[Any, Any]) -> tuple[Answer, ...]:
         """How step sizes may begin, by the lengths of the first moves: as given, or multiplied or limited."""
@@ -383,7 +409,7 @@ class _Learner:
         nearest = min(candidates(self.nature.uses_loss), key=lambda name: distance(name, known))
         entries = {key: _preferred(nearest, key, known) for key in known}
         # What the grammar left no choice of was never asked for.
-        for name in ("late", "constants", "direction", "after a flip", "start memory", "start"):
+        for name in ("late", "constants", "direction", "after a flip", "start memory", "start", *_LENGTHS):
             entries.setdefault(name, search.grammar.answers(name)[0])
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:
@@ -399,6 +425,11 @@ class _Learner:
             points = f"{len(differences)} point{'s' if len(differences) > 1 else ''}"
             title = f"This is nearest to {nearest}, from which it differs in {points}"
         return Rule(Table(entries, table.symmetric, table.uses_loss, title), nearest, differences)
+
+
+def _plain(name: str) -> tuple[Answer, ...]:
+    """The plainest answer of an entry of the whole rule, alone."""
+    return (next(iter(GLOBALS[name])),)
 
 
 def _first(answer: Answer, answers: Iterable[Answer]) -> tuple[Answer, ...]:

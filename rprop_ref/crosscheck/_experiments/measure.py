@@ -13,10 +13,11 @@ from .._comparison.observe import CouldNotRun
 from .laboratory import Laboratory, words
 from .search import Numbers
 
-#: Two settings: a number that is the same in both comes from neither.
+#: Two settings: a number that is the same in both comes from neither. float32 holds these, so that a rule which
+#: rounds them to it multiplies by nothing else.
 SETTINGS: tuple[dict[str, Any], ...] = (
-    {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-5, 37.0)},
-    {"lr": 0.037, "etas": (0.55, 1.17), "step_sizes": (2.3e-5, 53.0)},
+    {"lr": 0.09375, "etas": (0.40625, 1.3125), "step_sizes": (2.0**-17, 37.0)},
+    {"lr": 0.0361328125, "etas": (0.546875, 1.171875), "step_sizes": (3 * 2.0**-17, 53.0)},
 )
 
 #: At most this many numbers are tried for one field.
@@ -31,7 +32,10 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
     def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
         return {"factor": _factors(*_runs(laboratory, words((1.0, -1.0, *special), 3)))} if special else {}
 
-    for experiment in (_steps, after_special, _plateaus, _walls, _thresholds):
+    def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
+        return _plateaus(laboratory, found.get("factor", []))
+
+    for experiment in (_steps, after_special, plateaus, _walls, _thresholds):
         try:
             for field, values in experiment(laboratory).items():
                 found.setdefault(field, []).extend(values)
@@ -124,31 +128,41 @@ def shortest(low: float, high: float) -> float:
 # --- limits and floors of its own ------------------------------------------------------------------------------
 
 
-def _plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
+def _plateaus(laboratory: Laboratory, factors: list[float]) -> dict[str, list[float]]:
     found: list[tuple[list[float], list[float]]] = []
     for lr, etas in ((0.1, (0.5, 1.2)), (0.037, (0.4, 1.3))):
         setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}
         growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
         flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
-        largest, smallest = (_plateau(_moves(laboratory, g, setting), etas) for g in (growth, flips))
+        largest, smallest = (_plateau(_moves(laboratory, g, setting), (1, *etas, *factors)) for g in (growth, flips))
         # An lr, and then factors, that lead far outside every limit.
-        upward = _stopped(laboratory, {**setting, "lr": 1e14})
-        upward += _stopped(laboratory, {**setting, "etas": (etas[0], 1e14)})
-        downward = _stopped(laboratory, {**setting, "lr": 1e-14})
-        downward += _stopped(laboratory, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)})
+        upward = _stopped(laboratory, factors, {**setting, "lr": 1e14})
+        upward += _stopped(laboratory, factors, {**setting, "etas": (etas[0], 1e14)})
+        downward = _stopped(laboratory, factors, {**setting, "lr": 1e-14})
+        downward += _stopped(laboratory, factors, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)})
         largest += [v for v in upward if 1 < v < 1e12]
         smallest += [v for v in downward if 1e-12 < v < 0.03]
         found.append((largest, [v for v in smallest if v > 1e-12]))
-    (largest, smallest), (also_largest, also_smallest) = found
-    smallest = [v for v in smallest if v in also_smallest][:2]
-    return {"largest": [v for v in largest if v in also_largest][:2], "smallest": smallest, "floor": smallest}
+    largest, smallest = (
+        _unmultiplied([v for v in values if v in also], factors)[:2] for values, also in zip(*found, strict=True)
+    )
+    return {"largest": largest, "smallest": smallest, "floor": smallest}
 
 
-def _stopped(laboratory: Laboratory, setting: dict[str, Any]) -> list[float]:
+def _unmultiplied(values: list[float], factors: list[float]) -> list[float]:
+    """Some lengths, without those that are one before them times a factor, or divided by it."""
+    kept: list[float] = []
+    for value in values:
+        if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in factors for f in (g, 1 / g)):
+            kept.append(value)
+    return kept
+
+
+def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) -> list[float]:
     """The lengths of moves, and these before they were multiplied, where hyperparameters lead far out."""
     down, up = setting["etas"]
     moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
-    factors = (1, up, down, up * up)
+    factors = (1, up, down, up * up, *own)
     return sorted({shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in moves for f in factors}, key=_digits)
 
 
@@ -162,7 +176,7 @@ def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
     return moves
 
 
-def _plateau(moves: Array, etas: tuple[float, float]) -> list[float]:
+def _plateau(moves: Array, factors: tuple[float, ...]) -> list[float]:
     """The lengths at which moves stay in the end, perhaps alternately; and these before they were multiplied."""
     found = []
     for column in moves.T:
@@ -172,7 +186,7 @@ def _plateau(moves: Array, etas: tuple[float, float]) -> list[float]:
         for period in (1, 2, 3):
             if (np.abs(last[period:] - last[:-period]) <= 1e-6 * last[period:]).all():
                 values = [float(v) for v in last[-period:]]
-                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in (1, *etas)]
+                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in factors]
                 break
     counts = Counter(found)
     return sorted(counts, key=lambda value: (len(repr(value)), -counts[value]))

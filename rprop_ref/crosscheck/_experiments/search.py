@@ -48,11 +48,8 @@ _DOUBTED = (
 )
 
 
-def _rank(key: str, attempt: int) -> float:
-    """How soon an entry is doubted, among those that led to a contradiction; each attempt has another order."""
-    if attempt == 0:
-        return 0 if key in _SURE else 1 + _DOUBTED.index(key) if key in _DOUBTED else 1
-    return 0 if attempt == 1 else random.Random(f"{attempt} {key}").random()
+#: How much more a contradiction counts than the one before it, among the reasons to decide on an entry early.
+_RECENT = 1.002
 
 
 class _Contradicted(Exception):  # noqa: N818 - it is no error
@@ -198,7 +195,7 @@ class Search:
     ----------
     grammar : Grammar
     attempt : int
-        The order in which entries are doubted, and the rule whose answers come first: another one for each number.
+        The order in which entries are decided on, and the rule whose answers come first: another one for each.
 
     Attributes
     ----------
@@ -210,11 +207,15 @@ class Search:
         How many steps it made, and how many contradictions it met.
     exhausted : bool
         Whether it has given up, instead of showing that there are no such answers.
+    progress : int
+        How many strands it has reproduced together.
     """
 
     def __init__(self, grammar: Grammar, attempt: int = 0) -> None:
         self.grammar, self.exhausted = grammar, False
         self._attempt, self._wanted = attempt, dict[str, Answer]()
+        self._tries, self._settled, self.progress = 0, False, 0
+        self._weights, self._weight = dict[str, float](), 1.0
         self.values: dict[str, Answer] = {}
         self.stuck: tuple[Strand, int] | None = None
         self.steps = self.conflicts = 0
@@ -230,12 +231,23 @@ class Search:
         """The answer of an entry at present."""
         value = self.values.get(key)
         if value is None:
-            self._order.setdefault(key, (_rank(key, self._attempt), len(self._order)))
+            self._order.setdefault(key, (self._rank(key), len(self._order)))
             value = self._next(key)
             if value is None:
                 raise _Emptied(key)
             self.values[key] = value
         return value
+
+    def _rank(self, key: str) -> float:
+        """How late an entry is decided on: of those that led to a contradiction, the last is changed.
+
+        At first that are entries which are often unusual; when the search begins anew, those that have rarely led
+        to contradictions, with some chance in it.
+        """
+        if self._attempt == 0:
+            return 0 if key in _SURE else 1 + _DOUBTED.index(key) if key in _DOUBTED else 1
+        chance = random.Random(f"{self._attempt} {key}").uniform(0.3, 1)
+        return -chance * self._weights.get(key, 0.0)
 
     @property
     def strands(self) -> list[Strand]:
@@ -258,7 +270,8 @@ class Search:
         """Find answers that reproduce these strands, too. If none are found, change nothing, and return False.
 
         Which answers are found soon depends on the order in which entries are doubted. So the search begins anew,
-        with another order, as often as is allowed.
+        with another order, as often as is allowed. The first time, it may be asked again to look for longer: what
+        was learned is kept.
         """
         before = self._saved()
         for strand in some:
@@ -267,17 +280,19 @@ class Search:
                 self._known.add(key)
                 self._required.append(_Required(strand))
         self._waiting = list(range(len(self._required)))
-        first = not before[0]
-        for attempt in range(attempts):
-            if attempt:
-                self._begin_anew(attempt, {} if first or attempt % 2 else before[0])
-            self.exhausted = False
+        first, self._tries = not self._settled, self._tries if not self._settled else 0
+        for _ in range(attempts):
+            if self._tries:
+                self._begin_anew(self._tries, {} if first or self._tries % 2 else before[0])
+            self.exhausted, self._tries = False, self._tries + 1
             with np.errstate(all="ignore"):
                 if self._solved(self.steps + steps):
+                    self._settled = True
                     return True
             if not self.exhausted:
                 break
-        self._restore(before)
+        if not (first and self.exhausted):
+            self._restore(before)
         return False
 
     def _begin_anew(self, attempt: int, wanted: dict[str, Answer]) -> None:
@@ -311,6 +326,7 @@ class Search:
         """Change answers until all strands are reproduced; False if that cannot be, or takes too long."""
         while self._waiting:
             i = self._waiting[0]
+            self.progress = max(self.progress, i)
             required = self._required[i]
             if required.holds(self.values):
                 heapq.heappop(self._waiting)
@@ -359,6 +375,9 @@ class Search:
     def _resolved(self, reasons: Groups) -> bool:
         """Rule out what led to a contradiction, and choose other answers; False if there are none."""
         emptied: list[str] = []  # entries without an answer, each earlier in the order than those before it
+        for key in reasons:
+            self._weights[key] = self._weights.get(key, 0.0) + self._weight
+        self._weight *= _RECENT
         while reasons:
             self.steps += 1
             key = max(reasons, key=self._order.__getitem__)
