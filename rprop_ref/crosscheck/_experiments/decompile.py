@@ -43,6 +43,9 @@ PATIENCE, FEWEST = (1, 2, 4, 8), 8
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
 ALTERNATIVES = 4
 
+#: How many kinds of grammars that explain ordinary use are tried, if no earlier one explains all tiers.
+MOST_KINDS = 4
+
 #: How many steps all searches may make together.
 STEPS = 250_000
 
@@ -159,14 +162,14 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     cases = [c for c in conformance_cases(names) if not c.needs & lacks]
     learner = _Learner(laboratory, traits.nature, numbers, cases, names, lacks)
-    search = learner.ordinary()
-    if search is None:
+    found = learner.best()
+    if found is None:
         seen = list(traits.outside)
         if depends_on_time(laboratory):
             seen.append("time: the same gradients give other moves later")
         where = f"{UNFOUND} the search did not find; first at the gradients {learner.stuck}"
         return Decompiled(None, tuple(seen) or (where,), dtype=dtype)
-    return learner.with_outer_tiers(search)
+    return found
 
 
 class _Learner:
@@ -189,8 +192,18 @@ class _Learner:
 
     # --- ordinary use -------------------------------------------------------------------------------------------
 
-    def ordinary(self) -> Search | None:
-        """The search after the experiments of ordinary use; None if nothing explains them."""
+    def best(self) -> Decompiled | None:
+        """What explains most, of the tables that explain ordinary use; None if none does."""
+        found: Decompiled | None = None
+        for search in itertools.islice(self.ordinary(), MOST_KINDS):
+            also = self.with_outer_tiers(search)
+            found = also if found is None else min(found, also, key=_unexplained)
+            if found.explained:
+                break
+        return found
+
+    def ordinary(self) -> Iterator[Search]:
+        """Searches of various grammars that explain the experiments of ordinary use, the plainest first."""
         first = list(ordinary.first_scripts(self.laboratory, self.nature))
         try:
             more = list(ordinary.more_scripts(self.laboratory, self.nature))
@@ -202,14 +215,14 @@ class _Learner:
             going_on = []
             for self.nature, search in searches:
                 if self._steps_left < 0:
-                    return None
+                    return
                 some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
                 if self._required(search, ordinary.shortened(some), attempts):
                     known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
                     verdict = self._learn_tier(search, ORDINARY, known, set())
                     if verdict.explained:
-                        return search
-                    if verdict.first is not None:
+                        yield search
+                    elif verdict.first is not None:
                         self.stuck = self.stuck or str(verdict.first)
                 elif search.exhausted:
                     going_on.append((self.nature, search))
@@ -217,7 +230,6 @@ class _Learner:
             # Those that got furthest are continued.
             going_on.sort(key=lambda one: -one[1].progress)
             searches = going_on[: max(FEWEST, len(going_on) // 2)]
-        return None
 
     def _remember_where(self, search: Search) -> None:
         if search.stuck is not None and search.stuck[1] > self._reached:
@@ -307,13 +319,11 @@ class _Learner:
         """Learn the other tiers, if need be from another table that explains ordinary use."""
         best = self._outer(search)
         for attempt in range(1, 1 + ALTERNATIVES):
-            if best.explained or self._steps_left < 0:
+            if best.explained or search.refuted or self._steps_left < 0:
                 break
             other = Search(search.grammar, attempt)
-            if self._required(other, search.strands, 1):
-                also = self._outer(other)
-                if also.tiers[0].explained:
-                    best = min(best, also, key=lambda found: sum(tier.failing for tier in found.tiers))
+            if self._required(other, sorted(search.strands, key=lambda strand: len(strand.calls)), 2):
+                best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
             best.rule = self._plainer(best.rule)
         return best
@@ -425,6 +435,11 @@ class _Learner:
             points = f"{len(differences)} point{'s' if len(differences) > 1 else ''}"
             title = f"This is nearest to {nearest}, from which it differs in {points}"
         return Rule(Table(entries, table.symmetric, table.uses_loss, title), nearest, differences)
+
+
+def _unexplained(found: Decompiled) -> tuple[bool, int]:
+    """How much a rule does not reproduce; what matters most is ordinary use."""
+    return not found.tiers[0].explained, sum(tier.failing for tier in found.tiers)
 
 
 def _plain(name: str) -> tuple[Answer, ...]:

@@ -30,7 +30,8 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
     special = tuple(v for v, feature in ((np.nan, "nan"), (np.inf, "inf")) if feature not in lacks)
 
     def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
-        return {"factor": _factors(*_runs(laboratory, words((1.0, -1.0, *special), 3)))} if special else {}
+        scripts = [words((1.0, -1.0, *special), 3), words((1.0, -1.0, 0.0, *special[:1]), 4)] if special else []
+        return {"factor": [v for g in scripts for v in _factors(*_runs(laboratory, g))]}
 
     def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
         return _plateaus(laboratory, found.get("factor", []))
@@ -211,29 +212,42 @@ def _walls(laboratory: Laboratory) -> dict[str, list[float]]:
 
 
 def _thresholds(laboratory: Laboratory) -> dict[str, list[float]]:
-    """Gradients and products below which something else happens."""
-    alone = _threshold(lambda v: _last_move(laboratory, v[None, :]))
-    later = _threshold(lambda v: _last_move(laboratory, np.stack([np.ones_like(v), v])))
-    both = _threshold(lambda v: _last_move(laboratory, np.stack([np.sqrt(v), np.sqrt(v)])))
-    values = [v for v in (alone, later, both) if v is not None]
+    """Gradients and products below which something else happens, perhaps only later."""
+    scripts: tuple[Callable[[Array, Array], tuple[Array, ...]], ...] = (
+        lambda one, v: (v, one, one),
+        lambda one, v: (one, v, one),
+        lambda one, v: (one, -v, -one),
+        lambda one, v: (np.sqrt(v), np.sqrt(v), one),
+        lambda one, v: (np.sqrt(v), -np.sqrt(v), -one),
+    )
+    found: list[float] = []
+    for script in scripts:
+        for sign in (1, -1):
+            value = _threshold(lambda v, script=script, sign=sign: _moved(  # type: ignore[misc]
+                laboratory, sign * np.stack(script(np.ones_like(v), v))
+            ))  # fmt: skip
+            # Where small gradients count as 0, so do products of two of them.
+            if value is not None and not any(abs(value - v * v) <= 1e-6 * value for v in found):
+                found.append(value)
+    values = list(dict.fromkeys(found))
     return dict.fromkeys(("small moves", "small gradients", "small products"), values)
 
 
-def _last_move(laboratory: Laboratory, g: Array) -> Array:
+def _moved(laboratory: Laboratory, g: Array) -> Array:
+    """How far x moves at each step."""
     loss = tuple(np.arange(len(g), 0.0, -1))
-    x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-9, 1e9)).x.astype(np.float64)
-    start = x[-2] if len(x) > 1 else np.zeros(x.shape[1])
-    move: Array = x[-1] - start
-    return move
+    x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-4, 37.0)).x.astype(np.float64)
+    moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
+    return moves
 
 
 def _threshold(move: Callable[[Array], Array]) -> float | None:
     """The number below which moves differ from those above it, by bisection; None if there is none."""
     low, high = -290.0, 0.0
-    usual = move(np.ones(1))[0]
+    usual = move(np.ones(1))
     for _ in range(4):
         exponents = np.linspace(low, high, 64)
-        differs = np.abs(move(10.0**exponents) - usual) > 1e-9 * abs(usual)
+        differs = (np.abs(move(10.0**exponents) - usual) > 1e-9 * np.abs(usual)).any(axis=0)
         if not differs.any() or differs.all():
             return None
         last = int(np.flatnonzero(differs)[-1])

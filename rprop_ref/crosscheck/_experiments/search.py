@@ -207,12 +207,14 @@ class Search:
         How many steps it made, and how many contradictions it met.
     exhausted : bool
         Whether it has given up, instead of showing that there are no such answers.
+    refuted : bool
+        Whether it has shown that no answers reproduce what was required at last.
     progress : int
         How many strands it has reproduced together.
     """
 
     def __init__(self, grammar: Grammar, attempt: int = 0) -> None:
-        self.grammar, self.exhausted = grammar, False
+        self.grammar, self.exhausted, self.refuted = grammar, False, False
         self._attempt, self._wanted = attempt, dict[str, Answer]()
         self._tries, self._settled, self.progress = 0, False, 0
         self._weights, self._weight = dict[str, float](), 1.0
@@ -293,6 +295,7 @@ class Search:
                 break
         if not (first and self.exhausted):
             self._restore(before)
+        self.refuted = self.refuted or not self.exhausted
         return False
 
     def _begin_anew(self, attempt: int, wanted: dict[str, Answer]) -> None:

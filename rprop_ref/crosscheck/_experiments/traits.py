@@ -17,7 +17,7 @@ LENGTH = 5
 
 #: Hyperparameters whose products are all different, so that a step size shows where it comes from. The limits are
 #: not so far away that a move by the smallest step size is lost where x has been moved by the largest.
-SETTING: dict[str, Any] = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-5, 37.0)}
+SETTING: dict[str, Any] = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1.7e-5, 37.0)}
 
 #: Limits that are met at once, from both sides.
 NARROW: tuple[dict[str, Any], ...] = (
