@@ -36,8 +36,8 @@ CORRECTIONS = 12
 #: How often a rule is corrected by cases that it fails, and by how many of them at once.
 ROUNDS, AT_ONCE = 30, 12
 
-#: How often each grammar's search begins anew before the next is tried. Then half of them are continued for longer,
-#: or this many.
+#: How often each grammar's search begins anew before the next is tried. Then half of them are continued for
+#: longer, or this many.
 PATIENCE, FEWEST = (1, 2, 4, 8), 8
 
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
@@ -273,7 +273,7 @@ class _Learner:
             yield Grammar(nature.symmetric, wide, self.numbers, {**fixed, **roles})
 
     def _roles(self) -> Iterator[dict[str, tuple[Answer, ...]]]:
-        """What measured lengths may be, each alone: a first step, a limit or a floor; then nothing, or all of it."""
+        """What measured lengths may be: a first step, a limit, a floor, or a pair; then nothing, or any of it."""
         given = {name: _plain(name) for name in _LENGTHS if name in self.numbers}
         roles = [(role, number) for role in ("start", *_LENGTHS) for number in self.numbers.get(role, ())]
         for role, number in roles:

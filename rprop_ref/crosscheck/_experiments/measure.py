@@ -27,7 +27,9 @@ MOST = 6
 def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Numbers:
     """Numbers to try in each field, beside the answers in words. An experiment that fails gives none."""
     found: dict[str, list[float]] = {}
-    special = tuple(v for v, feature in ((np.nan, "nan"), (np.inf, "inf")) if feature not in lacks)
+    special = tuple(
+        v for v, feature in ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf")) if feature not in lacks
+    )
 
     def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
         scripts = [words((1.0, -1.0, *special), 3), words((1.0, -1.0, 0.0, *special[:1]), 4)] if special else []
@@ -135,12 +137,16 @@ def _plateaus(laboratory: Laboratory, factors: list[float]) -> dict[str, list[fl
         setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}
         growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
         flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
-        largest, smallest = (_plateau(_moves(laboratory, g, setting), (1, *etas, *factors)) for g in (growth, flips))
+        largest, smallest = (
+            _plateau(_moves(laboratory, g, setting), (1, *etas, *factors)) for g in (growth, flips)
+        )
         # An lr, and then factors, that lead far outside every limit.
         upward = _stopped(laboratory, factors, {**setting, "lr": 1e14})
         upward += _stopped(laboratory, factors, {**setting, "etas": (etas[0], 1e14)})
         downward = _stopped(laboratory, factors, {**setting, "lr": 1e-14})
-        downward += _stopped(laboratory, factors, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)})
+        downward += _stopped(
+            laboratory, factors, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)}
+        )
         largest += [v for v in upward if 1 < v < 1e12]
         smallest += [v for v in downward if 1e-12 < v < 0.03]
         found.append((largest, [v for v in smallest if v > 1e-12]))

@@ -12,6 +12,7 @@ from .laboratory import Laboratory, words
 from .strands import Nature, Strand
 from .traits import FALLING, MIXED, NARROW, RISING, SETTING
 
+
 def first_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
     """Runs whose scripts meet one new event at a time.
 

@@ -4,7 +4,8 @@ The search holds one answer for each entry that it was asked for, at first the a
 with these answers. Where x differs from the observed x in a bit, the answers that led there cannot all be right.
 Of these entries, the one that was asked for last gets its next answer; the search remembers why the old one was
 ruled out. If all of its answers are ruled out, the reasons together are a new contradiction, without this entry.
-This is dynamic backtracking (Ginsberg, 1993): what was learned about other entries is kept.
+This is dynamic backtracking (Ginsberg, 1993): what was learned about other entries is kept. All contradictions are
+kept as well (`_Learned`), also where the search begins anew, so that none is met twice.
 
 A run says not only which answers it used, but also which others would have given the same (`_Run`). So one
 contradiction rules out many tables, and strands that a new answer cannot change are not run again.
@@ -292,10 +293,10 @@ class Search:
                     self._settled = True
                     return True
             if not self.exhausted:
+                self.refuted = True
                 break
         if not (first and self.exhausted):
             self._restore(before)
-        self.refuted = self.refuted or not self.exhausted
         return False
 
     def _begin_anew(self, attempt: int, wanted: dict[str, Answer]) -> None:
@@ -408,7 +409,7 @@ class Search:
         return reasons
 
     def _change(self, key: str) -> bool:
-        """Give an entry the first answer that is not ruled out, if any; forget the reasons that this invalidates."""
+        """Give an entry the first answer that is not ruled out, if any; forget what this invalidates."""
         value = self._next(key)
         if value is None:
             return False
