@@ -38,7 +38,7 @@ ROUNDS, AT_ONCE = 30, 12
 
 #: How often each grammar's search begins anew before the next is tried. Then half of them are continued for
 #: longer, or this many.
-PATIENCE, FEWEST = (1, 2, 4, 8), 8
+PATIENCE, FEWEST = (2, 2, 4, 8), 8
 
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
 ALTERNATIVES = 4

@@ -27,7 +27,7 @@ from .._table.machine import advance, begin, group_of, same
 from .strands import Strand, identity
 
 #: How often the search begins anew, and after how many steps of its strands.
-ATTEMPTS, STEPS = 10, 3_000
+ATTEMPTS, STEPS = 6, 3_000
 
 Numbers = dict[str, tuple[float, ...]]
 
