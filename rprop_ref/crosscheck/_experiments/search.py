@@ -5,7 +5,7 @@ with these answers. Where x differs from the observed x in a bit, the answers th
 Of these entries, the one that was asked for last gets its next answer; the search remembers why the old one was
 ruled out. If all of its answers are ruled out, the reasons together are a new contradiction, without this entry.
 This is dynamic backtracking (Ginsberg, 1993): what was learned about other entries is kept. All contradictions are
-kept as well (`_Learned`), also where the search begins anew, so that none is met twice.
+kept as well (`Learned`), also where the search begins anew, so that none is met twice.
 
 A run says not only which answers it used, but also which others would have given the same (`_Run`). So one
 contradiction rules out many tables, and strands that a new answer cannot change are not run again.
@@ -65,7 +65,7 @@ class _Emptied(_Contradicted):
         self.key = key
 
 
-class _Learned:
+class Learned:
     """Groups of answers that cannot all be right.
 
     Each is a bit of integers, so that all are looked through with a few operations for each entry.
@@ -224,7 +224,7 @@ class Search:
         self.steps = self.conflicts = 0
         self._order: dict[str, tuple[float, int]] = {}
         self._excluded: dict[str, dict[Answer, Groups]] = {}
-        self._learned = _Learned()
+        self._learned = Learned()
         self._required: list[_Required] = []
         self._readers: dict[str, set[int]] = {}
         self._waiting: list[int] = []
