@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
 from .._cases.randomized import random_cases_of_tier
-from .._cases.tiers import ORDINARY, TIERS, tier_of, tiers_of
+from .._cases.tiers import NUMBERS, ORDINARY, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
@@ -21,11 +22,11 @@ from .._table.grammar import GLOBALS, Answer, Grammar, row_of
 from .._table.rule import Rule
 from .._table.table import Table
 from . import ordinary
-from .laboratory import Laboratory
+from .laboratory import Laboratory, words
 from .measure import measured
 from .search import ATTEMPTS, Numbers, Search, reached
 from .strands import Nature, Strand, strand_of, strands
-from .traits import SETTING, depends_on_time, examine
+from .traits import NARROW, SETTING, depends_on_time, examine
 
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
@@ -56,6 +57,11 @@ UNFOUND = "signs in a way that"
 VERIFYING = 102
 
 _STATE = frozenset(("prev", "step_size"))
+
+#: An lr that is above the limits, and one below them.
+_OUTSIDE_LIMITS: tuple[dict[str, Any], ...] = (
+    {"lr": 100.0, "step_sizes": (1e-6, 50.0)}, {"lr": 0.01, "step_sizes": (0.05, 0.2)},
+)  # fmt: skip
 
 #: What a measured length may be, beside a first step.
 _LENGTHS = ("largest", "smallest", "floor")
@@ -345,6 +351,8 @@ class _Learner:
         verdicts: list[TierVerdict] = []
         for tier in TIERS:
             some = [case for case in self.of_tier(tier) if tiers_of(case) <= {tier, *explained}]
+            if tier == NUMBERS:
+                some += [case for case in self.special_cases if tiers_of(case) <= {tier, *explained}]
             if some:
                 verdicts.append(self._learn_tier(search, tier, some, explained))
                 if verdicts[-1].explained:
@@ -352,6 +360,23 @@ class _Learner:
                 elif tier == ORDINARY:
                     break
         return Decompiled(self.rule(search), (), verdicts, self.laboratory.dtype)
+
+    @cached_property
+    def special_cases(self) -> list[Case]:
+        """Short scripts with every special gradient after every other; the cases of the tier have not all."""
+        features = ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"))
+        special = [v for v, feature in features if feature not in self.lacks]
+        found: list[Case] = []
+        for setting in (SETTING, NARROW[0], *_OUTSIDE_LIMITS) if special else ():
+            if "lr outside step_sizes" in self.lacks and setting in _OUTSIDE_LIMITS:
+                continue
+            try:
+                run = self.laboratory.run(words((1.0, -1.0, 0.0, *special), 3), loss=(2.0, 1.0, 3.0), **setting)
+            except CouldNotRun:
+                continue
+            self._observed[id(run.case)] = run.case, run
+            found.append(run.case)
+        return found
 
     def _learn_tier(self, search: Search, tier: str, some: list[Case], explained: set[str]) -> TierVerdict:
         """Correct the rule by the cases of a tier that it fails, until it fails none; verify it on new ones."""
