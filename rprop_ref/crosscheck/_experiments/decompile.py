@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
 from .._cases.randomized import random_cases_of_tier
-from .._cases.tiers import ORDINARY, PRECISION, TIERS, tier_of, tiers_of
+from .._cases.tiers import NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
@@ -21,11 +22,11 @@ from .._table.grammar import GLOBALS, Answer, Grammar, field_of, row_of
 from .._table.rule import Rule
 from .._table.table import Table
 from . import ordinary, rounding
-from .laboratory import Laboratory
+from .laboratory import Laboratory, words
 from .measure import measured
 from .search import ATTEMPTS, Numbers, Search, reached
 from .strands import Nature, Strand, strand_of, strands
-from .traits import SETTING, depends_on_time, examine
+from .traits import NARROW, SETTING, depends_on_time, examine
 
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
@@ -36,14 +37,18 @@ CORRECTIONS = 12
 #: How often a rule is corrected by cases that it fails, and by how many of them at once.
 ROUNDS, AT_ONCE = 30, 12
 
-#: How often each grammar's search begins anew before the next is tried; then all are tried again, more often.
-PATIENCE = (2, 6)
+#: How often each grammar's search begins anew before the next is tried. Then half of them are continued for
+#: longer, or this many.
+PATIENCE, FEWEST = (2, 2, 4, 8), 8
 
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
 ALTERNATIVES = 4
 
+#: How many kinds of grammars that explain ordinary use are tried, if no earlier one explains all tiers.
+MOST_KINDS = 4
+
 #: How many steps all searches may make together.
-STEPS = 150_000
+STEPS = 250_000
 
 #: How it is said that the signs explain x, but no table was found.
 UNFOUND = "signs in a way that"
@@ -52,6 +57,14 @@ UNFOUND = "signs in a way that"
 VERIFYING = 102
 
 _STATE = frozenset(("prev", "step_size"))
+
+#: An lr that is above the limits, and one below them.
+_OUTSIDE_LIMITS: tuple[dict[str, Any], ...] = (
+    {"lr": 100.0, "step_sizes": (1e-6, 50.0)}, {"lr": 0.01, "step_sizes": (0.05, 0.2)},
+)  # fmt: skip
+
+#: What a measured length may be, beside a first step.
+_LENGTHS = ("largest", "smallest", "floor")
 
 
 @dataclass
@@ -155,14 +168,14 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     cases = [c for c in conformance_cases(names) if not c.needs & lacks]
     learner = _Learner(laboratory, traits.nature, numbers, cases, names, lacks)
-    search = learner.ordinary()
-    if search is None:
+    found = learner.best()
+    if found is None:
         seen = list(traits.outside)
         if depends_on_time(laboratory):
             seen.append("time: the same gradients give other moves later")
         where = f"{UNFOUND} the search did not find; first at the gradients {learner.stuck}"
         return Decompiled(None, tuple(seen) or (where,), dtype=dtype)
-    return learner.with_outer_tiers(search)
+    return found
 
 
 class _Learner:
@@ -187,32 +200,44 @@ class _Learner:
 
     # --- ordinary use -------------------------------------------------------------------------------------------
 
-    def ordinary(self) -> Search | None:
-        """The search after the experiments of ordinary use; None if nothing explains them."""
+    def best(self) -> Decompiled | None:
+        """What explains most, of the tables that explain ordinary use; None if none does."""
+        found: Decompiled | None = None
+        for search in itertools.islice(self.ordinary(), MOST_KINDS):
+            also = self.with_outer_tiers(search)
+            found = also if found is None else min(found, also, key=_unexplained)
+            if found.explained:
+                break
+        return found
+
+    def ordinary(self) -> Iterator[Search]:
+        """Searches of various grammars that explain the experiments of ordinary use, the plainest first."""
         first = list(ordinary.first_scripts(self.laboratory, self.nature))
         try:
             more = list(ordinary.more_scripts(self.laboratory, self.nature))
         except CouldNotRun:
             more = []
         self._observed.update((id(trajectory.case), (trajectory.case, trajectory)) for trajectory in more)
-        refuted: set[Grammar] = set()
-        grammars = list(self._grammars())
-        for attempts, (nature, grammar) in itertools.product(PATIENCE, grammars):
-            if grammar in refuted:
-                continue
-            search, self.nature = Search(grammar), nature
-            some = [strand for trajectory in first for strand in strands(trajectory, nature)]
-            if self._required(search, ordinary.shortened(some), attempts):
-                known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
-                verdict = self._learn_tier(search, ORDINARY, known, set())
-                if verdict.explained:
-                    return search
-                if verdict.first is not None:
-                    self.stuck = self.stuck or str(verdict.first)
-            if not search.exhausted:
-                refuted.add(grammar)
-            self._remember_where(search)
-        return None
+        searches = [(nature, Search(grammar)) for nature, grammar in self._grammars()]
+        for attempts in PATIENCE:
+            going_on = []
+            for self.nature, search in searches:
+                if self._steps_left < 0:
+                    return
+                some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
+                if self._required(search, ordinary.shortened(some), attempts):
+                    known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
+                    verdict = self._learn_tier(search, ORDINARY, known, set())
+                    if verdict.explained:
+                        yield search
+                    elif verdict.first is not None:
+                        self.stuck = self.stuck or str(verdict.first)
+                elif search.exhausted:
+                    going_on.append((self.nature, search))
+                self._remember_where(search)
+            # Those that got furthest are continued.
+            going_on.sort(key=lambda one: -one[1].progress)
+            searches = going_on[: max(FEWEST, len(going_on) // 2)]
 
     def _remember_where(self, search: Search) -> None:
         if search.stuck is not None and search.stuck[1] > self._reached:
@@ -230,24 +255,43 @@ class _Learner:
     def _grammars_of(self, nature: Nature, memories: tuple[Answer, ...]) -> Iterator[Grammar]:
         first = self.laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
         rounded: dict[str, tuple[Answer, ...]] = {
-            "constants": _first(self._constants(first), GLOBALS["constants"]),
-            "direction": _first(self._direction(first), GLOBALS["direction"]),
+            "constants": (self._constants(first),),
+            "direction": (self._direction(first),),
             "start": self._starts(first),
         }
+        any_way: dict[str, tuple[Answer, ...]] = {
+            name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")
+        }
         begins: dict[str, tuple[Answer, ...]] = {"start memory": memories, **rounded}
-        plain: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("as fresh",)}
-        choices = [
-            Grammar(nature.symmetric, False, self.numbers, {**begins, **plain}),
-            Grammar(nature.symmetric, False, self.numbers, {**begins, **plain, "late": ("yes",)}),
-        ]
+        own_first: dict[str, tuple[Answer, ...]] = {**begins, "start memory": ("own",)}
+        usual: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("as fresh",)}
+        late: dict[str, tuple[Answer, ...]] = {**usual, "late": ("yes",)}
+        own_after: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("own",)}
+        kinds = [({**begins, **usual}, False)]
         # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
-        yield from choices[::-1] if not first[0].any() and first[1].any() else choices
-        if "0" not in memories:
-            return
-        for wide in (False, True):
-            own: dict[str, tuple[Answer, ...]] = {"start memory": ("own",), **rounded}
-            yield Grammar(nature.symmetric, wide, self.numbers, {**own, **plain})
-            yield Grammar(nature.symmetric, wide, self.numbers, {**begins, **plain, "after a flip": ("own",)})
+        if not first[0].any():
+            kinds = [({**begins, **late}, False), *kinds][:: 1 if first[1].any() else -1]
+        if "0" in memories:
+            kinds += [({**own_first, **usual}, False), ({**begins, **own_after}, False)]
+            if not first[0].any():
+                kinds.append(({**own_first, **late}, False))
+            kinds.append(({**own_first, **own_after}, False))
+            kinds += [({**own_first, **usual, **any_way}, True), ({**begins, **own_after, **any_way}, True)]
+        for (fixed, wide), roles in itertools.product(kinds, self._roles()):
+            yield Grammar(nature.symmetric, wide, self.numbers, {**fixed, **roles})
+
+    def _roles(self) -> Iterator[dict[str, tuple[Answer, ...]]]:
+        """What measured lengths may be: a first step, a limit, a floor, or a pair; then nothing, or any of it."""
+        given = {name: _plain(name) for name in _LENGTHS if name in self.numbers}
+        roles = [(role, number) for role in ("start", *_LENGTHS) for number in self.numbers.get(role, ())]
+        for role, number in roles:
+            if role == "largest":
+                others = [(name, v) for name, v in roles if name in ("smallest", "floor") and v < number]
+                yield from ({**given, role: (number,), name: (v,)} for name, v in others)
+        yield from ({**given, role: (number,)} for role, number in roles)
+        if given:
+            yield given
+        yield {}
 
     def _starts(self, x: np.ndarray[Any, Any]) -> tuple[Answer, ...]:
         """How step sizes may begin, by the lengths of the first moves: as given, or multiplied or limited."""
@@ -283,13 +327,11 @@ class _Learner:
         """Learn the other tiers, if need be from another table that explains ordinary use."""
         best = self._outer(search)
         for attempt in range(1, 1 + ALTERNATIVES):
-            if best.explained or self._steps_left < 0:
+            if best.explained or search.refuted or self._steps_left < 0:
                 break
             other = Search(search.grammar, attempt)
-            if self._required(other, search.strands, 1):
-                also = self._outer(other)
-                if also.tiers[0].explained:
-                    best = min(best, also, key=lambda found: sum(tier.failing for tier in found.tiers))
+            if self._required(other, sorted(search.strands, key=lambda strand: len(strand.calls)), 2):
+                best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
             best.rule = self._plainer(best.rule)
         return best
@@ -324,6 +366,8 @@ class _Learner:
         self._held = []
         for tier in TIERS:
             some = [case for case in self.of_tier(tier) if tiers_of(case) <= {tier, *explained}]
+            if tier == NUMBERS:
+                some += [case for case in self.special_cases if tiers_of(case) <= {tier, *explained}]
             if some:
                 before, rounded = search.state(), self._rounding
                 verdicts.append(self._learn_tier(search, tier, some, explained))
@@ -335,6 +379,23 @@ class _Learner:
                     search.return_to(before)
                     self._rounding = rounded
         return Decompiled(self.rule(search), (), verdicts, self.laboratory.dtype)
+
+    @cached_property
+    def special_cases(self) -> list[Case]:
+        """Short scripts with every special gradient after every other; the cases of the tier have not all."""
+        features = ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"))
+        special = [v for v, feature in features if feature not in self.lacks]
+        found: list[Case] = []
+        for setting in (SETTING, NARROW[0], *_OUTSIDE_LIMITS) if special else ():
+            if "lr outside step_sizes" in self.lacks and setting in _OUTSIDE_LIMITS:
+                continue
+            try:
+                run = self.laboratory.run(words((1.0, -1.0, 0.0, *special), 3), loss=(2.0, 1.0, 3.0), **setting)
+            except CouldNotRun:
+                continue
+            self._observed[id(run.case)] = run.case, run
+            found.append(run.case)
+        return found
 
     def _learn_tier(self, search: Search, tier: str, some: list[Case], explained: set[str]) -> TierVerdict:
         """Correct the rule by the cases of a tier that it fails, until it fails none; verify it on new ones."""
@@ -419,8 +480,11 @@ class _Learner:
         nearest = min(candidates(self.nature.uses_loss), key=lambda name: distance(name, known))
         entries = {key: _preferred(nearest, key, known) for key in known}
         # What the grammar left no choice of was never asked for.
-        for name in ("late", "constants", "direction", "after a flip", "start memory", "start"):
+        for name in ("late", "constants", "direction", "after a flip", "start memory", "start", *_LENGTHS):
             entries.setdefault(name, search.grammar.answers(name)[0])
+        told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
+        if entries.get("flip test") == "factor" and not told_by_factor:
+            entries["flip test"] = "sign"
         entries |= self._rounding
         return self._named(entries, nearest)
 
@@ -433,6 +497,16 @@ class _Learner:
             points = f"{len(differences)} point{'s' if len(differences) > 1 else ''}"
             title = f"This is nearest to {nearest}, from which it differs in {points}"
         return Rule(Table(entries, table.symmetric, table.uses_loss, title), nearest, differences)
+
+
+def _unexplained(found: Decompiled) -> tuple[bool, int]:
+    """How much a rule does not reproduce; what matters most is ordinary use."""
+    return not found.tiers[0].explained, sum(tier.failing for tier in found.tiers)
+
+
+def _plain(name: str) -> tuple[Answer, ...]:
+    """The plainest answer of an entry of the whole rule, alone."""
+    return (next(iter(GLOBALS[name])),)
 
 
 def _first(answer: Answer, answers: Iterable[Answer]) -> tuple[Answer, ...]:

@@ -13,10 +13,11 @@ from .._comparison.observe import CouldNotRun
 from .laboratory import Laboratory, words
 from .search import Numbers
 
-#: Two settings: a number that is the same in both comes from neither.
+#: Two settings: a number that is the same in both comes from neither. float32 holds these, so that a rule which
+#: rounds them to it multiplies by nothing else.
 SETTINGS: tuple[dict[str, Any], ...] = (
-    {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)},
-    {"lr": 0.037, "etas": (0.55, 1.17), "step_sizes": (1e-8, 1e8)},
+    {"lr": 0.09375, "etas": (0.40625, 1.3125), "step_sizes": (2.0**-17, 37.0)},
+    {"lr": 0.0361328125, "etas": (0.546875, 1.171875), "step_sizes": (3 * 2.0**-17, 53.0)},
 )
 
 #: At most this many numbers are tried for one field.
@@ -26,12 +27,18 @@ MOST = 6
 def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Numbers:
     """Numbers to try in each field, beside the answers in words. An experiment that fails gives none."""
     found: dict[str, list[float]] = {}
-    special = tuple(v for v, feature in ((np.nan, "nan"), (np.inf, "inf")) if feature not in lacks)
+    special = tuple(
+        v for v, feature in ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf")) if feature not in lacks
+    )
 
     def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
-        return {"factor": _factors(*_runs(laboratory, words((1.0, -1.0, *special), 3)))} if special else {}
+        scripts = [words((1.0, -1.0, *special), 3), words((1.0, -1.0, 0.0, *special[:1]), 4)] if special else []
+        return {"factor": [v for g in scripts for v in _factors(*_runs(laboratory, g))]}
 
-    for experiment in (_steps, after_special, _plateaus, _walls, _thresholds):
+    def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
+        return _plateaus(laboratory, found.get("factor", []))
+
+    for experiment in (_steps, after_special, plateaus, _walls, _thresholds):
         try:
             for field, values in experiment(laboratory).items():
                 found.setdefault(field, []).extend(values)
@@ -83,8 +90,25 @@ def _factors(first: Array, other: Array) -> list[float]:
             np.vstack([m / number for number in (setting["lr"], *setting["step_sizes"])])
             for m, setting in zip(moves, SETTINGS, strict=True)
         ]
-    found = [v for v in _alike(*ratios) + _alike(*of_given) if _is_factor(v)]
-    return sorted(dict.fromkeys(found), key=lambda v: (len(repr(v)), found.index(v)))[:4]
+        # It may have been multiplied by eta+ or eta- as well.
+        also = [
+            np.vstack([ratio / eta for eta in setting["etas"]])
+            for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), SETTINGS, strict=True)
+        ]
+    found = [v for v in _alike(*ratios) + _alike(*of_given) + _alike(*also) if _is_factor(v)]
+    return _single(list(dict.fromkeys(found)))[:MOST]
+
+
+def _single(values: list[float]) -> list[float]:
+    """Some factors without those that are products of two others, the shortest first."""
+    quotients = [shortest(a / b * (1 - 1e-9), a / b * (1 + 1e-9)) for a in values for b in values if a != b]
+    shorter = [v for v in dict.fromkeys(quotients) if _is_factor(v) and _digits(v) < max(map(_digits, values))]
+    kept: list[float] = []
+    for value in sorted(dict.fromkeys((*values, *shorter)), key=_digits):
+        products = [a * b * c for a in kept for b in kept for c in (1.0, *kept)]
+        if not any(abs(value - product) <= 1e-9 * value for product in products):
+            kept.append(value)
+    return kept
 
 
 def _alike(a: Array, b: Array) -> list[float]:
@@ -113,31 +137,45 @@ def shortest(low: float, high: float) -> float:
 # --- limits and floors of its own ------------------------------------------------------------------------------
 
 
-def _plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
+def _plateaus(laboratory: Laboratory, factors: list[float]) -> dict[str, list[float]]:
     found: list[tuple[list[float], list[float]]] = []
     for lr, etas in ((0.1, (0.5, 1.2)), (0.037, (0.4, 1.3))):
         setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}
         growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
         flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
-        largest, smallest = (_plateau(_moves(laboratory, g, setting), etas) for g in (growth, flips))
+        largest, smallest = (
+            _plateau(_moves(laboratory, g, setting), (1, *etas, *factors)) for g in (growth, flips)
+        )
         # An lr, and then factors, that lead far outside every limit.
-        upward = _stopped(laboratory, {**setting, "lr": 1e14})
-        upward += _stopped(laboratory, {**setting, "etas": (etas[0], 1e14)})
-        downward = _stopped(laboratory, {**setting, "lr": 1e-14})
-        downward += _stopped(laboratory, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)})
+        upward = _stopped(laboratory, factors, {**setting, "lr": 1e14})
+        upward += _stopped(laboratory, factors, {**setting, "etas": (etas[0], 1e14)})
+        downward = _stopped(laboratory, factors, {**setting, "lr": 1e-14})
+        downward += _stopped(
+            laboratory, factors, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)}
+        )
         largest += [v for v in upward if 1 < v < 1e12]
         smallest += [v for v in downward if 1e-12 < v < 0.03]
         found.append((largest, [v for v in smallest if v > 1e-12]))
-    (largest, smallest), (also_largest, also_smallest) = found
-    smallest = [v for v in smallest if v in also_smallest][:2]
-    return {"largest": [v for v in largest if v in also_largest][:2], "smallest": smallest, "floor": smallest}
+    largest, smallest = (
+        _unmultiplied([v for v in values if v in also], factors)[:2] for values, also in zip(*found, strict=True)
+    )
+    return {"largest": largest, "smallest": smallest, "floor": smallest}
 
 
-def _stopped(laboratory: Laboratory, setting: dict[str, Any]) -> list[float]:
+def _unmultiplied(values: list[float], factors: list[float]) -> list[float]:
+    """Some lengths, without those that are one before them times a factor, or divided by it."""
+    kept: list[float] = []
+    for value in values:
+        if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in factors for f in (g, 1 / g)):
+            kept.append(value)
+    return kept
+
+
+def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) -> list[float]:
     """The lengths of moves, and these before they were multiplied, where hyperparameters lead far out."""
     down, up = setting["etas"]
     moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
-    factors = (1, up, down, up * up)
+    factors = (1, up, down, up * up, *own)
     return sorted({shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in moves for f in factors}, key=_digits)
 
 
@@ -151,7 +189,7 @@ def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
     return moves
 
 
-def _plateau(moves: Array, etas: tuple[float, float]) -> list[float]:
+def _plateau(moves: Array, factors: tuple[float, ...]) -> list[float]:
     """The lengths at which moves stay in the end, perhaps alternately; and these before they were multiplied."""
     found = []
     for column in moves.T:
@@ -161,7 +199,7 @@ def _plateau(moves: Array, etas: tuple[float, float]) -> list[float]:
         for period in (1, 2, 3):
             if (np.abs(last[period:] - last[:-period]) <= 1e-6 * last[period:]).all():
                 values = [float(v) for v in last[-period:]]
-                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in (1, *etas)]
+                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in factors]
                 break
     counts = Counter(found)
     return sorted(counts, key=lambda value: (len(repr(value)), -counts[value]))
@@ -175,38 +213,53 @@ def _walls(laboratory: Laboratory) -> dict[str, list[float]]:
     starts = np.concatenate([out, out, -out, -out])
     g = np.concatenate([np.ones(10), -np.ones(10)] * 2)[None, :]
     x = laboratory.run(g, starts, lr=1.0, step_sizes=(1e-6, 1e3)).x[-1].astype(np.float64)
-    stopped = np.abs(np.abs(x) - np.abs(starts)) > 1.5
-    counts = Counter(np.abs(x[stopped & np.isfinite(x)]).tolist())
-    return {"walls": [value for value, count in counts.most_common(2) if count > 1 and value > 0]}
+    stopped = (np.abs(np.abs(x) - np.abs(starts)) > 1.5) & np.isfinite(x)
+    # A wall stops x on its way from far out, wherever that is; a large first step leads elsewhere from each start.
+    reached = {(abs(end), abs(start)) for end, start in zip(x[stopped], starts[stopped], strict=True)}
+    counts = Counter(float(end) for end, _ in reached)
+    return {"walls": [value for value, count in counts.most_common(2) if count > 2 and value > 0]}
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------
 
 
 def _thresholds(laboratory: Laboratory) -> dict[str, list[float]]:
-    """Gradients and products below which something else happens."""
-    alone = _threshold(lambda v: _last_move(laboratory, v[None, :]))
-    later = _threshold(lambda v: _last_move(laboratory, np.stack([np.ones_like(v), v])))
-    both = _threshold(lambda v: _last_move(laboratory, np.stack([np.sqrt(v), np.sqrt(v)])))
-    values = [v for v in (alone, later, both) if v is not None]
+    """Gradients and products below which something else happens, perhaps only later."""
+    scripts: tuple[Callable[[Array, Array], tuple[Array, ...]], ...] = (
+        lambda one, v: (v, one, one),
+        lambda one, v: (one, v, one),
+        lambda one, v: (one, -v, -one),
+        lambda one, v: (np.sqrt(v), np.sqrt(v), one),
+        lambda one, v: (np.sqrt(v), -np.sqrt(v), -one),
+    )
+    found: list[float] = []
+    for script in scripts:
+        for sign in (1, -1):
+            value = _threshold(lambda v, script=script, sign=sign: _moved(  # type: ignore[misc]
+                laboratory, sign * np.stack(script(np.ones_like(v), v))
+            ))  # fmt: skip
+            # Where small gradients count as 0, so do products of two of them.
+            if value is not None and not any(abs(value - v * v) <= 1e-6 * value for v in found):
+                found.append(value)
+    values = list(dict.fromkeys(found))
     return dict.fromkeys(("small moves", "small gradients", "small products"), values)
 
 
-def _last_move(laboratory: Laboratory, g: Array) -> Array:
+def _moved(laboratory: Laboratory, g: Array) -> Array:
+    """How far x moves at each step."""
     loss = tuple(np.arange(len(g), 0.0, -1))
-    x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-9, 1e9)).x.astype(np.float64)
-    start = x[-2] if len(x) > 1 else np.zeros(x.shape[1])
-    move: Array = x[-1] - start
-    return move
+    x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-4, 37.0)).x.astype(np.float64)
+    moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
+    return moves
 
 
 def _threshold(move: Callable[[Array], Array]) -> float | None:
     """The number below which moves differ from those above it, by bisection; None if there is none."""
     low, high = -290.0, 0.0
-    usual = move(np.ones(1))[0]
+    usual = move(np.ones(1))
     for _ in range(4):
         exponents = np.linspace(low, high, 64)
-        differs = np.abs(move(10.0**exponents) - usual) > 1e-9 * abs(usual)
+        differs = (np.abs(move(10.0**exponents) - usual) > 1e-9 * np.abs(usual)).any(axis=0)
         if not differs.any() or differs.all():
             return None
         last = int(np.flatnonzero(differs)[-1])

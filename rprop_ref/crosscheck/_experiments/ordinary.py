@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from .._comparison.trajectory import Trajectory
 from .laboratory import Laboratory, words
 from .strands import Nature, Strand
-from .traits import FALLING, MIXED, RISING
-
-#: Hyperparameters whose products are all different; then limits that are met at once, from both sides.
-WIDE: dict[str, Any] = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)}
-NARROW: tuple[dict[str, Any], ...] = (
-    {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.08, 0.11)},
-    {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.1, 0.15)},
-    {"lr": 0.07, "etas": (0.3, 1.7), "step_sizes": (0.01, 0.07)},
-)
+from .traits import FALLING, MIXED, NARROW, RISING, SETTING
 
 
 def first_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
@@ -30,17 +21,17 @@ def first_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory
     """
     for letters, length in (((1.0, -1.0), 5), ((1.0, -1.0, 0.0), 3)):
         for loss in _losses(nature):
-            yield laboratory.run(words(letters, length), loss=loss[:length], **WIDE)
+            yield laboratory.run(words(letters, length), loss=loss[:length], **SETTING)
 
 
 def more_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
     """Runs that meet several events in every order, limits, and long runs."""
     zeros = words((1.0, -1.0, 0.0), 4)
-    for setting in (WIDE, *NARROW):
+    for setting in (SETTING, *NARROW):
         for loss in _losses(nature):
             yield laboratory.run(zeros, loss=loss[:4], **setting)
     rng = np.random.default_rng(2)
-    for setting in (WIDE, NARROW[0]):
+    for setting in (SETTING, NARROW[0]):
         g = rng.choice([1.0, -1.0, 0.0, 0.3, -2.0], (20, 12), p=[0.35, 0.35, 0.1, 0.1, 0.1])
         yield laboratory.run(g, rng.normal(size=12), loss=tuple(rng.choice([1.0, 2.0, 2.0, 3.0], 20)), **setting)
 

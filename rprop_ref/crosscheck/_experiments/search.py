@@ -4,7 +4,8 @@ The search holds one answer for each entry that it was asked for, at first the a
 with these answers. Where x differs from the observed x in a bit, the answers that led there cannot all be right.
 Of these entries, the one that was asked for last gets its next answer; the search remembers why the old one was
 ruled out. If all of its answers are ruled out, the reasons together are a new contradiction, without this entry.
-This is dynamic backtracking (Ginsberg, 1993): what was learned about other entries is kept.
+This is dynamic backtracking (Ginsberg, 1993): what was learned about other entries is kept. All contradictions are
+kept as well (`Learned`), also where the search begins anew, so that none is met twice.
 
 A run says not only which answers it used, but also which others would have given the same (`_Run`). So one
 contradiction rules out many tables, and strands that a new answer cannot change are not run again.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from .._table.machine import advance, begin, group_of, same
 from .strands import Strand, identity
 
 #: How often the search begins anew, and after how many steps of its strands.
-ATTEMPTS, STEPS = 10, 3_000
+ATTEMPTS, STEPS = 6, 3_000
 
 Numbers = dict[str, tuple[float, ...]]
 
@@ -48,15 +49,72 @@ _DOUBTED = (
 )
 
 
-def _rank(key: str, attempt: int) -> float:
-    """How soon an entry is doubted, among those that led to a contradiction; each attempt has another order."""
-    if attempt == 0:
-        return 0 if key in _SURE else 1 + _DOUBTED.index(key) if key in _DOUBTED else 1
-    return 0 if attempt == 1 else random.Random(f"{attempt} {key}").random()
+#: How much more a contradiction counts than the one before it, among the reasons to decide on an entry early.
+_RECENT = 1.002
 
 
 class _Contradicted(Exception):  # noqa: N818 - it is no error
     """No answer to an entry gives what was observed."""
+
+
+class _Emptied(_Contradicted):
+    """What was learned before rules out all answers to an entry."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class Learned:
+    """Groups of answers that cannot all be right.
+
+    Each is a bit of integers, so that all are looked through with a few operations for each entry.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Groups] = []
+        self._of: dict[str, dict[Answer, int]] = {}  # those that an entry is in, and whose group has an answer
+        self._with: dict[str, int] = {}  # those that an entry is in
+
+    def add(self, groups: Groups) -> None:
+        """Remember that these cannot all be right."""
+        bit = 1 << len(self.all)
+        self.all.append(groups)
+        for key, group in groups.items():
+            self._with[key] = self._with.get(key, 0) | bit
+            found = self._of.setdefault(key, {})
+            for answer in group:
+                found[answer] = found.get(answer, 0) | bit
+
+    def cut(self, count: int) -> None:
+        """Forget all but the first."""
+        first, self.all, self._of, self._with = self.all[:count], [], {}, {}
+        for groups in first:
+            self.add(groups)
+
+    def complete(self, values: dict[str, Answer]) -> Groups | None:
+        """Groups that have all of these answers, if any; the latest of them."""
+        return self._latest((1 << len(self.all)) - 1 & ~self._broken(values))
+
+    def against(self, key: str, values: dict[str, Answer]) -> Callable[[Answer], Groups | None]:
+        """A function that returns groups that an answer would complete, given some answers to other entries."""
+        own = self._of.get(key)
+        if own is None:
+            return lambda answer: None
+        left = self._with[key] & ~self._broken(values, key)
+        return lambda answer: self._latest(left & own.get(answer, 0))
+
+    def _broken(self, values: dict[str, Answer], but: str = "") -> int:
+        """Those without one of these answers, or with another entry."""
+        broken = 0
+        for key, every in self._with.items():
+            if key != but:
+                value = values.get(key)
+                broken |= every if value is None else every ^ self._of[key].get(value, 0)
+        return broken
+
+    def _latest(self, bits: int) -> Groups | None:
+        return self.all[bits.bit_length() - 1] if bits else None
 
 
 class _Run:
@@ -138,7 +196,7 @@ class Search:
     ----------
     grammar : Grammar
     attempt : int
-        The order in which entries are doubted, and the rule whose answers come first: another one for each number.
+        The order in which entries are decided on, and the rule whose answers come first: another one for each.
 
     Attributes
     ----------
@@ -150,16 +208,23 @@ class Search:
         How many steps it made, and how many contradictions it met.
     exhausted : bool
         Whether it has given up, instead of showing that there are no such answers.
+    refuted : bool
+        Whether it has shown that no answers reproduce what was required at last.
+    progress : int
+        How many strands it has reproduced together.
     """
 
     def __init__(self, grammar: Grammar, attempt: int = 0) -> None:
-        self.grammar, self.exhausted = grammar, False
+        self.grammar, self.exhausted, self.refuted = grammar, False, False
         self._attempt, self._wanted = attempt, dict[str, Answer]()
+        self._tries, self._settled, self.progress = 0, False, 0
+        self._weights, self._weight = dict[str, float](), 1.0
         self.values: dict[str, Answer] = {}
         self.stuck: tuple[Strand, int] | None = None
         self.steps = self.conflicts = 0
         self._order: dict[str, tuple[float, int]] = {}
         self._excluded: dict[str, dict[Answer, Groups]] = {}
+        self._learned = Learned()
         self._required: list[_Required] = []
         self._readers: dict[str, set[int]] = {}
         self._waiting: list[int] = []
@@ -169,9 +234,23 @@ class Search:
         """The answer of an entry at present."""
         value = self.values.get(key)
         if value is None:
-            self._order[key] = _rank(key, self._attempt), len(self._order)
-            value = self.values[key] = self._next(key)
+            self._order.setdefault(key, (self._rank(key), len(self._order)))
+            value = self._next(key)
+            if value is None:
+                raise _Emptied(key)
+            self.values[key] = value
         return value
+
+    def _rank(self, key: str) -> float:
+        """How late an entry is decided on: of those that led to a contradiction, the last is changed.
+
+        At first that are entries which are often unusual; when the search begins anew, those that have rarely led
+        to contradictions, with some chance in it.
+        """
+        if self._attempt == 0:
+            return 0 if key in _SURE else 1 + _DOUBTED.index(key) if key in _DOUBTED else 1
+        chance = random.Random(f"{self._attempt} {key}").uniform(0.3, 1)
+        return -chance * self._weights.get(key, 0.0)
 
     @property
     def strands(self) -> list[Strand]:
@@ -194,7 +273,8 @@ class Search:
         """Find answers that reproduce these strands, too. If none are found, change nothing, and return False.
 
         Which answers are found soon depends on the order in which entries are doubted. So the search begins anew,
-        with another order, as often as is allowed.
+        with another order, as often as is allowed. The first time, it may be asked again to look for longer: what
+        was learned is kept.
         """
         before = self._saved()
         for strand in some:
@@ -203,17 +283,20 @@ class Search:
                 self._known.add(key)
                 self._required.append(_Required(strand))
         self._waiting = list(range(len(self._required)))
-        first = not before[0]
-        for attempt in range(attempts):
-            if attempt:
-                self._begin_anew(attempt, {} if first or attempt % 2 else before[0])
-            self.exhausted = False
+        first, self._tries = not self._settled, self._tries if not self._settled else 0
+        for _ in range(attempts):
+            if self._tries:
+                self._begin_anew(self._tries, {} if first or self._tries % 2 else before[0])
+            self.exhausted, self._tries = False, self._tries + 1
             with np.errstate(all="ignore"):
                 if self._solved(self.steps + steps):
+                    self._settled = True
                     return True
             if not self.exhausted:
+                self.refuted = True
                 break
-        self._restore(before)
+        if not (first and self.exhausted):
+            self._restore(before)
         return False
 
     def _begin_anew(self, attempt: int, wanted: dict[str, Answer]) -> None:
@@ -236,10 +319,12 @@ class Search:
         excluded = {key: dict(reasons) for key, reasons in self._excluded.items()}
         required = [_Required(r.strand, r.same) for r in self._required]
         settings = self._attempt, self._wanted
-        return dict(self.values), dict(self._order), excluded, required, set(self._known), settings
+        learned = len(self._learned.all)
+        return dict(self.values), dict(self._order), excluded, required, set(self._known), settings, learned
 
     def _restore(self, saved: Any) -> None:
-        self.values, self._order, self._excluded, self._required, self._known, settings = saved
+        self.values, self._order, self._excluded, self._required, self._known, settings, learned = saved
+        self._learned.cut(learned)
         self._attempt, self._wanted = settings
         self._waiting = []
         self._readers = {}
@@ -253,23 +338,28 @@ class Search:
         """Change answers until all strands are reproduced; False if that cannot be, or takes too long."""
         while self._waiting:
             i = self._waiting[0]
+            self.progress = max(self.progress, i)
             required = self._required[i]
             if required.holds(self.values):
                 heapq.heappop(self._waiting)
                 continue
-            run = _Run(self)
-            step = self._first_difference(run, required.strand)
-            if step is None:
-                heapq.heappop(self._waiting)
-                required.same = run.same
-                for key in run.same:
-                    self._readers.setdefault(key, set()).add(i)
-                continue
-            self.conflicts += 1
-            if self.stuck is None or step >= self.stuck[1]:
-                self.stuck = required.strand, step
+            reasons = self._learned.complete(self.values)
+            if reasons is None:
+                run = _Run(self)
+                step = self._first_difference(run, required.strand)
+                if step is None:
+                    heapq.heappop(self._waiting)
+                    required.same = run.same
+                    for key in run.same:
+                        self._readers.setdefault(key, set()).add(i)
+                    continue
+                self.conflicts += 1
+                if self.stuck is None or step >= self.stuck[1]:
+                    self.stuck = required.strand, step
+                reasons = run.reasons
+                self._learned.add(dict(reasons))
             self.exhausted = self.steps > limit
-            if self.exhausted or not self._resolved(run.reasons):
+            if self.exhausted or not self._resolved(dict(reasons)):
                 return False
         return True
 
@@ -287,6 +377,9 @@ class Search:
                         _add(run.reasons, key, group)
                     return t
                 run.shown.clear()
+        except _Emptied as emptied:
+            run.reasons = self._why_empty(emptied.key)
+            return t
         except _Contradicted:
             return t
         return None
@@ -294,25 +387,26 @@ class Search:
     def _resolved(self, reasons: Groups) -> bool:
         """Rule out what led to a contradiction, and choose other answers; False if there are none."""
         emptied: list[str] = []  # entries without an answer, each earlier in the order than those before it
+        for key in reasons:
+            self._weights[key] = self._weights.get(key, 0.0) + self._weight
+        self._weight *= _RECENT
         while reasons:
+            self.steps += 1
             key = max(reasons, key=self._order.__getitem__)
             group = reasons.pop(key)
             excluded = self._excluded.setdefault(key, {})
             for answer in group:
                 excluded.setdefault(answer, reasons)
-            if self._has_answer(key):
-                self._change(key)
-                while emptied and self._has_answer(emptied[-1]):
-                    self._change(emptied.pop())
+            if self._change(key):
+                while emptied and self._change(emptied[-1]):
+                    emptied.pop()
                 if not emptied:
                     return True
             else:
                 emptied.append(key)
             reasons = self._why_empty(emptied[-1])
+            self._learned.add(dict(reasons))
         return False
-
-    def _has_answer(self, key: str) -> bool:
-        return len(self._excluded[key]) < len(self.grammar.answers(key))
 
     def _why_empty(self, key: str) -> Groups:
         """The answers of earlier entries that together rule out all answers of an entry."""
@@ -322,9 +416,12 @@ class Search:
                 _add(reasons, other, answers)
         return reasons
 
-    def _change(self, key: str) -> None:
-        """Give an entry the first answer that is not ruled out; forget the reasons that this invalidates."""
-        value = self.values[key] = self._next(key)
+    def _change(self, key: str) -> bool:
+        """Give an entry the first answer that is not ruled out, if any; forget what this invalidates."""
+        value = self._next(key)
+        if value is None:
+            return False
+        self.values[key] = value
         for reasons in self._excluded.values():
             gone = [a for a, reason in reasons.items() if key in reason and value not in reason[key]]
             for answer in gone:
@@ -333,13 +430,29 @@ class Search:
             alike = self._required[i].same
             if alike is not None and key in alike and value not in alike[key]:
                 heapq.heappush(self._waiting, i)
+        return True
 
-    def _next(self, key: str) -> Answer:
-        answers, excluded = self.grammar.answers(key), self._excluded.get(key, {})
+    def _next(self, key: str) -> Answer | None:
+        """The first answer of an entry that is not ruled out, by what was learned before either."""
+        excluded, own = self._excluded.setdefault(key, {}), self._order[key]
+        earlier = {other: value for other, value in self.values.items() if self._order[other] < own}
+        against = self._learned.against(key, earlier)
+        for answer in self._preferred(key):
+            if answer in excluded:
+                continue
+            groups = against(answer)
+            if groups is None:
+                return answer
+            excluded[answer] = {other: group for other, group in groups.items() if other != key}
+        return None
+
+    def _preferred(self, key: str) -> Iterator[Answer]:
+        """The answers of an entry, first the one that is expected."""
+        answers = self.grammar.answers(key)
         wanted = self._wanted.get(key, expected(NAMES[self._attempt % len(NAMES)], key))
-        if wanted is not None and wanted in answers and wanted not in excluded:
-            return wanted
-        return next(answer for answer in answers if answer not in excluded)
+        if wanted is not None and wanted in answers:
+            yield wanted
+        yield from answers
 
 
 def reached(search: Search) -> str:

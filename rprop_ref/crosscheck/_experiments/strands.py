@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._cases.case import Case
+from .._cases.case import Array, Case
 from .._cases.dtypes import COMPLEX
 from .._comparison.divergence import Divergence
 from .._comparison.trajectory import Trajectory
@@ -42,9 +42,9 @@ class Strand:
 
 
 def strands(trajectory: Trajectory, nature: Nature) -> list[Strand]:
-    """The coordinates of a run, as far as it was observed. A run on an objective has none, nor one with bounds."""
+    """The coordinates of a run, as far as it was observed. A run with bounds has none."""
     case = trajectory.case
-    if case.objective is not None or case.bounds is not None or case.dtype in COMPLEX:
+    if case.bounds is not None or case.dtype in COMPLEX:
         return []
     kind = float if case.real == np.float64 else case.real.type
     with np.errstate(all="ignore"):
@@ -54,7 +54,7 @@ def strands(trajectory: Trajectory, nature: Nature) -> list[Strand]:
 def strand_of(divergence: Divergence, trajectory: Trajectory, nature: Nature) -> list[Strand]:
     """The coordinate of a difference, up to the step that differs; none if it cannot be learned from."""
     case = trajectory.case
-    if case.objective is not None or case.bounds is not None or case.dtype in COMPLEX or case.dtype == "bfloat16":
+    if case.bounds is not None or case.dtype in COMPLEX or case.dtype == "bfloat16":
         return []
     kind = float if case.real == np.float64 else case.real.type
     with np.errstate(all="ignore"):
@@ -65,17 +65,25 @@ def strand_of(divergence: Divergence, trajectory: Trajectory, nature: Nature) ->
 def _strand(trajectory: Trajectory, case: Case, i: int, kind: Any, nature: Nature) -> Strand:
     current = {"lr": case.lr, "etas": case.etas, "step_sizes": case.step_sizes}
     first = _constants(current, i, kind)
-    calls = []
+    calls, given = [], _given(trajectory)
     for t in range(trajectory.steps):
         edit = case.edits.get(t, {})
         current |= edit
-        g = None if t in case.none else kind(case.g[t, i])
+        g = None if t in case.none else kind(given[t, i])
         calls.append(
             Call(g, case.loss[t], tuple(edit), t in case.resumed, _constants(current, i, kind) if edit else None)
         )
     settings = Settings(first, kind, case.maximize, case.reused, nature.symmetric, nature.uses_loss)
     xs, after = ([kind(v) for v in a[:, i]] for a in (trajectory.x, trajectory.gradient))
     return Strand(settings, kind(case.x0[i]), calls, xs, after)
+
+
+def _given(trajectory: Trajectory) -> Array:
+    """The gradients of a run; those of an objective depend on where the run went."""
+    case = trajectory.case
+    if case.objective is None:
+        return case.g
+    return np.array([case.objective.gradient(x[None, :])[0] for x in (case.x0, *trajectory.x[:-1])])
 
 
 def _constants(current: dict[str, Any], i: int, kind: Any) -> Constants:

@@ -15,8 +15,16 @@ from .strands import Nature
 #: The scripts: all words of this length over the three signs.
 LENGTH = 5
 
-#: Hyperparameters whose products are all different, so that a step size shows where it comes from.
-SETTING: dict[str, Any] = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1e-9, 1e9)}
+#: Hyperparameters whose products are all different, so that a step size shows where it comes from. The limits are
+#: not so far away that a move by the smallest step size is lost where x has been moved by the largest.
+SETTING: dict[str, Any] = {"lr": 0.1, "etas": (0.4, 1.3), "step_sizes": (1.7e-5, 37.0)}
+
+#: Limits that are met at once, from both sides.
+NARROW: tuple[dict[str, Any], ...] = (
+    {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.08, 0.11)},
+    {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.1, 0.15)},
+    {"lr": 0.07, "etas": (0.3, 1.7), "step_sizes": (0.01, 0.07)},
+)
 
 #: Losses that fall, rise, and do both.
 FALLING, RISING, MIXED = (5.0, 4.0, 3.0, 2.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0), (2.0, 3.0, 3.0, 1.0, 2.0)
@@ -69,10 +77,23 @@ def examine(laboratory: Laboratory) -> Traits:
         traits.outside.append("magnitudes: gradients of the same signs and other sizes give other moves")
     if not _close(np.diff(x, axis=0), np.diff(run(g, 3.0), axis=0)):
         traits.outside.append("x itself: the same gradients give other moves from another start")
-    uses_loss = not (_same(x, run(g, loss=RISING)) and _same(x, run(g, loss=MIXED)))
-    mirrored = np.array([int(np.flatnonzero((g == -column[:, None]).all(axis=0))[0]) for column in g.T])
-    traits.nature = Nature(_same(x[:, mirrored], -x), uses_loss)
+    traits.nature = _nature(laboratory, rng)
     return traits
+
+
+def _nature(laboratory: Laboratory, rng: np.random.Generator) -> Nature:
+    """Whether anything depends on the loss, or on which sign is which: perhaps only where limits are met."""
+    short = words((1.0, -1.0, 0.0), LENGTH)
+    longer = rng.choice([1.0, -1.0, 0.0], (20, 24), p=[0.42, 0.42, 0.16])
+    falls, other = tuple(np.arange(20.0, 0, -1)), tuple(rng.choice([1.0, 2.0, 2.0, 3.0], 20))
+    uses_loss, symmetric = False, True
+    for setting in (SETTING, *NARROW):
+        for g, losses in ((short, (FALLING, RISING, MIXED)), (longer, (falls, other))):
+            runs = [laboratory.run(g, loss=loss, **setting).x.astype(np.float64) for loss in losses]
+            mirrored = laboratory.run(-g, loss=losses[-1], **setting).x.astype(np.float64)
+            uses_loss = uses_loss or not all(_same(runs[0], x) for x in runs[1:])
+            symmetric = symmetric and _same(mirrored, -runs[-1])
+    return Nature(symmetric, uses_loss)
 
 
 def depends_on_time(laboratory: Laboratory) -> bool:

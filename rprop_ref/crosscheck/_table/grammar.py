@@ -282,8 +282,6 @@ class Grammar:
     ) -> None:
         self.symmetric, self.wide, self.numbers = symmetric, wide, numbers or {}
         self._answers: dict[str, tuple[Answer, ...]] = dict(fixed or {})
-        # What a late rule does shows one step later, so there is more to keep in mind: fewer answers are tried.
-        self._few = self._answers.get("late") == ("yes",) and not wide
 
     def answers(self, key: str) -> tuple[Answer, ...]:
         """All answers that an entry may have, the plainest first."""
@@ -299,8 +297,6 @@ class Grammar:
         words = tuple(ANSWERS.get(field) or GLOBALS[field])
         if self.wide:
             return words
-        if self._few and field in ("factor", "limits"):
-            return words[: 3 if field == "factor" else 5]
         if field == "factor":
             return _PLAIN_FACTORS
         if field == "limits":
@@ -311,8 +307,6 @@ class Grammar:
         if row in ("nan", "nan product"):
             return _NAN_MOVES if row == "nan" else ("new", *_NAN_MOVES)
         one_sided = () if self.symmetric else _ONE_SIDED
-        if self._few:
-            return _OTHER_MOVES[:3]
         if row in FLIPS:
             return (*_FLIP_MOVES[:2], *one_sided, *_FLIP_MOVES[2:])
         if self.wide:

@@ -126,11 +126,11 @@ def _constants(known: Asked, given: Constants, kind: Any) -> Constants:
     def rounded(answer: str) -> Constants:
         return given if answer == "given" else Constants(*(kind(np.float32(v)) for v in given))
 
-    lo = known.choose("smallest", lambda answer: given.lo if answer == "given" else kind(answer))
-    hi = known.choose("largest", lambda answer: given.hi if answer == "given" else kind(answer))
-    given = given._replace(lo=lo, hi=hi)
     found: Constants = known.choose("constants", rounded)
-    return found
+    # Numbers of its own are in the dtype at hand.
+    lo = known.choose("smallest", lambda answer: found.lo if answer == "given" else kind(answer))
+    hi = known.choose("largest", lambda answer: found.hi if answer == "given" else kind(answer))
+    return found._replace(lo=lo, hi=hi)
 
 
 def _first_size(answer: Answer, c: Constants, kind: Any) -> Any:
@@ -200,7 +200,7 @@ def advance(
         row, key = known.choose(
             "flip test", lambda answer: (row, key) if answer == "sign" else _flip(rose, sign, settings)
         )
-    elif row in ("flip", "rose") and not absolute and factor == 1:
+    elif c.down == 0 and row in ("flip", "rose") and not absolute and factor == 1:
         neutral = _keyed("fresh", sign, settings)
         row, key = known.choose("flip test", lambda answer: (row, key) if answer == "sign" else ("fresh", neutral))
     # --- the move

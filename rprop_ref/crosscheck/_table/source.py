@@ -106,7 +106,7 @@ class _Writer:
         }
         absolute = {"0": "0", "lr": "lr", "lo": "lo", "hi": "hi"}
         factors = self.texts("factor", {**values, **dict.fromkeys(absolute, "1")})
-        by_factor = table["flip test"] == "factor"
+        by_factor = table.flips_by_factor
         if not by_factor:
             self.add("flip = q < 0")
         factor = choice(factors, "1")

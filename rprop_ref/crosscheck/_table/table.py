@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from .grammar import ANSWERS, FIELDS, GLOBALS, ROWS, Answer
+from .grammar import ANSWERS, FIELDS, FLIPS, GLOBALS, ROWS, Answer, field_of, row_of
 
 #: The words for a number in each field.
 _NUMBERS = {
@@ -66,6 +66,12 @@ class Table:
         if field == "limits" and self.key(row, sign, "factor") in self.entries:
             return "both"
         return None
+
+    @property
+    def flips_by_factor(self) -> bool:
+        """Whether a sign change is told by the factor, which then has to be eta- at each."""
+        at_flips = (a for key, a in self.entries.items() if field_of(key) == "factor" and row_of(key) in FLIPS)
+        return self["flip test"] == "factor" and all(answer == "down" for answer in at_flips)
 
     def sentence(self, name: str) -> str:
         """What an entry of the whole rule says."""
