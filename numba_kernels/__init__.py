@@ -4,6 +4,8 @@ The modules, from the bottom up:
 
 ``_cache``
     The stamp that ties compiled code on disk to its sources; kernels made for one rule.
+``_collector``
+    Python's garbage collector, paused while something is compiled.
 ``_processes``
     Whether threads may be used.
 ``flat``

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from numba_kernels import _collector
 from rprop_ref.rules import RULES, SHIPPED, Rule
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def make(kernel: Kernel) -> None:
         return
     from numba_kernels import _disk
 
-    module = importlib.import_module(f"numba_kernels.{kernel.kind}")
-    parts = module.compile_for(kernel.rule, kernel.dtype, (1 << kernel.bits) - 1, kernel.read_only)
+    with _collector.paused():
+        module = importlib.import_module(f"numba_kernels.{kernel.kind}")
+        parts = module.compile_for(kernel.rule, kernel.dtype, (1 << kernel.bits) - 1, kernel.read_only)
     if all(getattr(part._cache, "is_filed", False) for part in parts):
         _disk.mark(_name(kernel))
     _made.add(kernel)

@@ -42,14 +42,15 @@ class JittedObjective(CompiledObjective):
     def __init__(
         self, form: str, functions: tuple[Any, ...], args: tuple[Any, ...], shape: tuple[int, ...], dtype: Any
     ) -> None:
-        from numba_kernels import objective
+        from numba_kernels import _collector, objective
 
         self._form = form
         self._functions = functions
         self._args = args
-        self._types = objective.kind_of(shape, args)
-        self._packed = objective.pack(shape, args)
-        c_function = _c_function(form, functions, self._types, dtype)
+        with _collector.paused():
+            self._types = objective.kind_of(shape, args)
+            self._packed = objective.pack(shape, args)
+            c_function = _c_function(form, functions, self._types, dtype)
         super().__init__(c_function.address, shape, dtype, c_function)
 
     def bind(self) -> tuple[int, int, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -21,7 +22,7 @@ import pytest
 from numba.core import caching
 
 import rprop_ref
-from numba_kernels import _cache, _disk, flat, iterate, loading, loop, many_runs
+from numba_kernels import _cache, _collector, _disk, flat, iterate, loading, loop, many_runs
 from rprop_ref import backends, minimize, minimize_many
 from rprop_ref.bits import same_bits
 from rprop_ref.rules import RULES
@@ -42,6 +43,23 @@ def python(code, *arguments, **variables):
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
     return done.stdout.split("\n")[:-1]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_as_it_was_after_a_compilation_that_failed(enabled):
+    def look():
+        seen.append(gc.isenabled())
+        raise MemoryError
+
+    seen = []
+    was_enabled = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(MemoryError), _collector.paused():
+            look()
+        assert (seen, gc.isenabled()) == ([False], enabled)
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
 
 
 # --------------------------------------------------------------------------------------------------------------
