@@ -22,11 +22,11 @@ from .._table.grammar import GLOBALS, Answer, Grammar, field_of, row_of
 from .._table.rule import Rule
 from .._table.table import Table
 from . import ordinary, rounding
-from .laboratory import Laboratory, words
+from .laboratory import Laboratory, special_gradients, words
 from .measure import measured
 from .search import ATTEMPTS, Numbers, Search, reached
 from .strands import Nature, Strand, strand_of, strands
-from .traits import NARROW, SETTING, depends_on_time, examine
+from .traits import NARROW, OUTSIDE_LIMITS, SETTING, beyond_ordinary, depends_on_time, examine
 
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
@@ -45,7 +45,7 @@ PATIENCE, FEWEST = (2, 2, 4, 8), 8
 ALTERNATIVES = 4
 
 #: How many kinds of grammars that explain ordinary use are tried, if no earlier one explains all tiers.
-MOST_KINDS = 4
+MOST_KINDS = 8
 
 #: How many steps all searches may make together.
 STEPS = 250_000
@@ -57,11 +57,6 @@ UNFOUND = "signs in a way that"
 VERIFYING = 102
 
 _STATE = frozenset(("prev", "step_size"))
-
-#: An lr that is above the limits, and one below them.
-_OUTSIDE_LIMITS: tuple[dict[str, Any], ...] = (
-    {"lr": 100.0, "step_sizes": (1e-6, 50.0)}, {"lr": 0.01, "step_sizes": (0.05, 0.2)},
-)  # fmt: skip
 
 #: What a measured length may be, beside a first step.
 _LENGTHS = ("largest", "smallest", "floor")
@@ -186,6 +181,7 @@ class _Learner:
         lacks: frozenset[str],
     ) -> None:  # fmt: skip
         self.laboratory, self.nature, self.numbers = laboratory, nature, numbers
+        self._plain, self._nature_is_final = nature, False
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
         self._rounding: dict[str, Answer] = rounding.plainest(names)
@@ -203,12 +199,28 @@ class _Learner:
     def best(self) -> Decompiled | None:
         """What explains most, of the tables that explain ordinary use; None if none does."""
         found: Decompiled | None = None
-        for search in itertools.islice(self.ordinary(), MOST_KINDS):
-            also = self.with_outer_tiers(search)
-            found = also if found is None else min(found, also, key=_unexplained)
-            if found.explained:
+        for self._nature_is_final in (False, True):
+            for search in itertools.islice(self.ordinary(), MOST_KINDS):
+                also = self.with_outer_tiers(search)
+                found = also if found is None else min(found, also, key=_unexplained)
+                if found.explained:
+                    return found
+                if self._too_narrow:
+                    break
+            if not self._too_narrow:
                 break
+            self.nature = self._beyond
         return found
+
+    @property
+    def _too_narrow(self) -> bool:
+        """Whether more matters in the outer tiers than in ordinary use, and is not considered yet."""
+        return not self._nature_is_final and self._beyond != self._plain
+
+    @cached_property
+    def _beyond(self) -> Nature:
+        """The nature of all tiers, in which more may matter than in ordinary use."""
+        return beyond_ordinary(self.laboratory, self._plain, self.lacks)
 
     def ordinary(self) -> Iterator[Search]:
         """Searches of various grammars that explain the experiments of ordinary use, the plainest first."""
@@ -327,7 +339,7 @@ class _Learner:
         """Learn the other tiers, if need be from another table that explains ordinary use."""
         best = self._outer(search)
         for attempt in range(1, 1 + ALTERNATIVES):
-            if best.explained or search.refuted or self._steps_left < 0:
+            if best.explained or search.refuted or self._steps_left < 0 or self._too_narrow:
                 break
             other = Search(search.grammar, attempt)
             if self._required(other, sorted(search.strands, key=lambda strand: len(strand.calls)), 2):
@@ -383,11 +395,10 @@ class _Learner:
     @cached_property
     def special_cases(self) -> list[Case]:
         """Short scripts with every special gradient after every other; the cases of the tier have not all."""
-        features = ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"))
-        special = [v for v, feature in features if feature not in self.lacks]
+        special = special_gradients(self.lacks)
         found: list[Case] = []
-        for setting in (SETTING, NARROW[0], *_OUTSIDE_LIMITS) if special else ():
-            if "lr outside step_sizes" in self.lacks and setting in _OUTSIDE_LIMITS:
+        for setting in (SETTING, NARROW[0], *OUTSIDE_LIMITS) if special else ():
+            if "lr outside step_sizes" in self.lacks and setting in OUTSIDE_LIMITS:
                 continue
             try:
                 run = self.laboratory.run(words((1.0, -1.0, 0.0, *special), 3), loss=(2.0, 1.0, 3.0), **setting)
