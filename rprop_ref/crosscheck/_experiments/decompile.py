@@ -13,7 +13,7 @@ import numpy as np
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
 from .._cases.randomized import random_cases_of_tier
-from .._cases.tiers import NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
+from .._cases.tiers import CALLS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
@@ -26,7 +26,7 @@ from .laboratory import Laboratory, special_gradients, words
 from .measure import measured
 from .search import ATTEMPTS, Numbers, Search, reached
 from .strands import Nature, Strand, strand_of, strands
-from .traits import NARROW, OUTSIDE_LIMITS, SETTING, beyond_ordinary, depends_on_time, examine
+from .traits import CALL_SCRIPTS, NARROW, OUTSIDE_LIMITS, SETTING, beyond_ordinary, depends_on_time, examine
 
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
@@ -378,8 +378,8 @@ class _Learner:
         self._held = []
         for tier in TIERS:
             some = [case for case in self.of_tier(tier) if tiers_of(case) <= {tier, *explained}]
-            if tier == NUMBERS:
-                some += [case for case in self.special_cases if tiers_of(case) <= {tier, *explained}]
+            also = {NUMBERS: lambda: self.special_cases, CALLS: lambda: self.call_cases}.get(tier, list)()
+            some += [case for case in also if tiers_of(case) <= {tier, *explained}]
             if some:
                 before, rounded = search.state(), self._rounding
                 verdicts.append(self._learn_tier(search, tier, some, explained))
@@ -395,13 +395,30 @@ class _Learner:
     @cached_property
     def special_cases(self) -> list[Case]:
         """Short scripts with every special gradient after every other; the cases of the tier have not all."""
-        special = special_gradients(self.lacks)
+        return self._special_with({})
+
+    @cached_property
+    def call_cases(self) -> list[Case]:
+        """The same with a gradient of None, a saved state, new hyperparameters and so on between the steps."""
         found: list[Case] = []
-        for setting in (SETTING, NARROW[0], *OUTSIDE_LIMITS) if special else ():
-            if "lr outside step_sizes" in self.lacks and setting in OUTSIDE_LIMITS:
-                continue
+        for needs, script in CALL_SCRIPTS:
+            if not needs & self.lacks:
+                found += self._scripts((1.0, -1.0, 0.0), 4, script) + self._special_with(script)
+        return found
+
+    def _special_with(self, script: dict[str, Any]) -> list[Case]:
+        special = special_gradients(self.lacks)
+        return self._scripts((1.0, -1.0, 0.0, *special), 3, script) if special else []
+
+    def _scripts(self, alphabet: tuple[float, ...], length: int, script: dict[str, Any]) -> list[Case]:
+        """The cases of all words, each under several settings; those that it fails in are left out."""
+        found: list[Case] = []
+        outside = () if "lr outside step_sizes" in self.lacks else OUTSIDE_LIMITS
+        for setting in (SETTING, NARROW[0], *outside):
             try:
-                run = self.laboratory.run(words((1.0, -1.0, 0.0, *special), 3), loss=(2.0, 1.0, 3.0), **setting)
+                run = self.laboratory.run(
+                    words(alphabet, length), loss=(2.0, 1.0, 3.0, 2.0)[:length], **{**setting, **script}
+                )
             except CouldNotRun:
                 continue
             self._observed[id(run.case)] = run.case, run

@@ -37,6 +37,25 @@ UNUSUAL: tuple[dict[str, Any], ...] = (
     {"lr": 0.1, "step_sizes": (0.0, np.inf)},
 )  # fmt: skip
 
+_NONE, _SAVED = {"none": frozenset((1,))}, {"resumed": frozenset((2,))}
+_LARGER: dict[str, Any] = {"maximize": True}
+_AGAIN: dict[str, Any] = {"reused": True}
+
+#: What may be done between the first steps of a script, alone and in pairs, with the features that it needs.
+CALL_SCRIPTS: tuple[tuple[frozenset[str], dict[str, Any]], ...] = (
+    (frozenset(("none",)), {"none": frozenset((0,))}), (frozenset(("none",)), _NONE),
+    (frozenset(("save",)), {"resumed": frozenset((1,))}), (frozenset(("save",)), _SAVED),
+    (frozenset(("maximize",)), _LARGER), (frozenset(("same array",)), _AGAIN),
+    *((frozenset(("set",)), {"edits": {t: {"lr": 0.3}}}) for t in (1, 2)),
+    *((frozenset(("set", name)), {"edits": {t: {name: value}}}) for t in (1, 2)
+      for name, value in (("etas", (0.6, 1.1)), ("step_sizes", (0.09, 0.1)))),
+    (frozenset(("none", "save")), {**_NONE, **_SAVED}), (frozenset(("none", "maximize")), {**_NONE, **_LARGER}),
+    (frozenset(("none", "same array")), {**_NONE, **_AGAIN}),
+    (frozenset(("save", "maximize")), {**_SAVED, **_LARGER}),
+    (frozenset(("save", "same array")), {**_SAVED, **_AGAIN}),
+    (frozenset(("maximize", "same array")), {**_LARGER, **_AGAIN}),
+)  # fmt: skip
+
 #: Losses that fall, rise, and do both.
 FALLING, RISING, MIXED = (5.0, 4.0, 3.0, 2.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0), (2.0, 3.0, 3.0, 1.0, 2.0)
 
