@@ -186,6 +186,7 @@ class _Learner:
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
         self._rounding: dict[str, Answer] = rounding.plainest(names)
         self._held: list[Case] = []  # the cases of tiers that are explained
+        self._too_much: list[Strand] = []  # what a search did not reproduce at last
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
 
     def observed(self, case: Case) -> Trajectory:
@@ -342,7 +343,9 @@ class _Learner:
             if best.explained or search.refuted or self._steps_left < 0 or self._too_narrow:
                 break
             other = Search(search.grammar, attempt)
-            if self._required(other, sorted(search.strands, key=lambda strand: len(strand.calls)), 2):
+            # What was too much for the first is asked of the others at once, together with its beginnings.
+            some = [*search.strands, *ordinary.shortened(self._too_much)]
+            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), 2):
                 best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
             best.rule = self._plainer(best.rule)
@@ -454,6 +457,7 @@ class _Learner:
             for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
                 strand = strand_of(divergence, self.observed(divergence.case), self.nature)
                 if not self._required(search, strand, ATTEMPTS):
+                    self._too_much = strand
                     return False
             if search.values == before:
                 return False

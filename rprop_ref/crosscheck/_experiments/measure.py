@@ -157,23 +157,23 @@ def _plateaus(laboratory: Laboratory, factors: list[float], walls: list[float]) 
         )
         largest += [v for v in upward if 1 < v < 1e12]
         smallest += [v for v in downward if 1e-12 < v < 0.03]
-        # Between two walls, x moves by their distance.
-        between = {v for wall in walls for v in (wall, 2 * wall)}
-        largest = [v for v in largest if 1e-12 < v < 1e12 and v not in between]
-        found.append((largest, [v for v in smallest if v > 1e-12]))
+        found.append(([v for v in largest if 1e-12 < v < 1e12], [v for v in smallest if v > 1e-12]))
+    # Between two walls, x moves by their distance.
+    between = [v for wall in walls for v in (wall, 2 * wall)]
     largest, smallest = (
-        _unmultiplied([v for v in values if v in also], factors)[:2] for values, also in zip(*found, strict=True)
+        _unmultiplied([v for v in values if v in also], factors, between)[:2]
+        for values, also in zip(*found, strict=True)
     )
     return {"largest": largest, "smallest": smallest, "floor": smallest}
 
 
-def _unmultiplied(values: list[float], factors: list[float]) -> list[float]:
-    """Some lengths, without those that are one before them times a factor, or divided by it."""
-    kept: list[float] = []
+def _unmultiplied(values: list[float], factors: list[float], explained: list[float]) -> list[float]:
+    """Some lengths, without those that are one before them, or an explained one, times or by a factor."""
+    kept = list(explained)
     for value in values:
-        if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in factors for f in (g, 1 / g)):
+        if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in (1.0, *factors) for f in (g, 1 / g)):
             kept.append(value)
-    return kept
+    return kept[len(explained) :]
 
 
 def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) -> list[float]:

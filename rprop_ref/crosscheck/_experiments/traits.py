@@ -137,7 +137,8 @@ def _told_by(
 def beyond_ordinary(laboratory: Laboratory, nature: Nature, lacks: frozenset[str]) -> Nature:
     """The nature, also where gradients, losses or hyperparameters are unusual."""
     special, outside = special_gradients(lacks), "lr outside step_sizes" not in lacks
-    plain, losses = words((1.0, -1.0, 0.0), LENGTH), (FALLING, RISING, MIXED)
+    plain = words((1.0, -1.0, 0.0), LENGTH)
+    losses: tuple[tuple[float, ...], ...] = (FALLING, RISING, MIXED)
     runs = [(plain, losses, setting) for setting in ((*OUTSIDE_LIMITS, *UNUSUAL) if outside else ())]
     if special:
         g = words((1.0, -1.0, 0.0, *special), 4)
