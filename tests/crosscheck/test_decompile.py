@@ -18,12 +18,15 @@ from benchmarks.random_tables import outside_rules, random_table
 from rprop_ref._core.dtypes import named as dtype_named
 from rprop_ref.crosscheck import Rule, check, conformance_cases, decompile, mutant
 from rprop_ref.crosscheck._cases.dtypes import available_reals
-from rprop_ref.crosscheck._cases.randomized import random_cases
+from rprop_ref.crosscheck._cases.randomized import random_cases, random_cases_of_tier
 from rprop_ref.crosscheck._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of
 from rprop_ref.crosscheck._comparison.divergence import first_divergence
 from rprop_ref.crosscheck._comparison.observe import observe
+from rprop_ref.crosscheck._experiments.laboratory import Laboratory
+from rprop_ref.crosscheck._experiments.measure import measured
 from rprop_ref.crosscheck._experiments.search import Learned
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
+from rprop_ref.crosscheck._experiments.traits import beyond_ordinary, examine
 from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
 from rprop_ref.crosscheck._table.machine import Known, advance, begin, same
 
@@ -77,7 +80,7 @@ def test_the_guide_shows_what_is_found(number, name):
 
 
 #: Tables that are understood in all tiers. Not all are: `make bench` has the figure.
-UNDERSTOOD = (300, 302, 303, 339, 7006, 8010, 8018, 8021, 9007, 9100)
+UNDERSTOOD = (300, 302, 303, 339, 7006, 8010, 8018, 8021, 9007, 9100, 9103, 9147, 9153, 9203, 9239, 9244, 9258)
 
 
 @pytest.mark.parametrize("seed", sampled(UNDERSTOOD, []))
@@ -85,6 +88,28 @@ def test_a_table_drawn_at_random_is_found(seed):
     found = decompile(Rule(random_table(seed)), dtypes=["float64"])
     assert found.rule is not None, found.headline
     assert found.explained, found.headline
+
+
+@pytest.mark.exhaustive
+def test_what_only_a_saved_state_before_an_infinite_gradient_meets_is_learned():
+    theirs = Rule(random_table(9122))
+    found = decompile(theirs, dtypes=["float64"])
+    assert found.explained, found.headline
+    cases = random_cases_of_tier(CALLS, 777, ("float64",), 300, frozenset())
+    pairs = zip(found.rule.on_cases(cases), theirs.on_cases(cases), strict=True)
+    assert not [divergence for ours, other in pairs if (divergence := first_divergence(ours, other))]
+
+
+def test_the_distance_between_walls_is_no_largest_step_size():
+    assert measured(Laboratory(Rule(random_table(9103)), "float64")) == {"walls": (1500.0,)}
+
+
+@pytest.mark.parametrize(("seed", "nature"), [(9258, Nature(True, True)), (9153, Nature(False, False))])
+def test_what_matters_only_in_an_outer_tier_is_seen(seed, nature):
+    laboratory = Laboratory(Rule(random_table(seed)), "float64")
+    ordinary = examine(laboratory).nature
+    assert ordinary == Nature(True, False)
+    assert beyond_ordinary(laboratory, ordinary, frozenset()) == nature
 
 
 @pytest.fixture(scope="module")

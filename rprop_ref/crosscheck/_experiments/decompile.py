@@ -13,7 +13,7 @@ import numpy as np
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
 from .._cases.randomized import random_cases_of_tier
-from .._cases.tiers import NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
+from .._cases.tiers import CALLS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
@@ -22,11 +22,11 @@ from .._table.grammar import GLOBALS, Answer, Grammar, field_of, row_of
 from .._table.rule import Rule
 from .._table.table import Table
 from . import ordinary, rounding
-from .laboratory import Laboratory, words
+from .laboratory import Laboratory, special_gradients, words
 from .measure import measured
 from .search import ATTEMPTS, Numbers, Search, reached
 from .strands import Nature, Strand, strand_of, strands
-from .traits import NARROW, SETTING, depends_on_time, examine
+from .traits import CALL_SCRIPTS, NARROW, OUTSIDE_LIMITS, SETTING, beyond_ordinary, depends_on_time, examine
 
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
@@ -45,7 +45,7 @@ PATIENCE, FEWEST = (2, 2, 4, 8), 8
 ALTERNATIVES = 4
 
 #: How many kinds of grammars that explain ordinary use are tried, if no earlier one explains all tiers.
-MOST_KINDS = 4
+MOST_KINDS = 8
 
 #: How many steps all searches may make together.
 STEPS = 250_000
@@ -57,11 +57,6 @@ UNFOUND = "signs in a way that"
 VERIFYING = 102
 
 _STATE = frozenset(("prev", "step_size"))
-
-#: An lr that is above the limits, and one below them.
-_OUTSIDE_LIMITS: tuple[dict[str, Any], ...] = (
-    {"lr": 100.0, "step_sizes": (1e-6, 50.0)}, {"lr": 0.01, "step_sizes": (0.05, 0.2)},
-)  # fmt: skip
 
 #: What a measured length may be, beside a first step.
 _LENGTHS = ("largest", "smallest", "floor")
@@ -186,10 +181,12 @@ class _Learner:
         lacks: frozenset[str],
     ) -> None:  # fmt: skip
         self.laboratory, self.nature, self.numbers = laboratory, nature, numbers
+        self._plain, self._nature_is_final = nature, False
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
         self._rounding: dict[str, Answer] = rounding.plainest(names)
         self._held: list[Case] = []  # the cases of tiers that are explained
+        self._too_much: list[Strand] = []  # what a search did not reproduce at last
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
 
     def observed(self, case: Case) -> Trajectory:
@@ -203,12 +200,28 @@ class _Learner:
     def best(self) -> Decompiled | None:
         """What explains most, of the tables that explain ordinary use; None if none does."""
         found: Decompiled | None = None
-        for search in itertools.islice(self.ordinary(), MOST_KINDS):
-            also = self.with_outer_tiers(search)
-            found = also if found is None else min(found, also, key=_unexplained)
-            if found.explained:
+        for self._nature_is_final in (False, True):
+            for search in itertools.islice(self.ordinary(), MOST_KINDS):
+                also = self.with_outer_tiers(search)
+                found = also if found is None else min(found, also, key=_unexplained)
+                if found.explained:
+                    return found
+                if self._too_narrow:
+                    break
+            if not self._too_narrow:
                 break
+            self.nature = self._beyond
         return found
+
+    @property
+    def _too_narrow(self) -> bool:
+        """Whether more matters in the outer tiers than in ordinary use, and is not considered yet."""
+        return not self._nature_is_final and self._beyond != self._plain
+
+    @cached_property
+    def _beyond(self) -> Nature:
+        """The nature of all tiers, in which more may matter than in ordinary use."""
+        return beyond_ordinary(self.laboratory, self._plain, self.lacks)
 
     def ordinary(self) -> Iterator[Search]:
         """Searches of various grammars that explain the experiments of ordinary use, the plainest first."""
@@ -327,10 +340,12 @@ class _Learner:
         """Learn the other tiers, if need be from another table that explains ordinary use."""
         best = self._outer(search)
         for attempt in range(1, 1 + ALTERNATIVES):
-            if best.explained or search.refuted or self._steps_left < 0:
+            if best.explained or search.refuted or self._steps_left < 0 or self._too_narrow:
                 break
             other = Search(search.grammar, attempt)
-            if self._required(other, sorted(search.strands, key=lambda strand: len(strand.calls)), 2):
+            # What was too much for the first is asked of the others at once, together with its beginnings.
+            some = [*search.strands, *ordinary.shortened(self._too_much)]
+            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), 2):
                 best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
             best.rule = self._plainer(best.rule)
@@ -366,8 +381,8 @@ class _Learner:
         self._held = []
         for tier in TIERS:
             some = [case for case in self.of_tier(tier) if tiers_of(case) <= {tier, *explained}]
-            if tier == NUMBERS:
-                some += [case for case in self.special_cases if tiers_of(case) <= {tier, *explained}]
+            also = {NUMBERS: lambda: self.special_cases, CALLS: lambda: self.call_cases}.get(tier, list)()
+            some += [case for case in also if tiers_of(case) <= {tier, *explained}]
             if some:
                 before, rounded = search.state(), self._rounding
                 verdicts.append(self._learn_tier(search, tier, some, explained))
@@ -383,14 +398,30 @@ class _Learner:
     @cached_property
     def special_cases(self) -> list[Case]:
         """Short scripts with every special gradient after every other; the cases of the tier have not all."""
-        features = ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"))
-        special = [v for v, feature in features if feature not in self.lacks]
+        return self._special_with({})
+
+    @cached_property
+    def call_cases(self) -> list[Case]:
+        """The same with a gradient of None, a saved state, new hyperparameters and so on between the steps."""
         found: list[Case] = []
-        for setting in (SETTING, NARROW[0], *_OUTSIDE_LIMITS) if special else ():
-            if "lr outside step_sizes" in self.lacks and setting in _OUTSIDE_LIMITS:
-                continue
+        for needs, script in CALL_SCRIPTS:
+            if not needs & self.lacks:
+                found += self._scripts((1.0, -1.0, 0.0), 4, script) + self._special_with(script)
+        return found
+
+    def _special_with(self, script: dict[str, Any]) -> list[Case]:
+        special = special_gradients(self.lacks)
+        return self._scripts((1.0, -1.0, 0.0, *special), 3, script) if special else []
+
+    def _scripts(self, alphabet: tuple[float, ...], length: int, script: dict[str, Any]) -> list[Case]:
+        """The cases of all words, each under several settings; those that it fails in are left out."""
+        found: list[Case] = []
+        outside = () if "lr outside step_sizes" in self.lacks else OUTSIDE_LIMITS
+        for setting in (SETTING, NARROW[0], *outside):
             try:
-                run = self.laboratory.run(words((1.0, -1.0, 0.0, *special), 3), loss=(2.0, 1.0, 3.0), **setting)
+                run = self.laboratory.run(
+                    words(alphabet, length), loss=(2.0, 1.0, 3.0, 2.0)[:length], **{**setting, **script}
+                )
             except CouldNotRun:
                 continue
             self._observed[id(run.case)] = run.case, run
@@ -426,6 +457,7 @@ class _Learner:
             for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
                 strand = strand_of(divergence, self.observed(divergence.case), self.nature)
                 if not self._required(search, strand, ATTEMPTS):
+                    self._too_much = strand
                     return False
             if search.values == before:
                 return False

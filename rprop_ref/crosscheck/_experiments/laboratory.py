@@ -22,6 +22,12 @@ def words(alphabet: Sequence[float], length: int) -> Array:
     return np.array(list(itertools.product(alphabet, repeat=length))).T
 
 
+def special_gradients(lacks: frozenset[str]) -> tuple[float, ...]:
+    """NaN and the infinities, as far as an implementation takes them."""
+    features = ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"))
+    return tuple(value for value, feature in features if feature not in lacks)
+
+
 class Laboratory:
     """An implementation, and what it takes.
 

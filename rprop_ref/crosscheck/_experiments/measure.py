@@ -10,7 +10,7 @@ import numpy as np
 
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
-from .laboratory import Laboratory, words
+from .laboratory import Laboratory, special_gradients, words
 from .search import Numbers
 
 #: Two settings: a number that is the same in both comes from neither. float32 holds these, so that a rule which
@@ -27,18 +27,16 @@ MOST = 6
 def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Numbers:
     """Numbers to try in each field, beside the answers in words. An experiment that fails gives none."""
     found: dict[str, list[float]] = {}
-    special = tuple(
-        v for v, feature in ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf")) if feature not in lacks
-    )
+    special = special_gradients(lacks)
 
     def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
         scripts = [words((1.0, -1.0, *special), 3), words((1.0, -1.0, 0.0, *special[:1]), 4)] if special else []
         return {"factor": [v for g in scripts for v in _factors(*_runs(laboratory, g))]}
 
     def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
-        return _plateaus(laboratory, found.get("factor", []))
+        return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))
 
-    for experiment in (_steps, after_special, plateaus, _walls, _thresholds):
+    for experiment in (_steps, after_special, _walls, plateaus, _thresholds):
         try:
             for field, values in experiment(laboratory).items():
                 found.setdefault(field, []).extend(values)
@@ -90,13 +88,17 @@ def _factors(first: Array, other: Array) -> list[float]:
             np.vstack([m / number for number in (setting["lr"], *setting["step_sizes"])])
             for m, setting in zip(moves, SETTINGS, strict=True)
         ]
-        # It may have been multiplied by eta+ or eta- as well.
+        # It may have been multiplied by eta+ or eta- as well, or by both.
         also = [
-            np.vstack([ratio / eta for eta in setting["etas"]])
+            np.vstack([ratio / eta for eta in _products(*setting["etas"])])
             for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), SETTINGS, strict=True)
         ]
     found = [v for v in _alike(*ratios) + _alike(*of_given) + _alike(*also) if _is_factor(v)]
     return _single(list(dict.fromkeys(found)))[:MOST]
+
+
+def _products(down: float, up: float) -> tuple[float, ...]:
+    return down, up, down * down, down * up, up * up
 
 
 def _single(values: list[float]) -> list[float]:
@@ -137,7 +139,7 @@ def shortest(low: float, high: float) -> float:
 # --- limits and floors of its own ------------------------------------------------------------------------------
 
 
-def _plateaus(laboratory: Laboratory, factors: list[float]) -> dict[str, list[float]]:
+def _plateaus(laboratory: Laboratory, factors: list[float], walls: list[float]) -> dict[str, list[float]]:
     found: list[tuple[list[float], list[float]]] = []
     for lr, etas in ((0.1, (0.5, 1.2)), (0.037, (0.4, 1.3))):
         setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}
@@ -148,27 +150,30 @@ def _plateaus(laboratory: Laboratory, factors: list[float]) -> dict[str, list[fl
         )
         # An lr, and then factors, that lead far outside every limit.
         upward = _stopped(laboratory, factors, {**setting, "lr": 1e14})
-        upward += _stopped(laboratory, factors, {**setting, "etas": (etas[0], 1e14)})
+        upward += _stopped(laboratory, factors, {**setting, "etas": (etas[0], 1e45)})
         downward = _stopped(laboratory, factors, {**setting, "lr": 1e-14})
         downward += _stopped(
             laboratory, factors, {**setting, "etas": (1e-40, etas[1]), "step_sizes": (1e-30, 1.0)}
         )
         largest += [v for v in upward if 1 < v < 1e12]
         smallest += [v for v in downward if 1e-12 < v < 0.03]
-        found.append((largest, [v for v in smallest if v > 1e-12]))
+        found.append(([v for v in largest if 1e-12 < v < 1e12], [v for v in smallest if v > 1e-12]))
+    # Between two walls, x moves by their distance.
+    between = [v for wall in walls for v in (wall, 2 * wall)]
     largest, smallest = (
-        _unmultiplied([v for v in values if v in also], factors)[:2] for values, also in zip(*found, strict=True)
+        _unmultiplied([v for v in values if v in also], factors, between)[:2]
+        for values, also in zip(*found, strict=True)
     )
     return {"largest": largest, "smallest": smallest, "floor": smallest}
 
 
-def _unmultiplied(values: list[float], factors: list[float]) -> list[float]:
-    """Some lengths, without those that are one before them times a factor, or divided by it."""
-    kept: list[float] = []
+def _unmultiplied(values: list[float], factors: list[float], explained: list[float]) -> list[float]:
+    """Some lengths, without those that are one before them, or an explained one, times or by a factor."""
+    kept = list(explained)
     for value in values:
-        if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in factors for f in (g, 1 / g)):
+        if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in (1.0, *factors) for f in (g, 1 / g)):
             kept.append(value)
-    return kept
+    return kept[len(explained) :]
 
 
 def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
-from .laboratory import Laboratory, words
+from .laboratory import Laboratory, special_gradients, words
 from .strands import Nature
 
 #: The scripts: all words of this length over the three signs.
@@ -25,6 +25,36 @@ NARROW: tuple[dict[str, Any], ...] = (
     {"lr": 0.1, "etas": (0.5, 1.2), "step_sizes": (0.1, 0.15)},
     {"lr": 0.07, "etas": (0.3, 1.7), "step_sizes": (0.01, 0.07)},
 )
+
+#: An lr that is above the limits, and one below them.
+OUTSIDE_LIMITS: tuple[dict[str, Any], ...] = (
+    {"lr": 100.0, "step_sizes": (1e-6, 50.0)}, {"lr": 0.01, "step_sizes": (0.05, 0.2)},
+)  # fmt: skip
+
+#: Limits that cross, and none.
+UNUSUAL: tuple[dict[str, Any], ...] = (
+    {"lr": 0.1, "step_sizes": (1.0, 0.5)}, {"lr": 2.0, "step_sizes": (1.0, 0.5)},
+    {"lr": 0.1, "step_sizes": (0.0, np.inf)},
+)  # fmt: skip
+
+_NONE, _SAVED = {"none": frozenset((1,))}, {"resumed": frozenset((2,))}
+_LARGER: dict[str, Any] = {"maximize": True}
+_AGAIN: dict[str, Any] = {"reused": True}
+
+#: What may be done between the first steps of a script, alone and in pairs, with the features that it needs.
+CALL_SCRIPTS: tuple[tuple[frozenset[str], dict[str, Any]], ...] = (
+    (frozenset(("none",)), {"none": frozenset((0,))}), (frozenset(("none",)), _NONE),
+    (frozenset(("save",)), {"resumed": frozenset((1,))}), (frozenset(("save",)), _SAVED),
+    (frozenset(("maximize",)), _LARGER), (frozenset(("same array",)), _AGAIN),
+    *((frozenset(("set",)), {"edits": {t: {"lr": 0.3}}}) for t in (1, 2)),
+    *((frozenset(("set", name)), {"edits": {t: {name: value}}}) for t in (1, 2)
+      for name, value in (("etas", (0.6, 1.1)), ("step_sizes", (0.09, 0.1)))),
+    (frozenset(("none", "save")), {**_NONE, **_SAVED}), (frozenset(("none", "maximize")), {**_NONE, **_LARGER}),
+    (frozenset(("none", "same array")), {**_NONE, **_AGAIN}),
+    (frozenset(("save", "maximize")), {**_SAVED, **_LARGER}),
+    (frozenset(("save", "same array")), {**_SAVED, **_AGAIN}),
+    (frozenset(("maximize", "same array")), {**_LARGER, **_AGAIN}),
+)  # fmt: skip
 
 #: Losses that fall, rise, and do both.
 FALLING, RISING, MIXED = (5.0, 4.0, 3.0, 2.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0), (2.0, 3.0, 3.0, 1.0, 2.0)
@@ -86,14 +116,42 @@ def _nature(laboratory: Laboratory, rng: np.random.Generator) -> Nature:
     short = words((1.0, -1.0, 0.0), LENGTH)
     longer = rng.choice([1.0, -1.0, 0.0], (20, 24), p=[0.42, 0.42, 0.16])
     falls, other = tuple(np.arange(20.0, 0, -1)), tuple(rng.choice([1.0, 2.0, 2.0, 3.0], 20))
-    uses_loss, symmetric = False, True
+    nature = Nature()
     for setting in (SETTING, *NARROW):
-        for g, losses in ((short, (FALLING, RISING, MIXED)), (longer, (falls, other))):
-            runs = [laboratory.run(g, loss=loss, **setting).x.astype(np.float64) for loss in losses]
-            mirrored = laboratory.run(-g, loss=losses[-1], **setting).x.astype(np.float64)
-            uses_loss = uses_loss or not all(_same(runs[0], x) for x in runs[1:])
-            symmetric = symmetric and _same(mirrored, -runs[-1])
-    return Nature(symmetric, uses_loss)
+        nature = _told_by(laboratory, nature, short, (FALLING, RISING, MIXED), setting)
+        nature = _told_by(laboratory, nature, longer, (falls, other), setting)
+    return nature
+
+
+def _told_by(
+    laboratory: Laboratory, nature: Nature, g: Array, losses: tuple[tuple[float, ...], ...],
+    setting: dict[str, Any],
+) -> Nature:  # fmt: skip
+    """A nature, corrected by runs with some losses, and by one that is mirrored."""
+    runs = [laboratory.run(g, loss=loss, **setting).x.astype(np.float64) for loss in losses]
+    mirrored = laboratory.run(-g, loss=losses[-1], **setting).x.astype(np.float64)
+    differs = not all(_same(runs[0], x) for x in runs[1:])
+    return Nature(nature.symmetric and _same(mirrored, -runs[-1]), nature.uses_loss or differs)
+
+
+def beyond_ordinary(laboratory: Laboratory, nature: Nature, lacks: frozenset[str]) -> Nature:
+    """The nature, also where gradients, losses or hyperparameters are unusual."""
+    special, outside = special_gradients(lacks), "lr outside step_sizes" not in lacks
+    plain = words((1.0, -1.0, 0.0), LENGTH)
+    losses: tuple[tuple[float, ...], ...] = (FALLING, RISING, MIXED)
+    runs = [(plain, losses, setting) for setting in ((*OUTSIDE_LIMITS, *UNUSUAL) if outside else ())]
+    if special:
+        g = words((1.0, -1.0, 0.0, *special), 4)
+        settings = (SETTING, NARROW[0], *(OUTSIDE_LIMITS if outside else ()))
+        runs += [(g, tuple(loss[:4] for loss in losses), setting) for setting in settings]
+    if "nan" not in lacks:
+        runs.append((plain, (FALLING, (5.0, np.nan, 3.0, np.nan, 1.0)), SETTING))
+    for g, some, setting in runs:
+        try:
+            nature = _told_by(laboratory, nature, g, some, setting)
+        except CouldNotRun:
+            continue
+    return nature
 
 
 def depends_on_time(laboratory: Laboratory) -> bool:
