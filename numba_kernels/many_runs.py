@@ -376,7 +376,11 @@ _step: Any = None
 
 
 _OF_LANES = (
-    *("evaluations_are_used_up", "highest_equal_value", "is_better", "is_stalled", "may_stop"),
+    "evaluations_are_used_up",
+    "highest_equal_value",
+    "is_better",
+    "is_stalled",
+    "may_stop",
     "pattern_is_due",
 )
 

@@ -295,13 +295,14 @@ def _product_of_etas(trace: History, i: int) -> str:
 def _noisy_coordinates(trace: History) -> Array:
     """The coordinates whose gradient looks noisy though no point was evaluated twice."""
     none = np.zeros(0, int)
-    if _are_repeated(trace) or _depend_on_place(trace):
+    # The last of these takes longest.
+    if _are_repeated(trace) or not (trace.kink or _has_floor(trace)) or _depend_on_place(trace):
         return none
     if trace.kink:
         # Steps have shrunk to nothing beside a gradient that has not, and there is no kink.
         return np.flatnonzero(trace.sign[-1])
     rows = np.flatnonzero((trace.x_change > 0) & ~trace.pattern_move)[-len(trace._recent) :]
-    if not _has_floor(trace) or depend_on_length(trace.g_change[rows], trace.x_change[rows]):
+    if depend_on_length(trace.g_change[rows], trace.x_change[rows]):
         return none
     # At a kink along the axes, which may be curved, the sign tells the side.
     x, sign = trace.x[rows], trace.sign[rows].copy()

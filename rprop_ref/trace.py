@@ -158,10 +158,10 @@ class Trace(History):
         if any(a.size != self.n for a in arrays):
             raise ValueError(f"the trace has {self.n} coordinates, but the arrays have {[a.size for a in arrays]}")
         x, g, prev, size, new_size = arrays
-        self.pattern_moves += pattern_move
-        self.pattern_moves_kept += pattern_move
         event = step_events(self.groups[0], g, prev, size, new_size, worse=worse) if stepped else end_events(g)
         self._append(storable(x), f, storable(g), storable(new_size), event, pattern_move)
+        self.pattern_moves += pattern_move
+        self.pattern_moves_kept += pattern_move
 
     def retreated(self) -> None:
         """Count a retreat from a point where the objective is not finite."""

@@ -42,15 +42,14 @@ class JittedObjective(CompiledObjective):
     def __init__(
         self, form: str, functions: tuple[Any, ...], args: tuple[Any, ...], shape: tuple[int, ...], dtype: Any
     ) -> None:
-        from numba_kernels import _collector, objective
+        from numba_kernels import objective
 
         self._form = form
         self._functions = functions
         self._args = args
-        with _collector.paused():
-            self._types = objective.kind_of(shape, args)
-            self._packed = objective.pack(shape, args)
-            c_function = _c_function(form, functions, self._types, dtype)
+        self._types = objective.kind_of(shape, args)
+        self._packed = objective.pack(shape, args)
+        c_function = _c_function(form, functions, self._types, dtype)
         super().__init__(c_function.address, shape, dtype, c_function)
 
     def bind(self) -> tuple[int, int, Array]:
@@ -158,9 +157,9 @@ def _returns_tuple(fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtyp
 
 @functools.lru_cache(maxsize=128)
 def _c_function(form: str, functions: tuple[Any, ...], types: Any, dtype: np.dtype[Any]) -> Any:
-    from numba_kernels import objective
+    from numba_kernels import _collector, objective
 
-    with _NumbaErrorsAsTypeErrors(functions[0]):
+    with _NumbaErrorsAsTypeErrors(functions[0]), _collector.paused():
         # First on their own: compiled as part of the C function, they would get its options instead of theirs.
         objective.compile_alone(form, functions, types, dtype)
         return getattr(objective, form)(*functions, types, dtype)
@@ -168,9 +167,10 @@ def _c_function(form: str, functions: tuple[Any, ...], types: Any, dtype: np.dty
 
 @functools.lru_cache(maxsize=128)
 def _batched_c_function(fun: Any, types: Any, n: int, dtype: np.dtype[Any]) -> Any:
-    from numba_kernels import batched_objective
+    from numba_kernels import _collector, batched_objective
 
-    return batched_objective.batched(fun, types, n, dtype)
+    with _collector.paused():
+        return batched_objective.batched(fun, types, n, dtype)
 
 
 class _NumbaErrorsAsTypeErrors:

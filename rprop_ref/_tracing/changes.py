@@ -124,20 +124,25 @@ def depend_on_place(x: Array, gradients: Array) -> bool:
     if len(x) < 2 * MIN_STEPS:
         return True
     nearest, pairs = [], []
+    x_ranges, gradient_ranges = _ranges(x), _ranges(gradients)
     for i in range(len(x)):
-        differences = _distances(gradients, i)
-        distances = _distances(x, i)
+        differences = _distances(gradients, i, gradient_ranges)
+        distances = _distances(x, i, x_ranges)
         distances[i] = np.inf
         nearest.append(differences[np.argmin(distances)])
         pairs.append(np.delete(differences, i))
     return bool(np.median(nearest) < NEAREST * np.median(pairs))
 
 
-def _distances(points: Array, i: int) -> Array:
+def _ranges(points: Array) -> Array:
+    """The range of each variable; 1 for one that does not change."""
+    ranges = np.ptp(points, axis=0)
+    return np.where(ranges > 0, ranges, 1)
+
+
+def _distances(points: Array, i: int, ranges: Array) -> Array:
     """The largest distance in any variable, relative to its range, of each of the points from the i-th."""
-    extent = np.ptp(points, axis=0)
-    away = np.abs(points - points[i]) / np.where(extent > 0, extent, 1)
-    return np.asarray(np.max(away, axis=1, initial=0))
+    return np.asarray(np.max(np.abs(points - points[i]) / ranges, axis=1, initial=0))
 
 
 def are_downhill(gradients: Array) -> bool:
