@@ -200,7 +200,8 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
             scalars[RETREAT_NIT] = SMALL_FIRST_STEPS
     if window_is_over(nit, scalars[WINDOW_NIT], scalars[WINDOW]):
         before, lowest = scalars[WINDOW_F], scalars[LOWEST_F]
-        scale = max(abs(before), abs(lowest), 1.0)
+        larger = max(abs(before), abs(lowest))
+        scale = max(larger, 1.0)  # compiled code has `max` of two numbers only
         if settled and value_is_flat(
             before - lowest, predicted_decrease(g, size), scale, scalars[FTOL], scalars[F_RESOLUTION]
         ):
