@@ -315,10 +315,10 @@ def minimize(
     backends.check(backend)
     options.check_not_both(warm_start, resume)
     checkpoint_every = options.count("checkpoint_every", checkpoint_every, 1)
-    tol = None if tol is None else options.number("tol", tol, 0)
+    tol = None if tol is None else options.number("tol", tol, 0, ", or None")
     options.check_checkpoint(checkpoint)
-    maxtime = np.inf if maxtime is None else options.number("maxtime", maxtime, 0)
-    f_target = None if f_target is None else options.number("f_target", f_target)
+    maxtime = options.number_if_given("maxtime", maxtime, np.inf, 0)
+    f_target = None if f_target is None else options.number("f_target", f_target, or_else=", or None")
 
     # Begin, or continue an earlier run.
     start, shape = _flat_x0(x0)

@@ -157,13 +157,21 @@ def pattern_interval(pattern_every: Any) -> float:
     return count("pattern_every", pattern_every, 1, ", or None for no pattern moves")
 
 
-def number(name: str, value: Any, minimum: float = -np.inf) -> float:
-    """A number of at least `minimum`, not NaN. Raises ValueError for anything else."""
+def number(name: str, value: Any, minimum: float = -np.inf, or_else: str = "") -> float:
+    """A number of at least `minimum`, not NaN. Raises ValueError for anything else.
+
+    `or_else` tells what else is allowed.
+    """
     as_number = _number_or_nan(value)
     if not as_number >= minimum:
         allowed = "a number" if minimum == -np.inf else f"a number, at least {minimum:g}"
-        raise ValueError(f"{name} must be {allowed}, but is {value!r}")
+        raise ValueError(f"{name} must be {allowed}{or_else}, but is {value!r}")
     return as_number
+
+
+def number_if_given(name: str, value: Any, default: float, minimum: float = -np.inf) -> float:
+    """`number`, or the default for None."""
+    return default if value is None else number(name, value, minimum, ", or None")
 
 
 def relative_step(value: Any, shape: tuple[int, ...]) -> Array | None:
@@ -240,16 +248,16 @@ def set_stopping_rules(
     scalars = state.scalars
     nit, nfev, _ = state.counts
     earlier = scalars[record.GTOL :].copy()
-    steps = max(10_000, 200 * state.vectors.shape[1]) if maxiter is None else number("maxiter", maxiter, 0)
-    scalars[record.MAXITER] = nit + steps
-    scalars[record.MAXFEV] = np.inf if maxfev is None else nfev + number("maxfev", maxfev, 1)
+    steps = max(10_000, 200 * state.vectors.shape[1])
+    scalars[record.MAXITER] = nit + number_if_given("maxiter", maxiter, steps, 0)
+    scalars[record.MAXFEV] = nfev + number_if_given("maxfev", maxfev, np.inf, 1)
     scalars[record.GTOL] = number("gtol", gtol, 0)
-    scalars[record.XTOL] = scalars[record.DEFAULT_XTOL] if xtol is None else number("xtol", xtol, 0)
-    scalars[record.FTOL] = -1.0 if ftol is None else number("ftol", ftol, 0)
+    scalars[record.XTOL] = number_if_given("xtol", xtol, scalars[record.DEFAULT_XTOL], 0)
+    scalars[record.FTOL] = number_if_given("ftol", ftol, -1.0, 0)
     scalars[record.WINDOW] = count("window", window, 2)
-    target = -np.inf if f_target is None else number("f_target", f_target)
+    target = number_if_given("f_target", f_target, -np.inf)
     scalars[record.F_TARGET] = -target if state.maximize and f_target is not None else target
-    scalars[record.PATIENCE] = np.inf if patience is None else number("patience", patience, 1)
+    scalars[record.PATIENCE] = number_if_given("patience", patience, np.inf, 1)
     # DEFAULT_XTOL depends on the start; what follows is the same for many starts.
     given = None if xtol is None else float(scalars[record.XTOL])
     scalars[record.WAIT] = min(scalars[record.PATIENCE], np.inf if given == 0 else FUTILE_STEPS)
