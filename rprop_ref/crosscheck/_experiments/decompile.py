@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,10 +18,11 @@ from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
 from .._table.five import candidates, distance, expected, wanted
-from .._table.grammar import GLOBALS, Answer, Grammar, field_of, row_of
+from .._table.grammar import Answer, field_of, row_of
 from .._table.rule import Rule
 from .._table.table import Table
 from . import ordinary, rounding
+from .grammars import LENGTHS, grammars
 from .laboratory import Laboratory, special_gradients, words
 from .measure import measured
 from .search import ATTEMPTS, Numbers, Search, reached
@@ -57,9 +58,6 @@ UNFOUND = "signs in a way that"
 VERIFYING = 102
 
 _STATE = frozenset(("prev", "step_size"))
-
-#: What a measured length may be, beside a first step.
-_LENGTHS = ("largest", "smallest", "floor")
 
 
 @dataclass
@@ -231,7 +229,9 @@ class _Learner:
         except CouldNotRun:
             more = []
         self._observed.update((id(trajectory.case), (trajectory.case, trajectory)) for trajectory in more)
-        searches = [(nature, Search(grammar)) for nature, grammar in self._grammars()]
+        searches = [
+            (nature, Search(grammar)) for nature, grammar in grammars(self.laboratory, self.nature, self.numbers)
+        ]
         for attempts in PATIENCE:
             going_on = []
             for self.nature, search in searches:
@@ -255,84 +255,6 @@ class _Learner:
     def _remember_where(self, search: Search) -> None:
         if search.stuck is not None and search.stuck[1] > self._reached:
             self._reached, self.stuck = search.stuck[1], reached(search)
-
-    def _grammars(self) -> Iterator[tuple[Nature, Grammar]]:
-        """The grammars to try, the plainest first, each with the nature that it stands for."""
-        nature = self.nature
-        if not nature.symmetric:
-            # Perhaps it is the memory only that begins with a sign, and all else is symmetric.
-            alike = replace(nature, symmetric=True)
-            yield from ((alike, grammar) for grammar in self._grammars_of(alike, ("1", "-1")))
-        yield from ((nature, grammar) for grammar in self._grammars_of(nature, ("0", "first", "1", "-1")))
-
-    def _grammars_of(self, nature: Nature, memories: tuple[Answer, ...]) -> Iterator[Grammar]:
-        first = self.laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
-        rounded: dict[str, tuple[Answer, ...]] = {
-            "constants": (self._constants(first),),
-            "direction": (self._direction(first),),
-            "start": self._starts(first),
-        }
-        any_way: dict[str, tuple[Answer, ...]] = {
-            name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")
-        }
-        begins: dict[str, tuple[Answer, ...]] = {"start memory": memories, **rounded}
-        own_first: dict[str, tuple[Answer, ...]] = {**begins, "start memory": ("own",)}
-        usual: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("as fresh",)}
-        late: dict[str, tuple[Answer, ...]] = {**usual, "late": ("yes",)}
-        own_after: dict[str, tuple[Answer, ...]] = {"late": ("no",), "after a flip": ("own",)}
-        kinds = [({**begins, **usual}, False)]
-        # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
-        if not first[0].any():
-            kinds = [({**begins, **late}, False), *kinds][:: 1 if first[1].any() else -1]
-        if "0" in memories:
-            kinds += [({**own_first, **usual}, False), ({**begins, **own_after}, False)]
-            if not first[0].any():
-                kinds.append(({**own_first, **late}, False))
-            kinds.append(({**own_first, **own_after}, False))
-            kinds += [({**own_first, **usual, **any_way}, True), ({**begins, **own_after, **any_way}, True)]
-        for (fixed, wide), roles in itertools.product(kinds, self._roles()):
-            yield Grammar(nature.symmetric, wide, self.numbers, {**fixed, **roles})
-
-    def _roles(self) -> Iterator[dict[str, tuple[Answer, ...]]]:
-        """What measured lengths may be: a first step, a limit, a floor, or a pair; then nothing, or any of it."""
-        given = {name: _plain(name) for name in _LENGTHS if name in self.numbers}
-        roles = [(role, number) for role in ("start", *_LENGTHS) for number in self.numbers.get(role, ())]
-        for role, number in roles:
-            if role == "largest":
-                others = [(name, v) for name, v in roles if name in ("smallest", "floor") and v < number]
-                yield from ({**given, role: (number,), name: (v,)} for name, v in others)
-        yield from ({**given, role: (number,)} for role, number in roles)
-        if given:
-            yield given
-        yield {}
-
-    def _starts(self, x: np.ndarray[Any, Any]) -> tuple[Answer, ...]:
-        """How step sizes may begin, by the lengths of the first moves: as given, or multiplied or limited."""
-        words, numbers = tuple(GLOBALS["start"]), self.numbers.get("start", ())
-        lengths, lr, (down, up), (lo, hi) = np.abs(x[0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
-        sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
-        factors = (1.0, up, down, *self.numbers.get("factor", ()))
-        possible = tuple(
-            word for word in words
-            if any(
-                abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length
-                for f in factors for length in lengths
-            )
-        )  # fmt: skip
-        return (*possible, *numbers, *(word for word in words if word not in possible))
-
-    def _constants(self, x: np.ndarray) -> str:
-        """Whether hyperparameters are rounded to float32, which shows in the first step."""
-        lengths = {float(v) for v in np.abs(x).ravel()}
-        numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]
-        single = {float(np.float32(v)) for v in numbers} - set(numbers)
-        products = single | {a * b for a in single for b in (*single, *numbers)}
-        return "float32" if self.laboratory.dtype == "float64" and lengths & products else "given"
-
-    @staticmethod
-    def _direction(x: np.ndarray) -> str:
-        moved = x[:, 0][x[:, 0] != 0]
-        return "up" if moved.size and moved[0] > 0 else "down"
 
     # --- the other tiers ----------------------------------------------------------------------------------------
 
@@ -512,7 +434,7 @@ class _Learner:
         nearest = min(candidates(self.nature.uses_loss), key=lambda name: distance(name, known))
         entries = {key: _preferred(nearest, key, known) for key in known}
         # What the grammar left no choice of was never asked for.
-        for name in ("late", "constants", "direction", "after a flip", "start memory", "start", *_LENGTHS):
+        for name in ("late", "constants", "direction", "after a flip", "start memory", "start", *LENGTHS):
             entries.setdefault(name, search.grammar.answers(name)[0])
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:
@@ -534,16 +456,6 @@ class _Learner:
 def _unexplained(found: Decompiled) -> tuple[bool, int]:
     """How much a rule does not reproduce; what matters most is ordinary use."""
     return not found.tiers[0].explained, sum(tier.failing for tier in found.tiers)
-
-
-def _plain(name: str) -> tuple[Answer, ...]:
-    """The plainest answer of an entry of the whole rule, alone."""
-    return (next(iter(GLOBALS[name])),)
-
-
-def _first(answer: Answer, answers: Iterable[Answer]) -> tuple[Answer, ...]:
-    """Some answers, this one first."""
-    return tuple(dict.fromkeys((answer, *answers)))
 
 
 def _preferred(rule: str, key: str, entries: Mapping[str, tuple[Answer, ...]]) -> Answer:

@@ -1,0 +1,124 @@
+"""The grammars in which a table is looked for, the plainest first: what kind of rule it may be."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from .._cases.case import Array
+from .._table.grammar import GLOBALS, Answer, Grammar
+from .laboratory import Laboratory
+from .search import Numbers
+from .strands import Nature
+from .traits import SETTING
+
+#: What a measured length may be, beside a first step.
+LENGTHS = ("largest", "smallest", "floor")
+
+#: Entries that are known already, and the answers that are left.
+Fixed = dict[str, tuple[Answer, ...]]
+
+
+def grammars(laboratory: Laboratory, nature: Nature, numbers: Numbers) -> Iterator[tuple[Nature, Grammar]]:
+    """The grammars to try, the plainest first, each with the nature that it stands for."""
+    if not nature.symmetric:
+        # Perhaps it is the memory only that begins with a sign, and all else is symmetric.
+        alike = replace(nature, symmetric=True)
+        yield from ((alike, grammar) for grammar in _grammars_of(laboratory, alike, numbers, ("1", "-1")))
+    memories = ("0", "first", "1", "-1")
+    yield from ((nature, grammar) for grammar in _grammars_of(laboratory, nature, numbers, memories))
+
+
+def _grammars_of(
+    laboratory: Laboratory, nature: Nature, numbers: Numbers, memories: tuple[Answer, ...]
+) -> Iterator[Grammar]:
+    """The grammars of a nature, with what the memory may begin as."""
+    first = laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
+    for (fixed, wide), roles in itertools.product(_kinds(laboratory, first, numbers, memories), _roles(numbers)):
+        yield Grammar(nature.symmetric, wide, numbers, {**fixed, **roles})
+
+
+def _kinds(
+    laboratory: Laboratory, first: Array, numbers: Numbers, memories: tuple[Answer, ...]
+) -> list[tuple[Fixed, bool]]:
+    """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
+    rounded: Fixed = {
+        "constants": (_constants(laboratory, first),),
+        "direction": (_direction(first),),
+        "start": _starts(first, numbers),
+    }
+    any_way: Fixed = {name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")}
+    begins: Fixed = {"start memory": memories, **rounded}
+    own_first: Fixed = {**begins, "start memory": ("own",)}
+    usual: Fixed = {"late": ("no",), "after a flip": ("as fresh",)}
+    late: Fixed = {**usual, "late": ("yes",)}
+    own_after: Fixed = {"late": ("no",), "after a flip": ("own",)}
+    kinds: list[tuple[Fixed, bool]] = [({**begins, **usual}, False)]
+    # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
+    if not first[0].any():
+        kinds = [({**begins, **late}, False), *kinds][:: 1 if first[1].any() else -1]
+    if "0" in memories:
+        kinds += [({**own_first, **usual}, False), ({**begins, **own_after}, False)]
+        if not first[0].any():
+            kinds.append(({**own_first, **late}, False))
+        kinds.append(({**own_first, **own_after}, False))
+        kinds += [({**own_first, **usual, **any_way}, True), ({**begins, **own_after, **any_way}, True)]
+    return kinds
+
+
+def _roles(numbers: Numbers) -> Iterator[Fixed]:
+    """What measured lengths may be: a first step, a limit, a floor, or a pair; then nothing, or any of it."""
+    given = {name: _plain(name) for name in LENGTHS if name in numbers}
+    roles = [(role, number) for role in ("start", *LENGTHS) for number in numbers.get(role, ())]
+    for role, number in roles:
+        if role == "largest":
+            others = [(name, v) for name, v in roles if name in ("smallest", "floor") and v < number]
+            yield from ({**given, role: (number,), name: (v,)} for name, v in others)
+    yield from ({**given, role: (number,)} for role, number in roles)
+    if given:
+        yield given
+    yield {}
+
+
+def _starts(x: Array, numbers: Numbers) -> tuple[Answer, ...]:
+    """How step sizes may begin, by the lengths of the first moves: as given, or multiplied or limited."""
+    words, own = tuple(GLOBALS["start"]), numbers.get("start", ())
+    lengths, lr, (down, up), (lo, hi) = np.abs(x[0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
+    sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
+    factors = (1.0, up, down, *numbers.get("factor", ()))
+    possible = tuple(
+        word for word in words
+        if any(
+            abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length
+            for f in factors for length in lengths
+        )
+    )  # fmt: skip
+    return (*possible, *own, *(word for word in words if word not in possible))
+
+
+def _constants(laboratory: Laboratory, x: Array) -> str:
+    """Whether hyperparameters are rounded to float32, which shows in the first step."""
+    lengths = {float(v) for v in np.abs(x).ravel()}
+    numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]
+    single = {float(np.float32(v)) for v in numbers} - set(numbers)
+    products = single | {a * b for a in single for b in (*single, *numbers)}
+    return "float32" if laboratory.dtype == "float64" and lengths & products else "given"
+
+
+def _direction(x: Array) -> str:
+    """Whether the first move of the first coordinate, whose gradient is positive, is downhill."""
+    moved = x[:, 0][x[:, 0] != 0]
+    return "up" if moved.size and moved[0] > 0 else "down"
+
+
+def _plain(name: str) -> tuple[Answer, ...]:
+    """The plainest answer of an entry of the whole rule, alone."""
+    return (next(iter(GLOBALS[name])),)
+
+
+def _first(answer: Answer, answers: Iterable[Answer]) -> tuple[Answer, ...]:
+    """Some answers, this one first."""
+    return tuple(dict.fromkeys((answer, *answers)))
