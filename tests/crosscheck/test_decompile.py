@@ -29,6 +29,7 @@ from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._experiments.traits import beyond_ordinary, examine
 from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
 from rprop_ref.crosscheck._table.machine import Known, advance, begin, same
+from rprop_ref.crosscheck._table.table import Table
 
 
 @pytest.mark.parametrize("stranger", sampled(STRANGERS, [OwnNumbers]), ids=lambda s: s.__name__)
@@ -335,3 +336,22 @@ def test_every_case_belongs_to_a_tier(name, tier):
     assert tier_of(case) == tier
     assert {tier_of(case) for case in conformance_cases(["float16"])} == {PRECISION}
     assert next(iter(TIERS)) == ORDINARY
+
+
+def test_rows_that_differ_by_the_sign_only_are_told_as_one():
+    entries = {f"{row} {sign}: move": "new" for row in ("same", "fresh") for sign in "+-"}
+    entries |= {f"zero {sign}: move": "+new" for sign in "+-"} | {"flip +: move": "+new"}
+    assert str(Table(entries, symmetric=False)).splitlines()[1:4] == [
+        "  * Where the gradient keeps its sign, and where the memory is 0: moves downhill by the new step size.",
+        "  * Where the gradient changes its sign (now positive), and where the gradient is 0 and the memory is not: "
+        "moves up by the new step size.",
+        "  * Step sizes begin at lr.",
+    ]
+
+
+def test_where_the_sign_is_known_the_code_may_write_it_as_a_number():
+    # As FANN does it: up after a sign change and at a zero, whatever the gradient.
+    moves = {f"{row} {sign}: move": "new" for row in ("same", "fresh", "nan product") for sign in "+-"}
+    up = ("flip +", "zero +", "zero -", "rest", "nan", "nan product +")
+    rule = Rule(Table({**moves, "flip -: move": "new", **{f"{row}: move": "+new" for row in up}}, symmetric=False))
+    assert "    sign = np.where((q >= 0) & (g > 0), 1, -1).astype(x.dtype)\n" in rule.source()

@@ -20,7 +20,7 @@ from .._comparison.trajectory import Trajectory
 from .._table.five import candidates, distance, expected, wanted
 from .._table.grammar import Answer, field_of, row_of
 from .._table.rule import Rule
-from .._table.table import Table
+from .._table.table import Table, joined
 from . import ordinary, rounding
 from .grammars import LENGTHS, grammars
 from .laboratory import Laboratory, special_gradients, words
@@ -294,6 +294,21 @@ class _Learner:
                 other = self._named({**entries, **dict.fromkeys(every, answer), "start": start}, rule.nearest)
                 if answer != "both" and not self.failing(other, cases):
                     return other
+        return self._with_limits_by_factor(rule, cases)
+
+    def _with_limits_by_factor(self, rule: Rule, cases: Sequence[Case]) -> Rule:
+        """The rule with the same limits in rows of the same factor, wherever nothing observed objects."""
+        by_factor: dict[Answer, list[str]] = {}
+        for key, answer in rule.table.entries.items():
+            if field_of(key) == "factor":
+                by_factor.setdefault(answer, []).append(key.replace(": factor", ": limits"))
+        for keys in by_factor.values():
+            answers = [rule.table.entries.get(key, "both") for key in keys]
+            usual = max(answers, key=answers.count)
+            for key, answer in zip(keys, answers, strict=True):
+                other = self._named({**rule.table.entries, key: usual}, rule.nearest)
+                if answer != usual and not self.failing(other, cases):
+                    rule = other
         return rule
 
     def _outer(self, search: Search) -> Decompiled:
@@ -445,7 +460,7 @@ class _Learner:
     def _named(self, entries: Mapping[str, Answer], nearest: str) -> Rule:
         """A rule with what it does that the nearest of the five does not."""
         table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
-        differences = tuple(_differences(table, nearest))
+        differences = tuple(joined(_differences(table, nearest)))
         title = f"This is {nearest}"
         if differences:
             points = f"{len(differences)} point{'s' if len(differences) > 1 else ''}"

@@ -19,7 +19,7 @@ from .._table.grammar import FIELDS, GLOBALS, ROWS, Answer, row_of
 from .._table.names import REMEDIES
 from .._table.names import points as named_points
 from .._table.rule import Rule
-from .._table.table import Table
+from .._table.table import Table, joined
 
 #: What a rule does on cases.
 _Run = Callable[[Sequence[Case]], Sequence[Trajectory]]
@@ -222,19 +222,6 @@ def _does(table: Table, keys: Sequence[str]) -> str:
         if fields:
             sentences.append(table.row_sentence(row, sign, fields))
     return " ".join(joined(sentences))
-
-
-def joined(sentences: Iterable[str]) -> list[str]:
-    """Sentences "where: what", those with the same end as one."""
-    places: dict[str, list[str]] = {}
-    for sentence in sentences:
-        where, _, what = sentence.rpartition(": ")
-        places.setdefault(what, []).append(where)
-    told = []
-    for what, some in places.items():
-        where = ", and ".join([some[0], *(place[:1].lower() + place[1:] for place in some[1:])])
-        told.append(f"{where}: {what}" if where else what)
-    return told
 
 
 def _remedy(table: Table, text: str, keys: Sequence[str], other: str, claim: str) -> str:

@@ -12,7 +12,6 @@ from .._diagnosis.result import Diagnosis
 from .._experiments.decompile import Decompiled
 from .advice import advice_on
 from .outcome import Outcome, plural
-from .points import joined
 
 #: How many explanations are printed in full.
 EXPLANATIONS_SHOWN = 6
@@ -101,7 +100,7 @@ def _learned(report: Outcome, learned: Decompiled) -> list[str]:
             named = "" if point.does.lower().startswith(point.text.lower()) else f"{point.text}. "
             lines.append(f"  * {named}{point.does}{known_in}")
     else:
-        lines += [f"  * {sentence}" for sentence in joined(learned.rule.differences)]
+        lines += [f"  * {sentence}" for sentence in learned.rule.differences]
     for tier in learned.tiers:
         if not tier.explained:
             lines.append(

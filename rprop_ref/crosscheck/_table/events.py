@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from .grammar import Answer
@@ -47,6 +47,8 @@ _ATOMS: tuple[tuple[str, Callable[[Event], bool]], ...] = (
     ("g != 0", lambda e: e.gradient != "0"),
     ("~(g > 0)", lambda e: e.gradient != "+"),
     ("~(g < 0)", lambda e: e.gradient != "-"),
+    ("~np.isnan(g)", lambda e: e.gradient != "nan"),
+    ("~np.isnan(q)", lambda e: e.seen != "nan"),
     ("~first", lambda e: not e.first),
     ("~s.flipped", lambda e: not e.flipped),
     ("~rose", lambda e: not e.rose),
@@ -164,8 +166,13 @@ def grouped(events: Iterable[Event], answer_of: Callable[[Event], Answer | None]
     return groups
 
 
-def choice(groups: dict[str, list[Event]], default: str | None = None) -> str:
-    """An expression that has each of these values for its events: nested `np.where`, or the only value."""
+def choice(
+    groups: dict[str, list[Event]], default: str | None = None, alike: Mapping[str, list[Event]] | None = None
+) -> str:
+    """An expression that has each of these values for its events: nested `np.where`, or the only value.
+
+    `alike` are events of other values for which a value may be taken as well.
+    """
     if not groups:
         return default or "0"
     last = default if default in groups else max(groups, key=lambda text: len(groups[text]))
@@ -174,6 +181,7 @@ def choice(groups: dict[str, list[Event]], default: str | None = None) -> str:
     rest.sort(key=lambda text: -sum(e.seen == "-" for e in groups[text]))
     expression = last
     for i in reversed(range(len(rest))):
-        others = [e for text in (*rest[i + 1 :], last) for e in groups[text]]
+        either = (alike or {}).get(rest[i], [])
+        others = [e for text in (*rest[i + 1 :], last) for e in groups[text] if e not in either]
         expression = f"np.where({condition(groups[rest[i]], others)}, {rest[i]}, {expression})"
     return expression

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from .five import expected
 from .grammar import FLIPS, GLOBALS, Answer, field_of, row_of
-from .table import Table
+from .table import Table, folded
 
 #: Rows without a sign change or agreement. "nan" and "nan product" are told only if nothing else differs.
 _NEUTRAL = ("first", "fresh", "after", "zero", "rest")
@@ -82,7 +82,7 @@ def _sentences(table: Table, left: Entries) -> Iterator[Point]:
             where.setdefault(what, []).append(_lower(place))
             about.setdefault(what, []).extend(prefix + field for field in fields)
     for what, places in where.items():
-        yield f"{' and '.join(places)}, {what}", about[what]
+        yield f"{' and '.join(folded(places))}, {what}", about[what]
 
 
 def _lower(text: str) -> str:

@@ -161,27 +161,26 @@ class _Writer:
         """x."""
         table, groups = self.table, self.answers("move")
         every = [e for events in groups.values() for e in events]
+        at_rest = self._at_rest(groups)
         directions: dict[str, list[Event]] = {}
         lengths: dict[str, list[Event]] = {}
-        for answer, events in groups.items():
-            direction, length = self._direction(answer)
-            directions.setdefault(direction, []).extend(events)
-            lengths.setdefault(self.length if length == "size" else length, []).extend(events)
+        for answer, those in groups.items():
+            direction, length = self._direction_and_length(answer)
+            moving = [e for e in those if e not in at_rest]
+            if moving:
+                directions.setdefault(direction, []).extend(moving)
+                lengths.setdefault(self.length if length == "size" else length, []).extend(moving)
         needs_sign = any("sign" in d.replace("np.sign(prev)", "") for d in directions)
         if needs_sign:
             self.add("sign = np.sign(g)")
             if isinstance(table["small moves"], float):
                 self.add(f"sign = np.where(np.abs(g).astype(float) < {table['small moves']!r}, 0, sign)")
-        direction, length = choice(directions, "sign"), choice(lengths, self.length)
+        direction, length = _direction(directions), choice(lengths, self.length)
         if "np.where" in direction:
-            self.add(f"sign = {direction}")
+            # Of numbers only, it would be an array of integers, and the move one of float64.
+            self.add(f"sign = {direction}" + (".astype(x.dtype)" if "sign" not in direction else ""))
             direction = "sign"
         self.add(f"move = -{direction} * {length}" if direction != "0" else f"move = 0 * {length}")
-        at_rest = [e for e in groups.get("none", []) if e.gradient != "nan"] if table["no move"] == "none" else []
-        if table["sign of 0"] == "none":
-            at_rest += [e for e in groups.get("none", []) if e.gradient == "nan"]
-            signed = [e for answer in ("new", "old", "uphill") for e in groups.get(answer, [])]
-            at_rest += [e for e in signed if e.gradient == "0"]
         if at_rest:
             self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
         moves = {"undo": "-s.last", "repeat": "s.last"}
@@ -220,7 +219,17 @@ class _Writer:
             }
             self.add(f"x = {stops[str(table['walls act'])]}")
 
-    def _direction(self, answer: Answer) -> tuple[str, str]:
+    def _at_rest(self, groups: dict[Answer, list[Event]]) -> list[Event]:
+        """The events in which x stays where it is, also if the step size is infinite."""
+        none = groups.get("none", [])
+        at_rest = [e for e in none if e.gradient != "nan"] if self.table["no move"] == "none" else []
+        if self.table["sign of 0"] == "none":
+            at_rest += [e for e in none if e.gradient == "nan"]
+            signed = [e for answer in ("new", "old", "uphill") for e in groups.get(answer, [])]
+            at_rest += [e for e in signed if e.gradient == "0"]
+        return at_rest
+
+    def _direction_and_length(self, answer: Answer) -> tuple[str, str]:
         if not isinstance(answer, str):
             return "sign", _number(answer)
         return _DIRECTIONS.get(answer, ("sign", "size"))
@@ -243,6 +252,20 @@ class _Writer:
             self.add("s.flipped = flip & (s.prev == 0)")
         else:
             self.add(f"s.prev, s.size = {text if text != '0' else 'np.zeros_like(g)'}, size")
+
+
+def _direction(directions: dict[str, list[Event]]) -> str:
+    """The shortest expression of the direction: where the sign is known, it may be written as a number, too."""
+    signs = directions.get("sign", [])
+    alike = {text: [e for e in signs if e.gradient == sign] for text, sign in (("1", "+"), ("-1", "-"))}
+    ways = [choice(directions, "sign", alike)]
+    if signs and all(e.gradient in "+-" for e in signs):
+        others = {text: events for text, events in directions.items() if text != "sign"}
+        for text, events in alike.items():
+            if events:
+                others[text] = [*others.get(text, []), *events]
+        ways.append(choice(others))
+    return min(ways, key=len)
 
 
 def _clamped(name: str) -> str:
@@ -279,7 +302,19 @@ def _tidied(lines: list[str]) -> list[str]:
         ]
         if not any(_uses(line.partition(" = ")[2], name) for line in lines):
             lines = [line for line in uses if not line.startswith(f"{name} = ")]
+    lines = [
+        line
+        for line, following in zip(lines, [*lines[1:], ""], strict=True)
+        if not _is_overwritten(line, following)
+    ]
     return _inlined(_named(lines))
+
+
+def _is_overwritten(line: str, following: str) -> bool:
+    """Whether a line sets a name that the next line sets anew, without looking at it."""
+    name, _, _ = line.partition(" = ")
+    other, _, value = following.partition(" = ")
+    return name == other and "," not in name and not _uses(value, name)
 
 
 #: The shortest condition of a sign change that NaN counts as, too; and how one would write it.

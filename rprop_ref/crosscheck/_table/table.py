@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -118,9 +118,42 @@ class Table:
 
     def __str__(self) -> str:
         lines = [self.title]
-        lines += [f"  * {self.row_sentence(row, sign)}" for row, sign in self.rows()]
+        lines += [f"  * {text}" for text in joined(self.row_sentence(row, sign) for row, sign in self.rows())]
         names = [name for name in GLOBALS if name in self.entries and self[name] != next(iter(GLOBALS[name]))]
         lines += [
             f"  * {self.sentence(name)}." for name in dict.fromkeys(("start", "start memory", "compare", *names))
         ]
         return "\n".join(lines)
+
+
+#: Two places that are, together, one without the words in parentheses or with other words.
+_TOGETHER = (
+    (" (now positive)", " (now negative)", ""),
+    (" and the memory positive", " and the memory negative", " and the memory is not"),
+)
+
+
+def joined(sentences: Iterable[str]) -> list[str]:
+    """Sentences "where: what", those with the same end as one."""
+    places: dict[str, list[str]] = {}
+    for sentence in sentences:
+        where, _, what = sentence.rpartition(": ")
+        places.setdefault(what, []).append(where)
+    told = []
+    for what, some in places.items():
+        first, *others = folded(some)
+        where = ", and ".join([first, *(place[:1].lower() + place[1:] for place in others)])
+        told.append(f"{where}: {what}" if where else what)
+    return told
+
+
+def folded(places: Sequence[str]) -> list[str]:
+    """Places in words; two that differ by the sign only are one."""
+    found = list(places)
+    for plus, minus, both in _TOGETHER:
+        for place in places:
+            other = place.replace(plus, minus)
+            if plus in place and other in found:
+                found[found.index(place)] = place.replace(plus, both)
+                found.remove(other)
+    return found
