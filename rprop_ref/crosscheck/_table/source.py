@@ -175,7 +175,10 @@ class _Writer:
             self.add("sign = np.sign(g)")
             if isinstance(table["small moves"], float):
                 self.add(f"sign = np.where(np.abs(g).astype(float) < {table['small moves']!r}, 0, sign)")
-        direction, length = _direction(directions), choice(lengths, self.length)
+        # Where small gradients do not move x, the sign is not that of the gradient.
+        plain = not isinstance(table["small moves"], float)
+        direction = _direction(directions) if plain else choice(directions, "sign")
+        length = choice(lengths, self.length)
         if "np.where" in direction:
             # Of numbers only, it would be an array of integers, and the move one of float64.
             self.add(f"sign = {direction}" + (".astype(x.dtype)" if "sign" not in direction else ""))
@@ -183,15 +186,15 @@ class _Writer:
         self.add(f"move = -{direction} * {length}" if direction != "0" else f"move = 0 * {length}")
         if at_rest:
             self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
-        moves = {"undo": "-s.last", "repeat": "s.last"}
-        if set(moves) & set(groups) or isinstance(table["walls"], float):
+        moves, late = {"undo": "-s.last", "repeat": "s.last"}, table["late"] == "yes"
+        if late or set(moves) & set(groups) or isinstance(table["walls"], float):
             # x arrives there in another way, but the move is looked at.
             moves["back and forth"] = f"-np.sign(g) * (base - {self.length})"
             moves["restore"] = "s.before - x"
         for answer, text in moves.items():
             if answer in groups:
                 self.add(f"move = {self.where(groups[answer], text, 'move', every)}")
-        if table["late"] == "yes":
+        if late:
             made = self.texts("late move", {"made": "s.pending", "dropped": "0"})
             self.add(f"move, s.pending = {choice(made, 's.pending')}, move")
         plain = (
@@ -200,12 +203,13 @@ class _Writer:
             and not {"undo", "repeat"} & set(groups)
         )
         arrived = f"x - {self.lines.pop().removeprefix('move = -')}" if plain else "x + move"
-        if "back and forth" in groups:
+        if "back and forth" in groups and not late:
             arrived = self.where(
                 groups["back and forth"], f"(x - np.sign(g) * base) + np.sign(g) * {self.length}", arrived, every
             )
         if "restore" in groups:
-            arrived = self.where(groups["restore"], "s.before", arrived, every)
+            if not late:
+                arrived = self.where(groups["restore"], "s.before", arrived, every)
             self.add(f"s.before, x = x, {arrived}")
         else:
             self.add(f"x = {arrived}")
@@ -307,7 +311,17 @@ def _tidied(lines: list[str]) -> list[str]:
         for line, following in zip(lines, [*lines[1:], ""], strict=True)
         if not _is_overwritten(line, following)
     ]
-    return _inlined(_named(lines))
+    return _inlined(_named(_negatable(lines)))
+
+
+def _negatable(lines: list[str]) -> list[str]:
+    """The lines with an array instead of a bool that `~` would make an integer of."""
+    if not any("~rose" in line for line in lines):
+        return lines
+    name = "rose = "
+    return [
+        f"{name}np.full(g.shape, {line.removeprefix(name)})" if line.startswith(name) else line for line in lines
+    ]
 
 
 def _is_overwritten(line: str, following: str) -> bool:
