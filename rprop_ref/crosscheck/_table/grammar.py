@@ -258,6 +258,14 @@ def row_of(key: str) -> str:
     return row[:-2] if row[-2:] in (" +", " -", " 0") else row
 
 
+def keyed(row: str, sign: str, *, symmetric: bool) -> str:
+    """A row, with the sign of the gradient where that matters: 0 times infinity is apart from infinity times 0."""
+    if sign == "0" and row in ("rest", "nan"):
+        return row
+    both = symmetric and not (sign == "0" and row == "nan product")
+    return row if both else f"{row} {sign}"
+
+
 class Grammar:
     """Which answers every entry may have.
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .._cases.dtypes import float_range
-from .grammar import Answer, Grammar
+from .grammar import Answer, Grammar, keyed
 
 
 class Asked(Protocol):
@@ -408,7 +408,7 @@ def _row(known: Asked, state: State, m: Any, seen: Any, g: Any, rose: bool) -> t
 
 
 def _keyed(row: str, sign: str, settings: Settings) -> str:
-    return row if settings.symmetric or (sign == "0" and row in ("rest", "nan")) else f"{row} {sign}"
+    return keyed(row, sign, symmetric=settings.symmetric)
 
 
 def _flip(rose: bool, sign: str, settings: Settings) -> tuple[str, str]:
