@@ -182,7 +182,7 @@ class _Learner:
         self._plain, self._nature_is_final = nature, False
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
-        self._rounding: dict[str, Answer] = rounding.plainest(names)
+        self._rounding: dict[str, Answer] = rounding.plainest(names, nature)
         self._held: list[Case] = []  # the cases of tiers that are explained
         self._too_much: list[Strand] = []  # what a search did not reproduce at last
         self._observed: dict[int, tuple[Case, Trajectory]] = {}

@@ -37,16 +37,18 @@ def _grammars_of(
 ) -> Iterator[Grammar]:
     """The grammars of a nature, with what the memory may begin as."""
     first = laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
-    for (fixed, wide), roles in itertools.product(_kinds(laboratory, first, numbers, memories), _roles(numbers)):
+    for (fixed, wide), roles in itertools.product(
+        _kinds(laboratory, nature, first, numbers, memories), _roles(numbers)
+    ):
         yield Grammar(nature.symmetric, wide, numbers, {**fixed, **roles})
 
 
 def _kinds(
-    laboratory: Laboratory, first: Array, numbers: Numbers, memories: tuple[Answer, ...]
+    laboratory: Laboratory, nature: Nature, first: Array, numbers: Numbers, memories: tuple[Answer, ...]
 ) -> list[tuple[Fixed, bool]]:
     """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
     rounded: Fixed = {
-        "constants": (_constants(laboratory, first),),
+        "constants": ("given" if nature.single else _constants(laboratory, first),),
         "direction": (_direction(first),),
         "start": _starts(first, numbers),
     }

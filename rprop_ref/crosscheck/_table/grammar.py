@@ -127,6 +127,12 @@ GLOBALS: dict[str, dict[str, str]] = {
         "16 bits computed in float32, constants rounded": (
             "Steps of 16 bits are computed in float32, with rounded hyperparameters, and their results are rounded"
         ),
+        "state in double": "x, step sizes and memory are kept in double precision, and x is rounded when shown",
+        "16 bits kept in float32": (
+            "x, step sizes and memory of 16 bits are kept in float32, and x is rounded when shown"
+        ),
+        "computed in float32": "Steps of float64 are computed in float32, in which all is kept",
+        "everything in float32": "Every step is computed in float32, in which all is kept, whatever the dtype of x",
     },
     "16-bit constants": {
         "rounded": "Hyperparameters are rounded to 16 bits at once",

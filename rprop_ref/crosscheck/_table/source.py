@@ -331,6 +331,8 @@ def _start(table: Table) -> list[str]:
     first = _FIRST_SIZES[size] if isinstance(size, str) else repr(size)
     prev = "np.zeros_like(x0)"
     lines = ["def start(s, x0, lr, down, up, lo, hi):", f'    """{table.sentence("start")}."""']
+    if table["arithmetic"] in _KEPT:
+        lines.append(f"    s.x = x0 = x0.astype({_wide(table, 'x0')})  # not rounded to the dtype of x")
     lines += _constants(table, "x0")
     lines.append(f"    s.steps, s.prev, s.size = 0, {prev}, np.full_like(x0, {first})")
     needed = {"s.last": ("undo", "repeat"), "s.before": ("restore",)}
@@ -383,10 +385,10 @@ def _step(table: Table, lines: list[str]) -> list[str]:
     if "constants rounded" in str(table["arithmetic"]):
         begins = [*constants, *widened]
     if table["NaN gradient"] == "skipped":
-        kept = ", ".join(("x", *_state(lines)))
-        begins.insert(0, f"    skipped, before = np.isnan(g), ({kept})")
+        kept, inside = ", ".join(("x", *_state(lines))), table["arithmetic"] in _KEPT
+        begins.insert(len(widened) if inside else 0, f"    skipped, before = np.isnan(g), ({kept})")
         last = f"{kept} = (np.where(skipped, old, new) for old, new in zip(before, ({kept})))"
-        narrowed = [*narrowed[:-1], last, narrowed[-1]]
+        narrowed = [last, *narrowed] if inside else [*narrowed[:-1], last, narrowed[-1]]
     return [*head, *begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
 
 
@@ -398,13 +400,34 @@ def _state(lines: list[str]) -> list[str]:
 
 def _widened(table: Table, lines: list[str]) -> tuple[list[str], list[str]]:
     """What a step begins and ends with if it is computed in another dtype than that of x."""
-    arithmetic = str(table["arithmetic"])
-    if "computed in" not in arithmetic:
-        return [], lines[-1:]
-    wide = "np.float64" if "double" in arithmetic else "np.float32 if x.itemsize == 2 else x.dtype"
-    state = _state(lines)
+    arithmetic, state = table["arithmetic"], _state(lines)
     before, after = ", ".join(("x", "g", *state)), ", ".join(("x", *state))
+    if arithmetic in _KEPT:
+        given = f"s.{before}"  # x as it is kept
+        return (
+            [
+                f"    kind, wide = x.dtype, {_wide(table, 'x')}",
+                f"    {before} = (v.astype(wide) for v in ({given}))",
+            ],
+            ["s.x = x", "return x.astype(kind)"],
+        )
+    if "computed in" not in str(arithmetic):
+        return [], lines[-1:]
     return (
-        [f"    kind, wide = x.dtype, {wide}", f"    {before} = (v.astype(wide) for v in ({before}))"],
+        [f"    kind, wide = x.dtype, {_wide(table, 'x')}", f"    {before} = (v.astype(wide) for v in ({before}))"],
         [f"{after} = (v.astype(kind) for v in ({after}))", "return x"],
     )
+
+
+#: How a step is computed if what it changes is kept in that dtype, and rounded only when it is shown.
+_KEPT = ("state in double", "16 bits kept in float32", "computed in float32", "everything in float32")
+
+
+def _wide(table: Table, array: str) -> str:
+    """The dtype that a step is computed in."""
+    arithmetic = str(table["arithmetic"])
+    if arithmetic.startswith("16 bits"):
+        return f"np.float32 if {array}.itemsize == 2 else {array}.dtype"
+    if arithmetic == "computed in float32":
+        return f"np.float32 if {array}.dtype == np.float64 else {array}.dtype"
+    return "np.float64" if "double" in arithmetic else "np.float32"
