@@ -434,7 +434,17 @@ class _Learner:
         nearest = min(candidates(self.nature.uses_loss), key=lambda name: distance(name, known))
         entries = {key: _preferred(nearest, key, known) for key in known}
         # What the grammar left no choice of was never asked for.
-        for name in ("late", "constants", "direction", "after a flip", "start memory", "start", *LENGTHS):
+        for name in (
+            "late",
+            "first move",
+            "base",
+            "constants",
+            "direction",
+            "after a flip",
+            "start memory",
+            "start",
+            *LENGTHS,
+        ):
             entries.setdefault(name, search.grammar.answers(name)[0])
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:

@@ -176,7 +176,7 @@ def depends_on_time(laboratory: Laboratory) -> bool:
         except CouldNotRun:
             return False
         moves.append(np.diff(x[zeros - 1 :], axis=0))
-    return not _close(*moves)
+    return not _close(moves[0], moves[1])
 
 
 def _same(a: Array, b: Array) -> bool:

@@ -110,6 +110,7 @@ GLOBALS: dict[str, dict[str, str]] = {
         "own": "The step after a sign change has a row of its own",
     },
     "direction": {"down": "It moves downhill", "up": "It moves uphill, as if the gradient had the other sign"},
+    "first move": {"made": "The first call makes a step", "none": "The first call only stores"},
     "late": {"no": "Each step makes its own move", "yes": "Each step makes the move of the step before"},
     "constants": {
         "given": "Hyperparameters are used as they are given",
@@ -132,7 +133,7 @@ GLOBALS: dict[str, dict[str, str]] = {
             "x, step sizes and memory of 16 bits are kept in float32, and x is rounded when shown"
         ),
         "computed in float32": "Steps of float64 are computed in float32, in which all is kept",
-        "everything in float32": "Every step is computed in float32, in which all is kept, whatever the dtype of x",
+        "everything in float32": "Steps of every dtype are computed in float32, in which all is kept",
     },
     "16-bit constants": {
         "rounded": "Hyperparameters are rounded to 16 bits at once",
@@ -169,6 +170,7 @@ GLOBALS: dict[str, dict[str, str]] = {
     "small gradients": {"count": "Every gradient counts"},
     "small moves": {"count": "Every gradient moves x"},
     "small products": {"count": "Every product counts"},
+    "base": {"kept": "Step sizes are kept from step to step", "lr": "Every step begins with lr again"},
     "floor": {"none": "Step sizes are read as they are"},
     "largest": {"given": "The largest step size is as given"},
     "smallest": {"given": "The smallest step size is as given"},
@@ -181,7 +183,7 @@ GLOBALS: dict[str, dict[str, str]] = {
         "taken": "A NaN gradient is taken as it is",
         "skipped": "A NaN gradient is skipped: x, step size and memory stay as they are",
     },
-    "subnormals": {"count": "Subnormal gradients count", "flushed": "Subnormal gradients and products count as 0"},
+    "subnormals": {"count": "Subnormal numbers count", "flushed": "Subnormal numbers become 0"},
     # --- calls
     "maximize": {
         "negates": "maximize=True negates the gradient",
