@@ -321,7 +321,7 @@ class Grammar:
 
     def _moves(self, row: str) -> tuple[str, ...]:
         if row in ("nan", "nan product"):
-            return _NAN_MOVES if row == "nan" else ("new", *_NAN_MOVES)
+            return _NAN_MOVES if row == "nan" else ("new", "old", *_NAN_MOVES)
         one_sided = () if self.symmetric else _ONE_SIDED
         if row in FLIPS:
             return (*_FLIP_MOVES[:2], *one_sided, *_FLIP_MOVES[2:])

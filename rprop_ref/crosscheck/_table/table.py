@@ -98,7 +98,9 @@ class Table:
             where = f"Where the gradient is 0 and the memory {'positive' if sign == '+' else 'negative'}"
         if row == "nan product" and sign == "0":
             where = "Where the product is NaN, and the gradient is 0"
-        words = {field: self.phrase(row, sign or "0", field) for field in fields}
+        # Where the signs of the gradient are alike, each stands for the others.
+        either = sign or ("0" if row in ("rest", "nan") else "+")
+        words = {field: self.phrase(row, either, field) for field in fields}
         factor = (
             words.get("factor", "")
             .replace("multiplies it", "multiplies the step size")
