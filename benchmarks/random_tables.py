@@ -59,7 +59,17 @@ def random_table(seed: int) -> Table:
         if rng.random() < often:
             entries[name] = float(rng.choice(values))
     _draw_rare(entries, rng)
+    if symmetric:
+        _draw_zero_after_infinity(entries, grammar, np.random.default_rng([19, seed]))
     return Table(entries, symmetric, uses_loss, f"table {seed}")
+
+
+def _draw_zero_after_infinity(entries: dict[str, Answer], grammar: Grammar, rng: np.random.Generator) -> None:
+    """The row of a gradient of 0 after an infinite one: mostly like that of an infinite one after 0."""
+    for field in (*FIELDS, *(["late move"] if "nan product: late move" in entries else [])):
+        key = f"nan product 0: {field}"
+        own = rng.random() < 0.2
+        entries[key] = str(rng.choice(list(grammar.answers(key)))) if own else entries[f"nan product: {field}"]
 
 
 def _draw_rare(entries: dict[str, Answer], rng: np.random.Generator) -> None:

@@ -185,7 +185,7 @@ class _Learner:
         self._plain, self._nature_is_final = nature, False
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
-        self._rounding: dict[str, Answer] = rounding.plainest(names)
+        self._rounding: dict[str, Answer] = rounding.plainest(names, nature)
         self._held: list[Case] = []  # the cases of tiers that are explained
         self._too_much: list[Strand] = []  # what a search did not reproduce at last
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
@@ -452,7 +452,17 @@ class _Learner:
         nearest = min(candidates(self.nature.uses_loss), key=lambda name: distance(name, known))
         entries = {key: _preferred(nearest, key, known) for key in known}
         # What the grammar left no choice of was never asked for.
-        for name in ("late", "constants", "direction", "after a flip", "start memory", "start", *LENGTHS):
+        for name in (
+            "late",
+            "first move",
+            "base",
+            "constants",
+            "direction",
+            "after a flip",
+            "start memory",
+            "start",
+            *LENGTHS,
+        ):
             entries.setdefault(name, search.grammar.answers(name)[0])
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:

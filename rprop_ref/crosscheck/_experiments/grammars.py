@@ -10,10 +10,10 @@ import numpy as np
 
 from .._cases.case import Array
 from .._table.grammar import GLOBALS, Answer, Grammar
-from .laboratory import Laboratory
+from .laboratory import Laboratory, words
 from .search import Numbers
 from .strands import Nature
-from .traits import SETTING
+from .traits import FALLING, SETTING
 
 #: What a measured length may be, beside a first step.
 LENGTHS = ("largest", "smallest", "floor")
@@ -37,26 +37,31 @@ def _grammars_of(
 ) -> Iterator[Grammar]:
     """The grammars of a nature, with what the memory may begin as."""
     first = laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
-    for (fixed, wide), roles in itertools.product(_kinds(laboratory, first, numbers, memories), _roles(numbers)):
+    for (fixed, wide), roles in itertools.product(
+        _kinds(laboratory, nature, first, numbers, memories), _roles(numbers)
+    ):
         yield Grammar(nature.symmetric, wide, numbers, {**fixed, **roles})
 
 
 def _kinds(
-    laboratory: Laboratory, first: Array, numbers: Numbers, memories: tuple[Answer, ...]
+    laboratory: Laboratory, nature: Nature, first: Array, numbers: Numbers, memories: tuple[Answer, ...]
 ) -> list[tuple[Fixed, bool]]:
     """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
     rounded: Fixed = {
-        "constants": (_constants(laboratory, first),),
+        "constants": ("given" if nature.single else _constants(laboratory, first),),
         "direction": (_direction(first),),
         "start": _starts(first, numbers),
     }
     any_way: Fixed = {name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")}
-    begins: Fixed = {"start memory": memories, **rounded}
+    base: tuple[Answer, ...] = ("lr",) if _begins_anew(laboratory) else ("kept",)
+    begins: Fixed = {"start memory": memories, **rounded, "base": base, "first move": ("made",)}
     own_first: Fixed = {**begins, "start memory": ("own",)}
     usual: Fixed = {"late": ("no",), "after a flip": ("as fresh",)}
     late: Fixed = {**usual, "late": ("yes",)}
-    own_after: Fixed = {"late": ("no",), "after a flip": ("own",)}
+    own_after: Fixed = {**usual, "after a flip": ("own",)}
     kinds: list[tuple[Fixed, bool]] = [({**begins, **usual}, False)]
+    if not first[0].any():
+        kinds.append(({**begins, **usual, "first move": ("none",)}, False))
     # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
     if not first[0].any():
         kinds = [({**begins, **late}, False), *kinds][:: 1 if first[1].any() else -1]
@@ -106,6 +111,15 @@ def _constants(laboratory: Laboratory, x: Array) -> str:
     single = {float(np.float32(v)) for v in numbers} - set(numbers)
     products = single | {a * b for a in single for b in (*single, *numbers)}
     return "float32" if laboratory.dtype == "float64" and lengths & products else "given"
+
+
+def _begins_anew(laboratory: Laboratory) -> bool:
+    """Whether every step is as long as lr, or lr times eta+ or eta-, however many there are."""
+    lr, etas = SETTING["lr"], SETTING["etas"]
+    x = laboratory.run(words((1.0, -1.0), 5), loss=FALLING, **SETTING).x.astype(np.float64)
+    lengths, usual = np.unique(np.abs(np.diff(x, axis=0))), lr * np.array([1, *etas])
+    near = np.abs(lengths[:, None] - usual) <= 1e-6 * usual
+    return bool(lengths.any() and (near.any(axis=1) | (lengths < 1e-12)).all())
 
 
 def _direction(x: Array) -> str:

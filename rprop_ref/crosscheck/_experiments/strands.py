@@ -24,10 +24,19 @@ class Nature:
         Whether mirrored gradients mirror the run.
     uses_loss : bool
         Whether x depends on the losses.
+    single : bool
+        Whether float64 is computed in float32.
     """
 
     symmetric: bool = True
     uses_loss: bool = False
+    single: bool = False
+
+    def kind(self, case: Case) -> Any:
+        """What makes a number of the dtype in which a case is computed."""
+        if case.real == np.float64:
+            return np.float32 if self.single else float
+        return case.real.type
 
 
 @dataclass
@@ -46,7 +55,7 @@ def strands(trajectory: Trajectory, nature: Nature) -> list[Strand]:
     case = trajectory.case
     if case.bounds is not None or case.dtype in COMPLEX:
         return []
-    kind = float if case.real == np.float64 else case.real.type
+    kind = nature.kind(case)
     with np.errstate(all="ignore"):
         return [_strand(trajectory, case, i, kind, nature) for i in range(case.size)]
 
@@ -56,7 +65,7 @@ def strand_of(divergence: Divergence, trajectory: Trajectory, nature: Nature) ->
     case = trajectory.case
     if case.bounds is not None or case.dtype in COMPLEX or case.dtype == "bfloat16":
         return []
-    kind = float if case.real == np.float64 else case.real.type
+    kind = nature.kind(case)
     with np.errstate(all="ignore"):
         strand = _strand(trajectory, case, divergence.coordinate, kind, nature)
     return [replace(strand, calls=strand.calls[: divergence.step])]
@@ -74,7 +83,9 @@ def _strand(trajectory: Trajectory, case: Case, i: int, kind: Any, nature: Natur
             Call(g, case.loss[t], tuple(edit), t in case.resumed, _constants(current, i, kind) if edit else None)
         )
     settings = Settings(first, kind, case.maximize, case.reused, nature.symmetric, nature.uses_loss)
-    xs, after = ([kind(v) for v in a[:, i]] for a in (trajectory.x, trajectory.gradient))
+    # What is shown of x is not rounded here; the gradient is only given.
+    shown = float if kind is float else case.real.type
+    xs, after = [shown(v) for v in trajectory.x[:, i]], [kind(v) for v in trajectory.gradient[:, i]]
     return Strand(settings, kind(case.x0[i]), calls, xs, after)
 
 

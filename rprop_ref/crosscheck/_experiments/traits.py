@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,9 @@ FALLING, RISING, MIXED = (5.0, 4.0, 3.0, 2.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0), (
 #: Moves that differ by less than this part of themselves may differ by rounding.
 ROUNDING = 1e-6
 
+#: The distance between 1 and the next number.
+_EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
 
 @dataclass
 class Traits:
@@ -105,18 +108,25 @@ def examine(laboratory: Laboratory) -> Traits:
     magnitudes = np.exp2(rng.uniform(-6, 6, g.shape))
     if not _same(x, run(g * magnitudes)):
         traits.outside.append("magnitudes: gradients of the same signs and other sizes give other moves")
-    if not _close(np.diff(x, axis=0), np.diff(run(g, 3.0), axis=0)):
+    single = laboratory.dtype == "float64" and _is_single(run(g, 1 / 3))
+    # From further away, moves lose as many bits as x has before them.
+    lost = 16 * _EPS["float32" if single else laboratory.dtype]
+    if not _close(np.diff(x, axis=0), np.diff(run(g, 3.0), axis=0), lost):
         traits.outside.append("x itself: the same gradients give other moves from another start")
-    traits.nature = _nature(laboratory, rng)
+    traits.nature = _nature(laboratory, rng, Nature(single=single))
     return traits
 
 
-def _nature(laboratory: Laboratory, rng: np.random.Generator) -> Nature:
+def _is_single(x: Array) -> bool:
+    """Whether float32 holds all of these, as where everything is computed in it."""
+    return _same(x, x.astype(np.float32).astype(np.float64))
+
+
+def _nature(laboratory: Laboratory, rng: np.random.Generator, nature: Nature) -> Nature:
     """Whether anything depends on the loss, or on which sign is which: perhaps only where limits are met."""
     short = words((1.0, -1.0, 0.0), LENGTH)
     longer = rng.choice([1.0, -1.0, 0.0], (20, 24), p=[0.42, 0.42, 0.16])
     falls, other = tuple(np.arange(20.0, 0, -1)), tuple(rng.choice([1.0, 2.0, 2.0, 3.0], 20))
-    nature = Nature()
     for setting in (SETTING, *NARROW):
         nature = _told_by(laboratory, nature, short, (FALLING, RISING, MIXED), setting)
         nature = _told_by(laboratory, nature, longer, (falls, other), setting)
@@ -131,7 +141,8 @@ def _told_by(
     runs = [laboratory.run(g, loss=loss, **setting).x.astype(np.float64) for loss in losses]
     mirrored = laboratory.run(-g, loss=losses[-1], **setting).x.astype(np.float64)
     differs = not all(_same(runs[0], x) for x in runs[1:])
-    return Nature(nature.symmetric and _same(mirrored, -runs[-1]), nature.uses_loss or differs)
+    symmetric = nature.symmetric and _same(mirrored, -runs[-1])
+    return replace(nature, symmetric=symmetric, uses_loss=nature.uses_loss or differs)
 
 
 def beyond_ordinary(laboratory: Laboratory, nature: Nature, lacks: frozenset[str]) -> Nature:
@@ -165,13 +176,13 @@ def depends_on_time(laboratory: Laboratory) -> bool:
         except CouldNotRun:
             return False
         moves.append(np.diff(x[zeros - 1 :], axis=0))
-    return not _close(*moves)
+    return not _close(moves[0], moves[1])
 
 
 def _same(a: Array, b: Array) -> bool:
     return bool(np.array_equal(a, b, equal_nan=True))
 
 
-def _close(a: Array, b: Array) -> bool:
+def _close(a: Array, b: Array, lost: float = 0.0) -> bool:
     with np.errstate(all="ignore"):
-        return bool(np.allclose(a, b, rtol=ROUNDING, atol=1e-9, equal_nan=True))
+        return bool(np.allclose(a, b, rtol=ROUNDING, atol=max(1e-9, lost), equal_nan=True))

@@ -184,7 +184,7 @@ def points_of_rule(rule: Rule, claim: str, cases: Cases) -> list[Point]:
 
 def _all_entries(table: Table, rule: str) -> dict[str, Answer]:
     """The rows of one of the five rules, for each sign if those of a table are."""
-    signs = ("",) if table.symmetric else ("+", "-", "0")
+    signs = ("", "0") if table.symmetric else ("+", "-", "0")
     keys = (table.key(row, sign, field) for row in ROWS for sign in signs for field in FIELDS)
     return {key: answer for key in keys if (answer := expected(rule, key)) is not None}
 

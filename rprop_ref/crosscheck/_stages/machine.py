@@ -20,6 +20,9 @@ from .stages import ARITHMETIC, CONSTANT_SLOTS, SLOTS, Alternative, Arithmetic, 
 #: choose and copy.
 _ARITHMETIC_SLOTS = ("product", "undo", "displace", "arrive", "stored")
 
+#: What a caller may do between two steps.
+_BETWEEN_STEPS = ("resumed", "lr_edited")
+
 
 class _StepValues:
     """The values computed so far in a step, as attributes; with `rows`, only these rows of them.
@@ -78,6 +81,7 @@ class Machine:
         self.evaluate_constants()
         self.state = self._initial_state((len(changes), batch.size))
         self.gradient = np.zeros((len(changes), batch.size), batch.dtype)
+        self._waiting: dict[str, Array] = {}
 
     def _rows_of_alternatives(self, changes: Sequence[Changes]) -> dict[str, list[tuple[Alternative, Array]]]:
         """For each slot, the alternatives that differ from the composition's, and the rows that have them."""
@@ -141,6 +145,7 @@ class Machine:
             name: a[rows] if a.shape[0] == rows.size and a.shape[0] > 1 else a
             for name, a in self._constants.items()
         }
+        self._waiting = {name: a[rows] for name, a in self._waiting.items()}
         self.gradient = self.gradient[rows]
 
     def evaluate_constants(self) -> None:
@@ -198,8 +203,6 @@ class Machine:
         one_row = {
             "lr": batch.lr[t],
             "none": batch.none[t],
-            "resumed": batch.resumed[t],
-            "lr_edited": batch.lr_edited[t],
             "loss": batch.loss[t],
             "maximize": batch.maximize,
             "reused": batch.reused,
@@ -210,6 +213,7 @@ class Machine:
         return {
             **self._constants,
             **{name: a[None, :] for name, a in one_row.items()},
+            **{name: self._since_last_step(name) for name in _BETWEEN_STEPS},
             **{name: a.astype(work) if a.dtype == self._store else a for name, a in state.items()},
             # Losses are float64, and stay so even if the state is stored in float64 and computed in another dtype.
             "last_loss": state["last_loss"],
@@ -223,6 +227,11 @@ class Machine:
             "starts": batch.starts,
             "case": batch.case,
         }
+
+    def _since_last_step(self, name: str) -> Array:
+        """Where this was done since the last step that was made: a step that is skipped does not undo it."""
+        now: Array = getattr(self.batch, name)[self.t][None, :]
+        return now | self._waiting[name] if name in self._waiting else now
 
     def _evaluate(self, values: dict[str, Any], slots: Sequence[Slot]) -> None:
         """Evaluate slots in order, and add their outputs to `values`."""
@@ -261,6 +270,8 @@ class Machine:
         """Store the results of a step, except where the coordinate is skipped or has stopped."""
         state, loss = self.state, self.batch.loss[self.t][None, :]
         unchanged = values["skipped"] | state["stopped"]
+        still = {name: values[name] & unchanged for name in _BETWEEN_STEPS if values[name].any()}
+        self._waiting = {name: np.broadcast_to(a, self.gradient.shape) for name, a in still.items() if a.any()}
         results = {
             "saved_x": state["x"],
             "x": self._stored(values["new_x"]),

@@ -110,6 +110,7 @@ GLOBALS: dict[str, dict[str, str]] = {
         "own": "The step after a sign change has a row of its own",
     },
     "direction": {"down": "It moves downhill", "up": "It moves uphill, as if the gradient had the other sign"},
+    "first move": {"made": "The first call makes a step", "none": "The first call only stores"},
     "late": {"no": "Each step makes its own move", "yes": "Each step makes the move of the step before"},
     "constants": {
         "given": "Hyperparameters are used as they are given",
@@ -127,6 +128,12 @@ GLOBALS: dict[str, dict[str, str]] = {
         "16 bits computed in float32, constants rounded": (
             "Steps of 16 bits are computed in float32, with rounded hyperparameters, and their results are rounded"
         ),
+        "state in double": "x, step sizes and memory are kept in double precision, and x is rounded when shown",
+        "16 bits kept in float32": (
+            "x, step sizes and memory of 16 bits are kept in float32, and x is rounded when shown"
+        ),
+        "computed in float32": "Steps of float64 are computed in float32, in which all is kept",
+        "everything in float32": "Steps of every dtype are computed in float32, in which all is kept",
     },
     "16-bit constants": {
         "rounded": "Hyperparameters are rounded to 16 bits at once",
@@ -163,6 +170,7 @@ GLOBALS: dict[str, dict[str, str]] = {
     "small gradients": {"count": "Every gradient counts"},
     "small moves": {"count": "Every gradient moves x"},
     "small products": {"count": "Every product counts"},
+    "base": {"kept": "Step sizes are kept from step to step", "lr": "Every step begins with lr again"},
     "floor": {"none": "Step sizes are read as they are"},
     "largest": {"given": "The largest step size is as given"},
     "smallest": {"given": "The smallest step size is as given"},
@@ -175,7 +183,7 @@ GLOBALS: dict[str, dict[str, str]] = {
         "taken": "A NaN gradient is taken as it is",
         "skipped": "A NaN gradient is skipped: x, step size and memory stay as they are",
     },
-    "subnormals": {"count": "Subnormal gradients count", "flushed": "Subnormal gradients and products count as 0"},
+    "subnormals": {"count": "Subnormal numbers count", "flushed": "Subnormal numbers become 0"},
     # --- calls
     "maximize": {
         "negates": "maximize=True negates the gradient",
@@ -258,6 +266,14 @@ def row_of(key: str) -> str:
     return row[:-2] if row[-2:] in (" +", " -", " 0") else row
 
 
+def keyed(row: str, sign: str, *, symmetric: bool) -> str:
+    """A row, with the sign of the gradient where that matters: 0 times infinity is apart from infinity times 0."""
+    if sign == "0" and row in ("rest", "nan"):
+        return row
+    both = symmetric and not (sign == "0" and row == "nan product")
+    return row if both else f"{row} {sign}"
+
+
 class Grammar:
     """Which answers every entry may have.
 
@@ -305,7 +321,7 @@ class Grammar:
 
     def _moves(self, row: str) -> tuple[str, ...]:
         if row in ("nan", "nan product"):
-            return _NAN_MOVES if row == "nan" else ("new", *_NAN_MOVES)
+            return _NAN_MOVES if row == "nan" else ("new", "old", *_NAN_MOVES)
         one_sided = () if self.symmetric else _ONE_SIDED
         if row in FLIPS:
             return (*_FLIP_MOVES[:2], *one_sided, *_FLIP_MOVES[2:])

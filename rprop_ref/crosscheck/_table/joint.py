@@ -79,7 +79,8 @@ class _Joint:
     def run(self) -> tuple[Array, Array]:
         """x and the caller's gradients after each step."""
         with np.errstate(all="ignore"):
-            self.s, self.x = self._begun(), self.x0
+            self.s = self._begun()
+            self.x = np.asarray(getattr(self.s, "x", self.x0), self.x0.dtype)  # it may be kept in another dtype
             gradients, losses = self._scripts()
             self.last_given = np.zeros(self.x0.shape, bool)  # whether the caller's array was given before
             shown = [self._one_step(t, gradients[t], losses[t]) for t in range(self.steps)]
@@ -104,8 +105,9 @@ class _Joint:
         return g, loss
 
     def _one_step(self, t: int, raw: Array, loss: Array) -> tuple[Array, Array]:
+        at = self.x if t else self.x0
         for own, objective in self.following:
-            raw[own] = objective.gradient(self.x[None, own])[0]
+            raw[own] = objective.gradient(at[None, own])[0]
         missing = self._between(t) if self.unusual else None
         if missing is not None:
             raw = np.where(missing, raw.dtype.type(0), raw)
@@ -149,6 +151,8 @@ class _Joint:
                 setattr(s, name, np.where(resumed, getattr(fresh, name), getattr(s, name)))
         if self.table["saved"] == "no last move" and hasattr(fresh, "before"):
             s.before = np.where(resumed, self.x, s.before)
+        if hasattr(s, "x"):
+            s.x = np.where(resumed, self.x.astype(s.x.dtype), s.x)
         self.last_given = self.last_given & ~resumed
 
     def _set(self, own: slice, edit: dict[str, Any]) -> None:
@@ -158,7 +162,7 @@ class _Joint:
                     self.numbers[first + k] = self.numbers[first + k].copy()
                     self.numbers[first + k][own] = edit[name][k]
         if "lr" in edit and self.table["lr set"] == "resets":
-            self.lr, size = self.lr.copy(), np.array(self.s.size, self.x0.dtype)
+            self.lr, size = self.lr.copy(), np.array(self.s.size)
             self.lr[own] = size[own] = edit["lr"]
             self.s.size = size
 

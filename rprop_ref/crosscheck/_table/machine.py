@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .._cases.dtypes import float_range
-from .grammar import Answer, Grammar
+from .grammar import Answer, Grammar, keyed
 
 
 class Asked(Protocol):
@@ -184,16 +184,15 @@ def advance(
     row, sign = _row(known, state, m, seen, g, rose)
     key = _keyed(row, sign, settings)
     # --- the step size
-    base = known.choose(
-        "floor", lambda answer: state.size if answer == "none" else _at_least(state.size, kind(answer))
-    )
+    kept = known.choose("base", lambda answer: state.size if answer == "kept" else c.lr)
+    base = known.choose("floor", lambda answer: kept if answer == "none" else _at_least(kept, kind(answer)))
     factor, absolute = known.choose(f"{key}: factor", lambda answer: _factor(answer, c, kind))
     if absolute:
         scaled = factor
     else:
         if factor == zero:
             factor = known.choose("factor of 0", lambda answer: factor if answer == "counts" else kind(1))
-        scaled = base if factor == 1 else base * factor
+        scaled = base if factor == 1 else _product(known, base, factor, kind)
     size, length = known.choose(f"{key}: limits", lambda answer: _limited(answer, scaled, base, factor, c))
     # --- what counts as a sign change
     if c.down == 1 and row not in ("flip", "rose", "nan") and not absolute and factor == 1:
@@ -211,17 +210,20 @@ def advance(
         )
 
     def moved(answer: Answer) -> tuple[Any, Any]:
-        return _moved(answer, state, downhill, g, m, base, length, known)
+        x, move = _moved(answer, state, downhill, g, m, base, length, known)
+        return _flushed(known, x, kind), move
 
     seen_x = seen_gradient = None
     if observed is not None:
         seen_x = _reaches(observed[0], known.grammar.numbers.get("walls"))
         seen_gradient = functools.partial(same, observed[1])
-    if known.choose("late", lambda answer: answer) == "yes":
+    if state.steps == 0 and known.choose("first move", lambda answer: answer) == "none":
+        x, applied, pending = state.x, zero, zero
+    elif known.choose("late", lambda answer: answer) == "yes":
 
         def made(answer: str) -> tuple[Any, Any]:
             move = state.pending if answer == "made" else zero
-            return state.x + move, move
+            return _flushed(known, state.x + move, kind), move
 
         x, applied = known.choose(f"{key}: late move", made, seen_x)
         pending = known.choose(f"{key}: move", lambda answer: moved(answer)[1])
@@ -233,7 +235,7 @@ def advance(
     # --- the memory
     flips = row in ("flip", "rose")
     own = _sign_or_nan(g, kind)
-    stored = Memory(g, own, own * length)
+    stored = Memory(g, own, _flushed(known, own * length, kind))
     if settings.maximize:
         stored = known.choose(
             "maximize", lambda answer: Memory(*(-v for v in stored)) if answer == "memory not negated" else stored
@@ -311,9 +313,10 @@ def _constants_after(known: Asked, call: Call, before: Constants) -> Constants:
 # --- events ---------------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def _tiny(kind: Any) -> float:
     # 16 bits are computed in float32, where no float16 is subnormal.
-    return float_range(np.dtype(np.float64 if kind is float else np.float32)).smallest_normal
+    return float_range(np.dtype(np.float64 if issubclass(kind, float) else np.float32)).smallest_normal
 
 
 def _recalled(known: Asked, state: State, g: Any, whole: Any, settings: Settings, call: Call) -> Memory:
@@ -412,7 +415,7 @@ def _row(known: Asked, state: State, m: Any, seen: Any, g: Any, rose: bool) -> t
 
 
 def _keyed(row: str, sign: str, settings: Settings) -> str:
-    return row if settings.symmetric or (sign == "0" and row in ("rest", "nan")) else f"{row} {sign}"
+    return keyed(row, sign, symmetric=settings.symmetric)
 
 
 def _flip(rose: bool, sign: str, settings: Settings) -> tuple[str, str]:
@@ -473,7 +476,28 @@ def _moved(
             "undo recomputed": -toward * old, "undo shrunk": -toward * new, "repeat": state.last,
             "on": toward * new, "+new": new, "-new": -new, "+old": old, "-old": -old, "nan": x * math.nan,
         }[answer]  # fmt: skip
+    if answer not in NOT_FLUSHED:
+        move = _flushed(known, move, type(x))
     return x + move, move
+
+
+#: Moves of which only what they lead to is flushed.
+NOT_FLUSHED = ("undo recomputed", "undo shrunk")
+
+
+def _flushed(known: Asked, value: Any, kind: Any) -> Any:
+    """A result, 0 if it is subnormal and these are flushed."""
+    if value == 0 or not abs(value) < _tiny(kind):
+        return value
+    return known.choose("subnormals", lambda answer: value if answer == "count" else kind(0))
+
+
+def _product(known: Asked, base: Any, factor: Any, kind: Any) -> Any:
+    """A step size times a factor; a subnormal one is 0 before, too, if these are flushed."""
+    scaled = base * factor
+    if 0 < abs(base) < _tiny(kind):
+        return known.choose("subnormals", lambda answer: scaled if answer == "count" else kind(0))
+    return _flushed(known, scaled, kind)
 
 
 def _walled(answer: Answer, x: Any, move: Any, known: Asked) -> Any:

@@ -177,6 +177,8 @@ def _has(key: str, answer: Answer) -> Callable[[Entries], list[str]]:
 #: The names of answers of the whole rule.
 _WHOLE: dict[str, dict[Answer, str]] = {
     "direction": {"up": "mirrored"},
+    "base": {"lr": "step size never kept"},
+    "first move": {"none": "first call only stores"},
     "start memory": {"first": "memory starts as the first gradient"},
     "compare": {"signs": "signs compared", "stored sign": "stores the sign", "stored move": "stores the move"},
     "NaN gradient": {"skipped": "skips NaN gradients"},

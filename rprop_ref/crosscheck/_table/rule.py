@@ -114,6 +114,7 @@ class RunningRule:
             lr = np.repeat(lr, 2)
         self._lr, self._numbers, self._last_grad = lr, numbers, None
         self._s = self._begun(self._lr)
+        self._x = np.asarray(getattr(self._s, "x", self._x), self._x.dtype)  # it may be kept in another dtype
 
     def _begun(self, lr: Any) -> SimpleNamespace:
         state = _blank()
@@ -189,7 +190,7 @@ class RunningRule:
             lo, hi = step_sizes
         self._numbers = (down, up, lo, hi)
         if lr is not None and self._table["lr set"] == "resets":
-            self._lr, self._s.size = lr, np.full_like(self._x, lr)
+            self._lr, self._s.size = lr, np.full_like(self._s.size, lr)
 
     def save(self) -> Any:
         """The state, without the parameters."""
@@ -199,6 +200,8 @@ class RunningRule:
         """Continue from a saved state; the rule may have left something out of it."""
         fresh, lacks = self._begun(self._lr), self._table["saved"]
         self._s = SimpleNamespace(**copy.deepcopy(state))
+        if hasattr(fresh, "x"):
+            self._s.x = fresh.x
         lost = {"no memory": ("prev", "flipped"), "no step size": ("size",), "no last move": ("last",)}.get(
             str(lacks), ()
         )

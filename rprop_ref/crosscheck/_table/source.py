@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from .events import Event, all_events, choice, condition, grouped, row_and_sign
 from .grammar import Answer
+from .machine import NOT_FLUSHED
 from .table import Table
 
 #: Each move as a direction and a length; x becomes x - direction * length.
@@ -73,9 +74,7 @@ class _Writer:
         if table["direction"] == "up":
             self.add("g = -g")
         if table["subnormals"] == "flushed":
-            # 16 bits are computed in float32, where no float16 is subnormal.
-            self.add("tiny = np.finfo(np.float64 if g.dtype == np.float64 else np.float32).tiny")
-            self.add("g = np.where(abs(g) < tiny, 0, g)")
+            self.add("g = flushed(g)")
         if isinstance(table["small gradients"], float):
             self.add(f"g = np.where(np.abs(g).astype(float) < {table['small gradients']!r}, 0, g)")
         begins = {"first": self._stored("g", "1"), "1": "np.ones_like(g)", "-1": "-np.ones_like(g)"}
@@ -83,7 +82,7 @@ class _Writer:
         self.add(f"prev = {first} if s.steps == 0 else s.prev" if first else "prev = s.prev")
         self.add(f"q = {_PRODUCTS[str(table['compare'])]}")
         if table["subnormals"] == "flushed":
-            self.add("q = np.where(abs(q) < tiny, 0, q)")
+            self.add("q = flushed(q)")
         if isinstance(table["small products"], float):
             self.add(f"q = np.where(np.abs(q).astype(float) < {table['small products']!r}, 0, q)")
         if table.uses_loss:
@@ -95,7 +94,8 @@ class _Writer:
         """The step size."""
         table = self.table
         floor = table["floor"]
-        self.add(f"base = np.maximum(s.size, {_number(floor)})" if isinstance(floor, float) else "base = s.size")
+        kept = "np.full_like(s.size, lr)" if table["base"] == "lr" else "s.size"
+        self.add(f"base = np.maximum({kept}, {_number(floor)})" if isinstance(floor, float) else f"base = {kept}")
         values = {
             "1": "1",
             "up": "up",
@@ -121,6 +121,8 @@ class _Writer:
             self.add("s.flip = flip")
         rounded = table["arithmetic"] in _ETAS_NOT_ROUNDED
         self.add("size = (base * factor).astype(x.dtype)" if rounded else "size = base * factor")
+        if table["subnormals"] == "flushed":
+            self.add("size = np.where(factor == 1, base, np.where(base == flushed(base), flushed(size), 0))")
         every = [e for events in self.answers("factor").values() for e in events]
         for answer, events in self.answers("factor").items():
             if answer in absolute:
@@ -176,8 +178,8 @@ class _Writer:
             if isinstance(table["small moves"], float):
                 self.add(f"sign = np.where(np.abs(g).astype(float) < {table['small moves']!r}, 0, sign)")
         # Where small gradients do not move x, the sign is not that of the gradient.
-        plain = not isinstance(table["small moves"], float)
-        direction = _direction(directions) if plain else choice(directions, "sign")
+        is_known = not isinstance(table["small moves"], float)
+        direction = _direction(directions) if is_known else choice(directions, "sign")
         length = choice(lengths, self.length)
         if "np.where" in direction:
             # Of numbers only, it would be an array of integers, and the move one of float64.
@@ -197,24 +199,31 @@ class _Writer:
         if late:
             made = self.texts("late move", {"made": "s.pending", "dropped": "0"})
             self.add(f"move, s.pending = {choice(made, 's.pending')}, move")
+        flush = table["subnormals"] == "flushed"
         plain = (
-            self.lines[-1].startswith("move = -")
+            not flush
+            and self.lines[-1].startswith("move = -")
             and not isinstance(table["walls"], float)
             and not {"undo", "repeat"} & set(groups)
         )
+        if flush:
+            small = [e for answer, events in groups.items() if answer not in NOT_FLUSHED for e in events]
+            if small:
+                self.add(f"move = {self.where(small, 'flushed(move)', 'move', every)}")
         arrived = f"x - {self.lines.pop().removeprefix('move = -')}" if plain else "x + move"
         if "back and forth" in groups and not late:
             arrived = self.where(
                 groups["back and forth"], f"(x - np.sign(g) * base) + np.sign(g) * {self.length}", arrived, every
             )
-        if "restore" in groups:
-            if not late:
-                arrived = self.where(groups["restore"], "s.before", arrived, every)
-            self.add(f"s.before, x = x, {arrived}")
-        else:
-            self.add(f"x = {arrived}")
+        if "restore" in groups and not late:
+            arrived = self.where(groups["restore"], "s.before", arrived, every)
+        arrived = f"flushed({arrived})" if flush else arrived
+        stores_only = table["first move"] == "none"
+        if stores_only:
+            arrived = f"x if s.steps == 0 else {arrived}"
+        self.add(f"s.before, x = x, {arrived}" if "restore" in groups else f"x = {arrived}")
         if {"undo", "repeat"} & set(groups):
-            self.add("s.last = move")
+            self.add("s.last = np.zeros_like(x) if s.steps == 0 else move" if stores_only else "s.last = move")
         wall = table["walls"]
         if isinstance(wall, float):
             stops = {
@@ -239,9 +248,10 @@ class _Writer:
         return _DIRECTIONS.get(answer, ("sign", "size"))
 
     def _stored(self, g: str, length: str) -> str:
-        return {"stored sign": f"np.sign({g})", "stored move": f"np.sign({g}) * {length}"}.get(
-            str(self.table["compare"]), g
-        )
+        move = f"np.sign({g}) * {length}"
+        if self.table["subnormals"] == "flushed":
+            move = f"flushed({move})"
+        return {"stored sign": f"np.sign({g})", "stored move": move}.get(str(self.table["compare"]), g)
 
     def remember(self) -> None:
         """The memory."""
@@ -290,9 +300,18 @@ def source(table: Table) -> str:
     writer.move()
     writer.remember()
     writer.add("return x")
+    helpers = [*_FLUSHED, "", ""] if table["subnormals"] == "flushed" else []
     return "\n".join(
-        ["import numpy as np", "", "", *_start(table), "", "", *_step(table, _tidied(writer.lines)), ""]
+        ["import numpy as np", "", "", *helpers, *_start(table), "", "", *_step(table, _tidied(writer.lines)), ""]
     )
+
+
+#: A function that other lines use.
+_FLUSHED = (
+    "def flushed(v):",
+    '    """The same numbers, with 0 for subnormal ones; 16 bits are computed in float32."""',
+    "    return np.where(abs(v) < np.finfo(np.float64 if v.dtype == np.float64 else np.float32).tiny, 0, v)",
+)
 
 
 def _tidied(lines: list[str]) -> list[str]:
@@ -380,6 +399,8 @@ def _start(table: Table) -> list[str]:
     first = _FIRST_SIZES[size] if isinstance(size, str) else repr(size)
     prev = "np.zeros_like(x0)"
     lines = ["def start(s, x0, lr, down, up, lo, hi):", f'    """{table.sentence("start")}."""']
+    if table["arithmetic"] in _KEPT:
+        lines.append(f"    s.x = x0 = x0.astype({_wide(table, 'x0')})  # not rounded to the dtype of x")
     lines += _constants(table, "x0")
     lines.append(f"    s.steps, s.prev, s.size = 0, {prev}, np.full_like(x0, {first})")
     needed = {"s.last": ("undo", "repeat"), "s.before": ("restore",)}
@@ -432,10 +453,10 @@ def _step(table: Table, lines: list[str]) -> list[str]:
     if "constants rounded" in str(table["arithmetic"]):
         begins = [*constants, *widened]
     if table["NaN gradient"] == "skipped":
-        kept = ", ".join(("x", *_state(lines)))
-        begins.insert(0, f"    skipped, before = np.isnan(g), ({kept})")
+        kept, inside = ", ".join(("x", *_state(lines))), table["arithmetic"] in _KEPT
+        begins.insert(len(widened) if inside else 0, f"    skipped, before = np.isnan(g), ({kept})")
         last = f"{kept} = (np.where(skipped, old, new) for old, new in zip(before, ({kept})))"
-        narrowed = [*narrowed[:-1], last, narrowed[-1]]
+        narrowed = [last, *narrowed] if inside else [*narrowed[:-1], last, narrowed[-1]]
     return [*head, *begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
 
 
@@ -447,13 +468,34 @@ def _state(lines: list[str]) -> list[str]:
 
 def _widened(table: Table, lines: list[str]) -> tuple[list[str], list[str]]:
     """What a step begins and ends with if it is computed in another dtype than that of x."""
-    arithmetic = str(table["arithmetic"])
-    if "computed in" not in arithmetic:
-        return [], lines[-1:]
-    wide = "np.float64" if "double" in arithmetic else "np.float32 if x.itemsize == 2 else x.dtype"
-    state = _state(lines)
+    arithmetic, state = table["arithmetic"], _state(lines)
     before, after = ", ".join(("x", "g", *state)), ", ".join(("x", *state))
+    if arithmetic in _KEPT:
+        given = f"s.{before}"  # x as it is kept
+        return (
+            [
+                f"    kind, wide = x.dtype, {_wide(table, 'x')}",
+                f"    {before} = (v.astype(wide) for v in ({given}))",
+            ],
+            ["s.x = x", "return x.astype(kind)"],
+        )
+    if "computed in" not in str(arithmetic):
+        return [], lines[-1:]
     return (
-        [f"    kind, wide = x.dtype, {wide}", f"    {before} = (v.astype(wide) for v in ({before}))"],
+        [f"    kind, wide = x.dtype, {_wide(table, 'x')}", f"    {before} = (v.astype(wide) for v in ({before}))"],
         [f"{after} = (v.astype(kind) for v in ({after}))", "return x"],
     )
+
+
+#: How a step is computed if what it changes is kept in that dtype, and rounded only when it is shown.
+_KEPT = ("state in double", "16 bits kept in float32", "computed in float32", "everything in float32")
+
+
+def _wide(table: Table, array: str) -> str:
+    """The dtype that a step is computed in."""
+    arithmetic = str(table["arithmetic"])
+    if arithmetic.startswith("16 bits"):
+        return f"np.float32 if {array}.itemsize == 2 else {array}.dtype"
+    if arithmetic == "computed in float32":
+        return f"np.float32 if {array}.dtype == np.float64 else {array}.dtype"
+    return "np.float64" if "double" in arithmetic else "np.float32"

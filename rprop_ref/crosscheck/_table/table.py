@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from .grammar import ANSWERS, FIELDS, FLIPS, GLOBALS, ROWS, Answer, field_of, row_of
+from .grammar import ANSWERS, FIELDS, FLIPS, GLOBALS, ROWS, Answer, field_of, keyed, row_of
 
 #: The words for a number in each field.
 _NUMBERS = {
@@ -53,8 +53,7 @@ class Table:
 
     def key(self, row: str, sign: str, field: str) -> str:
         """The key of a field of a row."""
-        both = self.symmetric or (sign == "0" and row in ("rest", "nan"))
-        return f"{row}: {field}" if both else f"{row} {sign}: {field}"
+        return f"{keyed(row, sign, symmetric=self.symmetric)}: {field}"
 
     def answer(self, row: str, sign: str, field: str) -> Answer | None:
         """The answer in a field of a row; None if it was never needed."""
@@ -88,7 +87,7 @@ class Table:
     def rows(self) -> list[tuple[str, str]]:
         """The rows that were met, with their signs."""
         return [
-            (row, sign) for row in ROWS for sign in (("",) if self.symmetric else ("+", "-", "0", ""))
+            (row, sign) for row in ROWS for sign in (("", "0") if self.symmetric else ("+", "-", "0", ""))
             if any(f"{row}{' ' + sign if sign else ''}: {field}" in self.entries for field in FIELDS)
         ]  # fmt: skip
 
@@ -97,7 +96,11 @@ class Table:
         where = ROWS[row] + {"+": " (now positive)", "-": " (now negative)", "0": " (now 0)", "": ""}[sign]
         if row == "zero" and sign:
             where = f"Where the gradient is 0 and the memory {'positive' if sign == '+' else 'negative'}"
-        words = {field: self.phrase(row, sign or "0", field) for field in fields}
+        if row == "nan product" and sign == "0":
+            where = "Where the product is NaN, and the gradient is 0"
+        # Where the signs of the gradient are alike, each stands for the others.
+        either = sign or ("0" if row in ("rest", "nan") else "+")
+        words = {field: self.phrase(row, either, field) for field in fields}
         factor = (
             words.get("factor", "")
             .replace("multiplies it", "multiplies the step size")
