@@ -23,7 +23,9 @@ _BARRED = {
 }
 
 
-def random_cases(seed: int, dtypes: Sequence[str], count: int, allowed: Callable[[str], bool]) -> list[Case]:
+def random_cases(
+    seed: int, dtypes: Sequence[str], count: int, allowed: Callable[[str], bool], widen: int = 1
+) -> list[Case]:
     """Cases with random settings, special values and scripts.
 
     Parameters
@@ -33,15 +35,17 @@ def random_cases(seed: int, dtypes: Sequence[str], count: int, allowed: Callable
     count : int
     allowed : callable
         ``allowed(feature)``: whether the implementation has it.
+    widen : int
+        How many times as many coordinates each case has as usual.
     """
     if not allowed("scripts"):
         return []
-    return [_random_case(np.random.default_rng([seed, i]), dtypes, i, allowed) for i in range(count)]
+    return [_random_case(np.random.default_rng([seed, i]), dtypes, i, allowed, widen) for i in range(count)]
 
 
 @functools.lru_cache(256)
 def random_cases_of_tier(
-    tier: str, seed: int, dtypes: tuple[str, ...], count: int, lacks: frozenset[str]
+    tier: str, seed: int, dtypes: tuple[str, ...], count: int, lacks: frozenset[str], widen: int = 1
 ) -> tuple[Case, ...]:
     """Random cases that belong to a tier, for an implementation that lacks some features.
 
@@ -50,7 +54,7 @@ def random_cases_of_tier(
     barred = lacks | _BARRED.get(tier, frozenset())
     found: list[Case] = []
     for part in range(12):
-        drawn = random_cases(seed * 1000 + part, dtypes, count, lambda feature: feature not in barred)
+        drawn = random_cases(seed * 1000 + part, dtypes, count, lambda feature: feature not in barred, widen)
         found += [case for case in drawn if tier_of(case) == tier and not case.needs & barred]
         if len(found) >= count:
             break
@@ -58,10 +62,12 @@ def random_cases_of_tier(
 
 
 # The order in which random numbers are drawn must not change: it decides what the cases of a seed are.
-def _random_case(rng: np.random.Generator, dtypes: Sequence[str], i: int, allowed: Callable[[str], bool]) -> Case:
+def _random_case(
+    rng: np.random.Generator, dtypes: Sequence[str], i: int, allowed: Callable[[str], bool], widen: int
+) -> Case:
     name = str(rng.choice(dtypes))
     dtype = dtype_named(COMPLEX.get(name, name))
-    size, steps = 2 * int(rng.integers(1, 4)), int(rng.integers(6, 15))
+    size, steps = 2 * int(rng.integers(1, 4)) * widen, int(rng.integers(6, 15))
     gradients = _random_gradients(rng, dtype, (steps, size), allowed)
     setting = _random_setting(rng, steps, allowed)
     with np.errstate(all="ignore"):

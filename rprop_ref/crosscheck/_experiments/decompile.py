@@ -32,6 +32,9 @@ from .traits import CALL_SCRIPTS, NARROW, OUTSIDE_LIMITS, SETTING, beyond_ordina
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
 
+#: How many times as many coordinates each of them has as one of `check`: what is rare is met in one of them.
+WIDEN = 8
+
 #: How often a rule that fails on random cases is corrected by them.
 CORRECTIONS = 12
 
@@ -413,7 +416,7 @@ class _Learner:
     def _random(self, tier: str, seed: int) -> Sequence[Case]:
         if "scripts" in self.lacks:
             return ()
-        return random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks)
+        return random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks, WIDEN)
 
     def failing(self, rule: Rule, cases: Sequence[Case]) -> list[Divergence]:
         """Where a rule is not what was observed."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,18 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
     special = special_gradients(lacks)
 
     def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
-        scripts = [words((1.0, -1.0, *special), 3), words((1.0, -1.0, 0.0, *special[:1]), 4)] if special else []
-        return {"factor": [v for g in scripts for v in _factors(*_runs(laboratory, g))]}
+        if not special:
+            return {}
+        short = (words((1.0, -1.0, *special), 3), words((1.0, -1.0, 0.0, *special[:1]), 4))
+        return {"factor": [v for g in (*short, _long_scripts(special)) for v in _factors(_runs(laboratory, g))]}
 
     def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
         return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))
 
-    for experiment in (_steps, after_special, _walls, plateaus, _thresholds):
+    def thresholds_after_nan(laboratory: Laboratory) -> dict[str, list[float]]:
+        return {} if "nan" in lacks else _thresholds(laboratory, after_nan=True)
+
+    for experiment in (_steps, after_special, _walls, plateaus, _thresholds, thresholds_after_nan):
         try:
             for field, values in experiment(laboratory).items():
                 found.setdefault(field, []).extend(values)
@@ -50,7 +56,7 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
 
 def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
     first, other = _runs(laboratory, words((1.0, -1.0, 0.0), 4))
-    factors = _factors(first, other)
+    factors = _factors((first, other), _runs(laboratory, _long_scripts()))
     # Moves may be made one step late.
     row = slice(0, 1) if first[0].any() else slice(1, 2)
     starts = _alike(first[row], other[row])[:2]
@@ -67,21 +73,37 @@ def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
     }
 
 
-def _runs(laboratory: Laboratory, g: Array) -> list[Array]:
+def _long_scripts(special: Sequence[float] = ()) -> Array:
+    """Runs that are long enough to leave a limit at which step sizes begin, shape (steps, number of them)."""
+    letters, often = (1.0, -1.0, 0.0, *special), (0.5, 0.3, 0.2)
+    weights = np.array([*often, *(0.3 / len(special) for _ in special)])
+    g = np.random.default_rng(3).choice(letters, (12, 60), p=weights / weights.sum())
+    return np.concatenate([g, -g], axis=1)
+
+
+Pair = tuple[Array, Array]
+
+
+def _runs(laboratory: Laboratory, g: Array) -> Pair:
     """How far x moves at each step, under both settings."""
+    loss = tuple(np.resize((2.0, 1.0, 3.0, 2.0), len(g)))
     moves = []
     for setting in SETTINGS:
-        x = laboratory.run(g, loss=(2.0, 1.0, 3.0, 2.0)[: len(g)], **setting).x.astype(np.float64)
+        x = laboratory.run(g, loss=loss, **setting).x.astype(np.float64)
         with np.errstate(all="ignore"):
             moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
-    return moves
+    return moves[0], moves[1]
 
 
-def _factors(first: Array, other: Array) -> list[float]:
+def _factors(*runs: Pair) -> list[float]:
     """The numbers that step sizes were multiplied by, under both settings alike."""
-    moves = (first, other)
+    found = [value for moves in runs for value in _factors_of(moves)]
+    return _single(list(dict.fromkeys(found)))[:MOST]
+
+
+def _factors_of(moves: Pair) -> list[float]:
     # A step size may have changed while x did not move, and it may begin at a limit.
-    pairs = [(i, j) for j in range(1, len(first)) for i in range(j)]
+    pairs = [(i, j) for j in range(1, len(moves[0])) for i in range(max(0, j - 4), j)]
     with np.errstate(all="ignore"):
         ratios = [np.vstack([m[j] / m[i] for i, j in pairs]) for m in moves]
         of_given = [
@@ -93,8 +115,7 @@ def _factors(first: Array, other: Array) -> list[float]:
             np.vstack([ratio / eta for eta in _products(*setting["etas"])])
             for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), SETTINGS, strict=True)
         ]
-    found = [v for v in _alike(*ratios) + _alike(*of_given) + _alike(*also) if _is_factor(v)]
-    return _single(list(dict.fromkeys(found)))[:MOST]
+    return [v for some in (ratios, of_given, also) for v in _alike(*some, keep=_is_factor)]
 
 
 def _products(down: float, up: float) -> tuple[float, ...]:
@@ -107,18 +128,24 @@ def _single(values: list[float]) -> list[float]:
     shorter = [v for v in dict.fromkeys(quotients) if _is_factor(v) and _digits(v) < max(map(_digits, values))]
     kept: list[float] = []
     for value in sorted(dict.fromkeys((*values, *shorter)), key=_digits):
-        products = [a * b * c for a in kept for b in kept for c in (1.0, *kept)]
+        pairs = [a * b for a, b in itertools.combinations_with_replacement((1.0, *kept), 2)]
+        products = [a * b for a in pairs for b in pairs]
         if not any(abs(value - product) <= 1e-9 * value for product in products):
             kept.append(value)
     return kept
 
 
-def _alike(a: Array, b: Array) -> list[float]:
+def _alike(a: Array, b: Array, keep: Callable[[float], bool] = lambda value: True) -> list[float]:
     """The numbers that both arrays have in the same place, the most frequent first, as short decimals."""
     with np.errstate(all="ignore"):
         same = np.isfinite(a) & np.isfinite(b) & (a > 0) & (np.abs(a - b) <= 1e-9 * np.abs(a))
-    counts = Counter(shortest(v * (1 - 1e-10), v * (1 + 1e-10)) for v in a[same])
-    return [value for value, _ in counts.most_common(MOST)]
+    # Most of them differ by rounding only.
+    mantissas, exponents = np.frexp(a[same])
+    distinct, often = np.unique(np.ldexp(np.round(np.ldexp(mantissas, 36)), exponents - 36), return_counts=True)
+    counts: Counter[float] = Counter()
+    for v, count in zip(distinct.tolist(), often.tolist(), strict=True):
+        counts[shortest(v * (1 - 1e-10), v * (1 + 1e-10))] += count
+    return [value for value, _ in counts.most_common() if keep(value)][:MOST]
 
 
 def _is_factor(value: float) -> bool:
@@ -168,10 +195,11 @@ def _plateaus(laboratory: Laboratory, factors: list[float], walls: list[float]) 
 
 
 def _unmultiplied(values: list[float], factors: list[float], explained: list[float]) -> list[float]:
-    """Some lengths, without those that are one before them, or an explained one, times or by a factor."""
+    """Some lengths, without those that are one before them, or an explained one, times or by some factors."""
     kept = list(explained)
+    powers = {f**n for f in factors for n in (1, 2, 3)}
     for value in values:
-        if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in (1.0, *factors) for f in (g, 1 / g)):
+        if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in (1.0, *powers) for f in (g, 1 / g)):
             kept.append(value)
     return kept[len(explained) :]
 
@@ -227,27 +255,59 @@ def _walls(laboratory: Laboratory) -> dict[str, list[float]]:
 
 # --- thresholds -------------------------------------------------------------------------------------------------
 
+#: How scripts begin that have a gradient, or a product, of a magnitude v.
+_BEGINNINGS: tuple[Callable[[Array, Array], tuple[Array, ...]], ...] = (
+    lambda one, v: (v,),
+    lambda one, v: (one, v),
+    lambda one, v: (one, -v),
+    lambda one, v: (np.sqrt(v), np.sqrt(v)),
+    lambda one, v: (np.sqrt(v), -np.sqrt(v)),
+)
 
-def _thresholds(laboratory: Laboratory) -> dict[str, list[float]]:
-    """Gradients and products below which something else happens, perhaps only later."""
-    scripts: tuple[Callable[[Array, Array], tuple[Array, ...]], ...] = (
-        lambda one, v: (v, one, one),
-        lambda one, v: (one, v, one),
-        lambda one, v: (one, -v, -one),
-        lambda one, v: (np.sqrt(v), np.sqrt(v), one),
-        lambda one, v: (np.sqrt(v), -np.sqrt(v), -one),
-    )
+
+def _thresholds(laboratory: Laboratory, *, after_nan: bool = False) -> dict[str, list[float]]:
+    """Gradients and products below which something else happens, perhaps only later, or after a NaN."""
     found: list[float] = []
-    for script in scripts:
-        for sign in (1, -1):
-            value = _threshold(lambda v, script=script, sign=sign: _moved(  # type: ignore[misc]
-                laboratory, sign * np.stack(script(np.ones_like(v), v))
-            ))  # fmt: skip
+    for begins in _BEGINNINGS:
+        for value in _thresholds_of(laboratory, begins, after_nan):
             # Where small gradients count as 0, so do products of two of them.
-            if value is not None and not any(abs(value - v * v) <= 1e-6 * value for v in found):
+            if not any(abs(value - v) <= 1e-6 * value or abs(value - v * v) <= 1e-6 * value for v in found):
                 found.append(value)
-    values = list(dict.fromkeys(found))
-    return dict.fromkeys(("small moves", "small gradients", "small products"), values)
+    return dict.fromkeys(("small moves", "small gradients", "small products"), found)
+
+
+def _thresholds_of(
+    laboratory: Laboratory, begins: Callable[[Array, Array], tuple[Array, ...]], after_nan: bool
+) -> list[float]:
+    """The thresholds that show after a beginning, whatever two gradients follow; each by bisection."""
+
+    def run(exponents: Array, ends: Array) -> Array:
+        """How far x moves, shape (steps, number of ends, number of exponents)."""
+        v = np.broadcast_to(10.0**exponents, (ends.shape[1], len(exponents)))
+        first = (np.full_like(v, np.nan),) if after_nan else ()
+        rows = [*first, *begins(np.ones_like(v), v), *(np.broadcast_to(end[:, None], v.shape) for end in ends)]
+        signed = np.concatenate([np.stack(rows), -np.stack(rows)], axis=1)
+        moves = _moved(laboratory, signed.reshape(len(rows), -1))
+        return moves.reshape(len(rows), 2, *v.shape)
+
+    exponents, ends = np.linspace(-290, 0, 64), words((1.0, -1.0, 0.0), 2)
+    moves, found = run(exponents, ends), []
+    usual = moves[..., -1:]
+    differs = (np.abs(moves - usual) > 1e-9 * np.abs(usual)).any(axis=0).any(axis=0)
+    # Where every magnitude gives another move, the last difference is just below 1.
+    last = np.array([row.nonzero()[0].max(initial=-1) for row in differs])
+    for at in sorted({int(i) for i in last if 0 <= i < len(exponents) - 2}):
+        own = ends[:, last == at][:, :1]
+        low, high = exponents[at], exponents[at + 1]
+        for _ in range(3):
+            some = np.linspace(low, high, 64)
+            moves = run(some, own)
+            usual = moves[..., -1:]
+            inside = (np.abs(moves - usual) > 1e-9 * np.abs(usual)).any(axis=(0, 1, 2))
+            k = int(inside.nonzero()[0].max(initial=0))
+            low, high = some[k], some[k + 1]
+        found.append(shortest(10.0**low, 10.0**high))
+    return found
 
 
 def _moved(laboratory: Laboratory, g: Array) -> Array:
@@ -256,20 +316,3 @@ def _moved(laboratory: Laboratory, g: Array) -> Array:
     x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-4, 37.0)).x.astype(np.float64)
     moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
     return moves
-
-
-def _threshold(move: Callable[[Array], Array]) -> float | None:
-    """The number below which moves differ from those above it, by bisection; None if there is none."""
-    low, high = -290.0, 0.0
-    usual = move(np.ones(1))
-    for _ in range(4):
-        exponents = np.linspace(low, high, 64)
-        differs = (np.abs(move(10.0**exponents) - usual) > 1e-9 * np.abs(usual)).any(axis=0)
-        if not differs.any() or differs.all():
-            return None
-        last = int(np.flatnonzero(differs)[-1])
-        if last + 1 == len(exponents):
-            return None
-        low, high = exponents[last], exponents[last + 1]
-    # Where every magnitude gives another move, the last difference is just below 1.
-    return shortest(10.0**low, 10.0**high) if high < -1 else None

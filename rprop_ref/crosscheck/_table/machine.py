@@ -234,7 +234,7 @@ def advance(
         x = known.choose("walls", lambda answer: _walled(answer, x, applied, known))
     # --- the memory
     flips = row in ("flip", "rose")
-    own = _sign(g, kind) if g == g else g
+    own = _sign_or_nan(g, kind)
     stored = Memory(g, own, _flushed(known, own * length, kind))
     if settings.maximize:
         stored = known.choose(
@@ -328,12 +328,12 @@ def _recalled(known: Asked, state: State, g: Any, whole: Any, settings: Settings
             if answer in ("0", "own"):
                 return memory
             one = kind(1) if answer == "1" else kind(-1)
-            sign = _sign(g, kind)
+            sign = _sign_or_nan(g, kind)
             return Memory(g, sign, sign) if answer == "first" else Memory(one, one, one)
 
         memory = known.choose("start memory", first)
     elif settings.reused and state.given and not call.resumed and call.gradient is not None:
-        sign = _sign(whole, kind)
+        sign = _sign_or_nan(whole, kind)
         memory = known.choose(
             "caller's array",
             lambda answer: (
@@ -349,14 +349,18 @@ def _sign(v: Any, kind: Any) -> Any:
     return kind(1) if v > 0 else kind(-1) if v < 0 else kind(0)
 
 
+def _sign_or_nan(v: Any, kind: Any) -> Any:
+    return _sign(v, kind) if v == v else v
+
+
 def _compared(known: Asked, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any]:
     """The sign of the memory, and that of the comparison: 1, -1, 0 or NaN."""
     zero = kind(0)
-    own = _sign(g, kind) if g == g else g
+    own = _sign_or_nan(g, kind)
 
     def result(answer: str) -> tuple[Any, Any]:
         stored = _stored(memory, answer)
-        sign = _sign(stored, kind) if stored == stored else stored
+        sign = _sign_or_nan(stored, kind)
         if answer == "product in float32":
             with np.errstate(all="ignore"):
                 q = float(np.float32(g * stored))

@@ -186,34 +186,34 @@ class _Writer:
             at_rest += [e for e in signed if e.gradient == "0"]
         if at_rest:
             self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
-        moves = {"undo": "-s.last", "repeat": "s.last"}
-        if set(moves) & set(groups) or isinstance(table["walls"], float):
+        moves, late = {"undo": "-s.last", "repeat": "s.last"}, table["late"] == "yes"
+        if late or set(moves) & set(groups) or isinstance(table["walls"], float):
             # x arrives there in another way, but the move is looked at.
             moves["back and forth"] = f"-np.sign(g) * (base - {self.length})"
             moves["restore"] = "s.before - x"
         for answer, text in moves.items():
             if answer in groups:
                 self.add(f"move = {self.where(groups[answer], text, 'move', every)}")
-        if table["late"] == "yes":
+        flush = table["subnormals"] == "flushed"
+        if flush:
+            small = [e for answer, events in groups.items() if answer not in NOT_FLUSHED for e in events]
+            if small:
+                self.add(f"move = {self.where(small, 'flushed(move)', 'move', every)}")
+        if late:
             made = self.texts("late move", {"made": "s.pending", "dropped": "0"})
             self.add(f"move, s.pending = {choice(made, 's.pending')}, move")
-        flush = table["subnormals"] == "flushed"
         plain = (
             not flush
             and self.lines[-1].startswith("move = -")
             and not isinstance(table["walls"], float)
             and not {"undo", "repeat"} & set(groups)
         )
-        if flush:
-            small = [e for answer, events in groups.items() if answer not in NOT_FLUSHED for e in events]
-            if small:
-                self.add(f"move = {self.where(small, 'flushed(move)', 'move', every)}")
         arrived = f"x - {self.lines.pop().removeprefix('move = -')}" if plain else "x + move"
-        if "back and forth" in groups:
+        if "back and forth" in groups and not late:
             arrived = self.where(
                 groups["back and forth"], f"(x - np.sign(g) * base) + np.sign(g) * {self.length}", arrived, every
             )
-        if "restore" in groups:
+        if "restore" in groups and not late:
             arrived = self.where(groups["restore"], "s.before", arrived, every)
         arrived = f"flushed({arrived})" if flush else arrived
         stores_only = table["first move"] == "none"
@@ -299,7 +299,17 @@ def _tidied(lines: list[str]) -> list[str]:
         ]
         if not any(_uses(line.partition(" = ")[2], name) for line in lines):
             lines = [line for line in uses if not line.startswith(f"{name} = ")]
-    return _inlined(_named(lines))
+    return _inlined(_named(_negatable(lines)))
+
+
+def _negatable(lines: list[str]) -> list[str]:
+    """The lines with an array instead of a bool that `~` would make an integer of."""
+    if not any("~rose" in line for line in lines):
+        return lines
+    name = "rose = "
+    return [
+        f"{name}np.full(g.shape, {line.removeprefix(name)})" if line.startswith(name) else line for line in lines
+    ]
 
 
 #: The shortest condition of a sign change that NaN counts as, too; and how one would write it.
