@@ -57,6 +57,11 @@ STEPS = 250_000
 #: How it is said that the signs explain x, but no table was found.
 UNFOUND = "signs in a way that"
 
+#: Entries of which a grammar may leave no choice.
+_FIXED = (
+    "late", "first move", "base", "step_sizes", "constants", "direction", "after a flip", "start memory", "start",
+)  # fmt: skip
+
 #: The seed of random cases.
 VERIFYING = 102
 
@@ -437,17 +442,7 @@ class _Learner:
         nearest = min(candidates(self.nature.uses_loss), key=lambda name: distance(name, known))
         entries = {key: _preferred(nearest, key, known) for key in known}
         # What the grammar left no choice of was never asked for.
-        for name in (
-            "late",
-            "first move",
-            "base",
-            "constants",
-            "direction",
-            "after a flip",
-            "start memory",
-            "start",
-            *LENGTHS,
-        ):
+        for name in (*_FIXED, *LENGTHS):
             entries.setdefault(name, search.grammar.answers(name)[0])
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:

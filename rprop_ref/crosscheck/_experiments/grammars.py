@@ -53,8 +53,9 @@ def _kinds(
         "start": _starts(first, numbers),
     }
     any_way: Fixed = {name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")}
-    base: tuple[Answer, ...] = ("lr",) if _begins_anew(laboratory) else ("kept",)
-    begins: Fixed = {"start memory": memories, **rounded, "base": base, "first move": ("made",)}
+    begins: Fixed = {
+        "start memory": memories, **rounded, **_few_lengths(laboratory), "first move": ("made",),
+    }  # fmt: skip
     own_first: Fixed = {**begins, "start memory": ("own",)}
     usual: Fixed = {"late": ("no",), "after a flip": ("as fresh",)}
     late: Fixed = {**usual, "late": ("yes",)}
@@ -113,13 +114,20 @@ def _constants(laboratory: Laboratory, x: Array) -> str:
     return "float32" if laboratory.dtype == "float64" and lengths & products else "given"
 
 
-def _begins_anew(laboratory: Laboratory) -> bool:
-    """Whether every step is as long as lr, or lr times eta+ or eta-, however many there are."""
-    lr, etas = SETTING["lr"], SETTING["etas"]
+def _few_lengths(laboratory: Laboratory) -> Fixed:
+    """What it means if all steps have few lengths: those of lr and its multiples, or of a limit."""
+    lr, etas, smallest = SETTING["lr"], SETTING["etas"], SETTING["step_sizes"][0]
     x = laboratory.run(words((1.0, -1.0), 5), loss=FALLING, **SETTING).x.astype(np.float64)
-    lengths, usual = np.unique(np.abs(np.diff(x, axis=0))), lr * np.array([1, *etas])
-    near = np.abs(lengths[:, None] - usual) <= 1e-6 * usual
-    return bool(lengths.any() and (near.any(axis=1) | (lengths < 1e-12)).all())
+    lengths = np.unique(np.abs(np.diff(x, axis=0)))
+    moves = lengths[lengths > 1e-12]
+
+    def are(*usual: float) -> bool:
+        return bool(moves.size and (np.abs(moves[:, None] - usual) <= 1e-6 * np.array(usual)).any(axis=1).all())
+
+    return {
+        "base": ("lr",) if are(lr, lr * etas[0], lr * etas[1]) else ("kept",),
+        "step_sizes": ("swapped",) if are(smallest) else ("in order",),
+    }
 
 
 def _direction(x: Array) -> str:

@@ -172,6 +172,10 @@ GLOBALS: dict[str, dict[str, str]] = {
     "small products": {"count": "Every product counts"},
     "base": {"kept": "Step sizes are kept from step to step", "lr": "Every step begins with lr again"},
     "floor": {"none": "Step sizes are read as they are"},
+    "step_sizes": {
+        "in order": "step_sizes are the smallest and the largest step size",
+        "swapped": "The largest step size is taken for the smallest, and the smallest for the largest",
+    },
     "largest": {"given": "The largest step size is as given"},
     "smallest": {"given": "The smallest step size is as given"},
     "walls": {"none": "Nothing stops x"},

@@ -127,6 +127,11 @@ def _constants(known: Asked, given: Constants, kind: Any) -> Constants:
         return given if answer == "given" else Constants(*(kind(np.float32(v)) for v in given))
 
     found: Constants = known.choose("constants", rounded)
+    in_order = found
+    found = known.choose(
+        "step_sizes",
+        lambda answer: in_order if answer == "in order" else in_order._replace(lo=in_order.hi, hi=in_order.lo),
+    )
     # Numbers of its own are in the dtype at hand.
     lo = known.choose("smallest", lambda answer: found.lo if answer == "given" else kind(answer))
     hi = known.choose("largest", lambda answer: found.hi if answer == "given" else kind(answer))

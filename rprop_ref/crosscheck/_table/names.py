@@ -177,6 +177,7 @@ def _has(key: str, answer: Answer) -> Callable[[Entries], list[str]]:
 #: The names of answers of the whole rule.
 _WHOLE: dict[str, dict[Answer, str]] = {
     "direction": {"up": "mirrored"},
+    "step_sizes": {"swapped": "limits swapped"},
     "base": {"lr": "step size never kept"},
     "first move": {"none": "first call only stores"},
     "start memory": {"first": "memory starts as the first gradient"},

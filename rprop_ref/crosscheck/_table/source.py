@@ -401,6 +401,8 @@ def _constants(table: Table, array: str) -> list[str]:
     etas = _ETAS_NOT_ROUNDED.get(str(table["arithmetic"]), "").format(array, rounded)
     if etas:
         lines.append(f"    down, up = ({etas} for v in (down, up))")
+    if table["step_sizes"] == "swapped":
+        lines.append("    lo, hi = hi, lo")
     for name, key in (("lo", "smallest"), ("hi", "largest")):
         if isinstance(table[key], float):
             lines.append(f"    {name} = {array}.dtype.type({table[key]!r})")
