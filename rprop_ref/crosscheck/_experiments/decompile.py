@@ -192,6 +192,7 @@ class _Learner:
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
         self._rounding: dict[str, Answer] = rounding.plainest(names, nature)
         self._held: list[Case] = []  # the cases of tiers that are explained
+        self._telling: list[Case] = []  # cases that told a rule from what was observed
         self._too_much: list[Strand] = []  # what a search did not reproduce at last
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
 
@@ -283,16 +284,23 @@ class _Learner:
 
     def _plainer(self, rule: Rule) -> Rule:
         """The rule with the answers of the nearest of the five wherever nothing observed objects."""
-        cases = [case for case, _ in self._observed.values()]
         for key, answer in rule.table.entries.items():
             usual = wanted(rule.nearest, key, {}) or (None if row_of(key) else rule.table.plainest(key))
             if usual is not None and usual != answer and key != "start memory":
                 other = self._named({**rule.table.entries, key: usual}, rule.nearest)
-                if not self.failing(other, cases):
+                if self._reproduces_all(other):
                     rule = other
-        return self._with_alike_limits(rule, cases)
+        return self._with_alike_limits(rule)
 
-    def _with_alike_limits(self, rule: Rule, cases: Sequence[Case]) -> Rule:
+    def _reproduces_all(self, rule: Rule) -> bool:
+        """Whether a rule reproduces all that was observed. What told others apart is tried first."""
+        if self.failing(rule, self._telling):
+            return False
+        failing = self.failing(rule, [case for case, _ in self._observed.values()])
+        self._telling += [divergence.case for divergence in failing[:1]]
+        return not failing
+
+    def _with_alike_limits(self, rule: Rule) -> Rule:
         """The rule with the same limits in every row, and a first step of lr, if nothing observed objects."""
         entries = rule.table.entries
         limits = {key: answer for key, answer in entries.items() if field_of(key) == "limits"}
@@ -300,7 +308,7 @@ class _Learner:
         for answer in dict.fromkeys(limits.values()):
             for start in dict.fromkeys(("lr", entries["start"])):
                 other = self._named({**entries, **dict.fromkeys(every, answer), "start": start}, rule.nearest)
-                if answer != "both" and not self.failing(other, cases):
+                if answer != "both" and self._reproduces_all(other):
                     return other
         return rule
 
