@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._cases.case import Array
-from .._table.grammar import GLOBALS, Answer, Grammar
+from .._table.grammar import GLOBALS, ROWS, Answer, Grammar, keyed
 from .laboratory import Laboratory, words
 from .search import Numbers
 from .strands import Nature
@@ -65,7 +65,9 @@ def _kinds(
         kinds.append(({**begins, **usual, "first move": ("none",)}, False))
     # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
     if not first[0].any():
-        kinds = [({**begins, **late}, False), *kinds][:: 1 if first[1].any() else -1]
+        kinds = [({**begins, **late, **_EVERY_MOVE}, False), ({**begins, **late}, False), *kinds][
+            :: 1 if first[1].any() else -1
+        ]
     if "0" in memories:
         kinds += [({**own_first, **usual}, False), ({**begins, **own_after}, False)]
         if not first[0].any():
@@ -112,6 +114,13 @@ def _constants(laboratory: Laboratory, x: Array) -> str:
     single = {float(np.float32(v)) for v in numbers} - set(numbers)
     products = single | {a * b for a in single for b in (*single, *numbers)}
     return "float32" if laboratory.dtype == "float64" and lengths & products else "given"
+
+
+#: Each move is made in the end, if it is made late.
+_EVERY_MOVE: Fixed = {
+    f"{keyed(row, sign, symmetric=symmetric)}: late move": ("made",)
+    for row in ROWS for sign in "+-0" for symmetric in (True, False)
+}  # fmt: skip
 
 
 def _few_lengths(laboratory: Laboratory) -> Fixed:

@@ -23,7 +23,7 @@ import numpy as np
 
 from .._table.five import NAMES, expected
 from .._table.grammar import Answer, Grammar
-from .._table.machine import advance, begin, group_of, same
+from .._table.machine import Observed, advance, begin, group_of, same
 from .strands import Strand, identity
 
 #: How often the search begins anew, and after how many steps of its strands.
@@ -371,7 +371,8 @@ class Search:
             for t, call in enumerate(strand.calls):
                 self.steps += 1
                 x, gradient = strand.x[t], strand.gradient[t]
-                state = advance(run, state, call, strand.settings, (x, gradient))
+                observed = Observed(x, gradient, strand.ahead(t))
+                state = advance(run, state, call, strand.settings, observed)
                 if not (same(state.x, x) and same(state.touched, gradient)):
                     for key, group in run.shown.items():
                         _add(run.reasons, key, group)

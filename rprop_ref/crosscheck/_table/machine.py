@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .._cases.dtypes import float_range
-from .grammar import Answer, Grammar, keyed
+from .grammar import ROWS, Answer, Grammar, keyed
 
 
 class Asked(Protocol):
@@ -156,10 +156,16 @@ def _at_least(size: Any, lo: Any) -> Any:
     return lo if size < lo else size
 
 
-def advance(
-    known: Asked, state: State, call: Call, settings: Settings, observed: tuple[Any, Any] | None = None
-) -> State:
-    """Make a step; `observed` is x and the caller's gradient after it, as far as answers have to give these."""
+class Observed(NamedTuple):
+    """What was observed after a step, as far as answers have to give it."""
+
+    x: Any
+    gradient: Any
+    ahead: Any = None  # x after the next step, if that is one like any other
+
+
+def advance(known: Asked, state: State, call: Call, settings: Settings, observed: Observed | None = None) -> State:
+    """Make a step."""
     kind = settings.kind
     zero = kind(0)
     if call.set or call.resumed:
@@ -220,8 +226,8 @@ def advance(
 
     seen_x = seen_gradient = None
     if observed is not None:
-        seen_x = _reaches(observed[0], known.grammar.numbers.get("walls"))
-        seen_gradient = functools.partial(same, observed[1])
+        seen_x = _reaches(observed.x, known.grammar.numbers.get("walls"))
+        seen_gradient = functools.partial(same, observed.gradient)
     if state.steps == 0 and known.choose("first move", lambda answer: answer) == "none":
         x, applied, pending = state.x, zero, zero
     elif known.choose("late", lambda answer: answer) == "yes":
@@ -231,7 +237,10 @@ def advance(
             return _flushed(known, state.x + move, kind), move
 
         x, applied = known.choose(f"{key}: late move", made, seen_x)
-        pending = known.choose(f"{key}: move", lambda answer: moved(answer)[1])
+        seen_later = None
+        if observed is not None and observed.ahead is not None:
+            seen_later = _leads_to(observed.ahead, x, known, kind)
+        pending = known.choose(f"{key}: move", lambda answer: moved(answer)[1], seen_later)
     else:
         x, applied = known.choose(f"{key}: move", moved, seen_x)
         pending = zero
@@ -273,6 +282,14 @@ def _reaches(observed: Any, walls: tuple[float, ...] | None) -> Callable[[Any], 
     """Whether a new x is the observed one, or so large that a wall may have stopped it there."""
     nearest = min(walls, default=math.inf) if walls else math.inf
     return lambda new: same(new[0], observed) or abs(new[0]) > nearest
+
+
+def _leads_to(ahead: Any, x: Any, known: Asked, kind: Any) -> Callable[[Any], bool] | None:
+    """Whether a move leads to what is observed after the next step; None if that may not be made."""
+    grammar = known.grammar
+    if grammar.numbers.get("walls") or any(grammar.answers(f"{row}: late move") != ("made",) for row in ROWS):
+        return None
+    return lambda move: same(_flushed(known, x + move, kind), ahead)
 
 
 def _prepared(known: Asked, state: State, call: Call, settings: Settings) -> State:
