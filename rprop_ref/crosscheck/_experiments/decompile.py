@@ -45,6 +45,9 @@ ROUNDS, AT_ONCE = 30, 12
 #: longer, or this many.
 PATIENCE, FEWEST = (2, 2, 4, 8), 8
 
+#: How much more often that of the plainest grammar of each nature does, at first: it is right more often than others.
+MORE_PATIENCE = 2
+
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
 ALTERNATIVES = 4
 
@@ -241,13 +244,21 @@ class _Learner:
         searches = [
             (nature, Search(grammar)) for nature, grammar in grammars(self.laboratory, self.nature, self.numbers)
         ]
+        plainest: dict[Nature, Search] = {}
+        for nature, search in searches:
+            plainest.setdefault(nature, search)
         for attempts in PATIENCE:
             going_on = []
             for self.nature, search in searches:
                 if self._steps_left < 0:
                     return
                 some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
-                if self._required(search, ordinary.shortened(some), attempts):
+                if plainest.get(self.nature) is search:
+                    del plainest[self.nature]
+                    attempts_now = attempts + MORE_PATIENCE
+                else:
+                    attempts_now = attempts
+                if self._required(search, ordinary.shortened(some), attempts_now):
                     known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
                     verdict = self._learn_tier(search, ORDINARY, known, set())
                     if verdict.explained:

@@ -94,7 +94,9 @@ def _roles(numbers: Numbers) -> Iterator[Fixed]:
 def _starts(x: Array, numbers: Numbers) -> tuple[Answer, ...]:
     """How step sizes may begin, by the lengths of the first moves: as given, or multiplied or limited."""
     words, own = tuple(GLOBALS["start"]), numbers.get("start", ())
-    lengths, lr, (down, up), (lo, hi) = np.abs(x[0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
+    # The first move may be made one step late.
+    moved = x[0] if x[0].any() else x[1]
+    lengths, lr, (down, up), (lo, hi) = np.abs(moved), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
     sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
     factors = (1.0, up, down, *numbers.get("factor", ()))
     possible = tuple(
