@@ -270,7 +270,7 @@ class _Learner:
             other = Search(search.grammar, attempt)
             # What was too much for the first is asked of the others at once, together with its beginnings.
             some = [*search.strands, *ordinary.shortened(self._too_much)]
-            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), 2):
+            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), PATIENCE[0]):
                 best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
             best.rule = self._plainer(best.rule)
