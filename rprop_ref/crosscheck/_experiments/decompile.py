@@ -378,13 +378,14 @@ class _Learner:
             failing = self.failing(self.rule(search), cases)
             if not failing:
                 return True
-            before = dict(search.values)
+            before, known = dict(search.values), len(search.strands)
             for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
                 strand = strand_of(divergence, self.observed(divergence.case), self.nature)
                 if not self._required(search, strand, ATTEMPTS):
                     self._too_much = strand
                     return False
-            if search.values == before:
+            # A new strand may tell answers apart that were alike, although the search keeps its own.
+            if search.values == before and len(search.strands) == known:
                 return False
         return False
 
