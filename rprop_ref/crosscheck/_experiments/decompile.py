@@ -45,7 +45,7 @@ ROUNDS, AT_ONCE = 30, 12
 #: longer, or this many.
 PATIENCE, FEWEST = (2, 2, 4, 8), 8
 
-#: How much more often that of the plainest grammar of each nature does, at first: it is right more often than others.
+#: How much more often that of the plainest grammar of each nature does at first, which is mostly right.
 MORE_PATIENCE = 2
 
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
@@ -287,7 +287,7 @@ class _Learner:
             other = Search(search.grammar, attempt)
             # What was too much for the first is asked of the others at once, together with its beginnings.
             some = [*search.strands, *ordinary.shortened(self._too_much)]
-            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), 2):
+            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), PATIENCE[0]):
                 best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
             best.rule = self._plainer(best.rule)
@@ -402,13 +402,14 @@ class _Learner:
             failing = self.failing(self.rule(search), cases)
             if not failing:
                 return True
-            before = dict(search.values)
+            before, known = dict(search.values), len(search.strands)
             for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
                 strand = strand_of(divergence, self.observed(divergence.case), self.nature)
                 if not self._required(search, strand, ATTEMPTS):
                     self._too_much = strand
                     return False
-            if search.values == before:
+            # A new strand may tell answers apart that were alike, although the search keeps its own.
+            if search.values == before and len(search.strands) == known:
                 return False
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .._table.grammar import GLOBALS, ROWS, Answer, Grammar, keyed
 from .laboratory import Laboratory, words
 from .search import Numbers
 from .strands import Nature
-from .traits import FALLING, SETTING
+from .traits import FALLING, MIXED, SETTING
 
 #: What a measured length may be, beside a first step.
 LENGTHS = ("largest", "smallest", "floor")
@@ -48,7 +49,7 @@ def _kinds(
 ) -> list[tuple[Fixed, bool]]:
     """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
     rounded: Fixed = {
-        "constants": ("given" if nature.single else _constants(laboratory, first),),
+        "constants": ("given" if nature.single else _constants(laboratory),),
         "direction": (_direction(first),),
         "start": _starts(first, numbers),
     }
@@ -109,13 +110,17 @@ def _starts(x: Array, numbers: Numbers) -> tuple[Answer, ...]:
     return (*possible, *own, *(word for word in words if word not in possible))
 
 
-def _constants(laboratory: Laboratory, x: Array) -> str:
-    """Whether hyperparameters are rounded to float32, which shows in the first step."""
-    lengths = {float(v) for v in np.abs(x).ravel()}
-    numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]
-    single = {float(np.float32(v)) for v in numbers} - set(numbers)
-    products = single | {a * b for a in single for b in (*single, *numbers)}
-    return "float32" if laboratory.dtype == "float64" and lengths & products else "given"
+def _constants(laboratory: Laboratory) -> str:
+    """Whether hyperparameters are rounded to float32: then it does the same if they are rounded before."""
+
+    def run(kind: type[np.floating[Any]] | type[float]) -> Array:
+        rounded = {"lr": float(kind(SETTING["lr"]))}
+        rounded |= {name: tuple(float(kind(v)) for v in SETTING[name]) for name in ("etas", "step_sizes")}
+        return laboratory.run(words((1.0, -1.0, 0.0), 4), loss=MIXED[:4], **rounded).x
+
+    as_given = run(float)
+    alike = [np.array_equal(as_given, run(kind), equal_nan=True) for kind in (np.float32, np.float16)]
+    return "float32" if laboratory.dtype == "float64" and alike == [True, False] else "given"
 
 
 #: Each move is made in the end, if it is made late.

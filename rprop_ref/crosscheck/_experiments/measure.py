@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -213,7 +214,8 @@ def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) 
 
 
 def _digits(value: float) -> int:
-    return len(repr(value))
+    """How many digits somebody would have to write: one for 1000."""
+    return len(Decimal(repr(value)).normalize().as_tuple().digits)
 
 
 def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
@@ -235,7 +237,7 @@ def _plateau(moves: Array, factors: tuple[float, ...]) -> list[float]:
                 found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in factors]
                 break
     counts = Counter(found)
-    return sorted(counts, key=lambda value: (len(repr(value)), -counts[value]))
+    return sorted(counts, key=lambda value: (_digits(value), -counts[value]))
 
 
 # --- walls ------------------------------------------------------------------------------------------------------
@@ -270,10 +272,11 @@ def _thresholds(laboratory: Laboratory, *, after_nan: bool = False) -> dict[str,
     found: list[float] = []
     for begins in _BEGINNINGS:
         for value in _thresholds_of(laboratory, begins, after_nan):
-            # Where small gradients count as 0, so do products of two of them.
-            if not any(abs(value - v) <= 1e-6 * value or abs(value - v * v) <= 1e-6 * value for v in found):
+            if not any(abs(value - v) <= 1e-6 * value for v in found):
                 found.append(value)
-    return dict.fromkeys(("small moves", "small gradients", "small products"), found)
+    # Where small gradients count as 0, so do products of two of them.
+    values = [v for v in found if not any(abs(v - other * other) <= 1e-3 * v for other in found)]
+    return dict.fromkeys(("small moves", "small gradients", "small products"), values)
 
 
 def _thresholds_of(
@@ -290,21 +293,24 @@ def _thresholds_of(
         moves = _moved(laboratory, signed.reshape(len(rows), -1))
         return moves.reshape(len(rows), 2, *v.shape)
 
+    def changes(exponents: Array, ends: Array) -> Array:
+        """Whether moves change from one exponent to the next, shape (number of ends, number of exponents - 1)."""
+        moves = run(exponents, ends)
+        before, after = moves[..., :-1], moves[..., 1:]
+        return (np.abs(before - after) > 1e-9 * np.abs(after)).any(axis=(0, 1))  # type: ignore[no-any-return]
+
     exponents, ends = np.linspace(-290, 0, 64), words((1.0, -1.0, 0.0), 2)
-    moves, found = run(exponents, ends), []
-    usual = moves[..., -1:]
-    differs = (np.abs(moves - usual) > 1e-9 * np.abs(usual)).any(axis=0).any(axis=0)
-    # Where every magnitude gives another move, the last difference is just below 1.
-    last = np.array([row.nonzero()[0].max(initial=-1) for row in differs])
-    for at in sorted({int(i) for i in last if 0 <= i < len(exponents) - 2}):
-        own = ends[:, last == at][:, :1]
+    changed, found = changes(exponents, ends), []
+    intervals = changed[:, :-1].any(axis=0).nonzero()[0]
+    if len(intervals) > MOST:  # moves depend on magnitudes
+        return []
+    for at in intervals:
+        own = ends[:, changed[:, at]][:, :1]
         low, high = exponents[at], exponents[at + 1]
         for _ in range(3):
             some = np.linspace(low, high, 64)
-            moves = run(some, own)
-            usual = moves[..., -1:]
-            inside = (np.abs(moves - usual) > 1e-9 * np.abs(usual)).any(axis=(0, 1, 2))
-            k = int(inside.nonzero()[0].max(initial=0))
+            inside = changes(some, own)[0].nonzero()[0]
+            k = int(inside.max(initial=0))
             low, high = some[k], some[k + 1]
         found.append(shortest(10.0**low, 10.0**high))
     return found
