@@ -62,7 +62,7 @@ def _kinds(
     late: Fixed = {**usual, "late": ("yes",)}
     own_after: Fixed = {**usual, "after a flip": ("own",)}
     kinds: list[tuple[Fixed, bool]] = [({**begins, **usual}, False)]
-    if not first[0].any():
+    if not first[0].any() and first[1].any():
         kinds.append(({**begins, **usual, "first move": ("none",)}, False))
     # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
     if not first[0].any():

@@ -237,7 +237,7 @@ _FLIP_MOVES = (
     "uphill",
 )  # fmt: skip
 _OTHER_MOVES = ("new", "old", "none", "uphill")
-_ZERO_MOVES = ("new", "on", "undo", "repeat")
+_ZERO_MOVES = ("new", "on", "undo", "repeat", "undo recomputed")
 _NAN_MOVES = (
     "none",
     "nan",
