@@ -187,7 +187,11 @@ GLOBALS: dict[str, dict[str, str]] = {
         "taken": "A NaN gradient is taken as it is",
         "skipped": "A NaN gradient is skipped: x, step size and memory stay as they are",
     },
-    "subnormals": {"count": "Subnormal numbers count", "flushed": "Subnormal numbers become 0"},
+    "subnormals": {
+        "count": "Subnormal numbers count",
+        "flushed": "Subnormal gradients and products count as 0",
+        "all flushed": "Subnormal numbers become 0, whatever they are",
+    },
     # --- calls
     "maximize": {
         "negates": "maximize=True negates the gradient",

@@ -182,7 +182,7 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
     g = known.choose("direction", lambda answer: -given if answer == "up" else given)
     whole = g
     if abs(g) < 1 and g != 0:
-        g = known.choose("subnormals", lambda answer: zero if answer == "flushed" and abs(g) < _tiny(kind) else g)
+        g = known.choose("subnormals", lambda answer: zero if answer != "count" and abs(g) < _tiny(kind) else g)
         g = known.choose(
             "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
         )
@@ -390,7 +390,7 @@ def _compared(known: Asked, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any
             q = own * sign if answer == "signs" else g * stored
         if q != q or q == 0 or abs(q) >= 1:
             return sign, q if q != q else _sign(q, kind)
-        flushed = known.choose("subnormals", lambda a: a == "flushed" and abs(q) < _tiny(kind))
+        flushed = known.choose("subnormals", lambda a: a != "count" and abs(q) < _tiny(kind))
         small = known.choose("small products", lambda a: a != "count" and float(abs(q)) < a)
         return sign, zero if flushed or small else _sign(q, kind)
 
@@ -511,14 +511,14 @@ def _flushed(known: Asked, value: Any, kind: Any) -> Any:
     """A result, 0 if it is subnormal and these are flushed."""
     if value == 0 or not abs(value) < _tiny(kind):
         return value
-    return known.choose("subnormals", lambda answer: value if answer == "count" else kind(0))
+    return known.choose("subnormals", lambda answer: kind(0) if answer == "all flushed" else value)
 
 
 def _product(known: Asked, base: Any, factor: Any, kind: Any) -> Any:
     """A step size times a factor; a subnormal one is 0 before, too, if these are flushed."""
     scaled = base * factor
     if 0 < abs(base) < _tiny(kind):
-        return known.choose("subnormals", lambda answer: scaled if answer == "count" else kind(0))
+        return known.choose("subnormals", lambda answer: kind(0) if answer == "all flushed" else scaled)
     return _flushed(known, scaled, kind)
 
 

@@ -185,7 +185,7 @@ _WHOLE: dict[str, dict[Answer, str]] = {
     "NaN gradient": {"skipped": "skips NaN gradients"},
     "flip test": {"sign": "flip found by the sign", "factor": "flip found by the factor"},
     "factor of 0": {"counts": "an eta- of 0 counts"},
-    "subnormals": {"flushed": "subnormals flushed"},
+    "subnormals": {"all flushed": "subnormals flushed"},
     "maximize": {
         "ignored": "maximize has no effect",
         "memory not negated": "memory holds the gradient before maximize",

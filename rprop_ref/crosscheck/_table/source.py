@@ -73,7 +73,7 @@ class _Writer:
         table = self.table
         if table["direction"] == "up":
             self.add("g = -g")
-        if table["subnormals"] == "flushed":
+        if table["subnormals"] != "count":
             self.add("g = flushed(g)")
         if isinstance(table["small gradients"], float):
             self.add(f"g = np.where(np.abs(g).astype(float) < {table['small gradients']!r}, 0, g)")
@@ -81,7 +81,7 @@ class _Writer:
         first = begins.get(str(table["start memory"]))
         self.add(f"prev = {first} if s.steps == 0 else s.prev" if first else "prev = s.prev")
         self.add(f"q = {_PRODUCTS[str(table['compare'])]}")
-        if table["subnormals"] == "flushed":
+        if table["subnormals"] != "count":
             self.add("q = flushed(q)")
         if isinstance(table["small products"], float):
             self.add(f"q = np.where(np.abs(q).astype(float) < {table['small products']!r}, 0, q)")
@@ -121,7 +121,7 @@ class _Writer:
             self.add("s.flip = flip")
         rounded = table["arithmetic"] in _ETAS_NOT_ROUNDED
         self.add("size = (base * factor).astype(x.dtype)" if rounded else "size = base * factor")
-        if table["subnormals"] == "flushed":
+        if table["subnormals"] == "all flushed":
             self.add("size = np.where(factor == 1, base, np.where(base == flushed(base), flushed(size), 0))")
         every = [e for events in self.answers("factor").values() for e in events]
         for answer, events in self.answers("factor").items():
@@ -194,7 +194,7 @@ class _Writer:
         for answer, text in moves.items():
             if answer in groups:
                 self.add(f"move = {self.where(groups[answer], text, 'move', every)}")
-        flush = table["subnormals"] == "flushed"
+        flush = table["subnormals"] == "all flushed"
         if flush:
             small = [e for answer, events in groups.items() if answer not in NOT_FLUSHED for e in events]
             if small:
@@ -237,7 +237,7 @@ class _Writer:
 
     def _stored(self, g: str, length: str) -> str:
         move = f"np.sign({g}) * {length}"
-        if self.table["subnormals"] == "flushed":
+        if self.table["subnormals"] == "all flushed":
             move = f"flushed({move})"
         return {"stored sign": f"np.sign({g})", "stored move": move}.get(str(self.table["compare"]), g)
 
@@ -274,7 +274,7 @@ def source(table: Table) -> str:
     writer.move()
     writer.remember()
     writer.add("return x")
-    helpers = [*_FLUSHED, "", ""] if table["subnormals"] == "flushed" else []
+    helpers = [*_FLUSHED, "", ""] if table["subnormals"] != "count" else []
     return "\n".join(
         ["import numpy as np", "", "", *helpers, *_start(table), "", "", *_step(table, _tidied(writer.lines)), ""]
     )
