@@ -116,7 +116,7 @@ def _factors_of(moves: Pair) -> list[float]:
             np.vstack([ratio / eta for eta in _products(*setting["etas"])])
             for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), SETTINGS, strict=True)
         ]
-    return [v for some in (ratios, of_given, also) for v in _alike(*some, keep=_is_factor)]
+    return [v for some in (ratios, of_given, also) for v in _alike(some[0], some[1], _is_factor)]
 
 
 def _products(down: float, up: float) -> tuple[float, ...]:
@@ -297,11 +297,12 @@ def _thresholds_of(
         """Whether moves change from one exponent to the next, shape (number of ends, number of exponents - 1)."""
         moves = run(exponents, ends)
         before, after = moves[..., :-1], moves[..., 1:]
-        return (np.abs(before - after) > 1e-9 * np.abs(after)).any(axis=(0, 1))  # type: ignore[no-any-return]
+        changed: Array = (np.abs(before - after) > 1e-9 * np.abs(after)).any(axis=(0, 1))
+        return changed
 
     exponents, ends = np.linspace(-290, 0, 64), words((1.0, -1.0, 0.0), 2)
     changed, found = changes(exponents, ends), []
-    intervals = changed[:, :-1].any(axis=0).nonzero()[0]
+    intervals = np.flatnonzero(changed[:, :-1].any(axis=0))
     if len(intervals) > MOST:  # moves depend on magnitudes
         return []
     for at in intervals:
@@ -309,8 +310,7 @@ def _thresholds_of(
         low, high = exponents[at], exponents[at + 1]
         for _ in range(3):
             some = np.linspace(low, high, 64)
-            inside = changes(some, own)[0].nonzero()[0]
-            k = int(inside.max(initial=0))
+            k = int(np.flatnonzero(changes(some, own)[0]).max(initial=0))
             low, high = some[k], some[k + 1]
         found.append(shortest(10.0**low, 10.0**high))
     return found
