@@ -114,7 +114,7 @@ def _constants(laboratory: Laboratory) -> str:
     """Whether hyperparameters are rounded to float32: then it does the same if they are rounded before."""
 
     def run(kind: type[np.floating[Any]] | type[float]) -> Array:
-        rounded = {"lr": float(kind(SETTING["lr"]))}
+        rounded: dict[str, Any] = {"lr": float(kind(SETTING["lr"]))}
         rounded |= {name: tuple(float(kind(v)) for v in SETTING[name]) for name in ("etas", "step_sizes")}
         return laboratory.run(words((1.0, -1.0, 0.0), 4), loss=MIXED[:4], **rounded).x
 
