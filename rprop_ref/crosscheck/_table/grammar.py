@@ -74,6 +74,7 @@ ANSWERS: dict[str, dict[str, str]] = {
     "late move": {
         "made": "makes the move of the step before",
         "dropped": "drops the move of the step before",
+        "at once": "drops the move of the step before, and makes its own at once",
     },
     "memory": {
         "new": "stores the gradient",
@@ -186,6 +187,9 @@ GLOBALS: dict[str, dict[str, str]] = {
     "NaN gradient": {
         "taken": "A NaN gradient is taken as it is",
         "skipped": "A NaN gradient is skipped: x, step size and memory stay as they are",
+        "skipped, with its loss": (
+            "A NaN gradient is skipped: x, step size and memory stay as they are, and the last loss, too"
+        ),
     },
     "subnormals": {
         "count": "Subnormal numbers count",
@@ -323,6 +327,8 @@ class Grammar:
             return words
         if field == "factor":
             return _PLAIN_FACTORS
+        if field == "late move" and row not in FLIPS:
+            return words[:2]
         if field == "limits":
             return words[:5]
         return words[:3] if field == "memory" and row not in FLIPS else words

@@ -186,8 +186,12 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
         g = known.choose(
             "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
         )
-    if g != g and known.choose("NaN gradient", lambda answer: answer) == "skipped":
-        return _skipped(state, raw, call.loss)
+    if g != g:
+        # Where losses are not compared, it does not matter which are kept.
+        end = "" if settings.uses_loss else ", with its loss"
+        taken = known.choose("NaN gradient", lambda answer: answer.removesuffix(end))
+        if taken != "taken":
+            return _skipped(state, raw, call.loss) if taken == "skipped" else _unheard(state, raw)
     c = _constants(known, state.constants, kind)
     memory = _recalled(known, state, g, whole, settings, call)
     m, seen = _compared(known, memory, g, kind)
@@ -232,15 +236,20 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
         x, applied, pending = state.x, zero, zero
     elif known.choose("late", lambda answer: answer) == "yes":
 
-        def made(answer: str) -> tuple[Any, Any]:
-            move = state.pending if answer == "made" else zero
-            return _flushed(known, state.x + move, kind), move
+        def made(answer: str) -> tuple[Any, Any, bool]:
+            if answer == "at once":
+                move = known.choose(f"{key}: move", lambda answer: moved(answer)[1])
+            else:
+                move = state.pending if answer == "made" else zero
+            return _flushed(known, state.x + move, kind), move, answer == "at once"
 
-        x, applied = known.choose(f"{key}: late move", made, seen_x)
+        x, applied, at_once = known.choose(f"{key}: late move", made, seen_x)
         seen_later = None
         if observed is not None and observed.ahead is not None:
             seen_later = _leads_to(observed.ahead, x, known, kind)
-        pending = known.choose(f"{key}: move", lambda answer: moved(answer)[1], seen_later)
+        pending = zero
+        if not at_once:
+            pending = known.choose(f"{key}: move", lambda answer: moved(answer)[1], seen_later)
     else:
         x, applied = known.choose(f"{key}: move", moved, seen_x)
         pending = zero
@@ -276,6 +285,11 @@ def _skipped(state: State, raw: Any, loss: float) -> State:
         highest=max(loss, state.highest) if heard else state.highest,
         rose=loss > state.loss, fell=loss < state.loss, given=True,
     )  # fmt: skip
+
+
+def _unheard(state: State, raw: Any) -> State:
+    """The same without its loss."""
+    return state._replace(touched=raw, steps=state.steps + 1, given=True)
 
 
 def _reaches(observed: Any, walls: tuple[float, ...] | None) -> Callable[[Any], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from .five import expected
-from .grammar import FLIPS, GLOBALS, Answer, field_of, row_of
+from .grammar import ANSWERS, FLIPS, GLOBALS, Answer, field_of, row_of
 from .table import Table
 
 #: Rows without a sign change or agreement. "nan" and "nan product" are told only if nothing else differs.
@@ -103,7 +103,7 @@ def _swapped(left: Entries) -> list[str]:
 
 
 def _late(left: Entries) -> list[str]:
-    return ["late", *_those(left, "late move", ("made", "dropped"))] if left.get("late") == "yes" else []
+    return ["late", *_those(left, "late move", tuple(ANSWERS["late move"]))] if left.get("late") == "yes" else []
 
 
 def _adapts_after(left: Entries) -> list[str]:
@@ -182,7 +182,7 @@ _WHOLE: dict[str, dict[Answer, str]] = {
     "first move": {"none": "first call only stores"},
     "start memory": {"first": "memory starts as the first gradient"},
     "compare": {"signs": "signs compared", "stored sign": "stores the sign", "stored move": "stores the move"},
-    "NaN gradient": {"skipped": "skips NaN gradients"},
+    "NaN gradient": dict.fromkeys(("skipped", "skipped, with its loss"), "skips NaN gradients"),
     "flip test": {"sign": "flip found by the sign", "factor": "flip found by the factor"},
     "factor of 0": {"counts": "an eta- of 0 counts"},
     "subnormals": {"all flushed": "subnormals flushed"},

@@ -200,8 +200,10 @@ class _Writer:
             if small:
                 self.add(f"move = {self.where(small, 'flushed(move)', 'move', every)}")
         if late:
-            made = self.texts("late move", {"made": "s.pending", "dropped": "0"})
-            self.add(f"move, s.pending = {choice(made, 's.pending')}, move")
+            made = self.texts("late move", {"made": "s.pending", "dropped": "0", "at once": "move"})
+            at_once = self.answers("late move").get("at once")
+            pending = self.where(at_once, "0", "move", every) if at_once else "move"
+            self.add(f"move, s.pending = {choice(made, 's.pending')}, {pending}")
         plain = (
             not flush
             and self.lines[-1].startswith("move = -")
@@ -416,10 +418,12 @@ def _step(table: Table, lines: list[str]) -> list[str]:
     begins = [*widened, *constants]
     if "constants rounded" in str(table["arithmetic"]):
         begins = [*constants, *widened]
-    if table["NaN gradient"] == "skipped":
+    if table["NaN gradient"] != "taken":
         kept, inside = ", ".join(("x", *_state(lines))), table["arithmetic"] in _KEPT
         begins.insert(len(widened) if inside else 0, f"    skipped, before = np.isnan(g), ({kept})")
         last = f"{kept} = (np.where(skipped, old, new) for old, new in zip(before, ({kept})))"
+        if table["NaN gradient"] != "skipped":
+            last = f"s.skipped, {last.replace(' = (', ' = skipped, *(', 1)}"
         narrowed = [last, *narrowed] if inside else [*narrowed[:-1], last, narrowed[-1]]
     return [*head, *begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
 
