@@ -66,8 +66,10 @@ def random_table(seed: int) -> Table:
 
 def _draw_zero_after_infinity(entries: dict[str, Answer], grammar: Grammar, rng: np.random.Generator) -> None:
     """The row of a gradient of 0 after an infinite one: mostly like that of an infinite one after 0."""
-    for field in (*FIELDS, *(["late move"] if "nan product: late move" in entries else [])):
+    for field in (*FIELDS, "late move"):
         key = f"nan product 0: {field}"
+        if f"nan product: {field}" not in entries:
+            continue
         own = rng.random() < 0.2
         entries[key] = str(rng.choice(list(grammar.answers(key)))) if own else entries[f"nan product: {field}"]
 

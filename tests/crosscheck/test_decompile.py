@@ -22,9 +22,10 @@ from rprop_ref.crosscheck._cases.randomized import random_cases, random_cases_of
 from rprop_ref.crosscheck._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of
 from rprop_ref.crosscheck._comparison.divergence import first_divergence
 from rprop_ref.crosscheck._comparison.observe import observe
+from rprop_ref.crosscheck._experiments.grammars import grammars
 from rprop_ref.crosscheck._experiments.laboratory import Laboratory
 from rprop_ref.crosscheck._experiments.measure import measured
-from rprop_ref.crosscheck._experiments.search import Learned
+from rprop_ref.crosscheck._experiments.search import Learned, luby
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._experiments.traits import beyond_ordinary, examine
 from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
@@ -81,7 +82,10 @@ def test_the_guide_shows_what_is_found(number, name):
 
 
 #: Tables that are understood in all tiers. Not all are: `make bench` has the figure.
-UNDERSTOOD = (300, 302, 303, 339, 7006, 8010, 8018, 8021, 9007, 9100, 9103, 9147, 9153, 9203, 9239, 9244, 9258)
+UNDERSTOOD = (
+    300, 302, 303, 339, 7006, 8010, 8018, 8021, 9007, 9100, 9103, 9147, 9153, 9203, 9239, 9244,
+    9258, 9455, 9511,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", sampled(UNDERSTOOD, []))
@@ -109,7 +113,7 @@ def test_the_distance_between_walls_is_no_largest_step_size():
 HIDDEN = {9427: ("factor", 0.7), 9429: ("factor", 0.7), 9409: ("small products", 1e-13)}
 
 
-@pytest.mark.parametrize("seed", HIDDEN)
+@pytest.mark.parametrize("seed", sampled(HIDDEN, [9427, 9409]))
 def test_a_number_that_shows_late_is_measured(seed):
     field, value = HIDDEN[seed]
     with np.errstate(all="ignore"):
@@ -117,8 +121,21 @@ def test_a_number_that_shows_late_is_measured(seed):
 
 
 def test_powers_of_a_factor_are_no_numbers_of_their_own():
-    with np.errstate(all="ignore"):
-        assert measured(Laboratory(Rule(random_table(40000)), "float64"))["factor"] == (0.7,)
+    assert measured(Laboratory(Rule(random_table(40000)), "float64"))["factor"] == (0.7,)
+
+
+def test_a_largest_step_size_is_told_from_one_that_was_multiplied():
+    assert measured(Laboratory(Rule(random_table(9485)), "float64"))["largest"] == (1000.0,)
+
+
+def test_of_two_thresholds_each_is_measured():
+    assert measured(Laboratory(Rule(random_table(9513)), "float64"))["small products"] == (1e-30, 1e-18)
+
+
+def test_hyperparameters_rounded_to_float32_are_told_by_all_that_they_do():
+    laboratory = Laboratory(Rule(random_table(9476)), "float64")
+    _, grammar = next(grammars(laboratory, examine(laboratory).nature, {}))
+    assert grammar.answers("constants") == ("float32",)
 
 
 @pytest.mark.parametrize(("seed", "nature"), [(9258, Nature(True, True)), (9153, Nature(False, False))])
@@ -148,7 +165,7 @@ def test_a_rule_on_many_cases_at_once_does_what_it_does_on_each(seed, many_cases
 AGREEING = (*range(60), 8018, 9133)
 
 
-@pytest.mark.parametrize("seed", sampled(AGREEING, [0, 1, 9133]))
+@pytest.mark.parametrize("seed", sampled(AGREEING, [0, 9133]))
 def test_the_search_and_the_code_of_a_table_agree(seed, many_cases):
     assert_code_and_search_agree(random_table(seed), many_cases)
 
@@ -198,6 +215,10 @@ def test_answers_that_cannot_all_be_right_are_found_again():
     assert learned.against("b", {})("z") is None
     learned.cut(0)
     assert learned.complete({"a": "y", "b": "z"}) is None
+
+
+def test_searches_begin_anew_after_steps_of_lubys_sequence():
+    assert [luby(n) for n in range(1, 16)] == [1, 1, 2, 1, 1, 2, 4, 1, 1, 2, 1, 1, 2, 4, 8]
 
 
 #: What the results of each are seen to depend on.
@@ -275,6 +296,9 @@ ROUNDING = {
     "float16 lr rounded once": ("16-bit constants", "lr at once"),
     "float16 constants rounded once": ("16-bit constants", "rounded"),
     "constants through float32": ("16-bit constants", "through float32"),
+    "state in double": ("arithmetic", "state in double"),
+    "16 bits kept in float32": ("arithmetic", "16 bits kept in float32"),
+    "computed in float32": ("arithmetic", "computed in float32"),
 }  # fmt: skip
 
 
@@ -290,8 +314,30 @@ def test_how_numbers_are_rounded_is_found(name):
     assert found.rule.table[key] == answer
 
 
+#: Known deviations, and the entry of a table that says the same.
+WITHOUT_NAMES = {
+    ("irprop-", "subnormals flushed"): ("subnormals", "all flushed"),
+    ("irprop-", "step size never kept"): ("base", "lr"),
+    ("irprop-", "step size lost on resume"): ("saved", "no step size"),
+    ("irprop-", "first call only stores"): ("first move", "none"),
+    ("irprop-", "limits swapped"): ("step_sizes", "swapped"),
+    ("irprop-", "zero leaves the memory"): ("nan product 0: memory", "kept"),
+    ("irprop-", "adapts after the move"): ("nan product: move", "old"),
+    ("rprop+", "one step late"): ("flip: late move", "at once"),
+    ("irprop+", "skips NaN gradients"): ("NaN gradient", "skipped, with its loss"),
+}
+
+
+@pytest.mark.parametrize(("claim", "name"), sampled(WITHOUT_NAMES, [("rprop+", "one step late")]))
+def test_a_known_deviation_is_learned_in_all_tiers(claim, name):
+    found = decompile(mutant(claim, [name]), dtypes=["float64"], without=["bounds", "lr per coordinate"])
+    assert found.explained, found.headline
+    key, answer = WITHOUT_NAMES[claim, name]
+    assert found.rule.table.entries[key] == answer
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["16 bits kept in float32", "constants rounded once"])
+@pytest.mark.parametrize("name", ["constants rounded once"])
 def test_what_an_outer_tier_leaves_unexplained_does_not_spoil_the_rule_of_inner_ones(name):
     lacks = {"none", "set", "save", "lr per coordinate", "bounds"}
     factory = mutant("irprop-", [name])

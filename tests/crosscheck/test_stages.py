@@ -12,6 +12,7 @@ from rprop_ref.bits import same_bits
 from rprop_ref.crosscheck import (
     COMPOSITIONS,
     DEVIATIONS,
+    Case,
     conformance_cases,
     mutant,
 )
@@ -49,6 +50,16 @@ def test_composition_rule_and_oracle_agree_on_every_case(variant, dtype):
                            maximize=case.maximize, losses=case.loss)  # fmt: skip
         for i, name in enumerate(("x", "prev", "step_size")):
             assert same_bits(np.array([state[i] for state in oracle]), getattr(by_text, name)), (case.name, name)
+
+
+def test_what_a_saved_state_lacks_is_lost_also_if_the_next_gradient_is_missing():
+    lost = DEVIATIONS["step size lost on resume"]
+    case = Case(
+        "loaded", "", "float64", np.ones((4, 1)), np.zeros(1), none=frozenset((2,)), resumed=frozenset((2,))
+    )
+    (x,) = (made.x for made in run_composition(changed(COMPOSITIONS["irprop-"], (lost,)), [case]))
+    assert np.allclose(np.diff(x[:, 0]), [-0.12, 0, -0.12])  # the last grows from lr again
+    assert same_bits(observe(mutant("irprop-", [lost.name]), case).x, x)
 
 
 def test_rules_that_run_together_give_the_same_bits_as_alone():

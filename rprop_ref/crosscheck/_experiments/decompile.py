@@ -45,6 +45,9 @@ ROUNDS, AT_ONCE = 30, 12
 #: longer, or this many.
 PATIENCE, FEWEST = (2, 2, 4, 8), 8
 
+#: How much more often that of the plainest grammar of each nature does at first, which is mostly right.
+MORE_PATIENCE = 2
+
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
 ALTERNATIVES = 4
 
@@ -56,6 +59,11 @@ STEPS = 250_000
 
 #: How it is said that the signs explain x, but no table was found.
 UNFOUND = "signs in a way that"
+
+#: Entries of which a grammar may leave no choice.
+_FIXED = (
+    "late", "first move", "base", "step_sizes", "constants", "direction", "after a flip", "start memory", "start",
+)  # fmt: skip
 
 #: The seed of random cases.
 VERIFYING = 102
@@ -187,6 +195,7 @@ class _Learner:
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
         self._rounding: dict[str, Answer] = rounding.plainest(names, nature)
         self._held: list[Case] = []  # the cases of tiers that are explained
+        self._telling: list[Case] = []  # cases that told a rule from what was observed
         self._too_much: list[Strand] = []  # what a search did not reproduce at last
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
 
@@ -235,13 +244,21 @@ class _Learner:
         searches = [
             (nature, Search(grammar)) for nature, grammar in grammars(self.laboratory, self.nature, self.numbers)
         ]
+        plainest: dict[Nature, Search] = {}
+        for nature, search in searches:
+            plainest.setdefault(nature, search)
         for attempts in PATIENCE:
             going_on = []
             for self.nature, search in searches:
                 if self._steps_left < 0:
                     return
                 some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
-                if self._required(search, ordinary.shortened(some), attempts):
+                if plainest.get(self.nature) is search:
+                    del plainest[self.nature]
+                    attempts_now = attempts + MORE_PATIENCE
+                else:
+                    attempts_now = attempts
+                if self._required(search, ordinary.shortened(some), attempts_now):
                     known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
                     verdict = self._learn_tier(search, ORDINARY, known, set())
                     if verdict.explained:
@@ -270,7 +287,7 @@ class _Learner:
             other = Search(search.grammar, attempt)
             # What was too much for the first is asked of the others at once, together with its beginnings.
             some = [*search.strands, *ordinary.shortened(self._too_much)]
-            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), 2):
+            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), PATIENCE[0]):
                 best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
             best.rule = self._plainer(best.rule)
@@ -278,16 +295,23 @@ class _Learner:
 
     def _plainer(self, rule: Rule) -> Rule:
         """The rule with the answers of the nearest of the five wherever nothing observed objects."""
-        cases = [case for case, _ in self._observed.values()]
         for key, answer in rule.table.entries.items():
             usual = wanted(rule.nearest, key, {}) or (None if row_of(key) else rule.table.plainest(key))
             if usual is not None and usual != answer and key != "start memory":
                 other = self._named({**rule.table.entries, key: usual}, rule.nearest)
-                if not self.failing(other, cases):
+                if self._reproduces_all(other):
                     rule = other
-        return self._with_alike_limits(rule, cases)
+        return self._with_alike_limits(rule)
 
-    def _with_alike_limits(self, rule: Rule, cases: Sequence[Case]) -> Rule:
+    def _reproduces_all(self, rule: Rule) -> bool:
+        """Whether a rule reproduces all that was observed. What told others apart is tried first."""
+        if self.failing(rule, self._telling):
+            return False
+        failing = self.failing(rule, [case for case, _ in self._observed.values()])
+        self._telling += [divergence.case for divergence in failing[:1]]
+        return not failing
+
+    def _with_alike_limits(self, rule: Rule) -> Rule:
         """The rule with the same limits in every row, and a first step of lr, if nothing observed objects."""
         entries = rule.table.entries
         limits = {key: answer for key, answer in entries.items() if field_of(key) == "limits"}
@@ -295,7 +319,7 @@ class _Learner:
         for answer in dict.fromkeys(limits.values()):
             for start in dict.fromkeys(("lr", entries["start"])):
                 other = self._named({**entries, **dict.fromkeys(every, answer), "start": start}, rule.nearest)
-                if answer != "both" and not self.failing(other, cases):
+                if answer != "both" and self._reproduces_all(other):
                     return other
         return self._with_limits_by_factor(rule, cases)
 
@@ -393,13 +417,14 @@ class _Learner:
             failing = self.failing(self.rule(search), cases)
             if not failing:
                 return True
-            before = dict(search.values)
+            before, known = dict(search.values), len(search.strands)
             for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
                 strand = strand_of(divergence, self.observed(divergence.case), self.nature)
                 if not self._required(search, strand, ATTEMPTS):
                     self._too_much = strand
                     return False
-            if search.values == before:
+            # A new strand may tell answers apart that were alike, although the search keeps its own.
+            if search.values == before and len(search.strands) == known:
                 return False
         return False
 
@@ -452,17 +477,7 @@ class _Learner:
         nearest = min(candidates(self.nature.uses_loss), key=lambda name: distance(name, known))
         entries = {key: _preferred(nearest, key, known) for key in known}
         # What the grammar left no choice of was never asked for.
-        for name in (
-            "late",
-            "first move",
-            "base",
-            "constants",
-            "direction",
-            "after a flip",
-            "start memory",
-            "start",
-            *LENGTHS,
-        ):
+        for name in (*_FIXED, *LENGTHS):
             entries.setdefault(name, search.grammar.answers(name)[0])
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:

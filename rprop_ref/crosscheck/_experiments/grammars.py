@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from .._cases.case import Array
-from .._table.grammar import GLOBALS, Answer, Grammar
+from .._table.grammar import GLOBALS, ROWS, Answer, Grammar, keyed
 from .laboratory import Laboratory, words
 from .search import Numbers
 from .strands import Nature
-from .traits import FALLING, SETTING
+from .traits import FALLING, MIXED, SETTING
 
 #: What a measured length may be, beside a first step.
 LENGTHS = ("largest", "smallest", "floor")
@@ -48,23 +49,26 @@ def _kinds(
 ) -> list[tuple[Fixed, bool]]:
     """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
     rounded: Fixed = {
-        "constants": ("given" if nature.single else _constants(laboratory, first),),
+        "constants": ("given" if nature.single else _constants(laboratory),),
         "direction": (_direction(first),),
         "start": _starts(first, numbers),
     }
     any_way: Fixed = {name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")}
-    base: tuple[Answer, ...] = ("lr",) if _begins_anew(laboratory) else ("kept",)
-    begins: Fixed = {"start memory": memories, **rounded, "base": base, "first move": ("made",)}
+    begins: Fixed = {
+        "start memory": memories, **rounded, **_few_lengths(laboratory), "first move": ("made",),
+    }  # fmt: skip
     own_first: Fixed = {**begins, "start memory": ("own",)}
     usual: Fixed = {"late": ("no",), "after a flip": ("as fresh",)}
     late: Fixed = {**usual, "late": ("yes",)}
     own_after: Fixed = {**usual, "after a flip": ("own",)}
     kinds: list[tuple[Fixed, bool]] = [({**begins, **usual}, False)]
-    if not first[0].any():
+    if not first[0].any() and first[1].any():
         kinds.append(({**begins, **usual, "first move": ("none",)}, False))
     # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
     if not first[0].any():
-        kinds = [({**begins, **late}, False), *kinds][:: 1 if first[1].any() else -1]
+        kinds = [({**begins, **late, **_EVERY_MOVE}, False), ({**begins, **late}, False), *kinds][
+            :: 1 if first[1].any() else -1
+        ]
     if "0" in memories:
         kinds += [({**own_first, **usual}, False), ({**begins, **own_after}, False)]
         if not first[0].any():
@@ -91,7 +95,9 @@ def _roles(numbers: Numbers) -> Iterator[Fixed]:
 def _starts(x: Array, numbers: Numbers) -> tuple[Answer, ...]:
     """How step sizes may begin, by the lengths of the first moves: as given, or multiplied or limited."""
     words, own = tuple(GLOBALS["start"]), numbers.get("start", ())
-    lengths, lr, (down, up), (lo, hi) = np.abs(x[0]), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
+    # The first move may be made one step late.
+    moved = x[0] if x[0].any() else x[1]
+    lengths, lr, (down, up), (lo, hi) = np.abs(moved), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
     sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
     factors = (1.0, up, down, *numbers.get("factor", ()))
     possible = tuple(
@@ -104,22 +110,40 @@ def _starts(x: Array, numbers: Numbers) -> tuple[Answer, ...]:
     return (*possible, *own, *(word for word in words if word not in possible))
 
 
-def _constants(laboratory: Laboratory, x: Array) -> str:
-    """Whether hyperparameters are rounded to float32, which shows in the first step."""
-    lengths = {float(v) for v in np.abs(x).ravel()}
-    numbers = [SETTING["lr"], *SETTING["etas"], *SETTING["step_sizes"]]
-    single = {float(np.float32(v)) for v in numbers} - set(numbers)
-    products = single | {a * b for a in single for b in (*single, *numbers)}
-    return "float32" if laboratory.dtype == "float64" and lengths & products else "given"
+def _constants(laboratory: Laboratory) -> str:
+    """Whether hyperparameters are rounded to float32: then it does the same if they are rounded before."""
+
+    def run(kind: type[np.floating[Any]] | type[float]) -> Array:
+        rounded: dict[str, Any] = {"lr": float(kind(SETTING["lr"]))}
+        rounded |= {name: tuple(float(kind(v)) for v in SETTING[name]) for name in ("etas", "step_sizes")}
+        return laboratory.run(words((1.0, -1.0, 0.0), 4), loss=MIXED[:4], **rounded).x
+
+    as_given = run(float)
+    alike = [np.array_equal(as_given, run(kind), equal_nan=True) for kind in (np.float32, np.float16)]
+    return "float32" if laboratory.dtype == "float64" and alike == [True, False] else "given"
 
 
-def _begins_anew(laboratory: Laboratory) -> bool:
-    """Whether every step is as long as lr, or lr times eta+ or eta-, however many there are."""
-    lr, etas = SETTING["lr"], SETTING["etas"]
+#: Each move is made in the end, if it is made late.
+_EVERY_MOVE: Fixed = {
+    f"{keyed(row, sign, symmetric=symmetric)}: late move": ("made",)
+    for row in ROWS for sign in "+-0" for symmetric in (True, False)
+}  # fmt: skip
+
+
+def _few_lengths(laboratory: Laboratory) -> Fixed:
+    """What it means if all steps have few lengths: those of lr and its multiples, or of a limit."""
+    lr, etas, smallest = SETTING["lr"], SETTING["etas"], SETTING["step_sizes"][0]
     x = laboratory.run(words((1.0, -1.0), 5), loss=FALLING, **SETTING).x.astype(np.float64)
-    lengths, usual = np.unique(np.abs(np.diff(x, axis=0))), lr * np.array([1, *etas])
-    near = np.abs(lengths[:, None] - usual) <= 1e-6 * usual
-    return bool(lengths.any() and (near.any(axis=1) | (lengths < 1e-12)).all())
+    lengths = np.unique(np.abs(np.diff(x, axis=0)))
+    moves = lengths[lengths > 1e-12]
+
+    def are(*usual: float) -> bool:
+        return bool(moves.size and (np.abs(moves[:, None] - usual) <= 1e-6 * np.array(usual)).any(axis=1).all())
+
+    return {
+        "base": ("lr",) if are(lr, lr * etas[0], lr * etas[1]) else ("kept",),
+        "step_sizes": ("swapped",) if are(smallest) else ("in order",),
+    }
 
 
 def _direction(x: Array) -> str:

@@ -11,8 +11,10 @@ import numpy as np
 
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
+from .decimals import digits, shortest
 from .laboratory import Laboratory, special_gradients, words
 from .search import Numbers
+from .thresholds import thresholds
 
 #: Two settings: a number that is the same in both comes from neither. float32 holds these, so that a rule which
 #: rounds them to it multiplies by nothing else.
@@ -40,9 +42,9 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
         return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))
 
     def thresholds_after_nan(laboratory: Laboratory) -> dict[str, list[float]]:
-        return {} if "nan" in lacks else _thresholds(laboratory, after_nan=True)
+        return {} if "nan" in lacks else thresholds(laboratory, after_nan=True)
 
-    for experiment in (_steps, after_special, _walls, plateaus, _thresholds, thresholds_after_nan):
+    for experiment in (_steps, after_special, _walls, plateaus, thresholds, thresholds_after_nan):
         try:
             for field, values in experiment(laboratory).items():
                 found.setdefault(field, []).extend(values)
@@ -115,7 +117,7 @@ def _factors_of(moves: Pair) -> list[float]:
             np.vstack([ratio / eta for eta in _products(*setting["etas"])])
             for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), SETTINGS, strict=True)
         ]
-    return [v for some in (ratios, of_given, also) for v in _alike(*some, keep=_is_factor)]
+    return [v for some in (ratios, of_given, also) for v in _alike(some[0], some[1], _is_factor)]
 
 
 def _products(down: float, up: float) -> tuple[float, ...]:
@@ -125,9 +127,9 @@ def _products(down: float, up: float) -> tuple[float, ...]:
 def _single(values: list[float]) -> list[float]:
     """Some factors without those that are products of two others, the shortest first."""
     quotients = [shortest(a / b * (1 - 1e-9), a / b * (1 + 1e-9)) for a in values for b in values if a != b]
-    shorter = [v for v in dict.fromkeys(quotients) if _is_factor(v) and _digits(v) < max(map(_digits, values))]
+    shorter = [v for v in dict.fromkeys(quotients) if _is_factor(v) and digits(v) < max(map(digits, values))]
     kept: list[float] = []
-    for value in sorted(dict.fromkeys((*values, *shorter)), key=_digits):
+    for value in sorted(dict.fromkeys((*values, *shorter)), key=digits):
         pairs = [a * b for a, b in itertools.combinations_with_replacement((1.0, *kept), 2)]
         products = [a * b for a in pairs for b in pairs]
         if not any(abs(value - product) <= 1e-9 * value for product in products):
@@ -151,16 +153,6 @@ def _alike(a: Array, b: Array, keep: Callable[[float], bool] = lambda value: Tru
 def _is_factor(value: float) -> bool:
     """Whether a ratio may be a factor that somebody wrote down: of a usual size, with few digits."""
     return 0.05 < value < 5 and abs(value - 1) > 1e-9 and float(f"{value:.3e}") == value
-
-
-def shortest(low: float, high: float) -> float:
-    """The decimal with the fewest digits between two positive numbers."""
-    middle = (low + high) / 2
-    for digits in range(17):
-        value = float(f"{middle:.{digits}e}")
-        if low <= value <= high:
-            return value
-    return middle
 
 
 # --- limits and floors of its own ------------------------------------------------------------------------------
@@ -209,11 +201,7 @@ def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) 
     down, up = setting["etas"]
     moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
     factors = (1, up, down, up * up, *own)
-    return sorted({shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in moves for f in factors}, key=_digits)
-
-
-def _digits(value: float) -> int:
-    return len(repr(value))
+    return sorted({shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in moves for f in factors}, key=digits)
 
 
 def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
@@ -235,7 +223,7 @@ def _plateau(moves: Array, factors: tuple[float, ...]) -> list[float]:
                 found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in factors]
                 break
     counts = Counter(found)
-    return sorted(counts, key=lambda value: (len(repr(value)), -counts[value]))
+    return sorted(counts, key=lambda value: (digits(value), -counts[value]))
 
 
 # --- walls ------------------------------------------------------------------------------------------------------
@@ -251,68 +239,3 @@ def _walls(laboratory: Laboratory) -> dict[str, list[float]]:
     reached = {(abs(end), abs(start)) for end, start in zip(x[stopped], starts[stopped], strict=True)}
     counts = Counter(float(end) for end, _ in reached)
     return {"walls": [value for value, count in counts.most_common(2) if count > 2 and value > 0]}
-
-
-# --- thresholds -------------------------------------------------------------------------------------------------
-
-#: How scripts begin that have a gradient, or a product, of a magnitude v.
-_BEGINNINGS: tuple[Callable[[Array, Array], tuple[Array, ...]], ...] = (
-    lambda one, v: (v,),
-    lambda one, v: (one, v),
-    lambda one, v: (one, -v),
-    lambda one, v: (np.sqrt(v), np.sqrt(v)),
-    lambda one, v: (np.sqrt(v), -np.sqrt(v)),
-)
-
-
-def _thresholds(laboratory: Laboratory, *, after_nan: bool = False) -> dict[str, list[float]]:
-    """Gradients and products below which something else happens, perhaps only later, or after a NaN."""
-    found: list[float] = []
-    for begins in _BEGINNINGS:
-        for value in _thresholds_of(laboratory, begins, after_nan):
-            # Where small gradients count as 0, so do products of two of them.
-            if not any(abs(value - v) <= 1e-6 * value or abs(value - v * v) <= 1e-6 * value for v in found):
-                found.append(value)
-    return dict.fromkeys(("small moves", "small gradients", "small products"), found)
-
-
-def _thresholds_of(
-    laboratory: Laboratory, begins: Callable[[Array, Array], tuple[Array, ...]], after_nan: bool
-) -> list[float]:
-    """The thresholds that show after a beginning, whatever two gradients follow; each by bisection."""
-
-    def run(exponents: Array, ends: Array) -> Array:
-        """How far x moves, shape (steps, number of ends, number of exponents)."""
-        v = np.broadcast_to(10.0**exponents, (ends.shape[1], len(exponents)))
-        first = (np.full_like(v, np.nan),) if after_nan else ()
-        rows = [*first, *begins(np.ones_like(v), v), *(np.broadcast_to(end[:, None], v.shape) for end in ends)]
-        signed = np.concatenate([np.stack(rows), -np.stack(rows)], axis=1)
-        moves = _moved(laboratory, signed.reshape(len(rows), -1))
-        return moves.reshape(len(rows), 2, *v.shape)
-
-    exponents, ends = np.linspace(-290, 0, 64), words((1.0, -1.0, 0.0), 2)
-    moves, found = run(exponents, ends), []
-    usual = moves[..., -1:]
-    differs = (np.abs(moves - usual) > 1e-9 * np.abs(usual)).any(axis=0).any(axis=0)
-    # Where every magnitude gives another move, the last difference is just below 1.
-    last = np.array([row.nonzero()[0].max(initial=-1) for row in differs])
-    for at in sorted({int(i) for i in last if 0 <= i < len(exponents) - 2}):
-        own = ends[:, last == at][:, :1]
-        low, high = exponents[at], exponents[at + 1]
-        for _ in range(3):
-            some = np.linspace(low, high, 64)
-            moves = run(some, own)
-            usual = moves[..., -1:]
-            inside = (np.abs(moves - usual) > 1e-9 * np.abs(usual)).any(axis=(0, 1, 2))
-            k = int(inside.nonzero()[0].max(initial=0))
-            low, high = some[k], some[k + 1]
-        found.append(shortest(10.0**low, 10.0**high))
-    return found
-
-
-def _moved(laboratory: Laboratory, g: Array) -> Array:
-    """How far x moves at each step."""
-    loss = tuple(np.arange(len(g), 0.0, -1))
-    x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-4, 37.0)).x.astype(np.float64)
-    moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
-    return moves

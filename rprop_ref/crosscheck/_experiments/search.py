@@ -23,11 +23,14 @@ import numpy as np
 
 from .._table.five import NAMES, expected
 from .._table.grammar import Answer, Grammar
-from .._table.machine import advance, begin, group_of, same
+from .._table.machine import Observed, advance, begin, group_of, same
 from .strands import Strand, identity
 
-#: How often the search begins anew, and after how many steps of its strands.
-ATTEMPTS, STEPS = 6, 3_000
+#: How often the search begins anew, and after how many steps of its strands, times a number of Luby's sequence.
+ATTEMPTS, STEPS = 14, 1_000
+
+#: After how many steps it begins anew as long as it has reproduced nothing together.
+FIRST_STEPS = 3_000
 
 Numbers = dict[str, tuple[float, ...]]
 
@@ -51,6 +54,17 @@ _DOUBTED = (
 
 #: How much more a contradiction counts than the one before it, among the reasons to decide on an entry early.
 _RECENT = 1.002
+
+
+def luby(n: int) -> int:
+    """The n-th number of 1, 1, 2, 1, 1, 2, 4, 1, ...
+
+    How long a search takes differs greatly from order to order: most are short, some very long. To begin anew
+    after so many steps costs little more than if it were known which (Luby, Sinclair and Zuckerman, 1993).
+    """
+    while (n + 1) & n:
+        n -= (1 << n.bit_length() - 1) - 1
+    return (n + 1) // 2
 
 
 class _Contradicted(Exception):  # noqa: N818 - it is no error
@@ -269,7 +283,7 @@ class Search:
             if key in groups
         }
 
-    def require(self, some: Iterable[Strand], attempts: int = ATTEMPTS, steps: int = STEPS) -> bool:
+    def require(self, some: Iterable[Strand], attempts: int = ATTEMPTS) -> bool:
         """Find answers that reproduce these strands, too. If none are found, change nothing, and return False.
 
         Which answers are found soon depends on the order in which entries are doubted. So the search begins anew,
@@ -289,7 +303,7 @@ class Search:
                 self._begin_anew(self._tries, {} if first or self._tries % 2 else before[0])
             self.exhausted, self._tries = False, self._tries + 1
             with np.errstate(all="ignore"):
-                if self._solved(self.steps + steps):
+                if self._solved(self.steps + (FIRST_STEPS if first else STEPS * luby(self._tries))):
                     self._settled = True
                     return True
             if not self.exhausted:
@@ -371,7 +385,8 @@ class Search:
             for t, call in enumerate(strand.calls):
                 self.steps += 1
                 x, gradient = strand.x[t], strand.gradient[t]
-                state = advance(run, state, call, strand.settings, (x, gradient))
+                observed = Observed(x, gradient, strand.ahead(t))
+                state = advance(run, state, call, strand.settings, observed)
                 if not (same(state.x, x) and same(state.touched, gradient)):
                     for key, group in run.shown.items():
                         _add(run.reasons, key, group)

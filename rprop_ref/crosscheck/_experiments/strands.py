@@ -49,6 +49,14 @@ class Strand:
     x: list[Any]
     gradient: list[Any]
 
+    def ahead(self, t: int) -> Any:
+        """x after the next step, if nothing is unusual about that; otherwise None."""
+        if t + 1 >= len(self.calls):
+            return None
+        call = self.calls[t + 1]
+        plain = call.gradient is not None and call.gradient == call.gradient and not (call.set or call.resumed)
+        return self.x[t + 1] if plain else None
+
 
 def strands(trajectory: Trajectory, nature: Nature) -> list[Strand]:
     """The coordinates of a run, as far as it was observed. A run with bounds has none."""

@@ -74,6 +74,7 @@ ANSWERS: dict[str, dict[str, str]] = {
     "late move": {
         "made": "makes the move of the step before",
         "dropped": "drops the move of the step before",
+        "at once": "drops the move of the step before, and makes its own at once",
     },
     "memory": {
         "new": "stores the gradient",
@@ -172,6 +173,10 @@ GLOBALS: dict[str, dict[str, str]] = {
     "small products": {"count": "Every product counts"},
     "base": {"kept": "Step sizes are kept from step to step", "lr": "Every step begins with lr again"},
     "floor": {"none": "Step sizes are read as they are"},
+    "step_sizes": {
+        "in order": "step_sizes are the smallest and the largest step size",
+        "swapped": "The largest step size is taken for the smallest, and the smallest for the largest",
+    },
     "largest": {"given": "The largest step size is as given"},
     "smallest": {"given": "The smallest step size is as given"},
     "walls": {"none": "Nothing stops x"},
@@ -182,8 +187,15 @@ GLOBALS: dict[str, dict[str, str]] = {
     "NaN gradient": {
         "taken": "A NaN gradient is taken as it is",
         "skipped": "A NaN gradient is skipped: x, step size and memory stay as they are",
+        "skipped, with its loss": (
+            "A NaN gradient is skipped: x, step size and memory stay as they are, and the last loss, too"
+        ),
     },
-    "subnormals": {"count": "Subnormal numbers count", "flushed": "Subnormal numbers become 0"},
+    "subnormals": {
+        "count": "Subnormal numbers count",
+        "flushed": "Subnormal gradients and products count as 0",
+        "all flushed": "Subnormal numbers become 0, whatever they are",
+    },
     # --- calls
     "maximize": {
         "negates": "maximize=True negates the gradient",
@@ -233,7 +245,7 @@ _FLIP_MOVES = (
     "uphill",
 )  # fmt: skip
 _OTHER_MOVES = ("new", "old", "none", "uphill")
-_ZERO_MOVES = ("new", "on", "undo", "repeat")
+_ZERO_MOVES = ("new", "on", "undo", "repeat", "undo recomputed")
 _NAN_MOVES = (
     "none",
     "nan",
@@ -315,6 +327,8 @@ class Grammar:
             return words
         if field == "factor":
             return _PLAIN_FACTORS
+        if field == "late move" and row not in FLIPS:
+            return words[:2]
         if field == "limits":
             return words[:5]
         return words[:3] if field == "memory" and row not in FLIPS else words

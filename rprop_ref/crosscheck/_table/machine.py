@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .._cases.dtypes import float_range
-from .grammar import Answer, Grammar, keyed
+from .grammar import ROWS, Answer, Grammar, keyed
 
 
 class Asked(Protocol):
@@ -127,6 +127,11 @@ def _constants(known: Asked, given: Constants, kind: Any) -> Constants:
         return given if answer == "given" else Constants(*(kind(np.float32(v)) for v in given))
 
     found: Constants = known.choose("constants", rounded)
+    in_order = found
+    found = known.choose(
+        "step_sizes",
+        lambda answer: in_order if answer == "in order" else in_order._replace(lo=in_order.hi, hi=in_order.lo),
+    )
     # Numbers of its own are in the dtype at hand.
     lo = known.choose("smallest", lambda answer: found.lo if answer == "given" else kind(answer))
     hi = known.choose("largest", lambda answer: found.hi if answer == "given" else kind(answer))
@@ -151,10 +156,16 @@ def _at_least(size: Any, lo: Any) -> Any:
     return lo if size < lo else size
 
 
-def advance(
-    known: Asked, state: State, call: Call, settings: Settings, observed: tuple[Any, Any] | None = None
-) -> State:
-    """Make a step; `observed` is x and the caller's gradient after it, as far as answers have to give these."""
+class Observed(NamedTuple):
+    """What was observed after a step, as far as answers have to give it."""
+
+    x: Any
+    gradient: Any
+    ahead: Any = None  # x after the next step, if that is one like any other
+
+
+def advance(known: Asked, state: State, call: Call, settings: Settings, observed: Observed | None = None) -> State:
+    """Make a step."""
     kind = settings.kind
     zero = kind(0)
     if call.set or call.resumed:
@@ -171,12 +182,16 @@ def advance(
     g = known.choose("direction", lambda answer: -given if answer == "up" else given)
     whole = g
     if abs(g) < 1 and g != 0:
-        g = known.choose("subnormals", lambda answer: zero if answer == "flushed" and abs(g) < _tiny(kind) else g)
+        g = known.choose("subnormals", lambda answer: zero if answer != "count" and abs(g) < _tiny(kind) else g)
         g = known.choose(
             "small gradients", lambda answer: zero if answer != "count" and float(abs(g)) < answer else g
         )
-    if g != g and known.choose("NaN gradient", lambda answer: answer) == "skipped":
-        return _skipped(state, raw, call.loss)
+    if g != g:
+        # Where losses are not compared, it does not matter which are kept.
+        end = "" if settings.uses_loss else ", with its loss"
+        taken = known.choose("NaN gradient", lambda answer: answer.removesuffix(end))
+        if taken != "taken":
+            return _skipped(state, raw, call.loss) if taken == "skipped" else _unheard(state, raw)
     c = _constants(known, state.constants, kind)
     memory = _recalled(known, state, g, whole, settings, call)
     m, seen = _compared(known, memory, g, kind)
@@ -215,18 +230,26 @@ def advance(
 
     seen_x = seen_gradient = None
     if observed is not None:
-        seen_x = _reaches(observed[0], known.grammar.numbers.get("walls"))
-        seen_gradient = functools.partial(same, observed[1])
+        seen_x = _reaches(observed.x, known.grammar.numbers.get("walls"))
+        seen_gradient = functools.partial(same, observed.gradient)
     if state.steps == 0 and known.choose("first move", lambda answer: answer) == "none":
         x, applied, pending = state.x, zero, zero
     elif known.choose("late", lambda answer: answer) == "yes":
 
-        def made(answer: str) -> tuple[Any, Any]:
-            move = state.pending if answer == "made" else zero
-            return _flushed(known, state.x + move, kind), move
+        def made(answer: str) -> tuple[Any, Any, bool]:
+            if answer == "at once":
+                move = known.choose(f"{key}: move", lambda answer: moved(answer)[1])
+            else:
+                move = state.pending if answer == "made" else zero
+            return _flushed(known, state.x + move, kind), move, answer == "at once"
 
-        x, applied = known.choose(f"{key}: late move", made, seen_x)
-        pending = known.choose(f"{key}: move", lambda answer: moved(answer)[1])
+        x, applied, at_once = known.choose(f"{key}: late move", made, seen_x)
+        seen_later = None
+        if observed is not None and observed.ahead is not None:
+            seen_later = _leads_to(observed.ahead, x, known, kind)
+        pending = zero
+        if not at_once:
+            pending = known.choose(f"{key}: move", lambda answer: moved(answer)[1], seen_later)
     else:
         x, applied = known.choose(f"{key}: move", moved, seen_x)
         pending = zero
@@ -264,10 +287,23 @@ def _skipped(state: State, raw: Any, loss: float) -> State:
     )  # fmt: skip
 
 
+def _unheard(state: State, raw: Any) -> State:
+    """The same without its loss."""
+    return state._replace(touched=raw, steps=state.steps + 1, given=True)
+
+
 def _reaches(observed: Any, walls: tuple[float, ...] | None) -> Callable[[Any], bool]:
     """Whether a new x is the observed one, or so large that a wall may have stopped it there."""
     nearest = min(walls, default=math.inf) if walls else math.inf
     return lambda new: same(new[0], observed) or abs(new[0]) > nearest
+
+
+def _leads_to(ahead: Any, x: Any, known: Asked, kind: Any) -> Callable[[Any], bool] | None:
+    """Whether a move leads to what is observed after the next step; None if that may not be made."""
+    grammar = known.grammar
+    if grammar.numbers.get("walls") or any(grammar.answers(f"{row}: late move") != ("made",) for row in ROWS):
+        return None
+    return lambda move: same(_flushed(known, x + move, kind), ahead)
 
 
 def _prepared(known: Asked, state: State, call: Call, settings: Settings) -> State:
@@ -368,7 +404,7 @@ def _compared(known: Asked, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any
             q = own * sign if answer == "signs" else g * stored
         if q != q or q == 0 or abs(q) >= 1:
             return sign, q if q != q else _sign(q, kind)
-        flushed = known.choose("subnormals", lambda a: a == "flushed" and abs(q) < _tiny(kind))
+        flushed = known.choose("subnormals", lambda a: a != "count" and abs(q) < _tiny(kind))
         small = known.choose("small products", lambda a: a != "count" and float(abs(q)) < a)
         return sign, zero if flushed or small else _sign(q, kind)
 
@@ -489,14 +525,14 @@ def _flushed(known: Asked, value: Any, kind: Any) -> Any:
     """A result, 0 if it is subnormal and these are flushed."""
     if value == 0 or not abs(value) < _tiny(kind):
         return value
-    return known.choose("subnormals", lambda answer: value if answer == "count" else kind(0))
+    return known.choose("subnormals", lambda answer: kind(0) if answer == "all flushed" else value)
 
 
 def _product(known: Asked, base: Any, factor: Any, kind: Any) -> Any:
     """A step size times a factor; a subnormal one is 0 before, too, if these are flushed."""
     scaled = base * factor
     if 0 < abs(base) < _tiny(kind):
-        return known.choose("subnormals", lambda answer: scaled if answer == "count" else kind(0))
+        return known.choose("subnormals", lambda answer: kind(0) if answer == "all flushed" else scaled)
     return _flushed(known, scaled, kind)
 
 

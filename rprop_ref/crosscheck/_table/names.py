@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from .five import expected
-from .grammar import FLIPS, GLOBALS, Answer, field_of, row_of
+from .grammar import ANSWERS, FLIPS, GLOBALS, Answer, field_of, row_of
 from .table import Table, folded
 
 #: Rows without a sign change or agreement. "nan" and "nan product" are told only if nothing else differs.
@@ -103,7 +103,7 @@ def _swapped(left: Entries) -> list[str]:
 
 
 def _late(left: Entries) -> list[str]:
-    return ["late", *_those(left, "late move", ("made", "dropped"))] if left.get("late") == "yes" else []
+    return ["late", *_those(left, "late move", tuple(ANSWERS["late move"]))] if left.get("late") == "yes" else []
 
 
 def _adapts_after(left: Entries) -> list[str]:
@@ -177,14 +177,14 @@ def _has(key: str, answer: Answer) -> Callable[[Entries], list[str]]:
 #: The names of answers of the whole rule.
 _WHOLE: dict[str, dict[Answer, str]] = {
     "direction": {"up": "mirrored"},
+    "step_sizes": {"swapped": "limits swapped"},
     "base": {"lr": "step size never kept"},
     "first move": {"none": "first call only stores"},
     "start memory": {"first": "memory starts as the first gradient"},
     "compare": {"signs": "signs compared", "stored sign": "stores the sign", "stored move": "stores the move"},
-    "NaN gradient": {"skipped": "skips NaN gradients"},
     "flip test": {"sign": "flip found by the sign", "factor": "flip found by the factor"},
     "factor of 0": {"counts": "an eta- of 0 counts"},
-    "subnormals": {"flushed": "subnormals flushed"},
+    "subnormals": {"all flushed": "subnormals flushed"},
     "maximize": {
         "ignored": "maximize has no effect",
         "memory not negated": "memory holds the gradient before maximize",
@@ -248,6 +248,7 @@ _NAMES: dict[str, Callable[[Entries], list[str]]] = {
     "zero leaves the memory": lambda left: _those(left, "memory", ("kept",), ("zero", "rest")),
     "a NaN product shrinks": _nan_product("down"),
     "a NaN product grows": _nan_product("up"),
+    "skips NaN gradients": lambda left: ["NaN gradient"] if "NaN gradient" in left else [],
     "NaN poisons": lambda left: _those(left, "move", ("nan",), ("nan",)),
     "NaN leaves the memory": lambda left: _those(left, "memory", ("kept",), ("nan",)),
     **{name: _has(key, answer) for key, answers in _WHOLE.items() for answer, name in answers.items()},

@@ -14,7 +14,7 @@ from .._cases.case import Array, Case
 from .._cases.dtypes import COMPLEX
 from .._comparison.observe import observe
 from .._comparison.trajectory import Trajectory
-from .joint import can_join, run_together
+from .joint import can_join, hear, run_together
 from .names import summary
 from .source import source
 from .table import Table
@@ -151,7 +151,8 @@ class RunningRule:
         arguments = (value,) if table.uses_loss else ()
         with np.errstate(all="ignore"):
             self._x = np.asarray(self._step(s, self._x, g, self._lr, *self._numbers, *arguments), self._x.dtype)
-        s.steps, s.rose, s.loss, s.best = s.steps + 1, value > s.loss, value, np.fmin(value, s.best)
+        hear(s, value)
+        s.steps += 1
         self._last_grad = grad
         if isinstance(grad, np.ndarray):
             self._touch(grad, raw)

@@ -73,7 +73,7 @@ class _Writer:
         table = self.table
         if table["direction"] == "up":
             self.add("g = -g")
-        if table["subnormals"] == "flushed":
+        if table["subnormals"] != "count":
             self.add("g = flushed(g)")
         if isinstance(table["small gradients"], float):
             self.add(f"g = np.where(np.abs(g).astype(float) < {table['small gradients']!r}, 0, g)")
@@ -81,7 +81,7 @@ class _Writer:
         first = begins.get(str(table["start memory"]))
         self.add(f"prev = {first} if s.steps == 0 else s.prev" if first else "prev = s.prev")
         self.add(f"q = {_PRODUCTS[str(table['compare'])]}")
-        if table["subnormals"] == "flushed":
+        if table["subnormals"] != "count":
             self.add("q = flushed(q)")
         if isinstance(table["small products"], float):
             self.add(f"q = np.where(np.abs(q).astype(float) < {table['small products']!r}, 0, q)")
@@ -121,7 +121,7 @@ class _Writer:
             self.add("s.flip = flip")
         rounded = table["arithmetic"] in _ETAS_NOT_ROUNDED
         self.add("size = (base * factor).astype(x.dtype)" if rounded else "size = base * factor")
-        if table["subnormals"] == "flushed":
+        if table["subnormals"] == "all flushed":
             self.add("size = np.where(factor == 1, base, np.where(base == flushed(base), flushed(size), 0))")
         every = [e for events in self.answers("factor").values() for e in events]
         for answer, events in self.answers("factor").items():
@@ -196,20 +196,22 @@ class _Writer:
         for answer, text in moves.items():
             if answer in groups:
                 self.add(f"move = {self.where(groups[answer], text, 'move', every)}")
+        flush = table["subnormals"] == "all flushed"
+        if flush:
+            small = [e for answer, events in groups.items() if answer not in NOT_FLUSHED for e in events]
+            if small:
+                self.add(f"move = {self.where(small, 'flushed(move)', 'move', every)}")
         if late:
-            made = self.texts("late move", {"made": "s.pending", "dropped": "0"})
-            self.add(f"move, s.pending = {choice(made, 's.pending')}, move")
-        flush = table["subnormals"] == "flushed"
+            made = self.texts("late move", {"made": "s.pending", "dropped": "0", "at once": "move"})
+            at_once = self.answers("late move").get("at once")
+            pending = self.where(at_once, "0", "move", every) if at_once else "move"
+            self.add(f"move, s.pending = {choice(made, 's.pending')}, {pending}")
         plain = (
             not flush
             and self.lines[-1].startswith("move = -")
             and not isinstance(table["walls"], float)
             and not {"undo", "repeat"} & set(groups)
         )
-        if flush:
-            small = [e for answer, events in groups.items() if answer not in NOT_FLUSHED for e in events]
-            if small:
-                self.add(f"move = {self.where(small, 'flushed(move)', 'move', every)}")
         arrived = f"x - {self.lines.pop().removeprefix('move = -')}" if plain else "x + move"
         if "back and forth" in groups and not late:
             arrived = self.where(
@@ -249,7 +251,7 @@ class _Writer:
 
     def _stored(self, g: str, length: str) -> str:
         move = f"np.sign({g}) * {length}"
-        if self.table["subnormals"] == "flushed":
+        if self.table["subnormals"] == "all flushed":
             move = f"flushed({move})"
         return {"stored sign": f"np.sign({g})", "stored move": move}.get(str(self.table["compare"]), g)
 
@@ -300,7 +302,7 @@ def source(table: Table) -> str:
     writer.move()
     writer.remember()
     writer.add("return x")
-    helpers = [*_FLUSHED, "", ""] if table["subnormals"] == "flushed" else []
+    helpers = [*_FLUSHED, "", ""] if table["subnormals"] != "count" else []
     return "\n".join(
         ["import numpy as np", "", "", *helpers, *_start(table), "", "", *_step(table, _tidied(writer.lines)), ""]
     )
@@ -439,6 +441,8 @@ def _constants(table: Table, array: str) -> list[str]:
     etas = _ETAS_NOT_ROUNDED.get(str(table["arithmetic"]), "").format(array, rounded)
     if etas:
         lines.append(f"    down, up = ({etas} for v in (down, up))")
+    if table["step_sizes"] == "swapped":
+        lines.append("    lo, hi = hi, lo")
     for name, key in (("lo", "smallest"), ("hi", "largest")):
         if isinstance(table[key], float):
             lines.append(f"    {name} = {array}.dtype.type({table[key]!r})")
@@ -452,10 +456,12 @@ def _step(table: Table, lines: list[str]) -> list[str]:
     begins = [*widened, *constants]
     if "constants rounded" in str(table["arithmetic"]):
         begins = [*constants, *widened]
-    if table["NaN gradient"] == "skipped":
+    if table["NaN gradient"] != "taken":
         kept, inside = ", ".join(("x", *_state(lines))), table["arithmetic"] in _KEPT
         begins.insert(len(widened) if inside else 0, f"    skipped, before = np.isnan(g), ({kept})")
         last = f"{kept} = (np.where(skipped, old, new) for old, new in zip(before, ({kept})))"
+        if table["NaN gradient"] != "skipped":
+            last = f"s.skipped, {last.replace(' = (', ' = skipped, *(', 1)}"
         narrowed = [last, *narrowed] if inside else [*narrowed[:-1], last, narrowed[-1]]
     return [*head, *begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
 
