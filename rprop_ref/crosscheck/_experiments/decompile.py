@@ -321,9 +321,9 @@ class _Learner:
                 other = self._named({**entries, **dict.fromkeys(every, answer), "start": start}, rule.nearest)
                 if answer != "both" and self._reproduces_all(other):
                     return other
-        return self._with_limits_by_factor(rule, cases)
+        return self._with_limits_by_factor(rule)
 
-    def _with_limits_by_factor(self, rule: Rule, cases: Sequence[Case]) -> Rule:
+    def _with_limits_by_factor(self, rule: Rule) -> Rule:
         """The rule with the same limits in rows of the same factor, wherever nothing observed objects."""
         by_factor: dict[Answer, list[str]] = {}
         for key, answer in rule.table.entries.items():
@@ -334,7 +334,7 @@ class _Learner:
             usual = max(answers, key=answers.count)
             for key, answer in zip(keys, answers, strict=True):
                 other = self._named({**rule.table.entries, key: usual}, rule.nearest)
-                if answer != usual and not self.failing(other, cases):
+                if answer != usual and self._reproduces_all(other):
                     rule = other
         return rule
 
