@@ -328,7 +328,8 @@ WITHOUT_NAMES = {
 }
 
 
-@pytest.mark.parametrize(("claim", "name"), sampled(WITHOUT_NAMES, [("rprop+", "one step late")]))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("claim", "name"), WITHOUT_NAMES)
 def test_a_known_deviation_is_learned_in_all_tiers(claim, name):
     found = decompile(mutant(claim, [name]), dtypes=["float64"], without=["bounds", "lr per coordinate"])
     assert found.explained, found.headline
