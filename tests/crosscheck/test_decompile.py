@@ -25,7 +25,7 @@ from rprop_ref.crosscheck._comparison.observe import observe
 from rprop_ref.crosscheck._experiments.grammars import grammars
 from rprop_ref.crosscheck._experiments.laboratory import Laboratory
 from rprop_ref.crosscheck._experiments.measure import measured
-from rprop_ref.crosscheck._experiments.search import Learned, luby
+from rprop_ref.crosscheck._experiments.search import Learned, Search, luby
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._experiments.traits import beyond_ordinary, examine
 from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
@@ -84,7 +84,7 @@ def test_the_guide_shows_what_is_found(number, name):
 #: Tables that are understood in all tiers. Not all are: `make bench` has the figure.
 UNDERSTOOD = (
     300, 302, 303, 339, 7006, 8010, 8018, 8021, 9007, 9100, 9103, 9147, 9153, 9203, 9239, 9244,
-    9258, 9455, 9511,
+    9258, 9455, 9511, 20019,
 )  # fmt: skip
 
 
@@ -217,6 +217,26 @@ def test_answers_that_cannot_all_be_right_are_found_again():
     assert learned.complete({"a": "y", "b": "z"}) is None
 
 
+def test_most_moves_tell_the_direction_and_not_the_first():
+    laboratory = Laboratory(Rule(random_table(20019)), "float64")
+    found = [grammar.answers("direction") for _, grammar in grammars(laboratory, Nature(True, True), {})]
+    assert found[:2] == [("down",), ("up",)]
+
+
+def test_searches_of_other_first_attempts_use_other_orders(monkeypatch):
+    orders = []
+    monkeypatch.setattr(Search, "_begin_anew", lambda self, attempt, wanted: orders.append(attempt))
+
+    def give_up(self, limit):
+        self.exhausted = True
+        return False
+
+    monkeypatch.setattr(Search, "_solved", give_up)
+    for attempt in (0, 1):
+        assert not Search(Grammar(), attempt).require([], 3)
+    assert len(set(orders)) == 4
+
+
 def test_searches_begin_anew_after_steps_of_lubys_sequence():
     assert [luby(n) for n in range(1, 16)] == [1, 1, 2, 1, 1, 2, 4, 1, 1, 2, 1, 1, 2, 4, 8]
 
@@ -328,7 +348,8 @@ WITHOUT_NAMES = {
 }
 
 
-@pytest.mark.parametrize(("claim", "name"), sampled(WITHOUT_NAMES, [("rprop+", "one step late")]))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("claim", "name"), WITHOUT_NAMES)
 def test_a_known_deviation_is_learned_in_all_tiers(claim, name):
     found = decompile(mutant(claim, [name]), dtypes=["float64"], without=["bounds", "lr per coordinate"])
     assert found.explained, found.headline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -13,7 +14,7 @@ from .divergence import hexadecimal
 def decimal(value: Any) -> float | str:
     """A number for JSON, which has no NaN and no infinities; these become strings."""
     number = float(value)
-    return number if np.isfinite(number) else str(number)
+    return number if math.isfinite(number) else str(number)
 
 
 def both_forms(name: str, values: Any) -> dict[str, Any]:
@@ -28,7 +29,8 @@ def both_forms(name: str, values: Any) -> dict[str, Any]:
         array = np.ascontiguousarray(array).view(array.real.dtype)
     if array.ndim == 0:
         return {name: decimal(array), f"{name}_hex": _short_hexadecimal(array)}
-    return {name: [decimal(v) for v in array], f"{name}_hex": [_short_hexadecimal(v) for v in array]}
+    numbers = array.astype(np.float64).tolist()  # Python's floats are faster, one by one
+    return {name: [decimal(v) for v in numbers], f"{name}_hex": [_short_hexadecimal(v) for v in numbers]}
 
 
 def _short_hexadecimal(value: Any) -> str:

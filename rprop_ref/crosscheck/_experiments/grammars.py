@@ -37,7 +37,7 @@ def _grammars_of(
     laboratory: Laboratory, nature: Nature, numbers: Numbers, memories: tuple[Answer, ...]
 ) -> Iterator[Grammar]:
     """The grammars of a nature, with what the memory may begin as."""
-    first = laboratory.run(np.array([[1.0, -1.0]] * 2), **SETTING).x.astype(np.float64)
+    first = laboratory.run(words((1.0, -1.0), 4), **SETTING).x.astype(np.float64)
     for (fixed, wide), roles in itertools.product(
         _kinds(laboratory, nature, first, numbers, memories), _roles(numbers)
     ):
@@ -48,9 +48,10 @@ def _kinds(
     laboratory: Laboratory, nature: Nature, first: Array, numbers: Numbers, memories: tuple[Answer, ...]
 ) -> list[tuple[Fixed, bool]]:
     """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
+    direction, *others = _directions(first)
     rounded: Fixed = {
         "constants": ("given" if nature.single else _constants(laboratory),),
-        "direction": (_direction(first),),
+        "direction": (direction,),
         "start": _starts(first, numbers),
     }
     any_way: Fixed = {name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")}
@@ -64,6 +65,7 @@ def _kinds(
     kinds: list[tuple[Fixed, bool]] = [({**begins, **usual}, False)]
     if not first[0].any() and first[1].any():
         kinds.append(({**begins, **usual, "first move": ("none",)}, False))
+    kinds += [({**begins, **usual, "direction": (other,)}, False) for other in others]
     # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
     if not first[0].any():
         kinds = [({**begins, **late, **_EVERY_MOVE}, False), ({**begins, **late}, False), *kinds][
@@ -146,10 +148,16 @@ def _few_lengths(laboratory: Laboratory) -> Fixed:
     }
 
 
-def _direction(x: Array) -> str:
-    """Whether the first move of the first coordinate, whose gradient is positive, is downhill."""
-    moved = x[:, 0][x[:, 0] != 0]
-    return "up" if moved.size and moved[0] > 0 else "down"
+def _directions(x: Array) -> list[Answer]:
+    """The way that most moves go, uphill or downhill; and that of the first move, if it is the other one."""
+    g = words((1.0, -1.0), len(x))
+    moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
+    if not x[0].any():  # perhaps each move is made one step late
+        g, moves = g[:-1], moves[1:]
+    uphill = np.sign(g * moves)
+    first = uphill[:, 0][uphill[:, 0] != 0][:1]
+    ways = (uphill.sum() > 0, bool(first.size) and first[0] > 0)
+    return list(dict.fromkeys("up" if way else "down" for way in ways))
 
 
 def _plain(name: str) -> tuple[Answer, ...]:

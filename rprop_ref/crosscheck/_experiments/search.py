@@ -29,6 +29,9 @@ from .strands import Strand, identity
 #: How often the search begins anew, and after how many steps of its strands, times a number of Luby's sequence.
 ATTEMPTS, STEPS = 14, 1_000
 
+#: Searches of other first attempts use other orders: this many attempts lie between them.
+_APART = 101
+
 #: After how many steps it begins anew as long as it has reproduced nothing together.
 FIRST_STEPS = 3_000
 
@@ -230,7 +233,7 @@ class Search:
 
     def __init__(self, grammar: Grammar, attempt: int = 0) -> None:
         self.grammar, self.exhausted, self.refuted = grammar, False, False
-        self._attempt, self._wanted = attempt, dict[str, Answer]()
+        self._attempt, self._first_attempt, self._wanted = attempt, attempt, dict[str, Answer]()
         self._tries, self._settled, self.progress = 0, False, 0
         self._weights, self._weight = dict[str, float](), 1.0
         self.values: dict[str, Answer] = {}
@@ -300,7 +303,9 @@ class Search:
         first, self._tries = not self._settled, self._tries if not self._settled else 0
         for _ in range(attempts):
             if self._tries:
-                self._begin_anew(self._tries, {} if first or self._tries % 2 else before[0])
+                self._begin_anew(
+                    self._tries + _APART * self._first_attempt, {} if first or self._tries % 2 else before[0]
+                )
             self.exhausted, self._tries = False, self._tries + 1
             with np.errstate(all="ignore"):
                 if self._solved(self.steps + (FIRST_STEPS if first else STEPS * luby(self._tries))):

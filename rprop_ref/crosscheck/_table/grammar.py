@@ -154,6 +154,7 @@ GLOBALS: dict[str, dict[str, str]] = {
         "late": "The loss counts as worse if it rose one step earlier",
         "best": "The loss counts as worse if it is above the best so far",
         "rose or NaN": "The loss counts as worse if it rose or is NaN",
+        "fell": "The loss counts as worse if it fell",
     },
     "flip test": {
         "sign": "A sign change is where the product is negative",
@@ -205,6 +206,7 @@ GLOBALS: dict[str, dict[str, str]] = {
     "loss under maximize": {
         "reversed": "maximize=True reverses the comparison of losses",
         "not reversed": "maximize=True does not reverse the comparison of losses",
+        "never worse": "With maximize=True, the loss never counts as worse",
     },
     "None": {"skipped": "A gradient of None is skipped", "as 0": "A gradient of None counts as 0"},
     "caller's array": {

@@ -120,8 +120,8 @@ class _Joint:
             raw = np.where(missing, raw.dtype.type(0), raw)
         table, s = self.table, self.s
         g = np.where(self.maximize, -raw, raw) if table["maximize"] != "ignored" else raw
-        if table["loss under maximize"] == "reversed":
-            loss = np.where(self.maximize, -loss, loss)
+        if table["loss under maximize"] != "not reversed":
+            loss = np.where(self.maximize, -loss if table["loss under maximize"] == "reversed" else -np.inf, loss)
         if self.unusual:
             self._reuse(g, missing)
         saved = dict(vars(s))

@@ -421,11 +421,14 @@ def _worse(known: Asked, state: State, call: Call, settings: Settings) -> bool:
     now = (call.loss, state.loss, state.best, state.rose)
     if settings.maximize:
         reverse = (-call.loss, -state.loss, -state.highest, state.fell)
-        now = known.choose("loss under maximize", lambda answer: reverse if answer == "reversed" else now)
+        # As if every loss were the best that there is.
+        never = (-math.inf, math.nan if state.steps == 0 else -math.inf, -math.inf, False)
+        ways = {"reversed": reverse, "not reversed": now, "never worse": never}
+        now = known.choose("loss under maximize", ways.__getitem__)
     loss, last, best, late = now
     rose: bool = known.choose("loss test", lambda answer: {
         "rose": loss > last, "rose or equal": loss >= last, "late": late, "best": loss > best,
-        "rose or NaN": loss > last or loss != loss,
+        "rose or NaN": loss > last or loss != loss, "fell": loss < last,
     }[answer])  # fmt: skip
     return rose
 

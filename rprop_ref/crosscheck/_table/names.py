@@ -201,6 +201,7 @@ _WHOLE: dict[str, dict[Answer, str]] = {
         "late": "error test: one step late",
         "best": "error test: best so far",
         "rose or NaN": "error test: NaN is worse",
+        "fell": "error test: reversed",
     },
     "loss under maximize": {"not reversed": "error test: maximize ignored"},
     "lr set": {"resets": "lr re-read"},

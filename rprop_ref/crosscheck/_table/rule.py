@@ -134,8 +134,8 @@ class RunningRule:
         negated = self._maximize and table["maximize"] != "ignored"
         g = -raw if negated else raw
         value = np.nan if loss is None else float(loss)
-        if self._maximize and table["loss under maximize"] == "reversed":
-            value = -value
+        if self._maximize and table["loss under maximize"] != "not reversed":
+            value = -value if table["loss under maximize"] == "reversed" else -np.inf
         kept = "kept" if self._maximize else table["caller's array"]
         if (
             table["caller's array"] != "copied"

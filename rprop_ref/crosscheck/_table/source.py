@@ -26,7 +26,7 @@ _FIRST_SIZES = {
 
 _LOSS_TESTS = {
     "rose": "loss > s.loss", "rose or equal": "loss >= s.loss", "late": "s.rose", "best": "loss > s.best",
-    "rose or NaN": "(loss > s.loss) | (loss != loss)",
+    "rose or NaN": "(loss > s.loss) | (loss != loss)", "fell": "loss < s.loss",
 }  # fmt: skip
 
 _PRODUCTS = {
