@@ -464,7 +464,7 @@ def _secant(state: Any, i: Any, gradient: Any) -> Any:
 
 @numba.njit(error_model="numpy")
 def _parabola(s: Any, state: Any, i: Any, f: Any) -> Any:
-    """Where the parabola along a pattern move is lowest, relative to the way from the last point; NaN if nowhere."""
+    """Where the parabola along a pattern move is lowest, relative to the way to its point; NaN if nowhere."""
     slope = 0.0
     for j in range(state.x.shape[1]):
         slope += (state.x[i, j] - state.last_x[i, j]) * state.kept_g[i, j]

@@ -482,6 +482,7 @@ def test_published_runs_stay_until_they_are_replaced(tmp_path):
     new = dataclasses.replace(exact, method="bfgs")
     assert page.sorted_rows(page.published_rows([new], file)) == page.sorted_rows([noisy, idea])
     assert page.published_rows([new, idea], file) == [noisy]
+    assert page.sorted_rows(page.published_rows([idea], file)) == page.sorted_rows([exact, noisy])
     assert page.published_rows([new], tmp_path / "none.json") == []
 
 
