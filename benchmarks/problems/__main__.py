@@ -9,7 +9,7 @@ from pathlib import Path
 from . import cutest
 from .methods import METHODS
 from .modes import MODES
-from .page import published_rows, read_json, rows_of, write_json, write_page
+from .page import JSON, published_rows, read_json, rows_of, write_json, write_page
 from .runner import Limits, Pair, read, run, show_on_stderr
 from .suites import HALVES, SUITES, half
 
@@ -60,7 +60,8 @@ def main() -> None:
     asked = (pair for pair in asked if pair.problem not in options.skip)
     run(asked, options.runs, Limits(options.budget, options.seconds), options.workers, show=show_on_stderr)
     if not options.no_page:
-        rows = rows_of(list(read(options.runs)))
+        published = read_json()[1] if JSON.exists() else []
+        rows = rows_of(list(read(options.runs)), published)
         write_json([*rows, *published_rows(rows)], options.budget)
         write_page(*read_json())
 

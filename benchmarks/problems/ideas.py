@@ -99,6 +99,13 @@ class Idea:
         Step sizes that are all exhausted begin anew at this share of the variables.
     fresh : float
         A variable that leaves a bound has a step size of at least this share of the box.
+    parabola : bool
+        After a pattern move that has failed, the minimum of the parabola through both values with the slope at the
+        first is tried, for which no gradient is needed where the move has led.
+    lift : float
+        No step size, relative to its variable, is less than this share of the largest of them.
+    lift_after : bool
+        Not always, but where a pattern move has failed and the factor is at its smallest.
     episode : float
         The shortest episode of NoisyRprop, in steps, which then takes the place of the rule.
     """
@@ -140,6 +147,9 @@ class Idea:
     inside: float = False
     reset: float = 0
     fresh: float = 0
+    parabola: float = False
+    lift: float = 0
+    lift_after: float = False
     episode: float = 0
 
 
@@ -158,6 +168,8 @@ class State(NamedTuple):
         Where the last pattern move began, and what to go back to if it fails.
     older_x, kept_g : ndarray
         Where the last long pattern move began, and the gradient before a move.
+    span : ndarray
+        How large each variable was at the start, or the first step size if that is larger.
     episode : ndarray, shape (ideas, n, 9)
         The episodes of NoisyRprop; see the constants below.
     """
@@ -176,6 +188,7 @@ class State(NamedTuple):
     kept_prev: Array
     older_x: Array
     kept_g: Array
+    span: Array
     episode: Array
 
 
@@ -220,6 +233,7 @@ def first_state(problem: Problem, ideas: Sequence[Idea]) -> tuple[Array, Array, 
         best_x=x.copy(),
         from_x=x.copy(),
         older_x=x.copy(),
+        span=np.maximum(np.abs(x), size),
     )
     return options, scalars, state
 
@@ -240,7 +254,7 @@ def advance(options: Any, scalars: Any, state: Any, values: Any, gradients: Any,
         if o.episode > 0:
             _noisy_rprop(o, state, i, gradients[i], lower, upper)
         elif s.probing != 0:
-            _after_a_pattern_move(o, s, state, i, accepted and f < s.pattern_f, gradients[i], lower, upper)
+            _after_a_pattern_move(o, s, state, i, f, accepted and f < s.pattern_f, gradients[i], lower, upper)
         elif not accepted:
             for j in range(lower.size):
                 state.x[i, j] = state.last_x[i, j] + (state.x[i, j] - state.last_x[i, j]) * 0.5
@@ -258,6 +272,8 @@ def advance(options: Any, scalars: Any, state: Any, values: Any, gradients: Any,
                 _pattern_move(o, s, state, i, gradients[i], lower, upper)
             if o.reset > 0:
                 _reset(o, state, i)
+            if o.lift > 0 and o.lift_after == 0:
+                _lift(o, state, i)
 
 
 @numba.njit(error_model="numpy")
@@ -399,6 +415,17 @@ def _reset(o: Any, state: Any, i: Any) -> None:
 
 
 @numba.njit(error_model="numpy")
+def _lift(o: Any, state: Any, i: Any) -> None:
+    """Larger step sizes for the variables whose own are nothing beside those of the others."""
+    largest = 0.0
+    for j in range(state.x.shape[1]):
+        largest = max(largest, state.size[i, j] / max(abs(state.x[i, j]), state.span[i, j]))
+    for j in range(state.x.shape[1]):
+        least = o.lift * largest * max(abs(state.x[i, j]), state.span[i, j])
+        state.size[i, j] = max(state.size[i, j], least)
+
+
+@numba.njit(error_model="numpy")
 def _pattern_move(o: Any, s: Any, state: Any, i: Any, gradient: Any, lower: Any, upper: Any) -> None:
     """Go on from where the rule has stepped to, as far as it has come since the last pattern move."""
     s.moves += 1
@@ -436,10 +463,28 @@ def _secant(state: Any, i: Any, gradient: Any) -> Any:
 
 
 @numba.njit(error_model="numpy")
+def _parabola(s: Any, state: Any, i: Any, f: Any) -> Any:
+    """Where the parabola along a pattern move is lowest, relative to the way to its point; NaN if nowhere."""
+    slope = 0.0
+    for j in range(state.x.shape[1]):
+        slope += (state.x[i, j] - state.last_x[i, j]) * state.kept_g[i, j]
+    curvature = f - s.pattern_f - slope
+    return slope / (-2 * curvature) if slope < 0 and np.isfinite(curvature) else np.nan
+
+
+@numba.njit(error_model="numpy")
 def _after_a_pattern_move(
-    o: Any, s: Any, state: Any, i: Any, success: Any, gradient: Any, lower: Any, upper: Any
+    o: Any, s: Any, state: Any, i: Any, f: Any, success: Any, gradient: Any, lower: Any, upper: Any
 ) -> None:
     """Go on from the probe if it was lower, and otherwise go back."""
+    if not success and o.parabola != 0 and s.probing == 1:
+        share = _parabola(s, state, i, f)
+        if share > 0:
+            for j in range(lower.size):
+                x = state.last_x[i, j]
+                state.x[i, j] = x + share * (state.x[i, j] - x)
+            s.probing = 2
+            return
     share = _secant(state, i, gradient)
     if not success and o.secant != 0 and s.probing == 1 and share < 1:
         for j in range(lower.size):
@@ -473,6 +518,8 @@ def _after_a_pattern_move(
             state.prev[i, j] = state.kept_prev[i, j]
     if success:
         s.last_f = s.best_f
+    elif o.lift > 0 and o.lift_after != 0 and s.stretch <= o.stretch / 4:
+        _lift(o, state, i)
 
 
 def at_rest(state: State) -> bool:
@@ -669,6 +716,32 @@ def _ideas_for_pattern_moves() -> dict[str, Idea]:
                 eta_plus=plus,
                 secant=True,
             )
+    parabola = "the minimum of a parabola after a failure"
+    for every in (10, 20):
+        ideas[f"p{every}-parabola"] = moves(parabola, every, parabola=True)
+        ideas[f"p{every}-parabola-etas-0.75"] = moves(
+            f"{parabola}, etas (0.75, 1.15)", every, parabola=True, eta_minus=0.75, eta_plus=1.15
+        )
+    lifted = "step sizes lifted to"
+    for share in (1e-6, 1e-4, 1e-2):
+        ideas[f"p20-lift-{share:g}"] = moves(f"{lifted} {share:g} of the largest", lift=share)
+    ideas["p20-lift-after-0.01"] = moves(
+        f"{lifted} 0.01 of the largest after failures", lift=0.01, lift_after=True
+    )
+    for every, share, minus, plus in (
+        (20, 1e-4, 0.8, 1.1),
+        (20, 1e-3, 0.8, 1.1),
+        (20, 1e-3, 0.75, 1.15),
+        (10, 1e-3, 0.75, 1.15),
+    ):
+        ideas[f"p{every}-parabola-lift-{share:g}-etas-{minus:g}"] = moves(
+            f"{parabola}, {lifted} {share:g} of the largest, etas ({minus:g}, {plus:g})",
+            every,
+            parabola=True,
+            lift=share,
+            eta_minus=minus,
+            eta_plus=plus,
+        )
     for every in (5, 10, 20):
         ideas[f"p{every}-adapt"] = moves("the factor by the secant", every, 4, adapt=True)
     return ideas

@@ -45,19 +45,25 @@ class Row:
 
 
 def lowest_values(
-    records: Iterable[dict[str, Any]], undisturbed: dict[str, str]
+    records: Iterable[dict[str, Any]], undisturbed: dict[str, str], known: Iterable[Row] = ()
 ) -> dict[tuple[str, str, str], float]:
     """The lowest true value of each problem in each mode: of the runs in it, and in the mode that nothing spoils.
+
+    `known` are runs that are in short already.
 
     Runs in other modes do not count: noise is a search of its own, and many such runs find minima that no method
     has a chance to find.
     """
+    reached = [
+        (record["suite"], record["problem"], record["mode"], record["curve"][-1][2])
+        for record in records
+        if record["curve"]
+    ]
+    reached += [(row.suite, row.problem, row.mode, row.best) for row in known if math.isfinite(row.best)]
     lowest: dict[tuple[str, str, str], float] = {}
-    for record in records:
-        if record["curve"]:
-            for mode in (name for name, plain in undisturbed.items() if record["mode"] in (name, plain)):
-                key = record["suite"], record["problem"], mode
-                lowest[key] = min(lowest.get(key, math.inf), record["curve"][-1][2])
+    for suite, problem, made_in, value in reached:
+        for mode in (name for name, plain in undisturbed.items() if made_in in (name, plain)):
+            lowest[suite, problem, mode] = min(lowest.get((suite, problem, mode), math.inf), value)
     return lowest
 
 
@@ -71,12 +77,13 @@ def cost(record: dict[str, Any], lowest: float, tau: float) -> Cost:
     return NEVER
 
 
-def rows(records: Sequence[dict[str, Any]], undisturbed: dict[str, str]) -> list[Row]:
+def rows(records: Sequence[dict[str, Any]], undisturbed: dict[str, str], known: Iterable[Row] = ()) -> list[Row]:
     """The runs in short; those that do not fit, and problems whose start is the lowest point, are left out.
 
-    `undisturbed` has for each mode the one with the same objective in which nothing is spoilt.
+    `undisturbed` has for each mode the one with the same objective in which nothing is spoilt; for `known` see
+    `lowest_values`.
     """
-    lowest = lowest_values(records, undisturbed)
+    lowest = lowest_values(records, undisturbed, known)
     short = []
     for record in records:
         best = lowest.get((record["suite"], record["problem"], record["mode"]))

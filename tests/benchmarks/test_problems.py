@@ -403,6 +403,32 @@ def test_the_lowest_value_is_that_of_a_mode_and_of_the_one_that_nothing_spoils()
     lowest = profiles.lowest_values(records, undisturbed)
     values = {"exact": 0.5, "noise": 0.0, "more noise": 0.5, "kinks": -5.0}
     assert lowest == {("made", "p", mode): value for mode, value in values.items()}
+    known = dataclasses.replace(made_rows()[0], problem="p", mode="exact", best=0.1)
+    lowest = profiles.lowest_values(records, undisturbed, [known, dataclasses.replace(known, best=np.nan)])
+    values |= {"exact": 0.1, "more noise": 0.1}
+    assert lowest == {("made", "p", mode): value for mode, value in values.items()}
+
+
+def test_a_new_mode_is_measured_by_the_published_runs_without_noise():
+    """Published methods that new runs replace do not count, and published ideas count for ideas alone."""
+    from benchmarks.problems import page
+
+    published = [
+        dataclasses.replace(made_rows()[0], suite="mgh", problem="p", mode=mode, method=method, best=best)
+        for mode, method, best in (
+            ("exact", "rprop", -1.0),
+            ("noise-1e-3", "rprop", -8.0),
+            ("exact", page.PREFIX + "today", -3.0),
+        )
+    ]
+    curve = [[1, 0, 1.0], [5, 0, -1.0], [9, 0, -3.0]]
+    new = [
+        {**record("p", method, curve[:length], mode="noise-1e-3"), "suite": "mgh"}
+        for method, length in (("bfgs", 2), (page.PREFIX + "today", 3))
+    ]
+    evaluations = {row.method: row.costs[1][0] for row in page.rows_of(new, published)}
+    assert evaluations == {"bfgs": 5, page.PREFIX + "today": np.inf}
+    assert {row.costs[1][0] for row in page.rows_of(new[1:], [published[2]])} == {9}
 
 
 def test_profiles_of_made_up_runs():
@@ -456,6 +482,7 @@ def test_published_runs_stay_until_they_are_replaced(tmp_path):
     new = dataclasses.replace(exact, method="bfgs")
     assert page.sorted_rows(page.published_rows([new], file)) == page.sorted_rows([noisy, idea])
     assert page.published_rows([new, idea], file) == [noisy]
+    assert page.sorted_rows(page.published_rows([idea], file)) == page.sorted_rows([exact, noisy])
     assert page.published_rows([new], tmp_path / "none.json") == []
 
 
