@@ -27,7 +27,7 @@ from rprop_ref.crosscheck._experiments.laboratory import Laboratory
 from rprop_ref.crosscheck._experiments.measure import measured
 from rprop_ref.crosscheck._experiments.search import Learned, Search, luby
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
-from rprop_ref.crosscheck._experiments.traits import beyond_ordinary, examine
+from rprop_ref.crosscheck._experiments.traits import beyond_ordinary, depends_on_time, examine
 from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
 from rprop_ref.crosscheck._table.machine import Known, advance, begin, same
 from rprop_ref.crosscheck._table.table import Table
@@ -458,3 +458,51 @@ def test_where_the_sign_is_known_the_code_may_write_it_as_a_number():
     up = ("flip +", "zero +", "zero -", "rest", "nan", "nan product +")
     rule = Rule(Table({**moves, "flip -: move": "new", **{f"{row}: move": "+new" for row in up}}, symmetric=False))
     assert "    sign = np.where((q >= 0) & (g > 0), 1, -1).astype(x.dtype)\n" in rule.source()
+
+
+class Counting(Stranger):
+    """iRprop- that may count: steps without adaptation, agreements until growth ends; or with a decay, or rounded x."""
+
+    warm_up, agreements, decay, digits = 0, np.inf, 1.0, None
+
+    def start(self):
+        self.steps, self.agreed = 0, np.zeros(self.x.shape)
+
+    def update(self, g, loss):
+        q = g * self.prev
+        self.agreed = np.where(q > 0, self.agreed + 1, 0)
+        factor = np.where((q > 0) & (self.agreed <= self.agreements), self.up, np.where(q < 0, self.down, 1))
+        if self.steps >= self.warm_up:
+            self.size = np.clip(self.size * self.decay * factor, self.lo, self.hi)
+        self.prev = np.where(q < 0, 0, g)
+        self.x = self.x - np.sign(self.prev) * self.size
+        if self.digits is not None:
+            self.x = self.x.round(self.digits)
+        self.steps += 1
+
+
+def counting(**attributes):
+    return type("Counting", (Counting,), attributes)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "is_timed"), [({"warm_up": 5}, True), ({"decay": 0.99}, False), ({"agreements": 3}, False)]
+)
+def test_only_a_rule_that_counts_its_steps_depends_on_time(attributes, is_timed):
+    assert depends_on_time(Laboratory(counting(**attributes), "float64")) is is_timed
+
+
+def test_an_x_that_is_rounded_is_seen():
+    assert [text[:8] for text in examine(Laboratory(counting(digits=6), "float64")).outside] == ["x itself"]
+
+
+def test_what_shows_after_many_agreements_only_is_not_called_identical():
+    report = check(
+        counting(agreements=20), "irprop-", dtypes=["float64"], without=["prev", "nan"], diagnosis=False
+    )
+    assert report.verdict == "a different rule"
+
+
+@pytest.mark.exhaustive
+def test_what_shows_after_many_agreements_only_is_not_explained_without_it():
+    assert decompile(counting(agreements=20), dtypes=["float64"], without=["nan"]).rule is None
