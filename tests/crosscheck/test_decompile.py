@@ -24,7 +24,7 @@ from rprop_ref.crosscheck._comparison.divergence import first_divergence
 from rprop_ref.crosscheck._comparison.observe import observe
 from rprop_ref.crosscheck._experiments.grammars import grammars
 from rprop_ref.crosscheck._experiments.laboratory import Laboratory
-from rprop_ref.crosscheck._experiments.measure import measured
+from rprop_ref.crosscheck._experiments.measure import _single, measured
 from rprop_ref.crosscheck._experiments.search import Learned, Search, luby
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._experiments.traits import beyond_ordinary, depends_on_time, examine
@@ -506,3 +506,15 @@ def test_what_shows_after_many_agreements_only_is_not_called_identical():
 @pytest.mark.exhaustive
 def test_what_shows_after_many_agreements_only_is_not_explained_without_it():
     assert decompile(counting(agreements=20), dtypes=["float64"], without=["nan"]).rule is None
+
+
+@pytest.mark.parametrize(
+    ("values", "factors"),
+    [
+        ([1.2, 0.5, 1.44, 0.6, 1.728, 0.72, 0.36, 0.3], [0.5, 1.2]),
+        ([1.05, 0.7, 0.735, 0.49], [0.7, 1.05]),
+        ([0.6, 0.72, 0.864], [0.6, 1.2]),
+    ],
+)
+def test_factors_are_the_fewest_numbers_that_all_are_products_of(values, factors):
+    assert _single(values) == factors

@@ -125,16 +125,29 @@ def _products(down: float, up: float) -> tuple[float, ...]:
 
 
 def _single(values: list[float]) -> list[float]:
-    """Some factors without those that are products of two others, the shortest first."""
+    """The fewest and shortest factors that all of these are products of, the shortest first."""
+    if not values:
+        return []
     quotients = [shortest(a / b * (1 - 1e-9), a / b * (1 + 1e-9)) for a in values for b in values if a != b]
     shorter = [v for v in dict.fromkeys(quotients) if _is_factor(v) and digits(v) < max(map(digits, values))]
-    kept: list[float] = []
-    for value in sorted(dict.fromkeys((*values, *shorter)), key=digits):
-        pairs = [a * b for a, b in itertools.combinations_with_replacement((1.0, *kept), 2)]
-        products = [a * b for a in pairs for b in pairs]
-        if not any(abs(value - product) <= 1e-9 * value for product in products):
-            kept.append(value)
-    return kept
+    possible = list(dict.fromkeys((*values, *shorter)))
+    for size in range(1, min(len(values), _MOST_FACTORS) + 1):
+        bases = [basis for basis in itertools.combinations(possible, size) if _is_basis(basis, values)]
+        if bases:
+            found = min(bases, key=lambda basis: (sum(v not in values for v in basis), sum(map(digits, basis))))
+            return sorted(found, key=digits)
+    return sorted(values, key=digits)
+
+
+#: More factors than these are not told from products of them.
+_MOST_FACTORS = 3
+
+
+def _is_basis(basis: tuple[float, ...], values: list[float]) -> bool:
+    """Whether all values are products of up to four of some factors."""
+    pairs = [a * b for a, b in itertools.combinations_with_replacement((1.0, *basis), 2)]
+    products = np.array([a * b for a in pairs for b in pairs])
+    return all((np.abs(products - value) <= 1e-9 * value).any() for value in values)
 
 
 def _alike(a: Array, b: Array, keep: Callable[[float], bool] = lambda value: True) -> list[float]:
