@@ -132,6 +132,11 @@ def test_of_two_thresholds_each_is_measured():
     assert measured(Laboratory(Rule(random_table(9513)), "float64"))["small products"] == (1e-30, 1e-18)
 
 
+def test_where_squares_underflow_is_no_threshold_of_its_own():
+    with np.errstate(all="ignore"):
+        assert measured(Laboratory(Rule(random_table(21030)), "float64")) == {}
+
+
 def test_hyperparameters_rounded_to_float32_are_told_by_all_that_they_do():
     laboratory = Laboratory(Rule(random_table(9476)), "float64")
     _, grammar = next(grammars(laboratory, examine(laboratory).nature, {}))
