@@ -130,7 +130,9 @@ def _single(values: list[float]) -> list[float]:
     shorter = [v for v in dict.fromkeys(quotients) if _is_factor(v) and digits(v) < max(map(digits, values))]
     kept: list[float] = []
     for value in sorted(dict.fromkeys((*values, *shorter)), key=digits):
-        pairs = [a * b for a, b in itertools.combinations_with_replacement((1.0, *kept), 2)]
+        # 1.2 is 0.6 times the quotient of 1.2 and 0.6, which says nothing about 1.2.
+        seen = [v for v in kept if v in values] if value in values else kept
+        pairs = [a * b for a, b in itertools.combinations_with_replacement((1.0, *seen), 2)]
         products = [a * b for a in pairs for b in pairs]
         if not any(abs(value - product) <= 1e-9 * value for product in products):
             kept.append(value)
