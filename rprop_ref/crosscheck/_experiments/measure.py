@@ -11,7 +11,7 @@ import numpy as np
 
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
-from .decimals import digits, shortest
+from .decimals import digits, is_power_of_ten, shortest
 from .laboratory import Laboratory, special_gradients, words
 from .search import Numbers
 from .thresholds import thresholds
@@ -214,7 +214,8 @@ def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) 
     down, up = setting["etas"]
     moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
     factors = (1, up, down, up * up, *own)
-    return sorted({shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in moves for f in factors}, key=digits)
+    found = [(shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)), f == 1) for v in moves for f in factors]
+    return _roundest(found)
 
 
 def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
@@ -225,7 +226,7 @@ def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
 
 def _plateau(moves: Array, factors: tuple[float, ...]) -> list[float]:
     """The lengths at which moves stay in the end, perhaps alternately; and these before they were multiplied."""
-    found = []
+    found: list[tuple[float, bool]] = []
     for column in moves.T:
         last = column[column > 0][-8:]
         if len(last) < 8 or not (last < 1e29).all():
@@ -233,10 +234,25 @@ def _plateau(moves: Array, factors: tuple[float, ...]) -> list[float]:
         for period in (1, 2, 3):
             if (np.abs(last[period:] - last[:-period]) <= 1e-6 * last[period:]).all():
                 values = [float(v) for v in last[-period:]]
-                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in factors]
+                found += [
+                    (shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)), f == 1) for v in values for f in factors
+                ]
                 break
-    counts = Counter(found)
-    return sorted(counts, key=lambda value: (digits(value), -counts[value]))
+    return _roundest(found)
+
+
+def _roundest(found: Sequence[tuple[float, bool]]) -> list[float]:
+    """Numbers that somebody may have written, the likeliest first; each with whether a move had this length.
+
+    Those of few digits come first, of these a power of ten, then those that had not to be divided by a factor.
+    """
+    counts = Counter(value for value, _ in found)
+    direct = {value for value, is_length in found if is_length}
+
+    def unlikely(value: float) -> tuple[int, bool, bool, int]:
+        return digits(value), not is_power_of_ten(value), value not in direct, -counts[value]
+
+    return sorted(counts, key=unlikely)
 
 
 # --- walls ------------------------------------------------------------------------------------------------------
