@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def _long_case(rng: np.random.Generator, dtypes: Sequence[str], i: int, allowed:
     name = str(rng.choice(dtypes))
     dtype = dtype_named(COMPLEX.get(name, name))
     half = is_half(dtype)
-    setting: dict[str, object] = {"lr": float(rng.choice([0.1, 1e-3, 1e-5]))}
+    setting: dict[str, Any] = {"lr": float(rng.choice([0.1, 1e-3, 1e-5]))}
     if allowed("etas"):
         setting["etas"] = tuple(rng.choice([(0.5, 1.2), (0.8, 1.1), (0.95, 1.02), (0.3, 1.5)]).tolist())
     if allowed("step_sizes") and not half and rng.random() < 0.5:
