@@ -38,14 +38,19 @@ def _grammars_of(
 ) -> Iterator[Grammar]:
     """The grammars of a nature, with what the memory may begin as."""
     first = laboratory.run(words((1.0, -1.0), 4), **SETTING).x.astype(np.float64)
-    for (fixed, wide), roles in itertools.product(
-        _kinds(laboratory, nature, first, numbers, memories), _roles(numbers)
-    ):
-        yield Grammar(nature.symmetric, wide, numbers, {**fixed, **roles})
+    for lengths in _few_lengths(laboratory):
+        kinds = _kinds(laboratory, nature, first, numbers, memories, lengths)
+        for (fixed, wide), roles in itertools.product(kinds, _roles(numbers)):
+            yield Grammar(nature.symmetric, wide, numbers, {**fixed, **roles})
 
 
 def _kinds(
-    laboratory: Laboratory, nature: Nature, first: Array, numbers: Numbers, memories: tuple[Answer, ...]
+    laboratory: Laboratory,
+    nature: Nature,
+    first: Array,
+    numbers: Numbers,
+    memories: tuple[Answer, ...],
+    lengths: Fixed,
 ) -> list[tuple[Fixed, bool]]:
     """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
     direction, *others = _directions(first)
@@ -55,9 +60,7 @@ def _kinds(
         "start": _starts(first, numbers),
     }
     any_way: Fixed = {name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")}
-    begins: Fixed = {
-        "start memory": memories, **rounded, **_few_lengths(laboratory), "first move": ("made",),
-    }  # fmt: skip
+    begins: Fixed = {"start memory": memories, **rounded, **lengths, "first move": ("made",)}
     own_first: Fixed = {**begins, "start memory": ("own",)}
     usual: Fixed = {"late": ("no",), "after a flip": ("as fresh",)}
     late: Fixed = {**usual, "late": ("yes",)}
@@ -132,20 +135,23 @@ _EVERY_MOVE: Fixed = {
 }  # fmt: skip
 
 
-def _few_lengths(laboratory: Laboratory) -> Fixed:
-    """What it means if all steps have few lengths: those of lr and its multiples, or of a limit."""
+def _few_lengths(laboratory: Laboratory) -> list[Fixed]:
+    """What it may mean if all steps have few lengths: those of lr and its multiples, or of a limit."""
     lr, etas, smallest = SETTING["lr"], SETTING["etas"], SETTING["step_sizes"][0]
     x = laboratory.run(words((1.0, -1.0), 5), loss=FALLING, **SETTING).x.astype(np.float64)
     lengths = np.unique(np.abs(np.diff(x, axis=0)))
     moves = lengths[lengths > 1e-12]
+    usual: Fixed = {"base": ("kept",), "step_sizes": ("in order",)}
 
-    def are(*usual: float) -> bool:
-        return bool(moves.size and (np.abs(moves[:, None] - usual) <= 1e-6 * np.array(usual)).any(axis=1).all())
+    def are(*some: float) -> bool:
+        return bool(moves.size and (np.abs(moves[:, None] - some) <= 1e-6 * np.array(some)).any(axis=1).all())
 
-    return {
-        "base": ("lr",) if are(lr, lr * etas[0], lr * etas[1]) else ("kept",),
-        "step_sizes": ("swapped",) if are(smallest) else ("in order",),
-    }
+    if are(smallest):
+        return [{**usual, "step_sizes": ("swapped",)}, usual]
+    # Where all steps are by lr, sizes may be kept and never be changed.
+    if are(lr, lr * etas[0], lr * etas[1]) and not are(lr):
+        return [{**usual, "base": ("lr",)}, usual]
+    return [usual]
 
 
 def _directions(x: Array) -> list[Answer]:
