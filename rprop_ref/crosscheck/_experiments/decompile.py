@@ -13,12 +13,12 @@ import numpy as np
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
 from .._cases.randomized import random_cases_of_tier
-from .._cases.tiers import CALLS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
+from .._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
-from .._table.five import candidates, distance, expected, wanted
-from .._table.grammar import Answer, field_of, row_of
+from .._table.five import UNUSUAL, candidates, completed, distance, expected, wanted
+from .._table.grammar import GLOBALS, Answer, field_of, row_of
 from .._table.rule import Rule
 from .._table.table import Table, joined
 from . import ordinary, rounding
@@ -357,7 +357,34 @@ class _Learner:
                 else:  # what explains a part of this tier may spoil the inner ones
                     search.return_to(before)
                     self._rounding = rounded
-        return Decompiled(self.rule(search), (), verdicts, self.laboratory.dtype)
+        return Decompiled(self._without_untried(self.rule(search), explained), (), verdicts, self.laboratory.dtype)
+
+    def _without_untried(self, rule: Rule, explained: set[str]) -> Rule:
+        """The rule without entries of the whole rule that no case of an explained tier can show."""
+        entries = dict(rule.table.entries)
+        if PRECISION not in explained and entries.get("16-bit constants") == rule.table.plainest(
+            "16-bit constants"
+        ):
+            del entries["16-bit constants"]
+        held = [case for case in self._held if HYPERPARAMETERS in tiers_of(case)]
+        seen = [case for case, _ in self._observed.values() if HYPERPARAMETERS in tiers_of(case)]
+        # In irprop-, each of them makes a difference where it can make any.
+        usual = completed("irprop-", {}, self.lacks, symmetric=self.nature.symmetric, uses_loss=False)
+        for name in UNUSUAL:
+            answers = [{**usual, name: answer} for answer in GLOBALS[name]]
+            rest = {key: answer for key, answer in entries.items() if key != name}
+            if self._alike(answers, held) and self._alike((entries, rest), seen):
+                entries = rest
+        return self._named(entries, rule.nearest)
+
+    def _alike(self, tables: Sequence[Mapping[str, Answer]], cases: Sequence[Case]) -> bool:
+        """Whether tables with these entries do the same on some cases."""
+        usable = [case for case in cases if case.bounds is None]
+        first, *others = (
+            Rule(Table(entries, self.nature.symmetric, self.nature.uses_loss)).on_cases(usable)
+            for entries in tables
+        )
+        return all(first_divergence(a, b) is None for other in others for a, b in zip(first, other, strict=True))
 
     @cached_property
     def special_cases(self) -> list[Case]:
@@ -479,6 +506,10 @@ class _Learner:
         # What the grammar left no choice of was never asked for.
         for name in (*_FIXED, *LENGTHS):
             entries.setdefault(name, search.grammar.answers(name)[0])
+        # What the search did not need is as in the nearest rule; where that is wrong, a case objects.
+        entries = completed(
+            nearest, entries, self.lacks, symmetric=self.nature.symmetric, uses_loss=self.nature.uses_loss
+        )
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:
             entries["flip test"] = "sign"
