@@ -203,7 +203,10 @@ def test_losses_are_in_the_script_of_a_rule_that_reads_them():
 def test_causes_come_in_the_order_of_how_much_each_explains():
     names = ["one limit per branch", "memory kept at a flip"]
     report = check(mutant("irprop-", names), "irprop-", dtypes=["float64"], random=10)
-    assert report.headline == "This is not irprop-: memory kept at a flip; one limit per branch."
+    assert (
+        report.headline
+        == "This is not irprop-: memory kept at a flip; outside ordinary use: one limit per branch."
+    )
     assert [point.text for point in report.points] == ["memory kept at a flip", "one limit per branch"]
 
 
