@@ -92,13 +92,15 @@ def test_a_title_holds_on_the_cases_of_check_and_so_do_the_remedies(name):
     told = points_of_rule(found.rule, nearest, Cases(claimed, seen, signs_only=False))
     remedied = {point.text for point in told if point.remedy}
     keys = [key for text, keys in points(table, nearest, everything=True) if text in remedied for key in keys]
-    mended = Rule(Table({**table.entries, **{key: expected(nearest, key) or table.plainest(key) for key in keys}},
-                        table.symmetric, table.uses_loss))  # fmt: skip
+    entries = {**table.entries, **{key: expected(nearest, key) or table.plainest(key) for key in keys}}
+    form = {"symmetric": table.symmetric, "uses_loss": table.uses_loss}
+    mended = Rule(Table(completed(nearest, entries, (), **form), **form))  # it is the rule where it has no entry
     report = check(mended, nearest, dtypes=dtypes, without=lacks - {"bounds"}, diagnosis=False)
     assert report.agrees, (nearest, found.rule.differences, told, report.headline)
     assert bool(found.rule.differences) == (table.title != f"This is {nearest}")
     if not found.rule.differences:
         assert not keys
+        assert check(found.rule, nearest, dtypes=dtypes, without=lacks - {"bounds"}, diagnosis=False).agrees
 
 
 @pytest.mark.parametrize("stranger", sampled(SIGNS, [Poisoned, Clipped]))

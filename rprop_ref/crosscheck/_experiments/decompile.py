@@ -303,7 +303,7 @@ class _Learner:
         """The rule with the answers of the nearest of the five wherever nothing observed objects."""
         for key, answer in rule.table.entries.items():
             usual = wanted(rule.nearest, key, {}) or (None if row_of(key) else rule.table.plainest(key))
-            if usual is not None and usual != answer and key != "start memory":
+            if usual is not None and usual != answer and key not in ("start memory", "nan product 0: memory"):
                 other = self._named({**rule.table.entries, key: usual}, rule.nearest)
                 if self._reproduces_all(other):
                     rule = other
