@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import rules
 from ._cases.conformance import conformance_cases
+from ._cases.long import ONE_OF, long_cases
 from ._cases.randomized import random_cases
 from ._comparison.behaviour import behaviour_sheet
 from ._comparison.comparison import Comparison
@@ -123,7 +124,9 @@ def check(
         claim = learned.rule.nearest if learned is not None and learned.rule is not None else rules.DEFAULT
     cases = conformance_cases(names)
     usable = [case for case in cases if not case.needs & lacks]
-    drawn = random_cases(seed, names, random, lambda feature: feature not in lacks)
+    few = -(-random // ONE_OF)
+    drawn = random_cases(seed, names, random - few, lambda feature: feature not in lacks)
+    drawn += long_cases(seed, names, few, lambda feature: feature not in lacks)
     comparison = Comparison(factory, claim, excluded, on_divergence)
     comparison.add(usable)
     comparison.add(drawn)

@@ -241,6 +241,7 @@ def test_a_search_that_goes_on_tries_nothing_twice(monkeypatch):
     assert search.diagnosis(1).explanations[0] == explanation  # what was found stays found
 
 
+@pytest.mark.exhaustive
 def test_the_parts_of_a_published_set_are_tried_before_the_search_grows_sets(monkeypatch):
     monkeypatch.setattr(diagnose, "_beam_search", lambda evidence: pytest.fail("it should not be needed"))
     published = PROFILES["optax-0.2.8"].changes

@@ -18,3 +18,8 @@ def shortest(low: float, high: float) -> float:
 def digits(value: float) -> int:
     """How many digits somebody would have to write: one for 1000."""
     return len(Decimal(repr(value)).normalize().as_tuple().digits)
+
+
+def is_power_of_ten(value: float) -> bool:
+    """Whether a positive number is a 1 with zeros."""
+    return Decimal(repr(value)).normalize().as_tuple().digits == (1,)

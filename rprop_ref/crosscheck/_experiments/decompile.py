@@ -12,6 +12,7 @@ import numpy as np
 
 from .._cases.case import Case
 from .._cases.conformance import conformance_cases
+from .._cases.long import long_cases_of_tier
 from .._cases.randomized import random_cases_of_tier
 from .._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
@@ -34,6 +35,9 @@ RANDOM_CASES = 200
 
 #: How many times as many coordinates each of them has as one of `check`: what is rare is met in one of them.
 WIDEN = 8
+
+#: Long cases, of all tiers together, on which it is verified as well.
+LONG_CASES = 8
 
 #: How often a rule that fails on random cases is corrected by them.
 CORRECTIONS = 12
@@ -556,7 +560,8 @@ class _Learner:
     def _random(self, tier: str, seed: int) -> Sequence[Case]:
         if "scripts" in self.lacks:
             return ()
-        return random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks, WIDEN)
+        drawn = random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks, WIDEN)
+        return *drawn, *long_cases_of_tier(tier, seed, self.names, LONG_CASES, self.lacks)
 
     def failing(self, rule: Rule, cases: Sequence[Case]) -> list[Divergence]:
         """Where a rule is not what was observed."""

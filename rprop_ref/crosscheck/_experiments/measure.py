@@ -11,7 +11,7 @@ import numpy as np
 
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
-from .decimals import digits, shortest
+from .decimals import digits, is_power_of_ten, shortest
 from .laboratory import Laboratory, special_gradients, words
 from .search import Numbers
 from .thresholds import thresholds
@@ -125,16 +125,29 @@ def _products(down: float, up: float) -> tuple[float, ...]:
 
 
 def _single(values: list[float]) -> list[float]:
-    """Some factors without those that are products of two others, the shortest first."""
+    """The fewest and shortest factors that all of these are products of, the shortest first."""
+    if not values:
+        return []
     quotients = [shortest(a / b * (1 - 1e-9), a / b * (1 + 1e-9)) for a in values for b in values if a != b]
     shorter = [v for v in dict.fromkeys(quotients) if _is_factor(v) and digits(v) < max(map(digits, values))]
-    kept: list[float] = []
-    for value in sorted(dict.fromkeys((*values, *shorter)), key=digits):
-        pairs = [a * b for a, b in itertools.combinations_with_replacement((1.0, *kept), 2)]
-        products = [a * b for a in pairs for b in pairs]
-        if not any(abs(value - product) <= 1e-9 * value for product in products):
-            kept.append(value)
-    return kept
+    possible = list(dict.fromkeys((*values, *shorter)))
+    for size in range(1, min(len(values), _MOST_FACTORS) + 1):
+        bases = [basis for basis in itertools.combinations(possible, size) if _is_basis(basis, values)]
+        if bases:
+            found = min(bases, key=lambda basis: (sum(v not in values for v in basis), sum(map(digits, basis))))
+            return sorted(found, key=digits)
+    return sorted(values, key=digits)
+
+
+#: More factors than these are not told from products of them.
+_MOST_FACTORS = 3
+
+
+def _is_basis(basis: tuple[float, ...], values: list[float]) -> bool:
+    """Whether all values are products of up to four of some factors."""
+    pairs = [a * b for a, b in itertools.combinations_with_replacement((1.0, *basis), 2)]
+    products = np.array([a * b for a in pairs for b in pairs])
+    return all((np.abs(products - value) <= 1e-9 * value).any() for value in values)
 
 
 def _alike(a: Array, b: Array, keep: Callable[[float], bool] = lambda value: True) -> list[float]:
@@ -201,7 +214,8 @@ def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) 
     down, up = setting["etas"]
     moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
     factors = (1, up, down, up * up, *own)
-    return sorted({shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in moves for f in factors}, key=digits)
+    found = [(shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)), f == 1) for v in moves for f in factors]
+    return _roundest(found)
 
 
 def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
@@ -212,7 +226,7 @@ def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
 
 def _plateau(moves: Array, factors: tuple[float, ...]) -> list[float]:
     """The lengths at which moves stay in the end, perhaps alternately; and these before they were multiplied."""
-    found = []
+    found: list[tuple[float, bool]] = []
     for column in moves.T:
         last = column[column > 0][-8:]
         if len(last) < 8 or not (last < 1e29).all():
@@ -220,10 +234,25 @@ def _plateau(moves: Array, factors: tuple[float, ...]) -> list[float]:
         for period in (1, 2, 3):
             if (np.abs(last[period:] - last[:-period]) <= 1e-6 * last[period:]).all():
                 values = [float(v) for v in last[-period:]]
-                found += [shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)) for v in values for f in factors]
+                found += [
+                    (shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)), f == 1) for v in values for f in factors
+                ]
                 break
-    counts = Counter(found)
-    return sorted(counts, key=lambda value: (digits(value), -counts[value]))
+    return _roundest(found)
+
+
+def _roundest(found: Sequence[tuple[float, bool]]) -> list[float]:
+    """Numbers that somebody may have written, the likeliest first; each with whether a move had this length.
+
+    Those of few digits come first, of these a power of ten, then those that had not to be divided by a factor.
+    """
+    counts = Counter(value for value, _ in found)
+    direct = {value for value, is_length in found if is_length}
+
+    def unlikely(value: float) -> tuple[int, bool, bool, int]:
+        return digits(value), not is_power_of_ten(value), value not in direct, -counts[value]
+
+    return sorted(counts, key=unlikely)
 
 
 # --- walls ------------------------------------------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
+from ..._core.dtypes import named as dtype_named
 from .._cases.case import Array
+from .._cases.dtypes import float_range
 from .decimals import shortest
 from .laboratory import Laboratory, words
 
@@ -30,8 +33,12 @@ def thresholds(laboratory: Laboratory, *, after_nan: bool = False) -> dict[str, 
         for value in _thresholds_of(laboratory, begins, after_nan):
             if not any(abs(value - v) <= 1e-6 * value for v in found):
                 found.append(value)
-    # Where small gradients count as 0, so do products of two of them.
-    values = [v for v in found if not any(abs(v - other * other) <= 1e-3 * v for other in found)]
+    # Where small gradients count as 0, so do products of two of them; and squares underflow by themselves.
+    underflow = math.sqrt(float_range(dtype_named(laboratory.dtype)).smallest_subnormal)
+    values = [
+        v for v in found
+        if not any(abs(v - other * other) <= 1e-3 * v for other in found) and not 0.5 < v / underflow < 2
+    ]  # fmt: skip
     return dict.fromkeys(("small moves", "small gradients", "small products"), values)
 
 

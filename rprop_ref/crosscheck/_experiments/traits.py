@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,10 +109,13 @@ def examine(laboratory: Laboratory) -> Traits:
     magnitudes = np.exp2(rng.uniform(-6, 6, g.shape))
     if not _same(x, run(g * magnitudes)):
         traits.outside.append("magnitudes: gradients of the same signs and other sizes give other moves")
-    single = laboratory.dtype == "float64" and _is_single(run(g, 1 / 3))
+    third = run(g, 1 / 3)
+    single = laboratory.dtype == "float64" and _is_single(third)
     # From further away, moves lose as many bits as x has before them.
     lost = 16 * _EPS["float32" if single else laboratory.dtype]
-    if not _close(np.diff(x, axis=0), np.diff(run(g, 3.0), axis=0), lost):
+    moves = np.diff(x, axis=0, prepend=0.0)
+    others = [np.diff(made, axis=0, prepend=x0) for x0, made in ((1 / 3, third), (3.0, run(g, 3.0)))]
+    if not all(_close(moves, other, lost) for other in others):
         traits.outside.append("x itself: the same gradients give other moves from another start")
     traits.nature = _nature(laboratory, rng, Nature(single=single))
     return traits
@@ -166,17 +170,29 @@ def beyond_ordinary(laboratory: Laboratory, nature: Nature, lacks: frozenset[str
 
 
 def depends_on_time(laboratory: Laboratory) -> bool:
-    """Whether the same gradients give other moves after forty gradients of 0 than after twenty."""
+    """Whether the same gradients give other moves later, though nothing had changed before.
+
+    A gradient of 0 may change the state, a step size for example. It does not if moves are the same after one
+    more, or if the first move is still by lr. Then moves are the same after any number, unless steps are counted.
+    """
     g = words((1.0, -1.0), 4)
-    moves = []
-    for zeros in (20, 40):
+    runs: list[Array] = []
+    for zeros in _ZEROS:
         late = np.vstack([np.zeros((zeros, g.shape[1])), g])
         try:
             x = laboratory.run(late, loss=(1.0,) * len(late), **SETTING).x.astype(np.float64)
         except CouldNotRun:
             return False
-        moves.append(np.diff(x[zeros - 1 :], axis=0))
-    return not _close(moves[0], moves[1])
+        runs.append(np.diff(x[zeros - 1 :], axis=0))
+    alike = [_close(earlier, later) for earlier, later in itertools.pairwise(runs)]
+    if True in alike and False in alike[alike.index(True) :]:
+        return True
+    kept = [moves for moves in runs[1:] if _close(np.abs(moves[0]), np.full(g.shape[1], SETTING["lr"]))]
+    return not all(_close(kept[0], moves) for moves in kept)
+
+
+#: After how many gradients of 0. Pairs that differ by one are at the beginning only.
+_ZEROS = (*range(1, 9), 20, 40, 130)
 
 
 def _same(a: Array, b: Array) -> bool:

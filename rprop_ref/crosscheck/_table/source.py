@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from .events import Event, all_events, choice, condition, grouped, row_and_sign
 from .grammar import Answer
 from .machine import NOT_FLUSHED
 from .table import Table
+from .tidying import renamed, tidied
 
 #: Each move as a direction and a length; x becomes x - direction * length.
 _DIRECTIONS = {
@@ -80,9 +80,8 @@ class _Writer:
         begins = {"first": self._stored("g", "1"), "1": "np.ones_like(g)", "-1": "-np.ones_like(g)"}
         first = begins.get(str(table["start memory"]))
         self.add(f"prev = {first} if s.steps == 0 else s.prev" if first else "prev = s.prev")
-        self.add(f"q = {_PRODUCTS[str(table['compare'])]}")
-        if table["subnormals"] != "count":
-            self.add("q = flushed(q)")
+        product = _PRODUCTS[str(table["compare"])]
+        self.add(f"q = {product}" if table["subnormals"] == "count" else f"q = flushed({product})")
         if isinstance(table["small products"], float):
             self.add(f"q = np.where(np.abs(q).astype(float) < {table['small products']!r}, 0, q)")
         if table.uses_loss:
@@ -111,7 +110,7 @@ class _Writer:
             self.add("flip = q < 0")
         factor = choice(factors, "1")
         if by_factor:  # what counts as a sign change is not known before the factor
-            factor = _word("flip").sub("(q < 0)", factor.replace("np.where(flip,", "np.where(q < 0,"))
+            factor = renamed(factor.replace("np.where(flip,", "np.where(q < 0,"), "flip", "(q < 0)")
         self.add(f"factor = {factor}")
         if table["factor of 0"] == "is 1":
             self.add("factor = np.where(factor == 0, 1, factor)")
@@ -304,7 +303,7 @@ def source(table: Table) -> str:
     writer.add("return x")
     helpers = [*_FLUSHED, "", ""] if table["subnormals"] != "count" else []
     return "\n".join(
-        ["import numpy as np", "", "", *helpers, *_start(table), "", "", *_step(table, _tidied(writer.lines)), ""]
+        ["import numpy as np", "", "", *helpers, *_start(table), "", "", *_step(table, tidied(writer.lines)), ""]
     )
 
 
@@ -314,86 +313,6 @@ _FLUSHED = (
     '    """The same numbers, with 0 for subnormal ones; 16 bits are computed in float32."""',
     "    return np.where(abs(v) < np.finfo(np.float64 if v.dtype == np.float64 else np.float32).tiny, 0, v)",
 )
-
-
-def _tidied(lines: list[str]) -> list[str]:
-    """The lines without names that stand for another name, and without those that nothing uses."""
-    for name, other in (("prev", "s.prev"), ("base", "s.size")):
-        if f"{name} = {other}" in lines:
-            lines = [_renamed(line, name, other) for line in lines if line != f"{name} = {other}"]
-    for name in ("factor", "sign", "flip", "rose", "first"):
-        uses = [
-            line for line in lines if _uses(line.partition(" = ")[2], name) or not line.startswith(f"{name} = ")
-        ]
-        if not any(_uses(line.partition(" = ")[2], name) for line in lines):
-            lines = [line for line in uses if not line.startswith(f"{name} = ")]
-    lines = [
-        line
-        for line, following in zip(lines, [*lines[1:], ""], strict=True)
-        if not _is_overwritten(line, following)
-    ]
-    return _inlined(_named(_negatable(lines)))
-
-
-def _negatable(lines: list[str]) -> list[str]:
-    """The lines with an array instead of a bool that `~` would make an integer of."""
-    if not any("~rose" in line for line in lines):
-        return lines
-    name = "rose = "
-    return [
-        f"{name}np.full(g.shape, {line.removeprefix(name)})" if line.startswith(name) else line for line in lines
-    ]
-
-
-def _is_overwritten(line: str, following: str) -> bool:
-    """Whether a line sets a name that the next line sets anew, without looking at it."""
-    name, _, _ = line.partition(" = ")
-    other, _, value = following.partition(" = ")
-    return name == other and "," not in name and not _uses(value, name)
-
-
-#: The shortest condition of a sign change that NaN counts as, too; and how one would write it.
-_NAN_TURNS, _TURNS = "np.where((~(q > 0)) & (q != 0), ", "(q < 0) | np.isnan(q)"
-
-
-def _named(lines: list[str]) -> list[str]:
-    """The lines with a sign change written as one would, and called `flip` if nothing else is."""
-    if not any(_NAN_TURNS in line for line in lines):
-        return lines
-    if any(_uses(line, "flip") for line in lines):
-        return [line.replace(_NAN_TURNS, f"np.where({_TURNS}, ") for line in lines]
-    last = max(i for i, line in enumerate(lines) if line.startswith("q = "))
-    named = [line.replace(_NAN_TURNS, "np.where(flip, ") for line in lines]
-    return [*named[: last + 1], f"flip = {_TURNS}", *named[last + 1 :]]
-
-
-def _inlined(lines: list[str]) -> list[str]:
-    """A factor or a move that is used once, in the next line, is written there."""
-    result: list[str] = []
-    for line in lines:
-        if result:
-            name, _, value = result[-1].partition(" = ")
-            if (
-                name in ("factor",)
-                and line == "size = s.size * factor"
-                and not any(_uses(other, "factor") for other in lines if other not in (line, result[-1]))
-            ):
-                result[-1] = f"size = s.size * {value}"
-                continue
-        result.append(line)
-    return result
-
-
-def _uses(text: str, name: str) -> bool:
-    return bool(_word(name).search(text))
-
-
-def _word(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w.]){name}\b(?!\()")
-
-
-def _renamed(line: str, name: str, other: str) -> str:
-    return _word(name).sub(other, line)
 
 
 def _start(table: Table) -> list[str]:
