@@ -86,7 +86,7 @@ def test_a_title_holds_on_the_cases_of_check_and_so_do_the_remedies(name):
     assert found.explained, found.headline
     nearest, table = found.rule.nearest, found.rule.table
     cases = [case for case in conformance_cases(dtypes) if not case.needs & lacks]
-    cases += random_cases(0, dtypes, 60, lambda feature: feature not in lacks)
+    cases += random_cases(0, dtypes, 100, lambda feature: feature not in lacks)
     claimed = expected_trajectories(nearest, cases)
     seen = [observe(factory, case, frozenset(("prev", "step_size"))) for case in cases]
     told = points_of_rule(found.rule, nearest, Cases(claimed, seen, signs_only=False))
