@@ -22,7 +22,7 @@ from ._diagnosis.diagnose import EXHAUSTIVE_SIZE, PAIRS, DeviationSearch
 from ._diagnosis.evidence import Evidence
 from ._diagnosis.result import Diagnosis, Explanation, Learned
 from ._experiments.decompile import Decompiled, learn_rule
-from ._report.points import NEVER_MOVES, Cases, points_of_explanation, points_of_rule
+from ._report.points import NEVER_MOVES, Cases, Point, points_of_explanation, points_of_rule
 from ._report.report import Report
 from ._report.tiers import tier_counts
 from ._requests import checked, missing_features
@@ -239,7 +239,7 @@ def _deviation_search(comparison: Comparison) -> DeviationSearch | None:
 
 def _add_points(report: Report, comparison: Comparison) -> None:
     """Say what differs, point by point: by the known deviations, or else by what was learned."""
-    diagnosis, learned = report.diagnosis, report.learned
+    diagnosis = report.diagnosis
     if diagnosis is None or diagnosis.state_only:
         return
     if comparison.never_moves():
@@ -247,16 +247,35 @@ def _add_points(report: Report, comparison: Comparison) -> None:
         return
     expected, observed = comparison.steady()
     cases = Cases(expected, observed, comparison.signs_only)
-    if diagnosis.explanations:
+    fewer = _fewer_points(report, diagnosis, cases)
+    learned = report.learned
+    if diagnosis.explanations and not fewer:
         quantities = QUANTITIES if diagnosis.complete else ("x", "gradient")
         report.points = points_of_explanation(diagnosis.explanations[0], report.claim, cases, quantities)
     elif learned is not None and learned.rule is not None:
-        report.points = points_of_rule(learned.rule, report.claim, cases)
-        if report.points:
-            changes = tuple(Learned(point.text, point.does, point.known_in) for point in report.points)
-            diagnosis.explanations, diagnosis.nearest = [Explanation(changes)], []
-            # Its state is not compared.
-            diagnosis.complete = not {"prev", "step_size"} & set(report.compared)
+        report.points = fewer or points_of_rule(learned.rule, report.claim, cases)
+    if report.points and (fewer or not diagnosis.explanations):
+        changes = tuple(Learned(point.text, point.does, point.known_in) for point in report.points)
+        diagnosis.explanations, diagnosis.nearest = [Explanation(changes)], []
+        # Its state is not compared.
+        diagnosis.complete = not {"prev", "step_size"} & set(report.compared)
+
+
+def _fewer_points(report: Report, diagnosis: Diagnosis, cases: Cases) -> list[Point]:
+    """The points of what was learned, if they explain everything and are fewer than those of the known deviations.
+
+    It is learned if several sets of known deviations explain everything: each may be wrong then.
+    """
+    size = len(diagnosis.explanations[0].changes) if diagnosis.explanations else 0
+    if size < 2:
+        return []
+    if report.learned is None and len(diagnosis.explanations) > 1 and report.learn is not None:
+        report.learned = report.learn()
+    learned = report.learned
+    if learned is None or learned.rule is None or not learned.explained:
+        return []
+    points = points_of_rule(learned.rule, report.claim, cases)
+    return points if len(points) < size else []
 
 
 def assert_conforms(factory: Factory, claim: str = rules.DEFAULT, *, ulps: float = 0, **options: Any) -> None:

@@ -126,12 +126,13 @@ class Late(Stranger):
 
 #: For each stranger, the nearest rule and a sentence about it.
 STRANGERS = {
-    TwoBranches: ("rprop-", "Where the memory is 0: multiplies the step size by eta+, at most the largest."),
+    TwoBranches: ("rprop-", "Where the memory is 0, and where the gradient is 0, and where gradient and memory are 0: "
+                            "multiplies the step size by eta+, at most the largest."),
     MemoryOfOnes: ("irprop-", "The memory begins at 1."),
-    SignOfZero: ("irprop-go", "Where gradient and memory are 0: moves down by the new step size."),
+    SignOfZero: ("irprop-go", "Where the gradient is NaN: moves up by the new step size."),
     SwappedLateLimited: ("rprop-", "Where the gradient keeps its sign: multiplies the step size by eta-; "
                                    "moves downhill by the old step size."),
-    Accord: ("irprop-", "Where the memory is 0: lets the step size be without limits."),
+    Accord: ("irprop-", "Where the gradient keeps its sign: lets the step size be at most the largest."),
     NeuralNet: ("rprop+", "The signs of gradient and memory are compared."),
     OwnNumbers: ("irprop-go", "Step sizes begin at 0.07, whatever lr says."),
     Late: ("irprop-", "Each step makes the move of the step before."),

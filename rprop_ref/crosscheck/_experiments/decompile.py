@@ -14,12 +14,12 @@ from .._cases.case import Case
 from .._cases.conformance import conformance_cases
 from .._cases.long import long_cases_of_tier
 from .._cases.randomized import random_cases_of_tier
-from .._cases.tiers import CALLS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
+from .._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
 from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
-from .._table.five import candidates, distance, expected, wanted
-from .._table.grammar import Answer, field_of, row_of
+from .._table.five import UNUSUAL, candidates, completed, distance, expected, wanted
+from .._table.grammar import GLOBALS, Answer, Grammar, field_of, row_of
 from .._table.rule import Rule
 from .._table.table import Table, joined
 from . import ordinary, rounding
@@ -141,10 +141,15 @@ class Decompiled:
                 begins = "No per-coordinate sign rule was found that does this"
             return f"{begins}: it depends on {'; '.join(self.outside)}."
         what = self.rule.table.title
-        if all(tier.explained for tier in self.tiers):
+        if not all(tier.explained for tier in self.tiers):
+            where = ", ".join(tier.tier for tier in self.tiers if not tier.explained)
+            return f"{what}. Not explained: {where}."
+        if not self.rule.differences:
             return f"{what}, in everything that was tried, to the bit."
-        where = ", ".join(tier.tier for tier in self.tiers if not tier.explained)
-        return f"{what}. Not explained: {where}."
+        explain = "point in which it differs explains" if len(self.rule.differences) == 1 else (
+            f"{len(self.rule.differences)} points in which it differs explain"
+        )  # fmt: skip
+        return f"This is nearest to {self.rule.nearest}; the {explain} everything that was tried, to the bit."
 
 
 # Runs may leave the range of their dtype.
@@ -197,6 +202,7 @@ class _Learner:
         self._plain, self._nature_is_final = nature, False
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
+        self._completing = False  # whether what a search does not need is as in the nearest rule
         self._rounding: dict[str, Answer] = rounding.plainest(names, nature)
         self._held: list[Case] = []  # the cases of tiers that are explained
         self._telling: list[Case] = []  # cases that told a rule from what was observed
@@ -301,7 +307,7 @@ class _Learner:
         """The rule with the answers of the nearest of the five wherever nothing observed objects."""
         for key, answer in rule.table.entries.items():
             usual = wanted(rule.nearest, key, {}) or (None if row_of(key) else rule.table.plainest(key))
-            if usual is not None and usual != answer and key != "start memory":
+            if usual is not None and usual != answer and key not in ("start memory", "nan product 0: memory"):
                 other = self._named({**rule.table.entries, key: usual}, rule.nearest)
                 if self._reproduces_all(other):
                     rule = other
@@ -361,7 +367,101 @@ class _Learner:
                 else:  # what explains a part of this tier may spoil the inner ones
                     search.return_to(before)
                     self._rounding = rounded
-        return Decompiled(self.rule(search), (), verdicts, self.laboratory.dtype)
+        rule = self._without_untried(self._complete(search), explained)
+        return Decompiled(rule, (), verdicts, self.laboratory.dtype)
+
+    # --- what the search did not need ---------------------------------------------------------------------------
+
+    def _completed(self, nearest: str, entries: Mapping[str, Answer]) -> dict[str, Answer]:
+        return completed(
+            nearest, entries, self.lacks, symmetric=self.nature.symmetric, uses_loss=self.nature.uses_loss
+        )
+
+    def _complete(self, search: Search) -> Rule:
+        """The rule of a search, with an entry wherever it does something else than the nearest of the five.
+
+        The code of a table may do anything where there is no entry. What that is, is found as the rest was: it is
+        taken to be as in the nearest rule, until a case of the tiers that are explained objects.
+        """
+        before, plain = search.state(), self.rule(search)
+        self._completing = True
+        try:
+            corrected = self._correct(search, self._held)
+            whole = self.rule(search)
+        finally:
+            self._completing = False
+        if corrected:
+            # Its code is shorter without what is as in the nearest rule, if it does that in any case.
+            short = self.rule(search)
+            return whole if short.nearest != whole.nearest or self.failing(short, self._held) else short
+        search.return_to(before)
+        return self._completed_by_trial(plain)
+
+    def _completed_by_trial(self, rule: Rule) -> Rule:
+        """A rule with the entries that it lacks, each with an answer that changes nothing where it is right."""
+        known = dict(rule.table.entries)
+        usual = self._completed(rule.nearest, known)
+        grammar = Grammar(self.nature.symmetric)
+        telling: list[Case] = []
+
+        def holds(entries: Mapping[str, Answer]) -> bool:
+            other = Rule(Table(entries, self.nature.symmetric, self.nature.uses_loss))
+            if self.failing(other, telling):
+                return False
+            failing = self.failing(other, self._held)
+            telling.extend(divergence.case for divergence in failing[:1])
+            return not failing
+
+        def fill(keys: Sequence[str]) -> None:
+            if not keys:
+                return
+            if holds({**known, **{key: usual[key] for key in keys}}):
+                known.update((key, usual[key]) for key in keys)
+            elif len(keys) > 1:
+                fill(keys[: len(keys) // 2])
+                fill(keys[len(keys) // 2 :])
+            else:
+                (key,) = keys
+                answer = next((a for a in grammar.answers(key) if holds({**known, key: a})), None)
+                if answer is not None:
+                    known[key] = answer
+
+        for _ in range(2):  # an answer may fit only beside others
+            fill([key for key in usual if key not in known])
+        short = {key: answer for key, answer in known.items() if key in rule.table.entries or answer != usual[key]}
+        return self._named(short if holds(short) else known, rule.nearest)
+
+    def _without_untried(self, rule: Rule, explained: set[str]) -> Rule:
+        """The rule without entries of the whole rule that no case of an explained tier can show."""
+        entries = dict(rule.table.entries)
+        if PRECISION not in explained and entries.get("16-bit constants") == rule.table.plainest(
+            "16-bit constants"
+        ):
+            del entries["16-bit constants"]
+        # A gradient of 0 stored is a memory of 0.
+        alike = {**entries, "nan product 0: memory": entries.get("nan product: memory", "new")}
+        told = "nan product 0: memory" in entries and alike != entries
+        if told and not self.failing(self._named(alike, rule.nearest), self._held):
+            entries = alike
+        held = [case for case in self._held if HYPERPARAMETERS in tiers_of(case)]
+        seen = [case for case, _ in self._observed.values() if HYPERPARAMETERS in tiers_of(case)]
+        # In irprop-, each of them makes a difference where it can make any.
+        usual = self._completed("irprop-", {})
+        for name in UNUSUAL:
+            answers = [{**usual, name: answer} for answer in GLOBALS[name]]
+            rest = {key: answer for key, answer in entries.items() if key != name}
+            if self._alike(answers, held) and self._alike((entries, rest), seen):
+                entries = rest
+        return self._named(entries, rule.nearest)
+
+    def _alike(self, tables: Sequence[Mapping[str, Answer]], cases: Sequence[Case]) -> bool:
+        """Whether tables with these entries do the same on some cases."""
+        usable = [case for case in cases if case.bounds is None]
+        first, *others = (
+            Rule(Table(entries, self.nature.symmetric, self.nature.uses_loss)).on_cases(usable)
+            for entries in tables
+        )
+        return all(first_divergence(a, b) is None for other in others for a, b in zip(first, other, strict=True))
 
     @cached_property
     def special_cases(self) -> list[Case]:
@@ -484,6 +584,8 @@ class _Learner:
         # What the grammar left no choice of was never asked for.
         for name in (*_FIXED, *LENGTHS):
             entries.setdefault(name, search.grammar.answers(name)[0])
+        if self._completing:
+            entries = self._completed(nearest, entries)
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:
             entries["flip test"] = "sign"
@@ -522,5 +624,21 @@ def _differences(table: Table, nearest: str) -> Iterator[str]:
         if different:
             yield table.row_sentence(row, sign, different)
     for name in table.entries:
+        if name == "start memory" and _first_is_told(table, nearest):
+            continue
         if ": " not in name and table[name] != (expected(nearest, name) or table.plainest(name)):
             yield f"{table.sentence(name)}."
+
+
+def _first_is_told(table: Table, nearest: str) -> bool:
+    """Whether the first step has a row of its own that is told, or is that of a memory of 0."""
+    if table["start memory"] != "own":
+        return False
+    first = {key: answer for key, answer in table.entries.items() if row_of(key) == "first"}
+    told = any(answer != expected(nearest, key) for key, answer in first.items())
+    signs = ("",) if table.symmetric else ("+", "-")
+    fields = ("factor", "limits", "move", "memory")
+    return told or all(
+        table.answer("first", sign or "+", field) == table.answer("fresh", sign or "+", field)
+        for sign in signs for field in fields
+    )  # fmt: skip

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .._cases.tiers import HYPERPARAMETERS, ORDINARY
+from .._cases.tiers import HYPERPARAMETERS, ORDINARY, tier_of
 from .._comparison.behaviour import Behaviour
 from .._comparison.comparison import DIFFERENT, IDENTICAL, ROUNDING
 from .._comparison.divergence import Divergence
-from .._diagnosis.result import Diagnosis, Learned
-from .._experiments.decompile import Decompiled
+from .._diagnosis.result import Diagnosis, Explanation, Learned
+from .._experiments.decompile import Decompiled, TierVerdict
 from .._stages.compositions import COMPOSITIONS, PAPER, remedy
 from .._stages.stages import Alternative
 from .._table.rule import Rule
@@ -39,6 +39,9 @@ CORNERS_NAMED = 3
 
 #: The first line of a report tells at most this many differences.
 POINTS_IN_HEADLINE = 4
+
+#: It names at most so many explanations of one point, if no case tells them apart.
+ALTERNATIVES_IN_HEADLINE = 3
 
 
 def plural(count: float, noun: str) -> str:
@@ -131,27 +134,76 @@ class Outcome:
     def _points_told(self) -> list[Point]:
         """The points for the first line: those that have to be mended, of inner tiers if there are any."""
         points = [point for point in self.points if point.remedy]
+        explanations = [] if self.diagnosis is None else self.diagnosis.explanations
+        if len(explanations) > 1:  # what only some of them have may be wrong
+            points = [point for point in points if point.text in _common(explanations)]
         return [point for point in points if point.tier in (ORDINARY, HYPERPARAMETERS)] or points
 
     def _what_differs(self) -> str:
         """What it does that the claimed rule does not, in a few words; empty if that is not known."""
         points = self._points_told()
-        told = "; ".join(point.text for point in points[:POINTS_IN_HEADLINE])
+        some = points[:POINTS_IN_HEADLINE]
+        told = "; ".join(point.text for point in some if point.tier == ORDINARY)
+        outer = "; ".join(point.text for point in some if point.tier != ORDINARY)
+        if outer:
+            told += f"; outside ordinary use: {outer}" if told else outer
         more = len(points) - POINTS_IN_HEADLINE
         if more > 0:
             told += f"; and {plural(more, 'more point')}"
-        outside = sum(bool(point.remedy) for point in self.points) - len(points)
-        if outside:
-            told += f" (and {plural(outside, 'point')} that ordinary use does not show)"
         if self.diagnosis is not None and len(self.diagnosis.explanations) > 1:
-            told += f" (or {plural(len(self.diagnosis.explanations) - 1, 'other explanation')})"
-        if told or self.learned is None:
+            return f"{told} {self._alternatives(points)}".lstrip()
+        outside = [point for point in self.points if point.remedy and point not in points]
+        if outside and outer:  # that these are outside ordinary use is said
+            told += f" (and {plural(len(outside), 'more point')})"
+        elif outside:
+            told += f" (and {plural(len(outside), 'point')} that ordinary use does not show)"
+        if told or self.learned is None or self.learned.rule is not None:
             return told
-        if self.learned.rule is not None:
-            return f"it is {self.learned.rule.nearest}"
         if self.learned.not_found:
             return "no per-coordinate sign rule was found that does what it does"
         return f"it is no per-coordinate sign rule, and depends on {'; '.join(self.learned.outside)}"
+
+    def _alternatives(self, common: Sequence[Point]) -> str:
+        """What explanations differ in, beside what they have in common, which is told."""
+        assert self.diagnosis is not None
+        explanations = self.diagnosis.explanations
+        names = [explanation.names for explanation in explanations]
+        if not common and len(names) <= ALTERNATIVES_IN_HEADLINE and all(len(some) == 1 for some in names):
+            return f"{' or '.join(name for some in names for name in some)} (no case tells which)"
+        if not common:
+            return f"there are {len(names)} explanations, which no case tells apart"
+        more = max(map(len, names)) - len(_common(explanations))
+        return f"(and {plural(more, 'more point')}, for which no case tells {len(names)} explanations apart)"
+
+    def _not_explained(self) -> str:
+        """What of the differences no point explains, in a sentence; empty if all of them are explained."""
+        if self.diagnosis is None or self.learned is None or self.learned.rule is None:
+            return ""
+        if not (self.diagnosis.found_nothing or any(e.learned for e in self.diagnosis.explanations)):
+            return ""
+        tiers = [tier.tier for tier in self.unexplained_tiers]
+        if tiers:
+            return f" Not explained: {', '.join(tiers)}."
+        return "" if self.points else " What differs there is not explained."
+
+    @property
+    def unexplained_tiers(self) -> list[TierVerdict]:
+        """The tiers that differ from the claim, and that the rule that was learned does not reproduce."""
+        if self.learned is None or self.learned.rule is None:
+            return []
+        return [
+            tier for tier in self.learned.tiers
+            if not tier.explained and tier.tier in self.tiers and self.tiers[tier.tier].differing
+        ]  # fmt: skip
+
+    def _only_state_in_ordinary_use(self) -> list[str]:
+        """What of the state differs in ordinary use, if x does not, as far as the points explain it."""
+        points = self._points_told()
+        if self.diagnosis is None or self.diagnosis.complete or self.unsteady or not points:
+            return []
+        inner = [d.quantity for d in self.divergences if tier_of(d.case) == ORDINARY]
+        shows_x = any(point.tier == ORDINARY for point in self.points) or self.diagnosis.found_nothing
+        return [] if shows_x or not {*inner} <= {"step_size", "prev"} else sorted({*inner})
 
     @property
     def headline(self) -> str:
@@ -168,11 +220,18 @@ class Outcome:
         points = self._points_told()
         if len(points) == 1 and points[0].known_in:
             does += f" Known in: {', '.join(points[0].known_in)}."
+        does += self._not_explained()
         if self.diagnosis is not None and self.diagnosis.state_only:
             return f"In x this is {claim}, to the last bit; not in {' and '.join(self.diagnosis.state_only)}."
         corners, inner = self.differs_only_in, self.tiers.get(ORDINARY)
         if corners:
             return f"This is {claim}, except {' or '.join(CORNERS[word] for word in corners)}{does}"
+        state = self._only_state_in_ordinary_use()
+        if state:
+            return (
+                f"In ordinary use this is {claim} in x, to the last bit, but not in {' and '.join(state)}; "
+                f"outside ordinary use{does}"
+            )
         if inner is None or inner.differing or self.unsteady:
             return f"This is not {claim}{does}"
         where = ", ".join(tier for tier, count in self.tiers.items() if count.differing)
@@ -182,3 +241,8 @@ class Outcome:
     def only_error(self) -> str:
         """The error that all cases with an error end with; empty if they end with different ones."""
         return next(iter(self.errors)) if len(self.errors) == 1 else ""
+
+
+def _common(explanations: Sequence[Explanation]) -> set[str]:
+    """The names that all explanations have."""
+    return set.intersection(*(set(explanation.names) for explanation in explanations))

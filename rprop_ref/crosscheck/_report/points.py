@@ -14,7 +14,7 @@ from .._diagnosis.result import Explanation
 from .._stages.compositions import COMPOSITIONS, PAPER, remedy
 from .._stages.deviations import DEVIATIONS
 from .._stages.stages import Alternative, changed
-from .._table.five import expected, uses_loss
+from .._table.five import UNUSUAL, expected, uses_loss
 from .._table.grammar import FIELDS, GLOBALS, ROWS, Answer, row_of
 from .._table.names import REMEDIES
 from .._table.names import points as named_points
@@ -23,6 +23,9 @@ from .._table.table import Table, joined
 
 #: What a rule does on cases.
 _Run = Callable[[Sequence[Case]], Sequence[Trajectory]]
+
+#: Where a point shows, its text, and the entries that it is about.
+_Row = tuple[tuple[int, int], str, list[str]]
 
 #: What is compared of a rule that was learned.
 _LEARNED = ("x", "gradient")
@@ -150,23 +153,28 @@ def points_of_rule(rule: Rule, claim: str, cases: Cases) -> list[Point]:
     A point that makes no difference in any case that the rule reproduces is none.
     """
     other = rule.nearest if claim == PAPER else claim
-    table = rule.table
+    # What no case showed has the plainest answer, which may matter once the rest is mended.
+    plainest: dict[str, Answer] = {name: rule.table.plainest(name) for name in (*UNUSUAL, "16-bit constants")}
+    table = Table({**plainest, **rule.table.entries}, rule.table.symmetric, rule.table.uses_loss)
     cases = cases.that(rule.on_cases, _LEARNED)
 
     def run(entries: dict[str, Answer]) -> _Run:
         return Rule(Table(entries, table.symmetric, table.uses_loss)).on_cases
 
     # What was never needed may be, if another entry is changed.
-    entries, rows = {**_all_entries(table, other), **table.entries}, []
+    entries, rows, unseen = {**_all_entries(table, other), **table.entries}, [], []
     for text, keys in reversed(named_points(table, other, everything=True)):
         without = {**entries, **{key: _answer(other, key) for key in keys}}
         shows = cases.first_difference(run(without), _LEARNED)
         if shows[0] == len(TIERS):
             entries = without
+            unseen.append((text, keys))
         else:
             rows.append((shows, text, keys))
     rows.reverse()
     rows.sort(key=lambda row: row[0])
+    if not (uses_loss(other) and not table.uses_loss):
+        rows += _needed_later(rows, unseen, cases, run, other, {**entries, **table.entries})
     points = [
         Point(text, _remedy(table, text, keys, other, claim), _known_in(text), _does(table, keys), _tier(shows[0]))
         for shows, text, keys in rows
@@ -176,10 +184,34 @@ def points_of_rule(rule: Rule, claim: str, cases: Cases) -> list[Point]:
     right = {**entries, **{key: _answer(other, key) for _, _, keys in rows for key in keys}}
     if len(rows) > 1 and cases.first_difference(run(right), _LEARNED, claimed=True)[0] == len(TIERS):
         for i, (_, _, keys) in reversed(list(enumerate(rows))):
-            unmended = {**right, **{key: entries[key] for key in keys}}
+            unmended = {**right, **{key: table.entries[key] for key in keys}}
             if cases.first_difference(run(unmended), _LEARNED, claimed=True)[0] == len(TIERS):
                 right, points[i] = unmended, replace(points[i], remedy="")
     return points
+
+
+def _needed_later(
+    rows: Sequence[_Row],
+    unseen: Sequence[tuple[str, list[str]]],
+    cases: Cases,
+    run: Callable[[dict[str, Answer]], _Run],
+    other: str,
+    entries: dict[str, Answer],
+) -> list[_Row]:
+    """Points that make no difference at first, but do so once the others are mended."""
+    mended = {**entries, **{key: _answer(other, key) for _, _, keys in rows for key in keys}}
+    if cases.first_difference(run(mended), _LEARNED, claimed=True)[0] == len(TIERS):
+        return []
+    every = {**mended, **{key: _answer(other, key) for _, keys in unseen for key in keys}}
+    needed = []
+    for text, keys in unseen:
+        without = {**every, **{key: entries[key] for key in keys}}
+        shows = cases.first_difference(run(without), _LEARNED, claimed=True)
+        if shows[0] == len(TIERS):
+            every = without
+        else:
+            needed.append((shows, text, keys))
+    return needed[::-1]
 
 
 def _all_entries(table: Table, rule: str) -> dict[str, Answer]:

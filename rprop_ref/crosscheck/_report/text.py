@@ -59,7 +59,16 @@ def _what_to_do(report: Outcome) -> list[str]:
     """What to change, and what to leave out if it does not matter."""
     lines = []
     if report.to_agree:
-        lines.append(f"To agree: {report.to_agree}")
+        several = report.diagnosis is not None and len(report.diagnosis.explanations) > 1
+        lines.append(
+            f"To agree{', if the first explanation below is right' if several else ''}: {report.to_agree}"
+        )
+    if "Not explained" in report.headline:
+        lines += [
+            f"Not explained: {tier.failing} of {tier.cases + tier.random} cases of {tier.tier}; "
+            f"the first: {tier.first}"
+            for tier in report.unexplained_tiers
+        ]
     advice = advice_on(report.only_error)
     if advice:
         lines.append(advice)
@@ -101,12 +110,6 @@ def _learned(report: Outcome, learned: Decompiled) -> list[str]:
             lines.append(f"  * {named}{point.does}{known_in}")
     else:
         lines += [f"  * {sentence}" for sentence in learned.rule.differences]
-    for tier in learned.tiers:
-        if not tier.explained:
-            lines.append(
-                f"  Not explained: {tier.failing} of {tier.cases + tier.random} cases of {tier.tier}; "
-                f"the first: {tier.first}"
-            )
     lines.append("report.rule is this rule: print it, run it, or read report.rule.source().")
     return lines
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from .grammar import FLIPS, Answer, field_of, row_of
+from .events import all_events, row_and_sign
+from .grammar import FIELDS, FLIPS, Answer, field_of, keyed, row_of
 
 #: What all five have in common, whatever the row.
 _USUAL = {"limits": "both", "move": "new", "memory": "new", "factor": "1", "late move": "made"}
@@ -55,6 +56,44 @@ def wanted(rule: str, key: str, remaining: Mapping[str, tuple[Answer, ...]]) -> 
     answer = expected(rule, key)
     adapts_after = any(remaining.get(f"same{sign}: move") == ("old",) for sign in ("", " +", " -"))
     return "old" if adapts_after and answer == "new" and field_of(key) == "move" else answer
+
+
+#: Entries of the whole rule in which one of the five has another answer than the plainest, in every dtype.
+UNUSUAL = ("flip test", "factor of 0", "no move")
+
+
+def completed(
+    rule: str, entries: Mapping[str, Answer], lacks: Collection[str], *, symmetric: bool, uses_loss: bool
+) -> dict[str, Answer]:
+    """Some entries, and those of one of the five rules wherever there is none.
+
+    So a rule that was learned does nothing that no entry says: code may do anything in a row without entries.
+
+    Parameters
+    ----------
+    rule : str
+    entries : mapping of str to answer
+    lacks : collection of str
+        Words of `without`: rows that need what is lacking are not met, and get no entries.
+    symmetric, uses_loss : bool
+        As for a table.
+    """
+    known = {key: (answer,) for key, answer in entries.items()}
+    found: dict[str, Answer] = dict(entries)
+    own_first, own_after = entries.get("start memory") == "own", entries.get("after a flip") == "own"
+    for event in all_events(uses_loss=uses_loss, own_first=own_first, own_after=own_after):
+        from_nan, from_inf = event.gradient == "nan", event.seen == "nan"
+        never_met = (from_nan and "nan" in lacks) or (from_inf and {"nan", "inf"} <= {*lacks})
+        row = keyed(*row_and_sign(event), symmetric=symmetric)
+        for field in () if never_met else FIELDS:
+            answer = wanted(rule, f"{row}: {field}", known)
+            if answer is not None:
+                found.setdefault(f"{row}: {field}", answer)
+    for name in UNUSUAL:
+        answer = expected(rule, name)
+        if answer is not None:
+            found.setdefault(name, answer)
+    return found
 
 
 def distance(rule: str, remaining: Mapping[str, tuple[Answer, ...]]) -> int:

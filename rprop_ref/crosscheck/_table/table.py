@@ -23,6 +23,22 @@ _NUMBERS = {
 }
 
 
+#: Limits that are no place where a step size can be, as a sentence without a factor.
+_LIMITS_ALONE = {
+    "move only": "applies both limits to the step size for the move only, not to the one that is stored",
+    "before": "applies both limits before the multiplication",
+}
+
+
+def _zero_limited(limits: str) -> str:
+    """What becomes of a step size that is made 0, and then limited."""
+    if limits in ("both", "lo", "both, lo wins"):
+        return "sets the step size to the smallest"
+    if limits == "move only":
+        return "makes the step size 0, and moves by the smallest"
+    return "makes the step size 0"
+
+
 @dataclass(frozen=True)
 class Table:
     """A rule as a table.
@@ -93,7 +109,9 @@ class Table:
 
     def row_sentence(self, row: str, sign: str, fields: Sequence[str] = (*FIELDS, "late move")) -> str:
         """A row as a sentence, or some of its fields."""
-        where = ROWS[row] + {"+": " (now positive)", "-": " (now negative)", "0": " (now 0)", "": ""}[sign]
+        # The row is that of what is compared; a table that goes uphill has turned it round.
+        shown = {"+": "-", "-": "+"}.get(sign, sign) if self["direction"] == "up" and row != "zero" else sign
+        where = ROWS[row] + {"+": " (now positive)", "-": " (now negative)", "0": " (now 0)", "": ""}[shown]
         if row == "zero" and sign:
             where = f"Where the gradient is 0 and the memory {'positive' if sign == '+' else 'negative'}"
         if row == "nan product" and sign == "0":
@@ -107,11 +125,13 @@ class Table:
             .replace(" it", " the step size")
         )
         limits = words.get("limits", "")
-        size = (
-            f"{factor}, {limits}"
-            if factor and limits
-            else factor or (f"lets the step size be {limits}" if limits else "")
-        )
+        size = factor
+        if limits and self.answer(row, either, "limits") in _LIMITS_ALONE and not factor:
+            size = _LIMITS_ALONE[str(self.answer(row, either, "limits"))]
+        elif limits and self.answer(row, either, "factor") == "0" and factor:
+            size = _zero_limited(str(self.answer(row, either, "limits")))
+        elif limits:
+            size = f"{factor}, {limits}" if factor else f"lets the step size be {limits}"
         parts = [part for part in (size, words.get("move"), words.get("late move"), words.get("memory")) if part]
         return f"{where}: {'; '.join(parts)}."
 
