@@ -174,22 +174,36 @@ def depends_on_time(laboratory: Laboratory) -> bool:
 
     A gradient of 0 may change the state, a step size for example. It does not if moves are the same after one
     more, or if the first move is still by lr. Then moves are the same after any number, unless steps are counted.
+    Nor does it where nothing but lr is allowed as a step size, unless each zero multiplies it nevertheless.
     """
-    g = words((1.0, -1.0), 4)
-    runs: list[Array] = []
-    for zeros in _ZEROS:
-        late = np.vstack([np.zeros((zeros, g.shape[1])), g])
-        try:
-            x = laboratory.run(late, loss=(1.0,) * len(late), **SETTING).x.astype(np.float64)
-        except CouldNotRun:
-            return False
-        runs.append(np.diff(x[zeros - 1 :], axis=0))
+    try:
+        runs, fixed = _after_zeros(laboratory, SETTING), _after_zeros(laboratory, _FIXED)
+    except CouldNotRun:
+        return False
     alike = [_close(earlier, later) for earlier, later in itertools.pairwise(runs)]
     if True in alike and False in alike[alike.index(True) :]:
         return True
-    kept = [moves for moves in runs[1:] if _close(np.abs(moves[0]), np.full(g.shape[1], SETTING["lr"]))]
+    lr = np.full(runs[0].shape[1], SETTING["lr"])
+    kept = [moves for moves in runs[1:] if _close(np.abs(moves[0]), lr)]
+    firsts = np.array([np.abs(moves[0]) for moves in fixed[1:8]])
+    if not _close(firsts[1:] * firsts[0], firsts[:-1] * firsts[1]):
+        kept = fixed[1:]
     return not all(_close(kept[0], moves) for moves in kept)
 
+
+def _after_zeros(laboratory: Laboratory, setting: dict[str, Any]) -> list[Array]:
+    """The moves by some gradients after each number of zeros."""
+    g = words((1.0, -1.0), 4)
+    runs = []
+    for zeros in _ZEROS:
+        late = np.vstack([np.zeros((zeros, g.shape[1])), g])
+        x = laboratory.run(late, loss=(1.0,) * len(late), **setting).x.astype(np.float64)
+        runs.append(np.diff(x[zeros - 1 :], axis=0))
+    return runs
+
+
+#: Hyperparameters that fix step sizes at lr.
+_FIXED: dict[str, Any] = {"lr": SETTING["lr"], "etas": (1.0, 1.0), "step_sizes": (SETTING["lr"],) * 2}
 
 #: After how many gradients of 0. Pairs that differ by one are at the beginning only.
 _ZEROS = (*range(1, 9), 20, 40, 130)
