@@ -125,7 +125,7 @@ def _products(down: float, up: float) -> tuple[float, ...]:
 
 
 def _single(values: list[float]) -> list[float]:
-    """The fewest and shortest factors that all of these are products of, the shortest first."""
+    """The fewest factors that all of these are products of: those that were seen, then the shortest."""
     if not values:
         return []
     quotients = [shortest(a / b * (1 - 1e-9), a / b * (1 + 1e-9)) for a in values for b in values if a != b]
@@ -134,8 +134,11 @@ def _single(values: list[float]) -> list[float]:
     for size in range(1, min(len(values), _MOST_FACTORS) + 1):
         bases = [basis for basis in itertools.combinations(possible, size) if _is_basis(basis, values)]
         if bases:
-            found = min(bases, key=lambda basis: (sum(v not in values for v in basis), sum(map(digits, basis))))
-            return sorted(found, key=digits)
+            length = {basis: sum(map(digits, basis)) for basis in bases}
+            unseen = {basis: sum(v not in values for v in basis) for basis in bases}
+            seen = min(bases, key=lambda basis: (unseen[basis], length[basis]))
+            brief = min(bases, key=lambda basis: (length[basis], unseen[basis]))
+            return list(dict.fromkeys((*sorted(seen, key=digits), *sorted(brief, key=digits))))
     return sorted(values, key=digits)
 
 
