@@ -52,7 +52,7 @@ def _long_case(rng: np.random.Generator, dtypes: Sequence[str], i: int, allowed:
         setting["etas"] = tuple(rng.choice([(0.5, 1.2), (0.8, 1.1), (0.95, 1.02), (0.3, 1.5)]).tolist())
     if allowed("step_sizes") and not half and rng.random() < 0.5:
         setting["step_sizes"] = 1e-12, 1e12
-    g = np.array([_gradients(rng, 0.0 if half else 1.0) for _ in range(SIZE)]).T
+    g = np.stack([_gradients(rng, 0.0 if half else 1.0) for _ in range(SIZE)], axis=1)
     return Case(
         f"long {i}",
         "found by the random search, in many steps",
