@@ -315,10 +315,10 @@ def minimize(
     backends.check(backend)
     options.check_not_both(warm_start, resume)
     checkpoint_every = options.count("checkpoint_every", checkpoint_every, 1)
-    tol = None if tol is None else options.number("tol", tol, 0, ", or None")
+    tol = options.number_if_given("tol", tol, None, 0)
     options.check_checkpoint(checkpoint)
     maxtime = options.number_if_given("maxtime", maxtime, np.inf, 0)
-    f_target = None if f_target is None else options.number("f_target", f_target, or_else=", or None")
+    f_target = options.number_if_given("f_target", f_target, None)
 
     # Begin, or continue an earlier run.
     start, shape = _flat_x0(x0)

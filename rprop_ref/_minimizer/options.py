@@ -6,7 +6,7 @@ import difflib
 import os
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.optimize import OptimizeWarning
@@ -21,6 +21,7 @@ from .finite_differences import SCHEMES
 from .state import RunState
 
 Array = np.ndarray[Any, Any]
+Default = TypeVar("Default")
 
 #: The values of the option `gradient`.
 GRADIENTS = ("autograd", *SCHEMES)
@@ -169,7 +170,7 @@ def number(name: str, value: Any, minimum: float = -np.inf, or_else: str = "") -
     return as_number
 
 
-def number_if_given(name: str, value: Any, default: float, minimum: float = -np.inf) -> float:
+def number_if_given(name: str, value: Any, default: Default, minimum: float = -np.inf) -> float | Default:
     """`number`, or the default for None."""
     return default if value is None else number(name, value, minimum, ", or None")
 

@@ -19,7 +19,7 @@ from .._comparison.divergence import Divergence, first_divergence
 from .._comparison.observe import CouldNotRun, Factory, observe
 from .._comparison.trajectory import Trajectory
 from .._table.five import UNUSUAL, candidates, completed, distance, expected, wanted
-from .._table.grammar import GLOBALS, Answer, Grammar, field_of, row_of
+from .._table.grammar import FIELDS, GLOBALS, Answer, Grammar, field_of, row_of
 from .._table.rule import Rule
 from .._table.table import Table, joined
 from . import ordinary, rounding
@@ -263,12 +263,11 @@ class _Learner:
                 if self._steps_left < 0:
                     return
                 some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
+                more_patience = 0
                 if plainest.get(self.nature) is search:
                     del plainest[self.nature]
-                    attempts_now = attempts + MORE_PATIENCE
-                else:
-                    attempts_now = attempts
-                if self._required(search, ordinary.shortened(some), attempts_now):
+                    more_patience = MORE_PATIENCE
+                if self._required(search, ordinary.shortened(some), attempts + more_patience):
                     known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
                     verdict = self._learn_tier(search, ORDINARY, known, set())
                     if verdict.explained:
@@ -314,11 +313,15 @@ class _Learner:
         return self._with_alike_limits(rule)
 
     def _reproduces_all(self, rule: Rule) -> bool:
-        """Whether a rule reproduces all that was observed. What told others apart is tried first."""
-        if self.failing(rule, self._telling):
+        """Whether a rule reproduces all that was observed."""
+        return self._reproduces(rule, [case for case, _ in self._observed.values()], self._telling)
+
+    def _reproduces(self, rule: Rule, cases: Sequence[Case], telling: list[Case]) -> bool:
+        """Whether a rule reproduces some cases. Those that told others apart are tried first, and collected."""
+        if self.failing(rule, telling):
             return False
-        failing = self.failing(rule, [case for case, _ in self._observed.values()])
-        self._telling += [divergence.case for divergence in failing[:1]]
+        failing = self.failing(rule, cases)
+        telling += [divergence.case for divergence in failing[:1]]
         return not failing
 
     def _with_alike_limits(self, rule: Rule) -> Rule:
@@ -406,11 +409,7 @@ class _Learner:
 
         def holds(entries: Mapping[str, Answer]) -> bool:
             other = Rule(Table(entries, self.nature.symmetric, self.nature.uses_loss))
-            if self.failing(other, telling):
-                return False
-            failing = self.failing(other, self._held)
-            telling.extend(divergence.case for divergence in failing[:1])
-            return not failing
+            return self._reproduces(other, self._held, telling)
 
         def fill(keys: Sequence[str]) -> None:
             if not keys:
@@ -636,9 +635,7 @@ def _first_is_told(table: Table, nearest: str) -> bool:
         return False
     first = {key: answer for key, answer in table.entries.items() if row_of(key) == "first"}
     told = any(answer != expected(nearest, key) for key, answer in first.items())
-    signs = ("",) if table.symmetric else ("+", "-")
-    fields = ("factor", "limits", "move", "memory")
     return told or all(
-        table.answer("first", sign or "+", field) == table.answer("fresh", sign or "+", field)
-        for sign in signs for field in fields
+        table.answer("first", sign, field) == table.answer("fresh", sign, field)
+        for sign in "+-" for field in FIELDS
     )  # fmt: skip
