@@ -126,7 +126,7 @@ class Late(Stranger):
 
 #: For each stranger, the nearest rule and a sentence about it.
 STRANGERS = {
-    TwoBranches: ("rprop-", "Where the memory is 0, and where the gradient is 0, and where gradient and memory are 0: "
+    TwoBranches: ("rprop-", "Where the memory is 0, where the gradient is 0, and where gradient and memory are 0: "
                             "multiplies the step size by eta+, at most the largest."),
     MemoryOfOnes: ("irprop-", "The memory begins at 1."),
     SignOfZero: ("irprop-go", "Where the gradient is NaN: moves up by the new step size."),

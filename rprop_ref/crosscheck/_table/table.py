@@ -165,7 +165,8 @@ def joined(sentences: Iterable[str]) -> list[str]:
     told = []
     for what, some in places.items():
         first, *others = folded(some)
-        where = ", and ".join([first, *(place[:1].lower() + place[1:] for place in others)])
+        *middle, last = [first, *(place[:1].lower() + place[1:] for place in others)]
+        where = f"{', '.join(middle)}, and {last}" if middle else last
         told.append(f"{where}: {what}" if where else what)
     return told
 
