@@ -27,6 +27,9 @@ NAMES = ("numpy", "numba", "cuda")
 #: Seconds spent in NumPy steps before Numba is loaded: loading it and its kernels takes about as long.
 SECONDS_BEFORE_NUMBA = 1.0
 
+#: The same for the loop of `minimize` in machine code. Its objective has loaded Numba.
+SECONDS_BEFORE_LOOP = 0.1
+
 #: Seconds that each element of a step counts for. NumPy needs only about 2e-8, but a step seldom comes alone. An
 #: array of a million elements thus makes it worth loading Numba at once.
 SECONDS_PER_ELEMENT = 1e-6
@@ -34,17 +37,19 @@ SECONDS_PER_ELEMENT = 1e-6
 _seconds_in_numpy = 0.0
 
 
-def choose(work: float, dtype: np.dtype[Any], device: str, made: bool | None) -> str:
+def choose(work: float, enough: float, dtype: np.dtype[Any], device: str, made: bool | None) -> str:
     """Name the backend for a step; a pure function.
 
     Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba's kernel has been made anyway
-    or this process has spent about a second in NumPy steps (large arrays: at once), and from then on by Numba, as
-    soon as it is ready (see `resolve`).
+    or this process has spent enough time in NumPy steps (large arrays: at once), and from then on by Numba, as soon
+    as it is ready (see `resolve`).
 
     Parameters
     ----------
     work : float
         Seconds spent in NumPy steps so far, and `SECONDS_PER_ELEMENT` for each element of this one.
+    enough : float
+        So much work makes it worth loading Numba.
     dtype : numpy.dtype
         The dtype of the parameters. Numba has no 16-bit floats on the CPU.
     device : {"cpu", "cuda"}
@@ -62,7 +67,7 @@ def choose(work: float, dtype: np.dtype[Any], device: str, made: bool | None) ->
         return "cuda"
     if made is None or is_half(dtype):
         return "numpy"
-    return "numba" if made or work >= SECONDS_BEFORE_NUMBA else "numpy"
+    return "numba" if made or work >= enough else "numpy"
 
 
 def check(backend: str | None) -> None:
@@ -156,16 +161,17 @@ def resolve(
             "use backend='numpy' or None"
         )
     work = np.inf if at_once else _seconds_in_numpy + SECONDS_PER_ELEMENT * elements
+    enough = SECONDS_BEFORE_LOOP if kind == "loop" else SECONDS_BEFORE_NUMBA
     # Before Numba is imported no kernel has been made, and to name one would take long beside a small step.
     made = False if _is_installed("numba") else None
-    if backend is None and not sys.modules.get("numba") and choose(work, dtype, "cpu", made) == "numpy":
+    if backend is None and not sys.modules.get("numba") and choose(work, enough, dtype, "cpu", made) == "numpy":
         return "numpy"
     reals = 2 * elements if dtype.kind == "c" else elements
     bits = reals.bit_length() if kind == "flat" else 0
     kernel = loading.Kernel(kind, RULES[variant], real(dtype), bits, read_only)
     if backend is None:
         made = loading.is_made(kernel) if numba_is_installed() else None
-        if choose(work, dtype, "cpu", made) == "numpy":
+        if choose(work, enough, dtype, "cpu", made) == "numpy":
             return "numpy"
         return "numba" if _works(kernel, at_once) else "numpy"
     loading.make(kernel)

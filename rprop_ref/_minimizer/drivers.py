@@ -1,7 +1,7 @@
 """Drivers: the loop that evaluates the objective and advances the record, in Python or in machine code.
 
 A driver is called as ``drive(max_iterations)``. It evaluates and advances at most that many times (a retreat
-counts too), stops when the run has ended, and returns the last `Status` that `iteration.advance` returned. Both
+counts too), stops when the run has ended, and returns the last `Status` that `iteration.advance` returned. All
 drivers leave the same bits in the record.
 """
 
@@ -178,20 +178,56 @@ class CompiledDriver:
         return status
 
 
+class SwitchingDriver:
+    """For a machine-code objective: advances with NumPy until the loop in machine code is ready, and then runs it.
+
+    Each call returns at the first iteration that ends after `SLICE` seconds.
+    """
+
+    def __init__(
+        self, objective: Objective, compiled: CompiledObjective, state: RunState, backend: str | None
+    ) -> None:
+        self._objective = objective
+        self._compiled = compiled
+        self._state = state
+        self._backend = backend
+        self._loop: CompiledDriver | None = None
+
+    def __call__(self, max_iterations: int) -> int:
+        end = time.perf_counter() + SLICE
+        status: int = Status.CONTINUE
+        for made in range(max_iterations):
+            if self._loop is None and self._is_ready():
+                self._loop = CompiledDriver(self._objective, self._compiled, self._state)
+            if self._loop is not None:
+                return self._loop(max_iterations - made)
+            status = self._python_driver(1)
+            if status >= 0 or time.perf_counter() > end:
+                break
+        return status
+
+    def _is_ready(self) -> bool:
+        state = self._state
+        if state.scalars[record.CHECK]:  # NumPy checks claims
+            return False
+        _, n = state.vectors.shape
+        return backends.resolve(self._backend, n, state.vectors.dtype, "loop", state.variant) == "numba"
+
+    @functools.cached_property
+    def _python_driver(self) -> PythonDriver:
+        return PythonDriver(self._objective, self._state, "numpy")
+
+
 def driver(
     objective: Objective,
     compiled: CompiledObjective | None,
     state: RunState,
     backend: str | None,
     traced_advance: Callable[..., int] | None = None,
-) -> PythonDriver | CompiledDriver:
+) -> PythonDriver | SwitchingDriver:
     """The fastest driver for an objective. A run with a trace needs the one in Python."""
-    vectors = state.vectors
-    if compiled is not None and traced_advance is None and not state.scalars[record.CHECK]:
-        # Only Numba can run such an objective in machine code, so it is loaded at once, not after a second.
-        name = backends.resolve(backend, vectors.shape[1], vectors.dtype, "loop", state.variant, at_once=True)
-        if name == "numba":
-            return CompiledDriver(objective, compiled, state)
+    if compiled is not None and traced_advance is None:
+        return SwitchingDriver(objective, compiled, state, backend)
     return PythonDriver(objective, state, backend, traced_advance)
 
 

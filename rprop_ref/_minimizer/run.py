@@ -13,7 +13,7 @@ from scipy.optimize import OptimizeResult
 from .._common import npz
 from .._core import record
 from .._core.status import Status
-from .drivers import CompiledDriver
+from .drivers import PythonDriver
 from .progress import Progress
 from .state import RunState
 
@@ -57,9 +57,9 @@ def run(
     began = time.perf_counter()
     nit = saved = state.nit
     # Nothing can be done inside a driver's loop, so a driver is called for one iteration at a time if there is
-    # something to do after each. The compiled driver returns several times a second anyway, which is enough for
-    # `maxtime` and the display; only its first call is a single iteration, since that may take longer than
-    # `maxtime`.
+    # something to do after each. The drivers for objectives in machine code return several times a second anyway,
+    # which is enough for `maxtime` and the display; only the first call is a single iteration, since that may take
+    # longer than `maxtime`.
     every_iteration = after_iteration or progress is not None or maxtime < np.inf
     max_iterations = 1 if every_iteration else _NO_MAXIMUM
     while status < 0:
@@ -74,7 +74,7 @@ def run(
                     status = Status.CALLBACK_STOPPED.value
         if status < 0 and time.perf_counter() - began >= maxtime:
             status = Status.TIME_LIMIT.value
-        if not after_iteration and isinstance(drive, CompiledDriver):
+        if not after_iteration and not isinstance(drive, PythonDriver):
             max_iterations = _NO_MAXIMUM
         if progress is not None:
             progress(state)

@@ -139,7 +139,7 @@ try: o.step()
 except Odd: print(p.data, dict(o.state))
 error = KeyboardInterrupt()
 forget()
-try: r.minimize(c, np.ones(3))
+try: r.minimize_many(c, np.ones((2, 3)))
 except KeyboardInterrupt: print("interrupted")
 """
 
@@ -288,6 +288,49 @@ def test_a_step_whose_kernel_is_ready_compiles_nothing(dtype, read_only):
     before = len(kernel.signatures)
     rprop_ref.Rprop([p], backend="numba").step()
     assert len(kernel.signatures) == before
+
+
+_LOOP = """
+import sys
+import numba, numpy as np
+from numba_kernels import loading
+from rprop_ref import minimize
+from rprop_ref._minimizer import drivers
+from rprop_ref.bits import same_bits
+loading._patience = 60
+processes, start = [], loading._started_process
+def started(kernel):
+    processes.append(kernel); return start(kernel)
+loading._started_process = started
+switches, prepare = [], drivers.CompiledDriver.__init__
+def prepared(driver, objective, compiled, state):
+    switches.append(state.nit); prepare(driver, objective, compiled, state)
+drivers.CompiledDriver.__init__ = prepared
+
+@numba.njit
+def rosenbrock(x, g):
+    t, u = x[1] - x[0] * x[0], 1 - x[0]
+    g[0], g[1] = -400 * t * x[0] - 2 * u, 200 * t
+    return 100 * t * t + u * u
+
+def run(maxiter, **options):
+    slow = {"step_sizes": (0, 1e-7), "pattern_every": None}
+    return minimize(rosenbrock, [-1.2, 1.0], maxiter=maxiter, **slow, **options).state
+
+run(50)
+print(len(processes), len(switches))
+long = run(3_000_000)
+print(len(processes), 100 < switches[0] < long.nit == 3_000_000)
+again = run(3_000_000, backend="numba")
+print(same_bits(again.vectors, long.vectors) and same_bits(again.scalars, long.scalars), switches[1:])
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_run_in_machine_code_goes_on_with_numpy_until_its_loop_is_ready(tmp_path):
+    assert python(_LOOP, NUMBA_CACHE_DIR=tmp_path) == ["0 0", "1 True", "True [0]"]
+    # Another time the loop is on disk, and only loaded.
+    assert python(_LOOP, NUMBA_CACHE_DIR=tmp_path) == ["0 0", "0 True", "True [0]"]
 
 
 @pytest.mark.exhaustive

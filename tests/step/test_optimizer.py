@@ -651,18 +651,16 @@ class TestChoiceOfBackend:
             (5.0, np.dtype("c16"), False, "numba"),
         ],
     )
-    def test_the_backend_chosen_for_host_arrays(self, work, dtype, made, expected, monkeypatch):
-        monkeypatch.setattr(backends, "SECONDS_BEFORE_NUMBA", 1.0)
-        assert backends.choose(work, dtype, "cpu", made) == expected
+    def test_the_backend_chosen_for_host_arrays(self, work, dtype, made, expected):
+        assert backends.choose(work, 1.0, dtype, "cpu", made) == expected
 
     def test_arrays_on_a_gpu_are_stepped_there(self):
         for dtype, made in ((self.F2, None), (self.F4, False), (self.F4, True)):
-            assert backends.choose(0.0, dtype, "cuda", made) == "cuda"
+            assert backends.choose(0.0, 1.0, dtype, "cuda", made) == "cuda"
 
-    def test_a_million_elements_load_numba_at_once(self, monkeypatch):
-        monkeypatch.setattr(backends, "SECONDS_BEFORE_NUMBA", 1.0)
-        assert backends.choose(1_000_000 * backends.SECONDS_PER_ELEMENT, self.F4, "cpu", False) == "numba"
+    def test_a_million_elements_load_numba_at_once(self):
+        assert backends.choose(1_000_000 * backends.SECONDS_PER_ELEMENT, 1.0, self.F4, "cpu", False) == "numba"
 
     def test_other_devices_are_refused(self):
         with pytest.raises(ValueError, match="device 'tpu'"):
-            backends.choose(0.0, self.F4, "tpu", True)
+            backends.choose(0.0, 1.0, self.F4, "tpu", True)
