@@ -313,7 +313,7 @@ def rprop(problem: Problem, start: Array, maxiter: int) -> Array:
     """Solve a problem with `rprop_ref.minimize` and its defaults, in at most `maxiter` iterations."""
     from rprop_ref import minimize
 
-    solution: Array = minimize(problem.fun, start, args=problem.args, maxiter=maxiter).x
+    solution: Array = minimize(problem.fun, start, args=problem.args, maxiter=maxiter, backend="numba").x
     return solution
 
 

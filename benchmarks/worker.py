@@ -245,7 +245,7 @@ def _our_loop(x0: np.ndarray) -> Callable[[], int]:
 
     from .shark import rosenbrock
 
-    return lambda: int(minimize(rosenbrock, x0, maxiter=100_000, gtol=0, xtol=0).nit)
+    return lambda: int(minimize(rosenbrock, x0, maxiter=100_000, gtol=0, xtol=0, backend="numba").nit)
 
 
 def _torch_loop(x0: np.ndarray) -> Callable[[], int]:

@@ -27,7 +27,7 @@ NAMES = ("numpy", "numba", "cuda")
 #: Seconds spent in NumPy steps before Numba is loaded: loading it and its kernels takes about as long.
 SECONDS_BEFORE_NUMBA = 1.0
 
-#: The same for the loop of `minimize` in machine code. Its objective has loaded Numba.
+#: The same for the loop of `minimize` in machine code, whose objective has loaded Numba. If it is 0, runs wait for it.
 SECONDS_BEFORE_LOOP = 0.1
 
 #: Seconds that each element of a step counts for. NumPy needs only about 2e-8, but a step seldom comes alone. An

@@ -20,24 +20,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import numpy as np
 import pytest
 
-from numba_kernels import loading
 from rprop_ref import backends
-from rprop_ref.rules import RULES
 
 # Otherwise Numba would be loaded, and kernels compiled by other processes, beside any test, once a worker had made
-# steps for a second. What is tested of that is tested in processes of its own, or sets this.
-backends.SECONDS_BEFORE_NUMBA = backends.SECONDS_BEFORE_LOOP = np.inf
+# steps for a second. What is tested of that is tested in processes of its own, or sets this. Where the objective is
+# machine code, runs wait for their loop, so that it is the loop that is tested.
+backends.SECONDS_BEFORE_NUMBA, backends.SECONDS_BEFORE_LOOP = np.inf, 0
 
 
 def pytest_collection_finish() -> None:
     """What has been collected lives until the end: the collector of garbage need not walk through it each time."""
     gc.freeze()
-
-
-@pytest.fixture(scope="session")
-def machine_code() -> None:
-    """Runs whose objective is machine code are so altogether, from the first iteration on."""
-    loading.make(loading.Kernel("loop", RULES["irprop-"], np.dtype(float), 0, False))
 
 
 @pytest.fixture

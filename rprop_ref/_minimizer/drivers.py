@@ -211,7 +211,8 @@ class SwitchingDriver:
         if state.scalars[record.CHECK]:  # NumPy checks claims
             return False
         _, n = state.vectors.shape
-        return backends.resolve(self._backend, n, state.vectors.dtype, "loop", state.variant) == "numba"
+        kernel: Any = n, state.vectors.dtype, "loop", state.variant
+        return backends.resolve(self._backend, *kernel, at_once=backends.SECONDS_BEFORE_LOOP == 0) == "numba"
 
     @functools.cached_property
     def _python_driver(self) -> PythonDriver:

@@ -211,9 +211,9 @@ def minimize(
         ``stride`` and ``limit``. The iterates are the same.
     backend : {None, "numpy", "numba"}, optional
         What computes the steps. None begins with NumPy, and switches to Numba when that is ready. Once NumPy has
-        taken about a second, Numba is loaded, and compiles if need be, beside the run; what an earlier run has
-        loaded is used at once. (A run of an objective in machine code waits for it.) If Numba cannot be loaded or
-        cannot compile, NumPy goes on, with a warning. The iterates are the same, bit for bit.
+        taken about a second (a tenth of one if the objective is machine code), Numba is loaded, and compiles if
+        need be, beside the run; what an earlier run has loaded is used at once. If Numba cannot be loaded or
+        cannot compile, NumPy goes on, with a warning. "numba" waits for it. The iterates are the same, bit for bit.
 
     Returns
     -------

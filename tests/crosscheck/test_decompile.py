@@ -327,7 +327,7 @@ ROUNDING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sampled(ROUNDING, ["etas in double"]))
+@pytest.mark.parametrize("name", sampled(ROUNDING, []))
 def test_how_numbers_are_rounded_is_found(name):
     dtypes = ["float64", "float32"] if name == "etas in double" else [*available_reals(), "complex64"]
     without = ["none", "set", "save", "lr per coordinate", "bounds"]

@@ -34,8 +34,6 @@ from rprop_ref._minimizer.starting import begin
 from rprop_ref.bits import same_bits
 from rprop_ref.rules import RULES
 
-pytestmark = pytest.mark.usefixtures("machine_code")
-
 C_SIGNATURE = types.float64(
     types.intc, types.CPointer(types.float64), types.CPointer(types.float64), types.voidptr
 )
@@ -174,7 +172,7 @@ class TestForms:
     def test_single_precision(self):
         x0 = X0.astype("f4")
         for form in ("writing", "returning", "pair"):
-            result = minimize(x0=x0, maxiter=200, backend="numba", **FORMS[form])
+            result = minimize(x0=x0, maxiter=200, **FORMS[form])
             assert result.x.dtype == result.jac.dtype == np.float32
             assert_same_results(result, minimize(x0=x0, maxiter=200, backend="numpy", **FORMS[form]))
 
@@ -353,7 +351,7 @@ def test_all_loops_have_the_same_bits_for_every_rule(options):
 
 def check_all_loops(options):
     """In machine code, in Python with Numba, in Python with NumPy; for any problem, bounds, stopping rule."""
-    compiled = minimize(rough, backend="numba", **options)
+    compiled = minimize(rough, **options)
     assert_same_results(minimize(rough, backend="numpy", **options), compiled)
     args = options.pop("args")
 

@@ -16,8 +16,6 @@ from rprop_ref._core.probing import MAX_PROBES, SAMPLES
 from rprop_ref.bits import same_bits
 from rprop_ref.rules import RULES
 
-pytestmark = pytest.mark.usefixtures("machine_code")
-
 KINK = "The step sizes are exhausted; the objective may have a kink here, or be noisy."
 START = np.array([-3.0, 4.0])
 

@@ -10,8 +10,6 @@ from rprop_ref import minimize, minimize_many
 from rprop_ref._core.stopping import FUTILE_STEPS
 from rprop_ref.bits import same_bits
 
-pytestmark = pytest.mark.usefixtures("machine_code")
-
 
 @numba.njit
 def line(b, g, x, y):

@@ -16,8 +16,6 @@ from scipy.optimize import OptimizeWarning
 from rprop_ref import Parameter, Rprop, autograd, minimize, minimize_many
 from rprop_ref.bits import same_bits
 
-pytestmark = pytest.mark.usefixtures("machine_code")
-
 SUCCESS = "Optimization terminated successfully. "
 
 
