@@ -27,7 +27,7 @@ NAMES = ("numpy", "numba", "cuda")
 #: Seconds spent in NumPy steps before Numba is loaded: loading it and its kernels takes about as long.
 SECONDS_BEFORE_NUMBA = 1.0
 
-#: The same for the loop of `minimize` in machine code, whose objective has loaded Numba. If it is 0, runs wait for it.
+#: The same for the loop of `minimize` in machine code, whose objective has loaded Numba. With 0, runs wait for it.
 SECONDS_BEFORE_LOOP = 0.1
 
 #: Seconds that each element of a step counts for. NumPy needs only about 2e-8, but a step seldom comes alone. An
@@ -41,8 +41,8 @@ def choose(work: float, enough: float, dtype: np.dtype[Any], device: str, made: 
     """Name the backend for a step; a pure function.
 
     Arrays on a GPU are stepped there. Host arrays are stepped by NumPy until Numba's kernel has been made anyway
-    or this process has spent enough time in NumPy steps (large arrays: at once), and from then on by Numba, as soon
-    as it is ready (see `resolve`).
+    or this process has spent enough time in NumPy steps (large arrays: at once), and from then on by Numba, as
+    soon as it is ready (see `resolve`).
 
     Parameters
     ----------

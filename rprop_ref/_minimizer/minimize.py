@@ -213,7 +213,8 @@ def minimize(
         What computes the steps. None begins with NumPy, and switches to Numba when that is ready. Once NumPy has
         taken about a second (a tenth of one if the objective is machine code), Numba is loaded, and compiles if
         need be, beside the run; what an earlier run has loaded is used at once. If Numba cannot be loaded or
-        cannot compile, NumPy goes on, with a warning. "numba" waits for it. The iterates are the same, bit for bit.
+        cannot compile, NumPy goes on, with a warning. With "numba" a run waits. The iterates are the same, bit
+        for bit.
 
     Returns
     -------

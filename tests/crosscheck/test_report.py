@@ -215,7 +215,9 @@ def test_causes_come_in_the_order_of_how_much_each_explains():
     [
         ("irprop-", ["flip found by the sign", "a zero product shrinks"]),
         pytest.param("irprop-", ["a zero product is a flip", "stays at a flip"], marks=pytest.mark.exhaustive),
-        pytest.param("rprop+", ["takes back the shrunk step", "memory kept at a flip"], marks=pytest.mark.exhaustive),
+        pytest.param(
+            "rprop+", ["takes back the shrunk step", "memory kept at a flip"], marks=pytest.mark.exhaustive
+        ),
         pytest.param(
             "irprop+",
             ["error test: reversed", "one limit per branch", "NaN poisons"],
