@@ -26,7 +26,7 @@ from numba_kernels import loop
 from rprop_ref import minimize
 from rprop_ref._core import record
 from rprop_ref._core.constants import rule_constants
-from rprop_ref._minimizer import jitted_objective
+from rprop_ref._minimizer import drivers, jitted_objective
 from rprop_ref._minimizer.minimize import OPTIONS
 from rprop_ref._minimizer.options import set_stopping_rules
 from rprop_ref._minimizer.recognize import recognize
@@ -128,15 +128,11 @@ class TestForms:
             assert_same_results(result, expected)
 
     def test_every_form_is_run_in_machine_code(self, monkeypatch):
-        from rprop_ref._minimizer import drivers
-
         monkeypatch.delattr(drivers, "PythonDriver")
         for form in FORMS.values():
             minimize(x0=X0, maxiter=5, **form)
 
     def test_the_loop_returns_even_if_its_timer_ends_before_it_begins(self, monkeypatch):
-        from rprop_ref._minimizer import drivers
-
         started = []
 
         class ImmediateTimer:
@@ -158,8 +154,6 @@ class TestForms:
 
     @pytest.mark.parametrize("form", ["writing", "returning"])
     def test_jac_may_be_a_bool_of_numpy(self, form, monkeypatch):
-        from rprop_ref._minimizer import drivers
-
         monkeypatch.delattr(drivers, "PythonDriver")
         minimize(x0=X0, maxiter=5, **{**FORMS[form], "jac": np.True_})
 
@@ -363,6 +357,23 @@ def check_all_loops(options):
     if "bounds" in options:
         low, high = np.transpose(options["bounds"])
         assert ((low <= compiled.x) & (compiled.x <= high)).all()
+
+
+@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
+@settings(max_examples=50, deadline=None)
+@given(runs(["irprop-"], ["f8"]), st.integers(0, 100))
+def test_a_run_may_go_over_to_machine_code_at_any_iteration(options, made):
+    class Late(drivers.SwitchingDriver):
+        left = made
+
+        def _is_ready(self):
+            self.left -= 1
+            return self.left < 0 and super()._is_ready()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drivers, "SwitchingDriver", Late)
+        switched = minimize(rough, **options)
+    assert_same_results(switched, minimize(rough, backend="numpy", **options))
 
 
 class TestTheLoop:
