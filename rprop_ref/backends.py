@@ -27,8 +27,8 @@ NAMES = ("numpy", "numba", "cuda")
 #: Seconds spent in NumPy steps before Numba is loaded: loading it and its kernels takes about as long.
 SECONDS_BEFORE_NUMBA = 1.0
 
-#: The same for the loop of `minimize` in machine code, whose objective has loaded Numba. With 0, runs wait for it.
-SECONDS_BEFORE_LOOP = 0.1
+#: The same for kernels that make whole runs, whose objective has loaded Numba. With 0, runs wait for them.
+SECONDS_BEFORE_WHOLE_RUNS = 0.1
 
 #: Seconds that each element of a step counts for. NumPy needs only about 2e-8, but a step seldom comes alone. An
 #: array of a million elements thus makes it worth loading Numba at once.
@@ -160,8 +160,9 @@ def resolve(
             f"backend='numba' cannot step parameters of {dtype}: Numba has no 16-bit floats on the CPU; "
             "use backend='numpy' or None"
         )
+    enough = SECONDS_BEFORE_WHOLE_RUNS if kind in ("loop", "many_runs") else SECONDS_BEFORE_NUMBA
+    at_once = at_once or enough == 0
     work = np.inf if at_once else _seconds_in_numpy + SECONDS_PER_ELEMENT * elements
-    enough = SECONDS_BEFORE_LOOP if kind == "loop" else SECONDS_BEFORE_NUMBA
     # Before Numba is imported no kernel has been made, and to name one would take long beside a small step.
     made = False if _is_installed("numba") else None
     if backend is None and not sys.modules.get("numba") and choose(work, enough, dtype, "cpu", made) == "numpy":

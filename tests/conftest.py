@@ -24,8 +24,8 @@ from rprop_ref import backends
 
 # Otherwise Numba would be loaded, and kernels compiled by other processes, beside any test, once a worker had made
 # steps for a second. What is tested of that is tested in processes of its own, or sets this. Where the objective is
-# machine code, runs wait for their loop, so that it is the loop that is tested.
-backends.SECONDS_BEFORE_NUMBA, backends.SECONDS_BEFORE_LOOP = np.inf, 0
+# machine code, runs wait for it, so that it is what is tested.
+backends.SECONDS_BEFORE_NUMBA, backends.SECONDS_BEFORE_WHOLE_RUNS = np.inf, 0
 
 
 def pytest_collection_finish() -> None:

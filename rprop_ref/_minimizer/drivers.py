@@ -211,8 +211,7 @@ class SwitchingDriver:
         if state.scalars[record.CHECK]:  # NumPy checks claims
             return False
         _, n = state.vectors.shape
-        kernel: Any = n, state.vectors.dtype, "loop", state.variant
-        return backends.resolve(self._backend, *kernel, at_once=backends.SECONDS_BEFORE_LOOP == 0) == "numba"
+        return backends.resolve(self._backend, n, state.vectors.dtype, "loop", state.variant) == "numba"
 
     @functools.cached_property
     def _python_driver(self) -> PythonDriver:

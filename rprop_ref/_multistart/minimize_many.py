@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from .._common import workers as _workers
 from .._core.checks import check_plain
 from .._core.status import Status, message_of
 from .._minimizer.bounds import Bounds, bounds_as_arrays, clipped
+from .._minimizer.compiled_objective import CompiledObjective
 from .._minimizer.minimize import OPTIONS, minimize
 from .._minimizer.objective import gradient_name
 from .._minimizer.options import (
@@ -110,7 +111,8 @@ def minimize_many(
     status 100, the exception as its ``message``, `x0` as ``x``, NaN as ``fun`` and ``jac``, and counts of 0. If it
     does so at every start, a RuntimeWarning shows the first exception.
 
-    In machine code, several runs share each vector instruction; with bounds or more than 32 variables, they are
+    In machine code, once its kernel is ready (see `backend` of `minimize`; until then starts are run one after the
+    other), several runs share each vector instruction; with bounds or more than 32 variables, they are
     run one by one. For thousands of starts, an objective of plain arithmetic is compiled once more, for its
     number of variables, which takes half a second. Several threads call an objective at the same time (unless it
     was compiled with ``parallel=True``), so it must not write to its `args`. Ctrl-C ends all runs within an
@@ -148,14 +150,15 @@ def minimize_many(
     bounds = None if box is None else list(zip(*box, strict=True))
     state = _trial_state(points[0], None if on_gpu else jac, bounds, options)
     task = _Task(fun, args, jac, bounds, options, len(points))
-    runs = task.vectorized(points[0], state) if isinstance(workers, int) and not on_gpu else None
+    compiled = task.machine_code(points[0]) if isinstance(workers, int) and not on_gpu else None
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(ManyRunsProgress(len(points), state.maximize)) if show_progress else None
         results: Iterable[Rows]
         if on_gpu:
             results = [run_on_gpu(fun, args, task.shared_options(state), points)]
-        elif runs is not None:
-            results = stack.enter_context(_workers.in_threads(runs, points, workers, progress))
+        elif compiled is not None:
+            rows_of_threads = task.in_threads(compiled, points, state, workers, progress)
+            results = stack.enter_context(contextlib.closing(rows_of_threads))
         else:
             pieces = [points[piece] for piece in _workers.pieces(len(points))]
             results = stack.enter_context(_workers.mapped(task, pieces, workers))
@@ -181,10 +184,34 @@ class _Task:
 
     def __call__(self, points: Array) -> Rows:
         """The results of runs from some starts."""
-        runs = self.vectorized(points[0])
-        if runs is not None:
-            return runs(points)
+        compiled = self.machine_code(points[0])
+        if compiled is not None and self._is_ready(points[0]):
+            state = _trial_state(points[0], self.jac, self.bounds, self.options)
+            return VectorizedRuns(compiled, self.shared_options(state), self.m)(points)
         return joined([self._single_run(x0) for x0 in points])
+
+    def in_threads(
+        self,
+        compiled: CompiledObjective,
+        points: Array,
+        state: RunState,
+        workers: int,
+        progress: ManyRunsProgress | None,
+    ) -> Generator[Rows, None, None]:
+        """The results: until the kernel is ready, of single runs, and then from threads that run machine code.
+
+        `state` is that of any run with these options.
+        """
+        done = 0
+        while done < len(points) and not self._is_ready(points[0]):
+            yield self._single_run(points[done])
+            done += 1
+        if done == len(points):
+            return
+        runs = VectorizedRuns(compiled, self.shared_options(state), len(points) - done)
+        show = None if progress is None else lambda ended: progress(done + ended)
+        with _workers.in_threads(runs, points[done:], workers, show) as rows:
+            yield from rows
 
     def _single_run(self, x0: Array) -> Rows:
         try:
@@ -193,19 +220,18 @@ class _Task:
         except Exception as error:
             return of_error(x0, error)
 
-    def vectorized(self, x0: Array, state: RunState | None = None) -> VectorizedRuns | None:
-        """The runs in machine code, if the objective allows it; `state` is that of any run with these options."""
-        jac = gradient_source(self.options.get("gradient"), self.jac)
-        compiled = recognize(self.fun, jac, self.args, x0.shape, x0.dtype)
+    def machine_code(self, x0: Array) -> CompiledObjective | None:
+        """The objective, if it is machine code and whole runs may be."""
         # The kernel of many runs does not support `maxtime`.
-        if compiled is None or self.options.get("maxtime") is not None:
+        if self.options.get("maxtime") is not None or self.options.get("backend") == "numpy":
             return None
+        jac = gradient_source(self.options.get("gradient"), self.jac)
+        return recognize(self.fun, jac, self.args, x0.shape, x0.dtype)
+
+    def _is_ready(self, x0: Array) -> bool:
+        """Whether the kernel of many runs can be called; if it cannot, it is made beside them in time."""
         backend, variant = self.options.get("backend"), self.options.get("variant", DEFAULT)
-        if backends.resolve(backend, x0.size, x0.dtype, "many_runs", variant, at_once=True) != "numba":
-            return None
-        if state is None:
-            state = _trial_state(x0, self.jac, self.bounds, self.options)
-        return VectorizedRuns(compiled, self.shared_options(state), self.m)
+        return backends.resolve(backend, x0.size, x0.dtype, "many_runs", variant) == "numba"
 
     def shared_options(self, state: RunState) -> SharedOptions:
         """The options as `VectorizedRuns` and the GPU need them; `state` is that of any run with these options."""

@@ -139,7 +139,7 @@ try: o.step()
 except Odd: print(p.data, dict(o.state))
 error = KeyboardInterrupt()
 forget()
-try: r.minimize_many(c, np.ones((2, 3)))
+try: demo.warm_up()
 except KeyboardInterrupt: print("interrupted")
 """
 
@@ -325,12 +325,35 @@ again = run(3_000_000, backend="numba")
 print(same_bits(again.vectors, long.vectors) and same_bits(again.scalars, long.scalars), switches[1:])
 """
 
+_MANY = """
+from numba_kernels import many_runs
+from rprop_ref import minimize_many, starts
+from rprop_ref._multistart import minimize_many as module
+
+parts, joined = [], module.joined
+def recorded(rows):
+    parts[:] = map(len, rows); return joined(rows)
+module.joined = recorded
+x0s = starts([(-2, 2)] * 2, 20_000, seed=1)
+few = minimize_many(rosenbrock, x0s[:3], maxiter=50)  # too few to wait for the kernel
+print(parts, len(processes))
+many = minimize_many(rosenbrock, x0s, maxiter=300)
+ones = parts.count(1)
+print(len(processes), parts[:ones] == [1] * ones, 3 < ones < sum(parts) == 20_000)
+again = minimize_many(rosenbrock, x0s, maxiter=300, backend="numba")
+names = [name for name in many if isinstance(many[name], np.ndarray)]
+print(names, all(same_bits(many[name], again[name]) for name in names))
+print(many.gradient, list(many.message) == list(again.message))
+"""
+
 
 @pytest.mark.exhaustive
-def test_a_run_in_machine_code_goes_on_with_numpy_until_its_loop_is_ready(tmp_path):
-    assert python(_LOOP, NUMBA_CACHE_DIR=tmp_path) == ["0 0", "1 True", "True [0]"]
-    # Another time the loop is on disk, and only loaded.
-    assert python(_LOOP, NUMBA_CACHE_DIR=tmp_path) == ["0 0", "0 True", "True [0]"]
+def test_runs_in_machine_code_go_on_with_numpy_until_it_is_ready(tmp_path):
+    columns = ["success", "status", "fun", "x", "nit", "jac", "nfev", "njev"]
+    for one, both in ((1, 2), (0, 0)):  # processes that compile; the second time, all is on disk
+        printed = python(_LOOP + _MANY, NUMBA_CACHE_DIR=tmp_path)
+        assert printed[:3] == ["0 0", f"{one} True", "True [0]"]
+        assert printed[3:] == [f"[1, 1, 1] {both}", f"{both} True True", f"{columns} True", "compiled True"]
 
 
 @pytest.mark.exhaustive
