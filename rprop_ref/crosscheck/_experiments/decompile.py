@@ -48,10 +48,10 @@ ROUNDS, AT_ONCE = 30, 12
 
 #: How often each grammar's search begins anew before the next is tried. Then half of them are continued for
 #: longer, or this many.
-PATIENCE, FEWEST = (2, 2, 4, 8), 8
+PATIENCE, FEWEST = (3, 7, 14, 28), 8
 
 #: How much more often that of the plainest grammar of each nature does at first, which is mostly right.
-MORE_PATIENCE = 2
+MORE_PATIENCE = 11
 
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
 ALTERNATIVES = 4
@@ -164,9 +164,8 @@ class _Learner:
             more = []
         for trajectory in more:
             self.observations.add(trajectory)
-        searches = [
-            (nature, Search(grammar)) for nature, grammar in grammars(self.laboratory, self.nature, self.numbers)
-        ]
+        kinds = grammars(self.laboratory, self.nature, self.numbers, mirrored=self._plain.symmetric)
+        searches = [(nature, Search(grammar)) for nature, grammar in kinds]
         plainest: dict[Nature, Search] = {}
         for nature, search in searches:
             plainest.setdefault(nature, search)
@@ -323,7 +322,7 @@ class _Learner:
             before, known = dict(search.values), len(search.strands)
             for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
                 strand = strand_of(divergence, self.observations.of(divergence.case), self.nature)
-                if not self._required(search, strand, ATTEMPTS):
+                if not self._required(search, strand):
                     self._too_much = strand
                     return False
             # A new strand may tell answers apart that were alike, although the search keeps its own.
@@ -343,7 +342,7 @@ class _Learner:
                 best, fewest = (self._rounding, count) if count < fewest else (best, fewest)
         self._rounding = best
 
-    def _required(self, search: Search, some: Sequence[Strand], attempts: int) -> bool:
+    def _required(self, search: Search, some: Sequence[Strand], attempts: int = ATTEMPTS) -> bool:
         """Whether a search finds answers that reproduce some more strands, while there are steps left."""
         if self._steps_left < 0:
             return False
