@@ -97,7 +97,7 @@ class Completion:
         seen = [case for case in self._observations.cases if HYPERPARAMETERS in tiers_of(case)]
         # In irprop-, each of them makes a difference where it can make any.
         usual = self.whole("irprop-", {})
-        for name in UNUSUAL:
+        for name in [name for name in UNUSUAL if name in entries]:
             answers = [{**usual, name: answer} for answer in GLOBALS[name]]
             rest = {key: answer for key, answer in entries.items() if key != name}
             if self._alike(answers, held) and self._alike((entries, rest), seen):

@@ -10,6 +10,9 @@ from .._comparison.observe import Factory, observe
 from .._comparison.trajectory import Trajectory
 from .._table.rule import Rule
 
+#: Cases of at most so many steps tell most rules apart, and are soon run.
+SHORT = 16
+
 #: Hidden from `observe`: a rule is compared by x and by the caller's gradient only.
 _STATE = frozenset(("prev", "step_size"))
 
@@ -56,6 +59,10 @@ class Observations:
         """Whether a rule reproduces some cases. Those that told others apart are tried first, and collected."""
         if self.failing(rule, telling):
             return False
-        failing = self.failing(rule, cases)
-        telling += [divergence.case for divergence in failing[:1]]
-        return not failing
+        short = [case for case in cases if case.steps <= SHORT]
+        for some in (short, [case for case in cases if case.steps > SHORT]):
+            failing = self.failing(rule, some)
+            if failing:
+                telling.append(failing[0].case)
+                return False
+        return True
