@@ -294,7 +294,8 @@ class _Run:
     def __init__(self, program: Program, x0: Array, new: dict[str, Any]) -> None:
         self._program, self._x0, self._new = program, x0, new
         self.accepts_none = "none" in program.has
-        self._answer: dict[str, Any] = {}
+        self.step_size: Array | None = None
+        self.prev: Array | None = None
         if "set" in program.has:
             self.set = self._set
         if "save" in program.has:
@@ -309,18 +310,8 @@ class _Run:
         x = self._array(answer, "x")
         if x is None:
             raise self._program.mixed_up("the answer to 'step' has neither x nor x_hex")
-        self._answer = answer
+        self.step_size, self.prev = self._array(answer, "step_size"), self._array(answer, "prev")
         return x
-
-    @property
-    def step_size(self) -> Array | None:
-        """The step sizes after the last step; None if they are not shown."""
-        return self._array(self._answer, "step_size")
-
-    @property
-    def prev(self) -> Array | None:
-        """The memory after the last step; None if it is not shown."""
-        return self._array(self._answer, "prev")
 
     def finish(self) -> None:
         """Start one more run, which is not used, to see whether an answer to another question arrives."""

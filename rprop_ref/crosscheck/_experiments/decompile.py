@@ -21,6 +21,7 @@ from .._table.rule import Rule
 from .._table.table import Table
 from . import ordinary, rounding
 from .completion import Completion
+from .decimals import digits
 from .describe import described
 from .grammars import LENGTHS, grammars
 from .laboratory import Laboratory, special_gradients, words
@@ -62,6 +63,9 @@ MOST_KINDS = 8
 #: How many steps all searches may make together.
 STEPS = 250_000
 
+#: A threshold that somebody wrote down has no more digits, if it is to explain why x depends on magnitudes.
+FEW_DIGITS = 3
+
 #: Entries of which a grammar may leave no choice.
 _FIXED = (
     "late", "first move", "base", "step_sizes", "constants", "direction", "after a flip", "start memory", "start",
@@ -96,7 +100,9 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
     if any(text.startswith(("chance", "other coordinates")) for text in traits.outside):
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     numbers = measured(laboratory, lacks)
-    if traits.outside and not {"walls", "small moves"} & set(numbers):
+    # Where moves depend on magnitudes everywhere, there seem to be thresholds, but not at short decimals.
+    is_stopped = "walls" in numbers or any(digits(v) <= FEW_DIGITS for v in numbers.get("small moves", ()))
+    if traits.outside and not is_stopped:
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     cases = [c for c in conformance_cases(names) if not c.needs & lacks]
     learner = _Learner(laboratory, traits.nature, numbers, cases, names, lacks)
@@ -272,7 +278,9 @@ class _Learner:
         found: list[Case] = []
         for needs, script in CALL_SCRIPTS:
             if not needs & self.lacks:
-                found += self._scripts((1.0, -1.0, 0.0), 4, script) + self._special_with(script)
+                # What a saved state lacks may show only after an infinite gradient, and one step late.
+                also = (np.inf,) if "resumed" in script and "inf" not in self.lacks else ()
+                found += self._scripts((1.0, -1.0, 0.0, *also), 4, script) + self._special_with(script)
         return found
 
     def _special_with(self, script: dict[str, Any]) -> list[Case]:

@@ -16,6 +16,10 @@ from .laboratory import Laboratory, words
 #: If moves change at more magnitudes than this, they depend on magnitudes.
 MOST_THRESHOLDS = 6
 
+#: The exponent of the largest magnitude. The thresholds that are looked for are below about 1: where moves are in
+#: proportion to gradients, the largest are limited.
+_HIGHEST = 5
+
 #: How scripts begin that have a gradient, or a product, of a magnitude v.
 _BEGINNINGS: tuple[Callable[[Array, Array], tuple[Array, ...]], ...] = (
     lambda one, v: (v,),
@@ -63,7 +67,7 @@ def _thresholds_of(
         changed: Array = (np.abs(before - after) > 1e-9 * np.abs(after)).any(axis=(0, 1))
         return changed
 
-    exponents, ends = np.linspace(-290, 0, 64), words((1.0, -1.0, 0.0), 2)
+    exponents, ends = np.linspace(-290, _HIGHEST, 64), words((1.0, -1.0, 0.0), 2)
     changed, found = changes(exponents, ends), []
     intervals = np.flatnonzero(changed[:, :-1].any(axis=0))
     if len(intervals) > MOST_THRESHOLDS:  # moves depend on magnitudes
