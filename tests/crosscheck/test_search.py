@@ -95,9 +95,14 @@ def test_limits_are_taken_in_their_order_unless_crossed_limits_show_otherwise():
     assert orders({"step_sizes": "swapped"}) == [("swapped",), ("in order",)]
 
 
-#: A threshold that shows only after two infinite gradients, and a floor that shows only at one.
-@pytest.mark.parametrize(("seed", "field", "value"), [(50001, "small products", 1e-18), (21070, "floor", 1e-4)])
-def test_a_number_that_shows_beside_infinite_gradients_is_measured(seed, field, value):
+#: A threshold that shows only after two infinite gradients, a floor that shows only at one, and a limit that shows
+#: only after two gradients of 0.
+HIDDEN = {50001: ("small products", 1e-18), 21070: ("floor", 1e-4), 62024: ("largest", 30.0)}
+
+
+@pytest.mark.parametrize("seed", HIDDEN)
+def test_a_number_that_shows_beside_rare_gradients_only_is_measured(seed):
+    field, value = HIDDEN[seed]
     with np.errstate(all="ignore"):
         assert measured(Laboratory(Rule(random_table(seed)), "float64"))[field] == (value,)
 

@@ -253,7 +253,7 @@ def _stopped(
 ) -> list[float]:
     """The lengths of moves, and these before they were multiplied, where hyperparameters lead far out."""
     down, up = setting["etas"]
-    some = _moves(laboratory, words((1.0, -1.0), 4) if g is None else g, setting)
+    some = _moves(laboratory, words((1.0, -1.0, 0.0), 4) if g is None else g, setting)
     moves = np.unique(np.concatenate([v[(v > 0) & (v < 1e29)] for v in some]))
     factors = (1, up, down, up * up, *own)
     found = [(shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)), f == 1) for v in moves for f in factors]

@@ -203,7 +203,7 @@ class _Writer:
         """The moves that depend on the last one; and, where the move is looked at, those that x makes in parts."""
         moves = {"undo": "-s.last", "repeat": "s.last"}
         if self.table["late"] == "yes" or self._has_walls or self._keeps_the_last(groups):
-            moves["back and forth"] = f"-np.sign(g) * (base - {self.length})"
+            moves["back and forth"] = f"-{self._sign_that_moves} * (base - {self.length})"
             moves["restore"] = "s.before - x"
         for answer, text in moves.items():
             if answer in groups:
@@ -235,7 +235,8 @@ class _Writer:
         if self.table["late"] == "yes":
             return arrived
         if "back and forth" in groups:
-            there_and_back = f"(x - np.sign(g) * base) + np.sign(g) * {self.length}"
+            sign = self._sign_that_moves
+            there_and_back = f"(x - {sign} * base) + {sign} * {self.length}"
             arrived = self.where(groups["back and forth"], there_and_back, arrived, every)
         if "restore" in groups:
             arrived = self.where(groups["restore"], "s.before", arrived, every)
@@ -259,6 +260,14 @@ class _Writer:
                 "both": f"np.minimum(np.maximum(x, -{wall}), {wall})",
             }
             self.add(f"x = {stops[str(self.table['walls act'])]}")
+
+    @property
+    def _sign_that_moves(self) -> str:
+        """The sign of the gradient, 0 where that is too small to move x."""
+        threshold = self.table["small moves"]
+        if isinstance(threshold, float):
+            return f"np.where(np.abs(g).astype(float) < {threshold!r}, 0, np.sign(g))"
+        return "np.sign(g)"
 
     @property
     def _has_walls(self) -> bool:
