@@ -15,7 +15,7 @@ from ._cases.case import Case
 from ._cases.conformance import conformance_cases
 from ._comparison.divergence import Divergence
 from ._comparison.observe import CouldNotRun
-from ._experiments.decompile import Decompiled
+from ._experiments.result import Decompiled
 from ._report.report import Report
 from ._stages.compositions import COMPOSITIONS
 from ._stages.deviations import DEVIATIONS

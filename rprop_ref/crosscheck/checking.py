@@ -21,7 +21,8 @@ from ._comparison.trajectory import QUANTITIES
 from ._diagnosis.diagnose import EXHAUSTIVE_SIZE, PAIRS, DeviationSearch
 from ._diagnosis.evidence import Evidence
 from ._diagnosis.result import Diagnosis, Explanation, Learned
-from ._experiments.decompile import Decompiled, learn_rule
+from ._experiments.decompile import learn_rule
+from ._experiments.result import Decompiled
 from ._report.points import NEVER_MOVES, Cases, Point, points_of_explanation, points_of_rule
 from ._report.report import Report
 from ._report.tiers import tier_counts

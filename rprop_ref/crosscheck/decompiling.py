@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from .. import rules
 from ._comparison.observe import Factory
-from ._experiments.decompile import Decompiled, learn_rule
+from ._experiments.decompile import learn_rule
+from ._experiments.result import Decompiled
 from ._requests import checked, missing_features
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -351,6 +352,7 @@ class _Run:
         raise CouldNotRun(f"{name} has {flat.size} numbers for {self._x0.size} coordinates")
 
 
+@functools.lru_cache(1 << 16)
 def _exactly(text: Any) -> float:
     # float.fromhex would read "0.1" as 1/16.
     if not isinstance(text, str) or not _HEXADECIMAL.fullmatch(text):

@@ -16,7 +16,7 @@ from rprop_ref.crosscheck._cases.conformance import conformance_cases
 from rprop_ref.crosscheck._cases.randomized import random_cases
 from rprop_ref.crosscheck._comparison.expected import expected_trajectories
 from rprop_ref.crosscheck._comparison.observe import observe
-from rprop_ref.crosscheck._experiments.decompile import _differences
+from rprop_ref.crosscheck._experiments.describe import _differences
 from rprop_ref.crosscheck._report.points import Cases, points_of_rule
 from rprop_ref.crosscheck._requests import missing_features
 from rprop_ref.crosscheck._table.five import NAMES, completed, expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from typing import Any
@@ -35,4 +36,10 @@ def both_forms(name: str, values: Any) -> dict[str, Any]:
 
 def _short_hexadecimal(value: Any) -> str:
     """As C's ``printf("%a")`` writes it, without zeros at the end of the fraction."""
+    number = float(value)
+    return _shortened(number) if number else _shortened.__wrapped__(number)  # 0 and -0 are equal
+
+
+@functools.lru_cache(1 << 16)
+def _shortened(value: float) -> str:
     return re.sub(r"\.?0+p", "p", hexadecimal(value))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,18 +13,21 @@ from .._cases.case import Case
 from .._cases.conformance import conformance_cases
 from .._cases.long import long_cases_of_tier
 from .._cases.randomized import random_cases_of_tier
-from .._cases.tiers import CALLS, HYPERPARAMETERS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
-from .._comparison.divergence import Divergence, first_divergence
-from .._comparison.observe import CouldNotRun, Factory, observe
-from .._comparison.trajectory import Trajectory
-from .._table.five import UNUSUAL, candidates, completed, distance, expected, wanted
-from .._table.grammar import FIELDS, GLOBALS, Answer, Grammar, field_of, row_of
+from .._cases.tiers import CALLS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
+from .._comparison.observe import CouldNotRun, Factory
+from .._table.five import candidates, distance, wanted
+from .._table.grammar import Answer
 from .._table.rule import Rule
-from .._table.table import Table, joined
+from .._table.table import Table
 from . import ordinary, rounding
+from .completion import Completion
+from .decimals import digits
+from .describe import described
 from .grammars import LENGTHS, grammars
 from .laboratory import Laboratory, special_gradients, words
 from .measure import measured
+from .observations import Observations
+from .result import UNFOUND, Decompiled, TierVerdict
 from .search import ATTEMPTS, Numbers, Search, reached
 from .strands import Nature, Strand, strand_of, strands
 from .traits import CALL_SCRIPTS, NARROW, OUTSIDE_LIMITS, SETTING, beyond_ordinary, depends_on_time, examine
@@ -47,10 +49,10 @@ ROUNDS, AT_ONCE = 30, 12
 
 #: How often each grammar's search begins anew before the next is tried. Then half of them are continued for
 #: longer, or this many.
-PATIENCE, FEWEST = (2, 2, 4, 8), 8
+PATIENCE, FEWEST = (3, 7, 14, 28), 8
 
 #: How much more often that of the plainest grammar of each nature does at first, which is mostly right.
-MORE_PATIENCE = 2
+MORE_PATIENCE = 11
 
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
 ALTERNATIVES = 4
@@ -61,8 +63,8 @@ MOST_KINDS = 8
 #: How many steps all searches may make together.
 STEPS = 250_000
 
-#: How it is said that the signs explain x, but no table was found.
-UNFOUND = "signs in a way that"
+#: A threshold that somebody wrote down has no more digits, if it is to explain why x depends on magnitudes.
+FEW_DIGITS = 3
 
 #: Entries of which a grammar may leave no choice.
 _FIXED = (
@@ -71,85 +73,6 @@ _FIXED = (
 
 #: The seed of random cases.
 VERIFYING = 102
-
-_STATE = frozenset(("prev", "step_size"))
-
-
-@dataclass
-class TierVerdict:
-    """What is known about one tier.
-
-    Attributes
-    ----------
-    tier : str
-    explained : bool
-        Whether the rule reproduces x, and the caller's gradient, in every case of the tier, to the bit.
-    cases, random : int
-        How many fixed and random cases were run.
-    failing : int
-        How many of them the rule does not reproduce.
-    first : Divergence or None
-        The first of these; `expected` in it is what the rule does.
-    """
-
-    tier: str
-    explained: bool
-    cases: int = 0
-    random: int = 0
-    failing: int = 0
-    first: Divergence | None = None
-    sentences: tuple[str, ...] = ()
-
-
-@dataclass
-class Decompiled:
-    """What was learned about an implementation.
-
-    Attributes
-    ----------
-    rule : Rule or None
-        The rule; None if ordinary use is not that of a per-coordinate sign rule in the grammar.
-    outside : tuple of str
-        What x was seen to depend on, if there is no rule.
-    tiers : list of TierVerdict
-        The verdicts, ordinary use first.
-    dtype : str
-        The dtype of the experiments.
-    """
-
-    rule: Rule | None
-    outside: tuple[str, ...] = ()
-    tiers: list[TierVerdict] = field(default_factory=list)
-    dtype: str = "float64"
-
-    @property
-    def explained(self) -> bool:
-        """Whether all tiers are explained."""
-        return self.rule is not None and all(tier.explained for tier in self.tiers)
-
-    @property
-    def not_found(self) -> bool:
-        """Whether the signs explain x, but no table was found."""
-        return any(text.startswith(UNFOUND) for text in self.outside)
-
-    @property
-    def headline(self) -> str:
-        """What it is, in a sentence."""
-        if self.rule is None:
-            begins = "This is not a per-coordinate sign rule"
-            if self.not_found:
-                begins = "No per-coordinate sign rule was found that does this"
-            return f"{begins}: it depends on {'; '.join(self.outside)}."
-        what = self.rule.table.title
-        if not all(tier.explained for tier in self.tiers):
-            where = ", ".join(tier.tier for tier in self.tiers if not tier.explained)
-            return f"{what}. Not explained: {where}."
-        if not self.rule.differences:
-            return f"{what}, in everything that was tried, to the bit."
-        explain = "point in which it differs explains" if len(self.rule.differences) == 1 else (
-            f"{len(self.rule.differences)} points in which it differs explain"
-        )  # fmt: skip
-        return f"This is nearest to {self.rule.nearest}; the {explain} everything that was tried, to the bit."
 
 
 # Runs may leave the range of their dtype.
@@ -177,7 +100,9 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
     if any(text.startswith(("chance", "other coordinates")) for text in traits.outside):
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     numbers = measured(laboratory, lacks)
-    if traits.outside and not {"walls", "small moves"} & set(numbers):
+    # Where moves depend on magnitudes everywhere, there seem to be thresholds, but not at short decimals.
+    is_stopped = "walls" in numbers or any(digits(v) <= FEW_DIGITS for v in numbers.get("small moves", ()))
+    if traits.outside and not is_stopped:
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     cases = [c for c in conformance_cases(names) if not c.needs & lacks]
     learner = _Learner(laboratory, traits.nature, numbers, cases, names, lacks)
@@ -199,21 +124,14 @@ class _Learner:
         lacks: frozenset[str],
     ) -> None:  # fmt: skip
         self.laboratory, self.nature, self.numbers = laboratory, nature, numbers
+        self.observations = Observations(laboratory.factory)
         self._plain, self._nature_is_final = nature, False
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
         self.stuck, self._reached, self._steps_left = "", -1, STEPS
         self._completing = False  # whether what a search does not need is as in the nearest rule
         self._rounding: dict[str, Answer] = rounding.plainest(names, nature)
         self._held: list[Case] = []  # the cases of tiers that are explained
-        self._telling: list[Case] = []  # cases that told a rule from what was observed
         self._too_much: list[Strand] = []  # what a search did not reproduce at last
-        self._observed: dict[int, tuple[Case, Trajectory]] = {}
-
-    def observed(self, case: Case) -> Trajectory:
-        """What the implementation does on a case; each is run once."""
-        if id(case) not in self._observed:
-            self._observed[id(case)] = case, observe(self.laboratory.factory, case, _STATE)
-        return self._observed[id(case)][1]
 
     # --- ordinary use -------------------------------------------------------------------------------------------
 
@@ -250,10 +168,10 @@ class _Learner:
             more = list(ordinary.more_scripts(self.laboratory, self.nature))
         except CouldNotRun:
             more = []
-        self._observed.update((id(trajectory.case), (trajectory.case, trajectory)) for trajectory in more)
-        searches = [
-            (nature, Search(grammar)) for nature, grammar in grammars(self.laboratory, self.nature, self.numbers)
-        ]
+        for trajectory in more:
+            self.observations.add(trajectory)
+        kinds = grammars(self.laboratory, self.nature, self.numbers, mirrored=self._plain.symmetric)
+        searches = [(nature, Search(grammar)) for nature, grammar in kinds]
         plainest: dict[Nature, Search] = {}
         for nature, search in searches:
             plainest.setdefault(nature, search)
@@ -299,57 +217,8 @@ class _Learner:
             if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), PATIENCE[0]):
                 best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
-            best.rule = self._plainer(best.rule)
+            best.rule = self._completion.plainer(best.rule)
         return best
-
-    def _plainer(self, rule: Rule) -> Rule:
-        """The rule with the answers of the nearest of the five wherever nothing observed objects."""
-        for key, answer in rule.table.entries.items():
-            usual = wanted(rule.nearest, key, {}) or (None if row_of(key) else rule.table.plainest(key))
-            if usual is not None and usual != answer and key not in ("start memory", "nan product 0: memory"):
-                other = self._named({**rule.table.entries, key: usual}, rule.nearest)
-                if self._reproduces_all(other):
-                    rule = other
-        return self._with_alike_limits(rule)
-
-    def _reproduces_all(self, rule: Rule) -> bool:
-        """Whether a rule reproduces all that was observed."""
-        return self._reproduces(rule, [case for case, _ in self._observed.values()], self._telling)
-
-    def _reproduces(self, rule: Rule, cases: Sequence[Case], telling: list[Case]) -> bool:
-        """Whether a rule reproduces some cases. Those that told others apart are tried first, and collected."""
-        if self.failing(rule, telling):
-            return False
-        failing = self.failing(rule, cases)
-        telling += [divergence.case for divergence in failing[:1]]
-        return not failing
-
-    def _with_alike_limits(self, rule: Rule) -> Rule:
-        """The rule with the same limits in every row, and a first step of lr, if nothing observed objects."""
-        entries = rule.table.entries
-        limits = {key: answer for key, answer in entries.items() if field_of(key) == "limits"}
-        every = [key.replace(": factor", ": limits") for key in entries if field_of(key) == "factor"]
-        for answer in dict.fromkeys(limits.values()):
-            for start in dict.fromkeys(("lr", entries["start"])):
-                other = self._named({**entries, **dict.fromkeys(every, answer), "start": start}, rule.nearest)
-                if answer != "both" and self._reproduces_all(other):
-                    return other
-        return self._with_limits_by_factor(rule)
-
-    def _with_limits_by_factor(self, rule: Rule) -> Rule:
-        """The rule with the same limits in rows of the same factor, wherever nothing observed objects."""
-        by_factor: dict[Answer, list[str]] = {}
-        for key, answer in rule.table.entries.items():
-            if field_of(key) == "factor":
-                by_factor.setdefault(answer, []).append(key.replace(": factor", ": limits"))
-        for keys in by_factor.values():
-            answers = [rule.table.entries.get(key, "both") for key in keys]
-            usual = max(answers, key=answers.count)
-            for key, answer in zip(keys, answers, strict=True):
-                other = self._named({**rule.table.entries, key: usual}, rule.nearest)
-                if answer != usual and self._reproduces_all(other):
-                    rule = other
-        return rule
 
     def _outer(self, search: Search) -> Decompiled:
         """Learn all tiers, each on top of those that are explained."""
@@ -370,15 +239,12 @@ class _Learner:
                 else:  # what explains a part of this tier may spoil the inner ones
                     search.return_to(before)
                     self._rounding = rounded
-        rule = self._without_untried(self._complete(search), explained)
+        rule = self._completion.without_untried(self._complete(search), explained)
         return Decompiled(rule, (), verdicts, self.laboratory.dtype)
 
-    # --- what the search did not need ---------------------------------------------------------------------------
-
-    def _completed(self, nearest: str, entries: Mapping[str, Answer]) -> dict[str, Answer]:
-        return completed(
-            nearest, entries, self.lacks, symmetric=self.nature.symmetric, uses_loss=self.nature.uses_loss
-        )
+    @property
+    def _completion(self) -> Completion:
+        return Completion(self.observations, self.nature, self.lacks, self._held)
 
     def _complete(self, search: Search) -> Rule:
         """The rule of a search, with an entry wherever it does something else than the nearest of the five.
@@ -396,71 +262,10 @@ class _Learner:
         if corrected:
             # Its code is shorter without what is as in the nearest rule, if it does that in any case.
             short = self.rule(search)
-            return whole if short.nearest != whole.nearest or self.failing(short, self._held) else short
+            same = short.nearest == whole.nearest and not self.observations.failing(short, self._held)
+            return short if same else whole
         search.return_to(before)
-        return self._completed_by_trial(plain)
-
-    def _completed_by_trial(self, rule: Rule) -> Rule:
-        """A rule with the entries that it lacks, each with an answer that changes nothing where it is right."""
-        known = dict(rule.table.entries)
-        usual = self._completed(rule.nearest, known)
-        grammar = Grammar(self.nature.symmetric)
-        telling: list[Case] = []
-
-        def holds(entries: Mapping[str, Answer]) -> bool:
-            other = Rule(Table(entries, self.nature.symmetric, self.nature.uses_loss))
-            return self._reproduces(other, self._held, telling)
-
-        def fill(keys: Sequence[str]) -> None:
-            if not keys:
-                return
-            if holds({**known, **{key: usual[key] for key in keys}}):
-                known.update((key, usual[key]) for key in keys)
-            elif len(keys) > 1:
-                fill(keys[: len(keys) // 2])
-                fill(keys[len(keys) // 2 :])
-            else:
-                (key,) = keys
-                answer = next((a for a in grammar.answers(key) if holds({**known, key: a})), None)
-                if answer is not None:
-                    known[key] = answer
-
-        for _ in range(2):  # an answer may fit only beside others
-            fill([key for key in usual if key not in known])
-        short = {key: answer for key, answer in known.items() if key in rule.table.entries or answer != usual[key]}
-        return self._named(short if holds(short) else known, rule.nearest)
-
-    def _without_untried(self, rule: Rule, explained: set[str]) -> Rule:
-        """The rule without entries of the whole rule that no case of an explained tier can show."""
-        entries = dict(rule.table.entries)
-        if PRECISION not in explained and entries.get("16-bit constants") == rule.table.plainest(
-            "16-bit constants"
-        ):
-            del entries["16-bit constants"]
-        # A gradient of 0 stored is a memory of 0.
-        alike = {**entries, "nan product 0: memory": entries.get("nan product: memory", "new")}
-        told = "nan product 0: memory" in entries and alike != entries
-        if told and not self.failing(self._named(alike, rule.nearest), self._held):
-            entries = alike
-        held = [case for case in self._held if HYPERPARAMETERS in tiers_of(case)]
-        seen = [case for case, _ in self._observed.values() if HYPERPARAMETERS in tiers_of(case)]
-        # In irprop-, each of them makes a difference where it can make any.
-        usual = self._completed("irprop-", {})
-        for name in UNUSUAL:
-            answers = [{**usual, name: answer} for answer in GLOBALS[name]]
-            rest = {key: answer for key, answer in entries.items() if key != name}
-            if self._alike(answers, held) and self._alike((entries, rest), seen):
-                entries = rest
-        return self._named(entries, rule.nearest)
-
-    def _alike(self, tables: Sequence[Mapping[str, Answer]], cases: Sequence[Case]) -> bool:
-        """Whether tables with these entries do the same on some cases."""
-        usable = [case for case in cases if case.bounds is None]
-        first, *others = (
-            Rule(Table(entries, self.nature.symmetric, self.nature.uses_loss)).on_cases(usable)
-            for entries in tables
-        )
-        return all(first_divergence(a, b) is None for other in others for a, b in zip(first, other, strict=True))
+        return self._completion.by_trial(plain)
 
     @cached_property
     def special_cases(self) -> list[Case]:
@@ -473,7 +278,9 @@ class _Learner:
         found: list[Case] = []
         for needs, script in CALL_SCRIPTS:
             if not needs & self.lacks:
-                found += self._scripts((1.0, -1.0, 0.0), 4, script) + self._special_with(script)
+                # What a saved state lacks may show only after an infinite gradient, and one step late.
+                also = (np.inf,) if "resumed" in script and "inf" not in self.lacks else ()
+                found += self._scripts((1.0, -1.0, 0.0, *also), 4, script) + self._special_with(script)
         return found
 
     def _special_with(self, script: dict[str, Any]) -> list[Case]:
@@ -491,7 +298,7 @@ class _Learner:
                 )
             except CouldNotRun:
                 continue
-            self._observed[id(run.case)] = run.case, run
+            self.observations.add(run)
             found.append(run.case)
         return found
 
@@ -505,7 +312,7 @@ class _Learner:
                 self._learn_rounding(search, known, tier)
                 corrected = self._correct(search, known)
             drawn = [c for c in self._random(tier, VERIFYING + correction) if tiers_of(c) <= within]
-            failing = self.failing(self.rule(search), (*known, *drawn, *self._held))
+            failing = self.observations.failing(self.rule(search), (*known, *drawn, *self._held))
             if not failing:
                 self._held += [*known, *drawn]
                 return TierVerdict(tier, True, len(some), len(drawn))
@@ -517,13 +324,13 @@ class _Learner:
     def _correct(self, search: Search, cases: Sequence[Case]) -> bool:
         """Add what a rule does not reproduce to what its search requires, until it reproduces all."""
         for _ in range(ROUNDS):
-            failing = self.failing(self.rule(search), cases)
+            failing = self.observations.failing(self.rule(search), cases)
             if not failing:
                 return True
             before, known = dict(search.values), len(search.strands)
             for divergence in sorted(failing, key=lambda d: d.step)[:AT_ONCE]:
-                strand = strand_of(divergence, self.observed(divergence.case), self.nature)
-                if not self._required(search, strand, ATTEMPTS):
+                strand = strand_of(divergence, self.observations.of(divergence.case), self.nature)
+                if not self._required(search, strand):
                     self._too_much = strand
                     return False
             # A new strand may tell answers apart that were alike, although the search keeps its own.
@@ -533,17 +340,17 @@ class _Learner:
 
     def _learn_rounding(self, search: Search, cases: Sequence[Case], tier: str) -> None:
         """Choose how numbers are rounded, if only cases of other dtypes than that of the experiments fail."""
-        failing = self.failing(self.rule(search), cases)
+        failing = self.observations.failing(self.rule(search), cases)
         if not failing or any(d.case.dtype == self.laboratory.dtype for d in failing):
             return
         best, fewest, some = self._rounding, len(failing), [d.case for d in failing[:AT_ONCE]]
         for self._rounding in rounding.choices(best, half=tier == PRECISION):
-            if fewest and not self.failing(self.rule(search), some):
-                count = len(self.failing(self.rule(search), cases))
+            if fewest and not self.observations.failing(self.rule(search), some):
+                count = len(self.observations.failing(self.rule(search), cases))
                 best, fewest = (self._rounding, count) if count < fewest else (best, fewest)
         self._rounding = best
 
-    def _required(self, search: Search, some: Sequence[Strand], attempts: int) -> bool:
+    def _required(self, search: Search, some: Sequence[Strand], attempts: int = ATTEMPTS) -> bool:
         """Whether a search finds answers that reproduce some more strands, while there are steps left."""
         if self._steps_left < 0:
             return False
@@ -562,17 +369,6 @@ class _Learner:
         drawn = random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks, WIDEN)
         return *drawn, *long_cases_of_tier(tier, seed, self.names, LONG_CASES, self.lacks)
 
-    def failing(self, rule: Rule, cases: Sequence[Case]) -> list[Divergence]:
-        """Where a rule is not what was observed."""
-        usable = [case for case in cases if case.bounds is None]
-        found = []
-        for case, made in zip(usable, rule.on_cases(usable), strict=True):
-            seen = self.observed(case)
-            divergence = None if seen.refused else first_divergence(made, seen)
-            if divergence is not None:
-                found.append(divergence)
-        return found
-
     # --- the rule -----------------------------------------------------------------------------------------------
 
     def rule(self, search: Search) -> Rule:
@@ -584,22 +380,12 @@ class _Learner:
         for name in (*_FIXED, *LENGTHS):
             entries.setdefault(name, search.grammar.answers(name)[0])
         if self._completing:
-            entries = self._completed(nearest, entries)
+            entries = self._completion.whole(nearest, entries)
         told_by_factor = Table(entries, self.nature.symmetric, self.nature.uses_loss).flips_by_factor
         if entries.get("flip test") == "factor" and not told_by_factor:
             entries["flip test"] = "sign"
         entries |= self._rounding
-        return self._named(entries, nearest)
-
-    def _named(self, entries: Mapping[str, Answer], nearest: str) -> Rule:
-        """A rule with what it does that the nearest of the five does not."""
-        table = Table(entries, self.nature.symmetric, self.nature.uses_loss)
-        differences = tuple(joined(_differences(table, nearest)))
-        title = f"This is {nearest}"
-        if differences:
-            points = f"{len(differences)} point{'s' if len(differences) > 1 else ''}"
-            title = f"This is nearest to {nearest}, from which it differs in {points}"
-        return Rule(Table(entries, table.symmetric, table.uses_loss, title), nearest, differences)
+        return described(entries, nearest, self.nature)
 
 
 def _unexplained(found: Decompiled) -> tuple[bool, int]:
@@ -610,32 +396,3 @@ def _unexplained(found: Decompiled) -> tuple[bool, int]:
 def _preferred(rule: str, key: str, entries: Mapping[str, tuple[Answer, ...]]) -> Answer:
     answer, group = wanted(rule, key, entries), entries[key]
     return answer if answer is not None and answer in group else group[0]
-
-
-def _differences(table: Table, nearest: str) -> Iterator[str]:
-    """What a table does that the nearest rule does not."""
-    for row, sign in table.rows():
-        different = [
-            field for field in ("factor", "limits", "move", "memory", "late move")
-            if (answer := table.entries.get(f"{row}{' ' + sign if sign else ''}: {field}")) is not None
-            and answer != expected(nearest, f"{row}: {field}")
-        ]  # fmt: skip
-        if different:
-            yield table.row_sentence(row, sign, different)
-    for name in table.entries:
-        if name == "start memory" and _first_is_told(table, nearest):
-            continue
-        if ": " not in name and table[name] != (expected(nearest, name) or table.plainest(name)):
-            yield f"{table.sentence(name)}."
-
-
-def _first_is_told(table: Table, nearest: str) -> bool:
-    """Whether the first step has a row of its own that is told, or is that of a memory of 0."""
-    if table["start memory"] != "own":
-        return False
-    first = {key: answer for key, answer in table.entries.items() if row_of(key) == "first"}
-    told = any(answer != expected(nearest, key) for key, answer in first.items())
-    return told or all(
-        table.answer("first", sign, field) == table.answer("fresh", sign, field)
-        for sign in "+-" for field in FIELDS
-    )  # fmt: skip

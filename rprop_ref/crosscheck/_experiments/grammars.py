@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._cases.case import Array
+from .._comparison.observe import CouldNotRun
 from .._table.grammar import GLOBALS, ROWS, Answer, Grammar, keyed
 from .laboratory import Laboratory, words
 from .search import Numbers
@@ -23,13 +24,25 @@ LENGTHS = ("largest", "smallest", "floor")
 Fixed = dict[str, tuple[Answer, ...]]
 
 
-def grammars(laboratory: Laboratory, nature: Nature, numbers: Numbers) -> Iterator[tuple[Nature, Grammar]]:
-    """The grammars to try, the plainest first, each with the nature that it stands for."""
-    if not nature.symmetric:
-        # Perhaps it is the memory only that begins with a sign, and all else is symmetric.
-        alike = replace(nature, symmetric=True)
-        yield from ((alike, grammar) for grammar in _grammars_of(laboratory, alike, numbers, ("1", "-1")))
+def grammars(
+    laboratory: Laboratory, nature: Nature, numbers: Numbers, *, mirrored: bool = False
+) -> Iterator[tuple[Nature, Grammar]]:
+    """The grammars to try, the plainest first, each with the nature that it stands for.
+
+    Parameters
+    ----------
+    laboratory : Laboratory
+    nature : Nature
+    numbers : Numbers
+    mirrored : bool
+        Whether mirrored gradients mirror the run in ordinary use.
+    """
     memories = ("0", "first", "1", "-1")
+    if not nature.symmetric:
+        # Perhaps it is the memory only that begins with a sign, or a move at NaN that has one, and all else is
+        # symmetric.
+        alike, some = replace(nature, symmetric=True), memories if mirrored else ("1", "-1")
+        yield from ((alike, grammar) for grammar in _grammars_of(laboratory, alike, numbers, some))
     yield from ((nature, grammar) for grammar in _grammars_of(laboratory, nature, numbers, memories))
 
 
@@ -41,7 +54,7 @@ def _grammars_of(
     for lengths in _few_lengths(laboratory):
         kinds = _kinds(laboratory, nature, first, numbers, memories, lengths)
         for (fixed, wide), roles in itertools.product(kinds, _roles(numbers)):
-            yield Grammar(nature.symmetric, wide, numbers, {**fixed, **roles})
+            yield Grammar(nature.symmetric, wide, numbers, {**_uphill_at_nan(nature), **fixed, **roles})
 
 
 def _kinds(
@@ -147,11 +160,23 @@ def _few_lengths(laboratory: Laboratory) -> list[Fixed]:
         return bool(moves.size and (np.abs(moves[:, None] - some) <= 1e-6 * np.array(some)).any(axis=1).all())
 
     if are(smallest):
-        return [{**usual, "step_sizes": ("swapped",)}, usual]
+        swapped: Fixed = {**usual, "step_sizes": ("swapped",)}
+        return [swapped, usual] if _has_many_lengths_if_limits_cross(laboratory) else [usual, swapped]
     # Where all steps are by lr, sizes may be kept and never be changed.
     if are(lr, lr * etas[0], lr * etas[1]) and not are(lr):
         return [{**usual, "base": ("lr",)}, usual]
     return [usual]
+
+
+def _has_many_lengths_if_limits_cross(laboratory: Laboratory) -> bool:
+    """Whether steps have many lengths if the limits are given in the other order: it may have swapped them."""
+    crossed = {**SETTING, "step_sizes": SETTING["step_sizes"][::-1]}
+    try:
+        x = laboratory.run(words((1.0, -1.0), 5), loss=FALLING, **crossed).x.astype(np.float64)
+    except CouldNotRun:
+        return False
+    lengths = np.abs(np.diff(x, axis=0))
+    return len(np.unique(np.round(np.log(lengths[lengths > 1e-12]), 3))) > 2
 
 
 def _directions(x: Array) -> list[Answer]:
@@ -164,6 +189,12 @@ def _directions(x: Array) -> list[Answer]:
     first = uphill[:, 0][uphill[:, 0] != 0][:1]
     ways = (uphill.sum() > 0, bool(first.size) and first[0] > 0)
     return list(dict.fromkeys("up" if way else "down" for way in ways))
+
+
+def _uphill_at_nan(nature: Nature) -> Fixed:
+    """The moves where the product is NaN, if most of the other moves go uphill."""
+    keys = {f"{keyed('nan product', sign, symmetric=nature.symmetric)}: move" for sign in "+-0"}
+    return {key: (*Grammar(nature.symmetric).answers(key), "uphill") for key in keys}
 
 
 def _plain(name: str) -> tuple[Answer, ...]:

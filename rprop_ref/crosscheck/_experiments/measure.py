@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,15 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
     def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
         return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))
 
-    def thresholds_after_nan(laboratory: Laboratory) -> dict[str, list[float]]:
-        return {} if "nan" in lacks else thresholds(laboratory, after_nan=True)
+    def lengths_after_special(laboratory: Laboratory) -> dict[str, list[float]]:
+        return _lengths_after(laboratory, special, found.get("factor", []), found) if special else {}
 
-    for experiment in (_steps, after_special, _walls, plateaus, thresholds, thresholds_after_nan):
+    experiments: list[Callable[[Laboratory], dict[str, list[float]]]] = [
+        _steps, after_special, _walls, plateaus, lengths_after_special, thresholds,
+        # The second is compared with the first, if that is stored.
+        *(functools.partial(thresholds, after=(value, value)) for value in special),
+    ]  # fmt: skip
+    for experiment in experiments:
         try:
             for field, values in experiment(laboratory).items():
                 found.setdefault(field, []).extend(values)
@@ -176,7 +182,7 @@ def _is_factor(value: float) -> bool:
 
 def _plateaus(laboratory: Laboratory, factors: list[float], walls: list[float]) -> dict[str, list[float]]:
     found: list[tuple[list[float], list[float]]] = []
-    for lr, etas in ((0.1, (0.5, 1.2)), (0.037, (0.4, 1.3))):
+    for lr, etas in _LENGTH_SETTINGS:
         setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}
         growth = np.stack([np.ones(300), -np.ones(300)], axis=1)
         flips = np.tile([[1.0, -1.0], [-1.0, 1.0]], (60, 1))
@@ -193,13 +199,43 @@ def _plateaus(laboratory: Laboratory, factors: list[float], walls: list[float]) 
         largest += [v for v in upward if 1 < v < 1e12]
         smallest += [v for v in downward if 1e-12 < v < 0.03]
         found.append(([v for v in largest if 1e-12 < v < 1e12], [v for v in smallest if v > 1e-12]))
-    # Between two walls, x moves by their distance.
-    between = [v for wall in walls for v in (wall, 2 * wall)]
     largest, smallest = (
-        _unmultiplied([v for v in values if v in also], factors, between)[:2]
+        _unmultiplied([v for v in values if v in also], factors, _between(walls))[:2]
         for values, also in zip(*found, strict=True)
     )
     return {"largest": largest, "smallest": smallest, "floor": smallest}
+
+
+def _lengths_after(
+    laboratory: Laboratory, special: Sequence[float], factors: list[float], known: Mapping[str, list[float]]
+) -> dict[str, list[float]]:
+    """Limits and floors that show only beside NaN or infinite gradients."""
+    if any(known.get(name) for name in ("largest", "smallest", "floor")):
+        return {}
+    found: list[tuple[list[float], list[float]]] = []
+    for lr, etas in _LENGTH_SETTINGS:
+        g = words((1.0, -1.0, *special[:2]), 4)
+        large = {"lr": lr * 1e15, "etas": etas, "step_sizes": (1e-30, 1e30)}
+        # Beside moves that are not large, so that small ones are not lost.
+        small = {"lr": lr * 1e-13, "etas": etas, "step_sizes": (1e-30, 1.0)}
+        found.append((
+            [v for v in _stopped(laboratory, factors, large, g) if 1 < v < 1e12],
+            [v for v in _stopped(laboratory, factors, small, g) if 1e-12 < v < 0.03],
+        ))  # fmt: skip
+    largest, smallest = (
+        _unmultiplied([v for v in values if v in also], factors, _between(known.get("walls", [])))[:1]
+        for values, also in zip(*found, strict=True)
+    )
+    return {"largest": largest, "smallest": smallest, "floor": smallest}
+
+
+#: Two settings: a length that is the same in both comes from neither.
+_LENGTH_SETTINGS = ((0.1, (0.5, 1.2)), (0.037, (0.4, 1.3)))
+
+
+def _between(walls: Sequence[float]) -> list[float]:
+    """How far x moves from wall to wall, and from one to 0."""
+    return [v for wall in walls for v in (wall, 2 * wall)]
 
 
 def _unmultiplied(values: list[float], factors: list[float], explained: list[float]) -> list[float]:
@@ -212,10 +248,13 @@ def _unmultiplied(values: list[float], factors: list[float], explained: list[flo
     return kept[len(explained) :]
 
 
-def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) -> list[float]:
+def _stopped(
+    laboratory: Laboratory, own: list[float], setting: dict[str, Any], g: Array | None = None
+) -> list[float]:
     """The lengths of moves, and these before they were multiplied, where hyperparameters lead far out."""
     down, up = setting["etas"]
-    moves = np.concatenate([v[(v > 0) & (v < 1e29)] for v in _moves(laboratory, words((1.0, -1.0), 4), setting)])
+    some = _moves(laboratory, words((1.0, -1.0, 0.0), 4) if g is None else g, setting)
+    moves = np.unique(np.concatenate([v[(v > 0) & (v < 1e29)] for v in some]))
     factors = (1, up, down, up * up, *own)
     found = [(shortest(v / f * (1 - 1e-6), v / f * (1 + 1e-6)), f == 1) for v in moves for f in factors]
     return _roundest(found)
@@ -223,7 +262,8 @@ def _stopped(laboratory: Laboratory, own: list[float], setting: dict[str, Any]) 
 
 def _moves(laboratory: Laboratory, g: Array, setting: dict[str, Any]) -> Array:
     loss = tuple(np.arange(float(len(g)), 0, -1))
-    moves: Array = np.abs(np.diff(laboratory.run(g, loss=loss, **setting).x.astype(np.float64), axis=0))
+    with np.errstate(invalid="ignore"):
+        moves: Array = np.abs(np.diff(laboratory.run(g, loss=loss, **setting).x.astype(np.float64), axis=0))
     return moves
 
 

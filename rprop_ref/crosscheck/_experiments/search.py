@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,17 +23,15 @@ import numpy as np
 
 from .._table.five import NAMES, expected
 from .._table.grammar import Answer, Grammar
-from .._table.machine import Observed, advance, begin, group_of, same
-from .strands import Strand, identity
+from .._table.machine import Observed, State, advance, begin, group_of, same
+from .strands import Strand, call_identity, identity
 
-#: How often the search begins anew, and after how many steps of its strands, times a number of Luby's sequence.
-ATTEMPTS, STEPS = 14, 1_000
+#: How often the search begins anew, and after how many steps of its strands, times a number of Luby's sequence: as
+#: long as it has reproduced nothing together, and later.
+ATTEMPTS, FIRST_STEPS, STEPS = 14, 600, 600
 
 #: Searches of other first attempts use other orders: this many attempts lie between them.
 _APART = 101
-
-#: After how many steps it begins anew as long as it has reproduced nothing together.
-FIRST_STEPS = 3_000
 
 Numbers = dict[str, tuple[float, ...]]
 
@@ -54,6 +52,12 @@ _DOUBTED = (
     "small products",
 )
 
+
+#: How a run begins, and how often a search that begins anew takes another answer first.
+_BEGINNINGS, _OFTEN = ("start", "start memory"), 0.6
+
+#: Step sizes that begin as lr within the limits.
+_LIKE_LR = ("lr limited", "lr at most hi", "lr at least lo")
 
 #: How much more a contradiction counts than the one before it, among the reasons to decide on an entry early.
 _RECENT = 1.002
@@ -151,6 +155,16 @@ class _Run:
         self.reasons: Groups = {}
         self.shown: Groups = {}
 
+    def leave_at(self, place: _Place, state: State) -> None:
+        """Remember the state, and what led to it."""
+        place.state, place.same, place.reasons = state, dict(self.same), dict(self.reasons)
+
+    def resume_at(self, place: _Place) -> State:
+        """Go on from a place that was reached before."""
+        assert place.state is not None
+        self.same, self.reasons = dict(place.same), dict(place.reasons)
+        return place.state
+
     def choose(
         self, key: str, evaluate: Callable[[Any], Any], possible: Callable[[Any], bool] | None = None
     ) -> Any:
@@ -162,31 +176,39 @@ class _Run:
                 raise _Contradicted
             return outcome
         outcomes = [evaluate(answer) for answer in answers]
-        first = outcomes[0]
-        # A list is made faster than a generator.
-        if all([outcome == first for outcome in outcomes]):  # noqa: C419
-            if possible is not None and not possible(first):
+        if outcomes.count(outcomes[0]) == len(outcomes):
+            if possible is not None and not possible(outcomes[0]):
                 raise _Contradicted
-            return first
-        answer = self.search.answer(key)
-        outcome = outcomes[answers.index(answer)]
-        kind = group_of(outcome)
-        kinds = [group_of(other) for other in outcomes]
-        alike = frozenset([a for a, other in zip(answers, kinds, strict=True) if other == kind])
+            return outcomes[0]
+        at = answers.index(self.search.answer(key))
+        outcome = outcomes[at]
+        alike = _alike(answers, outcomes, outcome)
         if possible is not None:
             fits = [possible(other) for other in outcomes]
-            if not fits[answers.index(answer)]:
+            if not fits[at]:
                 wrong = frozenset([a for a, fit in zip(answers, fits, strict=True) if not fit])
                 if len(wrong) < len(answers):
                     _add(self.reasons, key, wrong)
                 raise _Contradicted
             _add(self.same, key, alike)
-            told = all(other == kind for other, fit in zip(kinds, fits, strict=True) if fit)
+            told = all([a in alike for a, fit in zip(answers, fits, strict=True) if fit])  # noqa: C419
             _add(self.shown if told else self.reasons, key, alike)
         elif len(alike) < len(answers):
             _add(self.same, key, alike)
             _add(self.reasons, key, alike)
         return outcome
+
+
+def _alike(answers: Sequence[Answer], outcomes: Sequence[Any], outcome: Any) -> frozenset[Answer]:
+    """The answers of the same outcome; NaN is like NaN."""
+    if not _has_nan(outcome):
+        return frozenset([a for a, other in zip(answers, outcomes, strict=True) if other == outcome])
+    kind = group_of(outcome)
+    return frozenset([a for a, other in zip(answers, outcomes, strict=True) if group_of(other) == kind])
+
+
+def _has_nan(outcome: Any) -> bool:
+    return any(map(_has_nan, outcome)) if isinstance(outcome, tuple) else bool(outcome != outcome)
 
 
 def _add(groups: Groups, key: str, group: frozenset[Answer]) -> None:
@@ -196,14 +218,46 @@ def _add(groups: Groups, key: str, group: frozenset[Answer]) -> None:
 
 @dataclass
 class _Required:
-    """A strand that has to be reproduced, and the answers with which it is."""
+    """A strand that has to be reproduced, the places of its steps, and the answers with which it is reproduced."""
 
     strand: Strand
+    places: list[_Place]
     same: Groups | None = None
 
     def holds(self, values: dict[str, Answer]) -> bool:
         """Whether it is known to be reproduced with these answers."""
-        return self.same is not None and all(values[key] in group for key, group in self.same.items())
+        return self.same is not None and _hold(self.same, values)
+
+
+class _Place:
+    """Where strands are after some steps that they share, and the answers that led there when it was last reached.
+
+    Attributes
+    ----------
+    state : State or None
+        None if it was never reached.
+    same, reasons : Groups
+        Those of the run that reached it.
+    """
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+        self.same: Groups = {}
+        self.reasons: Groups = {}
+        self.next: dict[Any, _Place] = {}
+
+    def leads_there(self, values: dict[str, Answer]) -> bool:
+        """Whether it is known that these answers lead there."""
+        return self.state is not None and _hold(self.same, values)
+
+    def after(self, *step: Any) -> _Place:
+        """The place after a step, described by what it was given and what was observed."""
+        return self.next.setdefault(step, _Place())
+
+
+def _hold(groups: Groups, values: dict[str, Answer]) -> bool:
+    """Whether these answers are all in their groups."""
+    return all(values.get(key) in group for key, group in groups.items())
 
 
 class Search:
@@ -246,6 +300,8 @@ class Search:
         self._readers: dict[str, set[int]] = {}
         self._waiting: list[int] = []
         self._known: set[Any] = set()
+        self._root = _Place()
+        self._looks_ahead = "yes" in grammar.answers("late")
 
     def answer(self, key: str) -> Answer:
         """The answer of an entry at present."""
@@ -298,7 +354,7 @@ class Search:
             key = identity(strand)
             if key not in self._known and strand.calls:
                 self._known.add(key)
-                self._required.append(_Required(strand))
+                self._required.append(_Required(strand, self._places(strand)))
         self._waiting = list(range(len(self._required)))
         first, self._tries = not self._settled, self._tries if not self._settled else 0
         for _ in range(attempts):
@@ -308,7 +364,7 @@ class Search:
                 )
             self.exhausted, self._tries = False, self._tries + 1
             with np.errstate(all="ignore"):
-                if self._solved(self.steps + (FIRST_STEPS if first else STEPS * luby(self._tries))):
+                if self._solved(self.steps + (FIRST_STEPS if first else STEPS) * luby(self._tries)):
                     self._settled = True
                     return True
             if not self.exhausted:
@@ -336,7 +392,7 @@ class Search:
 
     def _saved(self) -> Any:
         excluded = {key: dict(reasons) for key, reasons in self._excluded.items()}
-        required = [_Required(r.strand, r.same) for r in self._required]
+        required = [_Required(r.strand, r.places, r.same) for r in self._required]
         settings = self._attempt, self._wanted
         learned = len(self._learned.all)
         return dict(self.values), dict(self._order), excluded, required, set(self._known), settings, learned
@@ -355,19 +411,23 @@ class Search:
 
     def _solved(self, limit: int) -> bool:
         """Change answers until all strands are reproduced; False if that cannot be, or takes too long."""
+        i = -1
         while self._waiting:
-            i = self._waiting[0]
-            self.progress = max(self.progress, i)
+            # What was just contradicted is run again first: it will often be contradicted by the next answer, too.
+            if i < 0:
+                i = self._waiting[0]
+                self.progress = max(self.progress, i)
             required = self._required[i]
             if required.holds(self.values):
-                heapq.heappop(self._waiting)
+                if i == self._waiting[0]:
+                    heapq.heappop(self._waiting)
+                i = -1
                 continue
             reasons = self._learned.complete(self.values)
             if reasons is None:
                 run = _Run(self)
-                step = self._first_difference(run, required.strand)
+                step = self._first_difference(run, required)
                 if step is None:
-                    heapq.heappop(self._waiting)
                     required.same = run.same
                     for key in run.same:
                         self._readers.setdefault(key, set()).add(i)
@@ -382,21 +442,41 @@ class Search:
                 return False
         return True
 
-    def _first_difference(self, run: _Run, strand: Strand) -> int | None:
+    def _places(self, strand: Strand) -> list[_Place]:
+        """Where it begins, and where it is after each step."""
+        places = [self._root.after(strand.settings, str(strand.x0))]
+        for t, call in enumerate(strand.calls):
+            shown = str(strand.x[t]), str(strand.gradient[t]), str(self._ahead(strand, t))
+            places.append(places[-1].after(*call_identity(call), *shown))
+        return places
+
+    def _ahead(self, strand: Strand, t: int) -> Any:
+        """x after the next step, where that matters."""
+        return strand.ahead(t) if self._looks_ahead else None
+
+    def _first_difference(self, run: _Run, required: _Required) -> int | None:
         """The step at which a strand is not reproduced; None if it is."""
-        t = 0
+        strand, places = required.strand, required.places
+        # What is known to lead to a place is not done again.
+        known = (t for t in reversed(range(len(places))) if places[t].leads_there(self.values))
+        t = next(known, -1)
         try:
-            state = begin(run, strand.x0, strand.settings)
-            for t, call in enumerate(strand.calls):
+            if t < 0:
+                t, state = 0, begin(run, strand.x0, strand.settings)
+                run.leave_at(places[0], state)
+            else:
+                state = run.resume_at(places[t])
+            for t in range(t, len(strand.calls)):  # noqa: B020 - the step is needed where it fails
                 self.steps += 1
                 x, gradient = strand.x[t], strand.gradient[t]
-                observed = Observed(x, gradient, strand.ahead(t))
-                state = advance(run, state, call, strand.settings, observed)
+                observed = Observed(x, gradient, self._ahead(strand, t))
+                state = advance(run, state, strand.calls[t], strand.settings, observed)
                 if not (same(state.x, x) and same(state.touched, gradient)):
                     for key, group in run.shown.items():
                         _add(run.reasons, key, group)
                     return t
                 run.shown.clear()
+                run.leave_at(places[t + 1], state)
         except _Emptied as emptied:
             run.reasons = self._why_empty(emptied.key)
             return t
@@ -466,10 +546,18 @@ class Search:
             excluded[answer] = {other: group for other, group in groups.items() if other != key}
         return None
 
+    def _beginning(self, key: str, answers: Sequence[Answer]) -> Answer:
+        """The plainest answer, or often any other: all else would have to be ruled out before it is changed."""
+        chance = random.Random(f"{self._attempt} {key}")
+        others = [answer for answer in answers if answer not in _LIKE_LR]
+        return chance.choice(others) if chance.random() < _OFTEN else answers[0]
+
     def _preferred(self, key: str) -> Iterator[Answer]:
         """The answers of an entry, first the one that is expected."""
         answers = self.grammar.answers(key)
         wanted = self._wanted.get(key, expected(NAMES[self._attempt % len(NAMES)], key))
+        if key in _BEGINNINGS and self._attempt and key not in self._wanted:
+            wanted = self._beginning(key, answers)
         if wanted is not None and wanted in answers:
             yield wanted
         yield from answers

@@ -112,8 +112,10 @@ def _constants(current: dict[str, Any], i: int, kind: Any) -> Constants:
 
 def identity(strand: Strand) -> Any:
     """What makes two strands the same experiment."""
-    calls = tuple(
-        (str(c.gradient), c.loss if c.loss == c.loss else None, c.set, c.resumed, c.constants)
-        for c in strand.calls
-    )
-    return strand.settings, strand.x0, calls
+    return strand.settings, strand.x0, tuple(call_identity(call) for call in strand.calls)
+
+
+def call_identity(call: Call) -> tuple[Any, ...]:
+    """What makes two calls the same."""
+    loss = call.loss if call.loss == call.loss else None
+    return str(call.gradient), loss, call.set, call.resumed, call.constants

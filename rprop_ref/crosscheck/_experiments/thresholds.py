@@ -16,6 +16,10 @@ from .laboratory import Laboratory, words
 #: If moves change at more magnitudes than this, they depend on magnitudes.
 MOST_THRESHOLDS = 6
 
+#: The exponent of the largest magnitude. The thresholds that are looked for are below about 1: where moves are in
+#: proportion to gradients, the largest are limited.
+_HIGHEST = 5
+
 #: How scripts begin that have a gradient, or a product, of a magnitude v.
 _BEGINNINGS: tuple[Callable[[Array, Array], tuple[Array, ...]], ...] = (
     lambda one, v: (v,),
@@ -26,11 +30,11 @@ _BEGINNINGS: tuple[Callable[[Array, Array], tuple[Array, ...]], ...] = (
 )
 
 
-def thresholds(laboratory: Laboratory, *, after_nan: bool = False) -> dict[str, list[float]]:
-    """Gradients and products below which something else happens, perhaps only later, or after a NaN."""
+def thresholds(laboratory: Laboratory, *, after: tuple[float, ...] = ()) -> dict[str, list[float]]:
+    """Gradients and products below which something else happens, perhaps only later, or after special ones."""
     found: list[float] = []
     for begins in _BEGINNINGS:
-        for value in _thresholds_of(laboratory, begins, after_nan):
+        for value in _thresholds_of(laboratory, begins, after):
             if not any(abs(value - v) <= 1e-6 * value for v in found):
                 found.append(value)
     # Where small gradients count as 0, so do products of two of them; and squares underflow by themselves.
@@ -43,14 +47,14 @@ def thresholds(laboratory: Laboratory, *, after_nan: bool = False) -> dict[str, 
 
 
 def _thresholds_of(
-    laboratory: Laboratory, begins: Callable[[Array, Array], tuple[Array, ...]], after_nan: bool
+    laboratory: Laboratory, begins: Callable[[Array, Array], tuple[Array, ...]], after: tuple[float, ...]
 ) -> list[float]:
     """The thresholds that show after a beginning, whatever two gradients follow; each by bisection."""
 
     def run(exponents: Array, ends: Array) -> Array:
         """How far x moves, shape (steps, number of ends, number of exponents)."""
         v = np.broadcast_to(10.0**exponents, (ends.shape[1], len(exponents)))
-        first = (np.full_like(v, np.nan),) if after_nan else ()
+        first = [np.full_like(v, value) for value in after]
         rows = [*first, *begins(np.ones_like(v), v), *(np.broadcast_to(end[:, None], v.shape) for end in ends)]
         signed = np.concatenate([np.stack(rows), -np.stack(rows)], axis=1)
         moves = _moved(laboratory, signed.reshape(len(rows), -1))
@@ -63,7 +67,7 @@ def _thresholds_of(
         changed: Array = (np.abs(before - after) > 1e-9 * np.abs(after)).any(axis=(0, 1))
         return changed
 
-    exponents, ends = np.linspace(-290, 0, 64), words((1.0, -1.0, 0.0), 2)
+    exponents, ends = np.linspace(-290, _HIGHEST, 64), words((1.0, -1.0, 0.0), 2)
     changed, found = changes(exponents, ends), []
     intervals = np.flatnonzero(changed[:, :-1].any(axis=0))
     if len(intervals) > MOST_THRESHOLDS:  # moves depend on magnitudes

@@ -161,6 +161,9 @@ def beyond_ordinary(laboratory: Laboratory, nature: Nature, lacks: frozenset[str
         runs += [(g, tuple(loss[:4] for loss in losses), setting) for setting in settings]
     if "nan" not in lacks:
         runs.append((plain, (FALLING, (5.0, np.nan, 3.0, np.nan, 1.0)), SETTING))
+    if "same array" not in lacks:  # the memory may be the caller's array, and be 0 wherever that is a fresh one
+        saved = () if "save" in lacks else (_SAVED,)
+        runs += [(plain, losses, {**SETTING, **_AGAIN, **also}) for also in ({}, *saved)]
     for g, some, setting in runs:
         try:
             nature = _told_by(laboratory, nature, g, some, setting)

@@ -7,7 +7,7 @@ from typing import Any
 from .._comparison.divergence import Divergence, hexadecimal
 from .._comparison.json_numbers import decimal
 from .._diagnosis.result import Diagnosis, Learned
-from .._experiments.decompile import Decompiled
+from .._experiments.result import Decompiled
 from .._stages.stages import Alternative
 from .outcome import Outcome
 

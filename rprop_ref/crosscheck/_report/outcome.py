@@ -12,7 +12,7 @@ from .._comparison.behaviour import Behaviour
 from .._comparison.comparison import DIFFERENT, IDENTICAL, ROUNDING
 from .._comparison.divergence import Divergence
 from .._diagnosis.result import Diagnosis, Explanation, Learned
-from .._experiments.decompile import Decompiled, TierVerdict
+from .._experiments.result import Decompiled, TierVerdict
 from .._stages.compositions import COMPOSITIONS, PAPER, remedy
 from .._stages.stages import Alternative
 from .._table.rule import Rule

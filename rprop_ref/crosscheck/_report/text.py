@@ -9,7 +9,7 @@ import numpy as np
 from .._cases.tiers import ORDINARY
 from .._comparison.comparison import FAILED
 from .._diagnosis.result import Diagnosis
-from .._experiments.decompile import Decompiled
+from .._experiments.result import Decompiled
 from .advice import advice_on
 from .outcome import Outcome, plural
 

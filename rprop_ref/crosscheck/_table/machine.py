@@ -93,7 +93,8 @@ class State(NamedTuple):
     last: Any  # the last move
     before: Any  # x before the last step
     pending: Any  # the move that a late rule makes in the next step
-    constants: Constants  # the current hyperparameters
+    constants: Constants  # the current hyperparameters, as they were given
+    used: Constants  # as they are used
     steps: int = 0
     flipped: bool = False  # whether a sign change has cleared the memory
     loss: float = math.nan
@@ -119,7 +120,7 @@ def begin(known: Asked, x0: Any, settings: Settings) -> State:
     c, kind = _constants(known, settings.constants, settings.kind), settings.kind
     size = known.choose("start", lambda answer: _first_size(answer, c, kind))
     zero = kind(0)
-    return State(x0, size, Memory(zero, zero, zero), zero, zero, x0, zero, settings.constants)
+    return State(x0, size, Memory(zero, zero, zero), zero, zero, x0, zero, settings.constants, c)
 
 
 def _constants(known: Asked, given: Constants, kind: Any) -> Constants:
@@ -177,9 +178,9 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
         raw = zero
     g = raw
     if settings.maximize:
-        g = known.choose("maximize", lambda answer: raw if answer == "ignored" else -raw)
+        g, _ = known.choose("maximize", lambda answer: _with_sign_bit(raw if answer == "ignored" else -raw))
     given = g
-    g = known.choose("direction", lambda answer: -given if answer == "up" else given)
+    g, _ = known.choose("direction", lambda answer: _with_sign_bit(-given if answer == "up" else given))
     whole = g
     if abs(g) < 1 and g != 0:
         g = known.choose("subnormals", lambda answer: zero if answer != "count" and abs(g) < _tiny(kind) else g)
@@ -192,7 +193,7 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
         taken = known.choose("NaN gradient", lambda answer: answer.removesuffix(end))
         if taken != "taken":
             return _skipped(state, raw, call.loss) if taken == "skipped" else _unheard(state, raw)
-    c = _constants(known, state.constants, kind)
+    c = state.used
     memory = _recalled(known, state, g, whole, settings, call)
     m, seen = _compared(known, memory, g, kind)
     rose = _worse(known, state, call, settings) if settings.uses_loss else False
@@ -270,11 +271,17 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
     )
     loss = call.loss
     return State(
-        x, size, remembered, touched, applied, state.x, pending, state.constants, state.steps + 1, cleared, loss,
+        x, size, remembered, touched, applied, state.x, pending, state.constants, c, state.steps + 1, cleared,
+        loss,
         min(loss, state.best) if loss == loss else state.best,
         max(loss, state.highest) if loss == loss else state.highest, loss > state.loss, loss < state.loss,
         call.gradient is not None,
     )  # fmt: skip
+
+
+def _with_sign_bit(g: Any) -> tuple[Any, bool]:
+    """A gradient, and its sign bit: 0 and NaN may move x by it, though they are equal to -0 and -NaN."""
+    return g, math.copysign(1, g) < 0
 
 
 def _skipped(state: State, raw: Any, loss: float) -> State:
@@ -326,6 +333,7 @@ def _prepared(known: Asked, state: State, call: Call, settings: Settings) -> Sta
         state = state._replace(size=size, constants=state.constants._replace(lr=current))
     if call.set:
         state = state._replace(constants=_constants_after(known, call, state.constants))
+        state = state._replace(used=_constants(known, state.constants, kind))
     return state
 
 
@@ -398,8 +406,7 @@ def _compared(known: Asked, memory: Memory, g: Any, kind: Any) -> tuple[Any, Any
         stored = _stored(memory, answer)
         sign = _sign_or_nan(stored, kind)
         if answer == "product in float32":
-            with np.errstate(all="ignore"):
-                q = float(np.float32(g * stored))
+            q = float(np.float32(g * stored))
         else:
             q = own * sign if answer == "signs" else g * stored
         if q != q or q == 0 or abs(q) >= 1:
@@ -505,19 +512,45 @@ def _moved(
         move = known.choose(key, lambda a: 0 * new if a == "times 0" else type(x)(0))
         return x + move, move
     toward = -m if m == m else m
-    if isinstance(answer, float):
-        move = downhill * type(x)(answer)
-    elif answer == "sign bit":
-        move = new if math.copysign(1, g) < 0 else -new
-    else:
-        move = {
-            "new": downhill * new, "old": downhill * old, "uphill": -downhill * new, "undo": -state.last,
-            "undo recomputed": -toward * old, "undo shrunk": -toward * new, "repeat": state.last,
-            "on": toward * new, "+new": new, "-new": -new, "+old": old, "-old": -old, "nan": x * math.nan,
-        }[answer]  # fmt: skip
+    move = _move(answer, state, downhill, g, toward, old, new)
     if answer not in NOT_FLUSHED:
         move = _flushed(known, move, type(x))
     return x + move, move
+
+
+def _move(answer: Answer, state: State, downhill: Any, g: Any, toward: Any, old: Any, new: Any) -> Any:
+    """A move that is a direction times a length, or one that was made before."""
+    match answer:
+        case "new":
+            return downhill * new
+        case "old":
+            return downhill * old
+        case "uphill":
+            return -downhill * new
+        case "undo":
+            return -state.last
+        case "repeat":
+            return state.last
+        case "undo recomputed":
+            return -toward * old
+        case "undo shrunk":
+            return -toward * new
+        case "on":
+            return toward * new
+        case "+new":
+            return new
+        case "-new":
+            return -new
+        case "+old":
+            return old
+        case "-old":
+            return -old
+        case "sign bit":
+            return new if math.copysign(1, g) < 0 else -new
+        case "nan":
+            return state.x * math.nan
+        case _:
+            return downhill * type(state.x)(answer)
 
 
 #: Moves of which only what they lead to is flushed.

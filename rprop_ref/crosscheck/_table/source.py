@@ -160,8 +160,19 @@ class _Writer:
 
     def move(self) -> None:
         """x."""
-        table, groups = self.table, self.answers("move")
+        groups = self.answers("move")
         every = [e for events in groups.values() for e in events]
+        self._move_by_sign(groups, every)
+        self._other_moves(groups, every)
+        flushes = self._flush_small_moves(groups, every)
+        if self.table["late"] == "yes":
+            self._move_late(every)
+        arrived = self._arrived(groups, every)
+        self._arrive(f"flushed({arrived})" if flushes else arrived, groups)
+        self._stop_at_walls()
+
+    def _move_by_sign(self, groups: dict[Answer, list[Event]], every: list[Event]) -> None:
+        """The moves that are a direction times a length."""
         at_rest = self._at_rest(groups)
         directions: dict[str, list[Event]] = {}
         lengths: dict[str, list[Event]] = {}
@@ -171,13 +182,13 @@ class _Writer:
             if moving:
                 directions.setdefault(direction, []).extend(moving)
                 lengths.setdefault(self.length if length == "size" else length, []).extend(moving)
-        needs_sign = any("sign" in d.replace("np.sign(prev)", "") for d in directions)
-        if needs_sign:
-            self.add("sign = np.sign(g)")
-            if isinstance(table["small moves"], float):
-                self.add(f"sign = np.where(np.abs(g).astype(float) < {table['small moves']!r}, 0, sign)")
         # Where small gradients do not move x, the sign is not that of the gradient.
-        is_known = not isinstance(table["small moves"], float)
+        threshold = self.table["small moves"]
+        is_known = not isinstance(threshold, float)
+        if any("sign" in d.replace("np.sign(prev)", "") for d in directions):
+            self.add("sign = np.sign(g)")
+            if not is_known:
+                self.add(f"sign = np.where(np.abs(g).astype(float) < {threshold!r}, 0, sign)")
         direction = _direction(directions) if is_known else choice(directions, "sign")
         length = choice(lengths, self.length)
         if "np.where" in direction:
@@ -187,51 +198,85 @@ class _Writer:
         self.add(f"move = -{direction} * {length}" if direction != "0" else f"move = 0 * {length}")
         if at_rest:
             self.add(f"move = {self.where(at_rest, '0', 'move', every)}")
-        moves, late = {"undo": "-s.last", "repeat": "s.last"}, table["late"] == "yes"
-        if late or set(moves) & set(groups) or isinstance(table["walls"], float):
-            # x arrives there in another way, but the move is looked at.
-            moves["back and forth"] = f"-np.sign(g) * (base - {self.length})"
+
+    def _other_moves(self, groups: dict[Answer, list[Event]], every: list[Event]) -> None:
+        """The moves that depend on the last one; and, where the move is looked at, those that x makes in parts."""
+        moves = {"undo": "-s.last", "repeat": "s.last"}
+        if self.table["late"] == "yes" or self._has_walls or self._keeps_the_last(groups):
+            moves["back and forth"] = f"-{self._sign_that_moves} * (base - {self.length})"
             moves["restore"] = "s.before - x"
         for answer, text in moves.items():
             if answer in groups:
                 self.add(f"move = {self.where(groups[answer], text, 'move', every)}")
-        flush = table["subnormals"] == "all flushed"
-        if flush:
-            small = [e for answer, events in groups.items() if answer not in NOT_FLUSHED for e in events]
-            if small:
-                self.add(f"move = {self.where(small, 'flushed(move)', 'move', every)}")
-        if late:
-            made = self.texts("late move", {"made": "s.pending", "dropped": "0", "at once": "move"})
-            at_once = self.answers("late move").get("at once")
-            pending = self.where(at_once, "0", "move", every) if at_once else "move"
-            self.add(f"move, s.pending = {choice(made, 's.pending')}, {pending}")
-        plain = (
-            not flush
-            and self.lines[-1].startswith("move = -")
-            and not isinstance(table["walls"], float)
-            and not {"undo", "repeat"} & set(groups)
-        )
-        arrived = f"x - {self.lines.pop().removeprefix('move = -')}" if plain else "x + move"
-        if "back and forth" in groups and not late:
-            arrived = self.where(
-                groups["back and forth"], f"(x - np.sign(g) * base) + np.sign(g) * {self.length}", arrived, every
-            )
-        if "restore" in groups and not late:
+
+    def _flush_small_moves(self, groups: dict[Answer, list[Event]], every: list[Event]) -> bool:
+        """Flush moves that are subnormal; returns whether such results are flushed."""
+        if self.table["subnormals"] != "all flushed":
+            return False
+        small = [e for answer, events in groups.items() if answer not in NOT_FLUSHED for e in events]
+        if small:
+            self.add(f"move = {self.where(small, 'flushed(move)', 'move', every)}")
+        return True
+
+    def _move_late(self, every: list[Event]) -> None:
+        """The move of the step before is made, and this one is stored."""
+        made = self.texts("late move", {"made": "s.pending", "dropped": "0", "at once": "move"})
+        at_once = self.answers("late move").get("at once")
+        pending = self.where(at_once, "0", "move", every) if at_once else "move"
+        self.add(f"move, s.pending = {choice(made, 's.pending')}, {pending}")
+
+    def _arrived(self, groups: dict[Answer, list[Event]], every: list[Event]) -> str:
+        """Where x arrives: it is not always x + move, because of rounding."""
+        is_looked_at = self.table["subnormals"] == "all flushed" or self._has_walls or self._keeps_the_last(groups)
+        if self.lines[-1].startswith("move = -") and not is_looked_at:
+            arrived = f"x - {self.lines.pop().removeprefix('move = -')}"
+        else:
+            arrived = "x + move"
+        if self.table["late"] == "yes":
+            return arrived
+        if "back and forth" in groups:
+            sign = self._sign_that_moves
+            there_and_back = f"(x - {sign} * base) + {sign} * {self.length}"
+            arrived = self.where(groups["back and forth"], there_and_back, arrived, every)
+        if "restore" in groups:
             arrived = self.where(groups["restore"], "s.before", arrived, every)
-        arrived = f"flushed({arrived})" if flush else arrived
-        stores_only = table["first move"] == "none"
-        if stores_only:
+        return arrived
+
+    def _arrive(self, arrived: str, groups: dict[Answer, list[Event]]) -> None:
+        """Set x, and store what a later step may take back."""
+        only_stores = self.table["first move"] == "none"
+        if only_stores:
             arrived = f"x if s.steps == 0 else {arrived}"
         self.add(f"s.before, x = x, {arrived}" if "restore" in groups else f"x = {arrived}")
-        if {"undo", "repeat"} & set(groups):
-            self.add("s.last = np.zeros_like(x) if s.steps == 0 else move" if stores_only else "s.last = move")
-        wall = table["walls"]
-        if isinstance(wall, float):
+        if self._keeps_the_last(groups):
+            self.add("s.last = np.zeros_like(x) if s.steps == 0 else move" if only_stores else "s.last = move")
+
+    def _stop_at_walls(self) -> None:
+        """x, if walls stop it."""
+        if self._has_walls:
+            wall = _number(float(self.table["walls"]))
             stops = {
-                "ahead": f"np.where(move < 0, np.maximum(x, -{_number(wall)}), np.minimum(x, {_number(wall)}))",
-                "both": f"np.minimum(np.maximum(x, -{_number(wall)}), {_number(wall)})",
+                "ahead": f"np.where(move < 0, np.maximum(x, -{wall}), np.minimum(x, {wall}))",
+                "both": f"np.minimum(np.maximum(x, -{wall}), {wall})",
             }
-            self.add(f"x = {stops[str(table['walls act'])]}")
+            self.add(f"x = {stops[str(self.table['walls act'])]}")
+
+    @property
+    def _sign_that_moves(self) -> str:
+        """The sign of the gradient, 0 where that is too small to move x."""
+        threshold = self.table["small moves"]
+        if isinstance(threshold, float):
+            return f"np.where(np.abs(g).astype(float) < {threshold!r}, 0, np.sign(g))"
+        return "np.sign(g)"
+
+    @property
+    def _has_walls(self) -> bool:
+        return isinstance(self.table["walls"], float)
+
+    @staticmethod
+    def _keeps_the_last(groups: dict[Answer, list[Event]]) -> bool:
+        """Whether a move depends on the last one."""
+        return "undo" in groups or "repeat" in groups
 
     def _at_rest(self, groups: dict[Answer, list[Event]]) -> list[Event]:
         """The events in which x stays where it is, also if the step size is infinite."""

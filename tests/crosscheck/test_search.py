@@ -1,0 +1,135 @@
+"""The search never rules out a table that reproduces what was observed, and what it keeps changes no answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from strangers import Stranger
+
+from benchmarks.random_tables import outside_rules, random_table
+from rprop_ref.crosscheck import Rule, decompile
+from rprop_ref.crosscheck._experiments.grammars import grammars
+from rprop_ref.crosscheck._experiments.laboratory import Laboratory, words
+from rprop_ref.crosscheck._experiments.measure import measured
+from rprop_ref.crosscheck._experiments.search import Search, _Required, _Run
+from rprop_ref.crosscheck._experiments.strands import Nature, strands
+from rprop_ref.crosscheck._experiments.traits import SETTING, beyond_ordinary
+from rprop_ref.crosscheck._table.five import completed
+from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
+from rprop_ref.crosscheck._table.table import Table
+
+
+def whole(entries):
+    """Some entries, and the plainest answers and those of irprop- otherwise."""
+    plain = {name: next(iter(answers)) for name, answers in GLOBALS.items()}
+    return {**plain, **completed("irprop-", entries, (), symmetric=True, uses_loss=False)}
+
+
+def strands_of(table, letters, length, **setting):
+    with np.errstate(all="ignore"):
+        run = Laboratory(Rule(table), "float64").run(words(letters, length), **{**SETTING, **setting})
+        return strands(run, Nature(table.symmetric, table.uses_loss))
+
+
+def first_difference(search, strand):
+    run = _Run(search)
+    with np.errstate(all="ignore"):
+        return search._first_difference(run, _Required(strand, search._places(strand))), run
+
+
+def test_a_negated_nan_is_told_from_one_that_is_not():
+    entries = whole({"nan: move": "sign bit"})
+    (strand,) = strands_of(Table(entries), (np.nan,), 1, maximize=True)
+    search = Search(Grammar())
+    search.values = {**entries, "maximize": "ignored"}
+    step, run = first_difference(search, strand)
+    assert step == 0
+    assert run.reasons["maximize"] == frozenset(("ignored",))
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5, 8])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_no_contradiction_rules_out_the_right_table(seed, maximize):
+    table = random_table(seed)
+    truth = {**whole({}), **table.entries}
+    numbers = {}
+    for key, answer in truth.items():
+        if isinstance(answer, float):
+            numbers.setdefault(key.rpartition(": ")[2], []).append(answer)
+    grammar = Grammar(table.symmetric, wide=True, numbers={name: tuple(v) for name, v in numbers.items()})
+    search = Search(grammar)
+    search.require(strands_of(table, (1.0, -1.0, 0.0, np.nan, np.inf), 2, maximize=maximize), 3)
+    assert search.conflicts >= 10
+    for groups in search._learned.all:
+        assert any(truth[key] not in group for key, group in groups.items())
+
+
+def test_a_run_that_goes_on_from_a_known_place_is_the_run_from_the_beginning():
+    table = random_table(0)
+    some = strands_of(table, (1.0, -1.0, 0.0), 4)
+    kept, rng = Search(Grammar(table.symmetric)), np.random.default_rng(1)
+    truth = {**whole({}), **{k: v for k, v in table.entries.items() if v in kept.grammar.answers(k)}}
+    skipped = 0
+    for _ in range(60):
+        changed = [str(key) for key in rng.choice(list(truth), 3) if len(kept.grammar.answers(key)) > 1]
+        values = {**truth, **{key: kept.grammar.answers(key)[-1] for key in changed}}
+        for strand in some[:: int(rng.integers(1, 9))]:
+            anew = Search(Grammar(table.symmetric))
+            kept.values, anew.values = dict(values), dict(values)
+            before = kept.steps
+            (step, run), (other, expected) = first_difference(kept, strand), first_difference(anew, strand)
+            assert (step, run.same, run.reasons) == (other, expected.same, expected.reasons)
+            skipped += anew.steps - (kept.steps - before)
+    assert skipped > 100
+
+
+def test_limits_are_taken_in_their_order_unless_crossed_limits_show_otherwise():
+    def orders(entries):
+        laboratory = Laboratory(Rule(Table(whole(entries))), "float64")
+        with np.errstate(all="ignore"):
+            kinds = grammars(laboratory, Nature(), {})
+            return list(dict.fromkeys(grammar.answers("step_sizes") for _, grammar in kinds))
+
+    smallest = {f"{row}: factor": "lo" for row in ("same", "flip", "fresh", "zero", "rest")}
+    assert orders({**smallest, "start": "lo"}) == [("in order",), ("swapped",)]
+    assert orders({"step_sizes": "swapped"}) == [("swapped",), ("in order",)]
+
+
+#: A threshold that shows only after two infinite gradients, a floor that shows only at one, and a limit that shows
+#: only after two gradients of 0.
+HIDDEN = {50001: ("small products", 1e-18), 21070: ("floor", 1e-4), 62024: ("largest", 30.0)}
+
+
+@pytest.mark.parametrize("seed", HIDDEN)
+def test_a_number_that_shows_beside_rare_gradients_only_is_measured(seed):
+    field, value = HIDDEN[seed]
+    with np.errstate(all="ignore"):
+        assert measured(Laboratory(Rule(random_table(seed)), "float64"))[field] == (value,)
+
+
+def test_a_loss_that_matters_only_where_the_callers_array_is_used_again_is_seen():
+    laboratory = Laboratory(Rule(random_table(40034)), "float64")
+    assert beyond_ordinary(laboratory, Nature(), frozenset()) == Nature(uses_loss=True)
+    assert beyond_ordinary(laboratory, Nature(), frozenset(("same array",))) == Nature()
+
+
+class DeadZone(Stranger):
+    """Products of ordinary size count as 0."""
+
+    def update(self, g, loss):
+        q = np.where(np.abs(g * self.prev) < 1e-3, 0, g * self.prev)
+        factor = np.where(q > 0, self.up, np.where(q < 0, self.down, self.kind(1)))
+        self.size = np.clip(self.size * factor, self.lo, self.hi)
+        g = np.where(q < 0, 0, g)
+        self.x, self.prev = self.x - np.sign(g) * self.size, g
+
+
+def test_a_threshold_of_ordinary_size_is_no_dependence_on_magnitudes():
+    found = decompile(DeadZone, dtypes=["float64"])
+    assert found.explained, found.headline
+    assert "Products below 0.001 count as 0." in found.rule.differences
+
+
+def test_where_moves_are_in_proportion_to_gradients_there_is_no_threshold():
+    found = decompile(dict(outside_rules())["Gradient 0.3"], dtypes=["float64"])
+    assert [text[:10] for text in found.outside] == ["magnitudes"]
