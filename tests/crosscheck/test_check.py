@@ -224,6 +224,7 @@ def observed_of(names):
     return COMPOSITIONS["irprop-"], trajectories, failing
 
 
+@pytest.mark.exhaustive
 def test_a_search_that_goes_on_tries_nothing_twice(monkeypatch):
     tried = []
     all_sets = diagnose._all_sets
