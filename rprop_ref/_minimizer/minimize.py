@@ -130,11 +130,15 @@ def minimize(
         No limit by default.
     gtol : float, optional
         The run ends successfully when no component of the gradient, at the best point, is larger than this.
-        By default 1e-10, since the scale of the problem decides whether a gradient is small. Finite differences
-        are less exact: for them the default is 1e-5 ("2-point") or 1e-7 ("3-point").
+        The default is 1e-10, and more is asked then, since the scale of the problem decides whether a gradient is
+        small: if a variable moved by its size (that at the start, if it was larger), the value should change, by
+        the gradient, by no more than a millionth of itself, or it should have fallen to 1e-22 of what it was at
+        the start. Finite differences are less exact: for them the default is 1e-5 ("2-point") or 1e-7
+        ("3-point"), and no more is asked.
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the
-        gradient is zero. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
+        gradient is zero. It does not count while pattern moves are longer than the way before them, since the run
+        is getting on then. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
         step sizes are as small as that. Where rounding errors of the gradient keep step sizes larger, the run
         ends when half of it (1,000 iterations at least) has brought no lower value, and the next step would
         change the value by less than it resolves. If the gradient is not small, a check follows (see Notes).
@@ -166,8 +170,10 @@ def minimize(
     pattern_every : int, optional
         Make a pattern move [2]_ after every so many iterations: evaluate the point that lies as far ahead of the
         latest one as that has come since the last pattern move. The run goes on from there if `fun` is lower than
-        at the point before, and otherwise goes back. With each success pattern moves become twice as long
-        (relative to the displacement, 1,024 times at most), with each failure half as long (a quarter at least).
+        at the point before. Otherwise it tries a point between, the minimum of the parabola that has these two
+        values and the slope at the first, and goes back if `fun` is not lower there either. With each success
+        pattern moves become twice as long (relative to the displacement, 1,024 times at most), with each failure
+        half as long (a quarter at least); where the point between was lower they stay as long as they are.
         They help in curved valleys, where the steps of single variables go to and fro. The default is 20. With
         None there are none, and all steps are those of the rule.
     maximize : bool, optional
@@ -351,7 +357,7 @@ def minimize(
             state,
             maxiter=maxiter,
             maxfev=maxfev,
-            gtol=_gtol(gtol, tol, objective.gradient),
+            gtol=tol if gtol is None else gtol,
             xtol=xtol,
             ftol=ftol,
             window=window,
@@ -447,12 +453,6 @@ def _unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
     if isinstance(fun, MemoizeJac) and getattr(jac, "__self__", None) is fun:
         return vars(fun)["fun"], True
     return fun, jac
-
-
-def _gtol(gtol: float | None, tol: float | None, gradient: str) -> float:
-    if gtol is not None:
-        return gtol
-    return options.DEFAULT_GTOL.get(gradient, options.GTOL) if tol is None else tol
 
 
 def _flat_start_check(state: RunState, f_target: float | None) -> Callable[[float], bool] | None:

@@ -30,6 +30,9 @@ GRADIENTS = ("autograd", *SCHEMES)
 GTOL = 1e-10
 DEFAULT_GTOL = {"3-point": 1e-7, "2-point": 1e-5}
 
+#: With the default of `gtol`, the effect of the gradient on the value must be at most this times the value.
+GTOL_NEGLIGIBLE = 1e-6
+
 #: What other libraries call options of `minimize`, where the names are too different to be recognized as similar.
 _OTHER_NAMES = {
     "learning_rate": "lr",
@@ -229,7 +232,7 @@ def set_stopping_rules(
     *,
     maxiter: int | None,
     maxfev: int | None,
-    gtol: float,
+    gtol: float | None,
     xtol: float | None,
     ftol: float | None,
     window: int,
@@ -252,7 +255,8 @@ def set_stopping_rules(
     steps = max(10_000, 200 * state.vectors.shape[1])
     scalars[record.MAXITER] = nit + number_if_given("maxiter", maxiter, steps, 0)
     scalars[record.MAXFEV] = nfev + number_if_given("maxfev", maxfev, np.inf, 1)
-    scalars[record.GTOL] = number("gtol", gtol, 0)
+    scalars[record.GTOL] = number_if_given("gtol", gtol, DEFAULT_GTOL.get(gradient, GTOL), 0)
+    scalars[record.GTOL_NEGLIGIBLE] = GTOL_NEGLIGIBLE if gtol is None and gradient not in DEFAULT_GTOL else -1
     scalars[record.XTOL] = number_if_given("xtol", xtol, scalars[record.DEFAULT_XTOL], 0)
     scalars[record.FTOL] = number_if_given("ftol", ftol, -1.0, 0)
     scalars[record.WINDOW] = count("window", window, 2)
