@@ -53,22 +53,26 @@ PATTERN = 24  # the stage of the pattern move under way, 0 if there is none; see
 PATTERN_NIT = 25  # NIT when the last pattern move began
 STRETCH = 26  # the factor of the next one
 SLOPE = 27  # the slope from LAST_X to its point
-MAXITER = 28  # the options of this name, from here on; infinity where there is no limit
-MAXFEV = 29
-GTOL = 30
-XTOL = 31
-FTOL = 32  # negative if there is no such tolerance
-WINDOW = 33  # in iterations, as is PATIENCE
-F_TARGET = 34
-PATIENCE = 35
-PATTERN_EVERY = 36  # infinity for no pattern moves; the same in all calls of a run
-FIRST_RADIUS = 37  # the smallest RADIUS
-XTOL_NEGLIGIBLE = 38  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
-FTOL_NEGLIGIBLE = 39  # ... and where FTOL is
-SMALL_AGGREGATE = 40  # AGGREGATE is small if its components are at most this times SCALE
-WAIT = 41  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
-GTOL_NEGLIGIBLE = 42  # the gradient is small only if its effect on the value is at most this times the value
-ENTRIES = 43
+SMOOTH = 28  # whether a check may take the objective for smooth
+MAXITER = 29  # the options of this name, from here on; infinity where there is no limit
+MAXFEV = 30
+GTOL = 31
+XTOL = 32
+FTOL = 33  # negative if there is no such tolerance
+WINDOW = 34  # in iterations, as is PATIENCE
+F_TARGET = 35
+PATIENCE = 36
+PATTERN_EVERY = 37  # infinity for no pattern moves; the same in all calls of a run
+FIRST_RADIUS = 38  # the smallest RADIUS
+XTOL_NEGLIGIBLE = 39  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
+FTOL_NEGLIGIBLE = 40  # ... and where FTOL is
+SMALL_AGGREGATE = 41  # AGGREGATE is small if its components are at most this times SCALE
+WAIT = 42  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
+GTOL_NEGLIGIBLE = (
+    43  # where no GTOL is given: the effect of a small gradient, relative to the value; else negative
+)
+SMOOTH_NEGLIGIBLE = 44  # where no XTOL and FTOL are given: the same for SMOOTH; else infinity
+ENTRIES = 45
 
 #: The entries that the result, the message and the check of a run are made of, besides the options that all runs
 #: share.

@@ -32,7 +32,6 @@ from .record import (
     RETREAT_NIT,
     SIZE_FLOOR,
     SMALL_FIRST_STEPS,
-    STRETCH,
     WAIT,
     WINDOW,
     WINDOW_F,
@@ -239,7 +238,7 @@ def stopping_status(scalars, x, g, size, best_x, span, stalled):
     if is_stationary(scalars[LAST_G_MAX]):
         # Were it the best point, gtol would have ended the run: a maximum, or a plateau.
         return PRECISION_LOSS
-    if nit > 0 and stalled and scalars[STRETCH] <= 1 and (settled or scalars[RETREAT_NIT] != SMALL_FIRST_STEPS):
+    if nit > 0 and stalled and (settled or scalars[RETREAT_NIT] != SMALL_FIRST_STEPS):
         if not settled:
             return PRECISION_LOSS
         # Converged only if the best point is near; otherwise the run has stalled elsewhere.

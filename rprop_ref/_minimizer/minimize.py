@@ -137,8 +137,7 @@ def minimize(
         ("3-point"), and no more is asked.
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the
-        gradient is zero. It does not count while pattern moves are longer than the way before them, since the run
-        is getting on then. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
+        gradient is zero. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
         step sizes are as small as that. Where rounding errors of the gradient keep step sizes larger, the run
         ends when half of it (1,000 iterations at least) has brought no lower value, and the next step would
         change the value by less than it resolves. If the gradient is not small, a check follows (see Notes).

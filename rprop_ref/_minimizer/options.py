@@ -266,13 +266,22 @@ def set_stopping_rules(
     # DEFAULT_XTOL depends on the start; what follows is the same for many starts.
     given = None if xtol is None else float(scalars[record.XTOL])
     scalars[record.WAIT] = min(scalars[record.PATIENCE], np.inf if given == 0 else FUTILE_STEPS)
-    _set_check_of_minima(scalars, float(np.finfo(state.vectors.dtype).eps), given or 0.0, gradient)
+    _set_check_of_minima(
+        scalars,
+        float(np.finfo(state.vectors.dtype).eps),
+        given or 0.0,
+        gradient,
+        xtol is not None or ftol is not None,
+    )
     if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
         state.drop_check()
 
 
-def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str) -> None:
-    """Write what `rprop_ref._core.probing` needs into the record; eps is the precision of the dtype."""
+def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str, is_given: bool) -> None:
+    """Write what `rprop_ref._core.probing` needs into the record; eps is the precision of the dtype.
+
+    `is_given` tells whether the user gives a tolerance of whose meeting it is a check.
+    """
     # How exactly a run can find where a component of the gradient changes its sign, relative to the variable.
     precision = 4 * eps ** _GRADIENT_PRECISION.get(gradient, 1.0)
     # Probes must be beyond a kink at which the run has come to rest.
@@ -283,3 +292,4 @@ def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str)
     scalars[record.XTOL_NEGLIGIBLE] = max(precision**0.5, 4 * xtol)
     scalars[record.FTOL_NEGLIGIBLE] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
     scalars[record.SMALL_AGGREGATE] = 16 * precision
+    scalars[record.SMOOTH_NEGLIGIBLE] = np.inf if is_given else 32 * scalars[record.XTOL_NEGLIGIBLE]
