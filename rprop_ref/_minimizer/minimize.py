@@ -281,10 +281,10 @@ def minimize(
     of variables. They count as evaluations and not as iterations. If `fun` is lower at one of them, or a minimum
     is not confirmed, the run ends with status 2 and a message that says so. For a convex function, confirmed means
     that no point nearby is lower, to about the square root of the precision of the dtype (16 times `xtol`, if that
-    is larger). (With the default tolerances, nothing is taken for a smooth minimum unless the gradient is small beside
-    the value, as for `gtol`.) This holds unless a kink is so steep that rounding errors of the gradient hide the slope along it. Other
-    functions may be lower nearby all the same: cusps across the axes, such as ``sqrt(abs(x[0] - x[1]))``, may be
-    taken for minima.
+    is larger). (With the default tolerances, nothing is taken for a smooth minimum unless the gradient is small
+    beside the value, as for `gtol`.) This holds unless a kink is so steep that rounding errors of the gradient
+    hide the slope along it. Other functions may be lower nearby all the same: cusps across the axes, such as
+    ``sqrt(abs(x[0] - x[1]))``, may be taken for minima.
 
     In machine code, Ctrl-C, `maxtime` and `progress` act within a tenth of a second, or one evaluation if that
     takes longer. If a jitted objective raises an exception, `minimize` raises it; a ``numba.cfunc`` cannot raise
