@@ -27,6 +27,7 @@ _PART_OF_CALLER = frozenset(
         *("target_is_reached", "window_is_over", "value_is_flat", "iterations_are_used_up", "waited_long"),
         *("evaluations_are_used_up", "patience_is_over", "half_was_futile", "step_gains_nothing"),
         *("highest_equal_value", "pattern_is_due", "begin_pattern_move", "end_pattern_move"),
+        *("is_valley", "lowest_share", "value_is_nothing", "gtol_is_met"),
         *("larger", "smaller"),
     )
 )
@@ -37,7 +38,7 @@ _NOT_INLINED = frozenset(
     (
         *("copy", "clip", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
         *("status_without_gain", "status_away_from_best", "claim_by_xtol", "largest_effect"),
-        *("clear", "extrapolate"),
+        *("clear", "extrapolate", "slope_between"),
     )
 )
 

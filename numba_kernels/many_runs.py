@@ -70,6 +70,7 @@ _OWN_ENTRIES = np.array(
         record.PATTERN,
         record.PATTERN_NIT,
         record.STRETCH,
+        record.SLOPE,
         record.XTOL,
     ]
 )
@@ -88,6 +89,8 @@ _evaluations_are_used_up: Any = None
 _highest_equal_value: Any = None
 _is_better: Any = None
 _is_stalled: Any = None
+_is_valley: Any = None
+_lowest_share: Any = None
 _may_stop: Any = None
 _pattern_is_due: Any = None
 _rule: Any = None
@@ -190,39 +193,55 @@ def _find_special_in_lanes(s, options, lanes):
     return any_special, any_pattern
 
 
-@inner
-def _end_pattern_moves(v, s, n, lanes, kept):
+def _end_pattern_moves_in_lanes(v, s, n, lanes, kept):
     """`pattern.end_pattern_move` in lanes that are not special.
 
-    `kept` has room for what the step will overwrite in lanes that go back.
+    `kept` has room for where lanes go whose value is not lower, and for what the step will overwrite in them.
     """
     for lane in range(lanes):
-        if (s[_SPECIAL + lane] != 0) | (s[record.PATTERN * LANES + lane] == 0):
+        stage = s[record.PATTERN * LANES + lane]
+        if (s[_SPECIAL + lane] != 0) | (stage == 0):
             continue
         s[record.PATTERN * LANES + lane] = 0.0
         stretch = s[record.STRETCH * LANES + lane]
-        if s[_FAILED + lane] != 0:
-            s[record.STRETCH * LANES + lane] = max(stretch / 2, 1 / pattern.SHORTEST)
-            for j in range(n):
-                o = j * record.ROWS * LANES + lane
-                kept[lane, record.LAST_X, j] = v[o + record.LAST_X * LANES]
-                kept[lane, record.PREV, j] = v[o + record.PREV * LANES]
-                kept[lane, record.SIZE, j] = v[o + record.SIZE * LANES]
-        else:
-            s[record.STRETCH * LANES + lane] = min(stretch * 2, pattern.LONGEST)
+        if s[_FAILED + lane] == 0:
+            if stage == pattern.AHEAD:
+                s[record.STRETCH * LANES + lane] = min(stretch * 2, pattern.LONGEST)
             for j in range(n):
                 v[(j * record.ROWS + record.PREV) * LANES + lane] = 0
+            continue
+        slope, rise = s[record.SLOPE * LANES + lane], s[_F + lane] - s[record.LAST_F * LANES + lane]
+        tries = (stage == pattern.AHEAD) & _is_valley(slope, rise)
+        share = -_lowest_share(slope, rise) if tries else 0.0
+        back_at_base = back_at_last = True
+        for j in range(n):
+            o = j * record.ROWS * LANES + lane
+            last, base = v[o + record.LAST_X * LANES], v[o + record.BASE * LANES]
+            kept[lane, record.X, j] = np.float64(last) + share * (
+                np.float64(last) - np.float64(v[o + record.X * LANES])
+            )
+            back_at_base &= kept[lane, record.X, j] == base
+            back_at_last &= kept[lane, record.X, j] == last
+            kept[lane, record.LAST_X, j] = last
+            kept[lane, record.PREV, j] = v[o + record.PREV * LANES]
+            kept[lane, record.SIZE, j] = v[o + record.SIZE * LANES]
+        if tries & (not back_at_base) & (not back_at_last):
+            s[record.PATTERN * LANES + lane] = pattern.BETWEEN
+        else:
+            s[record.STRETCH * LANES + lane] = max(stretch / 2, 1 / pattern.SHORTEST)
+            for j in range(n):
+                kept[lane, record.X, j] = v[(j * record.ROWS + record.BASE) * LANES + lane]
 
 
 @inner
 def _go_back_or_begin(v, s, n, lanes, kept):
-    """Undo the step in lanes that go back from the point of a pattern move, and begin one where it is due."""
+    """Undo the step in lanes that go on or back from a pattern move's point, and begin one where it is due."""
     for lane in range(lanes):
         if s[_FAILED + lane] != 0:
             s[_STAYED + lane] = 0.0
             for j in range(n):
                 o = j * record.ROWS * LANES + lane
-                v[o + record.X * LANES] = v[o + record.BASE * LANES]
+                v[o + record.X * LANES] = kept[lane, record.X, j]
                 v[o + record.LAST_X * LANES] = kept[lane, record.LAST_X, j]
                 v[o + record.PREV * LANES] = kept[lane, record.PREV, j]
                 v[o + record.SIZE * LANES] = kept[lane, record.SIZE, j]
@@ -235,6 +254,7 @@ def _begin_pattern_move(v, s, n, lane):
     """`pattern.begin_pattern_move` in a lane."""
     s[record.PATTERN_NIT * LANES + lane] = s[record.NIT * LANES + lane]
     stretch = s[record.STRETCH * LANES + lane]
+    slope = 0.0
     back_at_base = back_at_last = True
     for j in range(n):
         o = j * record.ROWS * LANES + lane
@@ -243,13 +263,17 @@ def _begin_pattern_move(v, s, n, lane):
         v[o + record.X * LANES] = np.float64(start) + stretch * (np.float64(start) - np.float64(base))
         x = v[o + record.X * LANES]  # in the dtype of x
         back_at_base &= x == start
-        back_at_last &= x == v[o + record.LAST_X * LANES]
+        last = v[o + record.LAST_X * LANES]
+        back_at_last &= x == last
+        slope += (np.float64(x) - np.float64(last)) * np.float64(v[o + record.LAST_G * LANES])
     if back_at_base | back_at_last:
+        s[record.STRETCH * LANES + lane] = max(stretch / 2, 1 / pattern.SHORTEST)
         for j in range(n):
             o = j * record.ROWS * LANES + lane
             v[o + record.X * LANES] = v[o + record.BASE * LANES]
     else:
-        s[record.PATTERN * LANES + lane] = 1.0
+        s[record.PATTERN * LANES + lane] = pattern.AHEAD
+        s[record.SLOPE * LANES + lane] = slope
 
 
 def _step_lanes(v, s, constants, n):
@@ -369,6 +393,7 @@ _NO_LIMIT = 1 << 62
 # Placeholders: `_cache.kernel_of` replaces them with compiled functions.
 _advance: Any = None
 _copy: Any = None
+_end_pattern_moves: Any = None
 _find_special: Any = None
 _gradient_and_stalled: Any = None
 _run_alone: Any = None
@@ -380,16 +405,19 @@ _OF_LANES = (
     "highest_equal_value",
     "is_better",
     "is_stalled",
+    "is_valley",
+    "lowest_share",
     "may_stop",
     "pattern_is_due",
 )
 
 
 @made_once
-def _special_and_stalled(*functions: Any) -> tuple[Any, Any]:
+def _special_and_stalled(*functions: Any) -> tuple[Any, ...]:
     """The compiled functions of lanes that do not depend on the rule, made from those named in `_OF_LANES`."""
     names = {f"_{name}": function for name, function in zip(_OF_LANES, functions, strict=True)}
-    return inner(bound(_find_special_in_lanes, names)), inner(bound(_gradient_and_stalled_in_lanes, names))
+    texts = _find_special_in_lanes, _gradient_and_stalled_in_lanes, _end_pattern_moves_in_lanes
+    return tuple(inner(bound(text, names), error_model="numpy") for text in texts)
 
 
 @made_once
@@ -524,10 +552,13 @@ def kernel(rule: rules.Rule) -> Any:
             control[DONE] += 1
 
     made = iterate.functions(rule)
-    find_special, gradient_and_stalled = _special_and_stalled(*(made[name] for name in _OF_LANES))
+    find_special, gradient_and_stalled, end_pattern_moves = _special_and_stalled(
+        *(made[name] for name in _OF_LANES)
+    )
     names = {
         "_advance": made["advance"],
         "_copy": made["copy"],
+        "_end_pattern_moves": end_pattern_moves,
         "_find_special": find_special,
         "_gradient_and_stalled": gradient_and_stalled,
         "_run_alone": loop.kernel(rule),

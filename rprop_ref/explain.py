@@ -167,7 +167,9 @@ def _summary(trace: History) -> list[str]:
             f"The run retreated {trace.retreats[-1]} times from points where the objective is not finite."
         )
     if trace.pattern_moves:
-        lines.append(f"Of {trace.pattern_moves} pattern moves, {trace.pattern_moves_kept} led to a lower value.")
+        lines.append(
+            f"Of {trace.pattern_moves} points that pattern moves tried, {trace.pattern_moves_kept} were lower."
+        )
     if trace.probes:
         points, were = ("point", "was") if trace.probes == 1 else ("points", "were")
         lines.append(

@@ -64,11 +64,12 @@ class Trace(History):
         How often `minimize` had retreated, by this iteration, from points where the objective is not finite.
     pattern_move : ndarray of bool, shape (rows,)
         Whether a pattern move of `minimize` led to `x`, which then is farther from the row before than the step
-        sizes. A pattern move that was taken back has no row.
+        sizes. A point of a pattern move that was no lower has no row.
     probes : int
         How many points `minimize` evaluated to check whether the best point is a minimum.
     pattern_moves, pattern_moves_kept : int
-        How many pattern moves `minimize` made, and from how many of their points the run went on.
+        How many points pattern moves of `minimize` tried (two, if the first was no lower and the second lies
+        between), and from how many of them the run went on.
     kink : bool
         Whether the run ended with steps shrunk to nothing beside a gradient that is not small, as at a kink.
     firsts : dict
@@ -172,7 +173,7 @@ class Trace(History):
         self.probes += 1
 
     def turned_back(self) -> None:
-        """Count a pattern move of `minimize` whose point was no lower, so that it was taken back."""
+        """Count a point of a pattern move of `minimize` that was no lower."""
         self.pattern_moves += 1
 
     @classmethod

@@ -578,7 +578,7 @@ def curve(values: Array) -> list[list[float]]:
 def _ideas() -> dict[str, Idea]:
     etas = [(0.5, 1.2), (0.5, 1.1), (0.7, 1.2), (0.7, 1.1), (0.75, 1.15), (0.8, 1.2), (0.8, 1.3), (0.8, 1.05)]
     etas += [(0.75, 1.2), (0.7, 1.15), (0.85, 1.15), (0.9, 1.2), (0.9, 1.1), (0.9, 1.05), (0.95, 1.05)]
-    ideas = {"today": Idea("today's defaults, without pattern moves")}
+    ideas = {"today": Idea("the defaults without pattern moves")}
     ideas |= {f"etas-{a:g}-{b:g}": Idea(f"etas ({a:g}, {b:g})", a, b) for a, b in etas}
     ideas |= {
         "rprop+": Idea("variant rprop+", at_flip=UNDONE),
@@ -646,7 +646,7 @@ def _ideas_for_pattern_moves() -> dict[str, Idea]:
     def moves(title: str, every: float = 20, longest: float = 1024, **options: Any) -> Idea:
         return Idea(f"pattern moves every {every:g}, {title}", pattern=every, longest=longest, **options)
 
-    ideas = {"p20": moves("as in minimize")}
+    ideas = {"p20": moves("taken back after a failure")}
     for every in (5, 10, 20):
         for longest in (1, 4, 32):
             ideas[f"p{every}-longest-{longest}"] = moves(f"by a factor of {longest} at most", every, longest)

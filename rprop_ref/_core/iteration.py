@@ -35,6 +35,7 @@ from .record import (
     ROWS,
     SIZE,
     SIZE_FLOOR,
+    SPAN,
     STEP_MADE,
     UPPER,
     WORSE,
@@ -102,7 +103,7 @@ def advance(vectors, scalars, constants, variant, f, g):
     finite = math.isfinite(f) and math.isfinite(g_max)
     if scalars[PATTERN] != 0:
         lower = finite and not stalled and f < scalars[LAST_F]
-        end_pattern_move(vectors, scalars, lower)
+        end_pattern_move(vectors, scalars, f, lower)
         if not lower:
             return EVALUATION_LIMIT if evaluations_are_used_up(scalars[NFEV], scalars[MAXFEV]) else CONTINUE
     if not finite:
@@ -132,7 +133,7 @@ def resume_step(vectors, scalars, constants, variant):
 def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stalled):
     """Make the step from the last point, unless a stopping rule ends the run there."""
     scalars[STEP_MADE] = 0
-    status = stopping_status(scalars, x, g, size, vectors[BEST_X], stalled)
+    status = stopping_status(scalars, x, g, size, vectors[BEST_X], vectors[SPAN], stalled)
     if status == CLAIMED:
         return begin_check(vectors, scalars)
     if status == KINK:

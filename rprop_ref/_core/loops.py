@@ -67,10 +67,20 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "claim",
         "claim_by_xtol",
         "stopping_status",
+        "value_is_nothing",
+        "gtol_is_met",
         "may_stop",
         "status_without_gain",
     ),
-    pattern: ("pattern_is_due", "begin_pattern_move", "end_pattern_move"),
+    pattern: (
+        "pattern_is_due",
+        "begin_pattern_move",
+        "goes_on",
+        "turn_back",
+        "is_valley",
+        "lowest_share",
+        "end_pattern_move",
+    ),
     iteration: ("retreat",),
 }
 
@@ -232,12 +242,21 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
             target[i] = zero(target)
 
     @function
-    def extrapolate(x, base, stretch):
+    def extrapolate(x, start, base, stretch):
         for i in range(x.size):
-            old = x[i]
-            start = double(np.float64(old))
-            x[i] = plain(start + double(stretch) * (start - double(np.float64(base[i]))))
+            old = start[i]
+            begin = double(np.float64(old))
+            end = plain(begin + double(stretch) * (begin - double(np.float64(base[i]))))
             base[i] = old
+            x[i] = end
+
+    @function
+    def slope_between(x, y, g):
+        total = double(0.0)
+        for i in range(x.size):
+            way = double(np.float64(y[i])) - double(np.float64(x[i]))
+            total = total + way * double(np.float64(g[i]))
+        return plain(total)
 
     @function
     def highest_equal_value(lowest, resolution):
@@ -296,6 +315,7 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
         "max_gradient_and_stalled": max_gradient_and_stalled,
         "zero_blocked": zero_blocked,
         "predicted_decrease": predicted_decrease,
+        "slope_between": slope_between,
         "store_point": store_point,
     }
 
@@ -338,13 +358,6 @@ def _loops_of_probing(compiler: Compiler, names: dict[str, Any]) -> dict[str, An
             probe[i] = plain(double(x[i]) - double(radius) * (double(length(x[i], span[i])) * component))
 
     @function
-    def slope_between(x, y, g):
-        total = double(0.0)
-        for i in range(x.size):
-            total = total + (double(y[i]) - double(x[i])) * double(g[i])
-        return plain(total)
-
-    @function
     def all_point_away(x, y, g, span, negligible):
         for i in range(x.size):
             if not (points_away(x[i], y[i], g[i], zero(g)) or effect(x[i], g[i], span[i]) <= negligible):
@@ -376,7 +389,6 @@ def _loops_of_probing(compiler: Compiler, names: dict[str, Any]) -> dict[str, An
         "largest_share": largest_share,
         "raise_to_magnitudes": raise_to_magnitudes,
         "sample_probe": sample_probe,
-        "slope_between": slope_between,
     }
 
 

@@ -4,9 +4,13 @@ In a curved valley, Rprop's steps go to and fro across it, and what is left of t
 pattern move goes on along that drift: from where the last step has led, by the displacement since the last pattern
 move (or the start), times a factor that doubles with each success and halves with each failure. If the value there
 is lower than at the last point, the run goes on from there, with its step sizes and without stored gradients.
-Otherwise it goes back to where the last step has led, as if nothing had been tried. So it does, too, if step sizes
-are negligible beside x there: a run must not end because of a long move. NumPy runs this code as it stands; Numba
-and numba.cuda compile the same source.
+
+If it is not lower, the valley has turned or risen on the way. Then the minimum of the parabola is tried that has
+the values at the last point and at the end of the way, and the slope with which the way begins. If the value is
+lower there, the run goes on from there, and the factor stays. Otherwise it goes back to where the last step has
+led, as if nothing had been tried. So it does, too, if step sizes are negligible beside x at such a point: a run
+must not end because of a long move. NumPy runs this code as it stands; Numba and numba.cuda compile the same
+source.
 
 References
 ----------
@@ -14,8 +18,12 @@ R. Hooke, T. A. Jeeves, "Direct search" solution of numerical and statistical pr
 1961, pp. 212-229.
 """
 
+import math
+
 from .record import (
     BASE,
+    LAST_F,
+    LAST_G,
     LAST_X,
     LOWER,
     NIT,
@@ -23,14 +31,18 @@ from .record import (
     PATTERN_NIT,
     PREV,
     ROWS,
+    SLOPE,
     STRETCH,
     UPPER,
     X,
 )
-from .vectors import clear, clip, copy, equal, extrapolate
+from .vectors import clear, clip, copy, equal, extrapolate, slope_between
 
 #: The largest factor, and the inverse of the smallest.
 LONGEST, SHORTEST = 1024, 4
+
+#: The stages of a pattern move, besides 0: X is the end of the way, or the parabola's minimum.
+AHEAD, BETWEEN = 1, 2
 
 
 def pattern_is_due(nit, pattern_nit, every):
@@ -40,23 +52,53 @@ def pattern_is_due(nit, pattern_nit, every):
 
 def begin_pattern_move(vectors, scalars):
     """Set the point of a pattern move, to be evaluated next, unless it leads nowhere."""
-    x, base = vectors[X], vectors[BASE]
     scalars[PATTERN_NIT] = scalars[NIT]
-    extrapolate(x, base, scalars[STRETCH])
+    if goes_on(vectors, X, BASE, scalars[STRETCH]):
+        scalars[PATTERN] = AHEAD
+        scalars[SLOPE] = slope_between(vectors[LAST_X], vectors[X], vectors[LAST_G])
+    else:
+        turn_back(vectors, scalars)
+
+
+def goes_on(vectors, start, base, share):
+    """Set X to the row `start`, moved on by this share of its displacement from the row `base`.
+
+    The row `base` becomes that of the start. Returns whether the point is neither the last one nor where the last
+    step has led.
+    """
+    x = vectors[X]
+    extrapolate(x, vectors[start], vectors[base], share)
     if vectors.shape[0] > ROWS:
         clip(x, vectors[LOWER], vectors[UPPER])
-    if equal(x, base) or equal(x, vectors[LAST_X]):
-        copy(base, x)
-    else:
-        scalars[PATTERN] = 1
+    return not (equal(x, vectors[BASE]) or equal(x, vectors[LAST_X]))
 
 
-def end_pattern_move(vectors, scalars, lower):
-    """Keep the point of a pattern move if the value is lower there; otherwise go back to where it began."""
+def turn_back(vectors, scalars):
+    """End a pattern move that has failed."""
     scalars[PATTERN] = 0
+    scalars[STRETCH] = max(scalars[STRETCH] / 2, 1 / SHORTEST)
+    copy(vectors[BASE], vectors[X])
+
+
+def is_valley(slope, rise):
+    """Whether a parabola with this slope at 0, and this rise from 0 to 1, has its minimum between them."""
+    return (-math.inf < slope) & (slope < 0) & (rise >= 0) & (rise < math.inf)
+
+
+def lowest_share(slope, rise):
+    """Where that minimum is: at 1/2 at most."""
+    return slope / (-2 * (rise - slope))
+
+
+def end_pattern_move(vectors, scalars, f, lower):
+    """Keep the point if its value is lower; otherwise try the parabola's minimum, once, or turn back."""
+    stage, slope, rise = scalars[PATTERN], scalars[SLOPE], f - scalars[LAST_F]
     if lower:
-        scalars[STRETCH] = min(scalars[STRETCH] * 2, LONGEST)
+        scalars[PATTERN] = 0
+        if stage == AHEAD:
+            scalars[STRETCH] = min(scalars[STRETCH] * 2, LONGEST)
         clear(vectors[PREV])
+    elif stage == AHEAD and is_valley(slope, rise) and goes_on(vectors, LAST_X, X, -lowest_share(slope, rise)):
+        scalars[PATTERN] = BETWEEN
     else:
-        scalars[STRETCH] = max(scalars[STRETCH] / 2, 1 / SHORTEST)
-        copy(vectors[BASE], vectors[X])
+        turn_back(vectors, scalars)

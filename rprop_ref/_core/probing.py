@@ -32,6 +32,7 @@ from .record import (
     BEST_G,
     BEST_X,
     CHECK,
+    F_RESOLUTION,
     FIRST_F,
     FIRST_RADIUS,
     INWARD_G,
@@ -49,12 +50,22 @@ from .record import (
     SIZE,
     SIZE_FLOOR,
     SMALL_AGGREGATE,
+    SMOOTH,
+    SMOOTH_NEGLIGIBLE,
     SPAN,
     UPPER,
     XTOL,
     X,
 )
-from .stopping import CONTINUE, CONVERGED, EVALUATION_LIMIT, KINK, PRECISION_LOSS, evaluations_are_used_up
+from .stopping import (
+    CONTINUE,
+    CONVERGED,
+    EVALUATION_LIMIT,
+    KINK,
+    PRECISION_LOSS,
+    evaluations_are_used_up,
+    value_is_nothing,
+)
 from .vectors import (
     add_to_aggregate,
     all_point_away,
@@ -75,6 +86,9 @@ SAMPLING, DESCENT = 1, 2
 
 #: Probes of the first stage, and of both.
 SAMPLES, MAX_PROBES = 16, 200
+
+#: Nothing can be told where rounding errors of x change the value by more than so many times itself.
+BLURRED = 1024
 
 #: The factor by which probes move outward where the values are too coarse to tell anything.
 OUTWARD = 8
@@ -97,11 +111,15 @@ def status_away_from_best(vectors, scalars, x, g):
 
 def begin_probing(vectors, scalars, effect):
     """Set the first probe; `effect` is that of the gradient at the best point. Returns what `advance` does."""
+    best_f, is_nothing = scalars[BEST_F], value_is_nothing(scalars[BEST_F], scalars[FIRST_F])
+    if effect * scalars[F_RESOLUTION] > BLURRED * abs(best_f) and not is_nothing:
+        return KINK
     aggregate, scale = vectors[AGGREGATE], vectors[SCALE]
     copy(aggregate, scale)
     raise_to_magnitudes(scale, aggregate)
     scalars[CHECK] = SAMPLING
     scalars[PROBES] = 0
+    scalars[SMOOTH] = is_nothing or effect <= scalars[SMOOTH_NEGLIGIBLE] * abs(best_f)
     # A slope like that of the gradient must be told from the margin.
     scalars[RADIUS] = max(scalars[FIRST_RADIUS], (scalars[MARGIN] + scalars[MARGIN]) / effect)
     return next_probe(vectors, scalars)
@@ -161,10 +179,14 @@ def is_small(share, steepness, scalars):
 
     What is left of it may be the gradient along a kink that is much steeper. Hence the mean must vanish to
     rounding, unless the objective looks smooth: then gradients vanish at the minimum, and their effect
-    (`steepness`) is small compared with the decrease of the value since the start.
+    (`steepness`) is small compared with the decrease of the value since the start. Besides, the effect at the best
+    point must be small beside the value (SMOOTH), unless the user gives the tolerance: in a flat valley that
+    rounding errors of x cross, step sizes shrink to nothing far from the minimum.
     """
     if share <= scalars[SMALL_AGGREGATE]:
         return True
+    if scalars[SMOOTH] == 0:
+        return False
     radius, decrease = scalars[FIRST_RADIUS], scalars[FIRST_F] - scalars[BEST_F]
     if not decrease > 0:
         return False

@@ -49,24 +49,30 @@ PROBES = 20  # points that the check has evaluated
 RADIUS = 21  # their distance from BEST_X, relative to the size of the variables
 MARGIN = 22  # a value is lower than BEST_F if it is lower by more than this
 NEGLIGIBLE = 23  # a gradient component is negligible if its effect on the value is at most this
-PATTERN = 24  # 1 while X is the point of a pattern move
+PATTERN = 24  # the stage of the pattern move under way, 0 if there is none; see `pattern`
 PATTERN_NIT = 25  # NIT when the last pattern move began
 STRETCH = 26  # the factor of the next one
-MAXITER = 27  # the options of this name, from here on; infinity where there is no limit
-MAXFEV = 28
-GTOL = 29
-XTOL = 30
-FTOL = 31  # negative if there is no such tolerance
-WINDOW = 32  # in iterations, as is PATIENCE
-F_TARGET = 33
-PATIENCE = 34
-PATTERN_EVERY = 35  # infinity for no pattern moves; the same in all calls of a run
-FIRST_RADIUS = 36  # the smallest RADIUS
-XTOL_NEGLIGIBLE = 37  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
-FTOL_NEGLIGIBLE = 38  # ... and where FTOL is
-SMALL_AGGREGATE = 39  # AGGREGATE is small if its components are at most this times SCALE
-WAIT = 40  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
-ENTRIES = 41
+SLOPE = 27  # the slope from LAST_X to its point
+SMOOTH = 28  # whether a check may take the objective for smooth
+MAXITER = 29  # the options of this name, from here on; infinity where there is no limit
+MAXFEV = 30
+GTOL = 31
+XTOL = 32
+FTOL = 33  # negative if there is no such tolerance
+WINDOW = 34  # in iterations, as is PATIENCE
+F_TARGET = 35
+PATIENCE = 36
+PATTERN_EVERY = 37  # infinity for no pattern moves; the same in all calls of a run
+FIRST_RADIUS = 38  # the smallest RADIUS
+XTOL_NEGLIGIBLE = 39  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
+FTOL_NEGLIGIBLE = 40  # ... and where FTOL is
+SMALL_AGGREGATE = 41  # AGGREGATE is small if its components are at most this times SCALE
+WAIT = 42  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
+GTOL_NEGLIGIBLE = (
+    43  # where no GTOL is given: the effect of a small gradient, relative to the value; else negative
+)
+SMOOTH_NEGLIGIBLE = 44  # where no XTOL and FTOL are given: the same for SMOOTH; else infinity
+ENTRIES = 45
 
 #: The entries that the result, the message and the check of a run are made of, besides the options that all runs
 #: share.

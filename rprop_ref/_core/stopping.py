@@ -17,6 +17,8 @@ from .record import (
     FTOL,
     FTOL_NEGLIGIBLE,
     GTOL,
+    GTOL_NEGLIGIBLE,
+    LAST_F,
     LAST_G_MAX,
     LOWEST_F,
     LOWEST_NIT,
@@ -38,7 +40,7 @@ from .record import (
     XTOL_NEGLIGIBLE,
 )
 from .status import Status
-from .vectors import all_within_tolerance, predicted_decrease
+from .vectors import all_within_tolerance, largest_effect, predicted_decrease
 
 CONTINUE = Status.CONTINUE.value
 CLAIMED = Status.CLAIMED.value
@@ -63,6 +65,11 @@ BEST_POINT_TOLERANCES = 1000
 def gradient_is_small(best_g_max, gtol):
     """`gtol`: the gradient at the best point is small enough."""
     return best_g_max <= gtol
+
+
+def value_is_nothing(best_f, first_f):
+    """The best value is nothing beside that at the start."""
+    return abs(best_f) <= 1e-22 * abs(first_f)
 
 
 def target_is_reached(best_f, f_target):
@@ -181,7 +188,20 @@ def status_without_gain(scalars, g, size, settled):
     return NO_IMPROVEMENT if patience_is_over(nit, lowest_nit, scalars[PATIENCE]) else CONTINUE
 
 
-def stopping_status(scalars, x, g, size, best_x, stalled):
+def gtol_is_met(scalars, x, g, span):
+    """`gtol`. Where the user gives none, more is asked for, once the best point is the last one."""
+    return gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) and (
+        scalars[GTOL_NEGLIGIBLE] < 0
+        or value_is_nothing(scalars[BEST_F], scalars[FIRST_F])
+        or (
+            scalars[LAST_F] == scalars[BEST_F]
+            and scalars[LAST_G_MAX] == scalars[BEST_G_MAX]
+            and largest_effect(x, g, span) <= scalars[GTOL_NEGLIGIBLE] * abs(scalars[BEST_F])
+        )
+    )
+
+
+def stopping_status(scalars, x, g, size, best_x, span, stalled):
     """Apply the stopping rules at the last point: return `CONTINUE`, or the status with which the run ends.
 
     `CLAIMED` is neither: the run ends with success if `probing` confirms it. Nor is `KINK`: the run has stalled
@@ -189,15 +209,13 @@ def stopping_status(scalars, x, g, size, best_x, stalled):
     where one ends, and marks small first steps, in `scalars`.
     """
     nit = scalars[NIT]
-    if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) or target_is_reached(
-        scalars[BEST_F], scalars[F_TARGET]
-    ):
-        return CONVERGED
     settled = nit - scalars[RETREAT_NIT] >= SETTLING_STEPS
     if nit == 0:
         scalars[WINDOW_F] = scalars[FIRST_F] = scalars[LOWEST_F]
         if stalled:
             scalars[RETREAT_NIT] = SMALL_FIRST_STEPS
+    if gtol_is_met(scalars, x, g, span) or target_is_reached(scalars[BEST_F], scalars[F_TARGET]):
+        return CONVERGED
     if window_is_over(nit, scalars[WINDOW_NIT], scalars[WINDOW]):
         before, lowest = scalars[WINDOW_F], scalars[LOWEST_F]
         larger = max(abs(before), abs(lowest))

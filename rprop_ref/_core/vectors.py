@@ -85,14 +85,15 @@ def clear(target):
     target[:] = 0
 
 
-def extrapolate(x, base, stretch):
-    """Move x on by `stretch` times its displacement from base, and base to where x was, in place.
+def extrapolate(x, start, base, stretch):
+    """Move x to where `stretch` times the displacement of start from base leads from start, and base to start.
 
-    The arithmetic is in float64.
+    x may be start or base. The arithmetic is in float64.
     """
-    start = x.astype(float)
-    x[:] = start + stretch * (start - base)
-    base[:] = start
+    begin = start.astype(float)
+    end = begin + stretch * (begin - base)
+    base[:] = begin
+    x[:] = end
 
 
 def halve_move(x, last_x, size, half, size_min):

@@ -130,8 +130,11 @@ def minimize(
         No limit by default.
     gtol : float, optional
         The run ends successfully when no component of the gradient, at the best point, is larger than this.
-        By default 1e-10, since the scale of the problem decides whether a gradient is small. Finite differences
-        are less exact: for them the default is 1e-5 ("2-point") or 1e-7 ("3-point").
+        The default is 1e-10, and more is asked then, since the scale of the problem decides whether a gradient is
+        small: if a variable moved by its size (that at the start, if it was larger), the value should change, by
+        the gradient, by no more than a millionth of itself, or it should have fallen to 1e-22 of what it was at
+        the start. Finite differences are less exact: for them the default is 1e-5 ("2-point") or 1e-7
+        ("3-point"), and no more is asked.
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the
         gradient is zero. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first
@@ -166,8 +169,10 @@ def minimize(
     pattern_every : int, optional
         Make a pattern move [2]_ after every so many iterations: evaluate the point that lies as far ahead of the
         latest one as that has come since the last pattern move. The run goes on from there if `fun` is lower than
-        at the point before, and otherwise goes back. With each success pattern moves become twice as long
-        (relative to the displacement, 1,024 times at most), with each failure half as long (a quarter at least).
+        at the point before. Otherwise it tries a point between, the minimum of the parabola that has these two
+        values and the slope at the first, and goes back if `fun` is not lower there either. With each success
+        pattern moves become twice as long (relative to the displacement, 1,024 times at most), with each failure
+        half as long (a quarter at least); where the point between was lower they stay as long as they are.
         They help in curved valleys, where the steps of single variables go to and fro. The default is 20. With
         None there are none, and all steps are those of the rule.
     maximize : bool, optional
@@ -277,9 +282,10 @@ def minimize(
     of variables. They count as evaluations and not as iterations. If `fun` is lower at one of them, or a minimum
     is not confirmed, the run ends with status 2 and a message that says so. For a convex function, confirmed means
     that no point nearby is lower, to about the square root of the precision of the dtype (16 times `xtol`, if that
-    is larger), unless a kink is so steep that rounding errors of the gradient hide the slope along it. Other
-    functions may be lower nearby all the same: cusps across the axes, such as ``sqrt(abs(x[0] - x[1]))``, may be
-    taken for minima.
+    is larger). (With the default tolerances, nothing is taken for a smooth minimum unless the gradient is small
+    beside the value, as for `gtol`.) This holds unless a kink is so steep that rounding errors of the gradient
+    hide the slope along it. Other functions may be lower nearby all the same: cusps across the axes, such as
+    ``sqrt(abs(x[0] - x[1]))``, may be taken for minima.
 
     In machine code, Ctrl-C, `maxtime` and `progress` act within a tenth of a second, or one evaluation if that
     takes longer. If a jitted objective raises an exception, `minimize` raises it; a ``numba.cfunc`` cannot raise
@@ -352,7 +358,7 @@ def minimize(
             state,
             maxiter=maxiter,
             maxfev=maxfev,
-            gtol=_gtol(gtol, tol, objective.gradient),
+            gtol=tol if gtol is None else gtol,
             xtol=xtol,
             ftol=ftol,
             window=window,
@@ -448,12 +454,6 @@ def _unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
     if isinstance(fun, MemoizeJac) and getattr(jac, "__self__", None) is fun:
         return vars(fun)["fun"], True
     return fun, jac
-
-
-def _gtol(gtol: float | None, tol: float | None, gradient: str) -> float:
-    if gtol is not None:
-        return gtol
-    return options.DEFAULT_GTOL.get(gradient, options.GTOL) if tol is None else tol
 
 
 def _flat_start_check(state: RunState, f_target: float | None) -> Callable[[float], bool] | None:

@@ -30,6 +30,9 @@ GRADIENTS = ("autograd", *SCHEMES)
 GTOL = 1e-10
 DEFAULT_GTOL = {"3-point": 1e-7, "2-point": 1e-5}
 
+#: With the default of `gtol`, the effect of the gradient on the value must be at most this times the value.
+GTOL_NEGLIGIBLE = 1e-6
+
 #: What other libraries call options of `minimize`, where the names are too different to be recognized as similar.
 _OTHER_NAMES = {
     "learning_rate": "lr",
@@ -229,7 +232,7 @@ def set_stopping_rules(
     *,
     maxiter: int | None,
     maxfev: int | None,
-    gtol: float,
+    gtol: float | None,
     xtol: float | None,
     ftol: float | None,
     window: int,
@@ -252,7 +255,8 @@ def set_stopping_rules(
     steps = max(10_000, 200 * state.vectors.shape[1])
     scalars[record.MAXITER] = nit + number_if_given("maxiter", maxiter, steps, 0)
     scalars[record.MAXFEV] = nfev + number_if_given("maxfev", maxfev, np.inf, 1)
-    scalars[record.GTOL] = number("gtol", gtol, 0)
+    scalars[record.GTOL] = number_if_given("gtol", gtol, DEFAULT_GTOL.get(gradient, GTOL), 0)
+    scalars[record.GTOL_NEGLIGIBLE] = GTOL_NEGLIGIBLE if gtol is None and gradient not in DEFAULT_GTOL else -1
     scalars[record.XTOL] = number_if_given("xtol", xtol, scalars[record.DEFAULT_XTOL], 0)
     scalars[record.FTOL] = number_if_given("ftol", ftol, -1.0, 0)
     scalars[record.WINDOW] = count("window", window, 2)
@@ -262,13 +266,22 @@ def set_stopping_rules(
     # DEFAULT_XTOL depends on the start; what follows is the same for many starts.
     given = None if xtol is None else float(scalars[record.XTOL])
     scalars[record.WAIT] = min(scalars[record.PATIENCE], np.inf if given == 0 else FUTILE_STEPS)
-    _set_check_of_minima(scalars, float(np.finfo(state.vectors.dtype).eps), given or 0.0, gradient)
+    _set_check_of_minima(
+        scalars,
+        float(np.finfo(state.vectors.dtype).eps),
+        given or 0.0,
+        gradient,
+        xtol is not None or ftol is not None,
+    )
     if scalars[record.CHECK] and not np.array_equal(earlier, scalars[record.GTOL :]):
         state.drop_check()
 
 
-def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str) -> None:
-    """Write what `rprop_ref._core.probing` needs into the record; eps is the precision of the dtype."""
+def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str, is_given: bool) -> None:
+    """Write what `rprop_ref._core.probing` needs into the record; eps is the precision of the dtype.
+
+    `is_given` tells whether the user gives a tolerance of whose meeting it is a check.
+    """
     # How exactly a run can find where a component of the gradient changes its sign, relative to the variable.
     precision = 4 * eps ** _GRADIENT_PRECISION.get(gradient, 1.0)
     # Probes must be beyond a kink at which the run has come to rest.
@@ -279,3 +292,4 @@ def _set_check_of_minima(scalars: Array, eps: float, xtol: float, gradient: str)
     scalars[record.XTOL_NEGLIGIBLE] = max(precision**0.5, 4 * xtol)
     scalars[record.FTOL_NEGLIGIBLE] = max(scalars[record.FTOL], scalars[record.F_RESOLUTION]) ** 0.25
     scalars[record.SMALL_AGGREGATE] = 16 * precision
+    scalars[record.SMOOTH_NEGLIGIBLE] = np.inf if is_given else 32 * scalars[record.XTOL_NEGLIGIBLE]

@@ -25,6 +25,8 @@ from rprop_ref._core import iteration, record
 from rprop_ref._core import vectors as vector_operations
 from rprop_ref._core.arrays import joined, slices
 from rprop_ref._core.constants import rule_constants
+from rprop_ref._core.pattern import AHEAD, BETWEEN
+from rprop_ref._core.probing import begin_check
 from rprop_ref._core.status import Status
 from rprop_ref._minimizer.starting import begin
 from rprop_ref.bits import same_bits
@@ -353,7 +355,7 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
     dtype = np.dtype(dtype)
     n = 7
     constants = rule_constants(dtype, (0.5, 1.2), (1e-3, 10.0), False)
-    ends, stretches = set(), set()
+    ends, stretches, stages = set(), set(), set()
     for k in range(45):
         box = None
         if bounded:
@@ -376,6 +378,7 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
         ]
         scalars[entries] = 25, 50, 1e-9, 1e-30, 1e-7, 10, 20, -np.inf
         scalars[record.GTOL] = rng.choice([0.0, 1.0])
+        scalars[record.GTOL_NEGLIGIBLE] = (-1.0, 1.0)[k // 3 % 2]
         scalars[record.FTOL] = rng.choice([-1, 1e-3])
         copies = vectors.copy(), scalars.copy()
         advance = iterate.bind(vectors, scalars, constants, variant)
@@ -383,21 +386,27 @@ def test_the_compiled_iteration_equals_its_text(variant, dtype, bounded, rng):
             f = float(rng.choice([1.0, 1.0 + 1e-9, 2.0, 0.5, np.inf, np.nan], p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05]))
             special = rng.random(n) < 0.02 * (t > 0)
             g = np.where(special, cases.mixed(rng, dtype, n), rng.standard_normal(n).astype(dtype))
-            g = g * dtype.type(rng.random() < 0.97)
             copies[1][record.NFEV] = t
             with np.errstate(all="ignore"):
+                g = g * dtype.type(rng.random() < 0.97)
                 expected = iteration.advance(*copies, constants, variant, f, g)
-            assert advance(f, g, t) == expected
+            status = advance(f, g, t)
+            if status == Status.CLAIMED:
+                with np.errstate(all="ignore"):
+                    status = begin_check(vectors, scalars)
+            assert status == expected
             assert same_bits(vectors, copies[0])
             assert same_bits(scalars, copies[1])
             if bounded:
                 assert (vectors[record.X] >= box[0]).all()
                 assert (vectors[record.X] <= box[1]).all()
             stretches.add(scalars[record.STRETCH])
-            if expected >= 0:
+            stages.add(scalars[record.PATTERN])
+            if expected >= 0 or scalars[record.CHECK]:
                 ends.add(expected)
                 break
     assert {0.25, 2.0} <= stretches
+    assert stages == {0, AHEAD, BETWEEN}
     assert {Status.CONVERGED, Status.NOT_FINITE} <= ends
     assert ends & {Status.ITERATION_LIMIT, Status.NO_IMPROVEMENT}
 
@@ -406,15 +415,16 @@ def test_compiled_pattern_moves_of_float32_are_computed_in_float64(rng):
     extrapolate = iterate.functions(RULES["irprop-"])["extrapolate"]
 
     @numba.njit(error_model="numpy")
-    def compiled(x, base, stretch):
-        extrapolate(x, base, stretch)
+    def compiled(x, start, base, stretch):
+        extrapolate(x, start, base, stretch)
 
-    for _ in range(100):
-        expected = rng.standard_normal((2, 7)).astype(np.float32)
-        result, stretch = expected.copy(), 2.0 ** rng.integers(-2, 11)
-        vector_operations.extrapolate(*expected, stretch)
-        compiled(*result, stretch)
-        assert same_bits(result, expected)
+    for rows in ((0, 0, 1), (0, 1, 0), (0, 1, 2)):
+        for _ in range(100):
+            expected = rng.standard_normal((3, 7)).astype(np.float32)
+            result, stretch = expected.copy(), 2.0 ** rng.integers(-2, 11)
+            compiled(*(result[row] for row in rows), stretch)
+            vector_operations.extrapolate(*(expected[row] for row in rows), stretch)
+            assert same_bits(result, expected)
 
 
 def test_functions_of_kernels_have_names_of_their_own():

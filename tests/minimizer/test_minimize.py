@@ -620,7 +620,7 @@ class TestArguments:
             ({"callback": 5}, TypeError, "callback must be callable, but is 5"),
             ({"bounds": 5}, ValueError, r"bounds must be a scipy.optimize.Bounds, or a pair .* but is 5"),
             ({"bounds": [(0, "a")] * 2}, ValueError, "bounds must be a scipy.optimize.Bounds, or a pair"),
-            ({"gtol": -1}, ValueError, "gtol must be a number, at least 0, but is -1"),
+            ({"gtol": -1}, ValueError, "gtol must be a number, at least 0, or None, but is -1"),
             ({"xtol": -1e-9}, ValueError, "xtol must be a number, at least 0, or None, but is -1e-09"),
             ({"ftol": [1e-9]}, ValueError, r"ftol must be a number, at least 0, or None, but is \[1e-09\]"),
             ({"maxtime": -1}, ValueError, "maxtime must be a number, at least 0, or None, but is -1"),

@@ -22,28 +22,56 @@ def barred(x):
     return (f if x[0] < 0.4 else np.inf), g
 
 
+def rough(x):
+    """Values that go up and down by a tenth."""
+    f, g = in_python(x)
+    return f * (1 + 0.1 * np.sin(1e4 * x[0])), g
+
+
+def share_to_the_parabolas_minimum(way, f, g, f_there):
+    """How much of a way to go, from a value, its gradient, and the value at the end; 0 if there is no telling."""
+    slope = 0.0
+    for d, component in zip(way, g, strict=True):
+        slope += d * component
+    # On f + slope t + c t^2, where t is 1 at the end.
+    c = f_there - f - slope
+    return -slope / (2 * c) if slope < 0 and f <= f_there < np.inf else 0.0
+
+
 def oracle(fun, x0, variant, every, evaluations, bounds):
     """The points that are evaluated: those of `naive`'s steps, and of pattern moves.
 
     Where the objective is not finite, the run has gone on half of the way, with half of the step sizes.
+
+    Returns the points, and how often the point between was lower, and was not.
     """
     lower, upper = np.array(list(bounds or [(-np.inf, np.inf)] * x0.size), float).T
     x, before = x0.copy(), x0.copy()
     prev, size = naive.start(x, OPTIONS["lr"])
-    base, stretch, last_f, last_x, rest = x0.copy(), 1.0, np.inf, x0.copy(), every
-    points, ahead = [], False
+    base, stretch, last_f, last_g, last_x, rest = x0.copy(), 1.0, np.inf, None, x0.copy(), every
+    points, ahead, between, outcomes = [], False, False, {True: 0, False: 0}
     while len(points) < evaluations:
         f, g = fun(x)
         if not (points and (x == last_x).all()):
             points.append(x.copy())
+        lower_value = np.isfinite(f) and f < last_f
+        if ahead and not lower_value:
+            ahead, way = False, x - last_x
+            share = share_to_the_parabolas_minimum(way, last_f, last_g, f)
+            x = np.clip(last_x + share * way, lower, upper)
+            between = bool((x != last_x).any() and (x != base).any())
+            if not between:
+                stretch, x = max(stretch / 2, 0.25), base.copy()
+            continue
+        if between:
+            outcomes[bool(lower_value)] += 1
+        if between and not lower_value:
+            between, stretch, x = False, max(stretch / 2, 0.25), base.copy()
+            continue
         if ahead:
-            ahead = False
-            lower_value = np.isfinite(f) and f < last_f
-            stretch = min(2 * stretch, 1024) if lower_value else max(stretch / 2, 0.25)
-            if not lower_value:
-                x = base.copy()
-                continue
-            prev = np.zeros_like(prev)
+            stretch = min(2 * stretch, 1024)
+        if ahead or between:
+            ahead, between, prev = False, False, np.zeros_like(prev)
         if not np.isfinite(f):
             size, x = np.maximum(size / 2, OPTIONS["step_sizes"][0]), last_x + (x - last_x) / 2
             continue
@@ -53,21 +81,22 @@ def oracle(fun, x0, variant, every, evaluations, bounds):
         new, prev, size = naive.step(variant, x, inward, prev, size, worse=worse, **steps)
         if bounds is not None and (variant == "rprop+" or (variant == "irprop+" and worse)):
             new[flips] = before[flips]
-        last_f, last_x, before, x = f, x, x, np.clip(new, lower, upper)
+        last_f, last_g, last_x, before, x = f, g, x, x, np.clip(new, lower, upper)
         rest -= 1
         if rest < 0 and (x != last_x).any():
             start, x = x, np.clip(x + stretch * (x - base), lower, upper)
             base, rest = start, every - 1
             ahead = bool((x != base).any() and (x != last_x).any())
             if not ahead:
-                x = base.copy()
-    return np.array(points)
+                stretch, x = max(stretch / 2, 0.25), base.copy()
+    return np.array(points), outcomes
 
 
 @pytest.mark.parametrize("bounds", [None, BOUNDS], ids=["free", "bounded"])
 @pytest.mark.parametrize("variant", naive.VARIANTS)
-@pytest.mark.parametrize("fun", [in_python, barred])
+@pytest.mark.parametrize("fun", [in_python, barred, rough])
 def test_every_evaluation_is_the_oracles(fun, variant, bounds):
+    between = {True: 0, False: 0}
     for every, backend in ((1, "numpy"), (4, "numba"), (10, "numpy")):
         points = []
 
@@ -77,8 +106,12 @@ def test_every_evaluation_is_the_oracles(fun, variant, bounds):
 
         options = {**OPTIONS, "variant": variant, "bounds": bounds, "backend": backend}
         minimize(recorded, X0, jac=True, maxfev=150, gtol=0, xtol=0, pattern_every=every, **options)
-        expected = oracle(fun, X0, variant, every, 150, bounds)
+        expected, outcomes = oracle(fun, X0, variant, every, 150, bounds)
         assert same_bits(np.array(points), expected)
+        for lower in between:
+            between[lower] += outcomes[lower]
+    assert between[True] > 0
+    assert between[False] > 0 or fun is not rough
 
 
 def test_a_curved_valley_takes_fewer_evaluations():
@@ -155,7 +188,9 @@ def test_only_moves_to_lower_values_are_iterations():
     assert 0 < trace.pattern_moves_kept < trace.pattern_moves
     left = len(points) - len({x.tobytes() for x in r.allvecs})
     assert left == trace.pattern_moves - trace.pattern_moves_kept
-    assert f"Of {trace.pattern_moves} pattern moves, {trace.pattern_moves_kept}" in str(trace.explain())
+    assert f"Of {trace.pattern_moves} points that pattern moves tried, {trace.pattern_moves_kept} were" in str(
+        trace.explain()
+    )
     # All other rows are reached by steps no longer than the step sizes.
     longer = (np.abs(np.diff(trace.x, axis=0)) > trace.size[:-1] * (1 + 1e-9)).any(axis=1)
     assert trace.pattern_move.sum() == trace.pattern_moves_kept

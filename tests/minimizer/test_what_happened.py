@@ -95,7 +95,9 @@ class TestTheToleranceIsNamed:
         options = {"bounds": [(2, 5), (None, None)]}
         r = minimize(bowl, [3.0, 3.0], jac=True, **options)
         assert np.abs(r.jac).max() == 2.0
-        assert re.match(SUCCESS + r"The largest gradient component, \S+e-1[12], is within gtol = 1e-10", r.message)
+        assert re.match(
+            SUCCESS + r"The largest gradient component, \S+e-1[1-6], is within gtol = 1e-10", r.message
+        )
         assert minimize_many(bowl_in_machine_code, [[3.0, 3.0]], **options).message == [r.message]
 
     def test_messages_of_many_are_a_sequence(self):

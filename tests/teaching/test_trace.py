@@ -113,7 +113,7 @@ class TestMinimize:
 
     def test_sizes_and_events_are_those_of_the_oracle(self):
         fun, jac, x0, _ = problems.PROBLEMS["himmelblau"]
-        trace = minimize(fun, x0, jac=jac, maxiter=60, trace=True, lr=0.1).trace
+        trace = minimize(fun, x0, jac=jac, maxiter=60, trace=True, lr=0.1, pattern_every=None).trace
         states = naive.run(
             "irprop-", x0, [jac(x) for x in trace.x], lr=0.1, etas=(0.8, 1.1), step_sizes=(0, np.inf)
         )
