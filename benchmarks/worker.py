@@ -322,7 +322,9 @@ def _our_starts(x0s: np.ndarray) -> Callable[[], int]:
 
     from .shark import rosenbrock
 
-    return lambda: int(minimize_many(rosenbrock, x0s, maxiter=ITERATIONS, gtol=0, xtol=0, backend="numba").nit.sum())
+    return lambda: int(
+        minimize_many(rosenbrock, x0s, maxiter=ITERATIONS, gtol=0, xtol=0, backend="numba").nit.sum()
+    )
 
 
 def _optax_starts(x0s: np.ndarray) -> Callable[[], int]:
