@@ -95,6 +95,19 @@ def test_limits_are_taken_in_their_order_unless_crossed_limits_show_otherwise():
     assert orders({"step_sizes": "swapped"}) == [("swapped",), ("in order",)]
 
 
+def test_late_moves_are_tried_first_only_where_no_move_depends_on_the_gradient_of_its_own_step():
+    def first_kind(entries):
+        laboratory = Laboratory(Rule(Table(whole(entries))), "float64")
+        with np.errstate(all="ignore"):
+            _, grammar = next(grammars(laboratory, Nature(), {}))
+        return grammar.answers("late")
+
+    made = {f"{row}: late move": "made" for row in ("same", "fresh", "zero", "rest", "nan", "nan product")}
+    assert first_kind({"late": "yes", **made, "flip: late move": "dropped"}) == ("yes",)
+    assert first_kind({"fresh: move": "none", "flip: move": "new"}) == ("no",)
+    assert first_kind({}) == ("no",)
+
+
 #: A threshold that shows only after two infinite gradients, a floor that shows only at one, and a limit that shows
 #: only after two gradients of 0.
 HIDDEN = {50001: ("small products", 1e-18), 21070: ("floor", 1e-4), 62024: ("largest", 30.0)}

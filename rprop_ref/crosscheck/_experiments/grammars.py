@@ -82,11 +82,9 @@ def _kinds(
     if not first[0].any() and first[1].any():
         kinds.append(({**begins, **usual, "first move": ("none",)}, False))
     kinds += [({**begins, **usual, "direction": (other,)}, False) for other in others]
-    # A first step that moves nothing, and a second that does: perhaps each move is made one step late.
     if not first[0].any():
-        kinds = [({**begins, **late, **_EVERY_MOVE}, False), ({**begins, **late}, False), *kinds][
-            :: 1 if first[1].any() else -1
-        ]
+        some: list[tuple[Fixed, bool]] = [({**begins, **late, **_EVERY_MOVE}, False), ({**begins, **late}, False)]
+        kinds = [*some, *kinds] if _seems_late(first) else [*kinds, *some]
     if "0" in memories:
         kinds += [({**own_first, **usual}, False), ({**begins, **own_after}, False)]
         if not first[0].any():
@@ -177,6 +175,18 @@ def _has_many_lengths_if_limits_cross(laboratory: Laboratory) -> bool:
         return False
     lengths = np.abs(np.diff(x, axis=0))
     return len(np.unique(np.round(np.log(lengths[lengths > 1e-12]), 3))) > 2
+
+
+def _seems_late(x: Array) -> bool:
+    """Whether no move depends on the gradient of its own step, except that some are not made."""
+    moves = np.diff(x, axis=0)
+    for t, moved in enumerate(moves, start=1):
+        # Words that begin alike are beside one another.
+        alike = moved.reshape(2**t, -1)
+        largest = alike[np.arange(len(alike)), np.abs(alike).argmax(axis=1)]
+        if not ((alike == largest[:, None]) | (alike == 0)).all():
+            return False
+    return bool(moves.any())
 
 
 def _directions(x: Array) -> list[Answer]:
