@@ -27,7 +27,8 @@ _PART_OF_CALLER = frozenset(
         *("target_is_reached", "window_is_over", "value_is_flat", "iterations_are_used_up", "waited_long"),
         *("evaluations_are_used_up", "patience_is_over", "half_was_futile", "step_gains_nothing"),
         *("highest_equal_value", "pattern_is_due", "begin_pattern_move", "end_pattern_move"),
-        *("is_valley", "lowest_share", "value_is_nothing", "gtol_is_met"),
+        *("is_valley", "lowest_share", "value_is_nothing", "started_at_lowest"),
+        *("gtol_is_met", "is_small_beside_value"),
         *("larger", "smaller"),
     )
 )

@@ -312,9 +312,10 @@ not counted as wrong.)
 | the same, etas (0.75, 1.15) | 51 | 43 | 1 |
 | C, step sizes lifted to 1e-3 of the largest | 49 | 38 | 0 |
 | the same, etas (0.75, 1.15) | 49 | 42 | 2 |
-| the default, with moves every 10 | 43 | 44 | 4 |
+| D: the parabola's minimum, claims by `gtol` relative to the value alone; moves every 10 | 43 | 44 | 4 |
 | every 15 | 45 | 40 | 2 |
 | every 20 | 48 | 37 | 0 |
+| the default: D every 20, and where a run cannot get on, `gtol` is enough | 48 | 41 | 1 |
 | every 30 | 44 | 39 | 3 |
 | every 40 | 45 | 37 | 2 |
 | the same without a second point, and with `gtol` alone, every 10 | 44 | 36 | 3 |
@@ -334,8 +335,12 @@ not counted as wrong.)
   is taken if it was larger. Nothing looks at the factor of pattern moves: what `xtol` claimed wrongly, at
   Bennett5, four digits deep in a valley that one rounding error of x crosses, and at MGH10, where rounding
   errors of x change the value by more than itself, is now left to the check of minima, which asks that the
-  gradient there is small beside the value, too. With starts changed by a millionth, 47 to 49 runs are solved and
-  32 to 43 claim success; five such sets have two wrong claims, both at Lanczos1 with nearly six digits.
+  gradient there is small beside the value, too.
+* Where terms cancel at the minimum, the gradient never gets small beside the value: of 200 fits of a parabola to
+  ten points with noise of 1e-4, those with `gtol` alone claimed 197, and D 29. So a run whose step sizes
+  are exhausted, or that began at the lowest value, needs no more than `gtol`, which makes it 190. The price is a
+  claim at Lanczos3 with 5.5 digits, where the gradient consists of rounding errors. With starts changed by a
+  millionth, in five sets, 47 to 49 runs are solved and 36 to 46 claim success, seven with 5.2 to 6.0 digits.
 * What is left with other intervals of moves are plateaus of Eckerle4 and BoxBOD, where the gradient is 1e-21 and
   less, and saddles of Lanczos' problems where two of three exponentials have become one. These differ with each
   small change.

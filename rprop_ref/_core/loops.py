@@ -68,6 +68,8 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "claim_by_xtol",
         "stopping_status",
         "value_is_nothing",
+        "started_at_lowest",
+        "is_small_beside_value",
         "gtol_is_met",
         "may_stop",
         "status_without_gain",

@@ -64,6 +64,7 @@ from .stopping import (
     KINK,
     PRECISION_LOSS,
     evaluations_are_used_up,
+    is_small_beside_value,
     value_is_nothing,
 )
 from .vectors import (
@@ -119,7 +120,7 @@ def begin_probing(vectors, scalars, effect):
     raise_to_magnitudes(scale, aggregate)
     scalars[CHECK] = SAMPLING
     scalars[PROBES] = 0
-    scalars[SMOOTH] = is_nothing or effect <= scalars[SMOOTH_NEGLIGIBLE] * abs(best_f)
+    scalars[SMOOTH] = is_nothing or is_small_beside_value(effect, scalars[SMOOTH_NEGLIGIBLE], scalars)
     # A slope like that of the gradient must be told from the margin.
     scalars[RADIUS] = max(scalars[FIRST_RADIUS], (scalars[MARGIN] + scalars[MARGIN]) / effect)
     return next_probe(vectors, scalars)

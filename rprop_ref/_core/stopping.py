@@ -58,6 +58,9 @@ SETTLING_STEPS = 50
 #: Fewer steps without a lower value do not show that steps gain nothing.
 FUTILE_STEPS = 1000
 
+#: What rounding leaves of the value at the start, in units of its resolution.
+ROUNDING = 512
+
 #: A stalled run has converged only if the best point is within so many tolerances of it.
 BEST_POINT_TOLERANCES = 1000
 
@@ -70,6 +73,21 @@ def gradient_is_small(best_g_max, gtol):
 def value_is_nothing(best_f, first_f):
     """The best value is nothing beside that at the start."""
     return abs(best_f) <= 1e-22 * abs(first_f)
+
+
+def started_at_lowest(first_f, lowest):
+    """The value has fallen by next to nothing since the start."""
+    return first_f - lowest <= 1e-8 * abs(lowest)
+
+
+def is_small_beside_value(effect, negligible, scalars):
+    """The effect of a gradient is small beside the best value, or no more than rounding leaves of the first one.
+
+    Where terms cancel at the minimum, as in fits that nearly go through all points, the gradient never gets small
+    beside what is left of the value.
+    """
+    rounding = ROUNDING * scalars[F_RESOLUTION] * abs(scalars[FIRST_F])
+    return effect <= negligible * abs(scalars[BEST_F]) or effect <= rounding
 
 
 def target_is_reached(best_f, f_target):
@@ -184,12 +202,15 @@ def status_without_gain(scalars, g, size, settled):
         and half_was_futile(nit, lowest_nit, scalars[XTOL])
         and step_gains_nothing(predicted_decrease(g, size), scalars[LOWEST_F], scalars[F_RESOLUTION])
     ):
-        return claim_by_xtol(scalars)
+        return CONVERGED if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) else claim_by_xtol(scalars)
     return NO_IMPROVEMENT if patience_is_over(nit, lowest_nit, scalars[PATIENCE]) else CONTINUE
 
 
 def gtol_is_met(scalars, x, g, span):
-    """`gtol`. Where the user gives none, more is asked for, once the best point is the last one."""
+    """`gtol`. Where the user gives none, more is asked for, once the best point is the last one.
+
+    A run that cannot get on needs no more than the small gradient; see `stopping_status`.
+    """
     return gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) and (
         scalars[GTOL_NEGLIGIBLE] < 0
         or value_is_nothing(scalars[BEST_F], scalars[FIRST_F])
@@ -218,6 +239,8 @@ def stopping_status(scalars, x, g, size, best_x, span, stalled):
         return CONVERGED
     if window_is_over(nit, scalars[WINDOW_NIT], scalars[WINDOW]):
         before, lowest = scalars[WINDOW_F], scalars[LOWEST_F]
+        if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) and started_at_lowest(scalars[FIRST_F], lowest):
+            return CONVERGED
         larger = max(abs(before), abs(lowest))
         scale = max(larger, 1.0)  # compiled code has `max` of two numbers only
         if settled and value_is_flat(
@@ -236,9 +259,11 @@ def stopping_status(scalars, x, g, size, best_x, span, stalled):
         if status != CONTINUE:
             return status
     if is_stationary(scalars[LAST_G_MAX]):
-        # Were it the best point, gtol would have ended the run: a maximum, or a plateau.
-        return PRECISION_LOSS
+        # A maximum, or a plateau; or the value rounds to more there than at a point with a small gradient.
+        return CONVERGED if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) else PRECISION_LOSS
     if nit > 0 and stalled and (settled or scalars[RETREAT_NIT] != SMALL_FIRST_STEPS):
+        if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]):
+            return CONVERGED
         if not settled:
             return PRECISION_LOSS
         # Converged only if the best point is near; otherwise the run has stalled elsewhere.

@@ -82,6 +82,34 @@ def test_at_a_bound_only_what_leads_inward_counts():
     assert np.abs(r.jac).max() > 0.5
 
 
+def fit(seed, noise, n=3):
+    """Least squares whose terms nearly cancel at the minimum."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(2 * n, n))
+    y = a @ np.arange(1.0, n + 1) + noise * rng.normal(size=2 * n)
+
+    def fun(p):
+        r = a @ p - y
+        return r @ r, 2 * a.T @ r
+
+    return fun, np.linalg.lstsq(a, y)[0]
+
+
+@pytest.mark.parametrize("noise", [1e-12, 1e-8, 1e-6, 1e-4])
+def test_where_terms_cancel_at_the_minimum_the_small_gradient_is_enough_once_the_run_cannot_get_on(noise):
+    results = [(minimize(fun, np.ones(3), jac=True), x) for fun, x in (fit(seed, noise) for seed in range(20))]
+    for r, x in results:
+        np.testing.assert_allclose(r.x, x, rtol=1e-8)
+    assert sum(r.success for r, _ in results) >= 16
+
+
+@pytest.mark.parametrize("noise", [1e-8, 1e-4])
+def test_a_run_that_begins_at_the_minimum_mostly_ends_after_a_window(noise):
+    results = [minimize(fun, x, jac=True) for fun, x in (fit(seed, noise) for seed in range(10))]
+    assert all(r.success for r in results)
+    assert np.median([r.nit for r in results]) <= 100
+
+
 def test_a_stationary_start_is_a_minimum():
     assert minimize(lambda x: (3.0, np.zeros(2)), [0.0, 1.0], jac=True).status == 0
     assert minimize(lambda x: (0.0, np.zeros(2)), [0.0, 1.0], jac=True).status == 0

