@@ -107,6 +107,12 @@ _loading = threading.RLock()
 #: next process is given twice as long.
 PATIENCE = 1.0
 
+#: Seconds for which a run pauses in each question while the thread is busy. Whoever reads files gives Python's
+#: lock away each time, and a run that never does so would let the thread have it two hundred times a second.
+PAUSE = 5e-5
+
+_busy = False
+
 #: Seconds that a fork waits at most, in case that the thread waits for something that the fork holds.
 FORK_TIMEOUT = 30.0
 
@@ -122,6 +128,8 @@ def ready(kernel: Kernel) -> bool:
     global _last_question, _thread
     if kernel in _made:
         return True
+    if _busy:
+        time.sleep(PAUSE)
     _last_question = time.monotonic()
     if kernel not in _wanted and kernel not in _errors:
         _let_forks_wait()
@@ -146,10 +154,11 @@ def error(kernel: Kernel) -> BaseException | None:
 
 def _work() -> None:
     """Make what is wanted."""
-    global _thread
+    global _busy, _thread
     while True:
         with _lock:
             kernel = next(iter(_wanted), None)
+            _busy = kernel is not None
             if kernel is None or not threading.main_thread().is_alive():
                 _thread = None
                 return
@@ -177,12 +186,13 @@ def _compile_in_process(kernel: Kernel) -> bool:
     An error of the process does not matter: if the kernel is not on disk then, loading it will compile it, or meet
     the same error. But what crashes the process, such as a broken library, is not tried in this one.
     """
-    global _patience
+    global _busy, _patience
     with _loading:
         process = _started_process(kernel)
     if process is None:
         return True
     with process:
+        _busy = False
         while process.poll() is None:
             time.sleep(0.02)
             is_idle = time.monotonic() - _last_question > _patience
@@ -190,6 +200,7 @@ def _compile_in_process(kernel: Kernel) -> bool:
                 process.kill()
                 _patience *= 2
                 return False
+        _busy = True
     if process.returncode < 0:
         raise RuntimeError(f"the process that compiled was ended by signal {-process.returncode}")
     return True
@@ -286,7 +297,7 @@ def _go_on() -> None:
 
 def _begin_again() -> None:
     """Forget the thread, which a forked child does not have."""
-    global _thread, _lock
+    global _busy, _thread, _lock
     _go_on()
-    _thread, _lock = None, threading.Lock()
+    _busy, _thread, _lock = False, None, threading.Lock()
     _wanted.clear()

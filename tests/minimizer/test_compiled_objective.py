@@ -389,7 +389,8 @@ class TestTheLoop:
             "def one(x, g):\n    g[0] = 2 * x[0]\n    return x[0] ** 2\n"
             "@numba.njit\n"
             "def two(x, a):\n    return a[0] * x[0] ** 2, 2 * a * x\n"
-            "print(minimize(one, [1.0]).success, minimize(two, [1.0], args=np.ones(1)).success)\n"
+            "results = minimize(one, [1.0], backend='numba'), minimize(two, [1.0], args=np.ones(1))\n"
+            "print(*(r.success for r in results))\n"
             "print(sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))\n"
         )
         for attempt in range(2):
