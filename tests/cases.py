@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Container, Iterable
 from typing import Any
 
@@ -57,6 +58,11 @@ def sampled(values: Iterable[Any], sample: Container[Any]) -> list[Any]:
         else pytest.param(*(value if isinstance(value, tuple) else [value]), marks=pytest.mark.exhaustive)
         for value in values
     ]
+
+
+def thinned(values: Iterable[Any], step: int) -> list[Any]:
+    """One of so many values, or all of them if the environment variable ALL is set: searches take long."""
+    return list(values)[:: 1 if os.environ.get("ALL") else step]
 
 
 def dtype_named(name: str) -> np.dtype[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import sampled
+from cases import sampled, thinned
 from everyday import everyday
 from implementations import ours
 from strangers import STRANGERS, OwnNumbers, Stranger
@@ -329,7 +329,7 @@ ROUNDING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sampled(ROUNDING, []))
+@pytest.mark.parametrize("name", sampled(thinned(ROUNDING, 2), []))
 def test_how_numbers_are_rounded_is_found(name):
     dtypes = ["float64", "float32"] if name == "etas in double" else [*available_reals(), "complex64"]
     without = ["none", "set", "save", "lr per coordinate", "bounds"]
@@ -356,7 +356,7 @@ WITHOUT_NAMES = {
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("claim", "name"), WITHOUT_NAMES)
+@pytest.mark.parametrize(("claim", "name"), thinned(WITHOUT_NAMES, 2))
 def test_a_known_deviation_is_learned_in_all_tiers(claim, name):
     found = decompile(mutant(claim, [name]), dtypes=["float64"], without=["bounds", "lr per coordinate"])
     assert found.explained, found.headline

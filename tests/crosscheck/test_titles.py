@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from cases import sampled
+from cases import sampled, thinned
 from implementations import ours
 from strangers import STRANGERS, Stranger
 
@@ -78,7 +78,9 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(RULES, ["Accord"]))
+@pytest.mark.parametrize(
+    "name", sampled([name for name in RULES if name in thinned(RULES, 2) or name == "Accord"], ["Accord"])
+)
 def test_a_title_holds_on_the_cases_of_check_and_so_do_the_remedies(name):
     factory, dtypes = RULES[name], ["float64"] if name.startswith("table") else ["float64", "float32"]
     lacks = missing_features(factory, dtypes)
