@@ -207,11 +207,11 @@ def status_without_gain(scalars, g, size, settled):
 
 
 def gtol_is_met(scalars, x, g, span):
-    """`gtol`. Where the user gives none, more is asked for, once the best point is the last one.
+    """`gtol`, where the gradient is small. If none is given, more is asked for, once the best point is the last.
 
     A run that cannot get on needs no more than the small gradient; see `stopping_status`.
     """
-    return gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) and (
+    return (
         scalars[GTOL_NEGLIGIBLE] < 0
         or value_is_nothing(scalars[BEST_F], scalars[FIRST_F])
         or (
@@ -235,11 +235,12 @@ def stopping_status(scalars, x, g, size, best_x, span, stalled):
         scalars[WINDOW_F] = scalars[FIRST_F] = scalars[LOWEST_F]
         if stalled:
             scalars[RETREAT_NIT] = SMALL_FIRST_STEPS
-    if gtol_is_met(scalars, x, g, span) or target_is_reached(scalars[BEST_F], scalars[F_TARGET]):
+    small = gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL])
+    if (small and gtol_is_met(scalars, x, g, span)) or target_is_reached(scalars[BEST_F], scalars[F_TARGET]):
         return CONVERGED
     if window_is_over(nit, scalars[WINDOW_NIT], scalars[WINDOW]):
         before, lowest = scalars[WINDOW_F], scalars[LOWEST_F]
-        if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) and started_at_lowest(scalars[FIRST_F], lowest):
+        if small and started_at_lowest(scalars[FIRST_F], lowest):
             return CONVERGED
         larger = max(abs(before), abs(lowest))
         scale = max(larger, 1.0)  # compiled code has `max` of two numbers only
@@ -260,9 +261,9 @@ def stopping_status(scalars, x, g, size, best_x, span, stalled):
             return status
     if is_stationary(scalars[LAST_G_MAX]):
         # A maximum, or a plateau; or the value rounds to more there than at a point with a small gradient.
-        return CONVERGED if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) else PRECISION_LOSS
+        return CONVERGED if small else PRECISION_LOSS
     if nit > 0 and stalled and (settled or scalars[RETREAT_NIT] != SMALL_FIRST_STEPS):
-        if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]):
+        if small:
             return CONVERGED
         if not settled:
             return PRECISION_LOSS

@@ -86,8 +86,8 @@ def minimize(
     ----------
     fun : callable
         ``fun(x, *args) -> float`` with x of the shape of `x0`; or ``-> (float, gradient)`` if `jac` is True.
-        An objective in machine code has one of the following forms. The whole run then stays in machine code,
-        with the same iterates:
+        An objective in machine code has one of the following forms. Once its loop is ready, the run stays in
+        machine code, with the same iterates:
 
         * ``fun(x, g, *args) -> float`` compiled by ``numba.njit``, which writes the gradient into g. g is full of
           zeros when it is called, and `jac` is None;
