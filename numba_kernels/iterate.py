@@ -28,7 +28,7 @@ _PART_OF_CALLER = frozenset(
         *("evaluations_are_used_up", "patience_is_over", "half_was_futile", "step_gains_nothing"),
         *("highest_equal_value", "pattern_is_due", "begin_pattern_move", "end_pattern_move"),
         *("is_valley", "lowest_share", "value_is_nothing", "started_at_lowest"),
-        *("gtol_is_met", "is_small_beside_value"),
+        *("gtol_is_met", "is_small_beside_value", "stall_is_enough"),
         *("larger", "smaller"),
     )
 )
@@ -39,7 +39,7 @@ _NOT_INLINED = frozenset(
     (
         *("copy", "clip", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
         *("status_without_gain", "status_away_from_best", "claim_by_xtol", "largest_effect"),
-        *("clear", "extrapolate", "slope_between"),
+        *("clear", "extrapolate", "slope_between", "end_or_begin_again", "renew", "all_within_tolerance"),
     )
 )
 

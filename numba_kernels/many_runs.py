@@ -71,6 +71,7 @@ _OWN_ENTRIES = np.array(
         record.PATTERN_NIT,
         record.STRETCH,
         record.SLOPE,
+        record.STALLS,
         record.XTOL,
     ]
 )

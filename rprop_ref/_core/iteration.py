@@ -42,6 +42,7 @@ from .record import (
     XTOL,
     X,
 )
+from .stalling import end_or_begin_again
 from .status import Status
 from .stopping import (
     CLAIMED,
@@ -49,6 +50,7 @@ from .stopping import (
     EVALUATION_LIMIT,
     KINK,
     PRECISION_LOSS,
+    STALLED,
     evaluations_are_used_up,
     stopping_status,
 )
@@ -134,6 +136,8 @@ def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stall
     """Make the step from the last point, unless a stopping rule ends the run there."""
     scalars[STEP_MADE] = 0
     status = stopping_status(scalars, x, g, size, vectors[BEST_X], vectors[SPAN], stalled)
+    if status == STALLED:
+        status = end_or_begin_again(vectors, scalars, constants, x, g)
     if status == CLAIMED:
         return begin_check(vectors, scalars)
     if status == KINK:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..rules import Rule
 from ..rules import build as build_rule
-from . import best, coordinates, iteration, pattern, probing, record, stopping
+from . import best, coordinates, iteration, pattern, probing, record, stalling, stopping
 from .constants import make_split
 from .status import Status
 
@@ -83,6 +83,7 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "lowest_share",
         "end_pattern_move",
     ),
+    stalling: ("end_or_begin_again", "stall_is_enough"),
     iteration: ("retreat",),
 }
 
@@ -302,6 +303,13 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
             largest = one if one > largest else largest
         return largest
 
+    @function
+    def renew(size, x, span, share, size_max):
+        for i in range(x.size):
+            size[i] = plain(double(length(x[i], span[i])) * double(share))
+            if size[i] > size_max:
+                size[i] = size_max
+
     return {
         "all_within_tolerance": all_within_tolerance,
         "clear": clear,
@@ -317,6 +325,7 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
         "max_gradient_and_stalled": max_gradient_and_stalled,
         "zero_blocked": zero_blocked,
         "predicted_decrease": predicted_decrease,
+        "renew": renew,
         "slope_between": slope_between,
         "store_point": store_point,
     }

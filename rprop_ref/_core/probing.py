@@ -53,6 +53,7 @@ from .record import (
     SMOOTH,
     SMOOTH_NEGLIGIBLE,
     SPAN,
+    STALLS,
     UPPER,
     XTOL,
     X,
@@ -98,6 +99,7 @@ OUTWARD = 8
 def begin_check(vectors, scalars):
     """Begin to check a claim, or confirm it at once if the gradient is negligible; returns what `advance` does."""
     best_x, aggregate = vectors[BEST_X], vectors[AGGREGATE]
+    scalars[STALLS] = 0  # their point was in that row
     inward_gradient(vectors, vectors[BEST_G], best_x, aggregate)
     effect = largest_effect(best_x, aggregate, vectors[SPAN])
     if effect <= scalars[NEGLIGIBLE]:

@@ -14,6 +14,7 @@ LAST_G = 4  # ... and its gradient
 BEST_X = 5  # the best point so far ...
 BEST_G = 6  # ... and its gradient
 SPAN = 7  # how large each variable was at the start, or the first step size if that is larger
+STALLED_X = 8  # where the run has stalled last, if it has, see `stalling`; until a check takes the row:
 AGGREGATE = 8  # used by a check (`probing`): the shortest mean of gradients near BEST_X that it has found ...
 SCALE = 9  # ... and the largest absolute values of their components
 BASE = 10  # where the last pattern move began, or the start; see `pattern`
@@ -31,10 +32,10 @@ LAST_G_MAX = 2  # largest absolute value in the gradient there; with bounds, in 
 WORSE = 3  # whether that value was higher than the one before
 STEP_MADE = 4  # 1 once the step from LAST_X has been made; 0 if a stopping rule ended the run there first
 LOWEST_F = 5  # lowest value seen
-LOWEST_NIT = 6  # NIT when it was seen first
+LOWEST_NIT = 6  # NIT when it was seen first, or when the run has begun again since; see `stalling`
 BEST_F = 7  # value at BEST_X
 BEST_G_MAX = 8  # as LAST_G_MAX
-RETREAT_NIT = 9  # NIT at the last retreat, -inf if there was none; or SMALL_FIRST_STEPS
+RETREAT_NIT = 9  # NIT at the last retreat or new beginning, -inf if there was none; or SMALL_FIRST_STEPS
 WINDOW_F = 10  # LOWEST_F when the window of FTOL began
 WINDOW_NIT = 11  # NIT then
 NFEV = 12  # evaluations of the objective ...
@@ -54,25 +55,26 @@ PATTERN_NIT = 25  # NIT when the last pattern move began
 STRETCH = 26  # the factor of the next one
 SLOPE = 27  # the slope from LAST_X to its point
 SMOOTH = 28  # whether a check may take the objective for smooth
-MAXITER = 29  # the options of this name, from here on; infinity where there is no limit
-MAXFEV = 30
-GTOL = 31
-XTOL = 32
-FTOL = 33  # negative if there is no such tolerance
-WINDOW = 34  # in iterations, as is PATIENCE
-F_TARGET = 35
-PATIENCE = 36
-PATTERN_EVERY = 37  # infinity for no pattern moves; the same in all calls of a run
-FIRST_RADIUS = 38  # the smallest RADIUS
-XTOL_NEGLIGIBLE = 39  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
-FTOL_NEGLIGIBLE = 40  # ... and where FTOL is
-SMALL_AGGREGATE = 41  # AGGREGATE is small if its components are at most this times SCALE
-WAIT = 42  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
+STALLS = 29  # how often the run has begun again where it had stalled; see `stalling`
+MAXITER = 30  # the options of this name, from here on; infinity where there is no limit
+MAXFEV = 31
+GTOL = 32
+XTOL = 33
+FTOL = 34  # negative if there is no such tolerance
+WINDOW = 35  # in iterations, as is PATIENCE
+F_TARGET = 36
+PATIENCE = 37
+PATTERN_EVERY = 38  # infinity for no pattern moves; the same in all calls of a run
+FIRST_RADIUS = 39  # the smallest RADIUS
+XTOL_NEGLIGIBLE = 40  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
+FTOL_NEGLIGIBLE = 41  # ... and where FTOL is
+SMALL_AGGREGATE = 42  # AGGREGATE is small if its components are at most this times SCALE
+WAIT = 43  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
 GTOL_NEGLIGIBLE = (
-    43  # where no GTOL is given: the effect of a small gradient, relative to the value; else negative
+    44  # where no GTOL is given: the effect of a small gradient, relative to the value; else negative
 )
-SMOOTH_NEGLIGIBLE = 44  # where no XTOL and FTOL are given: the same for SMOOTH; else infinity
-ENTRIES = 45
+SMOOTH_NEGLIGIBLE = 45  # where no XTOL and FTOL are given: the same for SMOOTH; else infinity
+ENTRIES = 46
 
 #: The entries that the result, the message and the check of a run are made of, besides the options that all runs
 #: share.

@@ -21,6 +21,7 @@ class Status(enum.IntEnum):
         member.message = message
         return member
 
+    STALLED = -4, "The run cannot get on, and its gradient is small."
     CLAIMED = -3, "A tolerance is met; whether the best point is a minimum is still to be checked."
     STAYED = -2, "The step did not change x; no new evaluation is needed."
     CONTINUE = -1, "The run goes on."

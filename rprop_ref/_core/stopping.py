@@ -44,6 +44,7 @@ from .vectors import all_within_tolerance, largest_effect, predicted_decrease
 
 CONTINUE = Status.CONTINUE.value
 CLAIMED = Status.CLAIMED.value
+STALLED = Status.STALLED.value
 CONVERGED = Status.CONVERGED.value
 ITERATION_LIMIT = Status.ITERATION_LIMIT.value
 PRECISION_LOSS = Status.PRECISION_LOSS.value
@@ -202,14 +203,14 @@ def status_without_gain(scalars, g, size, settled):
         and half_was_futile(nit, lowest_nit, scalars[XTOL])
         and step_gains_nothing(predicted_decrease(g, size), scalars[LOWEST_F], scalars[F_RESOLUTION])
     ):
-        return CONVERGED if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) else claim_by_xtol(scalars)
+        return STALLED if gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]) else claim_by_xtol(scalars)
     return NO_IMPROVEMENT if patience_is_over(nit, lowest_nit, scalars[PATIENCE]) else CONTINUE
 
 
 def gtol_is_met(scalars, x, g, span):
     """`gtol`, where the gradient is small. If none is given, more is asked for, once the best point is the last.
 
-    A run that cannot get on needs no more than the small gradient; see `stopping_status`.
+    What becomes of a run that cannot get on is decided in `stalling`.
     """
     return (
         scalars[GTOL_NEGLIGIBLE] < 0
@@ -225,9 +226,9 @@ def gtol_is_met(scalars, x, g, span):
 def stopping_status(scalars, x, g, size, best_x, span, stalled):
     """Apply the stopping rules at the last point: return `CONTINUE`, or the status with which the run ends.
 
-    `CLAIMED` is neither: the run ends with success if `probing` confirms it. Nor is `KINK`: the run has stalled
-    away from its best point, whatever the gradient there. This function also begins the next window of `ftol`
-    where one ends, and marks small first steps, in `scalars`.
+    `CLAIMED` is neither: the run ends with success if `probing` confirms it. Nor is `STALLED`, of which `stalling`
+    decides, nor `KINK`: the run has stalled away from its best point, whatever the gradient there. This function
+    also begins the next window of `ftol` where one ends, and marks small first steps, in `scalars`.
     """
     nit = scalars[NIT]
     settled = nit - scalars[RETREAT_NIT] >= SETTLING_STEPS
@@ -264,7 +265,7 @@ def stopping_status(scalars, x, g, size, best_x, span, stalled):
         return CONVERGED if small else PRECISION_LOSS
     if nit > 0 and stalled and (settled or scalars[RETREAT_NIT] != SMALL_FIRST_STEPS):
         if small:
-            return CONVERGED
+            return STALLED
         if not settled:
             return PRECISION_LOSS
         # Converged only if the best point is near; otherwise the run has stalled elsewhere.

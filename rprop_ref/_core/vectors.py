@@ -134,6 +134,12 @@ def largest_effect(x, g, span):
     return np.max(np.abs(g).astype(float) * _lengths(x, span), axis=-1, initial=0)
 
 
+def renew(size, x, span, share, size_max):
+    """Make each step size this share of its variable's length, or size_max if that is less."""
+    size[:] = _lengths(x, span) * share
+    size[:] = np.where(size > size_max, size_max, size)
+
+
 def raise_to_magnitudes(scale, g):
     """Make each element of scale at least the absolute value of g's."""
     np.maximum(scale, np.abs(g), out=scale)
