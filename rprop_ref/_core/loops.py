@@ -310,7 +310,16 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
             if size[i] > size_max:
                 size[i] = size_max
 
+    @function
+    def all_near(x, y, span, share):
+        for i in range(x.size):
+            way = plain(double(np.float64(x[i])) - double(np.float64(y[i])))
+            if not abs(way) <= plain(double(length(x[i], span[i])) * double(share)):
+                return False
+        return True
+
     return {
+        "all_near": all_near,
         "all_within_tolerance": all_within_tolerance,
         "clear": clear,
         "clip": clip,

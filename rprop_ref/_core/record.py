@@ -32,7 +32,7 @@ LAST_G_MAX = 2  # largest absolute value in the gradient there; with bounds, in 
 WORSE = 3  # whether that value was higher than the one before
 STEP_MADE = 4  # 1 once the step from LAST_X has been made; 0 if a stopping rule ended the run there first
 LOWEST_F = 5  # lowest value seen
-LOWEST_NIT = 6  # NIT when it was seen first, or when the run has begun again since; see `stalling`
+LOWEST_NIT = 6  # NIT when it was seen first
 BEST_F = 7  # value at BEST_X
 BEST_G_MAX = 8  # as LAST_G_MAX
 RETREAT_NIT = 9  # NIT at the last retreat or new beginning, -inf if there was none; or SMALL_FIRST_STEPS
@@ -80,7 +80,7 @@ ENTRIES = 46
 #: share.
 REPORTED = (
     *(NIT, NFEV, FIRST_F, LAST_F, BEST_F, BEST_G_MAX, LOWEST_F, LOWEST_NIT),
-    *(WINDOW_F, WINDOW_NIT, RETREAT_F, MARGIN, NEGLIGIBLE, XTOL),
+    *(WINDOW_F, WINDOW_NIT, RETREAT_F, MARGIN, NEGLIGIBLE, STALLS, XTOL),
 )
 
 #: RETREAT_NIT of a run whose first step sizes already satisfy XTOL.

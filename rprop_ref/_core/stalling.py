@@ -2,8 +2,8 @@
 
 In a long flat valley, rounding errors of the gradient let step sizes shrink to nothing on the way. Nothing at such
 a point tells it from a minimum: the gradient is as small as it can be, and no value nearby is lower. So where the
-gradient is not negligible beside the value, the run begins again from there, with step sizes of a thousandth of the
-variables. If it comes to rest at the same point, that is the minimum. If not, the valley goes on.
+gradient is not negligible beside the value, the run begins again from there, with step sizes of a thousandth of
+the variables. If it comes to rest at the same point, that is the minimum. If not, the valley goes on.
 
 NumPy runs this code as it stands; Numba and numba.cuda compile the same source.
 
@@ -21,12 +21,10 @@ from .record import (
     BEST_F,
     FIRST_F,
     GTOL_NEGLIGIBLE,
-    LOWEST_NIT,
     NIT,
     PREV,
     RETREAT_NIT,
     SIZE,
-    SIZE_FLOOR,
     SMOOTH_NEGLIGIBLE,
     SPAN,
     STALLED_X,
@@ -40,7 +38,7 @@ from .stopping import (
     PRECISION_LOSS,
     value_is_nothing,
 )
-from .vectors import all_within_tolerance, clear, copy, largest_effect, renew
+from .vectors import all_near, clear, copy, largest_effect, renew
 
 #: The step sizes with which a run begins again are the lengths of the variables divided by this.
 PARTS = 1000
@@ -57,14 +55,13 @@ def end_or_begin_again(vectors, scalars, constants, x, g):
     stalled_x = vectors[STALLED_X]
     if stall_is_enough(scalars, largest_effect(x, g, vectors[SPAN])):
         return CONVERGED
-    if scalars[STALLS] > 0:
-        tolerance = max(1 / SAME, BEST_POINT_TOLERANCES * scalars[XTOL])
-        if all_within_tolerance(x, stalled_x, tolerance, BEST_POINT_TOLERANCES * scalars[SIZE_FLOOR]):
-            return CONVERGED
+    share = max(1 / SAME, BEST_POINT_TOLERANCES * scalars[XTOL])
+    if scalars[STALLS] > 0 and all_near(x, stalled_x, vectors[SPAN], share):
+        return CONVERGED
     if scalars[STALLS] >= MAX_STALLS:
         return PRECISION_LOSS
     scalars[STALLS] += 1
-    scalars[RETREAT_NIT] = scalars[LOWEST_NIT] = scalars[NIT]
+    scalars[RETREAT_NIT] = scalars[NIT]
     copy(x, stalled_x)
     clear(vectors[PREV])
     renew(vectors[SIZE], x, vectors[SPAN], 1 / PARTS, constants[SIZE_MAX])

@@ -140,6 +140,11 @@ def renew(size, x, span, share, size_max):
     size[:] = np.where(size > size_max, size_max, size)
 
 
+def all_near(x, y, span, share):
+    """Whether each variable differs between x and y by at most this share of its length at x."""
+    return (np.abs(x.astype(float) - y) <= _lengths(x, span) * share).all()
+
+
 def raise_to_magnitudes(scale, g):
     """Make each element of scale at least the absolute value of g's."""
     np.maximum(scale, np.abs(g), out=scale)

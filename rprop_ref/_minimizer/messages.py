@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._core import record
+from .._core.stalling import MAX_STALLS
 from .._core.status import Status, message_of
 from .._core.stopping import gradient_is_small, half_was_futile, target_is_reached, window_is_over
 
@@ -32,6 +33,8 @@ def run_message(status: int, scalars: Array, sign: int) -> str:
         return f"{message} {_tolerance(scalars, sign)}"
     if status == Status.NOT_FINITE or (status == Status.PRECISION_LOSS and scalars[record.RETREAT_F] == -np.inf):
         return f"{message} {_not_finite(scalars, sign)}"
+    if status == Status.PRECISION_LOSS and scalars[record.STALLS] >= MAX_STALLS:
+        return f"{message} The run has come to rest more than {MAX_STALLS} times, each time at another point."
     return message
 
 

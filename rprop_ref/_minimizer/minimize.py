@@ -133,8 +133,10 @@ def minimize(
         The default is 1e-10, and more is asked then, since the scale of the problem decides whether a gradient is
         small: if a variable moved by its size (that at the start, if it was larger), the value should change, by
         the gradient, by no more than a millionth of itself, or it should have fallen to 1e-22 of what it was at
-        the start. (A run that cannot get on, because its step sizes are exhausted or it began at the lowest
-        value, needs no more than the small gradient.) Finite differences are less exact: for them the default is
+        the start. A run that cannot get on, because its step sizes are exhausted, begins again from there, with
+        step sizes of a thousandth of the variables, and has converged if it comes to rest at the same point, to
+        seven digits; after four new beginnings it ends with status 2. (Where nothing is lower than the start, a
+        small gradient is enough.) Finite differences are less exact: for them the default is
         1e-5 ("2-point") or 1e-7 ("3-point"), and no more is asked.
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the

@@ -103,6 +103,69 @@ def test_where_terms_cancel_at_the_minimum_the_small_gradient_is_enough_once_the
     assert sum(r.success for r, _ in results) >= 16
 
 
+@numba.njit
+def parabola(c, g, t, y):
+    """The sum of squares of a parabola's residuals."""
+    f = 0.0
+    for i in range(t.size):
+        r = c[0] + t[i] * (c[1] + t[i] * c[2]) - y[i]
+        f += r * r
+        g[0] += 2 * r
+        g[1] += 2 * r * t[i]
+        g[2] += 2 * r * t[i] * t[i]
+    return f
+
+
+def points_near_a_parabola(seed):
+    rng = np.random.default_rng(seed)
+    t = np.linspace(0, 1, 10)
+    return t, np.polynomial.Polynomial(rng.standard_normal(3))(t) + 1e-6 * rng.standard_normal(10)
+
+
+def in_python_at(t, y):
+    def fun(c):
+        g = np.zeros(3)
+        return parabola(c, g, t, y), g
+
+    return fun
+
+
+def test_every_driver_begins_again_where_the_run_cannot_get_on():
+    begun_again = 0
+    for seed in range(4):
+        args = points_near_a_parabola(seed)
+        r = minimize(parabola, np.ones(3), args=args)
+        begun_again += int(r.state.scalars[record.STALLS] > 0)
+        assert r.success
+        np.testing.assert_allclose(r.x, np.polynomial.Polynomial.fit(*args, 2).convert().coef, rtol=1e-6)
+        for backend in ("numpy", "numba"):
+            other = minimize(in_python_at(*args), np.ones(3), jac=True, backend=backend)
+            assert (other.nit, other.nfev, other.message) == (r.nit, r.nfev, r.message)
+            assert same_bits(other.state.vectors, r.state.vectors)
+            assert same_bits(other.state.scalars, r.state.scalars)
+        rows = minimize_many(parabola, [np.ones(3)] * 16, args=args, workers=1)
+        assert set(rows.nit) == {r.nit}
+        assert same_bits(rows.x, np.tile(r.x, (16, 1)))
+    assert begun_again >= 2
+
+
+def test_a_run_that_has_begun_again_can_be_continued_at_any_iteration():
+    args = points_near_a_parabola(0)
+    whole = minimize(parabola, np.ones(3), args=args)
+    for nit in (whole.nit - 150, whole.nit - 20, whole.nit - 1):
+        part = minimize(parabola, np.ones(3), args=args, maxiter=nit)
+        rest = minimize(parabola, np.ones(3), args=args, warm_start=part)
+        assert same_bits(rest.state.vectors, whole.state.vectors)
+
+
+@pytest.mark.parametrize("given", [{"gtol": 1e-10}, {"xtol": 1e-14}])
+def test_with_a_tolerance_that_is_given_it_does_not_begin_again(given):
+    for seed in range(4):
+        r = minimize(parabola, np.ones(3), args=points_near_a_parabola(seed), **given)
+        assert r.success
+        assert r.state.scalars[record.STALLS] == 0
+
+
 @pytest.mark.parametrize("noise", [1e-8, 1e-4])
 def test_a_run_that_begins_at_the_minimum_mostly_ends_after_a_window(noise):
     results = [minimize(fun, x, jac=True) for fun, x in (fit(seed, noise) for seed in range(10))]

@@ -105,3 +105,23 @@ def test_claims_of_success_are_right():
     assert len(digits) >= 37
     assert sum(number < 6 for number in digits.values()) <= 1, digits
     assert all(number > (5 if key[0].startswith("Lanczos") else 6) for key, number in digits.items()), digits
+
+
+@pytest.mark.exhaustive
+def test_claims_of_success_have_six_digits():
+    """Also in Lanczos' valleys, where rounding errors let runs come to rest with three."""
+    solved = claims = 0
+    wrong = []
+    for problem in bench.problems(bench.folder()):
+        for start in problem.file.starts:
+            r = minimize(problem.fun, start, args=problem.args, maxiter=1_000_000, backend="numba")
+            if problem.file.name == "Eckerle4":
+                r.x[1] = abs(r.x[1])  # the same minimum
+            digits = nist.correct_digits(r.x, problem.file.certified)
+            solved += digits >= 6
+            claims += r.success
+            if r.success and digits < 6:
+                wrong.append((problem.file.name, digits, r.message))
+    assert not wrong
+    assert solved >= 45
+    assert claims >= 33

@@ -1,0 +1,95 @@
+"""A run that cannot get on begins again, and has converged if it comes to rest at the same point."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rprop_ref._core import record
+from rprop_ref._core.constants import rule_constants
+from rprop_ref._core.stalling import MAX_STALLS, end_or_begin_again
+from rprop_ref._core.status import Status
+from rprop_ref._minimizer.messages import run_message
+from rprop_ref._minimizer.options import set_stopping_rules
+from rprop_ref._minimizer.starting import begin
+
+UNSET = {
+    "maxiter": None,
+    "maxfev": None,
+    "f_target": None,
+    "patience": None,
+    "gtol": None,
+    "xtol": None,
+    "ftol": None,
+}
+
+
+def stalled(size_max=np.inf, dtype=float, **given):
+    """A run at (2, 0) that began at (1, 3), and whose step sizes are exhausted."""
+    x0 = np.array([1.0, 3.0], dtype)
+    constants = rule_constants(np.dtype(dtype), (0.8, 1.1), (0.0, size_max), False)
+    state = begin(x0, (2,), 0.01, None, constants, "irprop-", False, 20.0)
+    set_stopping_rules(state, window=100, **{**UNSET, **given})
+    vectors, scalars = state.vectors, state.scalars
+    scalars[record.NIT], scalars[record.FIRST_F], scalars[record.BEST_F] = 700, 1e3, 1.0
+    vectors[record.LAST_X] = 2, 0
+    vectors[record.SIZE], vectors[record.PREV] = 1e-20, 1
+    return state
+
+
+def stall(state, x=(2.0, 0.0), g=(1e-3, 0.0)):
+    vectors = state.vectors
+    x, g = np.array(x, vectors.dtype), np.array(g, vectors.dtype)
+    return end_or_begin_again(vectors, state.scalars, state.constants, x, g)
+
+
+def test_at_the_first_stall_it_begins_again_with_step_sizes_of_a_thousandth():
+    state = stalled()
+    assert stall(state) == Status.CONTINUE
+    assert state.vectors[record.SIZE].tolist() == [2e-3, 3e-3]
+    assert state.vectors[record.PREV].tolist() == [0, 0]
+    assert state.vectors[record.STALLED_X].tolist() == [2, 0]
+    assert [state.scalars[entry] for entry in (record.STALLS, record.RETREAT_NIT)] == [1, 700]
+
+
+def test_step_sizes_stay_within_their_limit():
+    state = stalled(size_max=2.5e-3)
+    assert stall(state) == Status.CONTINUE
+    assert state.vectors[record.SIZE].tolist() == [2e-3, 2.5e-3]
+
+
+@pytest.mark.parametrize(("x", "same"), [((2 + 1e-7, 1e-7), True), ((2 + 1e-6, 0.0), False), ((2.0, 1e-5), False)])
+def test_it_has_converged_if_it_comes_to_rest_at_the_same_point(x, same):
+    state = stalled()
+    stall(state)
+    assert stall(state, x) == (Status.CONVERGED if same else Status.CONTINUE)
+
+
+def test_float32_points_are_the_same_within_its_precision():
+    state = stalled(dtype=np.float32)
+    assert stall(state) == Status.CONTINUE
+    assert stall(state, (2.0002, 0.0)) == Status.CONVERGED
+
+
+def test_a_valley_without_end_is_no_success():
+    state = stalled()
+    for k in range(MAX_STALLS):
+        assert stall(state, (2 + k, 0.0)) == Status.CONTINUE
+    before = state.vectors.copy()
+    assert stall(state, (9.0, 0.0)) == Status.PRECISION_LOSS
+    assert np.array_equal(state.vectors, before)
+    assert run_message(Status.PRECISION_LOSS, state.scalars, 1).endswith(
+        "more than 4 times, each time at another point."
+    )
+
+
+@pytest.mark.parametrize("given", [{"gtol": 1e-2}, {"xtol": 1e-9}, {"ftol": 1e-9}])
+def test_a_tolerance_that_is_given_is_enough(given):
+    assert stall(stalled(**given)) == Status.CONVERGED
+
+
+@pytest.mark.parametrize(("best_f", "g"), [(1.0, (4e-7, 3e-7)), (1e-20, (1e-3, 0.0))])
+def test_a_gradient_or_a_value_that_is_negligible_is_enough(best_f, g):
+    state = stalled()
+    state.scalars[record.BEST_F] = best_f
+    assert stall(state, g=g) == Status.CONVERGED
