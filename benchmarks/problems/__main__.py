@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import cutest
 from .methods import METHODS
 from .modes import MODES
 from .page import JSON, published_rows, read_json, rows_of, write_json, write_page
@@ -48,7 +47,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     parser.add_argument("--halves", nargs="*", choices=HALVES, default=list(HALVES))
-    parser.add_argument("--skip", nargs="*", default=cutest.SLOW, metavar="PROBLEM", help="problems to leave out")
+    parser.add_argument("--skip", nargs="*", default=[], metavar="PROBLEM", help="problems to leave out")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each mode that has random numbers")
     parser.add_argument("--budget", type=int, default=Limits.budget, help="evaluations of each run")
     parser.add_argument("--seconds", type=float, default=Limits.seconds, help="time of each run")

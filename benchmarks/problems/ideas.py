@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from . import cutest
 from .evaluations import RESOLUTION
 from .problem import Array, Problem
 
@@ -800,7 +799,6 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", choices=SIGMAS, default=["exact", "noise-1e-3"])
     parser.add_argument("--ideas", nargs="*", choices=IDEAS, default=list(IDEAS))
     parser.add_argument("--halves", nargs="*", choices=HALVES, default=list(HALVES))
-    parser.add_argument("--skip", nargs="*", default=cutest.SLOW, metavar="PROBLEM")
     parser.add_argument("--largest", type=int, default=40, help="number of variables")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=10_000)
@@ -811,10 +809,7 @@ def main() -> None:
     options = parser.parse_args()
     done = {pair_of(record) for record in read(options.runs)}
     names = [
-        (suite, name)
-        for suite in options.suites
-        for name in SUITES[suite].names()
-        if half(name) in options.halves and name not in options.skip
+        (suite, name) for suite in options.suites for name in SUITES[suite].names() if half(name) in options.halves
     ]
     for suite, name in names[options.part[0] :: options.part[1]]:
         bounded = {*_ideas_for_bounds()}

@@ -126,13 +126,14 @@ class Kinks(Observed):
 class Mode:
     """A mode: how it is made, what it is called on the page, and whether a seed changes it.
 
-    Two modes of the same `objective` have the same true values.
+    Two modes of the same `objective` have the same true values. `noisy` tells that they cannot be seen.
     """
 
     make: Callable[[Problem, np.random.Generator], Observed]
     title: str
     seeded: bool = True
     objective: str = "value"
+    noisy: bool = False
 
     def fits(self, problem: Problem) -> bool:
         """Whether the mode can be applied to this problem."""
@@ -147,13 +148,15 @@ MODES: dict[str, Mode] = {
     "exact": Mode(Observed, "exact", seeded=False),
     **{
         f"noise-{s:.0e}".replace("e-0", "e-"): Mode(
-            _noise(MultiplicativeNoise, s), f"noise of {s:g}, relative to the value and to the largest component"
+            _noise(MultiplicativeNoise, s),
+            f"noise of {s:g}, relative to the value and to the largest component",
+            noisy=True,
         )
         for s in (1e-6, 1e-3, 1e-1)
     },
     **{
         f"additive-{s:.0e}".replace("e-0", "e-"): Mode(
-            _noise(AdditiveNoise, s), f"noise of {s:g}, relative to the start"
+            _noise(AdditiveNoise, s), f"noise of {s:g}, relative to the start", noisy=True
         )
         for s in (1e-6, 1e-3, 1e-1)
     },

@@ -17,7 +17,7 @@ import numpy as np
 from .ideas import IDEAS
 from .methods import METHODS
 from .modes import MODES, UNDISTURBED
-from .profiles import Row, data_profile, median_cost, merged, performance_profiles, solved
+from .profiles import Row, data_profile, median_cost, merged, performance_profiles, solved, solved_beside
 from .profiles import rows as all_rows
 from .suites import HALVES, SUITES, half
 
@@ -169,6 +169,16 @@ def table(groups: dict[str, list[Row]]) -> str:
     return "\n".join(lines)
 
 
+def under_the_same_noise(groups: dict[str, list[Row]]) -> str:
+    """What is solved where f_best is the lowest value found under this noise."""
+    everything = [row for group in groups.values() for row in group]
+    counts = {name: [solved_beside(group, everything, t) for t in (0, 1)] for name, group in groups.items()}
+    order = sorted(counts, key=lambda name: [-count for count in counts[name]])
+    cells = [f"{title_of(name)}: {' and '.join(map(_count, counts[name]))}" for name in order]
+    text = "Beside the lowest values found under this noise, to 1e-3 and 1e-6, " + "; ".join(cells) + "."
+    return textwrap.fill(text, 111)
+
+
 def draw(groups: dict[str, list[Row]], file: Path) -> None:
     """Data profiles above, performance profiles below; tolerance 1e-3 left, 1e-6 right."""
     import matplotlib
@@ -211,15 +221,15 @@ Every method on the same problems, from the same starts, with the same gradients
 evaluations of value and gradient for each run. A problem counts as solved to 1e-3 once `f - f_best` has fallen
 to a thousandth of `f_0 - f_best`: `f` is the best *true* value, without noise, at any point that the method has
 asked for, whatever it returned; `f_0` is the value at the start; `f_best` is the lowest true value that any
-method in the table has found, or any on the same problem as it is. Methods stop by themselves as they do by
-default, unless their line says more.
+method in the table has found, or any on the same problem as it is. Under noise, a line below the table counts
+beside the lowest value that was found under that noise. Methods stop by themselves as they do by default, unless
+their line says more.
 
 `make problems` makes the runs (it can be interrupted, and goes on where it was) and writes this page, its
 figures, and `benchmarks/problems.json`, which has each run in a line. The columns *reporting* count only the
 problems of one half, on which no default was or will be chosen. *Evaluations* are those within which half of all
 problems are solved to 1e-3 and to 1e-6, *seconds* those to 1e-3; a dash says that half of them never were.
-Seconds are those of the processor, the objective's included. Two CUTEst problems are left out because their
-evaluations take a hundred times longer than the others'.
+Seconds are those of the processor, the objective's included.
 
 What follows for the choice of a method is on [a page of its own](when_to_use_which.md).
 
@@ -359,6 +369,8 @@ def section(rows: Sequence[Row], suite: str, mode: str, figures: Path = FIGURES)
     many = f", {len(seeds)} seeds" if len(seeds) > 1 else ""
     text = f"## {SUITES[suite].title}: {MODES[mode].title}\n\n"
     text += f"{len(problems)} problems{many}; {reporting} in the reporting half.\n\n{table(groups)}\n\n"
+    if MODES[mode].noisy:
+        text += f"{under_the_same_noise(groups)}\n\n"
     return text + f"![Data and performance profiles](_static/problems/{name})\n"
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,8 @@ def merged(short: Iterable[Row], best_of: dict[str, str]) -> list[Row]:
         costs = (
             row.costs if other is None else tuple(min(a, b) for a, b in zip(row.costs, other.costs, strict=True))
         )
-        together[key] = Row(row.suite, row.problem, row.n, row.mode, row.seed, method, costs, row.end)
+        best = row.best if other is None else min(row.best, other.best)
+        together[key] = replace(row, method=method, costs=costs, best=best)
     return list(together.values())
 
 
@@ -115,6 +116,16 @@ def solved(group: Sequence[Row], tolerance: int) -> float:
     """Problems solved, as the mean over the seeds."""
     seeds = {row.seed for row in group}
     return sum(math.isfinite(row.costs[tolerance][0]) for row in group) / max(1, len(seeds))
+
+
+def solved_beside(group: Sequence[Row], others: Iterable[Row], tolerance: int) -> float:
+    """The same, where f_best is the lowest value that these and the others have found on the problem."""
+    lowest: dict[str, float] = {}
+    for row in (*group, *others):
+        lowest[row.problem] = min(lowest.get(row.problem, math.inf), row.best)
+    tau = TOLERANCES[tolerance]
+    count = sum(r.best - lowest[r.problem] <= tau * (r.f0 - lowest[r.problem]) for r in group)
+    return count / max(1, len({row.seed for row in group}))
 
 
 def median_cost(group: Sequence[Row], tolerance: int, unit: int) -> float:

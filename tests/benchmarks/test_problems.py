@@ -444,6 +444,15 @@ def test_profiles_of_made_up_runs():
     assert profiles.median_cost(groups["B"], 0, 0) == 20
 
 
+def test_under_noise_what_others_found_under_it_counts():
+    row = dataclasses.replace(made_rows()[0], f0=1.0)
+    mine = [dataclasses.replace(row, seed=seed, best=best) for seed, best in ((0, 1e-4), (1, 1e-2), (2, np.nan))]
+    assert profiles.solved_beside(mine, [], 0) == 1 / 3
+    assert profiles.solved_beside(mine, [dataclasses.replace(row, best=9.9e-5)], 1) == 0
+    assert profiles.solved_beside(mine, [dataclasses.replace(row, best=-1.0)], 0) == 0
+    assert profiles.solved_beside(mine, [dataclasses.replace(row, problem="other", best=-1.0)], 0) == 1 / 3
+
+
 def test_the_best_rate_counts():
     rows = profiles.merged(made_rows(), {"A": "both", "B": "both"})
     assert {row.problem: row.costs[0][0] for row in rows} == {"p": 10, "q": 30}
@@ -467,6 +476,8 @@ def test_the_page_is_made_of_the_json(tmp_path):
     assert "| Rprop (minimize) | 1 | 1 |" in text
     assert "This page has runs of `mgh` in noise-1e-3; none of `cutest-unconstrained`," in text
     assert "| Adam, best of 4 rates | 1 | 1 |" in text
+    counts = "under this noise, to 1e-3 and 1e-6, Rprop (minimize): 1 and 1; Adam, best of 4 rates: 1 and 1."
+    assert counts in " ".join(text.split())
     assert (tmp_path / "mgh-noise-1e-3.svg").exists()
 
 
