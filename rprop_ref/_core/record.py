@@ -14,7 +14,6 @@ LAST_G = 4  # ... and its gradient
 BEST_X = 5  # the best point so far ...
 BEST_G = 6  # ... and its gradient
 SPAN = 7  # how large each variable was at the start, or the first step size if that is larger
-STALLED_X = 8  # where the run has stalled last, if it has, see `stalling`; until a check takes the row:
 AGGREGATE = 8  # used by a check (`probing`): the shortest mean of gradients near BEST_X that it has found ...
 SCALE = 9  # ... and the largest absolute values of their components
 BASE = 10  # where the last pattern move began, or the start; see `pattern`
@@ -85,3 +84,6 @@ REPORTED = (
 
 #: RETREAT_NIT of a run whose first step sizes already satisfy XTOL.
 SMALL_FIRST_STEPS = -1
+
+#: The row of the point where a run has stalled last, if it has (`stalling`), until a check takes the row.
+STALLED_X = AGGREGATE

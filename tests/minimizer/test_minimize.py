@@ -729,4 +729,4 @@ def test_every_row_and_entry_of_the_record_has_a_name():
     assert [numbers[name] for name in rows] == list(range(record.BOUNDED_ROWS))
     entries = names[names.index("BOUNDED_ROWS") + 1 : names.index("ENTRIES")]
     assert [numbers[name] for name in entries] == list(range(record.ENTRIES))
-    assert {*names} - {*rows, *entries} == {"ROWS", "BOUNDED_ROWS", "ENTRIES", "SMALL_FIRST_STEPS"}
+    assert {*names} - {*rows, *entries} == {"ROWS", "BOUNDED_ROWS", "ENTRIES", "SMALL_FIRST_STEPS", "STALLED_X"}
