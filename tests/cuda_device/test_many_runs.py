@@ -8,6 +8,7 @@ from numba import cuda
 
 from cuda_kernels import _cuda, many_runs
 from rprop_ref import minimize, minimize_many, rules, starts
+from rprop_ref._core import record
 from rprop_ref.bits import same_bits
 
 if _cuda.SIMULATED:
@@ -64,6 +65,32 @@ def test_every_rule_has_the_bits_of_the_host(variant):
     result = minimize_many(quartic, points, args=(0.7,), **options)
     assert_same_runs(result, points, 0.7, **options)
     assert 1 in result.status
+
+
+@cuda.jit(device=True)
+def nearly_through_all_points(x, g):
+    """Three squares of residuals that nearly vanish together."""
+    a, b = plus(x[0], -1.0), plus(x[1], -1.0)
+    c = plus(plus(a, b), -3e-6)
+    g[0] = times(2.0, plus(a, c))
+    g[1] = times(2.0, plus(b, c))
+    return plus(plus(times(a, a), times(b, b)), times(c, c))
+
+
+def nearly_through_all_points_on_host(x):
+    a, b = x - 1.0
+    c = (a + b) - 3e-6
+    return (a * a + b * b) + c * c, np.array([2.0 * (a + c), 2.0 * (b + c)])
+
+
+def test_runs_that_cannot_get_on_begin_again():
+    points = np.array([[3.0, -1.0], [0.5, 0.25]])
+    result = minimize_many(nearly_through_all_points, points)
+    assert result.success.all()
+    assert_same_runs(result, points, fun=nearly_through_all_points_on_host)
+    for x0 in points:
+        r = minimize(nearly_through_all_points_on_host, x0, jac=True, backend="numpy")
+        assert r.state.scalars[record.STALLS] > 0
 
 
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
