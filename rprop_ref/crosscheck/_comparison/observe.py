@@ -71,11 +71,15 @@ class _Run:
         optimizer = self._started(self._to_caller(case.x0))
         x = case.x0
         buffer = self._to_caller(case.x0)  # the caller's gradient array, for cases that use one at every step
+        # Where gradients do not depend on x, all steps up to the next saved state are known.
+        announces = getattr(self.factory, "checks_runs", False) and case.objective is None
         for t in range(case.steps):
             if t in case.resumed:
                 state = optimizer.save()
                 optimizer = self._started(self._to_caller(x))
                 optimizer.load(state)
+            if announces and (t == 0 or t in case.resumed):
+                optimizer.announce(case, t, min((s for s in case.resumed if s > t), default=case.steps))
             if t in case.edits:
                 optimizer.set(**case.edits[t])
             x = self._one_step(optimizer, t, x, buffer)
