@@ -7,6 +7,7 @@ been run; their `about` says so.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from ._cases.case import Array
 from ._cases.dtypes import COMPLEX, REALS
+from ._comparison.expected import run_composition, trajectories_by
 from ._comparison.observe import Factory
 from ._stages.compositions import COMPOSITIONS, composition_of, differences
 from ._stages.deviations import DEVIATIONS
@@ -209,4 +211,6 @@ def mutant(claim: str, names: str | Sequence[str]) -> Factory:
         return ComposedOptimizer(composition, x0, **setting)
 
     factory.accepts_lr_array = factory.accepts_bounds = True  # type: ignore[attr-defined]
+    # The same steps, for many cases side by side.
+    factory.run_all = functools.partial(trajectories_by, functools.partial(run_composition, composition))  # type: ignore[attr-defined]
     return factory

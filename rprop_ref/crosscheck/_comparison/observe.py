@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,21 @@ def observe(factory: Factory, case: Case, without: frozenset[str] = frozenset())
     except (Exception, SystemExit) as failure:
         error = one_line(failure)
     return run.trajectory(error)
+
+
+def observe_all(
+    factory: Factory, cases: Sequence[Case], without: frozenset[str] = frozenset()
+) -> Iterator[Trajectory]:
+    """Run each of some cases, when its turn comes.
+
+    What the referee is tested on makes the same steps for many cases at once, in less time, by ``run_all(cases)``.
+    """
+    run_all = getattr(factory, "run_all", None)
+    hidden: dict[str, Any] = {name: None for name in ("step_size", "prev") if name in without}
+    if run_all is None:
+        yield from (observe(factory, case, without) for case in cases)
+    elif cases:
+        yield from (replace(made, **hidden) for made in run_all(cases))
 
 
 def one_line(failure: BaseException) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._cases.case import Case
 from .._comparison.divergence import Divergence, first_divergence
-from .._comparison.observe import Factory, observe
+from .._comparison.observe import Factory, observe, observe_all
 from .._comparison.trajectory import Trajectory
 from .._table.rule import Rule
 
@@ -55,6 +55,9 @@ class Observations:
         table = rule.table
         compared = self._compared.setdefault((repr(table.entries), table.symmetric, table.uses_loss), {})
         new = [case for case in usable if id(case) not in compared]
+        unseen = [case for case in new if id(case) not in self._observed]
+        for made in observe_all(self._factory, unseen, _STATE):
+            self.add(made)
         for case, made in zip(new, rule.on_cases(new), strict=True):
             seen = self.of(case)
             compared[id(case)] = None if seen.refused else first_divergence(made, seen)
