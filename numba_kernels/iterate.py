@@ -39,7 +39,7 @@ _NOT_INLINED = frozenset(
     (
         *("copy", "clip", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
         *("status_without_gain", "status_away_from_best", "claim_by_xtol", "largest_effect"),
-        *("clear", "extrapolate", "slope_between"),
+        *("clear", "extrapolate", "slope_between", "goes_on", "turn_back"),
     )
 )
 
