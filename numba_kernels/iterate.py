@@ -39,7 +39,8 @@ _NOT_INLINED = frozenset(
     (
         *("copy", "clip", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
         *("status_without_gain", "status_away_from_best", "claim_by_xtol", "largest_effect"),
-        *("clear", "extrapolate", "slope_between", "end_or_begin_again", "renew", "all_near"),
+        *("clear", "extrapolate", "slope_between", "goes_on", "turn_back"),
+        *("end_or_begin_again", "renew", "all_near"),
     )
 )
 

@@ -81,8 +81,12 @@ int main(void)
     static char line[1 << 20];
     setvbuf(stdout, NULL, _IOLBF, 1 << 16); /* so that each answer is sent at once */
     while (fgets(line, sizeof line, stdin)) {
+        /* With the id of the question, an answer cannot be mistaken for that to another question. */
+        const char *id = find(line, "id");
+        char start[32];
+        snprintf(start, sizeof start, "{\"id\": %ld", id ? strtol(id, NULL, 10) : 0);
         if (strstr(line, "\"op\": \"hello\""))
-            puts("{\"protocol\": 1, \"name\": \"rprop.c\", \"dtypes\": [\"float64\"], \"has\": [\"none\", \"set\"]}");
+            printf("%s, \"protocol\": 1, \"name\": \"rprop.c\", \"dtypes\": [\"float64\"], \"has\": [\"none\", \"set\"]}\n", start);
         else if (strstr(line, "\"op\": \"new\"")) {
             n = numbers(line, "x0_hex", x, MAX_SIZE);
             numbers(line, "lr_hex", &lr, 1);
@@ -93,16 +97,16 @@ int main(void)
                 prev[i] = 0;
                 size[i] = lr;
             }
-            puts("{}");
+            printf("%s}\n", start);
         } else if (strstr(line, "\"op\": \"set\"")) {
             numbers(line, "lr_hex", &lr, 1); /* has no effect after the start */
             numbers(line, "etas_hex", etas, 2);
             numbers(line, "step_sizes_hex", limits, 2);
-            puts("{}");
+            printf("%s}\n", start);
         } else if (strstr(line, "\"op\": \"step\"")) {
             if (numbers(line, "grad_hex", g, MAX_SIZE) == n) /* no numbers: no gradient */
                 step();
-            printf("{");
+            printf("%s, ", start);
             print("x_hex", x);
             printf(", ");
             print("prev_hex", prev);

@@ -32,28 +32,30 @@ class Rprop {
 }
 
 const words = { nan: NaN, inf: Infinity, "-inf": -Infinity };
-const read = (key, value) => (typeof value === "string" && value in words ? words[value] : value);
-const write = (key, value) =>
-  typeof value === "number" && !Number.isFinite(value)
-    ? Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf"
-    : Object.is(value, -0) ? "-0.0" : value;
+const read = (value) =>
+  Array.isArray(value) ? value.map(read) : typeof value === "string" ? Number(words[value] ?? value) : value;
+const write = (value) =>
+  Object.is(value, -0) ? "-0.0" : Number.isFinite(value) ? value
+    : Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
 
 let rprop;
 const answers = {
   hello: () => ({ protocol: 1, name: "rprop.js", dtypes: ["float64"], has: ["none", "set", "save"] }),
   new: (question) => { rprop = new Rprop(question); return {}; },
   set: (question) => { rprop.set(question); return {}; },
-  save: () => ({ state: { prev: rprop.prev, size: rprop.size } }),
-  load: ({ state }) => { rprop.prev = state.prev; rprop.size = state.size; return {}; },
+  save: () => ({ state: [rprop.prev.map(write), rprop.size.map(write)] }),
+  load: ({ state }) => { [rprop.prev, rprop.size] = state; return {}; },
   step: ({ grad }) => {
     if (grad !== null) rprop.step(grad);
-    return { x: rprop.x, prev: rprop.prev, step_size: rprop.size };
+    return { x: rprop.x.map(write), prev: rprop.prev.map(write), step_size: rprop.size.map(write) };
   },
 };
 
 require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
-  const question = JSON.parse(line, read);
+  const question = JSON.parse(line);
+  for (const name of ["x0", "lr", "etas", "step_sizes", "grad", "state"])
+    if (name in question) question[name] = read(question[name]);
   if (question.op === "bye") process.exit(0);
   // With the id of the question, an answer cannot be mistaken for that to another question.
-  console.log(JSON.stringify({ id: question.id, ...answers[question.op](question) }, write));
+  console.log(JSON.stringify({ id: question.id, ...answers[question.op](question) }));
 });

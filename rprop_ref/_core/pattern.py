@@ -53,7 +53,7 @@ def pattern_is_due(nit, pattern_nit, every):
 def begin_pattern_move(vectors, scalars):
     """Set the point of a pattern move, to be evaluated next, unless it leads nowhere."""
     scalars[PATTERN_NIT] = scalars[NIT]
-    if goes_on(vectors, X, BASE, scalars[STRETCH]):
+    if goes_on(vectors, vectors[X], vectors[BASE], scalars[STRETCH]):
         scalars[PATTERN] = AHEAD
         scalars[SLOPE] = slope_between(vectors[LAST_X], vectors[X], vectors[LAST_G])
     else:
@@ -61,13 +61,13 @@ def begin_pattern_move(vectors, scalars):
 
 
 def goes_on(vectors, start, base, share):
-    """Set X to the row `start`, moved on by this share of its displacement from the row `base`.
+    """Set X to `start`, a row, moved on by this share of its displacement from `base`, another one.
 
-    The row `base` becomes that of the start. Returns whether the point is neither the last one nor where the last
+    `base` becomes the start. Returns whether the point is neither the last one nor where the last
     step has led.
     """
     x = vectors[X]
-    extrapolate(x, vectors[start], vectors[base], share)
+    extrapolate(x, start, base, share)
     if vectors.shape[0] > ROWS:
         clip(x, vectors[LOWER], vectors[UPPER])
     return not (equal(x, vectors[BASE]) or equal(x, vectors[LAST_X]))
@@ -98,7 +98,11 @@ def end_pattern_move(vectors, scalars, f, lower):
         if stage == AHEAD:
             scalars[STRETCH] = min(scalars[STRETCH] * 2, LONGEST)
         clear(vectors[PREV])
-    elif stage == AHEAD and is_valley(slope, rise) and goes_on(vectors, LAST_X, X, -lowest_share(slope, rise)):
+    elif (
+        stage == AHEAD
+        and is_valley(slope, rise)
+        and goes_on(vectors, vectors[LAST_X], vectors[X], -lowest_share(slope, rise))
+    ):
         scalars[PATTERN] = BETWEEN
     else:
         turn_back(vectors, scalars)

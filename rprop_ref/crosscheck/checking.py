@@ -15,7 +15,7 @@ from ._cases.randomized import random_cases
 from ._comparison.behaviour import behaviour_sheet
 from ._comparison.comparison import Comparison
 from ._comparison.divergence import Divergence
-from ._comparison.observe import CouldNotRun, Factory, observe
+from ._comparison.observe import CouldNotRun, Factory, observe_all
 from ._comparison.shrink import shrink
 from ._comparison.trajectory import QUANTITIES
 from ._diagnosis.diagnose import EXHAUSTIVE_SIZE, PAIRS, DeviationSearch
@@ -326,7 +326,8 @@ def closest_profiles(
     """
     excluded, names = checked(factory, rules.DEFAULT, dtypes, without)
     lacks = excluded | missing_features(factory, names)
-    observed = [observe(factory, case, excluded) for case in conformance_cases(names) if not case.needs & lacks]
+    usable = [case for case in conformance_cases(names) if not case.needs & lacks]
+    observed = list(observe_all(factory, usable, excluded))
     if not any(t.steps for t in observed):
         reason = f"no case could be run: {observed[0].error}" if observed else "no case is left to run"
         raise CouldNotRun(reason)

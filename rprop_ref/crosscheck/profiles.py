@@ -7,18 +7,25 @@ been run; their `about` says so.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ._cases.case import Array
+from ._cases.case import Array, Case
 from ._cases.dtypes import COMPLEX, REALS
+from ._comparison.expected import run_composition, trajectories_by
 from ._comparison.observe import Factory
+from ._comparison.trajectory import Trajectory
 from ._stages.compositions import COMPOSITIONS, composition_of, differences
 from ._stages.deviations import DEVIATIONS
 from ._stages.optimizer import ComposedOptimizer
 from ._stages.stages import Alternative, Changes, Composition, changed
+
+
+def _run_all(composition: Composition, cases: Sequence[Case]) -> list[Trajectory]:
+    return trajectories_by(functools.partial(run_composition, composition), cases)
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,10 @@ class Profile:
             step_sizes=self.step_sizes if step_sizes is None else step_sizes,
             maximize=maximize,
         )
+
+    def run_all(self, cases: Sequence[Case]) -> list[Trajectory]:
+        """The same steps for many cases of the referee side by side."""
+        return _run_all(self.composition, cases)
 
     def __str__(self) -> str:
         deviations = "".join(f"\n  * {a.name}. {a.does}" for a in self.changes)
@@ -209,4 +220,5 @@ def mutant(claim: str, names: str | Sequence[str]) -> Factory:
         return ComposedOptimizer(composition, x0, **setting)
 
     factory.accepts_lr_array = factory.accepts_bounds = True  # type: ignore[attr-defined]
+    factory.run_all = functools.partial(_run_all, composition)  # type: ignore[attr-defined]
     return factory

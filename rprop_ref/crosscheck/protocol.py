@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import queue
@@ -13,15 +12,17 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
+from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._cases.case import FEATURES, Array
+from ._cases.case import FEATURES, Array, Case
 from ._cases.dtypes import COMPLEX, REALS
-from ._comparison.json_numbers import both_forms
+from ._comparison.json_numbers import both_forms_as_text, each_as_text
 from ._comparison.observe import AnswersMixedUp, CouldNotRun
 
 #: The version of the protocol.
@@ -33,8 +34,20 @@ MAX_FAILURES = 5
 #: The most characters that a line may have.
 MAX_LINE = 10_000_000
 
+#: The most characters of questions that are written before their answers are read. A pipe holds more, so writing
+#: does not wait for a program that hangs.
+MAX_AHEAD = 16_000
+
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
-_HEXADECIMAL = re.compile(r"[+-]?(0x[0-9a-f]+(\.[0-9a-f]*)?(p[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
+_HEXADECIMAL = r"[+-]?+(?:0x[0-9a-f]++(?:\.[0-9a-f]*+)?+(?:p[+-]?+[0-9]++)?+|nan|inf(?:inity)?+)"
+_HEXADECIMALS = re.compile(f"(?:{_HEXADECIMAL} )*+", re.ASCII)  # in small letters, which is much faster
+
+
+class _Question(NamedTuple):
+    """A question: what it asks for, and the members of its JSON object."""
+
+    op: str
+    members: str
 
 
 class Program:
@@ -66,7 +79,7 @@ class Program:
         If `timeout` is not a number in this range.
     """
 
-    #: Tells `observe` to call `finish` at the end of each run.
+    #: Tells `observe` to call `announce` before the steps of each run, and `finish` at its end.
     checks_runs = True
 
     @property
@@ -88,8 +101,11 @@ class Program:
         self._echoes = False
         self._asked = 0
         self._failures = 0
-        self._process: subprocess.Popen[str] | None = None
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines = _Lines()
+        self._announced: deque[_Question] = deque()
+        self._written: deque[tuple[_Question, int]] = deque()  # and not answered, with its id
+        self._unanswered = 0  # how many characters these are
         self._errors: Any = None
         self._start()
 
@@ -105,29 +121,26 @@ class Program:
         """Start a run."""
         if self._closed:
             raise CouldNotRun("the program has been closed")
+        self._forget_announced()
         if self._process is None:
             if self._failures >= MAX_FAILURES:
                 raise CouldNotRun(f"the program has failed {MAX_FAILURES} times and is not started again")
             self._start()
-        new = {
-            "op": "new",
-            "dtype": x0.dtype.name,
-            **both_forms("x0", x0),
-            **both_forms("lr", np.float64(lr)),
-            **both_forms("etas", np.array(etas, float)),
-            **both_forms("step_sizes", np.array(step_sizes, float)),
-            "maximize": bool(maximize),
-        }
+        numbers = both_forms_as_text(
+            x0=x0, lr=np.float64(lr), etas=np.array(etas, float), step_sizes=np.array(step_sizes, float)
+        )
+        dtype, maximize_text = json.dumps(x0.dtype.name), json.dumps(bool(maximize))
+        new = _Question("new", f'"op": "new", "dtype": {dtype}, {numbers}, "maximize": {maximize_text}')
         self.ask_for_nothing(new)
         return _Run(self, x0, new)
 
-    def ask_for_nothing(self, question: dict[str, Any]) -> None:
+    def ask_for_nothing(self, question: _Question) -> None:
         """Ask a question whose answer is {}. If it has more in it, it belongs to another question."""
-        answer = self.ask(question)
+        answer = self.answer_to(question)
         for name in ("x", "x_hex", "state"):
             if name in answer and "id" not in answer:
                 raise self.mixed_up(
-                    f"the answer to {question['op']!r} has {name!r}, so it belongs to another question"
+                    f"the answer to {question.op!r} has {name!r}, so it belongs to another question"
                 )
 
     def mixed_up(self, text: str) -> CouldNotRun:
@@ -137,40 +150,85 @@ class Program:
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Send a question, and return the answer."""
+        return self.answer_to(_Question(question["op"], json.dumps(question)[1:-1]))
+
+    def answer_to(self, question: _Question) -> dict[str, Any]:
+        """Send a question, unless it was announced and is written already, and return the answer."""
         if self._process is None:
             raise CouldNotRun("the program has ended" if not self._closed else "the program has been closed")
-        self._refuse_unasked_line()
-        self._asked += 1
-        self._send({**question, "id": self._asked})
-        answer = self._parsed(self._next_line(question["op"]), question["op"])
+        if not self._written:
+            self._refuse_unasked_line()
+        if not self.is_announced:
+            self._announced.append(question)
+        self._write_ahead()
+        return self._next_answer()
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether the next question was announced."""
+        return bool(self._announced or self._written)
+
+    def announce(self, questions: Sequence[_Question]) -> None:
+        """Tell which questions come next, so that some can be written before earlier ones are answered."""
+        self._announced.extend(questions)
+        self._write_ahead()
+
+    def _write_ahead(self) -> None:
+        """Write the next question, and some of those after it if their answers cannot be mixed up."""
+        texts = []
+        # Writing takes long, so it waits until there is room for many.
+        most = 0 if not self._echoes or self._unanswered > MAX_AHEAD // 2 else MAX_AHEAD
+        while self._announced and (not self._written or self._unanswered < most):
+            question = self._announced.popleft()
+            self._asked += 1
+            texts.append(f'{{{question.members}, "id": {self._asked}}}\n')
+            self._written.append((question, self._asked))
+            self._unanswered += len(question.members)
+        if texts:
+            self._send("".join(texts))
+
+    def _next_answer(self) -> dict[str, Any]:
+        """The answer to the first question that is not answered."""
+        question, number = self._written.popleft()
+        self._unanswered -= len(question.members)
+        answer = self._parsed(self._next_line(question.op), question.op)
         self._echoes = "id" in answer
-        if answer.get("id", self._asked) != self._asked:
-            text = f"the answer to {question['op']!r}, which has the id {self._asked}, has the id {answer['id']!r}"
+        if answer.get("id", number) != number:
+            text = f"the answer to {question.op!r}, which has the id {number}, has the id {answer['id']!r}"
             raise self._failure(text, AnswersMixedUp)
         if "error" in answer:
             raise CouldNotRun(f"the program says: {answer['error']}")
         return answer
 
+    def _forget_announced(self) -> None:
+        """Drop what an earlier run announced and did not ask for, because it failed."""
+        self._announced.clear()
+        while self._written and self._process is not None:
+            with contextlib.suppress(CouldNotRun):
+                self._next_answer()
+
     def _refuse_unasked_line(self) -> None:
         """Raise if a line is waiting, which would be taken for the next answer."""
-        if not self._lines.empty():
-            line = self._lines.get()
+        if self._lines.waiting():
+            line = self._lines.next(0)
             if line is None:
                 raise self._failure("the program has ended")
             raise self.mixed_up(f"nobody asked for the line {line.strip()[:80]!r}")
 
-    def _send(self, question: dict[str, Any]) -> None:
+    def _send(self, text: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.write(text.encode())
             self._process.stdin.flush()
         except OSError:
+            if len(self._written) > 1:
+                return  # it may have answered those before; reading shows which it has not
             raise self._failure("the program has ended, or has closed its input") from None
 
     def _next_line(self, op: str) -> str:
         try:
-            line = self._lines.get(timeout=self.timeout)
+            line = self._lines.next(self.timeout)
         except queue.Empty:
             raise self._failure(f"no answer to {op!r} within {self.timeout:g} s") from None
         if line is None:
@@ -193,14 +251,19 @@ class Program:
 
     def _end(self) -> None:
         process, self._process = self._process, None
+        self._announced.clear()
+        self._written.clear()
+        self._unanswered = 0
         if process is not None:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                process.stdin.write('{"op": "bye"}\n')
+                process.stdin.write(b'{"op": "bye"}\n')
                 process.stdin.close()
                 process.wait(timeout=1)
             except (OSError, subprocess.TimeoutExpired):
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
                 _kill(process)
                 process.wait()
             self._reader.join(timeout=1)
@@ -219,13 +282,13 @@ class Program:
         try:
             self._process = process = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-                encoding="utf-8", errors="replace", start_new_session=True,
+                start_new_session=True,
             )  # fmt: skip
         except (OSError, ValueError) as error:
             self._end()
             raise CouldNotRun(f"cannot run {self.command[0]}: {getattr(error, 'strerror', error)}") from None
-        self._lines = queue.SimpleQueue()
-        self._reader = threading.Thread(target=_read, args=(process.stdout, self._lines), daemon=True)
+        self._lines = _Lines()
+        self._reader = threading.Thread(target=self._lines.read, args=(process.stdout,), daemon=True)
         self._reader.start()
         try:
             self._greet(self.ask({"op": "hello", "protocol": VERSION}))
@@ -270,7 +333,7 @@ class Program:
         return kind(text + (f"; it wrote: {errors[-1][:200]}" if errors else ""))
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a program and the processes it has started, which may keep its output open."""
     if os.name == "posix":
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -279,49 +342,114 @@ def _kill(process: subprocess.Popen[str]) -> None:
         process.kill()
 
 
-def _read(stream: Any, lines: queue.SimpleQueue[str | None]) -> None:
-    while line := stream.readline(MAX_LINE):
-        lines.put(line)
-        if len(line) == MAX_LINE:
-            # Do not fill the memory. A part of a line is not JSON, so the program will be ended.
-            break
-    lines.put(None)
+class _Lines:
+    """The lines that a program writes, which a thread reads as they come."""
+
+    def __init__(self) -> None:
+        self._read: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # empty at the end
+        self._lines: deque[bytes] = deque()
+        self._rest: list[bytes] = []  # of a line that has not ended
+
+    def read(self, stream: Any) -> None:
+        """Read a stream to its end."""
+        length = 0
+        while some := stream.read1(1 << 16):
+            self._read.put(some)
+            length = len(some) - end if (end := some.rfind(b"\n")) >= 0 else length + len(some)
+            if length > MAX_LINE:
+                # Do not fill the memory. A part of a line is not JSON, so the program will be ended.
+                break
+        self._read.put(b"")
+
+    def waiting(self) -> bool:
+        """Whether there is a line, or the end, already."""
+        while not self._lines and not self._read.empty():
+            self._take(self._read.get())
+        return bool(self._lines)
+
+    def next(self, timeout: float) -> str | None:
+        """The next line; None at the end.
+
+        Raises
+        ------
+        queue.Empty
+            If there is none within so many seconds.
+        """
+        if not self._lines:
+            until = time.monotonic() + timeout
+            while not self._lines:
+                self._take(self._read.get(timeout=max(0.0, until - time.monotonic())))
+        line = self._lines.popleft()
+        return line.decode(errors="replace") if line else None
+
+    def _take(self, some: bytes) -> None:
+        """Take what was read: the lines in it, and the rest. The end is a line without characters."""
+        first, *others = some.split(b"\n") if some else (b"", b"")
+        self._rest.append(first)
+        for other in others:
+            line = b"".join(self._rest)
+            if line or some:
+                self._lines.append(line + b"\n" * bool(some))
+            self._rest = [other]
+        if not some:
+            self._lines.append(b"")
 
 
 class _Run:
     """One run of a program."""
 
-    def __init__(self, program: Program, x0: Array, new: dict[str, Any]) -> None:
+    def __init__(self, program: Program, x0: Array, new: _Question) -> None:
         self._program, self._x0, self._new = program, x0, new
+        self._answer: dict[str, Any] = {}
         self.accepts_none = "none" in program.has
-        self.step_size: Array | None = None
-        self.prev: Array | None = None
         if "set" in program.has:
             self.set = self._set
         if "save" in program.has:
             self.save, self.load = self._save, self._load
 
+    def announce(self, case: Case, start: int, stop: int) -> None:
+        """Tell which steps of a case will be made next.
+
+        All are encoded at once. Where answers repeat the id of the question, and so cannot be mixed up, some are
+        asked for at once as well.
+        """
+        gradients = each_as_text("grad", case.g[start:stop])
+        losses = each_as_text("loss", np.array(case.loss[start:stop], float)) if case.loss else []
+        questions = []
+        for t in range(start, stop):
+            if t in case.edits:
+                questions.append(_setting(case.edits[t]))
+            grad = both_forms_as_text(grad=None) if t in case.none else gradients[t - start]
+            loss = f", {losses[t - start]}" if case.loss else ""
+            questions.append(_Question("step", f'"op": "step", {grad}{loss}'))
+        self._program.announce(questions)
+
     def step(self, grad: Array | None, loss: float | None = None) -> Array:
         """Make a step, and return the new parameters."""
-        question = {"op": "step", **both_forms("grad", grad)}
-        if loss is not None:
-            question |= both_forms("loss", np.float64(loss))
-        answer = self._program.ask(question)
-        x = self._array(answer, "x")
+        self._answer = self._program.answer_to(_STEP if self._program.is_announced else _step(grad, loss))
+        x = self._array("x")
         if x is None:
             raise self._program.mixed_up("the answer to 'step' has neither x nor x_hex")
-        self.step_size, self.prev = self._array(answer, "step_size"), self._array(answer, "prev")
         return x
+
+    # Read only where they are asked for, because most of the referee's experiments compare x alone.
+    @property
+    def step_size(self) -> Array | None:
+        """The step sizes after the last step, if the program shows them."""
+        return self._array("step_size")
+
+    @property
+    def prev(self) -> Array | None:
+        """The gradients of the last step, if the program shows them."""
+        return self._array("prev")
 
     def finish(self) -> None:
         """Start one more run, which is not used, to see whether an answer to another question arrives."""
-        self._program.ask_for_nothing(self._new)
+        if not self._program.answers_are_known:
+            self._program.ask_for_nothing(self._new)
 
     def _set(self, **setting: Any) -> None:
-        question: dict[str, Any] = {"op": "set"}
-        for name, value in setting.items():
-            question |= both_forms(name, np.array(value, float))
-        self._program.ask_for_nothing(question)
+        self._program.ask_for_nothing(_setting(setting))
 
     def _save(self) -> Any:
         answer = self._program.ask({"op": "save"})
@@ -330,9 +458,10 @@ class _Run:
         return answer["state"]
 
     def _load(self, state: Any) -> None:
-        self._program.ask_for_nothing({"op": "load", "state": state})
+        self._program.ask_for_nothing(_Question("load", json.dumps({"op": "load", "state": state})[1:-1]))
 
-    def _array(self, answer: dict[str, Any], name: str) -> Array | None:
+    def _array(self, name: str) -> Array | None:
+        answer = self._answer
         exact = f"{name}_hex" in answer
         values = answer.get(f"{name}_hex" if exact else name)
         if values is None:
@@ -340,27 +469,49 @@ class _Run:
         try:
             if not isinstance(values, list):
                 raise TypeError(values)
-            numbers = [_exactly(v) if exact else _roughly(v) for v in values]
+            numbers = _exactly(values) if exact else _roughly(values)
         except (TypeError, ValueError, OverflowError):
             kind = "hexadecimal floats, such as '0x1.8p-3'" if exact else "numbers"
             key = f"{name}_hex" if exact else name
             raise CouldNotRun(f"{key} should be a list of {kind}, and is {str(values)[:80]}") from None
         with np.errstate(all="ignore"):
-            flat = np.array(numbers).astype(self._x0.real.dtype)
+            flat = np.array(numbers, np.float64).astype(self._x0.real.dtype)
         if flat.size == self._x0.size * (2 if np.iscomplexobj(self._x0) else 1):
             return flat.view(self._x0.dtype)
         raise CouldNotRun(f"{name} has {flat.size} numbers for {self._x0.size} coordinates")
 
 
-@functools.lru_cache(1 << 16)
-def _exactly(text: Any) -> float:
+def _step(grad: Array | None, loss: float | None) -> _Question:
+    numbers = (
+        both_forms_as_text(grad=grad) if loss is None else both_forms_as_text(grad=grad, loss=np.float64(loss))
+    )
+    return _Question("step", f'"op": "step", {numbers}')
+
+
+def _setting(setting: dict[str, Any]) -> _Question:
+    return _Question(
+        "set", f'"op": "set", {both_forms_as_text(**{k: np.array(v, float) for k, v in setting.items()})}'
+    )
+
+
+#: Stands for a step that was announced.
+_STEP = _Question("step", "")
+
+
+def _exactly(texts: list[Any]) -> list[float]:
     # float.fromhex would read "0.1" as 1/16.
-    if not isinstance(text, str) or not _HEXADECIMAL.fullmatch(text):
-        raise ValueError(text)
-    return float.fromhex(text)
+    if not _HEXADECIMALS.fullmatch(" ".join([*texts, ""]).lower()):
+        raise ValueError(texts)
+    return list(map(float.fromhex, texts))
 
 
-def _roughly(value: Any) -> float:
+def _roughly(values: list[Any]) -> list[float]:
+    if all(type(value) is float for value in values):
+        return values
+    return [_rough(value) for value in values]
+
+
+def _rough(value: Any) -> float:
     # A string is allowed because JavaScript can write -0.0 only as a string.
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise ValueError(value)

@@ -36,7 +36,10 @@ for line in sys.stdin:
 """
 
 
-def client(tmp_path, spoil="pass", twice=None, has=()):
+def client(tmp_path, spoil="pass", twice=None, has=(), *, repeats_ids=False):
+    text = CLIENT.replace("SPOIL", spoil).replace("TWICE", repr(twice)).replace("HAS", repr([*has]))
+    if repeats_ids:
+        text = text.replace("print(json.dumps(a), flush", "print(json.dumps({**a, 'id': q['id']}), flush")
     file = tmp_path / "client.py"
-    file.write_text(CLIENT.replace("SPOIL", spoil).replace("TWICE", repr(twice)).replace("HAS", repr([*has])))
+    file.write_text(text)
     return [sys.executable, str(file)]

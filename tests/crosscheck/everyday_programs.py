@@ -52,7 +52,8 @@ static void step(void)
 """
 
 _JS_CLASS = """\
-const has = (mistake) => process.env.MISTAKE === mistake;
+const { MISTAKE } = process.env; // read once, because it takes long
+const has = (mistake) => MISTAKE === mistake;
 
 class Rprop {
   constructor({ x0, lr, etas, step_sizes: limits, maximize }) {

@@ -15,9 +15,13 @@ import numpy as np
 import pytest
 from cases import sampled
 from clients import CLIENT, client
+from implementations import ours
 
 import rprop_ref
 from rprop_ref.crosscheck import CouldNotRun, Program, check, protocol
+from rprop_ref.crosscheck._cases.case import Case
+from rprop_ref.crosscheck._comparison.json_numbers import both_forms, both_forms_as_text, each_as_text
+from rprop_ref.crosscheck._comparison.observe import observe
 
 ROOT = Path(rprop_ref.__file__).parent.parent
 CLIENTS = ROOT / "examples" / "crosscheck"
@@ -110,6 +114,83 @@ def test_a_program_may_answer_new_with_x_if_it_repeats_the_id(tmp_path):
     assert report.agrees, str(report)
 
 
+def test_questions_are_the_json_of_both_forms():
+    some = [0.1, -0.0, 0.0, 1e300, 5e-324, 3.0, np.nan, -np.nan, np.inf, -np.inf]
+    values = {
+        "x": np.array(some),
+        "half": np.array([0.1, -0.0, np.nan, np.inf], np.float16),
+        "complex": np.array(some[:2]) + 1j,
+        "lr": np.float64(0.1),
+        "nan": np.nan,
+        "grad": None,
+        "etas": np.array([0.5, 1.2]),
+    }
+    forms = {key: form for name, v in values.items() for key, form in both_forms(name, v).items()}
+    assert f"{{{both_forms_as_text(**values)}}}" == json.dumps(forms)
+    assert each_as_text("loss", np.array(some)) == [both_forms_as_text(loss=v) for v in some]
+    rows = np.array([some, some[::-1]])
+    assert each_as_text("grad", rows) == [both_forms_as_text(grad=row) for row in rows]
+
+
+# Writes how many lines are waiting when it begins to answer them.
+READS_ALL = """
+import os
+def lines():
+    rest = b""
+    while some := os.read(0, 1 << 20):
+        *whole, rest = (rest + some).split(b"\\n")
+        with open(FILE, "a") as file: file.write(f"{len(whole)} ")
+        yield from whole
+"""
+
+
+@pytest.mark.parametrize("repeats_ids", [False, True])
+def test_only_a_program_that_repeats_ids_gets_questions_before_it_has_answered(repeats_ids, tmp_path):
+    python, file = client(tmp_path, has=["save"], repeats_ids=repeats_ids)
+    text = READS_ALL.replace("FILE", repr(str(tmp_path / "waiting"))) + Path(file).read_text()
+    Path(file).write_text(text.replace("in sys.stdin:", "in lines():"))
+    with Program([python, file]) as program:
+        report = check(program, "irprop-", dtypes=["float64"], without=["nan"], random=10)
+    assert report.agrees, str(report)
+    waiting = [int(n) for n in (tmp_path / "waiting").read_text().split()]
+    assert (max(waiting) > 4) == repeats_ids
+    assert max(waiting) >= 1
+
+
+# What a program that repeats ids does at the third step of each run, and what becomes of the run.
+ABANDONED = [
+    ("a = {'error': 'no idea'}", "the program says: no idea", 2),
+    ("a = {'x_hex': ['0.1'] * len(x)}", "x_hex should be a list of hexadecimal floats", 2),
+    (
+        "raise SystemExit('out of luck')",
+        "the program ended instead of answering 'step' (status 1); it wrote: out",
+        2,
+    ),
+    ("import time; time.sleep(60)", "no answer to 'step' within 0.7 s", 2),
+    ("a = {'error': a['x_hex']}; q['id'] += 1", "which has the id", 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text", "steps"), ABANDONED, ids=["an error", "no numbers", "a crash", "a hang", "another id"]
+)
+def test_a_run_that_fails_leaves_no_answers_to_the_next(spoil, text, steps, tmp_path):
+    spoil = f"\n          if len(x) == 5000: {spoil}"
+    command = client(tmp_path, spoil, repeats_ids=True)
+    g = np.ones((40, 5000))  # more than a pipe holds
+    g[1::3] = -1
+    long = Case("long", "", "float64", g, np.zeros(5000))
+    short = Case("short", "", "float64", g[:, :4], np.zeros(4))
+    with Program(command, timeout=0.7 if "sleep" in spoil else 10) as program:
+        for _ in range(2):
+            failed = observe(program, long)
+            assert text in failed.error
+            assert failed.steps == steps
+            made = observe(program, short)
+            assert made.error is None
+            assert made.x.tobytes() == observe(ours("irprop-"), short).x.tobytes()
+
+
 @pytest.mark.parametrize("timeout", [0, -1, np.inf, np.nan, 1e300, "a", None])
 def test_an_impossible_timeout_is_refused(timeout, tmp_path):
     with pytest.raises(ValueError, match=re.escape(f"timeout={timeout!r} should be a number of seconds, above 0")):
@@ -167,7 +248,7 @@ def test_an_invalid_first_answer_is_reported(hello, text):
 def test_an_unasked_line_is_reported():
     hello = json.dumps({"protocol": 1})
     with Program([sys.executable, "-c", f"print('''{hello}\n{hello}''', flush=True); input()"]) as program:
-        while program._lines.empty():
+        while not program._lines.waiting():
             time.sleep(0.01)
         with pytest.raises(CouldNotRun, match=re.escape("nobody asked for the line '{\"protocol\": 1}'")):
             program.ask({"op": "save"})

@@ -72,14 +72,17 @@ def test_vectors_that_nobody_wrote_are_refused():
 class Recorded(Program):
     """A program whose exchanges are kept."""
 
-    exchanges: list
+    def __init__(self, command):
+        self.exchanges, self.questions = [], []
+        super().__init__(command)
 
-    def _send(self, question):
-        self.__dict__.setdefault("exchanges", []).append({"question": json.loads(json.dumps(question))})
-        super()._send(question)
+    def _send(self, text):
+        self.questions += [json.loads(line) for line in text.splitlines()]
+        super()._send(text)
 
     def _parsed(self, line, op):
-        self.exchanges[-1]["answer"] = answer = super()._parsed(line, op)
+        answer = super()._parsed(line, op)
+        self.exchanges.append({"question": self.questions.pop(0), "answer": answer})
         return answer
 
 
@@ -131,6 +134,8 @@ def test_the_schema_refuses_the_answers_that_the_referee_refuses(answer, good, t
         refused = None
         try:
             run.step(case.g[2])
+            assert run.step_size is None or len(run.step_size) == case.size
+            assert run.prev is None or len(run.prev) == case.size
         except CouldNotRun as error:
             refused = str(error)
         exchange = program.exchanges[-1]

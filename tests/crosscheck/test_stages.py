@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import naive
 import numpy as np
 import pytest
-from cases import sampled
+from cases import sampled, thinned
 
 from rprop_ref import rules
 from rprop_ref.bits import same_bits
@@ -19,7 +21,7 @@ from rprop_ref.crosscheck import (
 from rprop_ref.crosscheck._cases.dtypes import available_reals
 from rprop_ref.crosscheck._cases.randomized import random_cases
 from rprop_ref.crosscheck._comparison.expected import expected_trajectories, run_composition
-from rprop_ref.crosscheck._comparison.observe import observe
+from rprop_ref.crosscheck._comparison.observe import observe, observe_all
 from rprop_ref.crosscheck._stages.batch import Batch
 from rprop_ref.crosscheck._stages.compositions import PAPER, deviations_from
 from rprop_ref.crosscheck._stages.machine import Machine
@@ -102,3 +104,19 @@ def test_a_composed_optimizer_makes_the_steps_of_the_machine(name, dtype):
         stepped, traced = observe(mutant("rprop+", [name]), case), run_composition(rule, [case])[0]
         for quantity, values in stepped.shown().items():
             assert same_bits(values, getattr(traced, quantity)), (case.name, quantity)
+
+
+#: One of so many deviations, each in another dtype than the one before it.
+SOME = list(zip(itertools.cycle(["float64", "complex64", "float16"]), thinned(DEVIATIONS, 6), strict=False))
+
+
+@pytest.mark.parametrize(("dtype", "name"), sampled(SOME, SOME[1:2]))
+def test_a_mutant_makes_the_same_steps_in_one_case_and_in_many_at_once(dtype, name):
+    rule = mutant("irprop+", [name])
+    cases = [case for case in conformance_cases([dtype]) if case.steps <= 24]
+    cases += random_cases(5, [dtype], 20, everything)
+    for case, together in zip(cases, observe_all(rule, cases), strict=True):
+        alone = observe(rule, case)
+        assert alone.error is None
+        for quantity, values in alone.shown().items():
+            assert same_bits(values, getattr(together, quantity)), (case.name, quantity)

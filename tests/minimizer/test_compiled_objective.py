@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from numba import types
 from scipy import LowLevelCallable
 
-from numba_kernels import loop
+from numba_kernels import loop, objective
 from rprop_ref import minimize
 from rprop_ref._core import record
 from rprop_ref._core.constants import rule_constants
@@ -611,3 +611,10 @@ class TestTheUsersFunctions:
         fun = options["fun"]
         with pytest.raises(ZeroDivisionError):
             fun(*([np.array([2.0]), np.zeros(1)] if form == "writing" else [np.array([2.0])]))
+
+
+def test_a_shape_alone_is_packed_as_machine_code_would_write_it():
+    shape = (3, 2)
+    written = np.zeros(objective._size_of((shape, ())) // 8, np.int64)
+    objective._write((shape, ()), written.ctypes.data)
+    assert objective.pack(shape, ())[: written.size].tolist() == written.tolist() == [*shape]

@@ -12,7 +12,7 @@ import numpy as np
 from .._cases.case import Array, Case
 from .divergence import Divergence, first_divergence, largest_rounding, same_values, ulps_apart, zeros_differ
 from .expected import expected_trajectories
-from .observe import Factory, observe
+from .observe import Factory, observe, observe_all
 from .trajectory import Trajectory
 
 IDENTICAL, ROUNDING = "identical", "same rule, rounding differs"
@@ -79,8 +79,9 @@ class Comparison:
 
     def add(self, cases: Sequence[Case]) -> None:
         """Run cases, and compare them."""
-        for case, expected in zip(cases, expected_trajectories(self.claim, cases), strict=True):
-            observed = observe(self.factory, case, self.hidden)
+        all_expected = expected_trajectories(self.claim, cases)
+        all_observed = observe_all(self.factory, cases, self.hidden)
+        for case, expected, observed in zip(cases, all_expected, all_observed, strict=True):
             self._recognise_prev(expected, observed)
             divergence = first_divergence(expected, observed, signs_only=self.signs_only)
             self.expected.append(expected)

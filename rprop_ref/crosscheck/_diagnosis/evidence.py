@@ -8,8 +8,10 @@ to nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from .._comparison.divergence import same_values
 from .._comparison.trajectory import LONG, Trajectory
 from .._stages.batch import Batch
 from .._stages.machine import Machine
-from .._stages.stages import ARITHMETIC, Alternative, Changes, Composition, changed
+from .._stages.stages import ARITHMETIC, Alternative, Arithmetic, Changes, Composition, changed
 
 #: How many candidates run on one machine at most.
 CANDIDATES_AT_ONCE = 16384
@@ -28,6 +30,9 @@ NUMBERS_AT_ONCE = 200_000
 
 #: This many failing cases are tested before all others, each in a group of its own: they rule out most candidates.
 FIRST_CASES = 3
+
+#: So many other failing cases are tested before the rest if there are still that many candidates.
+TELLING_CASES, MANY_CANDIDATES = 8, 50
 
 #: How many new failing cases `failing_cases` returns at most.
 NEW_CASES = 4
@@ -140,6 +145,9 @@ class Evidence:
         usable = [i for i in order if trajectories[i].steps]
         self._members = self._grouped(usable, failing)
         self.groups = [self._group(members) for members in self._members]
+        short = [i for i in usable if i in failing and trajectories[i].case.steps <= SHORT_IN_SAMPLES]
+        spread = short[FIRST_CASES :: max(1, len(short) // TELLING_CASES)][:TELLING_CASES]
+        self._telling = self.sample(spread)  # of the groups, for what would take long on all of them
 
     def _grouped(self, usable: list[int], failing: set[int]) -> list[list[int]]:
         """The first failing cases, each alone; then the others, by length and dtype."""
@@ -172,14 +180,41 @@ class Evidence:
     def explaining(self, candidates: Iterable[Changes]) -> list[Changes]:
         """The candidates that reproduce everything observed, to the bit; ``()`` is the claimed rule itself."""
         explaining: list[Changes] = []
+        known: dict[Any, dict[Changes, bool]] = defaultdict(dict)
         for rule, some in self._by_arithmetic(candidates):
             self.tried += len(some)
-            remaining = some
-            for group in self.groups:
-                if remaining:
-                    remaining = self._explaining_group(rule, remaining, group)
-            explaining += remaining
+            if rule[ARITHMETIC] == self.rule[ARITHMETIC]:
+                explaining += self._explaining_in(rule, some)
+                continue
+            # What is the same in another arithmetic, in the dtypes observed, is not tried again.
+            alike = known[self._precision(rule)]
+            rests = [tuple(a for a in changes if a.slot != ARITHMETIC) for changes in some]
+            new = [changes for changes, rest in zip(some, rests, strict=True) if rest not in alike]
+            right = {id(changes) for changes in self._explaining_in(rule, new)}
+            for changes, rest in zip(some, rests, strict=True):
+                if alike.setdefault(rest, id(changes) in right):
+                    explaining.append(changes)
         return explaining
+
+    def _precision(self, rule: Composition) -> tuple[Any, ...]:
+        """What is different between two arithmetics that round differently in the dtypes observed."""
+        arithmetic: Arithmetic = rule[ARITHMETIC].function
+        dtypes = dict.fromkeys(group.batch.dtype for group in self.groups)
+        computed = tuple((arithmetic.work(dtype), arithmetic.store(dtype)) for dtype in dtypes)
+        return computed, arithmetic.exact_constants, arithmetic.flush
+
+    def _explaining_in(self, rule: Composition, candidates: list[Changes]) -> list[Changes]:
+        """The same for candidates of one arithmetic, which `rule` has."""
+        # Most candidates are soon wrong, so small groups come first.
+        alone = sorted((g for g in self.groups if len(g.cases) == 1), key=lambda g: g.batch.size)
+        together = [g for g in self.groups if len(g.cases) > 1]
+        for groups in (alone, self._telling, together):
+            if groups is self._telling and len(candidates) < MANY_CANDIDATES:
+                continue
+            for group in groups:
+                if candidates:
+                    candidates = self._explaining_group(rule, candidates, group)
+        return candidates
 
     @staticmethod
     def _explaining_group(rule: Composition, candidates: list[Changes], group: CaseGroup) -> list[Changes]:

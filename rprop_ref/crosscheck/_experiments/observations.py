@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from .._cases.case import Case
 from .._comparison.divergence import Divergence, first_divergence
-from .._comparison.observe import Factory, observe
+from .._comparison.observe import Factory, observe, observe_all
 from .._comparison.trajectory import Trajectory
 from .._table.rule import Rule
 
 #: Cases of at most so many steps tell most rules apart, and are soon run.
 SHORT = 16
+
+#: So many of them are tried before the others.
+FEW = 50
 
 #: Hidden from `observe`: a rule is compared by x and by the caller's gradient only.
 _STATE = frozenset(("prev", "step_size"))
@@ -28,6 +32,7 @@ class Observations:
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
         self._observed: dict[int, tuple[Case, Trajectory]] = {}
+        self._compared: dict[Any, dict[int, Divergence | None]] = {}  # by what the rule does, and by case
 
     def add(self, trajectory: Trajectory) -> None:
         """Take a run that was made already."""
@@ -47,20 +52,24 @@ class Observations:
     def failing(self, rule: Rule, cases: Sequence[Case]) -> list[Divergence]:
         """Where a rule is not what was observed."""
         usable = [case for case in cases if case.bounds is None]
-        found = []
-        for case, made in zip(usable, rule.on_cases(usable), strict=True):
+        table = rule.table
+        compared = self._compared.setdefault((repr(table.entries), table.symmetric, table.uses_loss), {})
+        new = [case for case in usable if id(case) not in compared]
+        unseen = [case for case in new if id(case) not in self._observed]
+        for made in observe_all(self._factory, unseen, _STATE):
+            self.add(made)
+        for case, made in zip(new, rule.on_cases(new), strict=True):
             seen = self.of(case)
-            divergence = None if seen.refused else first_divergence(made, seen)
-            if divergence is not None:
-                found.append(divergence)
-        return found
+            compared[id(case)] = None if seen.refused else first_divergence(made, seen)
+        return [divergence for case in usable if (divergence := compared[id(case)]) is not None]
 
     def reproduced(self, rule: Rule, cases: Sequence[Case], telling: list[Case]) -> bool:
         """Whether a rule reproduces some cases. Those that told others apart are tried first, and collected."""
         if self.failing(rule, telling):
             return False
         short = [case for case in cases if case.steps <= SHORT]
-        for some in (short, [case for case in cases if case.steps > SHORT]):
+        first, others = short[:FEW], short[FEW:]  # most rules that fail do so soon
+        for some in (first, others, [case for case in cases if case.steps > SHORT]):
             failing = self.failing(rule, some)
             if failing:
                 telling.append(failing[0].case)

@@ -6,6 +6,7 @@ others, and rules can be dropped after any step. So tens of thousands of rules c
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,14 +86,16 @@ class Machine:
 
     def _rows_of_alternatives(self, changes: Sequence[Changes]) -> dict[str, list[tuple[Alternative, Array]]]:
         """For each slot, the alternatives that differ from the composition's, and the rows that have them."""
-        rows: dict[Alternative, list[int]] = {}
+        # By identity, which is fast: there are a hundred thousand sets of the same few alternatives.
+        rows: dict[int, list[int]] = defaultdict(list)
         for row, alternatives in enumerate(changes):
             for alternative in alternatives:
-                if alternative.slot != ARITHMETIC and alternative != self.composition[alternative.slot]:
-                    rows.setdefault(alternative, []).append(row)
+                rows[id(alternative)].append(row)
         overrides: dict[str, list[tuple[Alternative, Array]]] = {}
-        for alternative, some in rows.items():
-            overrides.setdefault(alternative.slot, []).append((alternative, np.array(some)))
+        for some in rows.values():
+            alternative = next(a for a in changes[some[0]] if rows[id(a)] is some)
+            if alternative.slot != ARITHMETIC and alternative != self.composition[alternative.slot]:
+                overrides.setdefault(alternative.slot, []).append((alternative, np.array(some)))
         return overrides
 
     def _initial_state(self, shape: tuple[int, int]) -> dict[str, Array]:

@@ -72,6 +72,10 @@ class _Joint:
             if case.objective is not None:
                 self.following.append((slice(first, first + case.size), case.objective))
         self.unusual = any(case.none or case.resumed or case.edits or case.reused for case in cases)
+        own = [slice(first, first + case.size) for case, first in zip(cases, self.starts, strict=True)]
+        self.none = [(part, case.none) for part, case in zip(own, cases, strict=True) if case.none]
+        self.resumed = [(part, case.resumed) for part, case in zip(own, cases, strict=True) if case.resumed]
+        self.edits = [(part, case.edits) for part, case in zip(own, cases, strict=True) if case.edits]
 
     def _each(self, values: Sequence[Any]) -> Array:
         """One value for each case (or for each of its coordinates), for each coordinate."""
@@ -79,9 +83,13 @@ class _Joint:
             return np.concatenate([np.full(n, v, np.float64) for n, v in zip(self.sizes, values, strict=True)])
         return np.repeat(np.array(values, np.float64), self.sizes)
 
-    def _where(self, steps: Sequence[Any], t: int) -> Array:
-        """The coordinates of the cases for which a set of steps contains this one."""
-        return self._each([t in some for some in steps]).astype(bool)
+    def _where(self, steps: Sequence[tuple[slice, frozenset[int]]], t: int) -> Array:
+        """The coordinates whose set of steps contains this one."""
+        where = np.zeros(self.x0.shape, bool)
+        for part, some in steps:
+            if t in some:
+                where[part] = True
+        return where
 
     def run(self) -> tuple[Array, Array]:
         """x and the caller's gradients after each step."""
@@ -142,13 +150,13 @@ class _Joint:
 
     def _between(self, t: int) -> Array:
         """What happens before a step: saving and loading, and setting hyperparameters; where no gradient is."""
-        resumed = self._where([case.resumed for case in self.cases], t)
+        resumed = self._where(self.resumed, t)
         if resumed.any():
             self._resume(resumed)
-        for case, first in zip(self.cases, self.starts, strict=True):
-            if t in case.edits:
-                self._set(slice(first, first + case.size), case.edits[t])
-        return self._where([case.none for case in self.cases], t)
+        for part, edits in self.edits:
+            if t in edits:
+                self._set(part, edits[t])
+        return self._where(self.none, t)
 
     def _resume(self, resumed: Array) -> None:
         fresh, s = self._begun(), self.s
