@@ -148,9 +148,21 @@ def test_step_sizes_that_begin_at_0_are_expected_where_first_moves_are_none():
     assert grammar.answers("start")[0] == "0"
 
 
-#: A threshold that shows only after two infinite gradients, a floor that shows only at one, and a limit that shows
-#: only after two gradients of 0.
-HIDDEN = {50001: ("small products", 1e-18), 21070: ("floor", 1e-4), 62024: ("largest", 30.0)}
+@pytest.mark.parametrize(
+    ("entries", "ways"), [({}, [("down",)]), ({"fresh: move": "uphill"}, [("up",), ("down",)])]
+)
+def test_where_moves_go_both_ways_either_may_be_the_direction(entries, ways):
+    laboratory = Laboratory(Rule(Table(whole(entries))), "float64")
+    with np.errstate(all="ignore"):
+        kinds = [grammar for _, grammar in grammars(laboratory, Nature(), {}) if not grammar.wide]
+    assert list(dict.fromkeys(grammar.answers("direction") for grammar in kinds)) == ways
+
+
+#: A threshold that shows only after two infinite gradients, a floor that shows only at one, a limit that shows only
+#: after two gradients of 0, and a factor that shows only after an infinite gradient and 0, where NaN spoils x.
+HIDDEN = {
+    50001: ("small products", 1e-18), 21070: ("floor", 1e-4), 62024: ("largest", 30.0), 65009: ("factor", 0.7),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", HIDDEN)

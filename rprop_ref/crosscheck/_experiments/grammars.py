@@ -182,15 +182,15 @@ def _has_many_lengths_if_limits_cross(laboratory: Laboratory) -> bool:
 
 
 def _directions(x: Array) -> list[Answer]:
-    """The way that most moves go, uphill or downhill; and that of the first move, if it is the other one."""
+    """The way that most moves go, uphill or downhill; and the other, if some go that way."""
     g = words((1.0, -1.0), len(x))
     moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
     if not x[0].any():  # perhaps each move is made one step late
         g, moves = g[:-1], moves[1:]
     uphill = np.sign(g * moves)
-    first = uphill[:, 0][uphill[:, 0] != 0][:1]
-    ways = (uphill.sum() > 0, bool(first.size) and first[0] > 0)
-    return list(dict.fromkeys("up" if way else "down" for way in ways))
+    most = uphill.sum() > 0
+    some: list[Answer] = ["up" if most else "down"]
+    return some if (uphill >= 0).all() or (uphill <= 0).all() else [*some, "down" if most else "up"]
 
 
 def _uphill_at_nan(nature: Nature) -> Fixed:
