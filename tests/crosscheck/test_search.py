@@ -12,7 +12,7 @@ from rprop_ref.crosscheck._experiments.grammars import grammars
 from rprop_ref.crosscheck._experiments.laboratory import Laboratory, words
 from rprop_ref.crosscheck._experiments.lateness import late_moves, made_late
 from rprop_ref.crosscheck._experiments.measure import measured
-from rprop_ref.crosscheck._experiments.search import Search, _Required, _Run
+from rprop_ref.crosscheck._experiments.search import STEPS, Search, _Required, _Run
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._experiments.traits import SETTING, beyond_ordinary
 from rprop_ref.crosscheck._table.five import completed
@@ -146,6 +146,20 @@ def test_step_sizes_that_begin_at_0_are_expected_where_first_moves_are_none():
     with np.errstate(all="ignore"):
         _, grammar = next(grammars(laboratory, Nature(symmetric=False), {}))
     assert grammar.answers("start")[0] == "0"
+
+
+def test_a_search_that_begins_anew_may_run_all_that_it_has_to_reproduce(monkeypatch):
+    search, allowed = Search(Grammar()), []
+    assert search.require(strands_of(Table(whole({})), (1.0, -1.0), 2))
+
+    def give_up(self, limit):
+        allowed.append(limit - self.steps)
+        self.exhausted = True
+        return False
+
+    monkeypatch.setattr(Search, "_solved", give_up)
+    assert not search.require(strands_of(Table(whole({})), (1.0, -1.0), 6), 1)
+    assert allowed == [STEPS + 4 * 2 + 64 * 6]
 
 
 @pytest.mark.parametrize(
