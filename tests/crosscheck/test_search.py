@@ -10,8 +10,9 @@ from benchmarks.random_tables import outside_rules, random_table
 from rprop_ref.crosscheck import Rule, decompile
 from rprop_ref.crosscheck._experiments.grammars import grammars
 from rprop_ref.crosscheck._experiments.laboratory import Laboratory, words
+from rprop_ref.crosscheck._experiments.lateness import late_moves, made_late
 from rprop_ref.crosscheck._experiments.measure import measured
-from rprop_ref.crosscheck._experiments.search import Search, _Required, _Run
+from rprop_ref.crosscheck._experiments.search import STEPS, Search, _Required, _Run
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._experiments.traits import SETTING, beyond_ordinary
 from rprop_ref.crosscheck._table.five import completed
@@ -95,6 +96,10 @@ def test_limits_are_taken_in_their_order_unless_crossed_limits_show_otherwise():
     assert orders({"step_sizes": "swapped"}) == [("swapped",), ("in order",)]
 
 
+#: What becomes of late moves in other rows than those of sign changes.
+MADE = [f"{row}: late move" for row in ("same", "fresh", "zero", "rest", "nan", "nan product")]
+
+
 def test_late_moves_are_tried_first_only_where_no_move_depends_on_the_gradient_of_its_own_step():
     def first_kind(entries):
         laboratory = Laboratory(Rule(Table(whole(entries))), "float64")
@@ -102,15 +107,76 @@ def test_late_moves_are_tried_first_only_where_no_move_depends_on_the_gradient_o
             _, grammar = next(grammars(laboratory, Nature(), {}))
         return grammar.answers("late")
 
-    made = {f"{row}: late move": "made" for row in ("same", "fresh", "zero", "rest", "nan", "nan product")}
+    made = dict.fromkeys(MADE, "made")
     assert first_kind({"late": "yes", **made, "flip: late move": "dropped"}) == ("yes",)
     assert first_kind({"fresh: move": "none", "flip: move": "new"}) == ("no",)
     assert first_kind({}) == ("no",)
 
 
-#: A threshold that shows only after two infinite gradients, a floor that shows only at one, and a limit that shows
-#: only after two gradients of 0.
-HIDDEN = {50001: ("small products", 1e-18), 21070: ("floor", 1e-4), 62024: ("largest", 30.0)}
+def test_late_moves_go_with_rows_of_their_own_as_others_do():
+    laboratory = Laboratory(Rule(random_table(64235)), "float64")
+    with np.errstate(all="ignore"):
+        kinds = [grammar for _, grammar in grammars(laboratory, Nature(), {}) if made_late(grammar)]
+    own = [
+        (grammar.answers("start memory") == ("own",), grammar.answers("after a flip") == ("own",))
+        for grammar in kinds
+    ]
+    assert {(False, True), (True, False), (True, True)} <= {*own}
+
+
+@pytest.mark.parametrize(("answers", "step"), [(("made", "dropped"), 0), (("made", "dropped", "at once"), 1)])
+def test_a_late_move_that_was_not_dropped_is_told_by_the_next_step(answers, step):
+    entries = whole({"late": "yes", **dict.fromkeys(MADE, "made"), "flip: late move": "dropped"})
+    strand = strands_of(Table(entries), (1.0,), 3)[0]
+    search = Search(Grammar(fixed={"late": ("yes",), **late_moves(*answers)}))
+    search.values = {**entries, "fresh: move": "uphill"}
+    assert first_difference(search, strand)[0] == step
+
+
+def test_a_late_move_that_may_have_been_dropped_is_not_told_by_the_next_step():
+    entries = whole({"late": "yes", **dict.fromkeys(MADE, "made"), "flip: late move": "dropped"})
+    strand = strands_of(Table(entries), (1.0, -1.0), 2)[1]
+    search = Search(Grammar(fixed={"late": ("yes",), **late_moves("made", "dropped")}))
+    search.values = {**entries, "fresh: move": "uphill"}
+    assert first_difference(search, strand)[0] is None
+
+
+def test_step_sizes_that_begin_at_0_are_expected_where_first_moves_are_none():
+    laboratory = Laboratory(Rule(random_table(22008)), "float64")
+    with np.errstate(all="ignore"):
+        _, grammar = next(grammars(laboratory, Nature(symmetric=False), {}))
+    assert grammar.answers("start")[0] == "0"
+
+
+def test_a_search_that_begins_anew_may_run_all_that_it_has_to_reproduce(monkeypatch):
+    search, allowed = Search(Grammar()), []
+    assert search.require(strands_of(Table(whole({})), (1.0, -1.0), 2))
+
+    def give_up(self, limit):
+        allowed.append(limit - self.steps)
+        self.exhausted = True
+        return False
+
+    monkeypatch.setattr(Search, "_solved", give_up)
+    assert not search.require(strands_of(Table(whole({})), (1.0, -1.0), 6), 1)
+    assert allowed == [STEPS + 4 * 2 + 64 * 6]
+
+
+@pytest.mark.parametrize(
+    ("entries", "ways"), [({}, [("down",)]), ({"fresh: move": "uphill"}, [("up",), ("down",)])]
+)
+def test_where_moves_go_both_ways_either_may_be_the_direction(entries, ways):
+    laboratory = Laboratory(Rule(Table(whole(entries))), "float64")
+    with np.errstate(all="ignore"):
+        kinds = [grammar for _, grammar in grammars(laboratory, Nature(), {}) if not grammar.wide]
+    assert list(dict.fromkeys(grammar.answers("direction") for grammar in kinds)) == ways
+
+
+#: A threshold that shows only after two infinite gradients, a floor that shows only at one, a limit that shows only
+#: after two gradients of 0, and a factor that shows only after an infinite gradient and 0, where NaN spoils x.
+HIDDEN = {
+    50001: ("small products", 1e-18), 21070: ("floor", 1e-4), 62024: ("largest", 30.0), 65009: ("factor", 0.7),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", HIDDEN)

@@ -15,6 +15,7 @@ from .._cases.long import long_cases_of_tier
 from .._cases.randomized import random_cases_of_tier
 from .._cases.tiers import CALLS, NUMBERS, ORDINARY, PRECISION, TIERS, tier_of, tiers_of
 from .._comparison.observe import CouldNotRun, Factory
+from .._comparison.trajectory import Trajectory
 from .._table.five import candidates, distance, wanted
 from .._table.grammar import Answer
 from .._table.rule import Rule
@@ -25,6 +26,7 @@ from .decimals import digits
 from .describe import described
 from .grammars import LENGTHS, grammars
 from .laboratory import Laboratory, special_gradients, words
+from .lateness import made_late
 from .measure import measured
 from .observations import Observations
 from .result import UNFOUND, Decompiled, TierVerdict
@@ -172,20 +174,27 @@ class _Learner:
             self.observations.add(trajectory)
         kinds = grammars(self.laboratory, self.nature, self.numbers, mirrored=self._plain.symmetric)
         searches = [(nature, Search(grammar)) for nature, grammar in kinds]
-        plainest: dict[Nature, Search] = {}
-        for nature, search in searches:
-            plainest.setdefault(nature, search)
+        # Where all moves seem to be late, how far other searches got says little.
+        late = [one for one in searches if made_late(one[1].grammar)]
+        for some in (late, [one for one in searches if one not in late]):
+            yield from self._found_by(some, first, more)
+
+    def _found_by(
+        self, searches: list[tuple[Nature, Search]], first: Sequence[Trajectory], more: Sequence[Trajectory]
+    ) -> Iterator[Search]:
+        """Those of some searches that explain ordinary use, as they find it."""
+        hurried: set[Nature] = set()  # those of which the plainest possible grammar was tried
         for attempts in PATIENCE:
             going_on = []
             for self.nature, search in searches:
                 if self._steps_left < 0:
                     return
                 some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
-                more_patience = 0
-                if plainest.get(self.nature) is search:
-                    del plainest[self.nature]
-                    more_patience = MORE_PATIENCE
-                if self._required(search, ordinary.shortened(some), attempts + more_patience):
+                more_patience = 0 if self.nature in hurried else MORE_PATIENCE
+                found = self._required(search, ordinary.shortened(some), attempts + more_patience)
+                if found or search.exhausted:
+                    hurried.add(self.nature)
+                if found:
                     known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
                     verdict = self._learn_tier(search, ORDINARY, known, set())
                     if verdict.explained:

@@ -11,8 +11,9 @@ import numpy as np
 
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
-from .._table.grammar import GLOBALS, ROWS, Answer, Grammar, keyed
+from .._table.grammar import GLOBALS, Answer, Grammar, keyed
 from .laboratory import Laboratory, words
+from .lateness import late_moves, seems_late
 from .search import Numbers
 from .strands import Nature
 from .traits import FALLING, MIXED, SETTING
@@ -75,22 +76,33 @@ def _kinds(
     any_way: Fixed = {name: _first(rounded[name][0], GLOBALS[name]) for name in ("constants", "direction")}
     begins: Fixed = {"start memory": memories, **rounded, **lengths, "first move": ("made",)}
     own_first: Fixed = {**begins, "start memory": ("own",)}
+    own_after: Fixed = {"after a flip": ("own",)}
+    turned: list[Fixed] = [{**begins, "direction": (other,)} for other in others]
+
+    def rows_of_their_own(when: Fixed) -> list[tuple[Fixed, bool]]:
+        if "0" not in memories:
+            return []
+        some = [{**own_first, **when}, {**begins, **when, **own_after}, {**own_first, **when, **own_after}]
+        wide = [{**own_first, **when, **any_way}, {**begins, **when, **own_after, **any_way}]
+        return [*((fixed, False) for fixed in some), *((fixed, True) for fixed in wide)]
+
     usual: Fixed = {"late": ("no",), "after a flip": ("as fresh",)}
     late: Fixed = {**usual, "late": ("yes",)}
-    own_after: Fixed = {**usual, "after a flip": ("own",)}
-    kinds: list[tuple[Fixed, bool]] = [({**begins, **usual}, False)]
+    kinds: list[tuple[Fixed, bool]] = []
+    if not first[0].any() and seems_late(laboratory):
+        kinds += [({**begins, **late, **late_moves("made")}, False)]
+        stays = {**late, **late_moves("made", "dropped")}
+        kinds += [({**some, **stays}, False) for some in (begins, *turned)]
+        kinds += rows_of_their_own(stays)
+    kinds.append(({**begins, **usual}, False))
     if not first[0].any() and first[1].any():
         kinds.append(({**begins, **usual, "first move": ("none",)}, False))
-    kinds += [({**begins, **usual, "direction": (other,)}, False) for other in others]
+    kinds += [({**some, **usual}, False) for some in turned]
     if not first[0].any():
-        some: list[tuple[Fixed, bool]] = [({**begins, **late, **_EVERY_MOVE}, False), ({**begins, **late}, False)]
-        kinds = [*some, *kinds] if _seems_late(first) else [*kinds, *some]
-    if "0" in memories:
-        kinds += [({**own_first, **usual}, False), ({**begins, **own_after}, False)]
-        if not first[0].any():
-            kinds.append(({**own_first, **late}, False))
-        kinds.append(({**own_first, **own_after}, False))
-        kinds += [({**own_first, **usual, **any_way}, True), ({**begins, **own_after, **any_way}, True)]
+        kinds.append(({**begins, **late}, False))
+    kinds += rows_of_their_own(usual)
+    if not first[0].any() and "0" in memories:
+        kinds.append(({**own_first, **late}, False))
     return kinds
 
 
@@ -116,13 +128,12 @@ def _starts(x: Array, numbers: Numbers) -> tuple[Answer, ...]:
     lengths, lr, (down, up), (lo, hi) = np.abs(moved), SETTING["lr"], SETTING["etas"], SETTING["step_sizes"]
     sizes = {"0": 0.0, "lo": lo, "hi": hi, "up lr": lr * up, "down lr": lr * down}
     factors = (1.0, up, down, *numbers.get("factor", ()))
-    possible = tuple(
-        word for word in words
-        if any(
-            abs(min(max(sizes.get(word, lr) * f, lo), hi) - length) <= 1e-6 * length
-            for f in factors for length in lengths
-        )
-    )  # fmt: skip
+
+    def may_show(size: float) -> bool:
+        """Whether one of the first moves has this length, which may have been limited."""
+        return any(abs(v - length) <= 1e-6 * length for v in (size, min(max(size, lo), hi)) for length in lengths)
+
+    possible = tuple(word for word in words if any(may_show(sizes.get(word, lr) * f) for f in factors))
     return (*possible, *own, *(word for word in words if word not in possible))
 
 
@@ -137,13 +148,6 @@ def _constants(laboratory: Laboratory) -> str:
     as_given = run(float)
     alike = [np.array_equal(as_given, run(kind), equal_nan=True) for kind in (np.float32, np.float16)]
     return "float32" if laboratory.dtype == "float64" and alike == [True, False] else "given"
-
-
-#: Each move is made in the end, if it is made late.
-_EVERY_MOVE: Fixed = {
-    f"{keyed(row, sign, symmetric=symmetric)}: late move": ("made",)
-    for row in ROWS for sign in "+-0" for symmetric in (True, False)
-}  # fmt: skip
 
 
 def _few_lengths(laboratory: Laboratory) -> list[Fixed]:
@@ -177,28 +181,16 @@ def _has_many_lengths_if_limits_cross(laboratory: Laboratory) -> bool:
     return len(np.unique(np.round(np.log(lengths[lengths > 1e-12]), 3))) > 2
 
 
-def _seems_late(x: Array) -> bool:
-    """Whether no move depends on the gradient of its own step, except that some are not made."""
-    moves = np.diff(x, axis=0)
-    for t, moved in enumerate(moves, start=1):
-        # Words that begin alike are beside one another.
-        alike = moved.reshape(2**t, -1)
-        largest = alike[np.arange(len(alike)), np.abs(alike).argmax(axis=1)]
-        if not ((alike == largest[:, None]) | (alike == 0)).all():
-            return False
-    return bool(moves.any())
-
-
 def _directions(x: Array) -> list[Answer]:
-    """The way that most moves go, uphill or downhill; and that of the first move, if it is the other one."""
+    """The way that most moves go, uphill or downhill; and the other, if some go that way."""
     g = words((1.0, -1.0), len(x))
     moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
     if not x[0].any():  # perhaps each move is made one step late
         g, moves = g[:-1], moves[1:]
     uphill = np.sign(g * moves)
-    first = uphill[:, 0][uphill[:, 0] != 0][:1]
-    ways = (uphill.sum() > 0, bool(first.size) and first[0] > 0)
-    return list(dict.fromkeys("up" if way else "down" for way in ways))
+    most = uphill.sum() > 0
+    some: list[Answer] = ["up" if most else "down"]
+    return some if (uphill >= 0).all() or (uphill <= 0).all() else [*some, "down" if most else "up"]
 
 
 def _uphill_at_nan(nature: Nature) -> Fixed:

@@ -36,8 +36,11 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
     def after_special(laboratory: Laboratory) -> dict[str, list[float]]:
         if not special:
             return {}
-        short = (words((1.0, -1.0, *special), 3), words((1.0, -1.0, 0.0, *special[:1]), 4))
-        return {"factor": [v for g in (*short, _long_scripts(special)) for v in _factors(_runs(laboratory, g))]}
+        some = [words((1.0, -1.0, *special), 3), words((1.0, -1.0, 0.0, *special[:1]), 4), _long_scripts(special)]
+        infinite = [value for value in special if value == value]
+        if 0 < len(infinite) < len(special):  # a NaN may spoil x, and with it all that follows
+            some.append(_long_scripts(infinite))
+        return {"factor": [v for g in some for v in _factors(_runs(laboratory, g))]}
 
     def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
         return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))

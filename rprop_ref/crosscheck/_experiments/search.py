@@ -27,7 +27,7 @@ from .._table.machine import Observed, State, advance, begin, group_of, same
 from .strands import Strand, call_identity, identity
 
 #: How often the search begins anew, and after how many steps of its strands, times a number of Luby's sequence: as
-#: long as it has reproduced nothing together, and later.
+#: long as it has reproduced nothing together, and later, beside one run of all its strands.
 ATTEMPTS, FIRST_STEPS, STEPS = 14, 600, 600
 
 #: Searches of other first attempts use other orders: this many attempts lie between them.
@@ -364,7 +364,9 @@ class Search:
                 )
             self.exhausted, self._tries = False, self._tries + 1
             with np.errstate(all="ignore"):
-                if self._solved(self.steps + (FIRST_STEPS if first else STEPS) * luby(self._tries)):
+                # Later there may be so many strands that this would not do to run each of them once.
+                enough = FIRST_STEPS if first else STEPS + sum(len(r.strand.calls) for r in self._required)
+                if self._solved(self.steps + enough * luby(self._tries)):
                     self._settled = True
                     return True
             if not self.exhausted:

@@ -9,6 +9,8 @@ the name of an entry of the whole rule. An answer is a word of this file, or a n
 
 from __future__ import annotations
 
+import functools
+
 Answer = str | float
 
 # --- rows -----------------------------------------------------------------------------------------------------
@@ -319,6 +321,12 @@ class Grammar:
         if found is None:
             found = self._answers[key] = self._words(key) + self.numbers.get(field_of(key), ())
         return found
+
+    @functools.cached_property
+    def late_moves(self) -> frozenset[Answer]:
+        """What may become of the move of the step before, anywhere."""
+        keys = {keyed(row, sign, symmetric=self.symmetric) for row in ROWS for sign in "+-0"}
+        return frozenset(answer for key in keys for answer in self.answers(f"{key}: late move"))
 
     def _words(self, key: str) -> tuple[str, ...]:
         field, row = field_of(key), row_of(key)

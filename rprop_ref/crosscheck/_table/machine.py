@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .._cases.dtypes import float_range
-from .grammar import ROWS, Answer, Grammar, keyed
+from .grammar import Answer, Grammar, keyed
 
 
 class Asked(Protocol):
@@ -308,7 +308,9 @@ def _reaches(observed: Any, walls: tuple[float, ...] | None) -> Callable[[Any], 
 def _leads_to(ahead: Any, x: Any, known: Asked, kind: Any) -> Callable[[Any], bool] | None:
     """Whether a move leads to what is observed after the next step; None if that may not be made."""
     grammar = known.grammar
-    if grammar.numbers.get("walls") or any(grammar.answers(f"{row}: late move") != ("made",) for row in ROWS):
+    if grammar.numbers.get("walls") or "at once" in grammar.late_moves:
+        return None
+    if "dropped" in grammar.late_moves and same(x, ahead):
         return None
     return lambda move: same(_flushed(known, x + move, kind), ahead)
 
