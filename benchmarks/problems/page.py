@@ -261,7 +261,8 @@ several ideas at once, they round differently.
   It is a default of `minimize`: over both halves 113 and 108 of 116 problems without bounds are solved (112 and
   104 before; two that are slow to evaluate were left out), 60 and 56 of 68 with bounds (59 and 51), half of the
   former to six digits within 136 evaluations (173); under a thousandth of noise, 106.3 and 96.3 (106.7 and 95.3),
-  within 203 (251), and with bounds, over eight seeds, 56.5 and 48.3 (55.6 and 47.4). One seed of noise relative to the start has fewer to six digits.
+  within 203 (251), and with bounds, over eight seeds, 56.5 and 48.3 (55.6 and 47.4). One seed of noise relative
+  to the start has fewer to six digits.
 * *Step sizes lifted*: under noise that is relative to the largest component of the gradient, the signs of small
   components are those of a coin. As the product of the etas is below 1, their step sizes shrink to nothing,
   while others still move (Plakhov & Cruz, arXiv math/0503434, on what the product decides). So end the runs of
