@@ -26,7 +26,7 @@ from .decimals import digits
 from .describe import described
 from .grammars import LENGTHS, grammars
 from .laboratory import Laboratory, special_gradients, words
-from .lateness import made_late
+from .lateness import has_own_rows, made_late
 from .measure import measured
 from .observations import Observations
 from .result import UNFOUND, Decompiled, TierVerdict
@@ -184,11 +184,14 @@ class _Learner:
     ) -> Iterator[Search]:
         """Those of some searches that explain ordinary use, as they find it."""
         hurried: set[Nature] = set()  # those of which the plainest possible grammar was tried
+        found_late = False
         for attempts in PATIENCE:
             going_on = []
             for self.nature, search in searches:
                 if self._steps_left < 0:
                     return
+                if found_late and made_late(search.grammar) and has_own_rows(search.grammar):
+                    continue  # it would explain as much, in more words
                 some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
                 more_patience = 0 if self.nature in hurried else MORE_PATIENCE
                 found = self._required(search, ordinary.shortened(some), attempts + more_patience)
@@ -198,6 +201,7 @@ class _Learner:
                     known = [trajectory.case for trajectory in more] + self.of_tier(ORDINARY)
                     verdict = self._learn_tier(search, ORDINARY, known, set())
                     if verdict.explained:
+                        found_late = found_late or made_late(search.grammar)
                         yield search
                     elif verdict.first is not None:
                         self.stuck = self.stuck or str(verdict.first)

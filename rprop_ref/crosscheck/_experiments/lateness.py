@@ -33,3 +33,8 @@ def late_moves(*answers: Answer) -> dict[str, tuple[Answer, ...]]:
 def made_late(grammar: Grammar) -> bool:
     """Whether a grammar has late moves only, none of which is made at once instead."""
     return grammar.answers("late") == ("yes",) and "at once" not in grammar.late_moves
+
+
+def has_own_rows(grammar: Grammar) -> bool:
+    """Whether the first step, or that after a sign change, has a row of its own."""
+    return ("own",) in (grammar.answers("start memory"), grammar.answers("after a flip"))
