@@ -83,7 +83,7 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "lowest_share",
         "end_pattern_move",
     ),
-    stalling: ("end_or_begin_again", "stall_is_enough"),
+    stalling: ("end_or_begin_again", "is_where_it_stalled", "status_after_stall", "stall_is_enough"),
     iteration: ("retreat",),
 }
 

@@ -7,7 +7,7 @@ import pytest
 
 from rprop_ref._core import record
 from rprop_ref._core.constants import rule_constants
-from rprop_ref._core.stalling import MAX_STALLS, end_or_begin_again
+from rprop_ref._core.stalling import MAX_STALLS, end_or_begin_again, status_after_stall
 from rprop_ref._core.status import Status
 from rprop_ref._minimizer.messages import run_message
 from rprop_ref._minimizer.options import set_stopping_rules
@@ -93,3 +93,37 @@ def test_a_gradient_or_a_value_that_is_negligible_is_enough(best_f, g):
     state = stalled()
     state.scalars[record.BEST_F] = best_f
     assert stall(state, g=g) == Status.CONVERGED
+
+
+@pytest.mark.parametrize("status", [Status.CLAIMED, Status.KINK])
+@pytest.mark.parametrize(
+    ("x", "given", "same"),
+    [((2.0, 1e-7), {}, True), ((2.0, 1e-5), {}, False), ((2.0, 0.0), {"xtol": 1e-9}, False)],
+)
+def test_at_rest_at_the_same_point_it_has_converged_wherever_the_best_point_is(status, x, given, same):
+    state = stalled()
+    assert status_after_stall(state.vectors, state.scalars, np.array(x), status) == status
+    stall(state)
+    set_stopping_rules(state, window=100, **{**UNSET, **given})
+    expected = Status.CONVERGED if same else status
+    assert status_after_stall(state.vectors, state.scalars, np.array(x), status) == expected
+
+
+@pytest.mark.parametrize(
+    ("best_x", "best_g_max", "same"),
+    [((2.0, 1e-7), 1e-11, True), ((2.0, 1e-5), 1e-11, False), ((2.0, 0.0), 1, False)],
+)
+def test_when_patience_is_over_the_best_point_decides(best_x, best_g_max, same):
+    state = stalled(patience=10)
+    stall(state)
+    state.vectors[record.BEST_X], state.scalars[record.BEST_G_MAX] = best_x, best_g_max
+    expected = Status.CONVERGED if same else Status.NO_IMPROVEMENT
+    x = np.array([7.0, 7.0])
+    assert status_after_stall(state.vectors, state.scalars, x, Status.NO_IMPROVEMENT) == expected
+
+
+@pytest.mark.parametrize("status", [Status.ITERATION_LIMIT, Status.EVALUATION_LIMIT, Status.PRECISION_LOSS])
+def test_other_ends_stay_what_they_are(status):
+    state = stalled()
+    stall(state)
+    assert status_after_stall(state.vectors, state.scalars, np.array([2.0, 0.0]), status) == status
