@@ -89,11 +89,12 @@ def status_after_stall(vectors, scalars, x, status):
     the best point has stayed there: it would have ended with success without the new beginning.
     """
     if status == NO_IMPROVEMENT:
-        ends = gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL])
+        if not gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]):
+            return status
         x = vectors[BEST_X]
-    else:
-        ends = status == CLAIMED or status == KINK
-    return CONVERGED if ends and is_where_it_stalled(vectors, scalars, x) else status
+    elif status != CLAIMED and status != KINK:
+        return status
+    return CONVERGED if is_where_it_stalled(vectors, scalars, x) else status
 
 
 def stall_is_enough(scalars, effect):
