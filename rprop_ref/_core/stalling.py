@@ -16,7 +16,7 @@ condition", SIAM Journal on Optimization 10(1), 1999, pp. 43-55. W. H. Press et 
 
 import math
 
-from .constants import SIZE_MAX
+from .constants import SIZE_MAX, SIZE_MIN
 from .record import (
     BEST_F,
     BEST_G_MAX,
@@ -67,7 +67,7 @@ def end_or_begin_again(vectors, scalars, constants, x, g):
     scalars[RETREAT_NIT] = scalars[NIT]
     copy(x, vectors[STALLED_X])
     clear(vectors[PREV])
-    renew(vectors[SIZE], x, vectors[SPAN], 1 / PARTS, constants[SIZE_MAX])
+    renew(vectors[SIZE], x, vectors[SPAN], 1 / PARTS, constants[SIZE_MIN], constants[SIZE_MAX])
     return CONTINUE
 
 

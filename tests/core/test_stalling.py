@@ -24,10 +24,10 @@ UNSET = {
 }
 
 
-def stalled(size_max=np.inf, dtype=float, **given):
+def stalled(size_max=np.inf, dtype=float, size_min=0.0, **given):
     """A run at (2, 0) that began at (1, 3), and whose step sizes are exhausted."""
     x0 = np.array([1.0, 3.0], dtype)
-    constants = rule_constants(np.dtype(dtype), (0.8, 1.1), (0.0, size_max), False)
+    constants = rule_constants(np.dtype(dtype), (0.8, 1.1), (size_min, size_max), False)
     state = begin(x0, (2,), 0.01, None, constants, "irprop-", False, 20.0)
     set_stopping_rules(state, window=100, **{**UNSET, **given})
     vectors, scalars = state.vectors, state.scalars
@@ -52,10 +52,13 @@ def test_at_the_first_stall_it_begins_again_with_step_sizes_of_a_thousandth():
     assert [state.scalars[entry] for entry in (record.STALLS, record.RETREAT_NIT)] == [1, 700]
 
 
-def test_step_sizes_stay_within_their_limit():
-    state = stalled(size_max=2.5e-3)
+@pytest.mark.parametrize(
+    ("limits", "sizes"), [({"size_max": 2.5e-3}, [2e-3, 2.5e-3]), ({"size_min": 2.5e-3}, [2.5e-3, 3e-3])]
+)
+def test_step_sizes_stay_within_their_limits(limits, sizes):
+    state = stalled(**limits)
     assert stall(state) == Status.CONTINUE
-    assert state.vectors[record.SIZE].tolist() == [2e-3, 2.5e-3]
+    assert state.vectors[record.SIZE].tolist() == sizes
 
 
 @pytest.mark.parametrize(("x", "same"), [((2 + 1e-7, 1e-7), True), ((2 + 1e-6, 0.0), False), ((2.0, 1e-5), False)])
