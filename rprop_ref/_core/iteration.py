@@ -36,13 +36,14 @@ from .record import (
     SIZE,
     SIZE_FLOOR,
     SPAN,
+    STALLS,
     STEP_MADE,
     UPPER,
     WORSE,
     XTOL,
     X,
 )
-from .stalling import end_or_begin_again
+from .stalling import end_or_begin_again, status_after_stall
 from .status import Status
 from .stopping import (
     CLAIMED,
@@ -138,6 +139,8 @@ def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stall
     status = stopping_status(scalars, x, g, size, vectors[BEST_X], vectors[SPAN], stalled)
     if status == STALLED:
         status = end_or_begin_again(vectors, scalars, constants, x, g)
+    elif status != CONTINUE and scalars[STALLS] > 0:
+        status = status_after_stall(vectors, scalars, x, status)
     if status == CLAIMED:
         return begin_check(vectors, scalars)
     if status == KINK:

@@ -83,7 +83,7 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "lowest_share",
         "end_pattern_move",
     ),
-    stalling: ("end_or_begin_again", "stall_is_enough"),
+    stalling: ("end_or_begin_again", "is_where_it_stalled", "status_after_stall", "stall_is_enough"),
     iteration: ("retreat",),
 }
 
@@ -304,9 +304,11 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
         return largest
 
     @function
-    def renew(size, x, span, share, size_max):
+    def renew(size, x, span, share, size_min, size_max):
         for i in range(x.size):
             size[i] = plain(double(length(x[i], span[i])) * double(share))
+            if size[i] < size_min:
+                size[i] = size_min
             if size[i] > size_max:
                 size[i] = size_max
 

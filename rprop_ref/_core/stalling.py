@@ -16,10 +16,13 @@ condition", SIAM Journal on Optimization 10(1), 1999, pp. 43-55. W. H. Press et 
 
 import math
 
-from .constants import SIZE_MAX
+from .constants import SIZE_MAX, SIZE_MIN
 from .record import (
     BEST_F,
+    BEST_G_MAX,
+    BEST_X,
     FIRST_F,
+    GTOL,
     GTOL_NEGLIGIBLE,
     NIT,
     PREV,
@@ -33,9 +36,13 @@ from .record import (
 )
 from .stopping import (
     BEST_POINT_TOLERANCES,
+    CLAIMED,
     CONTINUE,
     CONVERGED,
+    KINK,
+    NO_IMPROVEMENT,
     PRECISION_LOSS,
+    gradient_is_small,
     value_is_nothing,
 )
 from .vectors import all_near, clear, copy, largest_effect, renew
@@ -52,20 +59,42 @@ MAX_STALLS = 4
 
 def end_or_begin_again(vectors, scalars, constants, x, g):
     """End a run that has stalled at x, where the gradient is g, or renew its step sizes; returns the status."""
-    stalled_x = vectors[STALLED_X]
-    if stall_is_enough(scalars, largest_effect(x, g, vectors[SPAN])):
-        return CONVERGED
-    share = max(1 / SAME, BEST_POINT_TOLERANCES * scalars[XTOL])
-    if scalars[STALLS] > 0 and all_near(x, stalled_x, vectors[SPAN], share):
+    if stall_is_enough(scalars, largest_effect(x, g, vectors[SPAN])) or is_where_it_stalled(vectors, scalars, x):
         return CONVERGED
     if scalars[STALLS] >= MAX_STALLS:
         return PRECISION_LOSS
     scalars[STALLS] += 1
     scalars[RETREAT_NIT] = scalars[NIT]
-    copy(x, stalled_x)
+    copy(x, vectors[STALLED_X])
     clear(vectors[PREV])
-    renew(vectors[SIZE], x, vectors[SPAN], 1 / PARTS, constants[SIZE_MAX])
+    renew(vectors[SIZE], x, vectors[SPAN], 1 / PARTS, constants[SIZE_MIN], constants[SIZE_MAX])
     return CONTINUE
+
+
+def is_where_it_stalled(vectors, scalars, x):
+    """Whether x is the point from which the run has begun again, and the user gives no `xtol` or `ftol`."""
+    share = max(1 / SAME, BEST_POINT_TOLERANCES * scalars[XTOL])
+    return (
+        scalars[STALLS] > 0
+        and scalars[SMOOTH_NEGLIGIBLE] < math.inf
+        and all_near(x, vectors[STALLED_X], vectors[SPAN], share)
+    )
+
+
+def status_after_stall(vectors, scalars, x, status):
+    """The status of a run that has begun again and would end at x with this one.
+
+    Where values are not exact, a point nearby that has a larger gradient may become the best one. At rest where it
+    has stalled, the run has converged all the same. So it has if `patience` ends it before it comes to rest, and
+    the best point has stayed there: it would have ended with success without the new beginning.
+    """
+    if status == NO_IMPROVEMENT:
+        if not gradient_is_small(scalars[BEST_G_MAX], scalars[GTOL]):
+            return status
+        x = vectors[BEST_X]
+    elif status != CLAIMED and status != KINK:
+        return status
+    return CONVERGED if is_where_it_stalled(vectors, scalars, x) else status
 
 
 def stall_is_enough(scalars, effect):

@@ -134,9 +134,10 @@ def largest_effect(x, g, span):
     return np.max(np.abs(g).astype(float) * _lengths(x, span), axis=-1, initial=0)
 
 
-def renew(size, x, span, share, size_max):
-    """Make each step size this share of its variable's length, or size_max if that is less."""
+def renew(size, x, span, share, size_min, size_max):
+    """Make each step size this share of its variable's length, within the limits."""
     size[:] = _lengths(x, span) * share
+    size[:] = np.where(size < size_min, size_min, size)
     size[:] = np.where(size > size_max, size_max, size)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from rprop_ref._core import record
 from rprop_ref._core.constants import rule_constants
-from rprop_ref._core.stalling import MAX_STALLS, end_or_begin_again
+from rprop_ref._core.stalling import MAX_STALLS, end_or_begin_again, status_after_stall
 from rprop_ref._core.status import Status
 from rprop_ref._minimizer.messages import run_message
 from rprop_ref._minimizer.options import set_stopping_rules
@@ -24,10 +24,10 @@ UNSET = {
 }
 
 
-def stalled(size_max=np.inf, dtype=float, **given):
+def stalled(size_max=np.inf, dtype=float, size_min=0.0, **given):
     """A run at (2, 0) that began at (1, 3), and whose step sizes are exhausted."""
     x0 = np.array([1.0, 3.0], dtype)
-    constants = rule_constants(np.dtype(dtype), (0.8, 1.1), (0.0, size_max), False)
+    constants = rule_constants(np.dtype(dtype), (0.8, 1.1), (size_min, size_max), False)
     state = begin(x0, (2,), 0.01, None, constants, "irprop-", False, 20.0)
     set_stopping_rules(state, window=100, **{**UNSET, **given})
     vectors, scalars = state.vectors, state.scalars
@@ -52,10 +52,13 @@ def test_at_the_first_stall_it_begins_again_with_step_sizes_of_a_thousandth():
     assert [state.scalars[entry] for entry in (record.STALLS, record.RETREAT_NIT)] == [1, 700]
 
 
-def test_step_sizes_stay_within_their_limit():
-    state = stalled(size_max=2.5e-3)
+@pytest.mark.parametrize(
+    ("limits", "sizes"), [({"size_max": 2.5e-3}, [2e-3, 2.5e-3]), ({"size_min": 2.5e-3}, [2.5e-3, 3e-3])]
+)
+def test_step_sizes_stay_within_their_limits(limits, sizes):
+    state = stalled(**limits)
     assert stall(state) == Status.CONTINUE
-    assert state.vectors[record.SIZE].tolist() == [2e-3, 2.5e-3]
+    assert state.vectors[record.SIZE].tolist() == sizes
 
 
 @pytest.mark.parametrize(("x", "same"), [((2 + 1e-7, 1e-7), True), ((2 + 1e-6, 0.0), False), ((2.0, 1e-5), False)])
@@ -93,3 +96,37 @@ def test_a_gradient_or_a_value_that_is_negligible_is_enough(best_f, g):
     state = stalled()
     state.scalars[record.BEST_F] = best_f
     assert stall(state, g=g) == Status.CONVERGED
+
+
+@pytest.mark.parametrize("status", [Status.CLAIMED, Status.KINK])
+@pytest.mark.parametrize(
+    ("x", "given", "same"),
+    [((2.0, 1e-7), {}, True), ((2.0, 1e-5), {}, False), ((2.0, 0.0), {"xtol": 1e-9}, False)],
+)
+def test_at_rest_at_the_same_point_it_has_converged_wherever_the_best_point_is(status, x, given, same):
+    state = stalled()
+    assert status_after_stall(state.vectors, state.scalars, np.array(x), status) == status
+    stall(state)
+    set_stopping_rules(state, window=100, **{**UNSET, **given})
+    expected = Status.CONVERGED if same else status
+    assert status_after_stall(state.vectors, state.scalars, np.array(x), status) == expected
+
+
+@pytest.mark.parametrize(
+    ("best_x", "best_g_max", "same"),
+    [((2.0, 1e-7), 1e-11, True), ((2.0, 1e-5), 1e-11, False), ((2.0, 0.0), 1, False)],
+)
+def test_when_patience_is_over_the_best_point_decides(best_x, best_g_max, same):
+    state = stalled(patience=10)
+    stall(state)
+    state.vectors[record.BEST_X], state.scalars[record.BEST_G_MAX] = best_x, best_g_max
+    expected = Status.CONVERGED if same else Status.NO_IMPROVEMENT
+    x = np.array([7.0, 7.0])
+    assert status_after_stall(state.vectors, state.scalars, x, Status.NO_IMPROVEMENT) == expected
+
+
+@pytest.mark.parametrize("status", [Status.ITERATION_LIMIT, Status.EVALUATION_LIMIT, Status.PRECISION_LOSS])
+def test_other_ends_stay_what_they_are(status):
+    state = stalled()
+    stall(state)
+    assert status_after_stall(state.vectors, state.scalars, np.array([2.0, 0.0]), status) == status

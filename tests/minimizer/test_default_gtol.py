@@ -116,10 +116,10 @@ def parabola(c, g, t, y):
     return f
 
 
-def points_near_a_parabola(seed):
+def points_near_a_parabola(seed, end=1, points=10):
     rng = np.random.default_rng(seed)
-    t = np.linspace(0, 1, 10)
-    return t, np.polynomial.Polynomial(rng.standard_normal(3))(t) + 1e-6 * rng.standard_normal(10)
+    t = np.linspace(0, end, points)
+    return t, np.polynomial.Polynomial(rng.standard_normal(3))(t) + 1e-6 * rng.standard_normal(points)
 
 
 def in_python_at(t, y):
@@ -156,6 +156,28 @@ def test_a_run_that_has_begun_again_can_be_continued_at_any_iteration():
         part = minimize(parabola, np.ones(3), args=args, maxiter=nit)
         rest = minimize(parabola, np.ones(3), args=args, warm_start=part)
         assert same_bits(rest.state.vectors, whole.state.vectors)
+
+
+@pytest.mark.parametrize(
+    ("seed", "given"), [(4, {}), (10, {}), (20, {}), (2, {"patience": 300}), (4, {"patience": 300})]
+)
+def test_a_run_that_comes_back_has_converged_though_another_point_became_the_best_or_patience_is_over(seed, given):
+    """Rounding errors make the value at a point nearby the lowest, where the gradient is larger than gtol."""
+    args = points_near_a_parabola(seed, end=4, points=20)
+    r = minimize(parabola, np.ones(3), args=args, **given)
+    assert (r.success, r.state.scalars[record.STALLS]) == (True, 1)
+    assert given or np.abs(r.jac).max() > 1e-10
+    np.testing.assert_allclose(r.x, np.polynomial.Polynomial.fit(*args, 2).convert().coef, rtol=1e-6)
+    assert minimize(parabola, np.ones(3), args=args, warm_start=r, **given).nit == 0
+    for backend in ("numpy", "numba"):
+        other = minimize(in_python_at(*args), np.ones(3), jac=True, backend=backend, **given)
+        assert (other.nit, other.nfev, other.message) == (r.nit, r.nfev, r.message)
+        assert same_bits(other.state.vectors, r.state.vectors)
+        assert same_bits(other.state.scalars, r.state.scalars)
+    rows = minimize_many(parabola, [np.ones(3)] * 16, args=args, workers=1, **given)
+    assert set(rows.message) == {r.message}
+    assert set(rows.nit) == {r.nit}
+    assert same_bits(rows.x, np.tile(r.x, (16, 1)))
 
 
 @pytest.mark.parametrize("given", [{"gtol": 1e-10}, {"xtol": 1e-14}])
