@@ -35,7 +35,7 @@ MAX_FAILURES = 5
 MAX_LINE = 10_000_000
 
 #: The most characters of questions that are written before their answers are read. A pipe holds more, so writing
-#: does not wait for a program that hangs.
+#: does not wait for a program that hangs. (A single question may be longer.)
 MAX_AHEAD = 16_000
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
@@ -218,13 +218,23 @@ class Program:
     def _send(self, text: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
+        # A pipe takes so much at once; more waits for the program, which may have stopped reading.
+        limit = threading.Timer(self.timeout, _kill, (self._process,)) if len(text) > MAX_AHEAD else None
         try:
+            if limit is not None:
+                limit.daemon = True
+                limit.start()
             self._process.stdin.write(text.encode())
             self._process.stdin.flush()
         except OSError:
+            if limit is not None and not limit.is_alive():
+                raise self._failure(f"the program did not read a question within {self.timeout:g} s") from None
             if len(self._written) > 1:
                 return  # it may have answered those before; reading shows which it has not
             raise self._failure("the program has ended, or has closed its input") from None
+        finally:
+            if limit is not None:
+                limit.cancel()
 
     def _next_line(self, op: str) -> str:
         try:

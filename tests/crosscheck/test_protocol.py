@@ -191,6 +191,17 @@ def test_a_run_that_fails_leaves_no_answers_to_the_next(spoil, text, steps, tmp_
             assert made.x.tobytes() == observe(ours("irprop-"), short).x.tobytes()
 
 
+def test_a_question_that_a_pipe_does_not_hold_is_not_waited_for_without_end():
+    hello = '{"protocol": 1, "name": "stops reading"}'
+    text = (
+        f"import time; input(); print('{hello}', flush=True); input(); print('{{}}', flush=True); time.sleep(600)"
+    )
+    with Program([sys.executable, "-c", text], timeout=2) as program:
+        run = program(np.zeros(20_000), lr=0.1, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0), maximize=False)
+        with pytest.raises(CouldNotRun, match="did not read a question within 2 s"):
+            run.step(np.full(20_000, 0.1))
+
+
 @pytest.mark.parametrize("timeout", [0, -1, np.inf, np.nan, 1e300, "a", None])
 def test_an_impossible_timeout_is_refused(timeout, tmp_path):
     with pytest.raises(ValueError, match=re.escape(f"timeout={timeout!r} should be a number of seconds, above 0")):
