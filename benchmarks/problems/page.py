@@ -17,7 +17,16 @@ import numpy as np
 from .ideas import IDEAS
 from .methods import METHODS
 from .modes import MODES, UNDISTURBED
-from .profiles import Row, data_profile, median_cost, merged, performance_profiles, solved, solved_beside
+from .profiles import (
+    Row,
+    data_profile,
+    lowest_values,
+    median_cost,
+    merged,
+    performance_profiles,
+    solved,
+    solved_beside,
+)
 from .profiles import rows as all_rows
 from .suites import HALVES, SUITES, half
 
@@ -172,7 +181,8 @@ def table(groups: dict[str, list[Row]]) -> str:
 def under_the_same_noise(groups: dict[str, list[Row]]) -> str:
     """What is solved where f_best is the lowest value found under this noise."""
     everything = [row for group in groups.values() for row in group]
-    counts = {name: [solved_beside(group, everything, t) for t in (0, 1)] for name, group in groups.items()}
+    lowest = lowest_values((), {row.mode: row.mode for row in everything}, everything)
+    counts = {name: [solved_beside(group, lowest, t) for t in (0, 1)] for name, group in groups.items()}
     order = sorted(counts, key=lambda name: [-count for count in counts[name]])
     cells = [f"{title_of(name)}: {' and '.join(map(_count, counts[name]))}" for name in order]
     text = "Beside the lowest values found under this noise, to 1e-3 and 1e-6, " + "; ".join(cells) + "."

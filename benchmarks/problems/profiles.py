@@ -67,12 +67,17 @@ def lowest_values(
     return lowest
 
 
+def goal(f0: float, lowest: float, tau: float) -> float:
+    """The highest value that solves a problem to this tolerance."""
+    return lowest + tau * (f0 - lowest)
+
+
 def cost(record: dict[str, Any], lowest: float, tau: float) -> Cost:
     """Evaluations and seconds until this run has solved its problem to this tolerance."""
     f0 = record.get("f0", math.nan)
-    goal = lowest + tau * (f0 - lowest)
+    highest = goal(f0, lowest, tau)
     for evaluations, seconds, f in record["curve"]:
-        if f <= goal:
+        if f <= highest:
             return float(evaluations), float(seconds)
     return NEVER
 
@@ -118,13 +123,10 @@ def solved(group: Sequence[Row], tolerance: int) -> float:
     return sum(math.isfinite(row.costs[tolerance][0]) for row in group) / max(1, len(seeds))
 
 
-def solved_beside(group: Sequence[Row], others: Iterable[Row], tolerance: int) -> float:
-    """The same, where f_best is the lowest value that these and the others have found on the problem."""
-    lowest: dict[str, float] = {}
-    for row in (*group, *others):
-        lowest[row.problem] = min(lowest.get(row.problem, math.inf), row.best)
+def solved_beside(group: Sequence[Row], lowest: dict[tuple[str, str, str], float], tolerance: int) -> float:
+    """The same, where f_best is as given, by `lowest_values`."""
     tau = TOLERANCES[tolerance]
-    count = sum(r.best - lowest[r.problem] <= tau * (r.f0 - lowest[r.problem]) for r in group)
+    count = sum(r.best <= goal(r.f0, lowest.get((r.suite, r.problem, r.mode), math.inf), tau) for r in group)
     return count / max(1, len({row.seed for row in group}))
 
 

@@ -447,10 +447,15 @@ def test_profiles_of_made_up_runs():
 def test_under_noise_what_others_found_under_it_counts():
     row = dataclasses.replace(made_rows()[0], f0=1.0)
     mine = [dataclasses.replace(row, seed=seed, best=best) for seed, best in ((0, 1e-4), (1, 1e-2), (2, np.nan))]
-    assert profiles.solved_beside(mine, [], 0) == 1 / 3
-    assert profiles.solved_beside(mine, [dataclasses.replace(row, best=9.9e-5)], 1) == 0
-    assert profiles.solved_beside(mine, [dataclasses.replace(row, best=-1.0)], 0) == 0
-    assert profiles.solved_beside(mine, [dataclasses.replace(row, problem="other", best=-1.0)], 0) == 1 / 3
+
+    def count(others, tolerance):
+        lowest = profiles.lowest_values((), {row.mode: row.mode}, [*mine, *others])
+        return profiles.solved_beside(mine, lowest, tolerance)
+
+    assert count([], 0) == 1 / 3
+    assert count([dataclasses.replace(row, best=9.9e-5)], 1) == 0
+    assert count([dataclasses.replace(row, best=-1.0)], 0) == 0
+    assert count([dataclasses.replace(row, problem="other", best=-1.0)], 0) == 1 / 3
 
 
 def test_the_best_rate_counts():
