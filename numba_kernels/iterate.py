@@ -28,7 +28,7 @@ _PART_OF_CALLER = frozenset(
         *("evaluations_are_used_up", "patience_is_over", "half_was_futile", "step_gains_nothing"),
         *("highest_equal_value", "pattern_is_due", "begin_pattern_move", "end_pattern_move"),
         *("is_valley", "lowest_share", "value_is_nothing", "started_at_lowest"),
-        *("gtol_is_met", "is_small_beside_value", "stall_is_enough"),
+        *("gtol_is_met", "is_small_beside_value", "no_more_is_asked", "gradient_is_negligible"),
         *("larger", "smaller"),
     )
 )

@@ -71,6 +71,8 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "started_at_lowest",
         "is_small_beside_value",
         "gtol_is_met",
+        "no_more_is_asked",
+        "gradient_is_negligible",
         "may_stop",
         "status_without_gain",
     ),
@@ -83,7 +85,7 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "lowest_share",
         "end_pattern_move",
     ),
-    stalling: ("end_or_begin_again", "is_where_it_stalled", "status_after_stall", "stall_is_enough"),
+    stalling: ("end_or_begin_again", "is_where_it_stalled", "status_after_stall"),
     iteration: ("retreat",),
 }
 

@@ -18,12 +18,9 @@ import math
 
 from .constants import SIZE_MAX, SIZE_MIN
 from .record import (
-    BEST_F,
     BEST_G_MAX,
     BEST_X,
-    FIRST_F,
     GTOL,
-    GTOL_NEGLIGIBLE,
     NIT,
     PREV,
     RETREAT_NIT,
@@ -42,10 +39,11 @@ from .stopping import (
     KINK,
     NO_IMPROVEMENT,
     PRECISION_LOSS,
+    gradient_is_negligible,
     gradient_is_small,
-    value_is_nothing,
+    no_more_is_asked,
 )
-from .vectors import all_near, clear, copy, largest_effect, renew
+from .vectors import all_near, clear, copy, renew
 
 #: The step sizes with which a run begins again are the lengths of the variables divided by this.
 PARTS = 1000
@@ -58,8 +56,16 @@ MAX_STALLS = 4
 
 
 def end_or_begin_again(vectors, scalars, constants, x, g):
-    """End a run that has stalled at x, where the gradient is g, or renew its step sizes; returns the status."""
-    if stall_is_enough(scalars, largest_effect(x, g, vectors[SPAN])) or is_where_it_stalled(vectors, scalars, x):
+    """End a run that has stalled at x, where the gradient is g, or renew its step sizes; returns the status.
+
+    It ends if the user gives tolerances, or if no more is asked for than a small gradient.
+    """
+    if (
+        scalars[SMOOTH_NEGLIGIBLE] == math.inf
+        or no_more_is_asked(scalars)
+        or gradient_is_negligible(scalars, x, g, vectors[SPAN])
+        or is_where_it_stalled(vectors, scalars, x)
+    ):
         return CONVERGED
     if scalars[STALLS] >= MAX_STALLS:
         return PRECISION_LOSS
@@ -95,13 +101,3 @@ def status_after_stall(vectors, scalars, x, status):
     elif status != CLAIMED and status != KINK:
         return status
     return CONVERGED if is_where_it_stalled(vectors, scalars, x) else status
-
-
-def stall_is_enough(scalars, effect):
-    """Whether the user gives tolerances, or the gradient, of this effect on the value, is negligible."""
-    return (
-        scalars[GTOL_NEGLIGIBLE] < 0
-        or scalars[SMOOTH_NEGLIGIBLE] == math.inf
-        or value_is_nothing(scalars[BEST_F], scalars[FIRST_F])
-        or effect <= scalars[GTOL_NEGLIGIBLE] * abs(scalars[BEST_F])
-    )

@@ -212,15 +212,21 @@ def gtol_is_met(scalars, x, g, span):
 
     What becomes of a run that cannot get on is decided in `stalling`.
     """
-    return (
-        scalars[GTOL_NEGLIGIBLE] < 0
-        or value_is_nothing(scalars[BEST_F], scalars[FIRST_F])
-        or (
-            scalars[LAST_F] == scalars[BEST_F]
-            and scalars[LAST_G_MAX] == scalars[BEST_G_MAX]
-            and largest_effect(x, g, span) <= scalars[GTOL_NEGLIGIBLE] * abs(scalars[BEST_F])
-        )
+    return no_more_is_asked(scalars) or (
+        scalars[LAST_F] == scalars[BEST_F]
+        and scalars[LAST_G_MAX] == scalars[BEST_G_MAX]
+        and gradient_is_negligible(scalars, x, g, span)
     )
+
+
+def no_more_is_asked(scalars):
+    """Whether a small gradient is enough, because `gtol` is given, or the value has fallen to nothing."""
+    return scalars[GTOL_NEGLIGIBLE] < 0 or value_is_nothing(scalars[BEST_F], scalars[FIRST_F])
+
+
+def gradient_is_negligible(scalars, x, g, span):
+    """What is asked for besides: the gradient is small beside the best value, too."""
+    return largest_effect(x, g, span) <= scalars[GTOL_NEGLIGIBLE] * abs(scalars[BEST_F])
 
 
 def stopping_status(scalars, x, g, size, best_x, span, stalled):
