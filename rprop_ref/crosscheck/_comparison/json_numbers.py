@@ -87,7 +87,7 @@ def _decimal_text(bits: int) -> str:
 
 @functools.lru_cache(1 << 16)
 def _hexadecimal_text(bits: int) -> str:
-    return f'"{_without_zeros(_double(bits))}"'
+    return f'"{_short_hexadecimal(_double(bits))}"'
 
 
 def _double(bits: int) -> float:
@@ -97,8 +97,4 @@ def _double(bits: int) -> float:
 
 def _short_hexadecimal(value: Any) -> str:
     """As C's ``printf("%a")`` writes it, without zeros at the end of the fraction."""
-    return _without_zeros(float(value))
-
-
-def _without_zeros(number: float) -> str:
-    return _ZEROS.sub("p", number.hex())
+    return _ZEROS.sub("p", float(value).hex())

@@ -190,7 +190,7 @@ class _Learner:
             for self.nature, search in searches:
                 if self._steps_left < 0:
                     return
-                if found_late and made_late(search.grammar) and has_own_rows(search.grammar):
+                if found_late and has_own_rows(search.grammar):
                     continue  # it would explain as much, in more words
                 some = [strand for trajectory in first for strand in strands(trajectory, self.nature)]
                 more_patience = 0 if self.nature in hurried else MORE_PATIENCE
