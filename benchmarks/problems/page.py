@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from .ideas import IDEAS
+from .merging import PLAIN, PREFIX, is_idea
 from .methods import METHODS
-from .modes import MODES, UNDISTURBED
+from .modes import MODES
 from .profiles import (
     Row,
     data_profile,
@@ -28,6 +29,7 @@ from .profiles import (
     solved_beside,
 )
 from .profiles import rows as all_rows
+from .runner import pair_of
 from .suites import HALVES, SUITES, half
 
 ROOT = Path(__file__).parents[2]
@@ -54,27 +56,20 @@ LINES = {
 }
 
 
-#: What the names of ideas begin with in the records.
-PREFIX = "idea:"
-
 #: The right edge of the figures.
 RIGHT_EDGE = 1e4
 
 
-def rows_of(records: Sequence[dict[str, Any]], published: Sequence[Row] = ()) -> list[Row]:
+def rows_of(records: Sequence[dict[str, Any]], kept: Sequence[Row] = ()) -> list[Row]:
     """The runs in short. Ideas do not count for the lowest value that methods are measured by.
 
     There are so many of them that they would find minima that none of the methods has a chance to find.
 
-    Published runs count for the lowest values, but for those of methods in a suite and mode that has new runs,
-    which take their place.
+    `kept` are the published runs that stay; they count for the lowest values.
     """
-    undisturbed = {name: UNDISTURBED[mode.objective] for name, mode in MODES.items()}
-    methods = [record for record in records if not record["method"].startswith(PREFIX)]
-    ideas = [row for row in all_rows(records, undisturbed, published) if row.method.startswith(PREFIX)]
-    new = {(record["suite"], record["mode"]) for record in methods}
-    others = [r for r in published if not r.method.startswith(PREFIX) and (r.suite, r.mode) not in new]
-    return all_rows(methods, undisturbed, others) + ideas
+    methods = [record for record in records if not is_idea(pair_of(record))]
+    ideas = [row for row in all_rows(records, PLAIN, kept) if is_idea(row)]
+    return all_rows(methods, PLAIN, [row for row in kept if not is_idea(row)]) + ideas
 
 
 def write_json(rows: Sequence[Row], budget: int, file: Path = JSON) -> None:
@@ -105,24 +100,6 @@ def read_json(file: Path = JSON) -> tuple[dict[str, Any], list[Row]]:
         f0, best = (math.nan if values[key] is None else values[key] for key in ("f0", "best"))
         found.append(Row(**{**values, "f0": f0, "best": best}, costs=costs))
     return content, found
-
-
-def published_rows(rows: Sequence[Row], file: Path = JSON) -> list[Row]:
-    """The published runs that these rows do not replace.
-
-    These are runs in other suites and modes, and those of ideas, which have a lowest value of their own.
-    """
-
-    def run(row: Row) -> tuple[Any, ...]:
-        return row.suite, row.problem, row.mode, row.seed, row.method
-
-    new = {run(row) for row in rows}
-    sections = {(row.suite, row.mode) for row in rows if not row.method.startswith(PREFIX)}
-    return [
-        row
-        for row in (read_json(file)[1] if file.exists() else [])
-        if run(row) not in new and (row.method.startswith(PREFIX) or (row.suite, row.mode) not in sections)
-    ]
 
 
 def sorted_rows(rows: Sequence[Row]) -> list[Row]:
@@ -394,7 +371,7 @@ def section(rows: Sequence[Row], suite: str, mode: str, figures: Path = FIGURES)
 
 def ideas_table(rows: Sequence[Row]) -> str:
     """Each idea: problems solved on the choosing half and on the other one, in each suite and mode."""
-    ideas = [row for row in rows if row.method.startswith(PREFIX)]
+    ideas = [row for row in rows if is_idea(row)]
     shown = [(suite, mode) for suite in SUITES for mode in MODES]
     groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for row in ideas:
@@ -432,7 +409,7 @@ def _table_of_ideas(groups: dict[str, list[Row]]) -> str:
 
 def what_was_run(rows: Sequence[Row]) -> str:
     """The suites and modes that have runs here, and those that have none, in words."""
-    run = {(row.suite, row.mode) for row in rows if not row.method.startswith(PREFIX)}
+    run = {(row.suite, row.mode) for row in rows if not is_idea(row)}
     modes = {suite: [mode for mode in MODES if (suite, mode) in run] for suite in SUITES}
     text = "; ".join(f"`{suite}` in {', '.join(made)}" for suite, made in modes.items() if made)
     none = ", ".join(f"`{suite}`" for suite, made in modes.items() if not made)
@@ -445,9 +422,9 @@ def write_page(head: dict[str, Any], rows: Sequence[Row], file: Path = PAGE, fig
     text = HEAD.format(budget=head["budget"], what_was_run=what_was_run(rows))
     for suite in SUITES:
         for mode in MODES:
-            if any(row.suite == suite and row.mode == mode and not row.method.startswith(PREFIX) for row in rows):
+            if any(row.suite == suite and row.mode == mode and not is_idea(row) for row in rows):
                 text += section(rows, suite, mode, figures) + "\n"
-    if any(row.method.startswith(PREFIX) for row in rows):
+    if any(is_idea(row) for row in rows):
         text += IDEAS_HEAD + ideas_table(rows)
     versions = ", ".join(f"{name} {version}" for name, version in head["packages"].items())
     text += f"*Measured with* `make problems`, {versions}, {head['made']}.\n"
