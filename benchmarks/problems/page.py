@@ -339,9 +339,8 @@ were published before, those with first steps of a hundredth of the variables, a
   are few there.
 * On 287 other made-up problems, with boxes of all kinds, near and far, starts on bounds and fixed variables, a
   tenth solves 286 and 284 (a hundredth 285 and 279), in 0.68 and 0.86 of the evaluations.
-
-* BBOB's problems, within [-5, 5], are no part of this choice. A tenth solves 53 and 44 of 96 (a hundredth 52 and 38,
-  by the same lowest values), and with noise 36 and 9 (36 and 4).
+* BBOB's problems, within [-5, 5], are no part of this choice. A tenth solves 53 and 44 of 96 (a hundredth 52
+  and 38, by the same lowest values), and with noise 36 and 9 (36 and 4).
 
 In all modes with bounds, solved to 1e-3 and 1e-6 by the lowest values published before, and by those of the
 tables above:
