@@ -1,4 +1,8 @@
-"""``python -m benchmarks.problems``: run what is missing, then write the page, its figures and the JSON."""
+"""``python -m benchmarks.problems``: run what is missing, then write the page, its figures and the JSON.
+
+A run takes the place of the same published one, and all other published runs stay: ``--methods rprop`` renews
+one method. Where that changes the lowest value of a problem, the other methods are run there as well.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from .merging import not_replaced, outdated, pair_of_row
 from .methods import METHODS
 from .modes import MODES
-from .page import JSON, published_rows, read_json, rows_of, write_json, write_page
+from .page import JSON, read_json, rows_of, write_json, write_page
 from .runner import Limits, Pair, read, run, show_on_stderr
 from .suites import HALVES, SUITES, half
 
@@ -40,6 +45,27 @@ def pairs(
                         yield Pair(name, problem, mode, seed, method)
 
 
+def can_be_run(pair: Pair) -> bool:
+    """Whether its suite and its method are installed here."""
+    known = pair.suite in SUITES and pair.mode in MODES and pair.method in METHODS
+    return known and not SUITES[pair.suite].missing() and not METHODS[pair.method].missing()
+
+
+def publish(runs: Path, limits: Limits, workers: int) -> None:
+    """Run again what the new runs make outdated, and write the JSON and the page."""
+    published = read_json()[1] if JSON.exists() else []
+    while again := [pair for pair in outdated(published, list(read(runs))) if can_be_run(pair)]:
+        print(f"{len(again)} published runs of other methods are measured anew: there are other lowest values")
+        run(again, runs, limits, workers, show=show_on_stderr)
+    records = list(read(runs))
+    unknown = set(outdated(published, records))
+    for method in sorted({pair.method for pair in unknown}):
+        print(f"without some published runs of {method}: the lowest value has changed, and it cannot be run here")
+    kept = [row for row in not_replaced(published, records) if pair_of_row(row) not in unknown]
+    write_json([*rows_of(records, kept), *kept], limits.budget)
+    write_page(*read_json())
+
+
 def main() -> None:
     """Read the options, run, and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.problems", description=__doc__)
@@ -57,12 +83,10 @@ def main() -> None:
     options = parser.parse_args()
     asked = pairs(options.suites, options.modes, options.methods, options.seeds, options.halves)
     asked = (pair for pair in asked if pair.problem not in options.skip)
-    run(asked, options.runs, Limits(options.budget, options.seconds), options.workers, show=show_on_stderr)
+    limits = Limits(options.budget, options.seconds)
+    run(asked, options.runs, limits, options.workers, show=show_on_stderr)
     if not options.no_page:
-        published = read_json()[1] if JSON.exists() else []
-        rows = rows_of(list(read(options.runs)), published)
-        write_json([*rows, *published_rows(rows)], options.budget)
-        write_page(*read_json())
+        publish(options.runs, limits, options.workers)
 
 
 if __name__ == "__main__":

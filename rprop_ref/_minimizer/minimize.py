@@ -160,6 +160,8 @@ def minimize(
         The `gtol` if that is not given; SciPy passes its own argument `tol` this way.
     lr : float, array_like of the shape of x0, or "auto", optional
         The first step size of each coordinate. "auto", the default, is 1% of ``|x0|``, and 0.01 where `x0` is 0.
+        Between two bounds, which stop a step that is too long, it is 10%, and 0.1, but not more than the bounds
+        are apart.
     etas : (float, float), optional
         Factors by which a step size shrinks where the gradient changed its sign, and grows where it did not.
         The default is gentler than the usual (0.5, 1.2): it takes longer where the variables are independent,

@@ -22,6 +22,9 @@ Array = np.ndarray[Any, Any]
 #: The default first step size, relative to the start; where the start is 0, the step size itself.
 FIRST_STEP = 0.01
 
+#: The same for a variable between two bounds, which stop a step that is too long before it does harm.
+FIRST_STEP_BETWEEN_BOUNDS = 0.1
+
 
 class FirstPoints(NamedTuple):
     """The initial values that depend on the start, for one run, or for m runs along a leading axis.
@@ -110,7 +113,7 @@ def first_points(starts: Array, shape: tuple[int, ...], lr: ArrayLike | str | No
     """The first point, step sizes and tolerances of one start, shape (n,), or of each of several, shape (m, n)."""
     x = clipped(starts, bounds)
     with np.errstate(all="ignore"):
-        step_sizes = np.array(first_step_sizes(x, shape, lr), x.dtype, order="C")
+        step_sizes = np.array(first_step_sizes(x, shape, lr, bounds), x.dtype, order="C")
         return FirstPoints(x, step_sizes, *default_tolerances(x, step_sizes))
 
 
@@ -142,15 +145,28 @@ def default_tolerances(starts: Array, step_sizes: Array) -> tuple[Array, Array]:
     return np.where(within_tolerance, 0.0, 4 * eps), floor
 
 
-def first_step_sizes(starts: Array, shape: tuple[int, ...], lr: ArrayLike | str | None) -> Array:
+def first_step_sizes(
+    starts: Array, shape: tuple[int, ...], lr: ArrayLike | str | None, bounds: Bounds = None
+) -> Array:
     """The first step sizes of one start, shape (n,), or of several, shape (m, n), for x of the given shape."""
     sizes = checked_lr(lr, shape)
     if sizes is None:
-        sizes = FIRST_STEP * np.abs(starts)
-        # A subnormal step size may be too coarse to grow: times eta_plus, it rounds to itself.
-        tiny = sizes < np.finfo(starts.dtype).tiny
-        return np.where(tiny, starts.dtype.type(FIRST_STEP), sizes)
+        return _default_step_sizes(starts, bounds)
     return np.broadcast_to(np.broadcast_to(sizes, shape).ravel(), starts.shape)
+
+
+def _default_step_sizes(starts: Array, bounds: Bounds) -> Array:
+    """The default of `lr`."""
+    tiny = np.finfo(starts.dtype).tiny
+    width = np.full(starts.shape[-1], np.inf, starts.dtype) if bounds is None else bounds[1] - bounds[0]
+    # A width that is next to nothing is that of a fixed variable.
+    between_bounds = (width >= tiny) & (width < np.inf)
+    share = np.where(between_bounds, FIRST_STEP_BETWEEN_BOUNDS, FIRST_STEP).astype(starts.dtype)
+    sizes = share * np.abs(starts)
+    # A subnormal step size may be too coarse to grow: times eta_plus, it rounds to itself.
+    sizes = np.where(sizes < tiny, share, sizes)
+    # A longer step leads to the same bound, and takes longer to shrink.
+    return np.where(between_bounds, np.minimum(sizes, width), sizes)
 
 
 def checked_lr(lr: ArrayLike | str | None, shape: tuple[int, ...]) -> Array | None:

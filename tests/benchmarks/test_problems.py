@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import rprop_ref
-from benchmarks.problems import bbob, cutest, mgh, profiles
+from benchmarks.problems import __main__ as command
+from benchmarks.problems import bbob, cutest, merging, mgh, page, profiles
 from benchmarks.problems.evaluations import EndOfRunError, Evaluations
 from benchmarks.problems.ideas import IDEAS, follow
 from benchmarks.problems.methods import METHODS
@@ -410,25 +411,22 @@ def test_the_lowest_value_is_that_of_a_mode_and_of_the_one_that_nothing_spoils()
 
 
 def test_a_new_mode_is_measured_by_the_published_runs_without_noise():
-    """Published methods that new runs replace do not count, and published ideas count for ideas alone."""
-    from benchmarks.problems import page
-
+    """Published ideas count for ideas alone."""
     published = [
         dataclasses.replace(made_rows()[0], suite="mgh", problem="p", mode=mode, method=method, best=best)
         for mode, method, best in (
             ("exact", "rprop", -1.0),
-            ("noise-1e-3", "rprop", -8.0),
-            ("exact", page.PREFIX + "today", -3.0),
+            ("exact", merging.PREFIX + "today", -3.0),
         )
     ]
     curve = [[1, 0, 1.0], [5, 0, -1.0], [9, 0, -3.0]]
     new = [
         {**record("p", method, curve[:length], mode="noise-1e-3"), "suite": "mgh"}
-        for method, length in (("bfgs", 2), (page.PREFIX + "today", 3))
+        for method, length in (("bfgs", 2), (merging.PREFIX + "today", 3))
     ]
     evaluations = {row.method: row.costs[1][0] for row in page.rows_of(new, published)}
-    assert evaluations == {"bfgs": 5, page.PREFIX + "today": np.inf}
-    assert {row.costs[1][0] for row in page.rows_of(new[1:], [published[2]])} == {9}
+    assert evaluations == {"bfgs": 5, merging.PREFIX + "today": 9}
+    assert {row.costs[1][0] for row in page.rows_of(new[1:], [published[1]])} == {9}
 
 
 def test_profiles_of_made_up_runs():
@@ -464,8 +462,6 @@ def test_the_best_rate_counts():
 
 
 def test_the_page_is_made_of_the_json(tmp_path):
-    from benchmarks.problems import page
-
     records = [
         {**r, "suite": "mgh", "method": method, "mode": mode, "seed": seed}
         for r in (record("rosenbrock", "", [[1, 0.1, 1.0], [10, 0.2, 0.0]]), record("wood", "", [[1, 0.1, 1.0]]))
@@ -486,25 +482,84 @@ def test_the_page_is_made_of_the_json(tmp_path):
     assert (tmp_path / "mgh-noise-1e-3.svg").exists()
 
 
-def test_published_runs_stay_until_they_are_replaced(tmp_path):
-    from benchmarks.problems import page
+def published_and_new():
+    """Published runs of two methods and an idea in two modes, and a new run of one of the methods in one mode."""
+    row = dataclasses.replace(made_rows()[0], suite="mgh", f0=1.0, best=0.0)
+    published = [
+        dataclasses.replace(row, mode=mode, method=method)
+        for mode in ("exact", "noise-1e-3")
+        for method in ("rprop", "bfgs", merging.PREFIX + "today")
+    ]
+    return published, {**record("p", "rprop", [[1, 0, 1.0], [5, 0, 0.0]]), "suite": "mgh"}
 
-    exact, noisy, idea = (
-        dataclasses.replace(made_rows()[0], suite="mgh", mode=mode, method=method)
-        for mode, method in (("exact", "rprop"), ("noise-1e-3", "rprop"), ("exact", page.PREFIX + "today"))
-    )
-    file = tmp_path / "runs.json"
-    page.write_json([exact, noisy, idea], 100, file)
-    new = dataclasses.replace(exact, method="bfgs")
-    assert page.sorted_rows(page.published_rows([new], file)) == page.sorted_rows([noisy, idea])
-    assert page.published_rows([new, idea], file) == [noisy]
-    assert page.sorted_rows(page.published_rows([idea], file)) == page.sorted_rows([exact, noisy])
-    assert page.published_rows([new], tmp_path / "none.json") == []
+
+def test_published_runs_stay_until_they_are_replaced():
+    published, new = published_and_new()
+    assert merging.not_replaced(published, [new]) == published[1:]
+    assert merging.not_replaced(published, [new | {"seed": 1}]) == published
+    assert merging.outdated(published, [new]) == []
+
+
+def test_published_runs_are_outdated_where_a_new_one_changes_the_lowest_value():
+    published, new = published_and_new()
+    exact, noisy = [("exact", "bfgs")], [("noise-1e-3", "rprop"), ("noise-1e-3", "bfgs")]
+
+    def outdated(best, rows=published, **changes):
+        return [
+            (pair.mode, pair.method)
+            for pair in merging.outdated(rows, [new | {"curve": [[5, 0, best]]} | changes])
+        ]
+
+    assert outdated(-0.5) == exact + noisy
+    # What is found under noise counts there alone.
+    assert outdated(-0.5, mode="noise-1e-3") == [("noise-1e-3", "bfgs")]
+    assert outdated(-0.5, problem="q") == outdated(-0.5, suite="nist") == outdated(-1e-10) == []
+    assert outdated(-0.5, method=merging.PREFIX + "today") == []
+    # The published run that had found the lowest value is replaced by one that has not found it.
+    rows = [
+        dataclasses.replace(row, best=0.0 if row.method == "rprop" and row.mode == "exact" else 0.5)
+        for row in published
+    ]
+    assert outdated(0.5, rows) == exact + noisy
+
+
+def test_one_method_is_renewed_and_the_others_follow_where_they_must(tmp_path, monkeypatch, capsys):
+    """On "p" the new run is lower than all published ones, on "q" it is not."""
+    published, new = published_and_new()
+    lost = dataclasses.replace(published[1], method="a method that is no more")
+    elsewhere = [dataclasses.replace(row, problem="q") for row in published if row.mode == "exact"]
+    file, runs, made = tmp_path / "runs.json", tmp_path / "runs.jsonl", []
+    page.write_json([*published, *elsewhere, lost], 100, file)
+
+    def make(pairs, file, *_, **__):
+        with file.open("a") as lines:
+            for pair in pairs:
+                made.append(pair)
+                lines.write(json.dumps({**new, **pair._asdict(), "curve": [[7, 0, -0.5]]}) + "\n")
+
+    monkeypatch.setattr(command, "JSON", file)
+    monkeypatch.setattr(command, "read_json", lambda: page.read_json(file))
+    monkeypatch.setattr(command, "write_json", lambda rows, budget: page.write_json(rows, budget, file))
+    monkeypatch.setattr(command, "write_page", lambda *_: None)
+    monkeypatch.setattr(command, "run", make)
+    make([Pair("mgh", "p", "exact", 0, "rprop")], runs)
+    command.publish(runs, Limits(budget=100), 1)
+    assert {(pair.problem, pair.mode, pair.method) for pair in made[1:]} == {
+        ("p", "exact", "bfgs"),
+        ("p", "noise-1e-3", "rprop"),
+        ("p", "noise-1e-3", "bfgs"),
+    }
+    assert len(made) == 4
+    rows = {(row.problem, row.mode, row.method): row.costs[0][0] for row in page.read_json(file)[1]}
+    ideas = [row for row in [*published, *elsewhere] if merging.is_idea(row)]
+    assert rows == {
+        **{("p", mode, method): 7 for mode in ("exact", "noise-1e-3") for method in ("rprop", "bfgs")},
+        **{(row.problem, row.mode, row.method): 10 for row in [*elsewhere, *ideas]},
+    }
+    assert "without some published runs of a method that is no more" in capsys.readouterr().out
 
 
 def test_the_published_runs_can_be_read():
-    from benchmarks.problems import page
-
     if not page.JSON.exists():
         pytest.skip("nothing published yet")
     head, rows = page.read_json()

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds
 
 from rprop_ref import minimize
+from rprop_ref._minimizer.bounds import bounds_as_arrays
+from rprop_ref._minimizer.starting import first_points
 from rprop_ref.bits import same_bits
 
 
@@ -250,3 +252,55 @@ def test_maximize_within_bounds(variant):
     down = minimize(fun, x0, jac=jac, bounds=bounds, variant=variant, maxiter=99)
     assert same_bits(up.x, down.x)
     assert up.fun == -down.fun
+
+
+#: A start, its bounds, and the first step size: a tenth of the start between two bounds, else a hundredth.
+FIRST_STEPS = [
+    ((10.0, None, None), 0.1),
+    ((10.0, 0.0, None), 0.1),
+    ((-10.0, None, 0.0), 0.1),
+    ((10.0, 0.0, 100.0), 1.0),
+    ((-10.0, -10.0, 100.0), 1.0),
+    ((10.0, -1e20, 1e20), 1.0),
+    ((0.0, None, 1.0), 0.01),
+    ((0.0, -1.0, 1.0), 0.1),
+    # No more than the bounds are apart.
+    ((10.0, 9.75, 10.0), 0.25),
+    ((0.0, 0.0, 1 / 64), 1 / 64),
+    # A fixed variable, and bounds that are further apart than any number.
+    ((10.0, 10.0, 10.0), 0.1),
+    ((0.0, 0.0, 0.0), 0.01),
+    ((10.0, -1.7e308, 1.7e308), 0.1),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_first_steps_are_longer_between_two_bounds(dtype):
+    for (x0, lower, upper), size in FIRST_STEPS:
+        if max(abs(lower or 0), abs(upper or 0)) > float(np.finfo(dtype).max):
+            continue
+        bounds = bounds_as_arrays([(lower, upper), (0, 1)], (2,), np.dtype(dtype))
+        start = np.array([x0, 0.5], dtype)
+        for starts in (start, np.stack([start, start])):
+            sizes = first_points(starts, (2,), None, bounds).step_sizes
+            assert sizes.shape == starts.shape and sizes.dtype == dtype
+            np.testing.assert_allclose(
+                sizes, np.broadcast_to([size, 0.05], starts.shape), rtol=2 * np.finfo(dtype).eps
+            )
+
+
+def test_a_start_moved_into_the_bounds_has_the_first_step_of_where_it_is():
+    with pytest.warns(scipy.optimize.OptimizeWarning, match="not within the specified bounds"):
+        r = minimize(
+            lambda x: (float(x[0]), np.ones(1)), [50.0], jac=True, bounds=[(0, 10)], maxiter=1, return_all=True
+        )
+    assert np.ravel(r.allvecs).tolist() == [10.0, 9.0]
+
+
+def test_bounds_that_no_iterate_comes_near_change_nothing_but_the_first_step():
+    """In one run `lr` is the default within bounds."""
+    x0, bounds = np.array([-1.2, 1.0]), [(-1e300, 1e300)] * 2
+    far = minimize(scipy.optimize.rosen, x0, jac=scipy.optimize.rosen_der, bounds=bounds)
+    free = minimize(scipy.optimize.rosen, x0, jac=scipy.optimize.rosen_der, lr=0.1 * np.abs(x0))
+    assert far.success and far.nit == free.nit
+    assert same_bits(far.x, free.x)
