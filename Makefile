@@ -17,7 +17,10 @@ PROGRAMS ?= 10000
 CALLS ?= 200000
 KILLS ?= 100
 
-.PHONY: demo test test-exhaustive test-simulator test-peers test-peers-quick test-browser test-cuda test-ptx fuzz lint format docs notebooks bench problems build \
+EXTRAS ?= test
+comma := ,
+
+.PHONY: install demo test test-exhaustive test-simulator test-peers test-peers-quick test-browser test-cuda test-ptx fuzz lint format docs notebooks bench problems build \
 	clean help
 
 help:  ## list the targets
@@ -33,6 +36,11 @@ $(VENV)/installed: $(METADATA) | $(BIN)/python
 $(VENV)/installed-%: $(METADATA) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@ $(VENV)/installed
+
+# Several extras in one installation are quicker than one after the other.
+install: | $(BIN)/python  ## install several extras at once: EXTRAS=test,lint
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $(patsubst %,$(VENV)/installed-%,$(subst $(comma), ,$(EXTRAS))) $(VENV)/installed
 
 demo: $(VENV)/installed  ## fit NIST's regression problems and compare with certified solutions
 	$(BIN)/python -m rprop_ref demo
