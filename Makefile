@@ -83,7 +83,7 @@ $(VENV)-pybop/installed: $(METADATA)
 
 test-browser: $(VENV)/installed-test $(VENV)/installed-docs $(VENV)/installed-browser $(VENV)-pyodide/installed  ## test the explorer and the lesson in headless Chromium
 	$(BIN)/playwright install chromium || echo "using an installed Chromium, if there is one"
-	PYODIDE=$${PYODIDE:-$(abspath $(VENV)-pyodide/package)} $(BIN)/python -m pytest -m browser
+	PYODIDE=$${PYODIDE:-$(abspath $(VENV)-pyodide/package)} $(BIN)/python -m pytest tests/teaching -m browser
 
 # Python for the browser. Tests that need it are skipped where npm does not get it, and the lesson's where its packages
 # cannot be had.
@@ -127,7 +127,7 @@ docs: $(VENV)/installed-docs $(VENV)-pyodide/installed  ## build the site in doc
 	@echo "open docs/_build/html/index.html"
 
 notebooks: $(VENV)/installed-test $(VENV)/installed-notebooks  ## run the notebooks in a Jupyter kernel
-	$(BIN)/python -m pytest -m notebooks
+	$(BIN)/python -m pytest tests/teaching -m notebooks
 
 bench: $(VENV)/installed-peers  ## measure the speed beside other implementations; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks
