@@ -104,7 +104,7 @@ test-cuda: $(VENV)/installed-test $(VENV)/installed-cuda  ## compile the GPU ker
 
 # The part of test-cuda that needs neither the linker nor cc, for one compute capability: less to install, and quicker.
 test-ptx: $(VENV)/installed-test $(VENV)/installed-ptx  ## compile the GPU kernels to PTX and execute them; needs no GPU
-	$(BIN)/python -m pytest tests/cuda_compiler/test_execution.py -k "not sm_80"
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/cuda_compiler/test_execution.py -k "not sm_80"
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## run PROGRAMS=10000 random programs beside torch, CALLS=200000 random calls of NumPy, and kill and resume KILLS=100 runs
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/step/test_programs.py

@@ -22,8 +22,15 @@ def count_what_is_executed(request):
     began = time.perf_counter()
     yield
     if counts:
-        total = _totals.setdefault(request.function.__name__, Counter())
-        total.update({**counts, "tests": 1, "seconds": time.perf_counter() - began})
+        executed = {**counts, "tests": 1, "seconds": time.perf_counter() - began}
+        request.node.user_properties.append((request.function.__name__, executed))
+
+
+def pytest_runtest_logreport(report):
+    """Add it up here, since the tests may have run in other processes."""
+    if report.when == "teardown":
+        for name, executed in report.user_properties:
+            _totals.setdefault(name, Counter()).update(executed)
 
 
 def pytest_terminal_summary(terminalreporter):
