@@ -158,11 +158,11 @@ class _Learner:
             if not self._too_narrow:
                 break
             self.nature = self._beyond
-        for also, self.nature, search in sorted(kinds, key=lambda kind: _unexplained(kind[0])):
-            also = self._or_other(search, also, self._after_special())
+        for before, self.nature, search in sorted(kinds, key=lambda kind: _unexplained(kind[0])):
+            also = self._or_other(search, before, self._after_special())
+            if also.explained:
+                return also
             found = also if found is None else min(found, also, key=_unexplained)
-            if found.explained:
-                break
         return found
 
     @property
@@ -231,7 +231,7 @@ class _Learner:
     # --- the other tiers ----------------------------------------------------------------------------------------
 
     def _or_other(self, search: Search, best: Decompiled, beginnings: Iterable[_Strands]) -> Decompiled:
-        """The best of what a search has explained, and of other tables, each of which explains some strands first."""
+        """The best of what a search has explained, and of other tables, which explain some strands first."""
         for attempt, some in enumerate(beginnings, start=1):
             if best.explained or search.refuted or self._steps_left < 0 or self._too_narrow:
                 break

@@ -25,7 +25,7 @@ def first_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory
 
 
 def after_special(laboratory: Laboratory, nature: Nature, special: float) -> Iterator[Trajectory]:
-    """The first scripts once more, each after a NaN or infinite gradient, which may lead to events not met else."""
+    """The first scripts, each after a NaN or an infinite gradient, which may lead to events not met elsewhere."""
     for letters, length in (((1.0, -1.0), 4), ((1.0, -1.0, 0.0), 3)):
         after = words(letters, length)
         g = np.vstack([np.full(after.shape[1], special), after])
