@@ -83,7 +83,7 @@ def test_the_guide_shows_what_is_found(number, name):
 
 #: Tables that are understood in all tiers. Not all are: `make bench` has the figure.
 UNDERSTOOD = (
-    303, 339, 8018, 9007, 9103, 9147, 9203, 9511, 8010, 21006, 21070, 40010, 50014, 63024, 64235, 65014,
+    303, 339, 8018, 9007, 9103, 9147, 9203, 9511, 8010, 21006, 21070, 40010, 50014, 63024, 64235, 65014, 80113, 80135,
 )  # fmt: skip
 
 
@@ -144,7 +144,11 @@ def test_hyperparameters_rounded_to_float32_are_told_by_all_that_they_do():
     assert grammar.answers("constants") == ("float32",)
 
 
-@pytest.mark.parametrize(("seed", "nature"), [(9258, Nature(True, True)), (9153, Nature(False, False))])
+#: The last needs a NaN and four more gradients.
+@pytest.mark.parametrize(
+    ("seed", "nature"),
+    [(9258, Nature(True, True)), (9153, Nature(False, False)), (80113, Nature(True, True))],
+)
 def test_what_matters_only_in_an_outer_tier_is_seen(seed, nature):
     laboratory = Laboratory(Rule(random_table(seed)), "float64")
     ordinary = examine(laboratory).nature

@@ -173,9 +173,11 @@ def test_where_moves_go_both_ways_either_may_be_the_direction(entries, ways):
 
 
 #: A threshold that shows only after two infinite gradients, a floor that shows only at one, a limit that shows only
-#: after two gradients of 0, and a factor that shows only after an infinite gradient and 0, where NaN spoils x.
+#: after two gradients of 0, a factor that shows only after an infinite gradient and 0, where NaN spoils x, and two that
+#: show only where the caller's array is used again after a NaN.
 HIDDEN = {
     50001: ("small products", 1e-18), 21070: ("floor", 1e-4), 62024: ("largest", 30.0), 65009: ("factor", 0.7),
+    80073: ("factor", 0.9), 81013: ("factor", 1.05),
 }  # fmt: skip
 
 
@@ -184,6 +186,10 @@ def test_a_number_that_shows_beside_rare_gradients_only_is_measured(seed):
     field, value = HIDDEN[seed]
     with np.errstate(all="ignore"):
         assert measured(Laboratory(Rule(random_table(seed)), "float64"))[field] == (value,)
+
+
+def test_a_floor_is_measured_beside_the_length_of_all_other_moves():
+    assert 1e-3 in measured(Laboratory(Rule(random_table(80101)), "float64"))["floor"]
 
 
 def test_a_loss_that_matters_only_where_the_callers_array_is_used_again_is_seen():

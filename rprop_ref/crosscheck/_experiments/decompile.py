@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -57,13 +58,13 @@ PATIENCE, FEWEST = (3, 7, 14, 28), 8
 MORE_PATIENCE = 11
 
 #: How many other tables that explain ordinary use are tried, if the first does not explain the other tiers.
-ALTERNATIVES = 4
+ALTERNATIVES = 2
 
 #: How many kinds of grammars that explain ordinary use are tried, if no earlier one explains all tiers.
 MOST_KINDS = 8
 
 #: How many steps all searches may make together.
-STEPS = 250_000
+STEPS = 400_000
 
 #: A threshold that somebody wrote down has no more digits, if it is to explain why x depends on magnitudes.
 FEW_DIGITS = 3
@@ -118,6 +119,10 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
     return found
 
 
+#: Strands that are made only where they are needed.
+_Strands = Callable[[], list[Strand]]
+
+
 class _Learner:
     """Learns one implementation."""
 
@@ -141,8 +146,10 @@ class _Learner:
         """What explains most, of the tables that explain ordinary use; None if none does."""
         found: Decompiled | None = None
         for self._nature_is_final in (False, True):
+            kinds: list[tuple[Decompiled, Nature, Search]] = []
             for search in itertools.islice(self.ordinary(), MOST_KINDS):
-                also = self.with_outer_tiers(search)
+                also = self._or_other(search, self._outer(search), [self._too_much_for(search)] * ALTERNATIVES)
+                kinds.append((also, self.nature, search))
                 found = also if found is None else min(found, also, key=_unexplained)
                 if found.explained:
                     return found
@@ -151,6 +158,11 @@ class _Learner:
             if not self._too_narrow:
                 break
             self.nature = self._beyond
+        for before, self.nature, search in sorted(kinds, key=lambda kind: _unexplained(kind[0])):
+            also = self._or_other(search, before, self._after_special())
+            if also.explained:
+                return also
+            found = also if found is None else min(found, also, key=_unexplained)
         return found
 
     @property
@@ -218,20 +230,38 @@ class _Learner:
 
     # --- the other tiers ----------------------------------------------------------------------------------------
 
-    def with_outer_tiers(self, search: Search) -> Decompiled:
-        """Learn the other tiers, if need be from another table that explains ordinary use."""
-        best = self._outer(search)
-        for attempt in range(1, 1 + ALTERNATIVES):
+    def _or_other(self, search: Search, best: Decompiled, beginnings: Iterable[_Strands]) -> Decompiled:
+        """The best of what a search has explained, and of other tables, which explain some strands first."""
+        for attempt, some in enumerate(beginnings, start=1):
             if best.explained or search.refuted or self._steps_left < 0 or self._too_narrow:
                 break
             other = Search(search.grammar, attempt)
-            # What was too much for the first is asked of the others at once, together with its beginnings.
-            some = [*search.strands, *ordinary.shortened(self._too_much)]
-            if self._required(other, sorted(some, key=lambda strand: len(strand.calls)), PATIENCE[0]):
+            if self._required(other, sorted(some(), key=lambda strand: len(strand.calls)), PATIENCE[0]):
                 best = min(best, self._outer(other), key=_unexplained)
         if best.explained and best.rule is not None:
             best.rule = self._completion.plainer(best.rule)
         return best
+
+    def _too_much_for(self, search: Search) -> _Strands:
+        """What a search reproduces, and what was too much for it at last, with all beginnings of that."""
+        return lambda: [*search.strands, *ordinary.shortened(self._too_much)]
+
+    def _after_special(self) -> Iterator[_Strands]:
+        """The first scripts, and all that may be met after a NaN, and after infinite gradients, too.
+
+        What a NaN leaves behind may show most of a rule of which ordinary use shows little.
+        """
+        special = special_gradients(self.lacks)
+
+        def after(values: Sequence[float]) -> list[Strand]:
+            runs = list(ordinary.first_scripts(self.laboratory, self.nature))
+            for value in values:
+                runs += ordinary.after_special(self.laboratory, self.nature, value)
+            return ordinary.shortened([strand for run in runs for strand in strands(run, self.nature)])
+
+        for values in dict.fromkeys((special[:1], special)):
+            if values:
+                yield functools.partial(after, values)
 
     def _outer(self, search: Search) -> Decompiled:
         """Learn all tiers, each on top of those that are explained."""

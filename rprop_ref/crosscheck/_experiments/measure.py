@@ -24,6 +24,12 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"lr": 0.0361328125, "etas": (0.546875, 1.171875), "step_sizes": (3 * 2.0**-17, 53.0)},
 )
 
+#: What is done between the steps of a script beside which factors are measured, with the feature that it needs.
+CALLS: tuple[tuple[frozenset[str], dict[str, Any]], ...] = (
+    (frozenset(("same array",)), {"reused": True}),
+    *((frozenset(("save",)), {"resumed": frozenset((t,))}) for t in (1, 2)),
+)
+
 #: At most this many numbers are tried for one field.
 MOST = 6
 
@@ -42,6 +48,9 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
             some.append(_long_scripts(infinite))
         return {"factor": [v for g in some for v in _factors(_runs(laboratory, g))]}
 
+    def between_calls(laboratory: Laboratory) -> dict[str, list[float]]:
+        return _after_calls(laboratory, special, lacks)
+
     def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
         return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))
 
@@ -49,7 +58,7 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
         return _lengths_after(laboratory, special, found.get("factor", []), found) if special else {}
 
     experiments: list[Callable[[Laboratory], dict[str, list[float]]]] = [
-        _steps, after_special, _walls, plateaus, lengths_after_special, thresholds,
+        _steps, after_special, between_calls, _walls, plateaus, lengths_after_special, thresholds,
         # The second is compared with the first, if that is stored.
         *(functools.partial(thresholds, after=(value, value)) for value in special),
     ]  # fmt: skip
@@ -95,12 +104,27 @@ def _long_scripts(special: Sequence[float] = ()) -> Array:
 Pair = tuple[Array, Array]
 
 
-def _runs(laboratory: Laboratory, g: Array) -> Pair:
+def _after_calls(
+    laboratory: Laboratory, special: Sequence[float], lacks: frozenset[str]
+) -> dict[str, list[float]]:
+    """Factors that show only where the memory is lost, or is the caller's array, or lr is set."""
+    g, found = words((1.0, -1.0, 0.0, *special[:2]), 4), list[float]()
+    for needs, script in CALLS:
+        if needs & lacks:
+            continue
+        try:
+            found += _factors(_runs(laboratory, g, **script))
+        except CouldNotRun:
+            continue
+    return {"factor": found}
+
+
+def _runs(laboratory: Laboratory, g: Array, **script: Any) -> Pair:
     """How far x moves at each step, under both settings."""
     loss = tuple(np.resize((2.0, 1.0, 3.0, 2.0), len(g)))
     moves = []
     for setting in SETTINGS:
-        x = laboratory.run(g, loss=loss, **setting).x.astype(np.float64)
+        x = laboratory.run(g, loss=loss, **setting, **script).x.astype(np.float64)
         with np.errstate(all="ignore"):
             moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
     return moves[0], moves[1]
@@ -212,8 +236,12 @@ def _plateaus(laboratory: Laboratory, factors: list[float], walls: list[float]) 
 def _lengths_after(
     laboratory: Laboratory, special: Sequence[float], factors: list[float], known: Mapping[str, list[float]]
 ) -> dict[str, list[float]]:
-    """Limits and floors that show only beside NaN or infinite gradients."""
-    if any(known.get(name) for name in ("largest", "smallest", "floor")):
+    """Limits and floors that show only beside NaN or infinite gradients, and others are not known already."""
+    # Where all steps have one length, that seems to be every limit.
+    seen = {name: set(known.get(name, ())) for name in ("largest", "smallest")}
+    sure = {"largest": seen["largest"] - seen["smallest"], "smallest": seen["smallest"] - seen["largest"]}
+    sure["floor"] = sure["smallest"]
+    if all(sure.values()):
         return {}
     found: list[tuple[list[float], list[float]]] = []
     for lr, etas in _LENGTH_SETTINGS:
@@ -229,7 +257,8 @@ def _lengths_after(
         _unmultiplied([v for v in values if v in also], factors, _between(known.get("walls", [])))[:1]
         for values, also in zip(*found, strict=True)
     )
-    return {"largest": largest, "smallest": smallest, "floor": smallest}
+    lengths = {"largest": largest, "smallest": smallest, "floor": smallest}
+    return {name: values for name, values in lengths.items() if not sure[name]}
 
 
 #: Two settings: a length that is the same in both comes from neither.

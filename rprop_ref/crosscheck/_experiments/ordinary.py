@@ -24,6 +24,15 @@ def first_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory
             yield laboratory.run(words(letters, length), loss=loss[:length], **SETTING)
 
 
+def after_special(laboratory: Laboratory, nature: Nature, special: float) -> Iterator[Trajectory]:
+    """The first scripts, each after a NaN or an infinite gradient, which may lead to events not met elsewhere."""
+    for letters, length in (((1.0, -1.0), 4), ((1.0, -1.0, 0.0), 3)):
+        after = words(letters, length)
+        g = np.vstack([np.full(after.shape[1], special), after])
+        for loss in _losses(nature):
+            yield laboratory.run(g, loss=loss[: len(g)], **SETTING)
+
+
 def more_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
     """Runs that meet several events in every order, limits, and long runs."""
     zeros = words((1.0, -1.0, 0.0), 4)

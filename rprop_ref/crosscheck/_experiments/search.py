@@ -28,7 +28,7 @@ from .strands import Strand, call_identity, identity
 
 #: How often the search begins anew, and after how many steps of its strands, times a number of Luby's sequence: as
 #: long as it has reproduced nothing together, and later, beside one run of all its strands.
-ATTEMPTS, FIRST_STEPS, STEPS = 14, 600, 600
+ATTEMPTS, FIRST_STEPS, STEPS = 7, 600, 600
 
 #: Searches of other first attempts use other orders: this many attempts lie between them.
 _APART = 101

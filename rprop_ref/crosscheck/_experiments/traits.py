@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -159,6 +160,9 @@ def beyond_ordinary(laboratory: Laboratory, nature: Nature, lacks: frozenset[str
         g = words((1.0, -1.0, 0.0, *special), 4)
         settings = (SETTING, NARROW[0], *(OUTSIDE_LIMITS if outside else ()))
         runs += [(g, tuple(loss[:4] for loss in losses), setting) for setting in settings]
+        longer = np.concatenate([_long_words(special), _long_words([v for v in special if v == v])], axis=1)
+        other = tuple(np.random.default_rng(4).choice([1.0, 2.0, 2.0, 3.0], len(longer)))
+        runs += [(longer, (tuple(np.arange(float(len(longer)), 0, -1)), other), SETTING)]
     if "nan" not in lacks:
         runs.append((plain, (FALLING, (5.0, np.nan, 3.0, np.nan, 1.0)), SETTING))
     if "same array" not in lacks:  # the memory may be the caller's array, and be 0 wherever that is a fresh one
@@ -170,6 +174,12 @@ def beyond_ordinary(laboratory: Laboratory, nature: Nature, lacks: frozenset[str
         except CouldNotRun:
             continue
     return nature
+
+
+def _long_words(special: Sequence[float]) -> Array:
+    """Random sequences with few special gradients, shape (steps, number of them)."""
+    letters, weights = (1.0, -1.0, 0.0, *special), (0.35, 0.35, 0.15, *(0.15 / len(special) for _ in special))
+    return np.random.default_rng(5).choice(letters, (12, 96), p=np.divide(weights, sum(weights)))
 
 
 def depends_on_time(laboratory: Laboratory) -> bool:
