@@ -346,9 +346,9 @@ def test_without_changes_bounds_are_kept_as_by_minimize():
         seen.append(f)
         return f, g
 
-    rprop_ref.minimize(
-        fun, problem.x0, jac=True, bounds=list(zip(*bounds)), maxfev=200, xtol=0, gtol=0, pattern_every=None
-    )
+    # Ideas begin with the first steps that were the default when they were measured.
+    options = {"lr": 0.01 * np.abs(problem.x0), "maxfev": 200, "xtol": 0, "gtol": 0, "pattern_every": None}
+    rprop_ref.minimize(fun, problem.x0, jac=True, bounds=list(zip(*bounds)), **options)
     values = follow(problem, [IDEAS["today"], IDEAS["shrink"]], 0.0, 0, 400)[:, 0]
     kept = values[np.r_[True, values[1:] != values[:-1]]]
     assert same_bits(kept[:150], np.array(seen)[:150])
