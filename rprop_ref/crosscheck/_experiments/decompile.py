@@ -155,7 +155,7 @@ class _Learner:
                 also = self._or_other(search, self._outer(search), [self._too_much_for(search)] * ALTERNATIVES)
                 kinds.append((also, self.nature, search))
                 found = also if found is None else min(found, also, key=_unexplained)
-                if found.explained:
+                if _needs_no_other_table(found):
                     return found
                 if self._too_narrow:
                     break
@@ -237,7 +237,7 @@ class _Learner:
     def _or_other(self, search: Search, best: Decompiled, beginnings: Iterable[_Strands]) -> Decompiled:
         """The best of what a search has explained, and of other tables, which explain some strands first."""
         for attempt, some in enumerate(beginnings, start=1):
-            if best.explained or search.refuted or self._steps_left < 0 or self._too_narrow:
+            if _needs_no_other_table(best) or search.refuted or self._steps_left < 0 or self._too_narrow:
                 break
             other = Search(search.grammar, attempt)
             if self._required(other, sorted(some(), key=lambda strand: len(strand.calls)), PATIENCE[0]):
@@ -435,6 +435,11 @@ class _Learner:
             entries["flip test"] = "sign"
         entries |= self._rounding
         return described(entries, nearest, self.nature)
+
+
+def _needs_no_other_table(found: Decompiled) -> bool:
+    """Whether all is explained but, perhaps, how numbers of other dtypes are rounded."""
+    return all(tier.explained or tier.tier == PRECISION for tier in found.tiers)
 
 
 def _unexplained(found: Decompiled) -> tuple[bool, int]:

@@ -107,7 +107,7 @@ Pair = tuple[Array, Array]
 def _after_calls(
     laboratory: Laboratory, special: Sequence[float], lacks: frozenset[str]
 ) -> dict[str, list[float]]:
-    """Factors that show only where the memory is lost, or is the caller's array, or lr is set."""
+    """Factors that show only where a saved state lacks something, or where the memory is the caller's array."""
     g, found = words((1.0, -1.0, 0.0, *special[:2]), 4), list[float]()
     for needs, script in CALLS:
         if needs & lacks:
