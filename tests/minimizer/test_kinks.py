@@ -106,7 +106,7 @@ def test_success_is_promised_only_at_minima(seed):
         claims += r.success
         right += height <= 1e-7
         assert not r.success or height <= 1e-7, (i, r)
-    # How many do depends on how the machine's BLAS rounds: 0.648 to 0.8 of them.
+    # How many do depends on how the machine rounds: 0.648 to 0.696 of them on one, above 0.65 on others.
     assert claims > 0.6 * right > 0, "most runs that end at the minimum say so"
 
 
