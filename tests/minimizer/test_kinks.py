@@ -7,7 +7,6 @@ import functools
 import numba
 import numpy as np
 import pytest
-from cases import sampled
 
 from rprop_ref import minimize, minimize_many
 from rprop_ref._core import record
@@ -91,23 +90,22 @@ def test_a_ridge_across_the_axes_is_no_minimum(variant, options):
     assert (again.status, again.message) == (2, KINK)
 
 
-@pytest.mark.parametrize("seed", sampled(range(4), [1]))
-def test_success_is_promised_only_at_minima(seed):
-    """1,000 objectives with known minima, in four parts."""
-    rng = np.random.default_rng(seed)
+def test_success_is_promised_only_at_minima():
+    """1,000 objectives with known minima, drawn in four parts."""
     claims = right = 0
-    for i in range(250):
-        n = 2 + i % 5
-        args = random_pieces(rng, n)
-        x0 = rng.normal(size=n) * 5
-        options = [{}, {"ftol": 1e-8}, {"xtol": 1e-8}][i % 3]
-        r = minimize(pieces, x0, args=args, maxiter=3000, **options)
-        height = r.fun / pieces(x0, np.zeros(n), *args)
-        claims += r.success
-        right += height <= 1e-7
-        assert not r.success or height <= 1e-7, (i, r)
-    # How many do depends on how the machine rounds: 0.648 to 0.696 of them on one, above 0.65 on others.
-    assert claims > 0.6 * right > 0, "most runs that end at the minimum say so"
+    for rng in map(np.random.default_rng, range(4)):
+        for i in range(250):
+            n = 2 + i % 5
+            args = random_pieces(rng, n)
+            x0 = rng.normal(size=n) * 5
+            options = [{}, {"ftol": 1e-8}, {"xtol": 1e-8}][i % 3]
+            r = minimize(pieces, x0, args=args, maxiter=3000, **options)
+            height = r.fun / pieces(x0, np.zeros(n), *args)
+            claims += r.success
+            right += height <= 1e-7
+            assert not r.success or height <= 1e-7, (i, r)
+    # Of one part alone the share depends on the machine: 70 of 108 on one.
+    assert claims > 0.65 * right > 0, "two thirds of the runs that end at the minimum say so"
 
 
 @pytest.mark.parametrize(

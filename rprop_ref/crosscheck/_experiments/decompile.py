@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -174,7 +173,7 @@ class _Learner:
         """Whether more matters in the outer tiers than in ordinary use, and is not considered yet."""
         return not self._nature_is_final and self._beyond != self._plain
 
-    @cached_property
+    @functools.cached_property
     def _beyond(self) -> Nature:
         """The nature of all tiers, in which more may matter than in ordinary use."""
         return beyond_ordinary(self.laboratory, self._plain, self.lacks)
@@ -314,12 +313,12 @@ class _Learner:
         search.return_to(before)
         return self._completion.by_trial(plain)
 
-    @cached_property
+    @functools.cached_property
     def special_cases(self) -> list[Case]:
         """Short scripts with every special gradient after every other; the cases of the tier have not all."""
         return self._special_with({})
 
-    @cached_property
+    @functools.cached_property
     def call_cases(self) -> list[Case]:
         """The same with a gradient of None, a saved state, new hyperparameters and so on between the steps."""
         found: list[Case] = []

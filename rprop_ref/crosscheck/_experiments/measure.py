@@ -48,9 +48,6 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
             some.append(_long_scripts(infinite))
         return {"factor": [v for g in some for v in _factors(_runs(laboratory, g))]}
 
-    def between_calls(laboratory: Laboratory) -> dict[str, list[float]]:
-        return _after_calls(laboratory, special, lacks)
-
     def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
         return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))
 
@@ -58,7 +55,8 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
         return _lengths_after(laboratory, special, found.get("factor", []), found) if special else {}
 
     experiments: list[Callable[[Laboratory], dict[str, list[float]]]] = [
-        _steps, after_special, between_calls, _walls, plateaus, lengths_after_special, thresholds,
+        _steps, after_special, functools.partial(_after_calls, special=special, lacks=lacks), _walls, plateaus,
+        lengths_after_special, thresholds,
         # The second is compared with the first, if that is stored.
         *(functools.partial(thresholds, after=(value, value)) for value in special),
     ]  # fmt: skip
