@@ -77,7 +77,7 @@ def sampled(values: Iterable[Any], sample: Container[Any]) -> list[Any]:
 
 
 def thinned(values: Iterable[Any], step: int) -> list[Any]:
-    """One of so many values, or all of them if the environment variable ALL is set: searches take long."""
+    """One of so many values, or all of them if the environment variable ALL is set."""
     return list(values)[:: 1 if os.environ.get("ALL") else step]
 
 

@@ -12,7 +12,6 @@ from everyday_programs import in_c, in_javascript
 
 from rprop_ref.crosscheck import Program, check
 
-
 #: In `make test`; of the others, pairs have more.
 QUICK = ("etas swapped", "memory not zeroed", "sign of zero")
 

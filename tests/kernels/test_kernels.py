@@ -194,11 +194,12 @@ def test_a_forked_child_may_step_after_its_parent_used_threads(rng):
         flat.run("irprop-", *arrays(1000, "f8", rng), constants_of("f8"))
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    # Python 3.12 warns about any fork of a process with threads, which is what is tried here.
+    # Python 3.12 warns about any fork of a process with threads, which is what is tried here; and so does JAX, if
+    # another test has loaded it.
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")
         child = context.Process(target=_step_in_child, args=(queue,))
         child.start()
     assert queue.get(timeout=60) == -0.5
