@@ -10,7 +10,7 @@ from sixth_rule import copy_of
 
 from rprop_ref._core import coordinates, loops, stopping
 from rprop_ref._core.status import Status
-from rprop_ref.rules import RULES
+from rprop_ref.rules import RULES, Rule
 
 #: Where a run ends that no other rule ends.
 MAXITER = 90
@@ -82,8 +82,8 @@ LARGER_LIMITS = {
 }
 
 
-def disable(monkeypatch) -> str:
-    """Make all conditions false wherever they are asked; return a rule whose kernels are made from now on.
+def disable(monkeypatch, base: Rule) -> str:
+    """Make all conditions false wherever they are asked; return a copy of a rule, whose kernels are made from now on.
 
     Runs end at a limit of iterations or evaluations that is larger than those of the cases.
     """
@@ -94,12 +94,11 @@ def disable(monkeypatch) -> str:
         monkeypatch.setattr(condition, "__code__", LARGER_LIMITS.get(condition, never).__code__)
     # No function that was compiled before.
     monkeypatch.setattr(loops, "_shared", functools.cache(loops._shared.__wrapped__))
-    name = "irprop- without stopping rules"
-    torchs = RULES["irprop-"]
+    name = f"{base.name} without stopping rules"
 
     # Of this module, and so compiled anew in every process: the code on disk is that of the rules as they stand.
     def make(*parts):
-        return torchs.make(*parts)
+        return base.make(*parts)
 
-    monkeypatch.setitem(RULES, name, copy_of(torchs, name, make))
+    monkeypatch.setitem(RULES, name, copy_of(base, name, make))
     return name
