@@ -41,9 +41,9 @@ _SAMPLE = (("irprop-", "float64"),)
 #: And those that `make test-exhaustive` takes.
 _OTHERS = (
     ("irprop-", "float32"),
-    ("rprop-", "float32"),
     ("rprop+", "float64"),
     ("irprop+", "float64"),
+    ("rprop-", "float32"),
     ("irprop-go", "float64"),
 )
 
