@@ -38,13 +38,29 @@ _ETA_THAT_ROUNDS_TO_ZERO = {2: 1e-9, 4: 1e-50}
 #: Of the rules and dtypes, those that `make test` takes where each is compiled for long.
 _SAMPLE = (("irprop-", "float64"),)
 
+#: And those that `make test-exhaustive` takes.
+_OTHERS = (
+    ("irprop-", "float32"),
+    ("rprop+", "float64"),
+    ("irprop+", "float64"),
+    ("rprop-", "float32"),
+    ("irprop-go", "float64"),
+)
+
+
+def compiled_rules_and_dtypes() -> list[tuple[str, str]]:
+    """Every rule, and each precision with several rules; all of both if the environment variable ALL is set.
+
+    What is compiled for a rule differs from another rule's in the rule alone, and so for a dtype. (That each rule
+    computes in its own precision is tested everywhere for steps, which take less time to compile.)
+    """
+    pairs = [(variant, dtype) for dtype in ("float64", "float32") for variant in VARIANTS]
+    return pairs if os.environ.get("ALL") else [("irprop-", "float64"), *_OTHERS]
+
 
 def rules_and_dtypes() -> list[Any]:
-    """All rules in both precisions, as parameters; all but a sample are left to `make test-exhaustive`.
-
-    (That each computes in its own precision is tested everywhere for steps, which take less time to compile.)
-    """
-    return sampled([(variant, dtype) for dtype in ("float64", "float32") for variant in VARIANTS], _SAMPLE)
+    """The same as parameters; all but a sample are left to `make test-exhaustive`."""
+    return sampled(compiled_rules_and_dtypes(), _SAMPLE)
 
 
 def sampled(values: Iterable[Any], sample: Container[Any]) -> list[Any]:
@@ -61,7 +77,7 @@ def sampled(values: Iterable[Any], sample: Container[Any]) -> list[Any]:
 
 
 def thinned(values: Iterable[Any], step: int) -> list[Any]:
-    """One of so many values, or all of them if the environment variable ALL is set: searches take long."""
+    """One of so many values, or all of them if the environment variable ALL is set."""
     return list(values)[:: 1 if os.environ.get("ALL") else step]
 
 

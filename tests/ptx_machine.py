@@ -14,6 +14,7 @@ another), warps, shared memory, barriers, and atomics.
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -124,7 +125,7 @@ class Memory:
             )
             raise _ThreadError(thread, f"{width} bytes at {int(addresses[thread]):#x} are {what}")
         parts = []
-        for block in np.unique(which):
+        for block in sorted(set(which.tolist())):
             threads = np.flatnonzero(which == block)
             raw, start = self._bytes[block], self._starts[block]
             skew = int(-int(start) % width)  # cells begin at a multiple of their width
@@ -152,6 +153,11 @@ class Instruction:
     negated: bool
     opcode: str
     operands: tuple[str, ...]
+
+    @functools.cached_property
+    def jumps(self) -> bool:
+        """Whether another instruction than the next one may follow."""
+        return self.handler in (_bra, _ret)
 
 
 @dataclass
@@ -277,15 +283,23 @@ class Threads:
         code = self.kernel.code
         steps = 0
         with np.errstate(all="ignore"):
-            while (running := self.counter < len(code)).any():
-                steps += 1
-                if max_steps is not None and steps > max_steps:
-                    raise PtxError(f"the kernel has not ended after {max_steps} steps")
-                at = int(self.counter[running].min())
+            while (at := int(self.counter.min())) < len(code):
                 active = np.flatnonzero(self.counter == at)
-                self.counter[active] = at + 1
-                self.executed += active.size
-                self._execute(code[at], active)
+                # These go on alone until they branch, or come to where others wait.
+                others = self.counter[self.counter != at]
+                stop = int(others.min()) if others.size else len(code)
+                is_linear = True
+                while is_linear and at < stop:
+                    steps += 1
+                    if max_steps is not None and steps > max_steps:
+                        raise PtxError(f"the kernel has not ended after {max_steps} steps")
+                    instruction = code[at]
+                    at += 1
+                    is_linear = not instruction.jumps
+                    if not is_linear or at == stop:
+                        self.counter[active] = at
+                    self.executed += active.size
+                    self._execute(instruction, active)
 
     def _execute(self, instruction: Instruction, active: Array) -> None:
         try:
@@ -314,7 +328,8 @@ class Threads:
             raise _ThreadError(thread, f"register {operand} is read before it is written")
         if values.itemsize != dtype.itemsize or (values.dtype.kind == "b") != (dtype.kind == "b"):
             raise PtxError(f"{operand} has {_bits(values.dtype)}, but is read as {kind}")
-        return values[active].view(dtype)
+        # Where all threads go on together, their numbers need not be copied; nobody changes what is returned.
+        return (values if active.size == self.n else values[active]).view(dtype)
 
     def write(self, register: str, values: Array, active: Array) -> None:
         """Write a register of the active threads."""
@@ -327,6 +342,10 @@ class Threads:
         if register not in self._registers:
             self._registers[register] = np.zeros(self.n, dtype)
             self._unwritten[register] = np.ones(self.n, bool)
+        if active.size == self.n:
+            self._registers[register][:] = bits
+            self._unwritten.pop(register, None)
+            return
         self._registers[register][active] = bits
         if register in self._unwritten:
             self._unwritten[register][active] = False
@@ -343,6 +362,7 @@ def _bits(dtype: np.dtype[Any]) -> str:
     return "1 bit" if dtype.kind == "b" else f"{8 * dtype.itemsize} bits"
 
 
+@functools.cache
 def _literal(text: str, kind: str) -> Any:
     """The number that a literal is: the bits of a float in hexadecimal digits, or an integer."""
     dtype = DTYPES[kind]

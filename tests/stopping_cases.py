@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from types import FunctionType
 from typing import Any
 
 from sixth_rule import copy_of
 
 from rprop_ref._core import coordinates, loops, stopping
 from rprop_ref._core.status import Status
-from rprop_ref.rules import RULES
+from rprop_ref.rules import RULES, Rule
 
 #: Where a run ends that no other rule ends.
 MAXITER = 90
@@ -64,34 +63,42 @@ def plateau(x, g):
 
 OBJECTIVES = {"bowl": bowl, "slope without gain": slope_without_gain, "plateau": plateau}
 
-#: The functions that are the stopping rules; each is the only place that knows its condition.
+#: The functions that are the stopping rules, but for limits; each is the only place that knows its condition.
 CONDITIONS = (
     stopping.gradient_is_small,
     stopping.target_is_reached,
     stopping.window_is_over,
     stopping.value_is_flat,
-    stopping.evaluations_are_used_up,
     stopping.patience_is_over,
     stopping.is_stationary,
     coordinates.is_stalled,
 )
 
 
-def disable(monkeypatch, *conditions: FunctionType) -> str:
-    """Make these conditions false wherever they are asked; return a rule whose kernels are made from now on."""
-    for condition in conditions:
+#: The limits of `maxfev` and `maxiter`, without those of the cases above: their runs go on to a limit that is larger.
+LARGER_LIMITS = {
+    stopping.evaluations_are_used_up: lambda nfev, maxfev: (nfev >= maxfev) & (maxfev > 7),
+    stopping.iterations_are_used_up: lambda nit, maxiter: (nit >= maxiter) & (maxiter > 5),
+}
+
+
+def disable(monkeypatch, base: Rule) -> str:
+    """Make all conditions false wherever they are asked; return a copy of a rule, whose kernels are made from now on.
+
+    Runs end at a limit of iterations or evaluations that is larger than those of the cases.
+    """
+    for condition in (*CONDITIONS, *LARGER_LIMITS):
         arguments = condition.__code__.co_varnames[: condition.__code__.co_argcount]
         # The first argument is less than itself: false for a number, and for each element of an array.
         never = eval(f"lambda {', '.join(arguments)}: {arguments[0]} < {arguments[0]}")
-        monkeypatch.setattr(condition, "__code__", never.__code__)
+        monkeypatch.setattr(condition, "__code__", LARGER_LIMITS.get(condition, never).__code__)
     # No function that was compiled before.
     monkeypatch.setattr(loops, "_shared", functools.cache(loops._shared.__wrapped__))
-    name = "irprop- without " + " ".join(c.__name__ for c in conditions)
-    torchs = RULES["irprop-"]
+    name = f"{base.name} without stopping rules"
 
     # Of this module, and so compiled anew in every process: the code on disk is that of the rules as they stand.
     def make(*parts):
-        return torchs.make(*parts)
+        return base.make(*parts)
 
-    monkeypatch.setitem(RULES, name, copy_of(torchs, name, make))
+    monkeypatch.setitem(RULES, name, copy_of(base, name, make))
     return name

@@ -43,7 +43,8 @@ def test_values_and_gradients(case):
     "fun", {case[0]: None for case in ALL}, ids=lambda fun: getattr(fun, "__name__", str(fun))
 )
 def test_gradients_element_by_element(fun):
-    for _, title, call, arrays in (case for case in ALL if case[0] is fun):
+    """Of the cases that are checked in one direction above, a third."""
+    for _, title, call, arrays in cases.thinned((case for case in ALL if case[0] is fun), 3):
         with np.errstate(divide="ignore", invalid="ignore"):
             assert autograd.gradcheck(call, arrays), title
 

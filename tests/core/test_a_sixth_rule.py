@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 import pytest
 from numba.core.caching import NullCache
 from sixth_rule import NAME, SIXTH, copy_of
 
 from numba_kernels import flat, iterate, loop
-from rprop_ref import Parameter, Rprop, Trace, interop, minimize, minimize_many, plot, rprop, step_table
+from rprop_ref import Parameter, Rprop, Trace, interop, minimize, plot, rprop, step_table
 from rprop_ref.bits import same_bits
 from rprop_ref.rules import RULES
 
@@ -76,30 +75,7 @@ def bowl(x):
     return float(np.sum((x - 0.3) ** 2)), 2 * (x - 0.3)
 
 
-@numba.njit
-def bowl_in_machine_code(x, g):
-    f = 0.0
-    for i in range(x.size):
-        g[i] = 2 * (x[i] - 0.3)
-        f += (x[i] - 0.3) ** 2
-    return f
-
-
-@pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
-@pytest.mark.exhaustive
-def test_minimize_runs_by_it_with_every_driver(sixth):
-    options = {"variant": NAME, "maxiter": 60, "step_sizes": (1e-3, np.inf)}
-    starts = np.linspace(-2, 2, 16).reshape(8, 2)
-    for bounds in (None, [(-1, 1), (-1, 0.25)]):
-        expected = [minimize(bowl, x0, jac=True, bounds=bounds, backend="numpy", **options) for x0 in starts]
-        assert expected[0].x.round(1).tolist() == [0.3, 0.3 if bounds is None else 0.2]
-        for x0, e in zip(starts, expected, strict=True):
-            by_numba = minimize(bowl, x0, jac=True, bounds=bounds, backend="numba", **options)
-            compiled = minimize(bowl_in_machine_code, x0, bounds=bounds, **options)
-            assert same_bits(by_numba.x, e.x)
-            assert same_bits(compiled.x, e.x)
-        many = minimize_many(bowl_in_machine_code, starts, bounds=bounds, **options)
-        assert same_bits(many.x, np.array([e.x for e in expected]))
+# That `minimize` runs by such a rule with every driver is tested in test_stopping.py.
 
 
 def test_a_run_of_it_is_saved_and_resumed(sixth, tmp_path):

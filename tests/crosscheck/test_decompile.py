@@ -33,7 +33,7 @@ from rprop_ref.crosscheck._table.machine import Known, advance, begin, same
 from rprop_ref.crosscheck._table.table import Table
 
 
-@pytest.mark.parametrize("stranger", sampled(STRANGERS, [OwnNumbers]), ids=lambda s: s.__name__)
+@pytest.mark.parametrize("stranger", sampled(thinned(STRANGERS, 2), [OwnNumbers]), ids=lambda s: s.__name__)
 def test_a_stranger_is_understood_in_all_tiers(stranger):
     nearest, sentence = STRANGERS[stranger]
     found = decompile(stranger, dtypes=["float64"])
@@ -44,7 +44,9 @@ def test_a_stranger_is_understood_in_all_tiers(stranger):
     assert all(tier.random > 50 for tier in found.tiers)
 
 
-@pytest.mark.parametrize("variant", sampled(["irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"], []))
+@pytest.mark.parametrize(
+    "variant", sampled(thinned(["irprop-", "rprop+", "rprop-", "irprop+", "irprop-go"], 2), [])
+)
 def test_the_five_rules_are_found_and_their_source_runs(variant):
     found = decompile(ours(variant), dtypes=["float64"], without=["save"])
     assert found.explained
@@ -87,7 +89,7 @@ UNDERSTOOD = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", sampled(thinned(UNDERSTOOD, 2), []))
+@pytest.mark.parametrize("seed", sampled(thinned(UNDERSTOOD, 6), []))
 def test_a_table_drawn_at_random_is_found(seed):
     found = decompile(Rule(random_table(seed)), dtypes=["float64"])
     assert found.rule is not None, found.headline
@@ -96,7 +98,7 @@ def test_a_table_drawn_at_random_is_found(seed):
 
 #: The second shows one step late what its saved state lacks.
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("seed", "cases_seed"), [(9122, 777), (61008, 1051008)])
+@pytest.mark.parametrize(("seed", "cases_seed"), thinned([(9122, 777), (61008, 1051008)], 2))
 def test_what_only_a_saved_state_before_an_infinite_gradient_meets_is_learned(seed, cases_seed):
     theirs = Rule(random_table(seed))
     found = decompile(theirs, dtypes=["float64"])
@@ -162,7 +164,7 @@ def many_cases():
     return fixed + random_cases(5, ["float64", "float32", "float16", "complex64"], 60, lambda feature: True)
 
 
-@pytest.mark.parametrize("seed", sampled(range(40), [0]))
+@pytest.mark.parametrize("seed", sampled(thinned(range(40), 3), [0]))
 def test_a_rule_on_many_cases_at_once_does_what_it_does_on_each(seed, many_cases):
     rule = Rule(random_table(seed))
     for together in rule.on_cases(many_cases):
@@ -171,12 +173,12 @@ def test_a_rule_on_many_cases_at_once_does_what_it_does_on_each(seed, many_cases
         assert first_divergence(together, alone) is None
 
 
-#: More: a sign change told by a factor that is not eta-; a limit of its own, with the others in float32; and
-#: gradients that are too small to move x back and forth.
-AGREEING = (*range(60), 8018, 9133, 61026)
+#: A sign change told by a factor that is not eta-; a limit of its own, with the others in float32; and gradients that
+#: are too small to move x back and forth.
+RARE = (8018, 9133, 61026)
 
 
-@pytest.mark.parametrize("seed", sampled(AGREEING, [0, 9133, 61026]))
+@pytest.mark.parametrize("seed", sampled([*thinned(range(60), 3), *RARE], [0, 9133, 61026]))
 def test_the_search_and_the_code_of_a_table_agree(seed, many_cases):
     assert_code_and_search_agree(random_table(seed), many_cases)
 
@@ -252,10 +254,10 @@ def test_searches_begin_anew_after_steps_of_lubys_sequence():
     assert [luby(n) for n in range(1, 16)] == [1, 1, 2, 1, 1, 2, 4, 1, 1, 2, 1, 1, 2, 4, 8]
 
 
-#: What the results of each are seen to depend on.
+#: What the results of each are seen to depend on. (One that the search gives up is a case of `check`.)
 OUTSIDE = {
     "RandomSteps 0.5": "chance", "MeanSign 0.5": "other coordinates", "Gradient 0.5": "magnitudes",
-    "Decaying 0.5": "time", "WeightDecay 0.9": "x itself", "Momentum 0.5": "signs in a way",
+    "Decaying 0.5": "time", "WeightDecay 0.9": "x itself",
 }  # fmt: skip
 
 
@@ -264,10 +266,7 @@ def test_a_rule_outside_the_grammar_gets_no_table(name):
     found = decompile(dict(outside_rules())[name], dtypes=["float64"])
     assert found.rule is None
     assert any(text.startswith(OUTSIDE[name]) for text in found.outside)
-    begins = (
-        "No per-coordinate sign rule was found" if OUTSIDE[name].startswith("signs") else "This is not a per-co"
-    )
-    assert found.headline.startswith(begins)
+    assert found.headline.startswith("This is not a per-co")
 
 
 @pytest.mark.exhaustive
@@ -333,7 +332,7 @@ ROUNDING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sampled(thinned(ROUNDING, 2), []))
+@pytest.mark.parametrize("name", sampled(thinned(ROUNDING, 3), []))
 def test_how_numbers_are_rounded_is_found(name):
     dtypes = ["float64", "float32"] if name == "etas in double" else [*available_reals(), "complex64"]
     without = ["none", "set", "save", "lr per coordinate", "bounds"]
@@ -360,7 +359,7 @@ WITHOUT_NAMES = {
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("claim", "name"), thinned(WITHOUT_NAMES, 2))
+@pytest.mark.parametrize(("claim", "name"), thinned(WITHOUT_NAMES, 4))
 def test_a_known_deviation_is_learned_in_all_tiers(claim, name):
     found = decompile(mutant(claim, [name]), dtypes=["float64"], without=["bounds", "lr per coordinate"])
     assert found.explained, found.headline

@@ -194,11 +194,12 @@ def test_a_forked_child_may_step_after_its_parent_used_threads(rng):
         flat.run("irprop-", *arrays(1000, "f8", rng), constants_of("f8"))
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    # Python 3.12 warns about any fork of a process with threads, which is what is tried here.
+    # Python 3.12 warns about any fork of a process with threads, which is what is tried here; and so does JAX, if
+    # another test has loaded it.
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")
         child = context.Process(target=_step_in_child, args=(queue,))
         child.start()
     assert queue.get(timeout=60) == -0.5
@@ -441,9 +442,9 @@ def test_functions_of_kernels_have_names_of_their_own():
 
 @pytest.mark.exhaustive
 def test_kernels_that_two_processes_compiled_run_together(tmp_path):
-    """Each of two processes compiles the kernels of one rule; a third one loads both."""
+    """Each of two processes compiles the kernels of one rule; a third one loads both. (ALL=1: also the largest.)"""
     code = """
-import sys
+import os, sys
 import numba, numpy as np
 from rprop_ref import minimize, minimize_many
 
@@ -466,7 +467,8 @@ for variant in sys.argv[1:]:
         expected = minimize(plain, x0, jac=True, backend="numpy", **options).x.tobytes()
         assert minimize(fun, x0, **options).x.tobytes() == expected
         assert minimize(plain, x0, jac=True, backend="numba", **options).x.tobytes() == expected
-        assert minimize_many(fun, np.array([x0] * 20), **options).x[7].tobytes() == expected
+        if "ALL" in os.environ:
+            assert minimize_many(fun, np.array([x0] * 20), **options).x[7].tobytes() == expected
 """
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     for variants in (["rprop-"], ["irprop-go"], ["rprop-", "irprop-go"]):

@@ -291,7 +291,7 @@ def test_a_step_whose_kernel_is_ready_compiles_nothing(dtype, read_only):
 
 
 _LOOP = """
-import sys
+import sys, time
 import numba, numpy as np
 from numba_kernels import loading
 from rprop_ref import minimize
@@ -302,6 +302,11 @@ processes, start = [], loading._started_process
 def started(kernel):
     processes.append(kernel); return start(kernel)
 loading._started_process = started
+ready = loading.ready
+def ready_slowly(kernel):  # a run that waits for a process leaves it the processor
+    if processes and kernel not in loading._made: time.sleep(0.02)
+    return ready(kernel)
+loading.ready = ready_slowly
 switches, prepare = [], drivers.CompiledDriver.__init__
 def prepared(driver, objective, compiled, state):
     switches.append(state.nit); prepare(driver, objective, compiled, state)

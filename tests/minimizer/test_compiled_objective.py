@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.optimize
-from cases import sampled
+from cases import compiled_rules_and_dtypes, sampled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import types
@@ -304,15 +304,15 @@ def rough(x, g, w, c, edge):
 
 
 @st.composite
-def runs(draw, rules, dtypes):
+def runs(draw, rules_and_dtypes):
     n = draw(st.integers(1, 5))
-    dtype = draw(st.sampled_from(dtypes))
+    rule, dtype = draw(st.sampled_from(rules_and_dtypes))
     number = st.floats(-5, 5, width=32)
     numbers = st.lists(number, min_size=n, max_size=n)
     options = {
         "args": (np.abs(draw(numbers)) + 1e-3, np.array(draw(numbers)), draw(st.sampled_from([3.0, np.inf]))),
         "x0": np.array(draw(numbers), dtype),
-        "variant": draw(st.sampled_from(rules)),
+        "variant": rule,
         "etas": draw(st.sampled_from([(0.5, 1.2), (0.8, 1.1), (0.3, 2.0)])),
         "step_sizes": draw(st.sampled_from([(0.0, np.inf), (1e-6, 50), (None, 0.5), (1e-3, None)])),
         "lr": draw(st.sampled_from([None, 0.1, 10.0])),
@@ -330,7 +330,7 @@ def runs(draw, rules, dtypes):
 
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 @settings(max_examples=50, deadline=None)
-@given(runs(["irprop-"], ["f8"]))
+@given(runs([("irprop-", "f8")]))
 def test_all_loops_have_the_same_bits(options):
     check_all_loops(options)
 
@@ -338,7 +338,7 @@ def test_all_loops_have_the_same_bits(options):
 @pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 @settings(max_examples=150, deadline=None)
-@given(runs(list(RULES), ["f4", "f8"]))
+@given(runs(compiled_rules_and_dtypes()))
 def test_all_loops_have_the_same_bits_for_every_rule(options):
     check_all_loops(options)
 
@@ -361,7 +361,7 @@ def check_all_loops(options):
 
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
 @settings(max_examples=50, deadline=None)
-@given(runs(["irprop-"], ["f8"]), st.integers(0, 100))
+@given(runs([("irprop-", "f8")]), st.integers(0, 100))
 def test_a_run_may_go_over_to_machine_code_at_any_iteration(options, made):
     class Late(drivers.SwitchingDriver):
         left = made

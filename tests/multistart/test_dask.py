@@ -87,9 +87,10 @@ def test_a_worker_that_is_killed_costs_no_result(client, tmp_path):
 
 
 @pytest.mark.peers
-def test_the_example_gives_the_same_bits_on_1_2_and_4_workers():
+def test_the_example_gives_the_same_bits_on_one_and_more_workers():
+    numbers = ["1", "2", "4"] if os.environ.get("ALL") else ["1", "2"]  # each is a process that loads SciPy
     done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "distributed_least_squares.py", "1", "2", "4"],
+        [sys.executable, ROOT / "examples" / "distributed_least_squares.py", *numbers],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -98,8 +99,8 @@ def test_the_example_gives_the_same_bits_on_1_2_and_4_workers():
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1] == "Every fit has the same bits."
-    assert len({line.split("b =")[1] for line in lines[2:6]}) == 1
-    assert len(lines) == 7
+    assert len({line.split("b =")[1] for line in lines[2:-1]}) == 1
+    assert len(lines) == 4 + len(numbers)
 
 
 def test_a_client_is_recognized_by_its_name():

@@ -89,32 +89,16 @@ def test_other_files_are_refused(tmp_path):
 
 
 @pytest.mark.exhaustive
-def test_claims_of_success_are_right():
+def test_claims_of_success_have_six_digits():
     """Of Eckerle4, b2 may have either sign. Long runs get deep into flat valleys, and claim the most.
 
-    On Lanczos' problems the gradient may consist of rounding errors before there are six digits.
+    Also in Lanczos' valleys, where rounding errors let runs come to rest with three.
     """
-    digits = {}
-    for name in NAMES:
-        problem = bench.problem(bench.folder(), name)
-        for start in problem.file.starts:
-            r = minimize(problem.fun, start, args=problem.args, maxiter=1_000_000)
-            b = np.array([r.x[0], abs(r.x[1]), r.x[2]]) if name == "Eckerle4" else r.x
-            if r.success:
-                digits[name, *start] = nist.correct_digits(b, problem.file.certified)
-    assert len(digits) >= 37
-    assert sum(number < 6 for number in digits.values()) <= 1, digits
-    assert all(number > (5 if key[0].startswith("Lanczos") else 6) for key, number in digits.items()), digits
-
-
-@pytest.mark.exhaustive
-def test_claims_of_success_have_six_digits():
-    """Also in Lanczos' valleys, where rounding errors let runs come to rest with three."""
     solved = claims = 0
     wrong = []
     for problem in bench.problems(bench.folder()):
         for start in problem.file.starts:
-            r = minimize(problem.fun, start, args=problem.args, maxiter=1_000_000, backend="numba")
+            r = minimize(problem.fun, start, args=problem.args, maxiter=1_000_000)
             if problem.file.name == "Eckerle4":
                 r.x[1] = abs(r.x[1])  # the same minimum
             digits = nist.correct_digits(r.x, problem.file.certified)
@@ -124,4 +108,4 @@ def test_claims_of_success_have_six_digits():
                 wrong.append((problem.file.name, digits, r.message))
     assert not wrong
     assert solved >= 45
-    assert claims >= 33
+    assert claims >= 37

@@ -1,6 +1,6 @@
 """Random programs of calls, run side by side in our library and in torch; see `worlds`.
 
-``make test-peers`` runs a few hundred programs, always the same; ``make fuzz`` runs FUZZ_PROGRAMS new ones and prints
+``make test-peers`` runs 150 programs, always the same; ``make fuzz`` runs FUZZ_PROGRAMS new ones and prints
 the numbers of programs and calls.
 """
 
@@ -685,7 +685,7 @@ def test_programs_do_the_same_in_both_libraries(capsys):
     Programs.count = Worlds.calls = 0
     many = PROGRAMS > 0
     chosen = settings(
-        max_examples=PROGRAMS or 300,
+        max_examples=PROGRAMS or 150,
         stateful_step_count=CALLS_PER_PROGRAM,
         deadline=None,
         derandomize=not many,

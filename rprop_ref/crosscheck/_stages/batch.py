@@ -79,11 +79,12 @@ class Batch:
             columns = slice(int(start), int(start) + case.size)
             self._copy_case(case, columns)
             self._copy_hyperparameters(case, columns)
-        hyperparameters = (self.lr, self.eta_minus, self.eta_plus, self.low, self.high)
-        self.constants_change = [
-            t == 0 or any(not np.array_equal(a[t], a[t - 1], equal_nan=True) for a in hyperparameters)
-            for t in range(self.steps)
-        ]
+        changes = np.zeros(self.steps, bool)
+        changes[0] = True
+        for a in (self.lr, self.eta_minus, self.eta_plus, self.low, self.high):
+            same = (a[1:] == a[:-1]) | (np.isnan(a[1:]) & np.isnan(a[:-1]))
+            changes[1:] |= ~same.all(axis=1)
+        self.constants_change = changes.tolist()
 
     def _allocate(self, cases: Sequence[Case]) -> None:
         self.dtype = cases[0].real
@@ -109,18 +110,19 @@ class Batch:
             self.lower[columns], self.upper[columns] = case.bounds
         if case.objective is not None:
             self.objectives.append((columns, case.objective))
-        for t in range(self.steps):
-            self.none[t, columns] = t in case.none or t >= case.steps
-            self.resumed[t, columns] = t in case.resumed
-            if t in case.none:
-                self.g[t, columns] = 0
+        missing, resumed = (sorted(t for t in some if t < self.steps) for some in (case.none, case.resumed))
+        self.none[case.steps :, columns] = True
+        self.none[missing, columns] = True
+        self.g[missing, columns] = 0
+        self.resumed[resumed, columns] = True
 
     def _copy_hyperparameters(self, case: Case, columns: slice) -> None:
+        edits = {t: edit for t, edit in case.edits.items() if t < self.steps}
         current = {"lr": case.lr, "etas": case.etas, "step_sizes": case.step_sizes}
-        for t in range(self.steps):
-            edit = case.edits.get(t, {})
+        for t in sorted({0, *edits}):  # each holds until the next one
+            edit = edits.get(t, {})
             current |= edit
             self.lr_edited[t, columns] = "lr" in edit
-            self.lr[t, columns] = current["lr"]
-            self.eta_minus[t, columns], self.eta_plus[t, columns] = current["etas"]
-            self.low[t, columns], self.high[t, columns] = current["step_sizes"]
+            self.lr[t:, columns] = current["lr"]
+            self.eta_minus[t:, columns], self.eta_plus[t:, columns] = current["etas"]
+            self.low[t:, columns], self.high[t:, columns] = current["step_sizes"]
