@@ -81,7 +81,7 @@ def _kinds(
 
     def rows_of_their_own(when: Fixed) -> list[tuple[Fixed, bool]]:
         if "0" not in memories:
-            return []
+            return [({**begins, **when, **own_after}, False)]
         some = [{**own_first, **when}, {**begins, **when, **own_after}, {**own_first, **when, **own_after}]
         wide = [{**own_first, **when, **any_way}, {**begins, **when, **own_after, **any_way}]
         return [*((fixed, False) for fixed in some), *((fixed, True) for fixed in wide)]
@@ -182,15 +182,15 @@ def _has_many_lengths_if_limits_cross(laboratory: Laboratory) -> bool:
 
 
 def _directions(x: Array) -> list[Answer]:
-    """The way that most moves go, uphill or downhill; and the other, if some go that way."""
+    """The way that most moves go, uphill or downhill; and the other, if some may go that way."""
     g = words((1.0, -1.0), len(x))
     moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
     if not x[0].any():  # perhaps each move is made one step late
         g, moves = g[:-1], moves[1:]
     uphill = np.sign(g * moves)
-    most = uphill.sum() > 0
-    some: list[Answer] = ["up" if most else "down"]
-    return some if (uphill >= 0).all() or (uphill <= 0).all() else [*some, "down" if most else "up"]
+    if uphill.sum() > 0:  # few rules go uphill; this one may go downhill where the loss rises
+        return ["up", "down"]
+    return ["down"] if (uphill <= 0).all() else ["down", "up"]
 
 
 def _uphill_at_nan(nature: Nature) -> Fixed:
