@@ -123,9 +123,7 @@ def _after_calls(
     return {"factor": found}
 
 
-def _runs(
-    laboratory: Laboratory, g: Array, settings: Sequence[dict[str, Any]] = SETTINGS, **script: Any
-) -> Pair:
+def _runs(laboratory: Laboratory, g: Array, settings: Sequence[dict[str, Any]] = SETTINGS, **script: Any) -> Pair:
     """How far x moves at each step, under both settings."""
     loss = tuple(np.resize((2.0, 1.0, 3.0, 2.0), len(g)))
     moves = []
