@@ -45,15 +45,21 @@ def grammars(
         alike, some = replace(nature, symmetric=True), memories if mirrored else ("1", "-1")
         yield from ((alike, grammar) for grammar in _grammars_of(laboratory, alike, numbers, some))
     yield from ((nature, grammar) for grammar in _grammars_of(laboratory, nature, numbers, memories))
+    if not nature.symmetric:
+        yield from ((alike, grammar) for grammar in _grammars_of(laboratory, alike, numbers, some, "own"))
 
 
 def _grammars_of(
-    laboratory: Laboratory, nature: Nature, numbers: Numbers, memories: tuple[Answer, ...]
+    laboratory: Laboratory,
+    nature: Nature,
+    numbers: Numbers,
+    memories: tuple[Answer, ...],
+    after_a_flip: Answer = "as fresh",
 ) -> Iterator[Grammar]:
-    """The grammars of a nature, with what the memory may begin as."""
+    """The grammars of a nature, with what the memory may begin as, and the row that follows a sign change."""
     first = laboratory.run(words((1.0, -1.0), 4), **SETTING).x.astype(np.float64)
     for lengths in _few_lengths(laboratory):
-        kinds = _kinds(laboratory, nature, first, numbers, memories, lengths)
+        kinds = _kinds(laboratory, nature, first, numbers, memories, lengths, after_a_flip)
         for (fixed, wide), roles in itertools.product(kinds, _roles(numbers)):
             yield Grammar(nature.symmetric, wide, numbers, {**_uphill_at_nan(nature), **fixed, **roles})
 
@@ -65,6 +71,7 @@ def _kinds(
     numbers: Numbers,
     memories: tuple[Answer, ...],
     lengths: Fixed,
+    after_a_flip: Answer,
 ) -> list[tuple[Fixed, bool]]:
     """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
     direction, *others = _directions(first)
@@ -81,12 +88,12 @@ def _kinds(
 
     def rows_of_their_own(when: Fixed) -> list[tuple[Fixed, bool]]:
         if "0" not in memories:
-            return [({**begins, **when, **own_after}, False)]
+            return []
         some = [{**own_first, **when}, {**begins, **when, **own_after}, {**own_first, **when, **own_after}]
         wide = [{**own_first, **when, **any_way}, {**begins, **when, **own_after, **any_way}]
         return [*((fixed, False) for fixed in some), *((fixed, True) for fixed in wide)]
 
-    usual: Fixed = {"late": ("no",), "after a flip": ("as fresh",)}
+    usual: Fixed = {"late": ("no",), "after a flip": (after_a_flip,)}
     late: Fixed = {**usual, "late": ("yes",)}
     kinds: list[tuple[Fixed, bool]] = []
     if not first[0].any() and seems_late(laboratory):
