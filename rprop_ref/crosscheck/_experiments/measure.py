@@ -53,14 +53,12 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
             some.append(_long_scripts(infinite))
         return {"factor": [v for g in some for v in _factors(_runs(laboratory, g))]}
 
-    def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
-        return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))
-
     def lengths_after_special(laboratory: Laboratory) -> dict[str, list[float]]:
         return _lengths_after(laboratory, special, found.get("factor", []), found) if special else {}
 
     experiments: list[Callable[[Laboratory], dict[str, list[float]]]] = [
-        _steps, after_special, functools.partial(_after_calls, special=special, lacks=lacks), _walls, plateaus,
+        _steps, after_special, functools.partial(_after_calls, special=special, lacks=lacks), _walls,
+        functools.partial(_plateaus, known=found),
         lengths_after_special, thresholds,
         # The second is compared with the first, if that is stored.
         *(functools.partial(thresholds, after=(value, value)) for value in special),
@@ -211,7 +209,17 @@ def _is_factor(value: float) -> bool:
 # --- limits and floors of its own ------------------------------------------------------------------------------
 
 
-def _plateaus(laboratory: Laboratory, factors: list[float], walls: list[float]) -> dict[str, list[float]]:
+def own_limits(laboratory: Laboratory, known: Numbers) -> Numbers:
+    """The limits that a rule has whatever step_sizes says; of other numbers, some are known already."""
+    try:
+        found = _plateaus(laboratory, known)
+    except CouldNotRun:
+        return {}
+    return {name: tuple(found[name]) for name in ("largest", "smallest") if found[name]}
+
+
+def _plateaus(laboratory: Laboratory, known: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    factors, walls = list(known.get("factor", ())), known.get("walls", ())
     found: list[tuple[list[float], list[float]]] = []
     for lr, etas in _LENGTH_SETTINGS:
         setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}

@@ -60,6 +60,9 @@ def _points(table: Table, left: Entries) -> Iterator[Point]:
         if keys:
             yield name, keys
             left = {key: answer for key, answer in left.items() if key not in keys}
+    if left.pop("own limits", None) is not None:
+        limits = [key for key in ("smallest", "largest") if left.pop(key, None) is not None]
+        yield "; ".join(_lower(table.sentence(key)) for key in limits), ["own limits", *limits]
     start = left.pop("start", None)
     if start is not None:
         text = table.sentence("start")
@@ -179,6 +182,8 @@ _WHOLE: dict[str, dict[Answer, str]] = {
     "direction": {"up": "mirrored"},
     "step_sizes": {"swapped": "limits swapped"},
     "base": {"lr": "step size never kept"},
+    "step sizes": {"float32": "step sizes in float32"},
+    "move by": {"lr times size": "moves by lr times the step size"},
     "first move": {"none": "first call only stores"},
     "start memory": {"first": "memory starts as the first gradient"},
     "compare": {"signs": "signs compared", "stored sign": "stores the sign", "stored move": "stores the move"},
@@ -204,7 +209,7 @@ _WHOLE: dict[str, dict[Answer, str]] = {
         "fell": "error test: reversed",
     },
     "loss under maximize": {"not reversed": "error test: maximize ignored"},
-    "lr set": {"resets": "lr re-read"},
+    "lr set": {"resets": "lr re-read", "used": "later lr used"},
     "etas set": {"ignored": "etas read once"},
     "limits set": {"ignored": "limits read once"},
     "saved": {
