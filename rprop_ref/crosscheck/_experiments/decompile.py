@@ -341,11 +341,11 @@ class _Learner:
         """The cases of all words, each under several settings; those that it fails in are left out."""
         found: list[Case] = []
         outside = () if "lr outside step_sizes" in self.lacks else OUTSIDE_LIMITS
-        for setting in (SETTING, NARROW[0], *outside):
+        # A sign change at each step after the first with a loss that fell, and with one that rose.
+        losses = ((2.0, 1.0, 3.0, 2.0), (1.0, 3.0, 2.0, 4.0))[: 2 if self._beyond.uses_loss else 1]
+        for setting, loss in itertools.product((SETTING, NARROW[0], *outside), losses):
             try:
-                run = self.laboratory.run(
-                    words(alphabet, length), loss=(2.0, 1.0, 3.0, 2.0)[:length], **{**setting, **script}
-                )
+                run = self.laboratory.run(words(alphabet, length), loss=loss[:length], **{**setting, **script})
             except CouldNotRun:
                 continue
             self.observations.add(run)
