@@ -60,9 +60,6 @@ def _points(table: Table, left: Entries) -> Iterator[Point]:
         if keys:
             yield name, keys
             left = {key: answer for key, answer in left.items() if key not in keys}
-    if left.pop("own limits", None) is not None:
-        limits = [key for key in ("smallest", "largest") if left.pop(key, None) is not None]
-        yield "; ".join(_lower(table.sentence(key)) for key in limits), ["own limits", *limits]
     start = left.pop("start", None)
     if start is not None:
         text = table.sentence("start")
@@ -173,6 +170,10 @@ def _nan_product(answer: str) -> Callable[[Entries], list[str]]:
     return finds
 
 
+def _limits_of_lr(left: Entries) -> list[str]:
+    return [key for key in ("own limits", "smallest", "largest") if key in left] if "own limits" in left else []
+
+
 def _has(key: str, answer: Answer) -> Callable[[Entries], list[str]]:
     return lambda left: [key] if left.get(key) == answer else []
 
@@ -225,7 +226,11 @@ _WHOLE: dict[str, dict[Answer, str]] = {
 REMEDIES = {
     "a zero product is a flip": (
         "Where the product is 0, keep the step size and the gradient: a sign change is where it is < 0."
-    )
+    ),
+    "moves by lr times the step size": "Move x by the step size, without lr.",
+    "step sizes in float32": "Keep step sizes in the dtype of x.",
+    "limits are multiples of lr": "Take the limits from step_sizes.",
+    "0 moves x by its sign bit": "Let the sign of a gradient of 0 be 0.",
 }
 
 #: Each name, and which of the entries that differ it stands for.
@@ -246,6 +251,8 @@ _NAMES: dict[str, Callable[[Entries], list[str]]] = {
     "a zero product shrinks": _zero_product("down"),
     "zero is positive": _zero_moves(("-new", "-old")),
     "zero is negative": _zero_moves(("+new", "+old")),
+    "0 moves x by its sign bit": _zero_moves(("sign bit",)),
+    "limits are multiples of lr": _limits_of_lr,
     "memory kept at a flip": lambda left: _those(left, "memory", ("new",), FLIPS),
     "memory negated at a flip": lambda left: _those(left, "memory", ("negated",), FLIPS),
     "memory not updated at a flip": lambda left: _those(left, "memory", ("kept",), FLIPS),
