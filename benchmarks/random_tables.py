@@ -51,7 +51,7 @@ def random_table(seed: int) -> Table:
             if row not in FLIPS and rng.random() < 0.05:
                 entries[f"{row}{sign}: factor"] = float(rng.choice([1.1, 1.05, 0.7, 0.9]))
     for name, often in UNUSUAL.items():
-        answers = list(GLOBALS[name])
+        answers = [answer for answer in GLOBALS[name] if (name, answer) != ("lr set", "used")]
         entries[name] = str(rng.choice(answers)) if rng.random() < often else answers[0]
     if any(key.endswith(": factor") and answer == "down" and "flip" not in key for key, answer in entries.items()):
         entries["flip test"] = "sign"  # by the factor, agreement would be a sign change
@@ -61,6 +61,7 @@ def random_table(seed: int) -> Table:
     _draw_rare(entries, rng)
     if symmetric:
         _draw_zero_after_infinity(entries, grammar, np.random.default_rng([19, seed]))
+    _draw_units(entries, np.random.default_rng([20, seed]))
     return Table(entries, symmetric, uses_loss, f"table {seed}")
 
 
@@ -87,6 +88,22 @@ def _draw_rare(entries: dict[str, Answer], rng: np.random.Generator) -> None:
     for name, values in (("largest", (30.0, 1000.0)), ("smallest", (1e-3, 1e-5))):
         if rng.random() < RARE:
             entries[name] = float(rng.choice(values))
+
+
+def _draw_units(entries: dict[str, Answer], rng: np.random.Generator) -> None:
+    """What lengths are in few rules: multiples of lr, or of float32."""
+    if rng.random() < RARE:
+        entries["move by"] = "lr times size"
+        if rng.random() < 0.7:
+            entries["start"] = float(rng.choice([1.0, 0.1]))
+        if rng.random() < 0.5:
+            entries["lr set"] = "used"
+    if rng.random() < RARE / 2:
+        entries |= {"own limits": "times lr", "largest": float(rng.choice([50.0, 10.0]))}
+        if rng.random() < 0.5:
+            entries["smallest"] = float(rng.choice([1e-4, 1e-3]))
+    if rng.random() < RARE / 2:
+        entries["step sizes"] = "float32"
 
 
 # --- rules outside the grammar ----------------------------------------------------------------------------------

@@ -124,6 +124,63 @@ class Late(Stranger):
         self.delta, self.prev = np.where(q < 0, 0, -np.sign(g) * self.size), np.where(q < 0, 0, g)
 
 
+class Scaled(Stranger):
+    """As in a library in which every optimizer has a learning rate: step sizes begin at 1, and lr is a factor."""
+
+    def start(self):
+        self.size = np.ones_like(self.x)
+
+    def set(self, *, lr=None, etas=None, step_sizes=None):
+        if lr is not None:
+            self.lr = self.kind(lr)
+
+    def update(self, g, loss):
+        q = g * self.prev
+        self.size = np.clip(np.where(q > 0, self.size * self.up, np.where(q < 0, self.size * self.down, self.size)),
+                            self.lo, self.hi)  # fmt: skip
+        self.prev = np.where(q < 0, 0, g)
+        self.x = self.x - self.lr * self.size * np.sign(self.prev)
+
+
+class LimitsOfLr(Stranger):
+    """Derives its limits from lr."""
+
+    def start(self):
+        self.lo, self.hi = self.lr * self.kind(1e-3), self.lr * self.kind(20)
+
+    def update(self, g, loss):
+        q = g * self.prev
+        self.size = np.clip(np.where(q > 0, self.size * self.up, np.where(q < 0, self.size * self.down, self.size)),
+                            self.lo, self.hi)  # fmt: skip
+        self.prev = g
+        self.x = self.x - self.size * np.sign(g)
+
+
+class SinglePrecisionSizes(Stranger):
+    """Keeps its step sizes in float32, whatever x is."""
+
+    def start(self):
+        self.size = self.size.astype(np.float32)
+
+    def update(self, g, loss):
+        q = g * self.prev
+        grown = np.where(q > 0, self.size * self.up, np.where(q < 0, self.size * self.down, self.size))
+        self.size = np.clip(grown, self.lo, self.hi).astype(np.float32)
+        self.prev = np.where(q < 0, 0, g)
+        self.x = self.x - self.size * np.sign(self.prev)
+
+
+class CopiedSign(Stranger):
+    """Takes the sign by copysign, which 0 and -0 have, too."""
+
+    def update(self, g, loss):
+        q = g * self.prev
+        self.size = np.clip(np.where(q > 0, self.size * self.up, np.where(q < 0, self.size * self.down, self.size)),
+                            self.lo, self.hi)  # fmt: skip
+        self.prev = g
+        self.x = self.x - np.copysign(self.size, g)
+
+
 #: For each stranger, the nearest rule and a sentence about it.
 STRANGERS = {
     TwoBranches: ("rprop-", "Where the memory is 0, where the gradient is 0, and where gradient and memory are 0: "
@@ -136,4 +193,9 @@ STRANGERS = {
     NeuralNet: ("rprop+", "The signs of gradient and memory are compared."),
     OwnNumbers: ("irprop-go", "Step sizes begin at 0.07, whatever lr says."),
     Late: ("irprop-", "Each step makes the move of the step before."),
+    Scaled: ("irprop-", "x moves by lr times the step size."),
+    LimitsOfLr: ("rprop-", "The largest step size is 20 times lr, whatever step_sizes says."),
+    SinglePrecisionSizes: ("irprop-", "Step sizes are rounded to float32."),
+    CopiedSign: ("rprop-", "Where the gradient is 0, where gradient and memory are 0, and where the product is NaN, "
+                           "and the gradient is 0: moves against the sign bit of the gradient by the new step size."),
 }  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from cases import sampled, thinned
 from everyday import everyday
 from implementations import ours
-from strangers import STRANGERS, OwnNumbers, Stranger
+from strangers import STRANGERS, LimitsOfLr, OwnNumbers, Scaled, Stranger
 
 from benchmarks.random_tables import outside_rules, random_table
 from rprop_ref._core.dtypes import named as dtype_named
@@ -28,12 +28,15 @@ from rprop_ref.crosscheck._experiments.measure import _single, measured
 from rprop_ref.crosscheck._experiments.search import Learned, Search, luby
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._experiments.traits import beyond_ordinary, depends_on_time, examine
+from rprop_ref.crosscheck._experiments.units import Units
 from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
 from rprop_ref.crosscheck._table.machine import Known, advance, begin, same
 from rprop_ref.crosscheck._table.table import Table
 
 
-@pytest.mark.parametrize("stranger", sampled(thinned(STRANGERS, 2), [OwnNumbers]), ids=lambda s: s.__name__)
+@pytest.mark.parametrize(
+    "stranger", sampled(thinned(STRANGERS, 2), [OwnNumbers, Scaled, LimitsOfLr]), ids=lambda s: s.__name__
+)
 def test_a_stranger_is_understood_in_all_tiers(stranger):
     nearest, sentence = STRANGERS[stranger]
     found = decompile(stranger, dtypes=["float64"])
@@ -142,7 +145,7 @@ def test_where_squares_underflow_is_no_threshold_of_its_own():
 
 def test_hyperparameters_rounded_to_float32_are_told_by_all_that_they_do():
     laboratory = Laboratory(Rule(random_table(9476)), "float64")
-    _, grammar = next(grammars(laboratory, examine(laboratory).nature, {}))
+    _, grammar = next(grammars(examine(laboratory).nature, Units(laboratory, {})))
     assert grammar.answers("constants") == ("float32",)
 
 
@@ -184,7 +187,14 @@ def test_the_search_and_the_code_of_a_table_agree(seed, many_cases):
 
 
 #: A late table that restores x at NaN, and may move back and forth at a sign change; NaN in the caller's own array.
-@pytest.mark.parametrize(("seed", "more"), [(9418, {}), (9418, {"flip: move": "back and forth"}), (30127, {})])
+@pytest.mark.parametrize(
+    ("seed", "more"),
+    [
+        (9418, {}), (9418, {"flip: move": "back and forth"}), (30127, {}),
+        (30127, {"move by": "lr times size", "lr set": "used"}),
+        (9418, {"move by": "lr times size", "own limits": "times lr", "largest": 2.0, "step sizes": "float32"}),
+    ],
+)  # fmt: skip
 def test_the_search_and_the_code_of_a_rare_table_agree(seed, more, many_cases):
     table = random_table(seed)
     rare = Table({**table.entries, **more}, table.symmetric, table.uses_loss)
@@ -232,7 +242,7 @@ def test_answers_that_cannot_all_be_right_are_found_again():
 
 def test_most_moves_tell_the_direction_and_not_the_first():
     laboratory = Laboratory(Rule(random_table(20019)), "float64")
-    found = [grammar.answers("direction") for _, grammar in grammars(laboratory, Nature(True, True), {})]
+    found = [grammar.answers("direction") for _, grammar in grammars(Nature(True, True), Units(laboratory, {}))]
     assert found[:2] == [("down",), ("up",)]
 
 

@@ -15,6 +15,7 @@ from rprop_ref.crosscheck._experiments.measure import measured
 from rprop_ref.crosscheck._experiments.search import STEPS, Search, _Required, _Run
 from rprop_ref.crosscheck._experiments.strands import Nature, strands
 from rprop_ref.crosscheck._experiments.traits import SETTING, beyond_ordinary
+from rprop_ref.crosscheck._experiments.units import Units
 from rprop_ref.crosscheck._table.five import completed
 from rprop_ref.crosscheck._table.grammar import GLOBALS, Grammar
 from rprop_ref.crosscheck._table.table import Table
@@ -88,7 +89,7 @@ def test_limits_are_taken_in_their_order_unless_crossed_limits_show_otherwise():
     def orders(entries):
         laboratory = Laboratory(Rule(Table(whole(entries))), "float64")
         with np.errstate(all="ignore"):
-            kinds = grammars(laboratory, Nature(), {})
+            kinds = grammars(Nature(), Units(laboratory, {}))
             return list(dict.fromkeys(grammar.answers("step_sizes") for _, grammar in kinds))
 
     smallest = {f"{row}: factor": "lo" for row in ("same", "flip", "fresh", "zero", "rest")}
@@ -104,7 +105,7 @@ def test_late_moves_are_tried_first_only_where_no_move_depends_on_the_gradient_o
     def first_kind(entries):
         laboratory = Laboratory(Rule(Table(whole(entries))), "float64")
         with np.errstate(all="ignore"):
-            _, grammar = next(grammars(laboratory, Nature(), {}))
+            _, grammar = next(grammars(Nature(), Units(laboratory, {})))
         return grammar.answers("late")
 
     made = dict.fromkeys(MADE, "made")
@@ -116,7 +117,7 @@ def test_late_moves_are_tried_first_only_where_no_move_depends_on_the_gradient_o
 def test_late_moves_go_with_rows_of_their_own_as_others_do():
     laboratory = Laboratory(Rule(random_table(64235)), "float64")
     with np.errstate(all="ignore"):
-        kinds = [grammar for _, grammar in grammars(laboratory, Nature(), {}) if made_late(grammar)]
+        kinds = [grammar for _, grammar in grammars(Nature(), Units(laboratory, {})) if made_late(grammar)]
     own = [
         (grammar.answers("start memory") == ("own",), grammar.answers("after a flip") == ("own",))
         for grammar in kinds
@@ -144,7 +145,7 @@ def test_a_late_move_that_may_have_been_dropped_is_not_told_by_the_next_step():
 def test_step_sizes_that_begin_at_0_are_expected_where_first_moves_are_none():
     laboratory = Laboratory(Rule(random_table(22008)), "float64")
     with np.errstate(all="ignore"):
-        _, grammar = next(grammars(laboratory, Nature(symmetric=False), {}))
+        _, grammar = next(grammars(Nature(symmetric=False), Units(laboratory, {})))
     assert grammar.answers("start")[0] == "0"
 
 
@@ -168,7 +169,7 @@ def test_a_search_that_begins_anew_may_run_all_that_it_has_to_reproduce(monkeypa
 def test_where_moves_go_both_ways_either_may_be_the_direction(entries, ways):
     laboratory = Laboratory(Rule(Table(whole(entries))), "float64")
     with np.errstate(all="ignore"):
-        kinds = [grammar for _, grammar in grammars(laboratory, Nature(), {}) if not grammar.wide]
+        kinds = [grammar for _, grammar in grammars(Nature(), Units(laboratory, {})) if not grammar.wide]
     assert list(dict.fromkeys(grammar.answers("direction") for grammar in kinds)) == ways
 
 

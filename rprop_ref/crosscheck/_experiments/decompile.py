@@ -24,15 +24,16 @@ from . import ordinary, rounding
 from .completion import Completion
 from .decimals import digits
 from .describe import described
-from .grammars import LENGTHS, grammars
+from .grammars import LENGTHS, USUAL_UNITS, grammars
 from .laboratory import Laboratory, special_gradients, words
 from .lateness import has_own_rows, made_late
 from .measure import measured
 from .observations import Observations
 from .result import UNFOUND, Decompiled, TierVerdict
-from .search import ATTEMPTS, Numbers, Search, reached
+from .search import ATTEMPTS, Search, reached
 from .strands import Nature, Strand, strand_of, strands
 from .traits import CALL_SCRIPTS, NARROW, OUTSIDE_LIMITS, SETTING, beyond_ordinary, depends_on_time, examine
+from .units import Units, units
 
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
@@ -75,6 +76,7 @@ FEW_DIGITS = 3
 #: Entries of which a grammar may leave no choice.
 _FIXED = (
     "late", "first move", "base", "step_sizes", "constants", "direction", "after a flip", "start memory", "start",
+    *USUAL_UNITS,
 )  # fmt: skip
 
 #: The seed of random cases.
@@ -111,7 +113,8 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
     if traits.outside and not is_stopped:
         return Decompiled(None, tuple(traits.outside), dtype=dtype)
     cases = [c for c in conformance_cases(names) if not c.needs & lacks]
-    learner = _Learner(laboratory, traits.nature, numbers, cases, names, lacks)
+    some = list(units(laboratory, numbers, lacks))
+    learner = _Learner(laboratory, traits.nature, some, cases, names, lacks)
     found = learner.best()
     if found is None:
         seen = list(traits.outside)
@@ -130,10 +133,10 @@ class _Learner:
     """Learns one implementation."""
 
     def __init__(
-        self, laboratory: Laboratory, nature: Nature, numbers: Numbers, cases: list[Case], names: Sequence[str],
-        lacks: frozenset[str],
+        self, laboratory: Laboratory, nature: Nature, some: Sequence[Units], cases: list[Case],
+        names: Sequence[str], lacks: frozenset[str],
     ) -> None:  # fmt: skip
-        self.laboratory, self.nature, self.numbers = laboratory, nature, numbers
+        self.laboratory, self.nature, self.units = laboratory, nature, some
         self.observations = Observations(laboratory.factory)
         self._plain, self._nature_is_final = nature, False
         self.cases, self.names, self.lacks = cases, tuple(names), lacks
@@ -187,7 +190,8 @@ class _Learner:
             more = []
         for trajectory in more:
             self.observations.add(trajectory)
-        kinds = grammars(self.laboratory, self.nature, self.numbers, mirrored=self._plain.symmetric)
+        mirrored = self._plain.symmetric
+        kinds = [kind for some in self.units for kind in grammars(self.nature, some, mirrored=mirrored)]
         searches = [(nature, Search(grammar)) for nature, grammar in kinds]
         # Where all moves seem to be late, how far other searches got says little.
         late = [one for one in searches if made_late(one[1].grammar)]
@@ -337,11 +341,11 @@ class _Learner:
         """The cases of all words, each under several settings; those that it fails in are left out."""
         found: list[Case] = []
         outside = () if "lr outside step_sizes" in self.lacks else OUTSIDE_LIMITS
-        for setting in (SETTING, NARROW[0], *outside):
+        # A sign change at each step after the first with a loss that fell, and with one that rose.
+        losses = ((2.0, 1.0, 3.0, 2.0), (1.0, 3.0, 2.0, 4.0))[: 2 if self._beyond.uses_loss else 1]
+        for setting, loss in itertools.product((SETTING, NARROW[0], *outside), losses):
             try:
-                run = self.laboratory.run(
-                    words(alphabet, length), loss=(2.0, 1.0, 3.0, 2.0)[:length], **{**setting, **script}
-                )
+                run = self.laboratory.run(words(alphabet, length), loss=loss[:length], **{**setting, **script})
             except CouldNotRun:
                 continue
             self.observations.add(run)

@@ -33,8 +33,8 @@ def _differences(table: Table, nearest: str) -> Iterator[str]:
         if different:
             yield table.row_sentence(row, sign, different)
     for name in table.entries:
-        if name == "start memory" and _first_is_told(table, nearest):
-            continue
+        if name == "own limits" or (name == "start memory" and _first_is_told(table, nearest)):
+            continue  # the limits, or the row of the first step, say so
         if ": " not in name and table[name] != (expected(nearest, name) or table.plainest(name)):
             yield f"{table.sentence(name)}."
 

@@ -17,6 +17,7 @@ from .lateness import late_moves, seems_late
 from .search import Numbers
 from .strands import Nature
 from .traits import FALLING, MIXED, SETTING
+from .units import Units
 
 #: What a measured length may be, beside a first step.
 LENGTHS = ("largest", "smallest", "floor")
@@ -24,17 +25,18 @@ LENGTHS = ("largest", "smallest", "floor")
 #: Entries that are known already, and the answers that are left.
 Fixed = dict[str, tuple[Answer, ...]]
 
+#: The entries about units, if nothing is unusual.
+USUAL_UNITS: Fixed = {"step sizes": ("in the dtype",), "move by": ("size",), "own limits": ("lengths",)}
 
-def grammars(
-    laboratory: Laboratory, nature: Nature, numbers: Numbers, *, mirrored: bool = False
-) -> Iterator[tuple[Nature, Grammar]]:
+
+def grammars(nature: Nature, units: Units, *, mirrored: bool = False) -> Iterator[tuple[Nature, Grammar]]:
     """The grammars to try, the plainest first, each with the nature that it stands for.
 
     Parameters
     ----------
-    laboratory : Laboratory
     nature : Nature
-    numbers : Numbers
+    units : Units
+        How lengths are understood.
     mirrored : bool
         Whether mirrored gradients mirror the run in ordinary use.
     """
@@ -43,19 +45,23 @@ def grammars(
         # Perhaps it is the memory only that begins with a sign, or a move at NaN that has one, and all else is
         # symmetric.
         alike, some = replace(nature, symmetric=True), memories if mirrored else ("1", "-1")
-        yield from ((alike, grammar) for grammar in _grammars_of(laboratory, alike, numbers, some))
-    yield from ((nature, grammar) for grammar in _grammars_of(laboratory, nature, numbers, memories))
+        yield from ((alike, grammar) for grammar in _grammars_of(alike, units, some))
+    yield from ((nature, grammar) for grammar in _grammars_of(nature, units, memories))
+    if not nature.symmetric:
+        yield from ((alike, grammar) for grammar in _grammars_of(alike, units, some, "own"))
 
 
 def _grammars_of(
-    laboratory: Laboratory, nature: Nature, numbers: Numbers, memories: tuple[Answer, ...]
+    nature: Nature, units: Units, memories: tuple[Answer, ...], after_a_flip: Answer = "as fresh"
 ) -> Iterator[Grammar]:
-    """The grammars of a nature, with what the memory may begin as."""
+    """The grammars of a nature, with what the memory may begin as, and the row that follows a sign change."""
+    laboratory, numbers = units.laboratory, units.numbers
     first = laboratory.run(words((1.0, -1.0), 4), **SETTING).x.astype(np.float64)
+    own = {**USUAL_UNITS, **units.fixed, **_uphill_at_nan(nature), **_by_sign_bit(laboratory, nature)}
     for lengths in _few_lengths(laboratory):
-        kinds = _kinds(laboratory, nature, first, numbers, memories, lengths)
+        kinds = _kinds(laboratory, nature, first, numbers, memories, lengths, after_a_flip)
         for (fixed, wide), roles in itertools.product(kinds, _roles(numbers)):
-            yield Grammar(nature.symmetric, wide, numbers, {**_uphill_at_nan(nature), **fixed, **roles})
+            yield Grammar(nature.symmetric, wide, numbers, {**fixed, **own, **roles})
 
 
 def _kinds(
@@ -65,6 +71,7 @@ def _kinds(
     numbers: Numbers,
     memories: tuple[Answer, ...],
     lengths: Fixed,
+    after_a_flip: Answer,
 ) -> list[tuple[Fixed, bool]]:
     """How a rule may begin and what follows a sign change, each with whether rare answers are allowed."""
     direction, *others = _directions(first)
@@ -86,7 +93,7 @@ def _kinds(
         wide = [{**own_first, **when, **any_way}, {**begins, **when, **own_after, **any_way}]
         return [*((fixed, False) for fixed in some), *((fixed, True) for fixed in wide)]
 
-    usual: Fixed = {"late": ("no",), "after a flip": ("as fresh",)}
+    usual: Fixed = {"late": ("no",), "after a flip": (after_a_flip,)}
     late: Fixed = {**usual, "late": ("yes",)}
     kinds: list[tuple[Fixed, bool]] = []
     if not first[0].any() and seems_late(laboratory):
@@ -182,21 +189,35 @@ def _has_many_lengths_if_limits_cross(laboratory: Laboratory) -> bool:
 
 
 def _directions(x: Array) -> list[Answer]:
-    """The way that most moves go, uphill or downhill; and the other, if some go that way."""
+    """The way that most moves go, uphill or downhill; and the other, if some may go that way."""
     g = words((1.0, -1.0), len(x))
     moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
     if not x[0].any():  # perhaps each move is made one step late
         g, moves = g[:-1], moves[1:]
     uphill = np.sign(g * moves)
-    most = uphill.sum() > 0
-    some: list[Answer] = ["up" if most else "down"]
-    return some if (uphill >= 0).all() or (uphill <= 0).all() else [*some, "down" if most else "up"]
+    if uphill.sum() > 0:  # few rules go uphill; this one may go downhill where the loss rises
+        return ["up", "down"]
+    return ["down"] if (uphill <= 0).all() else ["down", "up"]
 
 
 def _uphill_at_nan(nature: Nature) -> Fixed:
     """The moves where the product is NaN, if most of the other moves go uphill."""
     keys = {f"{keyed('nan product', sign, symmetric=nature.symmetric)}: move" for sign in "+-0"}
     return {key: (*Grammar(nature.symmetric).answers(key), "uphill") for key in keys}
+
+
+def _by_sign_bit(laboratory: Laboratory, nature: Nature) -> Fixed:
+    """The moves where the gradient is 0, if -0 moves x elsewhere."""
+    g = np.vstack([np.repeat(words((1.0, -1.0, 0.0), 2), 2, axis=1), np.tile([0.0, -0.0], 9)])
+    x = laboratory.run(g, **SETTING).x[-1]
+    if np.array_equal(x[::2], x[1::2], equal_nan=True):
+        return {}
+    keys = {
+        f"{keyed(row, sign, symmetric=nature.symmetric)}: move"
+        for row in ("first", "zero", "rest")
+        for sign in "+-0"
+    }
+    return {key: (*Grammar(nature.symmetric).answers(key), "sign bit") for key in keys}
 
 
 def _plain(name: str) -> tuple[Answer, ...]:

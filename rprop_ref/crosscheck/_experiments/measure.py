@@ -24,6 +24,11 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"lr": 0.0361328125, "etas": (0.546875, 1.171875), "step_sizes": (3 * 2.0**-17, 53.0)},
 )
 
+#: Two with an eta+ so large that factors show where the smallest step size would hide them.
+GROWING: tuple[dict[str, Any], ...] = (
+    {**SETTINGS[0], "etas": (0.40625, 3.3125)}, {**SETTINGS[1], "etas": (0.546875, 2.671875)},
+)  # fmt: skip
+
 #: What is done between the steps of a script beside which factors are measured, with the feature that it needs.
 CALLS: tuple[tuple[frozenset[str], dict[str, Any]], ...] = (
     (frozenset(("same array",)), {"reused": True}),
@@ -48,14 +53,12 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
             some.append(_long_scripts(infinite))
         return {"factor": [v for g in some for v in _factors(_runs(laboratory, g))]}
 
-    def plateaus(laboratory: Laboratory) -> dict[str, list[float]]:
-        return _plateaus(laboratory, found.get("factor", []), found.get("walls", []))
-
     def lengths_after_special(laboratory: Laboratory) -> dict[str, list[float]]:
         return _lengths_after(laboratory, special, found.get("factor", []), found) if special else {}
 
     experiments: list[Callable[[Laboratory], dict[str, list[float]]]] = [
-        _steps, after_special, functools.partial(_after_calls, special=special, lacks=lacks), _walls, plateaus,
+        _steps, after_special, functools.partial(_after_calls, special=special, lacks=lacks), _walls,
+        functools.partial(_plateaus, known=found),
         lengths_after_special, thresholds,
         # The second is compared with the first, if that is stored.
         *(functools.partial(thresholds, after=(value, value)) for value in special),
@@ -74,7 +77,8 @@ def measured(laboratory: Laboratory, lacks: frozenset[str] = frozenset()) -> Num
 
 def _steps(laboratory: Laboratory) -> dict[str, list[float]]:
     first, other = _runs(laboratory, words((1.0, -1.0, 0.0), 4))
-    factors = _factors((first, other), _runs(laboratory, _long_scripts()))
+    growing = _runs(laboratory, words((1.0, -1.0, 0.0), 5), GROWING)
+    factors = _factors((first, other), _runs(laboratory, _long_scripts())) + _factors(growing, settings=GROWING)
     # Moves may be made one step late.
     row = slice(0, 1) if first[0].any() else slice(1, 2)
     starts = _alike(first[row], other[row])[:2]
@@ -117,36 +121,36 @@ def _after_calls(
     return {"factor": found}
 
 
-def _runs(laboratory: Laboratory, g: Array, **script: Any) -> Pair:
+def _runs(laboratory: Laboratory, g: Array, settings: Sequence[dict[str, Any]] = SETTINGS, **script: Any) -> Pair:
     """How far x moves at each step, under both settings."""
     loss = tuple(np.resize((2.0, 1.0, 3.0, 2.0), len(g)))
     moves = []
-    for setting in SETTINGS:
+    for setting in settings:
         x = laboratory.run(g, loss=loss, **setting, **script).x.astype(np.float64)
         with np.errstate(all="ignore"):
             moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
     return moves[0], moves[1]
 
 
-def _factors(*runs: Pair) -> list[float]:
+def _factors(*runs: Pair, settings: Sequence[dict[str, Any]] = SETTINGS) -> list[float]:
     """The numbers that step sizes were multiplied by, under both settings alike."""
-    found = [value for moves in runs for value in _factors_of(moves)]
+    found = [value for moves in runs for value in _factors_of(moves, settings)]
     return _single(list(dict.fromkeys(found)))[:MOST]
 
 
-def _factors_of(moves: Pair) -> list[float]:
+def _factors_of(moves: Pair, settings: Sequence[dict[str, Any]]) -> list[float]:
     # A step size may have changed while x did not move, and it may begin at a limit.
     pairs = [(i, j) for j in range(1, len(moves[0])) for i in range(max(0, j - 4), j)]
     with np.errstate(all="ignore"):
         ratios = [np.vstack([m[j] / m[i] for i, j in pairs]) for m in moves]
         of_given = [
             np.vstack([m / number for number in (setting["lr"], *setting["step_sizes"])])
-            for m, setting in zip(moves, SETTINGS, strict=True)
+            for m, setting in zip(moves, settings, strict=True)
         ]
         # It may have been multiplied by eta+ or eta- as well, or by both.
         also = [
             np.vstack([ratio / eta for eta in _products(*setting["etas"])])
-            for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), SETTINGS, strict=True)
+            for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), settings, strict=True)
         ]
     return [v for some in (ratios, of_given, also) for v in _alike(some[0], some[1], _is_factor)]
 
@@ -205,7 +209,17 @@ def _is_factor(value: float) -> bool:
 # --- limits and floors of its own ------------------------------------------------------------------------------
 
 
-def _plateaus(laboratory: Laboratory, factors: list[float], walls: list[float]) -> dict[str, list[float]]:
+def own_limits(laboratory: Laboratory, known: Numbers) -> Numbers:
+    """The limits that a rule has whatever step_sizes says; of other numbers, some are known already."""
+    try:
+        found = _plateaus(laboratory, known)
+    except CouldNotRun:
+        return {}
+    return {name: tuple(found[name]) for name in ("largest", "smallest") if found[name]}
+
+
+def _plateaus(laboratory: Laboratory, known: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    factors, walls = list(known.get("factor", ())), known.get("walls", ())
     found: list[tuple[list[float], list[float]]] = []
     for lr, etas in _LENGTH_SETTINGS:
         setting = {"lr": lr, "etas": etas, "step_sizes": (1e-30, 1e30)}

@@ -289,6 +289,7 @@ class Search:
         self.grammar, self.exhausted, self.refuted = grammar, False, False
         self._attempt, self._first_attempt, self._wanted = attempt, attempt, dict[str, Answer]()
         self._tries, self._settled, self.progress = 0, False, 0
+        self._furthest: dict[str, Answer] = {}  # the answers with which it made the most progress
         self._weights, self._weight = dict[str, float](), 1.0
         self.values: dict[str, Answer] = {}
         self.stuck: tuple[Strand, int] | None = None
@@ -359,9 +360,10 @@ class Search:
         first, self._tries = not self._settled, self._tries if not self._settled else 0
         for _ in range(attempts):
             if self._tries:
-                self._begin_anew(
-                    self._tries + _APART * self._first_attempt, {} if first or self._tries % 2 else before[0]
-                )
+                # By turns from the answers of a rule, and from the best up to now.
+                odd, even = (self._furthest, {}) if first else ({}, before[0])
+                wanted = odd if self._tries % 2 else even
+                self._begin_anew(self._tries + _APART * self._first_attempt, wanted)
             self.exhausted, self._tries = False, self._tries + 1
             with np.errstate(all="ignore"):
                 # Later there may be so many strands that this would not do to run each of them once.
@@ -418,7 +420,8 @@ class Search:
             # What was just contradicted is run again first: it will often be contradicted by the next answer, too.
             if i < 0:
                 i = self._waiting[0]
-                self.progress = max(self.progress, i)
+                if i > self.progress:
+                    self.progress, self._furthest = i, dict(self.values)
             required = self._required[i]
             if required.holds(self.values):
                 if i == self._waiting[0]:

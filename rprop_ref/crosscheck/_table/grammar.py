@@ -175,11 +175,17 @@ GLOBALS: dict[str, dict[str, str]] = {
     "small moves": {"count": "Every gradient moves x"},
     "small products": {"count": "Every product counts"},
     "base": {"kept": "Step sizes are kept from step to step", "lr": "Every step begins with lr again"},
+    "step sizes": {
+        "in the dtype": "Step sizes are numbers of the dtype",
+        "float32": "Step sizes are rounded to float32",
+    },
+    "move by": {"size": "x moves by step sizes", "lr times size": "x moves by lr times the step size"},
     "floor": {"none": "Step sizes are read as they are"},
     "step_sizes": {
         "in order": "step_sizes are the smallest and the largest step size",
         "swapped": "The largest step size is taken for the smallest, and the smallest for the largest",
     },
+    "own limits": {"lengths": "Limits of its own are lengths", "times lr": "Limits of its own are times lr"},
     "largest": {"given": "The largest step size is as given"},
     "smallest": {"given": "The smallest step size is as given"},
     "walls": {"none": "Nothing stops x"},
@@ -228,7 +234,11 @@ GLOBALS: dict[str, dict[str, str]] = {
             "Zeros are written into the caller's gradient at a sign change, unless maximizing"
         ),
     },
-    "lr set": {"ignored": "lr is read once", "resets": "Setting lr resets all step sizes"},
+    "lr set": {
+        "ignored": "lr is read once",
+        "resets": "Setting lr resets all step sizes",
+        "used": "Later lr is used, and step sizes stay as they are",
+    },
     "etas set": {"used": "Later etas are used", "ignored": "The etas are read once"},
     "limits set": {"used": "Later limits are used", "ignored": "The limits are read once"},
     "saved": {

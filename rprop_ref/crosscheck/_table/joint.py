@@ -176,10 +176,13 @@ class _Joint:
                 for k in (0, 1):
                     self.numbers[first + k] = self.numbers[first + k].copy()
                     self.numbers[first + k][own] = edit[name][k]
-        if "lr" in edit and self.table["lr set"] == "resets":
-            self.lr, size = self.lr.copy(), np.array(self.s.size)
-            self.lr[own] = size[own] = edit["lr"]
-            self.s.size = size
+        if "lr" in edit and self.table["lr set"] != "ignored":
+            self.lr = self.lr.copy()
+            self.lr[own] = edit["lr"]
+            if self.table["lr set"] == "resets":
+                size = np.array(self.s.size)
+                size[own] = edit["lr"]
+                self.s.size = size
 
     def _reuse(self, g: Array, missing: Array | None) -> None:
         """Where the memory is the caller's own array, and that is used again: the memory is the new gradient."""

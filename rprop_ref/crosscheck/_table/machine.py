@@ -133,9 +133,13 @@ def _constants(known: Asked, given: Constants, kind: Any) -> Constants:
         "step_sizes",
         lambda answer: in_order if answer == "in order" else in_order._replace(lo=in_order.hi, hi=in_order.lo),
     )
-    # Numbers of its own are in the dtype at hand.
-    lo = known.choose("smallest", lambda answer: found.lo if answer == "given" else kind(answer))
-    hi = known.choose("largest", lambda answer: found.hi if answer == "given" else kind(answer))
+
+    def own(answer: Answer) -> Any:
+        length = kind(answer)  # numbers of its own are in the dtype at hand
+        return known.choose("own limits", lambda unit: length * found.lr if unit == "times lr" else length)
+
+    lo = known.choose("smallest", lambda answer: found.lo if answer == "given" else own(answer))
+    hi = known.choose("largest", lambda answer: found.hi if answer == "given" else own(answer))
     return found._replace(lo=lo, hi=hi)
 
 
@@ -147,6 +151,10 @@ def _first_size(answer: Answer, c: Constants, kind: Any) -> Any:
         "lr at least lo": _at_least(c.lr, c.lo), "0": kind(0), "lo": c.lo, "hi": c.hi, "up lr": c.lr * c.up,
         "down lr": c.lr * c.down,
     }[answer]  # fmt: skip
+
+
+def _rounded(answer: str, size: Any, kind: Any) -> Any:
+    return kind(np.float32(size)) if answer == "float32" else size
 
 
 def _at_most(size: Any, hi: Any) -> Any:
@@ -201,6 +209,7 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
     key = _keyed(row, sign, settings)
     # --- the step size
     kept = known.choose("base", lambda answer: state.size if answer == "kept" else c.lr)
+    kept = known.choose("step sizes", lambda answer: _rounded(answer, kept, kind))
     base = known.choose("floor", lambda answer: kept if answer == "none" else _at_least(kept, kind(answer)))
     factor, absolute = known.choose(f"{key}: factor", lambda answer: _factor(answer, c, kind))
     if absolute:
@@ -210,6 +219,12 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
             factor = known.choose("factor of 0", lambda answer: factor if answer == "counts" else kind(1))
         scaled = base if factor == 1 else _product(known, base, factor, kind)
     size, length = known.choose(f"{key}: limits", lambda answer: _limited(answer, scaled, base, factor, c))
+    size, length = known.choose(
+        "step sizes", lambda answer: tuple(_rounded(answer, v, kind) for v in (size, length))
+    )
+    old, length = known.choose(
+        "move by", lambda answer: (base, length) if answer == "size" else (base * c.lr, length * c.lr)
+    )
     # --- what counts as a sign change
     if c.down == 1 and row not in ("flip", "rose", "nan") and not absolute and factor == 1:
         row, key = known.choose(
@@ -226,7 +241,7 @@ def advance(known: Asked, state: State, call: Call, settings: Settings, observed
         )
 
     def moved(answer: Answer) -> tuple[Any, Any]:
-        x, move = _moved(answer, state, downhill, g, m, base, length, known)
+        x, move = _moved(answer, state, downhill, g, m, old, length, known)
         return _flushed(known, x, kind), move
 
     seen_x = seen_gradient = None
@@ -329,9 +344,9 @@ def _prepared(known: Asked, state: State, call: Call, settings: Settings) -> Sta
         }[answer])  # fmt: skip
     if "lr" in call.set and call.constants is not None:
         lr, before = call.constants.lr, state
-        size, current = known.choose(
-            "lr set", lambda answer: (before.size, before.constants.lr) if answer == "ignored" else (lr, lr)
-        )
+        size, current = known.choose("lr set", lambda answer: {
+            "ignored": (before.size, before.constants.lr), "resets": (lr, lr), "used": (before.size, lr),
+        }[answer])  # fmt: skip
         state = state._replace(size=size, constants=state.constants._replace(lr=current))
     if call.set:
         state = state._replace(constants=_constants_after(known, call, state.constants))

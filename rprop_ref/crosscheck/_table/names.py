@@ -170,6 +170,10 @@ def _nan_product(answer: str) -> Callable[[Entries], list[str]]:
     return finds
 
 
+def _limits_of_lr(left: Entries) -> list[str]:
+    return [key for key in ("own limits", "smallest", "largest") if key in left] if "own limits" in left else []
+
+
 def _has(key: str, answer: Answer) -> Callable[[Entries], list[str]]:
     return lambda left: [key] if left.get(key) == answer else []
 
@@ -179,6 +183,8 @@ _WHOLE: dict[str, dict[Answer, str]] = {
     "direction": {"up": "mirrored"},
     "step_sizes": {"swapped": "limits swapped"},
     "base": {"lr": "step size never kept"},
+    "step sizes": {"float32": "step sizes in float32"},
+    "move by": {"lr times size": "moves by lr times the step size"},
     "first move": {"none": "first call only stores"},
     "start memory": {"first": "memory starts as the first gradient"},
     "compare": {"signs": "signs compared", "stored sign": "stores the sign", "stored move": "stores the move"},
@@ -204,7 +210,7 @@ _WHOLE: dict[str, dict[Answer, str]] = {
         "fell": "error test: reversed",
     },
     "loss under maximize": {"not reversed": "error test: maximize ignored"},
-    "lr set": {"resets": "lr re-read"},
+    "lr set": {"resets": "lr re-read", "used": "later lr used"},
     "etas set": {"ignored": "etas read once"},
     "limits set": {"ignored": "limits read once"},
     "saved": {
@@ -220,7 +226,11 @@ _WHOLE: dict[str, dict[Answer, str]] = {
 REMEDIES = {
     "a zero product is a flip": (
         "Where the product is 0, keep the step size and the gradient: a sign change is where it is < 0."
-    )
+    ),
+    "moves by lr times the step size": "Move x by the step size, without lr.",
+    "step sizes in float32": "Keep step sizes in the dtype of x.",
+    "limits are multiples of lr": "Take the limits from step_sizes.",
+    "0 moves x by its sign bit": "Let the sign of a gradient of 0 be 0.",
 }
 
 #: Each name, and which of the entries that differ it stands for.
@@ -241,6 +251,8 @@ _NAMES: dict[str, Callable[[Entries], list[str]]] = {
     "a zero product shrinks": _zero_product("down"),
     "zero is positive": _zero_moves(("-new", "-old")),
     "zero is negative": _zero_moves(("+new", "+old")),
+    "0 moves x by its sign bit": _zero_moves(("sign bit",)),
+    "limits are multiples of lr": _limits_of_lr,
     "memory kept at a flip": lambda left: _those(left, "memory", ("new",), FLIPS),
     "memory negated at a flip": lambda left: _those(left, "memory", ("negated",), FLIPS),
     "memory not updated at a flip": lambda left: _those(left, "memory", ("kept",), FLIPS),

@@ -190,8 +190,10 @@ class RunningRule:
         if step_sizes is not None and self._table["limits set"] == "used":
             lo, hi = step_sizes
         self._numbers = (down, up, lo, hi)
-        if lr is not None and self._table["lr set"] == "resets":
-            self._lr, self._s.size = lr, np.full_like(self._s.size, lr)
+        if lr is not None and self._table["lr set"] != "ignored":
+            self._lr = lr
+            if self._table["lr set"] == "resets":
+                self._s.size = np.full_like(self._s.size, lr)
 
     def save(self) -> Any:
         """The state, without the parameters."""

@@ -36,6 +36,10 @@ _PRODUCTS = {
 }  # fmt: skip
 
 
+#: Written after step sizes that are rounded to float32.
+_TO_FLOAT32 = ".astype(np.float32).astype(x.dtype)"
+
+
 class _Writer:
     """Writes the code of one table."""
 
@@ -94,6 +98,8 @@ class _Writer:
         table = self.table
         floor = table["floor"]
         kept = "np.full_like(s.size, lr)" if table["base"] == "lr" else "s.size"
+        if table["step sizes"] == "float32":
+            kept = f"{kept}{_TO_FLOAT32}"
         self.add(f"base = np.maximum({kept}, {_number(floor)})" if isinstance(floor, float) else f"base = {kept}")
         values = {
             "1": "1",
@@ -157,6 +163,14 @@ class _Writer:
         if those("move only"):
             self.length = "length"
             self.add(f"length = {self.where(those('move only'), _clamped('size'), 'size', every)}")
+        if self.table["step sizes"] == "float32":
+            for name in dict.fromkeys(("size", self.length)):
+                self.add(f"{name} = {name}{_TO_FLOAT32}")
+        self.old = "base"
+        if self.table["move by"] == "lr times size":
+            self.add(f"length = {self.length} * lr")
+            self.add("old = base * lr")
+            self.length, self.old = "length", "old"
 
     def move(self) -> None:
         """x."""
@@ -181,7 +195,8 @@ class _Writer:
             moving = [e for e in those if e not in at_rest]
             if moving:
                 directions.setdefault(direction, []).extend(moving)
-                lengths.setdefault(self.length if length == "size" else length, []).extend(moving)
+                length = {"size": self.length, "base": self.old}.get(length, length)
+                lengths.setdefault(length, []).extend(moving)
         # Where small gradients do not move x, the sign is not that of the gradient.
         threshold = self.table["small moves"]
         is_known = not isinstance(threshold, float)
@@ -203,7 +218,7 @@ class _Writer:
         """The moves that depend on the last one; and, where the move is looked at, those that x makes in parts."""
         moves = {"undo": "-s.last", "repeat": "s.last"}
         if self.table["late"] == "yes" or self._has_walls or self._keeps_the_last(groups):
-            moves["back and forth"] = f"-{self._sign_that_moves} * (base - {self.length})"
+            moves["back and forth"] = f"-{self._sign_that_moves} * ({self.old} - {self.length})"
             moves["restore"] = "s.before - x"
         for answer, text in moves.items():
             if answer in groups:
@@ -236,7 +251,7 @@ class _Writer:
             return arrived
         if "back and forth" in groups:
             sign = self._sign_that_moves
-            there_and_back = f"(x - {sign} * base) + {sign} * {self.length}"
+            there_and_back = f"(x - {sign} * {self.old}) + {sign} * {self.length}"
             arrived = self.where(groups["back and forth"], there_and_back, arrived, every)
         if "restore" in groups:
             arrived = self.where(groups["restore"], "s.before", arrived, every)
@@ -407,9 +422,10 @@ def _constants(table: Table, array: str) -> list[str]:
         lines.append(f"    down, up = ({etas} for v in (down, up))")
     if table["step_sizes"] == "swapped":
         lines.append("    lo, hi = hi, lo")
+    unit = " * lr" if table["own limits"] == "times lr" else ""
     for name, key in (("lo", "smallest"), ("hi", "largest")):
         if isinstance(table[key], float):
-            lines.append(f"    {name} = {array}.dtype.type({table[key]!r})")
+            lines.append(f"    {name} = {array}.dtype.type({table[key]!r}){unit}")
     return lines
 
 

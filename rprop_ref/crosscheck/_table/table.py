@@ -91,7 +91,12 @@ class Table:
     def sentence(self, name: str) -> str:
         """What an entry of the whole rule says."""
         answer = self[name]
-        return GLOBALS[name][answer] if isinstance(answer, str) else _NUMBERS[name].format(answer)
+        if isinstance(answer, str):
+            return GLOBALS[name][answer]
+        words = _NUMBERS[name]
+        if name in ("largest", "smallest") and self["own limits"] == "times lr":
+            words = words.replace("{:g}", "{:g} times lr")
+        return words.format(answer)
 
     def phrase(self, row: str, sign: str, field: str) -> str:
         """What a field of a row says; empty if it was never needed."""
@@ -143,6 +148,7 @@ class Table:
         lines = [self.title]
         lines += [f"  * {text}" for text in joined(self.row_sentence(row, sign) for row, sign in self.rows())]
         names = [name for name in GLOBALS if name in self.entries and self[name] != next(iter(GLOBALS[name]))]
+        names = [name for name in names if name != "own limits"]  # the limits say so
         lines += [
             f"  * {self.sentence(name)}." for name in dict.fromkeys(("start", "start memory", "compare", *names))
         ]

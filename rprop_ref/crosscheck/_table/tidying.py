@@ -11,7 +11,7 @@ def tidied(lines: list[str]) -> list[str]:
     for name, other in (("prev", "s.prev"), ("base", "s.size")):
         if f"{name} = {other}" in lines:
             lines = [renamed(line, name, other) for line in lines if line != f"{name} = {other}"]
-    for name in ("factor", "sign", "flip", "rose", "first"):
+    for name in ("factor", "sign", "flip", "rose", "first", "old"):
         if not any(_uses(line.partition(" = ")[2], name) for line in lines):
             lines = [line for line in lines if not line.startswith(f"{name} = ")]
     lines = [

@@ -1,0 +1,112 @@
+"""What the lengths of a rule are: step sizes, or multiples of lr; numbers of the dtype, or of float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._cases.case import Array
+from .._comparison.observe import CouldNotRun
+from .._comparison.trajectory import Trajectory
+from .._table.grammar import Answer
+from .laboratory import Laboratory, words
+from .measure import measured, own_limits
+from .search import Numbers
+from .traits import MIXED, NARROW, SETTING
+
+#: An lr whose double is exact, and limits that are soon met by step sizes that begin with it.
+_LR, _NEAR = 0.125, {**NARROW[0], "step_sizes": (0.08, 0.19)}
+
+
+@dataclass(frozen=True)
+class Units:
+    """One way to understand the lengths that a rule moves by.
+
+    Attributes
+    ----------
+    laboratory : Laboratory
+        Where lengths are measured in these units.
+    numbers : Numbers
+        Those that were measured there.
+    fixed : dict of str to tuple of answers
+        What the entries about units are.
+    """
+
+    laboratory: Laboratory
+    numbers: Numbers
+    fixed: dict[str, tuple[Answer, ...]] = field(default_factory=dict)
+
+
+class _PerLr(Laboratory):
+    """A laboratory that sees x in units of lr."""
+
+    def run(self, g: Array, x0: Any = 0.0, **setting: Any) -> Trajectory:
+        run = super().run(g, x0, **setting)
+        with np.errstate(all="ignore"):
+            x = run.x / run.case.lr
+        return Trajectory(run.case, x, None, None, run.gradient)
+
+
+def units(laboratory: Laboratory, numbers: Numbers, lacks: frozenset[str]) -> Iterator[Units]:
+    """The units in which a rule may be understood, the likeliest first.
+
+    Parameters
+    ----------
+    laboratory : Laboratory
+    numbers : Numbers
+        What was measured in lengths.
+    lacks : frozenset of str
+        The features that the implementation does not have.
+    """
+    if _are_float32(laboratory):
+        yield Units(laboratory, numbers, {"step sizes": ("float32",), "constants": ("given", "float32")})
+    usual = Units(laboratory, numbers)
+    per_lr = _PerLr(laboratory.factory, laboratory.dtype)
+    per_lr.alone = laboratory.alone
+    limits = {
+        name: values
+        for name, values in own_limits(per_lr, numbers).items()
+        if name not in numbers and all(v >= 2 if name == "largest" else v <= 0.5 for v in values)
+    }
+    of_limits = [Units(laboratory, {**numbers, **limits}, {"own limits": ("times lr",)})] if limits else []
+    if not (_is_multiplied(laboratory) or _follow_lr(laboratory)):
+        yield from (usual, *of_limits)
+        return
+    lengths = ("largest", "smallest", "floor", "start")
+    rest = {name: values for name, values in numbers.items() if name not in lengths}
+    of_moves = Units(per_lr, {**rest, **measured(per_lr, lacks)}, {"move by": ("lr times size",)})
+    yield from (*of_limits, of_moves, usual)
+
+
+def _are_float32(laboratory: Laboratory) -> bool:
+    """Whether all moves are numbers of float32, though x is not."""
+    if laboratory.dtype != "float64":
+        return False
+    g = words((1.0, -1.0), 5)
+    x = laboratory.run(g, **SETTING).x
+    moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
+    return bool(np.array_equal(moves, np.float32(moves)) and not np.array_equal(x, np.float32(x)))
+
+
+def _is_multiplied(laboratory: Laboratory) -> bool:
+    """Whether x moves by lr times the only step size that is allowed, which no other rule does by chance."""
+    setting: dict[str, Any] = {"lr": 0.137, "etas": (0.43, 1.27), "step_sizes": (0.311, 0.311)}
+    try:
+        x = laboratory.run(words((1.0, -1.0, 0.0), 5), loss=MIXED, **setting).x.astype(np.float64)
+    except CouldNotRun:
+        return False
+    length = setting["lr"] * setting["step_sizes"][0]
+    return bool((np.abs(np.abs(np.diff(x, axis=0)) - length) <= 1e-9 * length).any())
+
+
+def _follow_lr(laboratory: Laboratory) -> bool:
+    """Whether x is twice as far from 0 with twice the lr, also where limits would be met."""
+    g = words((1.0, -1.0, 0.0), 5)
+    try:
+        once, twice = (laboratory.run(g, **{**_NEAR, "lr": lr}).x for lr in (_LR, 2 * _LR))
+    except CouldNotRun:
+        return False
+    return bool(once.any() and np.array_equal(2 * once, twice))
