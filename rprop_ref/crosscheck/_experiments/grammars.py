@@ -60,7 +60,7 @@ def _grammars_of(
     own = {**USUAL_UNITS, **units.fixed, **_uphill_at_nan(nature), **_by_sign_bit(laboratory, nature)}
     for lengths in _few_lengths(laboratory):
         kinds = _kinds(laboratory, nature, first, numbers, memories, lengths, after_a_flip)
-        for (fixed, wide), roles in itertools.product(kinds, _roles(numbers)):
+        for (fixed, wide), roles in itertools.product(kinds, _roles(units)):
             yield Grammar(nature.symmetric, wide, numbers, {**fixed, **own, **roles})
 
 
@@ -113,8 +113,14 @@ def _kinds(
     return kinds
 
 
-def _roles(numbers: Numbers) -> Iterator[Fixed]:
+def _roles(units: Units) -> Iterator[Fixed]:
     """What measured lengths may be: a first step, a limit, a floor, or a pair; then nothing, or any of it."""
+    numbers = units.numbers
+    if "own limits" in units.fixed:
+        names = [name for name in ("largest", "smallest") if name in numbers]
+        some = itertools.product(*(numbers[name] for name in names))
+        yield from (dict(zip(names, [(v,) for v in values], strict=True)) for values in some)
+        return
     given = {name: _plain(name) for name in LENGTHS if name in numbers}
     roles = [(role, number) for role in ("start", *LENGTHS) for number in numbers.get(role, ())]
     for role, number in roles:

@@ -285,7 +285,8 @@ def _between(walls: Sequence[float]) -> list[float]:
 def _unmultiplied(values: list[float], factors: list[float], explained: list[float]) -> list[float]:
     """Some lengths, without those that are one before them, or an explained one, times or by some factors."""
     kept = list(explained)
-    powers = {f**n for f in factors for n in (1, 2, 3)}
+    # Of two lengths that somebody wrote down, one is often ten times the other.
+    powers = {f**n for f in factors if not is_power_of_ten(f) for n in (1, 2, 3)}
     for value in values:
         if not any(abs(value - v * f) <= 1e-5 * value for v in kept for g in (1.0, *powers) for f in (g, 1 / g)):
             kept.append(value)

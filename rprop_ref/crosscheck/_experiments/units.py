@@ -67,9 +67,9 @@ def units(laboratory: Laboratory, numbers: Numbers, lacks: frozenset[str]) -> It
     per_lr = _PerLr(laboratory.factory, laboratory.dtype)
     per_lr.alone = laboratory.alone
     limits = {
-        name: values
+        name: some
         for name, values in own_limits(per_lr, numbers).items()
-        if name not in numbers and all(v >= 2 if name == "largest" else v <= 0.5 for v in values)
+        if (some := tuple(v for v in values if (v >= 2 if name == "largest" else v <= 0.5)))
     }
     of_limits = [Units(laboratory, {**numbers, **limits}, {"own limits": ("times lr",)})] if limits else []
     if not (_is_multiplied(laboratory) or _follow_lr(laboratory)):
