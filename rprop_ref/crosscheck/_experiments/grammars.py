@@ -118,8 +118,8 @@ def _roles(units: Units) -> Iterator[Fixed]:
     numbers = units.numbers
     if "own limits" in units.fixed:
         names = [name for name in ("largest", "smallest") if name in numbers]
-        some = itertools.product(*(numbers[name] for name in names))
-        yield from (dict(zip(names, [(v,) for v in values], strict=True)) for values in some)
+        for values in itertools.product(*(numbers[name] for name in names)):
+            yield {name: (value,) for name, value in zip(names, values, strict=True)}
         return
     given = {name: _plain(name) for name in LENGTHS if name in numbers}
     roles = [(role, number) for role in ("start", *LENGTHS) for number in numbers.get(role, ())]
