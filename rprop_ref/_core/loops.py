@@ -300,7 +300,7 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
 
     @function
     def effect(x, g, span):
-        return plain(double(abs(g)) * double(length(x, span)))
+        return plain(double(np.float64(abs(g))) * double(np.float64(length(x, span))))
 
     @function
     def largest_effect(x, g, span):
