@@ -40,7 +40,8 @@ _NOT_INLINED = frozenset(
         *("copy", "clip", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
         *("status_without_gain", "status_away_from_best", "claim_by_xtol", "largest_effect"),
         *("clear", "extrapolate", "slope_between", "goes_on", "turn_back"),
-        *("end_or_begin_again", "status_after_stall", "is_where_it_stalled", "renew", "all_near"),
+        *("end_or_begin_again", "status_after_stall", "is_where_it_stalled", "is_steep", "inward_gradient"),
+        *("renew", "all_near"),
     )
 )
 

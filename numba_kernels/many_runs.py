@@ -72,6 +72,7 @@ _OWN_ENTRIES = np.array(
         record.STRETCH,
         record.SLOPE,
         record.STALLS,
+        record.STALL_EFFECT,
         record.XTOL,
     ]
 )

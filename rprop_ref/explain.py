@@ -170,6 +170,8 @@ def _summary(trace: History) -> list[str]:
         lines.append(
             f"Of {trace.pattern_moves} points that pattern moves tried, {trace.pattern_moves_kept} were lower."
         )
+    if trace.new_beginnings:
+        lines.append(_new_beginnings(trace))
     if trace.probes:
         points, were = ("point", "was") if trace.probes == 1 else ("points", "were")
         lines.append(
@@ -177,6 +179,12 @@ def _summary(trace: History) -> list[str]:
             "to check whether it is a minimum."
         )
     return lines
+
+
+def _new_beginnings(trace: History) -> str:
+    times, last = len(trace.new_beginnings), trace.new_beginnings[-1]
+    when = f"At iteration {last}" if times == 1 else f"{times} times, the last one at iteration {last},"
+    return f"{when} the run could not get on though its gradient was small, and began again with new step sizes."
 
 
 # -------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_KIND, _VERSION = "trace", 4
+_KIND, _VERSION = "trace", 5
 
 
 class Trace(History):
@@ -70,6 +70,9 @@ class Trace(History):
     pattern_moves, pattern_moves_kept : int
         How many points pattern moves of `minimize` tried (two, if the first was no lower and the second lies
         between), and from how many of them the run went on.
+    new_beginnings : list of int
+        The iterations at which a run of `minimize` could not get on though its gradient was small, and began again
+        from there with new step sizes; see its option `gtol`.
     kink : bool
         Whether the run ended with steps shrunk to nothing beside a gradient that is not small, as at a kink.
     firsts : dict
@@ -175,6 +178,10 @@ class Trace(History):
     def turned_back(self) -> None:
         """Count a point of a pattern move of `minimize` that was no lower."""
         self.pattern_moves += 1
+
+    def began_again(self) -> None:
+        """Note that `minimize` began again at the latest iteration recorded."""
+        self.new_beginnings.append(self.steps - 1)
 
     @classmethod
     def attach(cls, optimizer: Optimizer, *, stride: int = 1, limit: int = LIMIT) -> Trace:
@@ -300,6 +307,7 @@ class Trace(History):
             "retreats": self._retreats,
             "probes": self.probes,
             "pattern moves": (self.pattern_moves, self.pattern_moves_kept),
+            "new beginnings": self.new_beginnings,
             "kink": self.kink,
             "held": self.held,
             "gradients": list(self._gradients),
@@ -330,6 +338,7 @@ class Trace(History):
             trace._contradictions = tree["contradictions"]
             trace.probes, trace.kink, trace.held = tree["probes"], tree["kink"], tree["held"]
             trace.pattern_moves, trace.pattern_moves_kept = tree["pattern moves"]
+            trace.new_beginnings = list(tree["new beginnings"])
             trace._gradients = deque(tree["gradients"])
             rows = [Row(*values) for values in zip(*(tree["columns"][f] for f in Row._fields), strict=True)]
             trace._older, trace._recent = rows[: tree["history"]], deque(rows[tree["history"] :])

@@ -103,8 +103,10 @@ class Idea:
         first is tried, for which no gradient is needed where the move has led.
     lift : float
         No step size, relative to its variable, is less than this share of the largest of them.
-    lift_after : bool
-        Not always, but where a pattern move has failed and the factor is at its smallest.
+    lift_after, lift_at : bool
+        Not always, but where a pattern move has failed and the factor is at its smallest, or at each pattern move.
+    floor : float
+        No step size is less than this share of its variable.
     episode : float
         The shortest episode of NoisyRprop, in steps, which then takes the place of the rule.
     """
@@ -149,6 +151,8 @@ class Idea:
     parabola: float = False
     lift: float = 0
     lift_after: float = False
+    lift_at: float = False
+    floor: float = 0
     episode: float = 0
 
 
@@ -267,12 +271,16 @@ def advance(options: Any, scalars: Any, state: Any, values: Any, gradients: Any,
             if stalled:
                 s.futile = 0
             if due:
+                if o.lift_at != 0:
+                    _lift(o, state, i)
                 s.probing, s.pattern_f = 1, f
                 _pattern_move(o, s, state, i, gradients[i], lower, upper)
             if o.reset > 0:
                 _reset(o, state, i)
-            if o.lift > 0 and o.lift_after == 0:
+            if o.lift > 0 and o.lift_after == 0 and o.lift_at == 0:
                 _lift(o, state, i)
+            if o.floor > 0:
+                _keep_above_floor(o, state, i)
 
 
 @numba.njit(error_model="numpy")
@@ -421,6 +429,13 @@ def _lift(o: Any, state: Any, i: Any) -> None:
         largest = max(largest, state.size[i, j] / max(abs(state.x[i, j]), state.span[i, j]))
     for j in range(state.x.shape[1]):
         least = o.lift * largest * max(abs(state.x[i, j]), state.span[i, j])
+        state.size[i, j] = max(state.size[i, j], least)
+
+
+@numba.njit(error_model="numpy")
+def _keep_above_floor(o: Any, state: Any, i: Any) -> None:
+    for j in range(state.x.shape[1]):
+        least = o.floor * max(abs(state.x[i, j]), state.span[i, j])
         state.size[i, j] = max(state.size[i, j], least)
 
 
@@ -741,6 +756,17 @@ def _ideas_for_pattern_moves() -> dict[str, Idea]:
             eta_minus=minus,
             eta_plus=plus,
         )
+    for share in (1e-2, 0.1):
+        ideas[f"p20-parabola-lift-{share:g}"] = moves(
+            f"{parabola}, {lifted} {share:g} of the largest", parabola=True, lift=share
+        )
+    for share in (1e-3, 1e-2, 0.1):
+        ideas[f"p20-parabola-lift-at-{share:g}"] = moves(
+            f"{parabola}, {lifted} {share:g} of the largest at each move", parabola=True, lift=share, lift_at=True
+        )
+    ideas["p20-parabola-floor"] = moves(
+        f"{parabola}, no step size below the precision of its variable", parabola=True, floor=EPS
+    )
     for every in (5, 10, 20):
         ideas[f"p{every}-adapt"] = moves("the factor by the secant", every, 4, adapt=True)
     return ideas
@@ -800,6 +826,7 @@ def main() -> None:
     parser.add_argument("--ideas", nargs="*", choices=IDEAS, default=list(IDEAS))
     parser.add_argument("--halves", nargs="*", choices=HALVES, default=list(HALVES))
     parser.add_argument("--largest", type=int, default=40, help="number of variables")
+    parser.add_argument("--skip", nargs="*", default=[], metavar="PROBLEM", help="problems to leave out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument(
@@ -809,7 +836,10 @@ def main() -> None:
     options = parser.parse_args()
     done = {pair_of(record) for record in read(options.runs)}
     names = [
-        (suite, name) for suite in options.suites for name in SUITES[suite].names() if half(name) in options.halves
+        (suite, name)
+        for suite in options.suites
+        for name in SUITES[suite].names()
+        if half(name) in options.halves and name not in options.skip
     ]
     for suite, name in names[options.part[0] :: options.part[1]]:
         bounded = {*_ideas_for_bounds()}

@@ -43,7 +43,7 @@ from .record import (
     XTOL,
     X,
 )
-from .stalling import end_or_begin_again, status_after_stall
+from .stalling import end_or_begin_again, keep_largest_effect, status_after_stall
 from .status import Status
 from .stopping import (
     CLAIMED,
@@ -136,11 +136,12 @@ def resume_step(vectors, scalars, constants, variant):
 def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stalled):
     """Make the step from the last point, unless a stopping rule ends the run there."""
     scalars[STEP_MADE] = 0
+    keep_largest_effect(vectors, scalars, x, g)
     status = stopping_status(scalars, x, g, size, vectors[BEST_X], vectors[SPAN], stalled)
     if status == STALLED:
         status = end_or_begin_again(vectors, scalars, constants, x, g)
     elif status != CONTINUE and scalars[STALLS] > 0:
-        status = status_after_stall(vectors, scalars, x, status)
+        status = status_after_stall(vectors, scalars, x, g, status)
     if status == CLAIMED:
         return begin_check(vectors, scalars)
     if status == KINK:

@@ -51,7 +51,7 @@ class Compiler(NamedTuple):
 _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: ("is_stalled", "is_within_tolerance", "is_blocked"),
     best: ("is_better", "keep_best"),
-    probing: ("status_away_from_best",),
+    probing: ("inward_gradient", "status_away_from_best"),
     stopping: (
         "gradient_is_small",
         "target_is_reached",
@@ -85,7 +85,13 @@ _UNCHANGED: dict[types.ModuleType, tuple[str, ...]] = {
         "lowest_share",
         "end_pattern_move",
     ),
-    stalling: ("end_or_begin_again", "is_where_it_stalled", "status_after_stall"),
+    stalling: (
+        "end_or_begin_again",
+        "is_where_it_stalled",
+        "keep_largest_effect",
+        "is_steep",
+        "status_after_stall",
+    ),
     iteration: ("retreat",),
 }
 
@@ -93,7 +99,6 @@ _UNCHANGED_OF_PROBING: dict[types.ModuleType, tuple[str, ...]] = {
     coordinates: ("points_away", "direction_hash", "direction_numerator"),
     probing: (
         "begin_check",
-        "inward_gradient",
         "begin_probing",
         "check_point",
         "next_probe",
@@ -295,7 +300,7 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
 
     @function
     def effect(x, g, span):
-        return plain(double(abs(g)) * double(length(x, span)))
+        return plain(double(np.float64(abs(g))) * double(np.float64(length(x, span))))
 
     @function
     def largest_effect(x, g, span):

@@ -54,26 +54,27 @@ PATTERN_NIT = 25  # NIT when the last pattern move began
 STRETCH = 26  # the factor of the next one
 SLOPE = 27  # the slope from LAST_X to its point
 SMOOTH = 28  # whether a check may take the objective for smooth
-STALLS = 29  # how often the run has begun again where it had stalled; see `stalling`
-MAXITER = 30  # the options of this name, from here on; infinity where there is no limit
-MAXFEV = 31
-GTOL = 32
-XTOL = 33
-FTOL = 34  # negative if there is no such tolerance
-WINDOW = 35  # in iterations, as is PATIENCE
-F_TARGET = 36
-PATIENCE = 37
-PATTERN_EVERY = 38  # infinity for no pattern moves; the same in all calls of a run
-FIRST_RADIUS = 39  # the smallest RADIUS
-XTOL_NEGLIGIBLE = 40  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
-FTOL_NEGLIGIBLE = 41  # ... and where FTOL is
-SMALL_AGGREGATE = 42  # AGGREGATE is small if its components are at most this times SCALE
-WAIT = 43  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
+STALLS = 29  # how often the run has begun again where it had stalled; see `stalling` for this and the next
+STALL_EFFECT = 30  # the largest effect of a gradient on the value since then, where the best one is small
+MAXITER = 31  # the options of this name, from here on; infinity where there is no limit
+MAXFEV = 32
+GTOL = 33
+XTOL = 34
+FTOL = 35  # negative if there is no such tolerance
+WINDOW = 36  # in iterations, as is PATIENCE
+F_TARGET = 37
+PATIENCE = 38
+PATTERN_EVERY = 39  # infinity for no pattern moves; the same in all calls of a run
+FIRST_RADIUS = 40  # the smallest RADIUS
+XTOL_NEGLIGIBLE = 41  # NEGLIGIBLE relative to the scale of the values, where XTOL is met ...
+FTOL_NEGLIGIBLE = 42  # ... and where FTOL is
+SMALL_AGGREGATE = 43  # AGGREGATE is small if its components are at most this times SCALE
+WAIT = 44  # PATIENCE, or FUTILE_STEPS if that is less and XTOL is in use
 GTOL_NEGLIGIBLE = (
-    44  # where no GTOL is given: the effect of a small gradient, relative to the value; else negative
+    45  # where no GTOL is given: the effect of a small gradient, relative to the value; else negative
 )
-SMOOTH_NEGLIGIBLE = 45  # where no XTOL and FTOL are given: the same for SMOOTH; else infinity
-ENTRIES = 46
+SMOOTH_NEGLIGIBLE = 46  # where no XTOL and FTOL are given: the same for SMOOTH; else infinity
+ENTRIES = 47
 
 #: The entries that the result, the message and the check of a run are made of, besides the options that all runs
 #: share.

@@ -136,8 +136,9 @@ def minimize(
         the start. A run that cannot get on, because its step sizes are exhausted, begins again from there, with
         step sizes of a thousandth of the variables, and has converged if it comes to rest at the same point, to
         seven digits; after four new beginnings it ends with status 2. (Where nothing is lower than the start, a
-        small gradient is enough.) Finite differences are less exact: for them the default is
-        1e-5 ("2-point") or 1e-7 ("3-point"), and no more is asked.
+        small gradient is enough. If the gradient is not small beside those on the way, as at a kink, a check
+        follows; see Notes.) Finite differences are less exact: for them the default is 1e-5 ("2-point") or 1e-7
+        ("3-point"), and no more is asked.
     xtol : float, optional
         The run ends successfully when, for every coordinate, the step size is at most this times ``|x|``, or the
         gradient is zero. By default 4 units in the last place, since smaller steps gain nothing; 0 if the first

@@ -27,7 +27,7 @@ from .bounds import Bounds
 Array = np.ndarray[Any, Any]
 
 # The kind and version of a checkpoint file: written into it, and checked when it is read.
-_KIND, _VERSION = "run of minimize", 5
+_KIND, _VERSION = "run of minimize", 6
 
 # The counters among the scalars, with their smallest valid values.
 _SMALLEST_COUNTS = {record.NIT: -1, record.NFEV: 0, record.NJEV: 0}

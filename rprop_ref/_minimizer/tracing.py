@@ -55,6 +55,7 @@ def make_traced_advance(
         prev, size = vectors[record.PREV].copy(), vectors[record.SIZE].copy()
         steps_before, is_probe = scalars[record.NIT], scalars[record.CHECK] != 0
         is_pattern_move = bool(scalars[record.PATTERN] != 0)
+        stalls_before = scalars[record.STALLS]
         status = advance(*arguments)
         is_iteration = scalars[record.NIT] > steps_before
         if is_pattern_move:
@@ -73,6 +74,8 @@ def make_traced_advance(
                 stepped=bool(scalars[record.STEP_MADE]),
                 pattern_move=is_pattern_move,
             )
+            if scalars[record.STALLS] > stalls_before:
+                trace.began_again()
         elif is_pattern_move:
             trace.turned_back()
         else:

@@ -61,6 +61,7 @@ class History:
         self._retreats = 0
         self.probes = 0
         self.pattern_moves = self.pattern_moves_kept = 0
+        self.new_beginnings: list[int] = []
         self.kink = False
         self.held = np.zeros(0, bool)
         self._last: tuple[Array, Array, Array] | None = None  # x, gradient, step size

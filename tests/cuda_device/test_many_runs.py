@@ -210,6 +210,27 @@ def ridges_on_host(x, slope):
     return (np.inf if (x < -5.0).any() else f), g
 
 
+@cuda.jit(device=True)
+def tiny_ridges(x, g):
+    """The same values in a tiny unit, a power of 2, so that the gradient is small everywhere."""
+    f = times(2.0**-40, ridges(x, g, 10.0))
+    for i in range(x.size):
+        g[i] = times(2.0**-40, g[i])
+    return f
+
+
+def tiny_ridges_on_host(x):
+    f, g = ridges_on_host(x, 10.0)
+    return 2.0**-40 * f, 2.0**-40 * g
+
+
+def test_a_run_that_comes_to_rest_twice_at_a_kink_has_not_converged():
+    points = starts([(-4, 4)] * 2, 3, seed=5)
+    result = minimize_many(tiny_ridges, points, etas=(0.5, 1.2))
+    assert result.status.tolist() == [2, 2, 2]
+    assert_same_runs(result, points, fun=tiny_ridges_on_host, etas=(0.5, 1.2))
+
+
 def assert_same_ridges(points, **options):
     """For a slope with which no run finds the minimum, and for none; returns the statuses of both."""
     statuses = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numba
 import numpy as np
 import pytest
 
-from rprop_ref import minimize, minimize_many
+from rprop_ref import Trace, minimize, minimize_many
 from rprop_ref._core import record
 from rprop_ref._core.coordinates import DIRECTION_DENOMINATOR, direction_hash, direction_numerator
 from rprop_ref._core.probing import MAX_PROBES, SAMPLES
@@ -25,6 +26,14 @@ def ridge(x, g):
     a, b = np.sign(x[0] - x[1]), np.sign(x[0] + x[1] - 2)
     g[0], g[1] = 10 * a + b, b - 10 * a
     return 10 * abs(x[0] - x[1]) + abs(x[0] + x[1] - 2)
+
+
+@numba.njit
+def ridge_in_units(x, g, unit, height):
+    """`ridge` of variables in another unit, and higher up: in a tiny one the gradient is small everywhere."""
+    f = ridge(x * unit, g)
+    g *= unit
+    return f + height
 
 
 @numba.njit
@@ -88,6 +97,28 @@ def test_a_ridge_across_the_axes_is_no_minimum(variant, options):
     assert (r.success, r.status, r.message) == (False, 2, KINK)
     again = minimize(ridge, START, variant=variant, warm_start=r, **options)
     assert (again.status, again.message) == (2, KINK)
+
+
+@pytest.mark.parametrize("variant", RULES)
+@pytest.mark.parametrize("bounds", [None, [(-1e14, 1e14)] * 2], ids=["free", "bounded"])
+def test_a_small_gradient_is_no_minimum_where_the_units_are_tiny(variant, bounds):
+    """The gradient is below the default `gtol` everywhere, or on one side of the kink."""
+    for unit, height in itertools.product([1e-11, 1e-12, 1e-20], [0.0, 1.0, 1e4]):
+        for start in ([-3.0, 4.0], [5.0, 1.0], [0.3, -0.2]):
+            box = bounds and [(low * 1e-12 / unit, high * 1e-12 / unit) for low, high in bounds]
+            x0 = np.array(start) / unit
+            r = minimize(ridge_in_units, x0, args=(unit, height), variant=variant, bounds=box, maxiter=3000)
+            assert not r.success, (unit, height, start)
+            assert r.status == 2 or r.fun < height + 1e-9
+
+
+def test_a_value_in_tiny_units_is_no_minimum_either():
+    def fun(x):
+        f, g = in_python(ridge)(x)
+        return 1e-12 * f, 1e-12 * g
+
+    r = minimize(fun, START, jac=True)
+    assert (r.success, r.status, r.message) == (False, 2, KINK)
 
 
 def test_success_is_promised_only_at_minima():
@@ -208,6 +239,36 @@ def test_all_drivers_check_alike(dtype, options):
         assert rows.message[i] == single.message
         for name in ("x", "fun", "jac", "status", "success", "nit", "nfev", "njev"):
             assert same_bits(np.asarray(rows[name][i], float), np.asarray(single[name], float)), (i, name)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("f8", {}),
+        ("f8", {"bounds": [(-4e12, 4e12), (5e11, None)]}),
+        ("f8", {"patience": 60}),
+        ("f4", {}),
+    ],
+    ids=str,
+)
+def test_all_drivers_check_alike_where_the_units_are_tiny(dtype, options):
+    unit = 1e-12
+    starts = (np.random.default_rng(2).normal(size=(40, 2)) * 3 / unit).astype(dtype)
+    starts = np.clip(starts, -4e12, 4e12)
+    starts[:, 1] = np.maximum(starts[:, 1], 5e11) if "bounds" in options else starts[:, 1]
+    plain = in_python(ridge_in_units, unit, 0.0)
+    rows = minimize_many(ridge_in_units, starts, args=(unit, 0.0), **options)
+    assert 2 in rows.status or "patience" in options
+    for i, x0 in enumerate(starts):
+        single = minimize(plain, x0, jac=True, backend="numpy", **options)
+        assert not single.success or single.fun < 1e-6, i
+        assert rows.message[i] == single.message
+        for name in ("x", "fun", "jac", "status", "success", "nit", "nfev", "njev"):
+            assert same_bits(np.asarray(rows[name][i], float), np.asarray(single[name], float)), (i, name)
+        if i < 4:
+            compiled = minimize(ridge_in_units, x0, args=(unit, 0.0), **options)
+            assert_same(compiled, single)
+            assert_same(minimize(plain, x0, jac=True, backend="numba", **options), single)
 
 
 def test_rows_check_their_claims_as_single_runs_do():
@@ -348,6 +409,25 @@ def test_explain_names_the_kink():
     explanation = minimize(in_python(ridge), START, jac=True, trace=True, variant="rprop+").trace.explain()
     assert [finding.name for finding in explanation.findings] == ["kink"]
     assert "the best point is elsewhere" in explanation.findings[0].what
+
+
+def test_explain_says_where_a_run_began_again(tmp_path):
+    args = 1e-12, 0.0
+    r = minimize(ridge_in_units, START * 1e12, args=args, trace=True)
+    (iteration,) = r.trace.new_beginnings
+    sentence = f"At iteration {iteration} the run could not get on though its gradient was small, and began again"
+    assert sentence in str(r.trace.explain())
+    # There, the step sizes became a thousandth of what the variables were at the start.
+    np.testing.assert_allclose(r.trace.size[r.trace.iteration == iteration], [[3e9, 4e9]])
+    short = minimize(ridge_in_units, START * 1e12, args=args, trace=True, maxiter=iteration)
+    assert short.trace.new_beginnings == []
+    longer = minimize(ridge_in_units, START * 1e12, args=args, trace=True, maxiter=iteration + 9)
+    assert longer.trace.new_beginnings == [iteration]
+    longer.trace.save(tmp_path / "trace.npz")
+    again = Trace.load(tmp_path / "trace.npz")
+    assert again.new_beginnings == [iteration]
+    again.began_again()
+    assert f"2 times, the last one at iteration {iteration + 9}, the run could" in str(again.explain())
 
 
 def test_explain_counts_one_point():

@@ -448,8 +448,8 @@ class TestCheckpoints:
     def test_checkpoints_with_wrong_contents_are_refused(self, change, tmp_path):
         path = tmp_path / "run.npz"
         minimize(in_python, X0, jac=True, maxiter=5, checkpoint=path)
-        tree = npz.read(path, "run of minimize", 5)
-        npz.write(path, "run of minimize", 5, {**tree, **change})
+        tree = npz.read(path, "run of minimize", 6)
+        npz.write(path, "run of minimize", 6, {**tree, **change})
         with pytest.raises(ValueError, match=r"run\.npz'.* holds no state of a run of minimize"):
             minimize(in_python, X0, jac=True, resume=path)
 
