@@ -35,10 +35,15 @@ def after_special(laboratory: Laboratory, nature: Nature, special: float) -> Ite
 
 def more_scripts(laboratory: Laboratory, nature: Nature) -> Iterator[Trajectory]:
     """Runs that meet several events in every order, limits, and long runs."""
-    zeros = words((1.0, -1.0, 0.0), 4)
-    for setting in (SETTING, *NARROW):
+    # Longer where limits are met: what one row does without them may show two rows later.
+    for setting, length in (
+        (SETTING, 4),
+        (NARROW[0], 5 if laboratory.alone else 6),
+        *((some, 5) for some in NARROW[1:]),
+    ):
+        every = words((1.0, -1.0, 0.0), length)
         for loss in _losses(nature):
-            yield laboratory.run(zeros, loss=loss[:4], **setting)
+            yield laboratory.run(every, loss=(*loss, loss[-2])[:length], **setting)
     rng = np.random.default_rng(2)
     for setting in (SETTING, NARROW[0]):
         g = rng.choice([1.0, -1.0, 0.0, 0.3, -2.0], (20, 12), p=[0.35, 0.35, 0.1, 0.1, 0.1])
