@@ -35,6 +35,9 @@ CALLS: tuple[tuple[frozenset[str], dict[str, Any]], ...] = (
     *((frozenset(("save",)), {"resumed": frozenset((t,))}) for t in (1, 2)),
 )
 
+#: Ratios that differ by less than this part of themselves differ by rounding, in double and in float32.
+_DOUBLE, _SINGLE = 1e-9, 1e-6
+
 #: At most this many numbers are tried for one field.
 MOST = 6
 
@@ -132,13 +135,21 @@ def _runs(laboratory: Laboratory, g: Array, settings: Sequence[dict[str, Any]] =
     return moves[0], moves[1]
 
 
-def _factors(*runs: Pair, settings: Sequence[dict[str, Any]] = SETTINGS) -> list[float]:
+def factors_in_float32(laboratory: Laboratory) -> tuple[float, ...]:
+    """The numbers that step sizes were multiplied by, if they were rounded to float32 afterwards."""
+    runs = [_runs(laboratory, g) for g in (words((1.0, -1.0, 0.0), 4), _long_scripts())]
+    return tuple(_factors(*runs, precision=_SINGLE))
+
+
+def _factors(
+    *runs: Pair, settings: Sequence[dict[str, Any]] = SETTINGS, precision: float = _DOUBLE
+) -> list[float]:
     """The numbers that step sizes were multiplied by, under both settings alike."""
-    found = [value for moves in runs for value in _factors_of(moves, settings)]
+    found = [value for moves in runs for value in _factors_of(moves, settings, precision)]
     return _single(list(dict.fromkeys(found)))[:MOST]
 
 
-def _factors_of(moves: Pair, settings: Sequence[dict[str, Any]]) -> list[float]:
+def _factors_of(moves: Pair, settings: Sequence[dict[str, Any]], precision: float) -> list[float]:
     # A step size may have changed while x did not move, and it may begin at a limit.
     pairs = [(i, j) for j in range(1, len(moves[0])) for i in range(max(0, j - 4), j)]
     with np.errstate(all="ignore"):
@@ -152,7 +163,7 @@ def _factors_of(moves: Pair, settings: Sequence[dict[str, Any]]) -> list[float]:
             np.vstack([ratio / eta for eta in _products(*setting["etas"])])
             for ratio, setting in zip(map(np.vstack, zip(ratios, of_given, strict=True)), settings, strict=True)
         ]
-    return [v for some in (ratios, of_given, also) for v in _alike(some[0], some[1], _is_factor)]
+    return [v for some in (ratios, of_given, also) for v in _alike(some[0], some[1], _is_factor, precision)]
 
 
 def _products(down: float, up: float) -> tuple[float, ...]:
@@ -188,16 +199,21 @@ def _is_basis(basis: tuple[float, ...], values: list[float]) -> bool:
     return all((np.abs(products - value) <= 1e-9 * value).any() for value in values)
 
 
-def _alike(a: Array, b: Array, keep: Callable[[float], bool] = lambda value: True) -> list[float]:
+def _alike(
+    a: Array, b: Array, keep: Callable[[float], bool] = lambda value: True, precision: float = _DOUBLE
+) -> list[float]:
     """The numbers that both arrays have in the same place, the most frequent first, as short decimals."""
     with np.errstate(all="ignore"):
-        same = np.isfinite(a) & np.isfinite(b) & (a > 0) & (np.abs(a - b) <= 1e-9 * np.abs(a))
+        same = np.isfinite(a) & np.isfinite(b) & (a > 0) & (np.abs(a - b) <= precision * np.abs(a))
     # Most of them differ by rounding only.
     mantissas, exponents = np.frexp(a[same])
-    distinct, often = np.unique(np.ldexp(np.round(np.ldexp(mantissas, 36)), exponents - 36), return_counts=True)
+    bits = round(-np.log2(precision)) + 6
+    distinct, often = np.unique(
+        np.ldexp(np.round(np.ldexp(mantissas, bits)), exponents - bits), return_counts=True
+    )
     counts: Counter[float] = Counter()
     for v, count in zip(distinct.tolist(), often.tolist(), strict=True):
-        counts[shortest(v * (1 - 1e-10), v * (1 + 1e-10))] += count
+        counts[shortest(v * (1 - precision / 10), v * (1 + precision / 10))] += count
     return [value for value, _ in counts.most_common() if keep(value)][:MOST]
 
 

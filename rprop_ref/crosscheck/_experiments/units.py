@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from .._comparison.observe import CouldNotRun
 from .._comparison.trajectory import Trajectory
 from .._table.grammar import Answer
 from .laboratory import Laboratory, words
-from .measure import measured, own_limits
+from .measure import factors_in_float32, measured, own_limits
 from .search import Numbers
 from .traits import MIXED, NARROW, SETTING
 
@@ -61,9 +61,20 @@ def units(laboratory: Laboratory, numbers: Numbers, lacks: frozenset[str]) -> It
     lacks : frozenset of str
         The features that the implementation does not have.
     """
-    if _are_float32(laboratory):
-        yield Units(laboratory, numbers, {"step sizes": ("float32",), "constants": ("given", "float32")})
     usual = Units(laboratory, numbers)
+    if not _are_float32(laboratory):
+        yield from _of_lr(usual, lacks)
+        return
+    factors = tuple(dict.fromkeys((*numbers.get("factor", ()), *factors_in_float32(laboratory))))
+    single = Units(laboratory, {**numbers, "factor": factors} if factors else numbers)
+    for one in _of_lr(single, lacks):
+        yield replace(one, fixed={**one.fixed, "step sizes": ("float32",), "constants": ("given", "float32")})
+    yield usual
+
+
+def _of_lr(usual: Units, lacks: frozenset[str]) -> Iterator[Units]:
+    """The units of a rule whose moves, or limits, may be multiples of lr; and those in which they are not."""
+    laboratory, numbers = usual.laboratory, usual.numbers
     per_lr = _PerLr(laboratory.factory, laboratory.dtype)
     per_lr.alone = laboratory.alone
     limits = {
@@ -77,16 +88,16 @@ def units(laboratory: Laboratory, numbers: Numbers, lacks: frozenset[str]) -> It
         return
     lengths = ("largest", "smallest", "floor", "start")
     rest = {name: values for name, values in numbers.items() if name not in lengths}
-    of_moves = Units(per_lr, {**rest, **measured(per_lr, lacks)}, {"move by": ("lr times size",)})
+    of_moves = Units(per_lr, {**measured(per_lr, lacks), **rest}, {"move by": ("lr times size",)})
     yield from (*of_limits, of_moves, usual)
 
 
 def _are_float32(laboratory: Laboratory) -> bool:
-    """Whether all moves are numbers of float32, though x is not."""
+    """Whether all moves are numbers of float32, though x is not; an lr that is a power of two changes nothing."""
     if laboratory.dtype != "float64":
         return False
     g = words((1.0, -1.0), 5)
-    x = laboratory.run(g, **SETTING).x
+    x = laboratory.run(g, **{**SETTING, "lr": _LR}).x
     moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
     return bool(np.array_equal(moves, np.float32(moves)) and not np.array_equal(x, np.float32(x)))
 
