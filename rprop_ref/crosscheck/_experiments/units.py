@@ -93,13 +93,29 @@ def _of_lr(usual: Units, lacks: frozenset[str]) -> Iterator[Units]:
 
 
 def _are_float32(laboratory: Laboratory) -> bool:
-    """Whether all moves are numbers of float32, though x is not; an lr that is a power of two changes nothing."""
+    """Whether all moves are numbers of float32, or lr times one, though x is not."""
     if laboratory.dtype != "float64":
         return False
     g = words((1.0, -1.0), 5)
-    x = laboratory.run(g, **{**SETTING, "lr": _LR}).x
-    moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
-    return bool(np.array_equal(moves, np.float32(moves)) and not np.array_equal(x, np.float32(x)))
+    # Multiplied by lr, numbers of float32 stay so if that is a power of two; but so do those times one eta.
+    exact, other = (laboratory.run(g, **{**SETTING, "lr": lr}).x for lr in (_LR, SETTING["lr"]))
+    moves = _moves(other)
+    given = np.array([0.0, SETTING["lr"], *SETTING["step_sizes"]], np.float32)
+    if len(np.setdiff1d(np.abs(moves), given)) < 2:  # nothing was multiplied, and rounded afterwards
+        return False
+    if not _are_single(_moves(exact)) or _are_single(exact):
+        return False
+    return _are_single(moves) or _are_single(moves / SETTING["lr"], 1e-12)
+
+
+def _moves(x: Array) -> Array:
+    moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
+    return moves
+
+
+def _are_single(v: Array, lost: float = 0.0) -> bool:
+    """Whether float32 holds all of these, but for what rounding has lost."""
+    return bool((np.abs(v - np.float32(v)) <= lost * np.abs(v)).all())
 
 
 def _is_multiplied(laboratory: Laboratory) -> bool:
