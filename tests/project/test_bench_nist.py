@@ -92,7 +92,7 @@ def test_other_files_are_refused(tmp_path):
 def test_claims_of_success_have_six_digits():
     """Of Eckerle4, b2 may have either sign. Long runs get deep into flat valleys, and claim the most.
 
-    Also in Lanczos' valleys, where rounding errors let runs come to rest with three.
+    Also in Lanczos' valleys, where rounding errors let runs come to rest with three; elsewhere with more than six.
     """
     solved = claims = 0
     wrong = []
@@ -104,7 +104,8 @@ def test_claims_of_success_have_six_digits():
             digits = nist.correct_digits(r.x, problem.file.certified)
             solved += digits >= 6
             claims += r.success
-            if r.success and digits < 6:
+            enough = digits >= 6 if problem.file.name.startswith("Lanczos") else digits > 6
+            if r.success and not enough:
                 wrong.append((problem.file.name, digits, r.message))
     assert not wrong
     assert solved >= 45

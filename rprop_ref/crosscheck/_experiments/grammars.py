@@ -12,7 +12,7 @@ import numpy as np
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
 from .._table.grammar import GLOBALS, Answer, Grammar, keyed
-from .laboratory import Laboratory, words
+from .laboratory import Laboratory, moves_of, words
 from .lateness import late_moves, seems_late
 from .search import Numbers
 from .strands import Nature
@@ -197,7 +197,7 @@ def _has_many_lengths_if_limits_cross(laboratory: Laboratory) -> bool:
 def _directions(x: Array) -> list[Answer]:
     """The way that most moves go, uphill or downhill; and the other, if some may go that way."""
     g = words((1.0, -1.0), len(x))
-    moves = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
+    moves = moves_of(x)
     if not x[0].any():  # perhaps each move is made one step late
         g, moves = g[:-1], moves[1:]
     uphill = np.sign(g * moves)

@@ -22,6 +22,12 @@ def words(alphabet: Sequence[float], length: int) -> Array:
     return np.array(list(itertools.product(alphabet, repeat=length))).T
 
 
+def moves_of(x: Array) -> Array:
+    """How far x moves at each step from a start at 0, shape (steps, coordinates)."""
+    moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
+    return moves
+
+
 def special_gradients(lacks: frozenset[str]) -> tuple[float, ...]:
     """NaN and the infinities, as far as an implementation takes them."""
     features = ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "inf"))

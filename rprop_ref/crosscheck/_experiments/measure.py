@@ -13,7 +13,7 @@ import numpy as np
 from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
 from .decimals import digits, is_power_of_ten, shortest
-from .laboratory import Laboratory, special_gradients, words
+from .laboratory import Laboratory, moves_of, special_gradients, words
 from .search import Numbers
 from .thresholds import thresholds
 
@@ -131,7 +131,7 @@ def _runs(laboratory: Laboratory, g: Array, settings: Sequence[dict[str, Any]] =
     for setting in settings:
         x = laboratory.run(g, loss=loss, **setting, **script).x.astype(np.float64)
         with np.errstate(all="ignore"):
-            moves.append(np.abs(np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)))
+            moves.append(np.abs(moves_of(x)))
     return moves[0], moves[1]
 
 

@@ -11,7 +11,7 @@ from ..._core.dtypes import named as dtype_named
 from .._cases.case import Array
 from .._cases.dtypes import float_range
 from .decimals import shortest
-from .laboratory import Laboratory, words
+from .laboratory import Laboratory, moves_of, words
 
 #: If moves change at more magnitudes than this, they depend on magnitudes.
 MOST_THRESHOLDS = 6
@@ -87,5 +87,4 @@ def _moved(laboratory: Laboratory, g: Array) -> Array:
     """How far x moves at each step."""
     loss = tuple(np.arange(len(g), 0.0, -1))
     x = laboratory.run(g, loss=loss, lr=0.1, step_sizes=(1e-4, 37.0)).x.astype(np.float64)
-    moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
-    return moves
+    return moves_of(x)

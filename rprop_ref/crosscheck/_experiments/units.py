@@ -12,7 +12,7 @@ from .._cases.case import Array
 from .._comparison.observe import CouldNotRun
 from .._comparison.trajectory import Trajectory
 from .._table.grammar import Answer
-from .laboratory import Laboratory, words
+from .laboratory import Laboratory, moves_of, words
 from .measure import factors_in_float32, measured, own_limits
 from .search import Numbers
 from .traits import MIXED, NARROW, SETTING
@@ -99,18 +99,13 @@ def _are_float32(laboratory: Laboratory) -> bool:
     g = words((1.0, -1.0), 5)
     # Multiplied by lr, numbers of float32 stay so if that is a power of two; but so do those times one eta.
     exact, other = (laboratory.run(g, **{**SETTING, "lr": lr}).x for lr in (_LR, SETTING["lr"]))
-    moves = _moves(other)
+    moves = moves_of(other)
     given = np.array([0.0, SETTING["lr"], *SETTING["step_sizes"]], np.float32)
     if len(np.setdiff1d(np.abs(moves), given)) < 2:  # nothing was multiplied, and rounded afterwards
         return False
-    if not _are_single(_moves(exact)) or _are_single(exact):
+    if not _are_single(moves_of(exact)) or _are_single(exact):
         return False
     return _are_single(moves) or _are_single(moves / SETTING["lr"], 1e-12)
-
-
-def _moves(x: Array) -> Array:
-    moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)
-    return moves
 
 
 def _are_single(v: Array, lost: float = 0.0) -> bool:

@@ -171,7 +171,9 @@ def _nan_product(answer: str) -> Callable[[Entries], list[str]]:
 
 
 def _limits_of_lr(left: Entries) -> list[str]:
-    return [key for key in ("own limits", "smallest", "largest") if key in left] if "own limits" in left else []
+    if "own limits" not in left:
+        return []
+    return [key for key in ("own limits", "smallest", "largest") if key in left]
 
 
 def _has(key: str, answer: Answer) -> Callable[[Entries], list[str]]:
