@@ -199,7 +199,8 @@ def test_a_forked_child_may_step_after_its_parent_used_threads(rng):
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         child = context.Process(target=_step_in_child, args=(queue,))
         child.start()
     assert queue.get(timeout=60) == -0.5
