@@ -199,7 +199,8 @@ def _explain(report: Report, comparison: Comparison) -> None:
     """Add the diagnosis, and what was learned by experiments if it names nothing.
 
     It goes on from what takes least time to what takes most. What experiments have explained in one or two points,
-    no larger set of known deviations makes plainer; what they have explained at all needs no search of large sets.
+    no larger set of known deviations makes plainer; what they have explained at all, but for how other dtypes
+    round, needs no search of large sets.
     """
     if comparison.never_moves():  # which many deviations together would explain
         complete = not {"prev", "step_size"} & set(report.compared)
@@ -222,7 +223,8 @@ def _explain(report: Report, comparison: Comparison) -> None:
         report.learned = report.learn()
     if search is not None and _unexplained(report) and not _is_plain(report):
         report.diagnosis = search.diagnosis(EXHAUSTIVE_SIZE)
-    if search is not None and _unexplained(report) and not (report.learned and report.learned.explained):
+    known = report.learned is not None and report.learned.explained_but_for_rounding
+    if search is not None and _unexplained(report) and not known:
         report.diagnosis = search.diagnosis()
 
 

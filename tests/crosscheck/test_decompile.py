@@ -6,13 +6,14 @@ import importlib.util
 import json
 import re
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
 from cases import sampled, thinned
 from everyday import everyday
 from implementations import ours
-from strangers import STRANGERS, LimitsOfLr, OwnNumbers, Stranger
+from strangers import STRANGERS, LimitsOfLr, MemoryOfOnes, OwnNumbers, Stranger
 
 from benchmarks.random_tables import outside_rules, random_table
 from rprop_ref._core.dtypes import named as dtype_named
@@ -335,8 +336,8 @@ ROUNDING = {
     "16 bits computed in float32, constants rounded": (
         "arithmetic", "16 bits computed in float32, constants rounded"
     ),
-    "float16 lr rounded once": ("16-bit constants", "lr at once"),
-    "float16 constants rounded once": ("16-bit constants", "rounded"),
+    "float16 lr rounded once": ("16-bit constants", "float16 lr at once"),
+    "float16 constants rounded once": ("16-bit constants", "bfloat16 through float32"),
     "constants through float32": ("16-bit constants", "through float32"),
     "state in double": ("arithmetic", "state in double"),
     "16 bits kept in float32": ("arithmetic", "16 bits kept in float32"),
@@ -354,6 +355,34 @@ def test_how_numbers_are_rounded_is_found(name):
     assert found.explained, found.headline
     key, answer = ROUNDING[name]
     assert found.rule.table[key] == answer
+
+
+#: Those that are not: x becomes an array of float32 where `np.where` meets bfloat16 and 0, or only float64 is taken.
+NOT_IN_BFLOAT16 = ("SwappedLateLimited", "Late", "SinglePrecisionSizes")
+
+
+@pytest.mark.parametrize(
+    "stranger", sampled(thinned([s for s in STRANGERS if s.__name__ not in NOT_IN_BFLOAT16], 4), [MemoryOfOnes])
+)
+def test_a_stranger_is_understood_in_every_dtype_that_it_takes(stranger):
+    """NumPy rounds what an array is filled with to bfloat16 in another way than a number by itself."""
+    found = decompile(stranger)
+    assert PRECISION in [tier.tier for tier in found.tiers]
+    assert found.explained, found.headline
+
+
+@pytest.mark.exhaustive
+def test_the_others_that_are_beside_the_repository_are_explained_in_all_tiers():
+    if not FOREIGN.is_file():
+        pytest.skip("needs a file beside the repository, with implementations that others wrote")
+    lacks = ["save", "set", "lr per coordinate", "bounds"]
+    for name, (factory, _) in run_path(str(FOREIGN))["REGISTRY"].items():
+        found = decompile(factory, without=lacks)
+        if name == "student_shared_step":
+            assert found.rule is None
+            assert "coordinates are coupled" in found.headline
+        else:
+            assert found.explained, (name, found.headline)
 
 
 #: Known deviations, and the entry of a table that says the same.
@@ -380,10 +409,15 @@ def test_a_known_deviation_is_learned_in_all_tiers(claim, name):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["constants rounded once"])
-def test_what_an_outer_tier_leaves_unexplained_does_not_spoil_the_rule_of_inner_ones(name):
+def test_what_an_outer_tier_leaves_unexplained_does_not_spoil_the_rule_of_inner_ones():
     lacks = {"none", "set", "save", "lr per coordinate", "bounds"}
-    factory = mutant("irprop-", [name])
+
+    def factory(x0, *, etas, **setting):
+        """It rounds 16-bit numbers once, but for the etas."""
+        if x0.itemsize == 2:
+            etas = tuple(float(np.float32(eta)) for eta in etas)
+        return mutant("irprop-", ["constants rounded once"])(x0, etas=etas, **setting)
+
     found = decompile(factory, dtypes=available_reals(), without=lacks)
     assert [tier.tier for tier in found.tiers if not tier.explained] == [PRECISION]
     assert not found.explained

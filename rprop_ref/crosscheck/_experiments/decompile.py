@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._cases.case import Case
+from .._cases.case import Array, Case
 from .._cases.conformance import conformance_cases
 from .._cases.long import long_cases_of_tier
 from .._cases.randomized import random_cases_of_tier
@@ -25,7 +25,7 @@ from .completion import Completion
 from .decimals import digits
 from .describe import described
 from .grammars import LENGTHS, USUAL_UNITS, grammars
-from .laboratory import Laboratory, special_gradients, words
+from .laboratory import Laboratory, long_words, special_gradients, words
 from .lateness import has_own_rows, made_late
 from .measure import measured
 from .observations import Observations
@@ -34,6 +34,9 @@ from .search import ATTEMPTS, Search, reached
 from .strands import Nature, Strand, strand_of, strands
 from .traits import CALL_SCRIPTS, NARROW, OUTSIDE_LIMITS, SETTING, beyond_ordinary, depends_on_time, examine
 from .units import Units, units
+
+#: How many random gradients follow those that are special: what they and a call leave behind may show later.
+LATER = 2
 
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
@@ -157,7 +160,7 @@ class _Learner:
                 also = self._or_other(search, self._outer(search), [self._too_much_for(search)] * ALTERNATIVES)
                 kinds.append((also, self.nature, search))
                 found = also if found is None else min(found, also, key=_unexplained)
-                if _needs_no_other_table(found):
+                if found.explained_but_for_rounding:
                     return found
                 if self._too_narrow:
                     break
@@ -240,7 +243,7 @@ class _Learner:
     def _or_other(self, search: Search, best: Decompiled, beginnings: Iterable[_Strands]) -> Decompiled:
         """The best of what a search has explained, and of other tables, which explain some strands first."""
         for attempt, some in enumerate(beginnings, start=1):
-            if _needs_no_other_table(best) or search.refuted or self._steps_left < 0 or self._too_narrow:
+            if best.explained_but_for_rounding or search.refuted or self._steps_left < 0 or self._too_narrow:
                 break
             other = Search(search.grammar, attempt)
             if self._required(other, sorted(some(), key=lambda strand: len(strand.calls)), PATIENCE[0]):
@@ -328,24 +331,25 @@ class _Learner:
         found: list[Case] = []
         for needs, script in CALL_SCRIPTS:
             if not needs & self.lacks:
-                # What a saved state lacks may show only after an infinite gradient, and one step late.
-                also = (np.inf,) if "resumed" in script and "inf" not in self.lacks else ()
-                found += self._scripts((1.0, -1.0, 0.0, *also), 4, script) + self._special_with(script)
+                found += self._scripts(words((1.0, -1.0, 0.0), 4), script) + self._special_with(script)
         return found
 
     def _special_with(self, script: dict[str, Any]) -> list[Case]:
         special = special_gradients(self.lacks)
-        return self._scripts((1.0, -1.0, 0.0, *special), 3, script) if special else []
+        if not special:
+            return []
+        called = [t for name in ("none", "resumed", "edits") for t in script.get(name, ())]
+        return self._scripts(long_words((1.0, -1.0, 0.0, *special), max([1, *called]) + 2, LATER), script)
 
-    def _scripts(self, alphabet: tuple[float, ...], length: int, script: dict[str, Any]) -> list[Case]:
-        """The cases of all words, each under several settings; those that it fails in are left out."""
+    def _scripts(self, g: Array, script: dict[str, Any]) -> list[Case]:
+        """The cases of some gradients, under several settings each; those that it fails in are left out."""
         found: list[Case] = []
         outside = () if "lr outside step_sizes" in self.lacks else OUTSIDE_LIMITS
         # A sign change at each step after the first with a loss that fell, and with one that rose.
         losses = ((2.0, 1.0, 3.0, 2.0), (1.0, 3.0, 2.0, 4.0))[: 2 if self._beyond.uses_loss else 1]
         for setting, loss in itertools.product((SETTING, NARROW[0], *outside), losses):
             try:
-                run = self.laboratory.run(words(alphabet, length), loss=loss[:length], **{**setting, **script})
+                run = self.laboratory.run(g, loss=np.resize(loss, len(g)), **{**setting, **script})
             except CouldNotRun:
                 continue
             self.observations.add(run)
@@ -438,11 +442,6 @@ class _Learner:
             entries["flip test"] = "sign"
         entries |= self._rounding
         return described(entries, nearest, self.nature)
-
-
-def _needs_no_other_table(found: Decompiled) -> bool:
-    """Whether all is explained but, perhaps, how numbers of other dtypes are rounded."""
-    return all(tier.explained or tier.tier == PRECISION for tier in found.tiers)
 
 
 def _unexplained(found: Decompiled) -> tuple[bool, int]:

@@ -22,6 +22,12 @@ def words(alphabet: Sequence[float], length: int) -> Array:
     return np.array(list(itertools.product(alphabet, repeat=length))).T
 
 
+def long_words(alphabet: Sequence[float], length: int, more: int) -> Array:
+    """The same, each followed by some more gradients, drawn at random from the alphabet."""
+    first = words(alphabet, length)
+    return np.vstack([first, np.random.default_rng(2).choice(alphabet, (more, first.shape[1]))])
+
+
 def moves_of(x: Array) -> Array:
     """How far x moves at each step from a start at 0, shape (steps, coordinates)."""
     moves: Array = np.diff(np.vstack([np.zeros(x.shape[1]), x]), axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .._cases.tiers import PRECISION
 from .._comparison.divergence import Divergence
 from .._table.rule import Rule
 
@@ -62,6 +63,11 @@ class Decompiled:
     def explained(self) -> bool:
         """Whether all tiers are explained."""
         return self.rule is not None and all(tier.explained for tier in self.tiers)
+
+    @property
+    def explained_but_for_rounding(self) -> bool:
+        """Whether all is explained but, perhaps, how numbers of other dtypes are rounded."""
+        return self.rule is not None and all(t.explained or t.tier == PRECISION for t in self.tiers)
 
     @property
     def not_found(self) -> bool:

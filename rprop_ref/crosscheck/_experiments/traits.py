@@ -52,7 +52,7 @@ CALL_SCRIPTS: tuple[tuple[frozenset[str], dict[str, Any]], ...] = (
     *((frozenset(("set", name)), {"edits": {t: {name: value}}}) for t in (1, 2)
       for name, value in (("etas", (0.6, 1.1)), ("step_sizes", (0.09, 0.1)))),
     (frozenset(("none", "save")), {**_NONE, **_SAVED}), (frozenset(("none", "maximize")), {**_NONE, **_LARGER}),
-    (frozenset(("none", "same array")), {**_NONE, **_AGAIN}),
+    *((frozenset(("none", "same array")), {"none": frozenset((t,)), **_AGAIN}) for t in (1, 2)),
     (frozenset(("save", "maximize")), {**_SAVED, **_LARGER}),
     (frozenset(("save", "same array")), {**_SAVED, **_AGAIN}),
     (frozenset(("maximize", "same array")), {**_LARGER, **_AGAIN}),

@@ -142,6 +142,9 @@ GLOBALS: dict[str, dict[str, str]] = {
         "rounded": "Hyperparameters are rounded to 16 bits at once",
         "through float32": "Hyperparameters are rounded to float32, and then to 16 bits",
         "lr at once": "lr is rounded to 16 bits at once, and the other hyperparameters through float32",
+        "float16 lr at once": "lr is rounded to float16 at once, and all else to 16 bits through float32",
+        "bfloat16 through float32": "Hyperparameters are rounded to float16 at once, to bfloat16 through float32",
+        "bfloat16 lr through float32": "lr is rounded to bfloat16 through float32, all else to 16 bits at once",
     },
     "compare": {
         "product": "Gradient and memory are compared by their product",

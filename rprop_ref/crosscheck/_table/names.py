@@ -176,8 +176,8 @@ def _limits_of_lr(left: Entries) -> list[str]:
     return [key for key in ("own limits", "smallest", "largest") if key in left]
 
 
-def _has(key: str, answer: Answer) -> Callable[[Entries], list[str]]:
-    return lambda left: [key] if left.get(key) == answer else []
+def _has(key: str, name: str) -> Callable[[Entries], list[str]]:
+    return lambda left: [key] if key in left and _WHOLE[key].get(left[key]) == name else []
 
 
 #: The names of answers of the whole rule.
@@ -220,7 +220,13 @@ _WHOLE: dict[str, dict[Answer, str]] = {
         "no step size": "step size lost on resume",
         "no last move": "last move lost on resume",
     },
-    "16-bit constants": {"rounded": "float16 constants rounded once", "lr at once": "float16 lr rounded once"},
+    "16-bit constants": {
+        "rounded": "float16 constants rounded once",
+        "bfloat16 through float32": "float16 constants rounded once",
+        "bfloat16 lr through float32": "float16 constants rounded once",
+        "lr at once": "float16 lr rounded once",
+        "float16 lr at once": "float16 lr rounded once",
+    },
     "arithmetic": {name: name for name in list(GLOBALS["arithmetic"])[1:]},
 }
 
@@ -266,5 +272,5 @@ _NAMES: dict[str, Callable[[Entries], list[str]]] = {
     "skips NaN gradients": lambda left: ["NaN gradient"] if "NaN gradient" in left else [],
     "NaN poisons": lambda left: _those(left, "move", ("nan",), ("nan",)),
     "NaN leaves the memory": lambda left: _those(left, "memory", ("kept",), ("nan",)),
-    **{name: _has(key, answer) for key, answers in _WHOLE.items() for answer, name in answers.items()},
+    **{name: _has(key, name) for key, answers in _WHOLE.items() for name in answers.values()},
 }

@@ -404,14 +404,31 @@ _ETAS_NOT_ROUNDED = {
 }
 
 
+_BOTH, _BFLOAT16 = "itemsize == 2", 'dtype.name == "bfloat16"'
+
+#: Arrays with which lr, and other hyperparameters, go through float32.
+_THROUGH_FLOAT32 = {
+    "rounded": ("", ""),
+    "through float32": (_BOTH, _BOTH),
+    "lr at once": ("", _BOTH),
+    "float16 lr at once": (_BFLOAT16, _BOTH),
+    "bfloat16 through float32": (_BFLOAT16, _BFLOAT16),
+    "bfloat16 lr through float32": (_BFLOAT16, ""),
+}
+
+
 def _constants(table: Table, array: str) -> list[str]:
     all_single = table["constants"] == "float32"
     rounded, lr, names = "np.float32(v)" if all_single else "v", "", "lr, down, up, lo, hi"
-    if table["16-bit constants"] != "rounded" and not all_single:
-        rounded = f"np.float32(v) if {array}.itemsize == 2 else v"
-    if table["16-bit constants"] == "lr at once":
+    own, other = _THROUGH_FLOAT32[str(table["16-bit constants"])]
+    if other and not all_single:
+        rounded = f"np.float32(v) if {array}.{other} else v"
+    if own != other:
         names = "down, up, lo, hi"
-        lr = f"lr if {array}.itemsize == 2 else np.float32(lr)" if all_single else "lr"
+        lr = f"np.float32(lr) if {array}.{own} else lr" if own else "lr"
+        if all_single:
+            once = "itemsize == 2" if not own else 'dtype.name == "float16"'
+            lr = f"lr if {array}.{once} else np.float32(lr)"
     if table["arithmetic"] in _ETAS_NOT_ROUNDED:
         names = names.replace("down, up, ", "")
         names = names if "," in names else f"{names},"
