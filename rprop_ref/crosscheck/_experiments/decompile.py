@@ -41,8 +41,9 @@ LATER = 2
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
 
-#: How many times as many coordinates each of them has as one of `check`: what is rare is met in one of them.
-WIDEN = 8
+#: How many times as many coordinates each of them has as one of `check`: what is rare is met in one of them. Fewer
+#: if an implementation takes one coordinate at a time.
+WIDEN, WIDEN_ALONE = 24, 8
 
 #: Long cases, of all tiers together, on which it is verified as well.
 LONG_CASES = 8
@@ -349,7 +350,7 @@ class _Learner:
         losses = ((2.0, 1.0, 3.0, 2.0), (1.0, 3.0, 2.0, 4.0))[: 2 if self._beyond.uses_loss else 1]
         for setting, loss in itertools.product((SETTING, NARROW[0], *outside), losses):
             try:
-                run = self.laboratory.run(g, loss=np.resize(loss, len(g)), **{**setting, **script})
+                run = self.laboratory.run(g, loss=tuple(np.resize(loss, len(g))), **{**setting, **script})
             except CouldNotRun:
                 continue
             self.observations.add(run)
@@ -422,7 +423,8 @@ class _Learner:
     def _random(self, tier: str, seed: int) -> Sequence[Case]:
         if "scripts" in self.lacks:
             return ()
-        drawn = random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks, WIDEN)
+        widen = WIDEN_ALONE if self.laboratory.alone else WIDEN
+        drawn = random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks, widen)
         return *drawn, *long_cases_of_tier(tier, seed, self.names, LONG_CASES, self.lacks)
 
     # --- the rule -----------------------------------------------------------------------------------------------
