@@ -47,7 +47,7 @@ demo: $(VENV)/installed  ## fit NIST's regression problems and compare with cert
 
 # Two processes share the tests; with more, the same kernels would be compiled more often.
 test: $(VENV)/installed-test  ## run all tests that need no other implementation of Rprop
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not peers and not browser and not notebooks and not exhaustive"
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-exhaustive: $(VENV)/installed-test  ## run the tests that compile or search for long: other dtypes, other rules
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m exhaustive
@@ -108,8 +108,8 @@ test-ptx: $(VENV)/installed-test $(VENV)/installed-ptx  ## compile the GPU kerne
 
 fuzz: $(VENV)/installed-test $(VENV)/installed-peers  ## run PROGRAMS=10000 random programs beside torch, CALLS=200000 random calls of NumPy, and kill and resume KILLS=100 runs
 	FUZZ_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -m peers tests/step/test_programs.py
-	FUZZ_CALLS=$(CALLS) $(BIN)/python -m pytest tests/autograd/test_generated_calls.py tests/autograd/test_in_place_programs.py
-	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -k killed tests/minimizer/test_runs.py
+	FUZZ_CALLS=$(CALLS) $(BIN)/python -m pytest -m "" tests/autograd/test_generated_calls.py tests/autograd/test_in_place_programs.py
+	KILLED_RUNS=$(KILLS) $(BIN)/python -m pytest -m "" -k killed tests/minimizer/test_runs.py
 
 lint: $(VENV)/installed-lint  ## check with ruff and mypy
 	$(BIN)/ruff check .
