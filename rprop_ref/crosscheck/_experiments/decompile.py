@@ -41,9 +41,9 @@ LATER = 2
 #: Random cases of each tier on which a rule is verified after it was found.
 RANDOM_CASES = 200
 
-#: How many times as many coordinates each of them has as one of `check`: what is rare is met in one of them. Fewer
-#: if an implementation takes one coordinate at a time.
-WIDEN, WIDEN_ALONE = 24, 8
+#: How many times as many coordinates each of them has as one of `check`, and in cases with calls: what is rare is
+#: met in one of them, rarest what needs certain gradients and calls at once.
+WIDEN, WIDEN_CALLS = 8, 24
 
 #: Long cases, of all tiers together, on which it is verified as well.
 LONG_CASES = 8
@@ -423,7 +423,7 @@ class _Learner:
     def _random(self, tier: str, seed: int) -> Sequence[Case]:
         if "scripts" in self.lacks:
             return ()
-        widen = WIDEN_ALONE if self.laboratory.alone else WIDEN
+        widen = WIDEN_CALLS if tier == CALLS and not self.laboratory.alone else WIDEN
         drawn = random_cases_of_tier(tier, seed, self.names, RANDOM_CASES, self.lacks, widen)
         return *drawn, *long_cases_of_tier(tier, seed, self.names, LONG_CASES, self.lacks)
 
