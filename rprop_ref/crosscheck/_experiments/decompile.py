@@ -340,6 +340,7 @@ class _Learner:
         if not special:
             return []
         called = [t for name in ("none", "resumed", "edits") for t in script.get(name, ())]
+        # All words up to one step after the last call.
         return self._scripts(long_words((1.0, -1.0, 0.0, *special), max([1, *called]) + 2, LATER), script)
 
     def _scripts(self, g: Array, script: dict[str, Any]) -> list[Case]:
