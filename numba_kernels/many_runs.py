@@ -254,22 +254,29 @@ def _go_back_or_begin(v, s, constants, n, lanes, kept):
 
 @inner
 def _lift(v, constants, n, lane):
-    """`lift` of `rprop_ref._core.loops` in a lane."""
-    largest = 0.0
+    """`lift` of `rprop_ref._core.loops` in a lane. Usually no step size is so small."""
+    largest, smallest = 0.0, np.inf
     for j in range(n):
         o = j * record.ROWS * LANES + lane
-        x, span = v[o + record.X * LANES], v[o + record.SPAN * LANES]
-        length = np.float64(abs(x) if abs(x) > span else span)
-        if v[o + record.LAST_G * LANES] != 0 and length > 0:
+        x, span = abs(v[o + record.X * LANES]), v[o + record.SPAN * LANES]
+        length = np.float64(x if x > span else span)
+        if length > 0:
             relative = np.float64(v[o + record.SIZE * LANES]) / length
-            if largest < relative < np.inf:
+            smallest = min(smallest, relative)
+            if v[o + record.LAST_G * LANES] != 0 and largest < relative < np.inf:
                 largest = relative
     least = 1 / pattern.PARTS_OF_LARGEST * largest
+    if smallest < 2 * least:  # twice, to be on the safe side of rounding errors
+        _lift_to(v, constants, n, lane, least)
+
+
+@inner
+def _lift_to(v, constants, n, lane, least):
     for j in range(n):
         o = j * record.ROWS * LANES + lane
-        x, span = v[o + record.X * LANES], v[o + record.SPAN * LANES]
+        x, span = abs(v[o + record.X * LANES]), v[o + record.SPAN * LANES]
         old = v[o + record.SIZE * LANES]
-        v[o + record.SIZE * LANES] = least * np.float64(abs(x) if abs(x) > span else span)
+        v[o + record.SIZE * LANES] = least * np.float64(x if x > span else span)
         size = v[o + record.SIZE * LANES]  # in the dtype of x
         size = constants[SIZE_MAX] if size > constants[SIZE_MAX] else size
         v[o + record.SIZE * LANES] = size if 0 < old < size < np.inf else old

@@ -435,9 +435,9 @@ the same lowest values. *NIST* are solved runs, claims of success and wrong clai
 | lifted to 1e-3 of the largest one | 110.3 | 98.7 | 114 | 107 | 49, 38, 0 |
 | to 1e-3 of the largest one whose gradient is not 0, the default | 110.3 | 98.7 | 115 | 107 | 49, 38, 0 |
 
-* With each of six seeds CHNROSNB and LUKSAN11LS are solved by the default, and with none if nothing is lifted. Over
-  the three seeds that are not in the table, the default solves 111.7 and 98 (109 and 95 without): 60.3 and 54 of
-  the choosing half (59.7 and 53.7), and 51.3 and 44 of the reporting half (49.3 and 41.3).
+* CHNROSNB and LUKSAN11LS are solved with each of six seeds, and with none if nothing is lifted. Over the three
+  seeds that are not in the table, the default solves 111.7 and 98 (109 and 95 without): 60.3 and 54 of the
+  choosing half (59.7 and 53.7), and 51.3 and 44 of the reporting half (49.3 and 41.3).
 * The step size of a variable that begins at its minimum does not shrink, since its gradient is 0. If it counted as
   the largest, no other variable would come to rest: `sum(x**2)` from (0, 3) with `gtol=0` would not end.
 * Runs also end with success more often. Of 300 that fit an exponential decay to noisy data, with a power of a
