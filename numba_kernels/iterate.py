@@ -41,7 +41,7 @@ _NOT_INLINED = frozenset(
         *("status_without_gain", "status_away_from_best", "claim_by_xtol", "largest_effect"),
         *("clear", "extrapolate", "slope_between", "goes_on", "turn_back"),
         *("end_or_begin_again", "status_after_stall", "is_where_it_stalled", "is_steep", "inward_gradient"),
-        *("renew", "all_near"),
+        *("renew", "lift", "all_near"),
     )
 )
 

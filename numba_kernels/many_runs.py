@@ -23,6 +23,7 @@ from numba_kernels.lanes import LANES, MAX_VARIABLES
 from numba_kernels.objective import call
 from rprop_ref import rules
 from rprop_ref._core import pattern, record
+from rprop_ref._core.constants import SIZE_MAX
 from rprop_ref._core.status import Status
 
 CLAIMED, STAYED, RAISED = Status.CLAIMED.value, Status.STAYED.value, Status.RAISED.value
@@ -236,7 +237,7 @@ def _end_pattern_moves_in_lanes(v, s, n, lanes, kept):
 
 
 @inner
-def _go_back_or_begin(v, s, n, lanes, kept):
+def _go_back_or_begin(v, s, constants, n, lanes, kept):
     """Undo the step in lanes that go on or back from a pattern move's point, and begin one where it is due."""
     for lane in range(lanes):
         if s[_FAILED + lane] != 0:
@@ -248,13 +249,44 @@ def _go_back_or_begin(v, s, n, lanes, kept):
                 v[o + record.PREV * LANES] = kept[lane, record.PREV, j]
                 v[o + record.SIZE * LANES] = kept[lane, record.SIZE, j]
         elif (s[_DUE + lane] != 0) & (s[_STAYED + lane] == 0):
-            _begin_pattern_move(v, s, n, lane)
+            _begin_pattern_move(v, s, constants, n, lane)
 
 
 @inner
-def _begin_pattern_move(v, s, n, lane):
+def _lift(v, constants, n, lane):
+    """`lift` of `rprop_ref._core.loops` in a lane. Usually no step size is so small."""
+    largest, smallest = 0.0, np.inf
+    for j in range(n):
+        o = j * record.ROWS * LANES + lane
+        x, span = abs(v[o + record.X * LANES]), v[o + record.SPAN * LANES]
+        length = np.float64(x if x > span else span)
+        if length > 0:
+            relative = np.float64(v[o + record.SIZE * LANES]) / length
+            smallest = min(smallest, relative)
+            if v[o + record.LAST_G * LANES] != 0 and largest < relative < np.inf:
+                largest = relative
+    least = 1 / pattern.PARTS_OF_LARGEST * largest
+    if smallest < 2 * least:  # twice, to be on the safe side of rounding errors
+        _lift_to(v, constants, n, lane, least)
+
+
+@inner
+def _lift_to(v, constants, n, lane, least):
+    for j in range(n):
+        o = j * record.ROWS * LANES + lane
+        x, span = abs(v[o + record.X * LANES]), v[o + record.SPAN * LANES]
+        old = v[o + record.SIZE * LANES]
+        v[o + record.SIZE * LANES] = least * np.float64(x if x > span else span)
+        size = v[o + record.SIZE * LANES]  # in the dtype of x
+        size = constants[SIZE_MAX] if size > constants[SIZE_MAX] else size
+        v[o + record.SIZE * LANES] = size if 0 < old < size < np.inf else old
+
+
+@inner
+def _begin_pattern_move(v, s, constants, n, lane):
     """`pattern.begin_pattern_move` in a lane."""
     s[record.PATTERN_NIT * LANES + lane] = s[record.NIT * LANES + lane]
+    _lift(v, constants, n, lane)
     stretch = s[record.STRETCH * LANES + lane]
     slope = 0.0
     back_at_base = back_at_last = True
@@ -501,7 +533,7 @@ def kernel(rule: rules.Rule) -> Any:
                 _end_pattern_moves(v, s, n, lanes, vectors)
             _step(v, s, constants, n)
             if any_pattern:
-                _go_back_or_begin(v, s, n, lanes, vectors)
+                _go_back_or_begin(v, s, constants, n, lanes, vectors)
             if not any_special:
                 continue
             # Backwards, since the last lane moves into the place of one whose run has ended.

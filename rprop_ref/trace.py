@@ -54,7 +54,8 @@ class Trace(History):
     sign : ndarray of int8, shape (rows, n)
         Sign of the gradient there (not negated when maximizing); 0 also for NaN.
     size : ndarray, shape (rows, n)
-        Step sizes after the step of that iteration.
+        Step sizes after the step of that iteration, with which the next one begins: after a pattern move of
+        `minimize`, small ones may have been lifted.
     event : ndarray of uint8, shape (rows, n)
         What the step did, in bits: see `where` and `words`.
     g_max, g_change, x_change : ndarray, shape (rows,)

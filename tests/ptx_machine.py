@@ -592,6 +592,7 @@ _knows(2, "cvta.to.global.u64")(_mov)
     "cvt.rn.bf16.f32",
     "cvt.f32.f16",
     "cvt.rn.f64.s64",
+    "cvt.rn.f64.u32",
 )
 def _cvt(threads: Threads, instruction: Instruction, active: Array) -> None:
     *_, to, kind = instruction.opcode.split(".")

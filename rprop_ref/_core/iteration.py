@@ -159,7 +159,7 @@ def stop_or_step(vectors, scalars, constants, variant, x, g, size, last_x, stall
     scalars[STEP_MADE] = 1
     if moved:
         if pattern_is_due(scalars[NIT], scalars[PATTERN_NIT], scalars[PATTERN_EVERY]):
-            begin_pattern_move(vectors, scalars)
+            begin_pattern_move(vectors, scalars, constants)
         return CONTINUE
     # If even the first step changes nothing, it is below the resolution of x (or the rule is frozen).
     return PRECISION_LOSS if scalars[NIT] == 0 else STAYED

@@ -320,6 +320,24 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
                 size[i] = size_max
 
     @function
+    def lift(size, x, g, span, share, size_max):
+        largest = 0.0
+        for i in range(x.size):
+            one = length(x[i], span[i])
+            if g[i] != zero(g) and one > zero(x):
+                relative = np.float64(size[i]) / np.float64(one)
+                if largest < relative < math.inf:
+                    largest = relative
+        least = double(plain(double(share) * double(largest)))
+        for i in range(x.size):
+            old = size[i]
+            size[i] = plain(least * double(np.float64(length(x[i], span[i]))))
+            if size[i] > size_max:
+                size[i] = size_max
+            if not zero(size) < old < size[i] < math.inf:
+                size[i] = old
+
+    @function
     def all_near(x, y, span, share):
         for i in range(x.size):
             way = plain(double(np.float64(x[i])) - double(np.float64(y[i])))
@@ -340,6 +358,7 @@ def _loops(compiler: Compiler, names: dict[str, Any]) -> dict[str, Any]:
         "effect": effect,
         "largest_effect": largest_effect,
         "length": length,
+        "lift": lift,
         "max_gradient_and_stalled": max_gradient_and_stalled,
         "zero_blocked": zero_blocked,
         "predicted_decrease": predicted_decrease,

@@ -9,17 +9,27 @@ If it is not lower, the valley has turned or risen on the way. Then the minimum 
 the values at the last point and at the end of the way, and the slope with which the way begins. If the value is
 lower there, the run goes on from there, and the factor stays. Otherwise it goes back to where the last step has
 led, as if nothing had been tried. So it does, too, if step sizes are negligible beside x at such a point: a run
-must not end because of a long move. NumPy runs this code as it stands; Numba and numba.cuda compile the same
-source.
+must not end because of a long move.
+
+In a run without bounds, each pattern move begins by lifting small step sizes, wherever it leads. Under noise, the
+signs of small components of the gradient are those of a coin, and as the product of the etas is below 1, their
+step sizes shrink to nothing while others still move (Plakhov & Cruz). With bounds, this gained less under noise
+when it was measured, and lost a narrow valley without noise.
+
+NumPy runs this code as it stands; Numba and numba.cuda compile the same source.
 
 References
 ----------
 R. Hooke, T. A. Jeeves, "Direct search" solution of numerical and statistical problems, Journal of the ACM 8(2),
 1961, pp. 212-229.
+
+A. Plakhov, P. Cruz, A stochastic approximation algorithm with multiplicative step size adaptation,
+arXiv:math/0503434, 2005.
 """
 
 import math
 
+from .constants import SIZE_MAX
 from .record import (
     BASE,
     LAST_F,
@@ -31,15 +41,20 @@ from .record import (
     PATTERN_NIT,
     PREV,
     ROWS,
+    SIZE,
     SLOPE,
+    SPAN,
     STRETCH,
     UPPER,
     X,
 )
-from .vectors import clear, clip, copy, equal, extrapolate, slope_between
+from .vectors import clear, clip, copy, equal, extrapolate, lift, slope_between
 
 #: The largest factor, and the inverse of the smallest.
 LONGEST, SHORTEST = 1024, 4
+
+#: Where a pattern move begins, step sizes are lifted to the largest one divided by this.
+PARTS_OF_LARGEST = 1000
 
 #: The stages of a pattern move, besides 0: X is the end of the way, or the parabola's minimum.
 AHEAD, BETWEEN = 1, 2
@@ -50,9 +65,12 @@ def pattern_is_due(nit, pattern_nit, every):
     return nit - pattern_nit >= every
 
 
-def begin_pattern_move(vectors, scalars):
-    """Set the point of a pattern move, to be evaluated next, unless it leads nowhere."""
+def begin_pattern_move(vectors, scalars, constants):
+    """Lift small step sizes, and set the point of the move, to be evaluated next, unless it leads nowhere."""
     scalars[PATTERN_NIT] = scalars[NIT]
+    if vectors.shape[0] == ROWS:
+        x, g, span = vectors[X], vectors[LAST_G], vectors[SPAN]
+        lift(vectors[SIZE], x, g, span, 1 / PARTS_OF_LARGEST, constants[SIZE_MAX])
     if goes_on(vectors, vectors[X], vectors[BASE], scalars[STRETCH]):
         scalars[PATTERN] = AHEAD
         scalars[SLOPE] = slope_between(vectors[LAST_X], vectors[X], vectors[LAST_G])

@@ -141,6 +141,20 @@ def renew(size, x, span, share, size_min, size_max):
     size[:] = np.where(size > size_max, size_max, size)
 
 
+def lift(size, x, g, span, share, size_max):
+    """Make no step size less than this share of the largest one, each relative to its variable's length.
+
+    The largest is that of a variable whose gradient is not 0: nothing shrinks those of the others. A step size of
+    0 stays 0, for a variable that is to stay where it is, and none becomes larger than `size_max` or infinite.
+    """
+    lengths = _lengths(x, span)
+    relative = size / np.where(lengths > 0, lengths, np.inf)
+    largest = np.max(np.where((g != 0) & (relative < np.inf), relative, 0), initial=0)
+    least = (share * largest * lengths).astype(size.dtype)
+    least = np.where(least > size_max, size_max, least)
+    size[:] = np.where((size > 0) & (size < least) & (least < np.inf), least, size)
+
+
 def all_near(x, y, span, share):
     """Whether each variable differs between x and y by at most this share of its length at x."""
     return (np.abs(x.astype(float) - y) <= _lengths(x, span) * share).all()

@@ -180,8 +180,11 @@ def minimize(
         values and the slope at the first, and goes back if `fun` is not lower there either. With each success
         pattern moves become twice as long (relative to the displacement, 1,024 times at most), with each failure
         half as long (a quarter at least); where the point between was lower they stay as long as they are.
-        They help in curved valleys, where the steps of single variables go to and fro. The default is 20. With
-        None there are none, and all steps are those of the rule.
+        They help in curved valleys, where the steps of single variables go to and fro. Without bounds, a pattern
+        move also begins by lifting step sizes to a thousandth of the largest one, each relative to its variable
+        (to its size at the start, if that was larger), since noise would shrink those of small components of the
+        gradient to nothing. None is lifted above the largest of `step_sizes`, and one of 0 stays 0. The default
+        is 20. With None there are no pattern moves, and all steps are those of the rule.
     maximize : bool, optional
         Maximize `fun` instead. Read "high" for "low" in this description then.
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional

@@ -261,8 +261,12 @@ BOUNDS = [(-1, 1), (0.5, 2), (None, None), (0, 0), (None, 1), (-1, None), (-6, 4
         {"ftol": 1e-3, "bounds": BOUNDS},
         {"maximize": True, "maxiter": 20},
         {"lr": 3.0, "bounds": BOUNDS, "maxiter": 60, "pattern_every": 2},
+        {"lr": [1e-9, 0.5, *[1e-3] * 9], "maxiter": 60, "pattern_every": 2, "step_sizes": (0.0, 0.6)},
     ],
-    ids=["retreats", "retreats within bounds", "claims within bounds", "maximize", "pattern moves"],
+    ids=[
+        *("retreats", "retreats within bounds", "claims within bounds", "maximize", "pattern moves"),
+        "lifted step sizes",
+    ],
 )
 def test_runs_of_many_variables_as_on_the_host(options):
     """Compiled loops take four variables at a time and then up to three, so fewer would reach only part of the code."""

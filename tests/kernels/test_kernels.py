@@ -21,7 +21,7 @@ from runs import engine
 import rprop_ref
 from numba_kernels import _cache, flat, iterate
 from rprop_ref import Parameter, Rprop
-from rprop_ref._core import iteration, record
+from rprop_ref._core import iteration, loops, record
 from rprop_ref._core import vectors as vector_operations
 from rprop_ref._core.arrays import joined, slices
 from rprop_ref._core.constants import rule_constants
@@ -427,6 +427,17 @@ def test_compiled_pattern_moves_of_float32_are_computed_in_float64(rng):
             compiled(*(result[row] for row in rows), stretch)
             vector_operations.extrapolate(*(expected[row] for row in rows), stretch)
             assert same_bits(result, expected)
+
+
+def test_modules_that_are_compiled_together_give_a_name_one_value():
+    """Compiled functions of all these modules see the integers of all of them."""
+    values = {}
+    for module in (record, *loops._UNCHANGED):
+        for name, value in vars(module).items():
+            if isinstance(value, int):
+                values.setdefault(name, set()).add(int(value))
+    assert "CONTINUE" in values
+    assert {name: given for name, given in values.items() if len(given) > 1} == {}
 
 
 def test_functions_of_kernels_have_names_of_their_own():
