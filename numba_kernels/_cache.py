@@ -23,6 +23,7 @@ from numba.core import caching, serialize
 
 from numba_kernels import _disk
 from numba_kernels._disk import DIGEST as DIGEST
+from numba_kernels._flags import quicken
 from rprop_ref import rules
 
 Made = TypeVar("Made")
@@ -46,7 +47,7 @@ def inner(text: Callable[..., Any] | None = None, **flags: Any) -> Any:
     if text is not None:
         text.__qualname__ += f"_{uuid.uuid4().hex}"
     options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **NO_COUNTS, **flags}
-    return numba.njit(**options)(text) if text is not None else functools.partial(inner, **flags)
+    return quicken(numba.njit(**options)(text)) if text is not None else functools.partial(inner, **flags)
 
 
 def made_once(make: Callable[..., Made]) -> Callable[..., Made]:
@@ -86,7 +87,7 @@ def kernel_of(rule: rules.Rule, text: Callable[..., Any], names: dict[str, Any],
     is_shipped = any(rule is shipped for shipped in rules.SHIPPED)
     if not is_shipped:
         function.__qualname__ += f"_{uuid.uuid4().hex}"  # see `inner`
-    kernel = numba.njit(**{"nogil": True, "error_model": "numpy", **flags})(function)
+    kernel = quicken(numba.njit(**{"nogil": True, "error_model": "numpy", **flags})(function))
     # The digest covers the sources of no other rule.
     if is_shipped and _disk.folder() is not None:
         kernel._cache = KernelCache(function)  # as `enable_caching` does with Numba's
