@@ -12,7 +12,7 @@ from typing import Any
 from numba.core import compiler
 
 
-class Flags(compiler.Flags):  # type: ignore[misc]
+class Flags(compiler.Flags):
     """Numba's flags, equal to others of this class in which the same options are set, and hashed by these.
 
     The class is called like Numba's, since the names of compiled functions hold that.
