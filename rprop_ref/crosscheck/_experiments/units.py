@@ -20,6 +20,9 @@ from .traits import MIXED, NARROW, SETTING
 #: An lr whose double is exact, and limits that are soon met by step sizes that begin with it.
 _LR, _NEAR = 0.125, {**NARROW[0], "step_sizes": (0.08, 0.19)}
 
+#: How many times as large an lr is at which no floor is met.
+_MUCH_LARGER = 2.0**20
+
 
 @dataclass(frozen=True)
 class Units:
@@ -41,10 +44,14 @@ class Units:
 
 
 class _PerLr(Laboratory):
-    """A laboratory that sees x in units of lr."""
+    """A laboratory that sees x in units of lr, which may be so many times as large as it is asked for."""
+
+    def __init__(self, of: Laboratory, times: float = 1.0) -> None:
+        super().__init__(of.factory, of.dtype)
+        self.alone, self._times = of.alone, times
 
     def run(self, g: Array, x0: Any = 0.0, **setting: Any) -> Trajectory:
-        run = super().run(g, x0, **setting)
+        run = super().run(g, x0, **{**setting, "lr": setting.get("lr", 0.1) * self._times})
         with np.errstate(all="ignore"):
             x = run.x / run.case.lr
         return Trajectory(run.case, x, None, None, run.gradient)
@@ -75,14 +82,13 @@ def units(laboratory: Laboratory, numbers: Numbers, lacks: frozenset[str]) -> It
 def _of_lr(usual: Units, lacks: frozenset[str]) -> Iterator[Units]:
     """The units of a rule whose moves, or limits, may be multiples of lr; and those in which they are not."""
     laboratory, numbers = usual.laboratory, usual.numbers
-    per_lr = _PerLr(laboratory.factory, laboratory.dtype)
-    per_lr.alone = laboratory.alone
-    limits = {
-        name: some
-        for name, values in own_limits(per_lr, numbers).items()
-        if (some := tuple(v for v in values if (v >= 2 if name == "largest" else v <= 0.5)))
-    }
-    of_limits = [Units(laboratory, {**numbers, **limits}, {"own limits": ("times lr",)})] if limits else []
+    per_lr = _PerLr(laboratory)
+    limits, of_limits = _limits(per_lr, numbers), []
+    if limits:
+        # A floor may hide one of them, but not from an lr that is much larger.
+        limits = {**_limits(_PerLr(laboratory, _MUCH_LARGER), numbers), **limits}
+        rest = {name: values for name, values in numbers.items() if name not in ("largest", "smallest")}
+        of_limits = [Units(laboratory, {**rest, **limits}, {"own limits": ("times lr",)})]
     if not (_is_multiplied(laboratory) or _follow_lr(laboratory)):
         yield from (usual, *of_limits)
         return
@@ -90,6 +96,15 @@ def _of_lr(usual: Units, lacks: frozenset[str]) -> Iterator[Units]:
     rest = {name: values for name, values in numbers.items() if name not in lengths}
     of_moves = Units(per_lr, {**measured(per_lr, lacks), **rest}, {"move by": ("lr times size",)})
     yield from (*of_limits, of_moves, usual)
+
+
+def _limits(per_lr: _PerLr, numbers: Numbers) -> Numbers:
+    """Limits of its own that are the same multiples of every lr."""
+    return {
+        name: some
+        for name, values in own_limits(per_lr, numbers).items()
+        if (some := tuple(v for v in values if (v >= 2 if name == "largest" else v <= 0.5)))
+    }
 
 
 def _are_float32(laboratory: Laboratory) -> bool:
