@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 from runpy import run_path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -369,6 +370,47 @@ def test_a_stranger_is_understood_in_every_dtype_that_it_takes(stranger):
     found = decompile(stranger)
     assert PRECISION in [tier.tier for tier in found.tiers]
     assert found.explained, found.headline
+
+
+class SizesInDouble(Stranger):
+    """Step sizes are in double, whatever x is in, as `np.full` makes them; the memory is kept at a sign change."""
+
+    def start(self):
+        self.size = np.full(self.x.shape, float(self.lr))
+
+    def update(self, g, loss):
+        q = g * self.prev
+        self.size = np.clip(
+            self.size * np.where(q > 0, self.up, np.where(q < 0, self.down, 1)), self.lo, self.hi, dtype=float
+        )
+        self.x -= np.sign(g) * self.size
+        self.prev = g
+
+
+def test_what_one_dtype_leaves_unexplained_does_not_hide_the_rule():
+    dtypes = ["float64", "float32"]
+    found = decompile(SizesInDouble, dtypes=dtypes)
+    assert found.rule.nearest == "rprop-"
+    assert [tier.tier for tier in found.tiers if not tier.explained] == [PRECISION]
+    report = check(SizesInDouble, "irprop-", dtypes=dtypes)
+    assert "memory kept at a flip" in report.headline
+    assert report.headline.endswith("Not explained: precision.")
+
+
+@pytest.mark.parametrize("seed", sampled(range(30), range(0, 30, 3)))
+def test_the_source_runs_as_it_is_printed(seed):
+    table = random_table(seed)
+    factory, names = Rule(table), {}
+    exec(factory.source(), names)
+    rng, state, x0 = np.random.default_rng(seed), SimpleNamespace(), np.zeros(20)
+    numbers = 0.1, 0.5, 1.2, 0.01, 2.0
+    names["start"](state, x0, *numbers)
+    running, x = factory(x0, lr=0.1, etas=(0.5, 1.2), step_sizes=(0.01, 2.0)), x0
+    with np.errstate(all="ignore"):
+        for g in rng.choice([1.0, -1.0, 2.0, 0.0, np.nan, np.inf], (12, 20), p=[0.35, 0.3, 0.15, 0.1, 0.05, 0.05]):
+            loss = float(rng.choice([1.0, 2.0, 3.0]))
+            x = names["step"](state, x, g.copy(), *numbers, *((loss,) if table.uses_loss else ()))
+            assert np.array_equal(running.step(g.copy(), loss), x, equal_nan=True)
 
 
 @pytest.mark.exhaustive

@@ -120,6 +120,11 @@ def learn_rule(factory: Factory, names: Sequence[str], lacks: frozenset[str]) ->
     some = list(units(laboratory, numbers, lacks))
     learner = _Learner(laboratory, traits.nature, some, cases, names, lacks)
     found = learner.best()
+    if found is None and learner.fails_in_others:
+        alone = [case for case in cases if case.dtype == dtype]
+        found = _Learner(laboratory, traits.nature, some, alone, [dtype], lacks).best()
+        if found is not None:
+            found.tiers.append(learner.in_other_dtypes(found))
     if found is None:
         seen = list(traits.outside)
         if depends_on_time(laboratory):
@@ -149,6 +154,7 @@ class _Learner:
         self._rounding: dict[str, Answer] = rounding.plainest(names, nature)
         self._held: list[Case] = []  # the cases of tiers that are explained
         self._too_much: list[Strand] = []  # what a search did not reproduce at last
+        self.fails_in_others = False  # whether ordinary use is explained in the dtype of the experiments only
 
     # --- ordinary use -------------------------------------------------------------------------------------------
 
@@ -226,6 +232,8 @@ class _Learner:
                     if verdict.explained:
                         found_late = found_late or made_late(search.grammar)
                         yield search
+                    elif self.fails_in_others:
+                        return
                     elif verdict.first is not None:
                         self.stuck = self.stuck or str(verdict.first)
                 elif search.exhausted:
@@ -375,9 +383,18 @@ class _Learner:
                 self._held += [*known, *drawn]
                 return TierVerdict(tier, True, len(some), len(drawn))
             if not corrected:
+                others = all(d.case.dtype != self.laboratory.dtype for d in failing)
+                self.fails_in_others = self.fails_in_others or (tier == ORDINARY and others)
                 break
             known += [d.case for d in failing if d.case not in known]
         return TierVerdict(tier, False, len(some), len(drawn), len(failing), failing[0])
+
+    def in_other_dtypes(self, found: Decompiled) -> TierVerdict:
+        """The verdict on a rule that was learned in one dtype, in the cases of all others."""
+        assert found.rule is not None
+        some = [case for case in self.cases if case.dtype != self.laboratory.dtype]
+        failing = self.observations.failing(found.rule, some)
+        return TierVerdict(PRECISION, not failing, len(some), 0, len(failing), failing[0] if failing else None)
 
     def _correct(self, search: Search, cases: Sequence[Case], attempts: int = ATTEMPTS) -> bool:
         """Add what a rule does not reproduce to what its search requires, until it reproduces all."""

@@ -193,7 +193,7 @@ class Outcome:
             return []
         return [
             tier for tier in self.learned.tiers
-            if not tier.explained and tier.tier in self.tiers and self.tiers[tier.tier].differing
+            if not tier.explained and (tier.tier not in self.tiers or self.tiers[tier.tier].differing)
         ]  # fmt: skip
 
     def _only_state_in_ordinary_use(self) -> list[str]:

@@ -42,13 +42,6 @@ def run_together(
             yield case, {"x": x[: case.steps, own], "gradient": gradient[: case.steps, own]}
 
 
-def hear(s: SimpleNamespace, loss: Any) -> None:
-    """Store the loss of a step, except where that is skipped with its loss."""
-    heard = {"rose": loss > s.loss, "loss": loss, "best": np.fmin(loss, s.best)}
-    for name, value in heard.items():
-        setattr(s, name, np.where(s.skipped, getattr(s, name), value) if hasattr(s, "skipped") else value)
-
-
 class _Joint:
     """Cases of one dtype, one after the other in one array of coordinates."""
 
@@ -135,8 +128,6 @@ class _Joint:
         saved = dict(vars(s))
         arguments = (loss,) if table.uses_loss else ()
         x = np.asarray(self.step(s, self.x, g, self.lr, *self.numbers, *arguments), self.x.dtype)
-        hear(s, loss)
-        s.steps += 1
         touched = self._touched(raw)
         if missing is not None and missing.any():
             if table["None"] == "skipped":

@@ -14,7 +14,7 @@ from .._cases.case import Array, Case
 from .._cases.dtypes import COMPLEX
 from .._comparison.observe import observe
 from .._comparison.trajectory import Trajectory
-from .joint import can_join, hear, run_together
+from .joint import can_join, run_together
 from .names import summary
 from .source import source
 from .table import Table
@@ -141,7 +141,6 @@ class RunningRule:
             table["caller's array"] != "copied"
             and kept == table["caller's array"]
             and grad is self._last_grad
-            and s.steps
             and not missing
         ):
             own = -g if table["direction"] == "up" else g.copy()
@@ -151,8 +150,6 @@ class RunningRule:
         arguments = (value,) if table.uses_loss else ()
         with np.errstate(all="ignore"):
             self._x = np.asarray(self._step(s, self._x, g, self._lr, *self._numbers, *arguments), self._x.dtype)
-        hear(s, value)
-        s.steps += 1
         self._last_grad = grad
         if isinstance(grad, np.ndarray):
             self._touch(grad, raw)

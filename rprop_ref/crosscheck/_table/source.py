@@ -457,10 +457,20 @@ def _step(table: Table, lines: list[str]) -> list[str]:
         kept, inside = ", ".join(("x", *_state(lines))), table["arithmetic"] in _KEPT
         begins.insert(len(widened) if inside else 0, f"    skipped, before = np.isnan(g), ({kept})")
         last = f"{kept} = (np.where(skipped, old, new) for old, new in zip(before, ({kept})))"
-        if table["NaN gradient"] != "skipped":
-            last = f"s.skipped, {last.replace(' = (', ' = skipped, *(', 1)}"
         narrowed = [last, *narrowed] if inside else [*narrowed[:-1], last, narrowed[-1]]
-    return [*head, *begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
+    body = [*begins, *(f"    {line}" for line in (*lines[:-1], *narrowed))]
+    return [*head, *body[:-1], *(f"    {line}" for line in _counted(table, body)), body[-1]]
+
+
+def _counted(table: Table, body: list[str]) -> list[str]:
+    """What is stored of a step for later ones, beside arrays: how many there were, and the loss."""
+    lines = ["s.steps += 1"] if any("s.steps" in line for line in body) else []
+    if not table.uses_loss:
+        return lines
+    last, heard = "s.rose, s.loss, s.best", "loss > s.loss, loss, np.fmin(loss, s.best)"
+    if table["NaN gradient"] == "skipped, with its loss":
+        heard = f"(np.where(skipped, old, new) for old, new in zip(({last}), ({heard})))"
+    return [*lines, f"{last} = {heard}"]
 
 
 def _state(lines: list[str]) -> list[str]:
