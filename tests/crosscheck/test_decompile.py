@@ -397,6 +397,28 @@ def test_what_one_dtype_leaves_unexplained_does_not_hide_the_rule():
     assert report.headline.endswith("Not explained: precision.")
 
 
+class SameSign(Stranger):
+    """Grows where the sign is the last one, and shrinks otherwise; NaN has the sign 0."""
+
+    def start(self):
+        self.prev = None
+
+    def update(self, g, loss):
+        sign = (g > 0).astype(self.x.dtype) - (g < 0).astype(self.x.dtype)
+        if self.prev is not None:
+            size = np.where(sign == self.prev, self.size * self.up, self.size * self.down)
+            self.size = np.clip(size, self.lo, self.hi)
+        self.prev = sign
+        self.x = self.x - sign * self.size
+
+
+def test_what_an_outer_tier_leaves_unexplained_is_not_explained_in_part():
+    found = decompile(SameSign, dtypes=["float64"], without=["maximize", "lr outside step_sizes"])
+    assert [tier.tier for tier in found.tiers if not tier.explained] == [NUMBERS]
+    entries = found.rule.table.entries
+    assert (entries["start"], entries["first: factor"], entries["rest: factor"]) == ("lr", "1", "up")
+
+
 @pytest.mark.parametrize("seed", sampled(range(30), range(0, 30, 3)))
 def test_the_source_runs_as_it_is_printed(seed):
     table = random_table(seed)

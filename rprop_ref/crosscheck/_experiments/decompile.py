@@ -465,8 +465,11 @@ class _Learner:
 
 
 def _unexplained(found: Decompiled) -> tuple[bool, int]:
-    """How much a rule does not reproduce; what matters most is ordinary use."""
-    return not found.tiers[0].explained, sum(tier.failing for tier in found.tiers)
+    """How many tiers a rule does not explain; what matters most is ordinary use.
+
+    How many cases of these it fails does not count: what explains a part of a tier is not told from chance.
+    """
+    return not found.tiers[0].explained, sum(not tier.explained for tier in found.tiers)
 
 
 def _preferred(rule: str, key: str, entries: Mapping[str, tuple[Answer, ...]]) -> Answer:
