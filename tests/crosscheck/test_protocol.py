@@ -224,7 +224,7 @@ def test_a_program_that_does_not_start_is_reported(tmp_path):
     with pytest.raises(CouldNotRun, match="cannot run /nowhere/at/all: No such file"):
         Program("/nowhere/at/all")
     with pytest.raises(CouldNotRun, match=re.escape("it speaks protocol 9, not 1")):
-        Program([sys.executable, "-c", "print('{\"protocol\": 9}', flush=True); input(); input()"])
+        Program([sys.executable, "-c", "input(); print('{\"protocol\": 9}', flush=True); input()"])
     with pytest.raises(CouldNotRun, match="ended"):
         Program([sys.executable, "-c", "pass"])
     with pytest.raises(CouldNotRun, match="the command is empty"):
@@ -253,12 +253,12 @@ def test_a_program_that_does_not_start_is_reported(tmp_path):
 )
 def test_an_invalid_first_answer_is_reported(hello, text):
     with pytest.raises(CouldNotRun, match=re.escape(text)):
-        Program([sys.executable, "-c", f"print({json.dumps(hello)!r}, flush=True); input(); input()"])
+        Program([sys.executable, "-c", f"input(); print({json.dumps(hello)!r}, flush=True); input()"])
 
 
 def test_an_unasked_line_is_reported():
     hello = json.dumps({"protocol": 1})
-    with Program([sys.executable, "-c", f"print('''{hello}\n{hello}''', flush=True); input()"]) as program:
+    with Program([sys.executable, "-c", f"input(); print('''{hello}\n{hello}''', flush=True); input()"]) as program:
         while not program._lines.waiting():
             time.sleep(0.01)
         with pytest.raises(CouldNotRun, match=re.escape("nobody asked for the line '{\"protocol\": 1}'")):
