@@ -258,7 +258,9 @@ def test_an_invalid_first_answer_is_reported(hello, text):
 
 def test_an_unasked_line_is_reported():
     hello = json.dumps({"protocol": 1})
-    with Program([sys.executable, "-c", f"input(); print('''{hello}\n{hello}''', flush=True); input()"]) as program:
+    with Program(
+        [sys.executable, "-c", f"input(); print('''{hello}\n{hello}''', flush=True); input()"]
+    ) as program:
         while not program._lines.waiting():
             time.sleep(0.01)
         with pytest.raises(CouldNotRun, match=re.escape("nobody asked for the line '{\"protocol\": 1}'")):
