@@ -11,7 +11,7 @@ import argparse
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rprop_ref import rules
@@ -19,7 +19,9 @@ from rprop_ref.crosscheck import (
     COMPOSITIONS,
     DEVIATIONS,
     Alternative,
+    Case,
     Decompiled,
+    Rule,
     conformance_cases,
     decompile,
     mutant,
@@ -83,7 +85,12 @@ def is_right(found: Decompiled, factory: Factory) -> bool:
     fixed = [case for case in conformance_cases(DTYPES) if not case.needs & LACKS]
     # A case may touch another tier, which is not explained.
     cases = [case for case in (*drawn, *fixed) if (tiers_of(case) or {ORDINARY}) <= explained]
-    for case, made in zip(cases, found.rule.on_cases(cases), strict=True):
+    return moves_alike(found.rule, factory, cases)
+
+
+def moves_alike(rule: Rule, factory: Factory, cases: Sequence[Case]) -> bool:
+    """Whether a rule moves x as an implementation does, to the bit."""
+    for case, made in zip(cases, rule.on_cases(cases), strict=True):
         seen = observe(factory, case)
         if not same_values("x", made.x[: seen.steps], seen.x).all():
             return False

@@ -23,14 +23,13 @@ from rprop_ref import rules
 from rprop_ref.crosscheck import COMPOSITIONS, Alternative, Case, Report, check, conformance_cases, mutant
 from rprop_ref.crosscheck._cases.dtypes import available_reals
 from rprop_ref.crosscheck._cases.randomized import random_cases
-from rprop_ref.crosscheck._comparison.divergence import same_values
-from rprop_ref.crosscheck._comparison.observe import observe
 from rprop_ref.crosscheck._stages.batch import Batch
 from rprop_ref.crosscheck._stages.compositions import deviations_from
 from rprop_ref.crosscheck._stages.machine import Machine
 from rprop_ref.crosscheck._stages.optimizer import ComposedOptimizer
 from rprop_ref.crosscheck._stages.stages import ARITHMETIC, Changes, Composition, changed
 
+from .leave_one_out import moves_alike
 from .unknown_rules import unknown_rules
 
 Array = np.ndarray[Any, Any]
@@ -153,8 +152,8 @@ def count_by_check(claim: str, mutants: Sequence[Changes]) -> Counter[str]:
         factory = mutant(claim, [a.name for a in changes])
         report = check(factory, claim)
         listed = [()] if report.agrees else _known(report)
-        if not listed and report.learned is not None and report.learned.explained:
-            counts["described" if _is_right(report, factory, held_out) else "wrong"] += 1
+        if not listed and report.rule is not None and report.learned is not None and report.learned.explained:
+            counts["described" if moves_alike(report.rule, factory, held_out) else "wrong"] += 1
         elif not listed:
             counts["no known deviation"] += 1
         elif frozenset(changes) in {frozenset(c) for c in listed}:
@@ -163,13 +162,6 @@ def count_by_check(claim: str, mutants: Sequence[Changes]) -> Counter[str]:
             truth, *others = signatures(rule, [changes, *listed], held_out).tolist()
             counts["equal to a smaller set" if set(others) == {truth} else "wrong"] += 1
     return counts
-
-
-def _is_right(report: Report, factory: Callable[..., Any], cases: Sequence[Case]) -> bool:
-    """Whether the rule that was learned moves x as the mutant does."""
-    assert report.rule is not None
-    made = zip(report.rule.on_cases(cases), (observe(factory, case) for case in cases), strict=True)
-    return all(same_values("x", ours.x[: seen.steps], seen.x).all() for ours, seen in made)
 
 
 def count_unknown_rules(claim: str = rules.DEFAULT) -> Counter[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -80,10 +79,7 @@ def test_the_guide_shows_what_is_found(number, name):
     if name is not None:
         if not FOREIGN.is_file():
             pytest.skip("the class that the guide speaks of is not in this project")
-        spec = importlib.util.spec_from_file_location("ten_rprops", FOREIGN)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        factory, _ = module.REGISTRY[name]
+        factory, _ = run_path(str(FOREIGN))["REGISTRY"][name]
     block = re.findall(r"^```text\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.M | re.S)[number]
     found = decompile(factory, dtypes=["float64"], without=["save", "set", "lr per coordinate", "bounds"])
     code = "".join(line for line in found.rule.source().splitlines(keepends=True) if '"""' not in line)

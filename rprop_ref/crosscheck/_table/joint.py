@@ -95,7 +95,7 @@ class _Joint:
         return np.array([x for x, _ in shown]), np.array([g for _, g in shown])
 
     def _begun(self) -> SimpleNamespace:
-        state = SimpleNamespace(loss=np.nan, best=np.inf, rose=False)
+        state = SimpleNamespace()
         self.start(state, self.x0, self.lr, *self.numbers)
         if hasattr(state, "way"):
             state.way = np.where(self.maximize, -1, 1).astype(self.x0.dtype)

@@ -85,10 +85,6 @@ class Rule:
         return RunningRule(self.table, *self._functions, x0, lr, (*etas, *step_sizes), maximize)
 
 
-def _blank() -> SimpleNamespace:
-    return SimpleNamespace(loss=np.nan, best=np.inf, rose=False)
-
-
 class RunningRule:
     """An optimizer that runs the source of a table.
 
@@ -117,7 +113,7 @@ class RunningRule:
         self._x = np.asarray(getattr(self._s, "x", self._x), self._x.dtype)  # it may be kept in another dtype
 
     def _begun(self, lr: Any) -> SimpleNamespace:
-        state = _blank()
+        state = SimpleNamespace()
         with np.errstate(all="ignore"):
             self._start(state, self._x, lr, *self._numbers)
         if hasattr(state, "way") and self._maximize:
