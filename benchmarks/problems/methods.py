@@ -47,10 +47,11 @@ def _pairs(problem: Problem) -> list[tuple[float, float]] | None:
     return None if problem.bounds is None else list(zip(*problem.bounds, strict=True))
 
 
-def rprop(**options: Any) -> Run:
+def rprop(spare: int = 0, **options: Any) -> Run:
     """`rprop_ref.minimize` with its defaults but for these options.
 
-    Evaluations are its only limit: an iteration whose step does not change x evaluates nothing.
+    Evaluations are its only limit: an iteration whose step does not change x evaluates nothing. It ends when no
+    more than `spare` of them are left.
     """
 
     def run(evaluations: Evaluations) -> Any:
@@ -58,7 +59,7 @@ def rprop(**options: Any) -> Run:
         if problem.value_and_gradient is None:
             # What `minimize` would take by itself for 2-point differences.
             options.setdefault("gtol", 1e-5)
-        limits: dict[str, Any] = {"maxiter": np.inf, "maxfev": evaluations.budget}
+        limits: dict[str, Any] = {"maxiter": np.inf, "maxfev": evaluations.budget - spare}
         return rprop_ref.minimize(evaluations, problem.x0, jac=True, bounds=_pairs(problem), **limits, **options)
 
     return run
@@ -214,6 +215,9 @@ def _adams() -> dict[str, Method]:
 
 METHODS: dict[str, Method] = {
     "rprop": Method("Rprop (minimize)", rprop()),
+    # The last mean may take more evaluations than are left.
+    "rprop-samples": Method('Rprop, samples="auto"', rprop(samples="auto", spare=500)),
+    "rprop-samples-10": Method("Rprop, samples=10", rprop(samples=10, spare=9)),
     "rprop-torch": Method(
         "Rprop with torch's defaults",
         rprop(etas=(0.5, 1.2), step_sizes=(1e-6, 50), lr=0.01, pattern_every=None),

@@ -144,18 +144,23 @@ def _noise(kind: type[MultiplicativeNoise] | type[AdditiveNoise], sigma: float) 
     return lambda problem, rng: kind(problem, rng, sigma)
 
 
+def _power(s: float) -> str:
+    """A power of ten as it is written in code."""
+    return "1" if s == 1 else f"{s:.0e}".replace("e-0", "e-")
+
+
 MODES: dict[str, Mode] = {
     "exact": Mode(Observed, "exact", seeded=False),
     **{
-        f"noise-{s:.0e}".replace("e-0", "e-"): Mode(
+        f"noise-{_power(s)}": Mode(
             _noise(MultiplicativeNoise, s),
             f"noise of {s:g}, relative to the value and to the largest component",
             noisy=True,
         )
-        for s in (1e-6, 1e-3, 1e-1)
+        for s in (1e-6, 1e-3, 1e-1, 1.0)
     },
     **{
-        f"additive-{s:.0e}".replace("e-0", "e-"): Mode(
+        f"additive-{_power(s)}": Mode(
             _noise(AdditiveNoise, s), f"noise of {s:g}, relative to the start", noisy=True
         )
         for s in (1e-6, 1e-3, 1e-1)

@@ -40,6 +40,7 @@ FIGURES = ROOT / "docs" / "_static" / "problems"
 #: Methods that are drawn, each with a colour and a dash that tell it apart.
 LINES = {
     "rprop": ("#d55e00", "-"),
+    "rprop-samples": ("#d55e00", "-."),
     "rprop-plain": ("#d55e00", "--"),
     "rprop-torch": ("#d55e00", ":"),
     "lbfgsb": ("#0072b2", ":"),
@@ -83,11 +84,16 @@ def write_json(rows: Sequence[Row], budget: int, file: Path = JSON) -> None:
             continue
     head = {"made": datetime.date.today().isoformat(), "budget": budget, "packages": packages, "columns": names}
     lines = [
-        json.dumps(list(asdict(row).values()), separators=(",", ":")).replace("Infinity", "null")
-        for row in sorted_rows(rows)
+        json.dumps(_values(row), separators=(",", ":")).replace("Infinity", "null") for row in sorted_rows(rows)
     ]
     text = json.dumps(head)[:-1] + ', "runs": [\n' + ",\n".join(lines) + "\n]}\n"
     file.write_text(text.replace("NaN", "null"), encoding="utf-8")
+
+
+def _values(row: Row) -> list[Any]:
+    """The values of a row. What a run has returned is left out where nobody knows."""
+    *values, returned = asdict(row).values()
+    return values if math.isnan(returned) else [*values, returned]
 
 
 def read_json(file: Path = JSON) -> tuple[dict[str, Any], list[Row]]:
@@ -95,10 +101,10 @@ def read_json(file: Path = JSON) -> tuple[dict[str, Any], list[Row]]:
     content = json.loads(file.read_text(encoding="utf-8"))
     found = []
     for line in content["runs"]:
-        values = dict(zip(content["columns"], line, strict=True))
+        values = dict(zip(content["columns"], line, strict=False))
         costs = tuple((math.inf, math.inf) if c[0] is None else (c[0], c[1]) for c in values.pop("costs"))
-        f0, best = (math.nan if values[key] is None else values[key] for key in ("f0", "best"))
-        found.append(Row(**{**values, "f0": f0, "best": best}, costs=costs))
+        values |= {key: math.nan for key in ("f0", "best", "returned") if values.get(key) is None}
+        found.append(Row(**values, costs=costs))
     return content, found
 
 
@@ -160,10 +166,28 @@ def under_the_same_noise(groups: dict[str, list[Row]]) -> str:
     everything = [row for group in groups.values() for row in group]
     lowest = lowest_values((), {row.mode: row.mode for row in everything}, everything)
     counts = {name: [solved_beside(group, lowest, t) for t in (0, 1)] for name, group in groups.items()}
-    order = sorted(counts, key=lambda name: [-count for count in counts[name]])
-    cells = [f"{title_of(name)}: {' and '.join(map(_count, counts[name]))}" for name in order]
-    text = "Beside the lowest values found under this noise, to 1e-3 and 1e-6, " + "; ".join(cells) + "."
+    text = f"Beside the lowest values found under this noise, to 1e-3 and 1e-6, {_in_words(counts)}."
     return textwrap.fill(text, 111)
+
+
+def of_returned_points(groups: dict[str, list[Row]], lowest: dict[tuple[str, str, str], float]) -> str:
+    """What is solved by the points that methods return, where that is known."""
+    known = {
+        name: group
+        for name, group in groups.items()
+        if any(row.end == "returned" for row in group)
+        and not any(row.end == "returned" and math.isnan(row.returned) for row in group)
+    }
+    if not known:
+        return ""
+    counts = {name: [solved_beside(group, lowest, t, "returned") for t in (0, 1)] for name, group in known.items()}
+    text = f"Of the points that are returned at the end, these solve their problem: {_in_words(counts)}."
+    return textwrap.fill(text, 111)
+
+
+def _in_words(counts: dict[str, list[float]]) -> str:
+    order = sorted(counts, key=lambda name: [-count for count in counts[name]])
+    return "; ".join(f"{title_of(name)}: {' and '.join(map(_count, counts[name]))}" for name in order)
 
 
 def draw(groups: dict[str, list[Row]], file: Path) -> None:
@@ -533,6 +557,9 @@ def section(rows: Sequence[Row], suite: str, mode: str, figures: Path = FIGURES)
     text += f"{len(problems)} problems{many}; {reporting} in the reporting half.\n\n{table(groups)}\n\n"
     if MODES[mode].noisy:
         text += f"{under_the_same_noise(groups)}\n\n"
+        lowest = lowest_values((), PLAIN, [row for row in rows if not is_idea(row)])
+        returned = of_returned_points(groups, lowest)
+        text += f"{returned}\n\n" if returned else ""
     return text + f"![Data and performance profiles](_static/problems/{name})\n"
 
 

@@ -30,7 +30,10 @@ NEVER: Cost = (math.inf, math.inf)
 
 @dataclass(frozen=True)
 class Row:
-    """One run in short: its cost for each tolerance."""
+    """One run in short: its cost for each tolerance.
+
+    `best` and `returned` are the true values at its best point, and at the one that it returned, if it did.
+    """
 
     suite: str
     problem: str
@@ -42,6 +45,7 @@ class Row:
     end: str
     f0: float = math.nan
     best: float = math.nan
+    returned: float = math.nan
 
 
 def lowest_values(
@@ -98,7 +102,9 @@ def rows(records: Sequence[dict[str, Any]], undisturbed: dict[str, str], known: 
         names = {name: record[name] for name in ("suite", "problem", "mode", "seed", "method")}
         reached = record["curve"][-1][2] if record["curve"] else math.nan
         f0 = record.get("f0", math.nan)
-        short.append(Row(**names, n=record.get("n", 0), costs=costs, end=record["end"], f0=f0, best=reached))
+        returned = record.get("returned")
+        values = {"f0": f0, "best": reached, "returned": math.nan if returned is None else returned}
+        short.append(Row(**names, n=record.get("n", 0), costs=costs, end=record["end"], **values))
     return short
 
 
@@ -113,7 +119,8 @@ def merged(short: Iterable[Row], best_of: dict[str, str]) -> list[Row]:
             row.costs if other is None else tuple(min(a, b) for a, b in zip(row.costs, other.costs, strict=True))
         )
         best = row.best if other is None else min(row.best, other.best)
-        together[key] = replace(row, method=method, costs=costs, best=best)
+        returned = row.returned if method == row.method else math.nan
+        together[key] = replace(row, method=method, costs=costs, best=best, returned=returned)
     return list(together.values())
 
 
@@ -123,10 +130,14 @@ def solved(group: Sequence[Row], tolerance: int) -> float:
     return sum(math.isfinite(row.costs[tolerance][0]) for row in group) / max(1, len(seeds))
 
 
-def solved_beside(group: Sequence[Row], lowest: dict[tuple[str, str, str], float], tolerance: int) -> float:
-    """The same, where f_best is as given, by `lowest_values`."""
+def solved_beside(
+    group: Sequence[Row], lowest: dict[tuple[str, str, str], float], tolerance: int, value: str = "best"
+) -> float:
+    """The same, where f_best is as given, by `lowest_values`, and this value of each row is its f."""
     tau = TOLERANCES[tolerance]
-    count = sum(r.best <= goal(r.f0, lowest.get((r.suite, r.problem, r.mode), math.inf), tau) for r in group)
+    count: int = sum(
+        getattr(r, value) <= goal(r.f0, lowest.get((r.suite, r.problem, r.mode), math.inf), tau) for r in group
+    )
     return count / max(1, len({row.seed for row in group}))
 
 

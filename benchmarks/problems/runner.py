@@ -66,8 +66,10 @@ def run_one(problem: Problem, pair: Pair, method: Method, limits: Limits) -> dic
         warnings.simplefilter("ignore")
         observed = mode.make(problem, rng_of(problem, pair.mode, pair.seed))
         evaluations = Evaluations(observed, limits.budget, limits.seconds)
+        returned = None
         try:
-            method.run(evaluations)
+            x = getattr(method.run(evaluations), "x", None)
+            returned = None if x is None else observed.problem.true_value(x)
             end = "returned"
         except EndOfRunError:
             end = "budget" if evaluations.left < problem.x0.size + 1 else "time"
@@ -81,6 +83,7 @@ def run_one(problem: Problem, pair: Pair, method: Method, limits: Limits) -> dic
         "evaluations": evaluations.count,
         "seconds": round(time.thread_time() - evaluations.began, 6),
         "end": end,
+        "returned": returned,
         "curve": [[k, round(s, 6), f] for k, s, f in evaluations.curve if math.isfinite(f)],
     }
 

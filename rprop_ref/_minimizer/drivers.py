@@ -23,6 +23,7 @@ from .._core.vectors import equal
 from ..rules import RULES
 from .compiled_objective import CompiledObjective
 from .objective import Objective
+from .samples import AveragedObjective
 from .state import RunState
 
 Array = np.ndarray[Any, Any]
@@ -81,14 +82,14 @@ class PythonDriver:
                 f, g = evaluate(x)
                 calls += 1
             advance = self._advance or self._choose_advance()
-            status = advance(f, g, self._nfev + calls + objective.difference_evaluations)
+            status = advance(f, g, self._nfev + calls + objective.further_evaluations)
             if status == going_on:
                 continue
             if status == claimed:
                 status = self.begin_check()
             if status >= 0:
                 break
-        self._state.scalars[record.NJEV] = self._njev + calls - objective.skipped_gradients
+        self._state.scalars[record.NJEV] = self._njev + calls + objective.further_gradients
         self._status, self._calls = status, calls
         return int(status)
 
@@ -225,8 +226,8 @@ def driver(
     backend: str | None,
     traced_advance: Callable[..., int] | None = None,
 ) -> PythonDriver | SwitchingDriver:
-    """The fastest driver for an objective. A run with a trace needs the one in Python."""
-    if compiled is not None and traced_advance is None:
+    """The fastest driver for an objective. A run with a trace, or of means, needs the one in Python."""
+    if compiled is not None and traced_advance is None and not isinstance(objective, AveragedObjective):
         return SwitchingDriver(objective, compiled, state, backend)
     return PythonDriver(objective, state, backend, traced_advance)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ from .progress import Progress
 from .recognize import recognize
 from .report import print_summary, result_of
 from .run import AfterIteration, call_back, collect_points, run
+from .samples import AUTO, AveragedObjective
+from .samples import begin as begin_samples
 from .starting import as_floats, begin, checked_lr
-from .state import RunState, continued, load
+from .state import SAMPLES, RunState, continued, load
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -56,6 +59,7 @@ def minimize(
     window: int = 100,
     f_target: float | None = None,
     patience: int | None = None,
+    samples: int | str = 1,
     tol: float | None = None,
     lr: ArrayLike | str | None = None,
     etas: tuple[float, float] = (0.8, 1.1),
@@ -124,7 +128,8 @@ def minimize(
         Largest number of iterations (steps), or infinity; as in SciPy, it need not be whole. By default 10,000,
         or 200 n if that is more.
     maxfev : int, optional
-        Largest number of calls of `fun`: the run ends at the iteration that reaches it. No limit by default.
+        Largest number of calls of `fun`: the run ends at the iteration that reaches it. No limit by default, but
+        10,000 (or 200 n, if that is more) if `samples` is "auto".
     maxtime : float, optional
         Seconds after which the run ends, to within a tenth of a second or one evaluation, whichever is longer.
         No limit by default.
@@ -157,6 +162,14 @@ def minimize(
     patience : int, optional
         The run ends, without success, when this many iterations have brought no lower value. No limit by default.
         (If the run has begun again, see `gtol`, and its best point is still there, it ends with success.)
+    samples : int or "auto", optional
+        For an objective with noise that each call draws anew: evaluate it so many times at each point, and use the
+        means of its values and gradients. With "auto" the number is adapted: it begins with 2; after every 10
+        points it grows, by a half at most, if the noise of the mean gradients was larger than the gradients, and
+        is halved if the noise was less than half as large [3]_. (Both are squared, and components are weighted
+        with the step sizes.) Where the number grows, only later points can be the best one: the lowest of noisy values
+        is that which had most luck. `nfev` counts all evaluations. An objective in machine code is called from
+        Python then. The default is 1.
     tol : float, optional
         The `gtol` if that is not given; SciPy passes its own argument `tol` this way.
     lr : float, array_like of the shape of x0, or "auto", optional
@@ -203,8 +216,8 @@ def minimize(
     warm_start : OptimizeResult, optional
         A result of `minimize` to continue from, with the same iterates as if there had been one run. `x0` must
         have the shape and dtype of that run; its values are ignored, and so is `lr`. The rule, the bounds
-        and `pattern_every` must be the same; stopping rules may differ. `maxiter`, `maxfev` and all counts refer
-        to this call only.
+        and `pattern_every` must be the same; stopping rules and `samples` may differ. `maxiter`, `maxfev` and all
+        counts refer to this call only.
     checkpoint : path, optional
         A file (usually ``.npz``) to which the state of the run is written every `checkpoint_every` iterations,
         and at the end. It is always replaced as a whole, and contains no pickle.
@@ -262,6 +275,8 @@ def minimize(
             The rule's step sizes and stored gradient, as the next iteration would use them.
         state : object
             The state that `warm_start` continues from; it can be pickled.
+        samples : int
+            With `samples`: how many evaluations the mean at the last point is of.
         allvecs : list of ndarray
             With `return_all`: the start and the points of all iterations of this call.
 
@@ -308,6 +323,8 @@ def minimize(
        Neurocomputing 50, 2003, pp. 105-123.
     .. [2] R. Hooke and T. A. Jeeves, "'Direct search' solution of numerical and statistical problems", Journal of
        the ACM 8(2), 1961, pp. 212-229.
+    .. [3] R. H. Byrd, G. M. Chin, J. Nocedal and Y. Wu, "Sample size selection in optimization methods for machine
+       learning", Mathematical Programming 134, 2012, pp. 127-155.
 
     Examples
     --------
@@ -329,6 +346,7 @@ def minimize(
     etas, step_sizes = options.checked_rule(etas, step_sizes, variant)
     maximize = options.flag("maximize", maximize)
     pattern_interval = options.pattern_interval(pattern_every)
+    samples = options.samples(samples)
     backends.check(backend)
     options.check_not_both(warm_start, resume)
     checkpoint_every = options.count("checkpoint_every", checkpoint_every, 1)
@@ -355,7 +373,9 @@ def minimize(
         user_objective = fun, jac, args, shape, start.dtype
         compiled = recognize(*user_objective)
         map_points = stack.enter_context(evaluation_map(workers))
-        objective = Objective(
+        begin_samples(state, samples)
+        kind = Objective if samples == 1 else functools.partial(AveragedObjective, state, samples == AUTO)
+        objective = kind(
             *user_objective,
             compiled=compiled,
             maximize=maximize,
@@ -375,6 +395,7 @@ def minimize(
             f_target=f_target,
             patience=patience,
             gradient=objective.gradient,
+            samples=samples,
         )
         status = make_pending_step(state)
         traced_advance, trace = _traced(trace, state, etas, step_sizes)
@@ -399,6 +420,8 @@ def minimize(
     result = result_of(state, status, objective)
     if objective.without_slope and not disp:  # `disp` warns of every failure
         options.warn(objective.without_slope)
+    if samples != 1:
+        result.samples = int(state.samples[SAMPLES])
     if return_all:
         result.allvecs = allvecs
     if trace is not False:

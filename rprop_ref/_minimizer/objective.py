@@ -52,15 +52,14 @@ class Objective:
     evaluate : callable
         ``evaluate(x) -> (f, g)`` for x of shape (n,). g is contiguous and has shape (n,). It must not be
         modified, and is valid until the next call.
-    difference_evaluations : int
-        Calls of `fun` so far that served finite differences only.
+    further_evaluations, further_gradients : int
+        Calls of `fun`, and for the gradient, so far, besides one for each call of `evaluate`. Finite differences
+        need further calls of `fun`. Fewer gradients are counted if g was NaN, without finite differences, because
+        the value was not finite, or not below `needed_below`.
     by_differences : bool
         Whether gradients are finite differences.
     needed_below : float
         May be set before `evaluate`: finite differences are not needed unless the value is lower than this.
-    skipped_gradients : int
-        Evaluations so far whose g is NaN, without finite differences, because the value was not finite, or not
-        below `needed_below`.
     gradient : str
         Where gradients come from, see `gradient_name`.
     without_slope : str
@@ -86,8 +85,7 @@ class Objective:
         map_points: MapPoints = map,
         flat_start: Callable[[float], bool] | None = None,
     ) -> None:
-        self.difference_evaluations = 0
-        self.skipped_gradients = 0
+        self.further_evaluations = self.further_gradients = 0
         self.needed_below = np.inf
         self.without_slope = ""
         self.gradient = gradient_name(jac, compiled is not None)
@@ -126,7 +124,7 @@ class Objective:
         is_first = True
 
         def counting_map(value: Any, points: Any) -> Any:
-            self.difference_evaluations += len(points)
+            self.further_evaluations += len(points)
             return map_points(value, points)
 
         def evaluate(x: Array) -> tuple[Any, Any]:
@@ -135,7 +133,7 @@ class Objective:
             f = value(x).real
             if not (np.isfinite(f) and sign * f < self.needed_below):
                 # The differences would not be finite either, or not be used, and would cost n evaluations.
-                self.skipped_gradients += 1
+                self.further_gradients -= 1
                 return f, np.full(shape, np.nan)
             g = differences(counting_map, value, x, f).reshape(shape)
             if is_first and differences.without_slope and flat_start is not None and flat_start(f):

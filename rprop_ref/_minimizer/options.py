@@ -18,6 +18,7 @@ from .._core.checks import check_etas, check_variant
 from .._core.stopping import FUTILE_STEPS
 from .bounds import Bounds
 from .finite_differences import SCHEMES
+from .samples import AUTO
 from .state import RunState
 
 Array = np.ndarray[Any, Any]
@@ -161,6 +162,13 @@ def pattern_interval(pattern_every: Any) -> float:
     return count("pattern_every", pattern_every, 1, ", or None for no pattern moves")
 
 
+def samples(value: Any) -> int | str:
+    """The option `samples`: a number of evaluations, or "auto". Raises ValueError for anything else."""
+    if isinstance(value, str) and value == AUTO:
+        return AUTO
+    return count("samples", value, 1, f", or {AUTO!r}")
+
+
 def number(name: str, value: Any, minimum: float = -np.inf, or_else: str = "") -> float:
     """A number of at least `minimum`, not NaN. Raises ValueError for anything else.
 
@@ -239,10 +247,12 @@ def set_stopping_rules(
     f_target: float | None,
     patience: int | None,
     gradient: str = "jac",
+    samples: int | str = 1,
 ) -> None:
     """Write the stopping rules of a call of `minimize` into the record; None stands for the default.
 
-    `gradient` is where gradients come from, as in the result; it decides how precise they are.
+    `gradient` is where gradients come from, as in the result; it decides how precise they are. With `samples`
+    "auto" the number of evaluations is limited by default, since an iteration may take any number.
 
     Raises
     ------
@@ -254,7 +264,7 @@ def set_stopping_rules(
     earlier = scalars[record.GTOL :].copy()
     steps = max(10_000, 200 * state.vectors.shape[1])
     scalars[record.MAXITER] = nit + number_if_given("maxiter", maxiter, steps, 0)
-    scalars[record.MAXFEV] = nfev + number_if_given("maxfev", maxfev, np.inf, 1)
+    scalars[record.MAXFEV] = nfev + number_if_given("maxfev", maxfev, steps if samples == AUTO else np.inf, 1)
     scalars[record.GTOL] = number_if_given("gtol", gtol, DEFAULT_GTOL.get(gradient, GTOL), 0)
     scalars[record.GTOL_NEGLIGIBLE] = GTOL_NEGLIGIBLE if gtol is None and gradient not in DEFAULT_GTOL else -1
     scalars[record.XTOL] = number_if_given("xtol", xtol, scalars[record.DEFAULT_XTOL], 0)

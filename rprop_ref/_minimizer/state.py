@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,13 @@ from .bounds import Bounds
 Array = np.ndarray[Any, Any]
 
 # The kind and version of a checkpoint file: written into it, and checked when it is read.
-_KIND, _VERSION = "run of minimize", 6
+_KIND, _VERSION = "run of minimize", 7
+
+# Entries of `RunState.samples`. All but the first begin anew with each choice of that (`samples`).
+SAMPLES = 0  # how many evaluations of the objective are averaged at each point
+POINTS = 1  # points since that was chosen
+NOISE = 2  # the noise of the means at these points ...
+SIGNAL = 3  # ... and the gradients without it, relative to both
 
 # The counters among the scalars, with their smallest valid values.
 _SMALLEST_COUNTS = {record.NIT: -1, record.NFEV: 0, record.NJEV: 0}
@@ -49,6 +55,8 @@ class RunState:
         If True, the values and gradients in the record are the negatives of the objective's.
     shape : tuple of int
         The shape of x as the user sees it. In the record x is flat.
+    samples : ndarray of float64, shape (4,)
+        How many evaluations are averaged, and what has been seen of the noise since that was chosen.
     counts : sequence of int
         Iterations, calls of the objective and calls of the gradient from which results count: those made before
         `warm_start`, or all 0. With `resume` they are those of the file, so that the whole run is counted.
@@ -60,6 +68,7 @@ class RunState:
     variant: str
     maximize: bool
     shape: tuple[int, ...]
+    samples: Array = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
     counts: Sequence[int] = (0, 0, 0)
 
     def __repr__(self) -> str:
@@ -100,12 +109,13 @@ class RunState:
             self.variant,
             self.maximize,
             self.shape,
+            self.samples.copy(),
             tuple(self.counts),
         )
 
     def save(self, path: npz.Path) -> None:
         """Write the state to a file. The file is replaced as a whole, or left as it was."""
-        npz.write(path, _KIND, _VERSION, {field.name: getattr(self, field.name) for field in fields(self)})
+        npz.write(path, _KIND, _VERSION, {each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def load(path: npz.Path) -> RunState:
@@ -129,8 +139,8 @@ def load(path: npz.Path) -> RunState:
 
 def _check(state: RunState) -> None:
     """Raise unless everything has the type and size that compiled code relies on."""
-    vectors, scalars, constants = state.vectors, state.scalars, state.constants
-    if not all(isinstance(a, np.ndarray) for a in (vectors, scalars, constants)):
+    vectors, scalars, constants, samples = state.vectors, state.scalars, state.constants, state.samples
+    if not all(isinstance(a, np.ndarray) for a in (vectors, scalars, constants, samples)):
         raise ValueError("an array is missing")
     if (
         vectors.dtype not in (np.float16, np.float32, np.float64)
@@ -151,6 +161,8 @@ def _check(state: RunState) -> None:
         raise ValueError(f"its rule is {state.variant!r}, with maximize={state.maximize!r}")
     if not (len(state.counts) == 3 and all(type(k) is int and k >= 0 for k in state.counts)):
         raise ValueError(f"its counts are {state.counts!r}")
+    if not (samples.dtype == np.float64 and samples.shape == (4,) and 1 <= samples[SAMPLES] < np.inf):
+        raise ValueError(f"its samples are {samples}")
     for entry, smallest in _SMALLEST_COUNTS.items():
         if not (scalars[entry] >= smallest and scalars[entry] == np.floor(scalars[entry]) < np.inf):
             raise ValueError("its counters are not whole numbers")

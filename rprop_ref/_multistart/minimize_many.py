@@ -116,8 +116,8 @@ def minimize_many(
     run one by one. For thousands of starts, an objective of plain arithmetic is compiled once more, for its
     number of variables, which takes half a second. Several threads call an objective at the same time (unless it
     was compiled with ``parallel=True``), so it must not write to its `args`. Ctrl-C ends all runs within an
-    iteration. With `maxtime`, an objective in machine code is treated like one in Python: each start is a call of
-    `minimize`, and `workers` is a number of processes.
+    iteration. With `maxtime` or `samples`, an objective in machine code is treated like one in Python: each start
+    is a call of `minimize`, and `workers` is a number of processes.
 
     Processes are spawned, not forked. So a script that uses them needs ``if __name__ == "__main__":``, and it may
     have run parallel code before.
@@ -144,6 +144,7 @@ def minimize_many(
     gradient = gradient_source(options.get("gradient"), jac)
     on_gpu = is_gpu_objective(fun, gradient, args, points.dtype, options.get("backend"))
     if on_gpu:
+        _refuse_on_gpu(options)
         options["backend"] = "numpy"  # for the trial run below, which is on the host
     box = bounds_as_arrays(bounds, points.shape[1:], points.dtype)
     points = _within(points, box)
@@ -222,8 +223,10 @@ class _Task:
 
     def machine_code(self, x0: Array) -> CompiledObjective | None:
         """The objective, if it is machine code and whole runs may be."""
-        # The kernel of many runs does not support `maxtime`.
-        if self.options.get("maxtime") is not None or self.options.get("backend") == "numpy":
+        # The kernel of many runs does not support these.
+        if self.options.get("maxtime") is not None or self.options.get("samples", 1) != 1:
+            return None
+        if self.options.get("backend") == "numpy":
             return None
         jac = gradient_source(self.options.get("gradient"), self.jac)
         return recognize(self.fun, jac, self.args, x0.shape, x0.dtype)
@@ -268,6 +271,13 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
         if value is not None and value is not default and not (isinstance(value, int) and value == default):
             raise ValueError(f"{name} is for a single run; use minimize, or leave it out for many starts")
     return {name: value for name, value in options.items() if name in _OPTIONS}
+
+
+def _refuse_on_gpu(options: dict[str, Any]) -> None:
+    """Raise TypeError for options that runs on the GPU do not have."""
+    for name in ("maxtime", "samples"):
+        if options.get(name, OPTIONS[name]) != OPTIONS[name]:
+            raise TypeError(f"an objective on the GPU cannot be run with {name}={options[name]!r}; leave it out")
 
 
 def _trial_state(x0: Array, jac: Any, bounds: Any, options: dict[str, Any]) -> RunState:

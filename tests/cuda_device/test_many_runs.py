@@ -178,6 +178,9 @@ def test_what_an_objective_on_the_gpu_cannot_have_is_refused():
         minimize_many(quartic, points, args=(np.ones(3),))
     with pytest.raises(TypeError, match="cannot run an objective that is compiled for the GPU"):
         minimize_many(quartic, points, args=(0.7,), backend="numba")
+    for option in ({"maxtime": 3.0}, {"samples": "auto"}):
+        with pytest.raises(TypeError, match=f"cannot be run with {next(iter(option))}="):
+            minimize_many(quartic, points, args=(0.7,), **option)
     with pytest.raises(TypeError, match="backend='cuda' runs objectives that are compiled for the GPU"):
         minimize_many(lambda x: x @ x, points, backend="cuda")
 

@@ -1,0 +1,296 @@
+"""The option `samples` of `minimize`: means of several evaluations at each point."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+
+from rprop_ref import minimize, minimize_many, starts
+from rprop_ref._core import record
+from rprop_ref._minimizer.samples import next_number
+from rprop_ref.bits import same_bits
+
+X0 = np.array([-1.2, 1.0, 0.3])
+CENTRE = np.array([0.3, -2.0, 1.5])
+SCALE = np.array([1.0, 30.0, 0.1])
+FIELDS = ("x", "fun", "jac", "nit", "status", "message", "step_size", "prev")
+
+
+def bowl(x):
+    return float(SCALE @ (x - CENTRE) ** 2), 2 * SCALE * (x - CENTRE)
+
+
+@numba.njit
+def compiled_bowl(x, g):
+    f = 0.0
+    for i in range(x.size):
+        g[i] = 2 * (i + 1) * (x[i] - 0.5)
+        f += (i + 1) * (x[i] - 0.5) ** 2
+    return f
+
+
+class Noisy:
+    """The bowl with noise of a given share of the value and of the largest component; counts its calls."""
+
+    def __init__(self, sigma, seed=0, absolute=0.0):
+        self.sigma, self.absolute = sigma, absolute
+        self.rng = np.random.default_rng(seed)
+        self.calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        f, g = bowl(x)
+        noise = self.rng.standard_normal(x.size + 1)
+        f_scale, g_scale = self.sigma * abs(f) + self.absolute, self.sigma * abs(g).max() + self.absolute
+        return f + f_scale * noise[0], g + g_scale * noise[1:]
+
+
+def assert_same(result, expected, fields=FIELDS):
+    for name in fields:
+        same = result[name] == expected[name] if name == "message" else same_bits(result[name], expected[name])
+        assert same, name
+
+
+@pytest.mark.parametrize("samples", [2, 3, 10])
+@pytest.mark.parametrize(
+    ("fun", "options"),
+    [
+        (bowl, {"jac": True}),
+        (bowl, {"jac": True, "bounds": [(-2, 0.2), (-3, None), (None, 1.0)]}),
+        (lambda x: tuple(-v for v in bowl(x)), {"jac": True, "maximize": True}),
+        (lambda x: np.sum(SCALE * (x - CENTRE) ** 2), {"jac": "autograd"}),
+        (compiled_bowl, {}),
+        (compiled_bowl, {"backend": "numba"}),
+        (lambda x: bowl(x)[0], {"jac": "2-point", "maxiter": 300}),
+        (lambda x: 10 * abs(x[0] - x[1]) + abs(x[1] + x[2] - 2), {"jac": "autograd"}),  # a check of a claim
+    ],
+)
+def test_the_mean_of_equal_values_is_that_value(fun, options, samples):
+    """So a run without noise is the same, whatever the number, but for its counts."""
+    alone = minimize(fun, X0, **options)
+    result = minimize(fun, X0, samples=samples, **options)
+    assert_same(result, alone)
+    assert result.nfev == samples * alone.nfev or options["jac"] == "2-point"
+    assert result.samples == samples
+    assert "samples" not in alone
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("number", [2, 4, 16])
+def test_means_are_those_that_a_user_would_compute(number, dtype):
+    """The noise is of few bits, so that its means are exact, in whatever order they are computed."""
+
+    def noisy(x, rng):
+        f, g = bowl(x.astype(float))
+        noise = rng.integers(-8, 9, x.size + 1) / 8
+        exact = np.round(np.r_[f, g] * 1024) / 1024
+        return exact[0] + noise[0], (exact[1:] + noise[1:]).astype(dtype)
+
+    def mean(x):
+        both = [noisy(x, rng) for _ in range(number)]
+        return sum(f for f, _ in both) / number, np.mean([g.astype(float) for _, g in both], axis=0).astype(dtype)
+
+    rng = np.random.default_rng(3)
+    expected = minimize(mean, X0.astype(dtype), jac=True, maxiter=200)
+    rng = np.random.default_rng(3)
+    result = minimize(lambda x: noisy(x, rng), X0.astype(dtype), jac=True, maxiter=200, samples=number)
+    assert result.x.dtype == dtype
+    assert_same(result, expected)
+    assert result.nfev == number * expected.nfev
+    assert result.njev == number * expected.njev
+
+
+def test_all_evaluations_are_counted():
+    for options in ({"samples": 7}, {"samples": "auto"}):
+        fun = Noisy(0.3)
+        result = minimize(fun, X0, jac=True, maxfev=3000, **options)
+        assert result.nfev == result.njev == fun.calls
+        assert fun.calls < 3000 + result.samples
+    calls = []
+
+    def values(x):
+        calls.append(x)
+        return bowl(x)[0]
+
+    result = minimize(values, X0, samples=3, maxiter=20)
+    assert result.nfev == len(calls)
+    assert result.njev == len(calls) / 4  # a value and three differences
+
+
+@pytest.mark.parametrize("absolute", [0.0, 0.3])
+def test_means_end_nearer_to_the_minimum(absolute):
+    def errors(**options):
+        runs = [minimize(Noisy(1.0, seed, absolute), X0, jac=True, maxfev=4000, **options) for seed in range(8)]
+        return np.median([bowl(run.x)[0] for run in runs])
+
+    single = errors()
+    assert errors(samples=10) < single / 3
+    assert errors(samples="auto") < single / 10
+
+
+def test_the_norm_test():
+    assert next_number(2, noise=3.0, signal=1.0) == 3  # at least one more, at most half of it
+    assert next_number(10, noise=10.0, signal=1.0) == 15
+    assert next_number(10, noise=1.2, signal=1.0) == 12
+    assert next_number(10, noise=1.0, signal=1.0) == 10
+    assert next_number(10, noise=0.6, signal=1.0) == 10
+    assert next_number(10, noise=0.4, signal=1.0) == 5
+    assert next_number(2, noise=0.0, signal=1.0) == 2
+    assert next_number(10, noise=1.0, signal=0.0) == 15
+    assert next_number(10, noise=1.0, signal=-0.1) == 15
+
+
+@pytest.mark.parametrize("units", [1.0, np.array([2.0**-20, 1.0, 2.0**20])], ids=["alike", "units"])
+@pytest.mark.parametrize("spread", [0.1, 1.0, 4.0])
+def test_the_number_follows_the_noise(spread, units):
+    """Along a slope of 1 everywhere, the variance of a mean is less than 1, and not much less than needed."""
+
+    def number(seed):
+        rng = np.random.default_rng(seed)
+
+        def slope(x):
+            return float((x / units).sum()), (1 + spread * rng.standard_normal(x.size)) / units
+
+        return minimize(slope, X0 * units, jac=True, maxiter=300, maxfev=np.inf, samples="auto", gtol=0).samples
+
+    assert max(2, spread**2) <= np.median([number(seed) for seed in range(5)]) <= max(2, 6 * spread**2)
+
+
+def test_a_lucky_value_is_forgotten():
+    """Where the number grows, the best point is chosen anew."""
+    for samples in (1, "auto"):
+        noisy = Noisy(0.0, absolute=1.0)
+
+        def fun(x, noisy=noisy):
+            f, g = noisy(x)
+            return (-1e3 if noisy.calls < 3 else f), g  # the first two evaluations have a lucky value
+
+        result = minimize(fun, X0, jac=True, maxfev=3000, samples=samples)
+        if samples == 1:
+            assert result.fun == -1e3
+        else:
+            assert result.samples > 10
+            assert abs(result.fun) < 3
+            assert bowl(result.x)[0] < 1
+
+
+def split_runs(first, fun, **options):
+    """A run of 60 iterations in two parts."""
+    part = minimize(fun, X0, jac=True, maxiter=first, **options)
+    return minimize(fun, X0, jac=True, maxiter=60 - first, warm_start=part, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"bounds": [(-1.5, 1.2), (None, 3), (0, 2)]}], ids=["free", "bounded"])
+@pytest.mark.parametrize("first", [1, 9, 10, 11, 25])
+def test_a_run_in_two_parts_is_the_same_run(first, options, tmp_path):
+    options = {**options, "samples": "auto", "maxfev": np.inf}
+    whole = minimize(Noisy(1.5, 1, 0.5), X0, jac=True, maxiter=60, **options)
+    assert whole.samples > 2
+    fields = [name for name in FIELDS if name != "nit"]  # that of the second call
+    assert_same(split_runs(first, Noisy(1.5, 1, 0.5), **options), whole, fields)
+
+    fun, file = Noisy(1.5, 1, 0.5), tmp_path / "run.npz"
+    minimize(fun, X0, jac=True, maxiter=first, checkpoint=file, **options)
+    resumed = minimize(fun, X0, jac=True, maxiter=60, resume=file, **options)
+    assert_same(resumed, whole)
+    assert (resumed.nfev, resumed.samples) == (whole.nfev, whole.samples)
+
+
+def test_the_number_may_change_between_two_calls():
+    fun = Noisy(0.0, absolute=1.0)
+    first = minimize(fun, X0, jac=True, maxiter=200)
+    second = minimize(fun, X0, jac=True, maxiter=100, warm_start=first, samples=50)
+    assert second.samples == 50
+    assert second.fun > first.fun  # the luckiest of single values is lower than any of fifty
+    third = minimize(fun, X0, jac=True, maxiter=30, warm_start=second, samples="auto")
+    assert third.samples >= 25  # adapted from 50 on
+    fourth = minimize(fun, X0, jac=True, maxiter=30, warm_start=third)
+    assert fourth.nfev <= 33 + 5
+
+
+def test_a_check_under_way_is_dropped_with_other_means():
+    """A check compares with the best point, which is another one then."""
+
+    def kink(x):
+        d, s = x[0] - x[1], x[0] + x[1] - 2
+        return 10 * abs(d) + abs(s), np.array([10 * np.sign(d) + np.sign(s), -10 * np.sign(d) + np.sign(s)])
+
+    whole = minimize(kink, [-3.0, 4.0], jac=True)
+    part = minimize(kink, [-3.0, 4.0], jac=True, maxfev=whole.nfev - 1)
+    assert part.state.scalars[record.CHECK] != 0, "the run has ended within the check"
+    going_on = minimize(kink, [-3.0, 4.0], jac=True, warm_start=part, samples=2)
+    assert (going_on.status, going_on.message) == (whole.status, whole.message)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_what_is_not_finite_is_not_evaluated_again(bad):
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        f, g = bowl(x)
+        return (bad if x[0] > 0 else f), g
+
+    alone = minimize(fun, X0, jac=True, maxiter=50)
+    before = len(calls)
+    result = minimize(fun, X0, jac=True, maxiter=50, samples=5)
+    assert_same(result, alone)
+    not_finite = sum(x[0] > 0 for x in calls[:before])
+    assert not_finite > 0
+    assert result.nfev == len(calls) - before == 5 * (before - not_finite) + not_finite
+
+
+def test_errors_of_floating_point_are_the_users():
+    """The objective runs under the user's settings, at every evaluation."""
+    seen = []
+
+    def fun(x):
+        seen.append(np.geterr())
+        return bowl(x)
+
+    with np.errstate(over="raise", divide="warn", invalid="print", under="call"):
+        settings = np.geterr()
+        minimize(fun, X0, jac=True, maxiter=5, samples=3)
+    assert seen == [settings] * len(seen)
+
+
+def test_many_starts_are_single_runs():
+    x0s = starts([(-2, 2)] * 3, 5, seed=1)
+    many = minimize_many(compiled_bowl, x0s, samples=3)
+    for i, x0 in enumerate(x0s):
+        single = minimize(compiled_bowl, x0, samples=3)
+        assert same_bits(many.x[i], single.x)
+        assert many.nfev[i] == single.nfev
+
+
+def test_a_trace_has_the_means():
+    result = minimize(Noisy(0.5), X0, jac=True, maxiter=30, samples=4, trace=True)
+    alone = minimize(Noisy(0.5), X0, jac=True, maxiter=30, samples=4)
+    assert_same(result, alone)
+    assert result.trace.steps == 31  # with the last point, from which no step is made
+
+
+def test_evaluations_are_limited_where_their_number_grows():
+    """Otherwise the default of `maxiter` would allow any number of them."""
+    result = minimize(Noisy(0.0, absolute=1.0), X0, jac=True, samples="auto", xtol=0)
+    assert result.status == 4
+    assert 10_000 <= result.nfev < 10_000 + result.samples
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "many", None, np.nan, [3]])
+def test_other_values_are_refused(value):
+    with pytest.raises(ValueError, match="samples must be a whole number, at least 1, or 'auto', but is"):
+        minimize(bowl, X0, jac=True, samples=value)
+    with pytest.raises(ValueError, match="samples must be"):
+        minimize_many(bowl, [X0], jac=True, samples=value)
+
+
+def test_a_file_with_other_samples_is_refused(tmp_path):
+    result = minimize(bowl, X0, jac=True, maxiter=3)
+    for samples in (np.array([0.0, 0, 0, 0]), np.array([np.nan, 0, 0, 0]), np.ones(3), np.ones(4, np.float32)):
+        state = result.state.copy()
+        state.samples = samples
+        state.save(tmp_path / "run.npz")
+        with pytest.raises(ValueError, match="its samples are"):
+            minimize(bowl, X0, jac=True, resume=tmp_path / "run.npz")
