@@ -167,9 +167,9 @@ def minimize(
         means of its values and gradients. With "auto" the number is adapted: it begins with 2; after every 10
         points it grows, by a half at most, if the noise of the mean gradients was larger than the gradients, and
         is halved if the noise was less than half as large [3]_. (Both are squared, and components are weighted
-        with the step sizes.) Where the number grows, only later points can be the best one: the lowest of noisy values
-        is that which had most luck. `nfev` counts all evaluations. An objective in machine code is called from
-        Python then. The default is 1.
+        with the step sizes.) Where the number grows, only later points can be the best one: the lowest of noisy
+        values is that which had most luck. `nfev` counts all evaluations. An objective in machine code is called
+        from Python then. The default is 1.
     tol : float, optional
         The `gtol` if that is not given; SciPy passes its own argument `tol` this way.
     lr : float, array_like of the shape of x0, or "auto", optional

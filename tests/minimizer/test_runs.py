@@ -442,14 +442,19 @@ class TestCheckpoints:
             {"counts": (0, 0)},
             {"counts": (0, 0, "a")},
             {"counts": None},
+            {"samples": np.zeros(4)},
+            {"samples": np.full(4, np.nan)},
+            {"samples": np.ones(3)},
+            {"samples": np.ones(4, "f4")},
+            {"samples": None},
             {"more": 1},
         ],
     )
     def test_checkpoints_with_wrong_contents_are_refused(self, change, tmp_path):
         path = tmp_path / "run.npz"
         minimize(in_python, X0, jac=True, maxiter=5, checkpoint=path)
-        tree = npz.read(path, "run of minimize", 6)
-        npz.write(path, "run of minimize", 6, {**tree, **change})
+        tree = npz.read(path, "run of minimize", 7)
+        npz.write(path, "run of minimize", 7, {**tree, **change})
         with pytest.raises(ValueError, match=r"run\.npz'.* holds no state of a run of minimize"):
             minimize(in_python, X0, jac=True, resume=path)
 

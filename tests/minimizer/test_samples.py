@@ -284,13 +284,3 @@ def test_other_values_are_refused(value):
         minimize(bowl, X0, jac=True, samples=value)
     with pytest.raises(ValueError, match="samples must be"):
         minimize_many(bowl, [X0], jac=True, samples=value)
-
-
-def test_a_file_with_other_samples_is_refused(tmp_path):
-    result = minimize(bowl, X0, jac=True, maxiter=3)
-    for samples in (np.array([0.0, 0, 0, 0]), np.array([np.nan, 0, 0, 0]), np.ones(3), np.ones(4, np.float32)):
-        state = result.state.copy()
-        state.samples = samples
-        state.save(tmp_path / "run.npz")
-        with pytest.raises(ValueError, match="its samples are"):
-            minimize(bowl, X0, jac=True, resume=tmp_path / "run.npz")
