@@ -98,13 +98,15 @@ def restarted(run: Any) -> Run:
 
 
 def adam(rate: float) -> Run:
-    """Kingma & Ba 2015, with their constants; points are moved into the bounds."""
+    """Kingma & Ba 2015, with their constants; points are moved into the bounds. Returns the last one."""
 
-    def run(evaluations: Evaluations) -> None:
+    def run(evaluations: Evaluations) -> Any:
         x = evaluations.problem.x0.copy()
         m, v = np.zeros_like(x), np.zeros_like(x)
+        # A gradient of differences takes as many evaluations as there are variables, and one.
+        spare = x.size if evaluations.problem.value_and_gradient is None else 0
         t = 0
-        while True:
+        while evaluations.left > spare:
             t += 1
             g = evaluations(x)[1]
             m = 0.9 * m + 0.1 * g
@@ -112,6 +114,7 @@ def adam(rate: float) -> Run:
             x = x - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
             if evaluations.problem.bounds is not None:
                 x = np.clip(x, *evaluations.problem.bounds)
+        return so.OptimizeResult(x=x)
 
     return run
 

@@ -119,7 +119,7 @@ def merged(short: Iterable[Row], best_of: dict[str, str]) -> list[Row]:
             row.costs if other is None else tuple(min(a, b) for a, b in zip(row.costs, other.costs, strict=True))
         )
         best = row.best if other is None else min(row.best, other.best)
-        returned = row.returned if method == row.method else math.nan
+        returned = row.returned if other is None else min(row.returned, other.returned)
         together[key] = replace(row, method=method, costs=costs, best=best, returned=returned)
     return list(together.values())
 
