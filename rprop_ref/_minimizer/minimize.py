@@ -156,7 +156,8 @@ def minimize(
         The run ends successfully when a value as low as this is reached (as high, if `maximize`).
     patience : int, optional
         The run ends, without success, when this many iterations have brought no lower value. No limit by default.
-        (If the run has begun again, see `gtol`, and its best point is still there, it ends with success.)
+        (If the run has begun again, see `gtol`, and its best point is still there, it ends with success.) A
+        tolerance that is met sooner ends the run with success, also under noise: `message` names it.
     tol : float, optional
         The `gtol` if that is not given; SciPy passes its own argument `tol` this way.
     lr : float, array_like of the shape of x0, or "auto", optional

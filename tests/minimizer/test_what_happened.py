@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 import sys
 
@@ -99,6 +100,32 @@ class TestTheToleranceIsNamed:
             SUCCESS + r"The largest gradient component, \S+e-1[1-6], is within gtol = 1e-10", r.message
         )
         assert minimize_many(bowl_in_machine_code, [[3.0, 3.0]], **options).message == [r.message]
+
+    def test_of_noise_too(self):
+        # The gradient's noise is relative and fades towards the minimum; that of the value does not, so that the
+        # lowest one is seen by chance, and long before the end.
+        counts = collections.Counter()
+        for seed in range(12):
+            rng = np.random.default_rng(seed)
+
+            def noisy(x, rng=rng):
+                g = x * np.array([1.0, 100.0])
+                return (1 + 0.5 * x @ g) * (1 + 0.1 * rng.normal()), g + 0.1 * np.abs(g).max() * rng.normal(size=2)
+
+            r = minimize(noisy, rng.uniform(-2, 2, 2), jac=True, patience=1000)
+            if r.success:
+                found = re.search("(gtol|xtol|ftol|f_target) = [^ ]+[0-9]", r.message)
+                assert found, r.message
+                counts[found[1]] += 1
+            if "xtol" in r.message:
+                words = (
+                    r"No lower value since iteration (\d+) of (\d+), and the next step would change the value by at "
+                    r"most (\S+), less than it resolves: xtol = 8.9e-16 is met as closely as it can be\."
+                )
+                since, nit, most = map(float, re.fullmatch(SUCCESS + words, r.message).groups())
+                assert r.nit == nit and nit - since >= 1000
+                assert most == pytest.approx(8 * np.finfo(float).eps * r.fun, rel=0.05)
+        assert counts["gtol"] and counts["xtol"]
 
     def test_messages_of_many_are_a_sequence(self):
         starts = np.linspace(-3, 3, 40)[:, None]
