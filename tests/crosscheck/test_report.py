@@ -486,6 +486,36 @@ def test_bad_arguments_of_check_are_refused(options, text):
         check(Branches, **options)
 
 
+class NoMaximize:
+    def __init__(self, x0, *, lr, etas, step_sizes):
+        self.x = x0
+
+
+class NoLoss:
+    def __init__(self, x0, *, lr, etas, step_sizes, maximize):
+        self.x = x0
+
+    def step(self, grad):
+        return self.x
+
+
+class NoAnswer(NoLoss):
+    def step(self, grad, loss=None):
+        pass
+
+
+@pytest.mark.parametrize("factory", [NoMaximize, NoLoss, NoAnswer])
+def test_what_cannot_be_run_gets_the_same_advice_everywhere(factory):
+    report = str(check(factory, "irprop-", random=0))
+    for function in (crosscheck.decompile, crosscheck.closest_profiles):
+        with pytest.raises(CouldNotRun) as raised:
+            function(factory)
+        error, advice = str(raised.value).removeprefix("no case could be run: ").splitlines()
+        assert f"This could not be run: {error}\n" in report
+        assert f"\n{advice}\n" in f"{report}\n"
+        assert advice.startswith(("The factory is called as", "A step is called as", "If the implementation lacks"))
+
+
 def test_bad_arguments_of_other_functions_are_refused(tmp_path):
     with pytest.raises(TypeError, match="factory should be callable, as factory"):
         check(None)
