@@ -513,7 +513,9 @@ def test_what_cannot_be_run_gets_the_same_advice_everywhere(factory):
         error, advice = str(raised.value).removeprefix("no case could be run: ").splitlines()
         assert f"This could not be run: {error}\n" in report
         assert f"\n{advice}\n" in f"{report}\n"
-        assert advice.startswith(("The factory is called as", "A step is called as", "If the implementation lacks"))
+        assert advice.startswith(
+            ("The factory is called as", "A step is called as", "If the implementation lacks")
+        )
 
 
 def test_bad_arguments_of_other_functions_are_refused(tmp_path):
