@@ -297,7 +297,7 @@ def assert_conforms(factory: Factory, claim: str = rules.DEFAULT, *, ulps: float
         As for `check`.
     """
     __tracebackhide__ = True  # so that pytest shows the caller's line
-    if not isinstance(ulps, (int, float, np.number)) or not ulps >= 0:
+    if isinstance(ulps, bool) or not isinstance(ulps, (int, float, np.number)) or not ulps >= 0:
         raise ValueError(f"ulps={ulps!r} should be a number, 0 or larger")
     report = check(factory, claim, **options)
     if not report.agrees_within(ulps):

@@ -529,6 +529,8 @@ def test_bad_arguments_of_other_functions_are_refused(tmp_path):
         crosscheck.closest_profiles(lambda x0, **setting: 1 / 0, dtypes="float64")
     with pytest.raises(ValueError, match=r"ulps=-1 should be a number, 0 or larger"):
         crosscheck.assert_conforms(Branches, ulps=-1)
+    with pytest.raises(ValueError, match=r"ulps=True should be a number, 0 or larger"):
+        crosscheck.assert_conforms(Branches, ulps=True)
     with pytest.raises(ValueError, match="unknown claim 'irprop'; choose from irprop-, "):
         crosscheck.export(tmp_path / "new", "irprop")
     with pytest.raises(ValueError, match="unknown dtype 'float6'; choose from float64, "):

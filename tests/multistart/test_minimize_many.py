@@ -318,7 +318,7 @@ class TestStarts:
         with pytest.raises(ValueError, match=message):
             starts(bounds, 4)
 
-    @pytest.mark.parametrize("m", [-1, 1.5])
+    @pytest.mark.parametrize("m", [-1, 1.5, True])
     def test_the_number_of_starts_must_be_a_whole_number(self, m):
         with pytest.raises(ValueError, match="m must be a whole number"):
             starts([(0, 1)], m)
@@ -387,6 +387,8 @@ class TestDistinctMinima:
             distinct_minima(many, tol=-1)
         with pytest.raises(ValueError, match="k must be a whole number, at least 0, but is 1.5"):
             distinct_minima(many, k=1.5)
+        with pytest.raises(ValueError, match="k must be a whole number, at least 0, but is True"):
+            distinct_minima(many, k=True)
 
     def test_there_may_be_none(self):
         result = OptimizeResult(x=np.zeros((2, 3)), fun=np.full(2, np.nan), success=np.zeros(2, bool))
