@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import copy
+import pickle
 import re
 import sys
 
@@ -138,6 +140,42 @@ class TestTheToleranceIsNamed:
         with pytest.raises(IndexError):
             messages[40]
         assert len(repr(messages)) < 600
+
+
+class TestWhatAResultHasNot:
+    def results(self):
+        many = minimize_many(bowl, [[3.0], [2.0]], jac=True)
+        for method in (minimize, scipy.optimize.minimize):
+            options = {} if method is minimize else {"method": minimize}
+            yield method(bowl, [3.0], jac=True, **options), "give minimize the option "
+        for result in (many, many.best):
+            yield result, "call minimize with the start and "
+
+    def test_what_was_not_asked_for_is_missing_with_the_option_to_ask_by(self):
+        for result, words in self.results():
+            for name, option in (("trace", "trace=True"), ("allvecs", "return_all=True")):
+                assert not hasattr(result, name)
+                with pytest.raises(AttributeError, match=f"no '{name}'; {words}{option}$") as raised:
+                    getattr(result, name)
+                assert raised.value.name == name
+                assert name not in dir(result) and name not in result and result.get(name) is None
+        asked = minimize(bowl, [3.0], jac=True, trace=True, return_all=True)
+        assert len(asked.trace) == len(asked.allvecs)
+
+    def test_of_other_names_those_are_told_that_it_has(self):
+        result = minimize(bowl, [3.0], jac=True)
+        with pytest.raises(
+            AttributeError, match="the result has no 'hess_inv', only message, success, status, fun"
+        ):
+            result.hess_inv  # noqa: B018
+
+    def test_copies_and_pickles_are_results(self):
+        for result, _ in self.results():
+            for other in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+                assert type(other) is type(result) and isinstance(other, scipy.optimize.OptimizeResult)
+                assert repr(other.fun) == repr(result.fun) and dir(other) == dir(result)
+                with pytest.raises(AttributeError, match="trace=True"):
+                    other.trace  # noqa: B018
 
 
 class TestNotFinite:
