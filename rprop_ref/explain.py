@@ -148,14 +148,8 @@ def _summary(trace: History) -> list[str]:
     if values.size:
         word, best = best_value(trace, values)
         lines.append(f"f went from {values[0]:.6g} to {values[-1]:.6g}; the {word} in the trace is {best:.6g}.")
-    made = max(1, int(trace.n * trace.steps - trace.counts["no step"].sum()))
-    share = {name: 100 * int(count.sum()) / made for name, count in trace.counts.items()}
-    kept, changed = share["grew"], share["shrank"]
-    signs = f"The gradient kept its sign in {kept:.0f}% of the steps and changed it in {changed:.0f}%"
-    for name in ("held", "undone"):
-        if share[name]:
-            signs += f" ({share[name]:.0f}% were {name})"
-    lines.append(signs + ".")
+    if steps:
+        lines += _signs(trace)
     first, last = trace.firsts["first"], trace.size[-1]
     if np.isfinite(first).any():
         lines.append(
@@ -179,6 +173,28 @@ def _summary(trace: History) -> list[str]:
             "to check whether it is a minimum."
         )
     return lines
+
+
+def _signs(trace: History) -> list[str]:
+    """In how many of the steps the gradient kept its sign, changed it, or neither; the shares add up to 100%."""
+    made = max(1, int(trace.n * trace.steps - trace.counts["no step"].sum()))
+    share = {name: 100 * int(count.sum()) / made for name, count in trace.counts.items()}
+    kept, changed = round(share["grew"]), round(share["shrank"])
+    text = f"The gradient kept its sign in {kept}% of the steps and changed it in {changed}%"
+    at_changes = ", ".join(f"{share[name]:.0f}% were {name}" for name in ("held", "undone") if share[name])
+    if at_changes:
+        text += f" ({at_changes})"
+    others = 100 - kept - changed
+    if others <= 0:
+        return [f"{text}."]
+    clears = any(rules.RULES[group["variant"]].memory == rules.CLEARED for group in trace.groups)
+    causes = [
+        "the gradient or the stored one was 0"
+        + (", as the latter is after a change" if clears and changed else ""),
+        *(["the gradient was not finite"] if share["gradient not finite"] else []),
+        *(["their product underflowed"] if share["underflow"] else []),
+    ]
+    return [f"{text}.", f"The other {others}% were neutral: {', or '.join(causes)}."]
 
 
 def _new_beginnings(trace: History) -> str:

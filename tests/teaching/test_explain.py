@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import problems
 import pytest
@@ -242,3 +244,37 @@ def test_findings_are_the_same_after_thinning():
                 optimizer.step()
         assert trace.stride > 1
         assert names(trace) == [name]
+
+
+def shares(trace):
+    """The percentages of steps with the same sign, another one, and neither, as the summary tells them."""
+    text = " ".join(trace.explain().summary)
+    kept, changed = map(int, re.search(r"kept its sign in (\d+)% .* changed it in (\d+)%", text).groups())
+    neutral = re.search(r"The other (\d+)% were neutral: ([^.]*)\.", text)
+    return kept, changed, *(neutral.groups() if neutral else (0, ""))
+
+
+@every_rule
+def test_the_shares_of_the_steps_add_up(variant):
+    trace = traced(sphere, START, 60, variant=variant)
+    kept, changed, neutral, why = shares(trace)
+    steps, first = trace.n * trace.steps, 100 / trace.steps
+    products = trace.counts["grew"].sum() + trace.counts["shrank"].sum()
+    assert int(neutral) == pytest.approx(100 * (1 - products / steps), abs=1)
+    assert kept + changed + int(neutral) == 100
+    cleared = rules.RULES[variant].memory == rules.CLEARED
+    assert (int(neutral) > 20) == cleared and (cleared or int(neutral) == pytest.approx(first, abs=1))
+    assert why == "the gradient or the stored one was 0" + (", as the latter is after a change" if cleared else "")
+
+
+def test_each_cause_of_neutral_steps_is_told():
+    zeros = traced(np.zeros_like, START, 30)
+    assert shares(zeros) == (0, 0, "100", "the gradient or the stored one was 0")
+    tiny = traced(lambda x: np.full_like(x, 1e-200), START, 30)
+    assert shares(tiny)[-1] == "the gradient or the stored one was 0, or their product underflowed"
+    with np.errstate(invalid="ignore"):
+        nan = traced(lambda x: np.full_like(x, np.nan), START, 30)
+    assert shares(nan)[-1] == "the gradient or the stored one was 0, or the gradient was not finite"
+    assert "kept its sign" not in str(
+        minimize(lambda x: (0.0, 0 * x), START, jac=True, trace=True).trace.explain()
+    )
