@@ -211,6 +211,66 @@ class TestFaults:
         assert coordinates == {"no gradient": [1], "gradient not finite": [2]}
 
 
+def noisy_values(level, rng, offset=1.0):
+    """A bowl whose values have relative noise, and whose gradients have noise that fades towards the minimum."""
+
+    def fun(x):
+        f, g = offset + np.sum(np.arange(1, x.size + 1) * (x - 1) ** 2), 2 * np.arange(1, x.size + 1) * (x - 1)
+        return f * (1 + level * rng.normal()), g * (1 + level * rng.normal(size=x.size))
+
+    return fun
+
+
+class TestValueAndGradient:
+    @every_rule
+    @pytest.mark.parametrize("n", [2, 5, 10])
+    def test_noise_of_the_value_is_seen(self, variant, n, rng, tmp_path):
+        for maximize, pattern_every in ((False, 20), (True, None)):
+            noisy, sign = noisy_values(0.1, rng), -1 if maximize else 1
+            r = minimize(
+                lambda x: tuple(sign * v for v in noisy(x)),  # noqa: B023
+                rng.normal(size=n) * 3,
+                jac=True, variant=variant, maximize=maximize, pattern_every=pattern_every, maxiter=300, trace=True,
+            )  # fmt: skip
+            finding = r.trace.explain().findings[0]
+            assert finding.name == "value and gradient" and len(finding.coordinates) == n
+            assert "check_grad" in finding.advice
+            r.trace.save(tmp_path / "trace.npz")
+            assert str(Trace.load(tmp_path / "trace.npz").explain()) == str(r.trace.explain())
+
+    def test_a_term_that_is_missing_in_the_gradient_is_seen(self):
+        trace = stepped(lambda x: (np.sum(x**2) - 10 * np.sum(x), 2 * x), np.array([30.0, 20.0]), 60)
+        assert names(trace) == ["value and gradient"]
+
+    @pytest.mark.parametrize("factor", [0.5, -1e3, 1e-6])
+    def test_a_gradient_with_another_factor_is_none(self, factor):
+        # Rprop reads signs only, and people leave out the 2 of a square, or the number of points.
+        trace = stepped(
+            lambda x: (np.sum((x - 1) ** 2), factor * 2 * (x - 1)), np.array(START), 25, maximize=factor < 0
+        )
+        assert names(trace) == []
+
+    @pytest.mark.parametrize("variant", sampled(rules.RULES, ["irprop-", "rprop+"]))
+    def test_nor_are_nonconvex_objectives_constants_and_roundings(self, variant):
+        def waves(x):
+            return 10 * np.sum(1 - np.cos(6 * x)) + x @ x, 60 * np.sin(6 * x) + 2 * x
+
+        def single(x):
+            f, g = waves(x.astype(np.float32))
+            return float(np.float32(f)), g.astype(float)
+
+        def constant(x):
+            return 7.0, waves(x)[1]
+
+        for fun in (waves, single, constant):
+            for steps in (60, 300):
+                for trace in (
+                    minimize(fun, START, jac=True, variant=variant, maxiter=steps, trace=True).trace,
+                    stepped(fun, np.array(START), steps, variant=variant, step_sizes=(0, 50)),
+                ):
+                    assert "value and gradient" not in names(trace), fun
+
+
 def test_coordinates_are_numbered_through_all_parameters():
     a, b = Parameter(np.array(START)), Parameter(np.array(START, np.float32))
     optimizer = Rprop([{"params": [a]}, {"params": [b], "etas": (0.99999999, 1.2)}])
