@@ -40,7 +40,7 @@ class Result(OptimizeResult):  # type: ignore[misc]
 def _without(result: Any, name: str) -> str:
     """What to do about an attribute that a result has not."""
     if name not in ON_REQUEST:
-        return f"the result has no {name!r}, only {', '.join(result)}"
+        return f"the result has no {name!r}, only {', '.join(map(str, result))}"
     if "state" in result:  # of a single run
         return f"the result has no {name!r}; give minimize the option {ON_REQUEST[name]}"
     return f"minimize_many returns no {name!r}; call minimize with the start and {ON_REQUEST[name]}"

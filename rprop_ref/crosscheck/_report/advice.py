@@ -35,5 +35,5 @@ def advice_on(error: str) -> str:
 
 
 def with_advice(error: str) -> str:
-    """An error of which nothing but this text is shown: with what it means, or else what to try."""
-    return f"{error}\n{advice_on(error) or LEAVE_OUT}"
+    """An error of which nothing but this line is shown: with what it means, or else what to try."""
+    return f"{error.rstrip('.')}. {advice_on(error) or LEAVE_OUT}"
