@@ -14,11 +14,15 @@ from ._core import dtypes, events
 from ._core.constants import ETA_MINUS, ETA_PLUS, SIZE_MAX, SIZE_MIN, rule_constants
 from ._tracing.changes import (
     CONTRADICTIONS,
+    EXPLAINED_SHARE,
+    FRACTION_OF_GAIN,
+    FRACTION_OF_VALUE,
     are_downhill,
     are_repeated,
     creep,
     depend_on_length,
     depend_on_place,
+    share_explained,
     side_told_by_sign,
 )
 from ._tracing.history import History
@@ -67,7 +71,7 @@ class Finding:
     Attributes
     ----------
     name : str
-        "kink", "noise", "valley", "lower clamp", "upper clamp", "oscillation", "underflow",
+        "kink", "noise", "value and gradient", "valley", "lower clamp", "upper clamp", "oscillation", "underflow",
         "first step too large", "first step too small", "eta- rounds to 1", "eta+ rounds to 1", "no gradient" or
         "gradient not finite".
     coordinates : ndarray of int
@@ -121,6 +125,10 @@ def explain(trace: History) -> Explanation:
     if any(finding.name == "noise" for finding in findings):
         # Steps shrink to nothing under noise as well.
         findings = [f for f in findings if f.name != "kink"]
+        findings = [f for f in findings if f.name != "value and gradient"]
+    if any(finding.name == "value and gradient" for finding in findings):
+        # Across a kink, they fit.
+        findings = [f for f in findings if f.name != "kink"]
     if any(finding.name in ("kink", "noise") for finding in findings):
         # All of these are consequences.
         findings = [f for f in findings if f.name not in ("lower clamp", "oscillation", "valley")]
@@ -148,14 +156,8 @@ def _summary(trace: History) -> list[str]:
     if values.size:
         word, best = best_value(trace, values)
         lines.append(f"f went from {values[0]:.6g} to {values[-1]:.6g}; the {word} in the trace is {best:.6g}.")
-    made = max(1, int(trace.n * trace.steps - trace.counts["no step"].sum()))
-    share = {name: 100 * int(count.sum()) / made for name, count in trace.counts.items()}
-    kept, changed = share["grew"], share["shrank"]
-    signs = f"The gradient kept its sign in {kept:.0f}% of the steps and changed it in {changed:.0f}%"
-    for name in ("held", "undone"):
-        if share[name]:
-            signs += f" ({share[name]:.0f}% were {name})"
-    lines.append(signs + ".")
+    if steps:
+        lines += _signs(trace)
     first, last = trace.firsts["first"], trace.size[-1]
     if np.isfinite(first).any():
         lines.append(
@@ -179,6 +181,28 @@ def _summary(trace: History) -> list[str]:
             "to check whether it is a minimum."
         )
     return lines
+
+
+def _signs(trace: History) -> list[str]:
+    """In how many of the steps the gradient kept its sign, changed it, or neither; the shares add up to 100%."""
+    made = max(1, int(trace.n * trace.steps - trace.counts["no step"].sum()))
+    share = {name: 100 * int(count.sum()) / made for name, count in trace.counts.items()}
+    kept, changed = round(share["grew"]), round(share["shrank"])
+    text = f"The gradient kept its sign in {kept}% of the steps and changed it in {changed}%"
+    at_changes = ", ".join(f"{share[name]:.0f}% were {name}" for name in ("held", "undone") if share[name])
+    if at_changes:
+        text += f" ({at_changes})"
+    others = 100 - kept - changed
+    if others <= 0:
+        return [f"{text}."]
+    clears = any(rules.RULES[group["variant"]].memory == rules.CLEARED for group in trace.groups)
+    causes = [
+        "the gradient or the stored one was 0"
+        + (", as the latter is after a change" if clears and changed else ""),
+        *(["the gradient was not finite"] if share["gradient not finite"] else []),
+        *(["their product underflowed"] if share["underflow"] else []),
+    ]
+    return [f"{text}.", f"The other {others}% were neutral: {', or '.join(causes)}."]
 
 
 def _new_beginnings(trace: History) -> str:
@@ -222,11 +246,15 @@ def _check_kink(trace: History) -> Finding | None:
     )
 
 
+def _precision(trace: History) -> float:
+    """That of the coarsest dtype among the parameters."""
+    return max(float(half.finfo(dtypes.named(group["dtype"])).eps) for group in trace.groups)
+
+
 def _rounding(trace: History) -> float:
     """Gradients, and changes of them, up to this may be rounding errors."""
-    eps = max(float(half.finfo(dtypes.named(group["dtype"])).eps) for group in trace.groups)
     largest = np.max(trace.g_max, initial=0, where=np.isfinite(trace.g_max))
-    return float(largest * np.cbrt(eps) ** 2)
+    return float(largest * np.cbrt(_precision(trace)) ** 2)
 
 
 def _has_floor(trace: History) -> bool:
@@ -331,6 +359,32 @@ def _depend_on_place(trace: History) -> bool:
     gradients = np.array(trace._gradients)
     rows = min(len(x), len(gradients))
     return depend_on_place(x[len(x) - rows :], gradients[len(gradients) - rows :])
+
+
+def _check_value_and_gradient(trace: History) -> Finding | None:
+    """Noise of the value, which that of the gradient does not show; or a gradient of something else."""
+    rows = slice(-len(trace._recent), None)
+    moved = (trace.x_change[rows] != 0) & np.isfinite(trace.g_max[rows])  # where gradients are kept
+    latest = slice(max(0, int(moved.sum()) - len(trace._gradients)), None)
+    x, f, is_pattern_move = (a[rows][moved][latest] for a in (trace.x, trace.f, trace.pattern_move))
+    finite = trace.f[np.isfinite(trace.f)]
+    if not len(x) or not finite.size:
+        return None
+    size, gain = np.max(np.abs(f), initial=0, where=np.isfinite(f)), np.ptp(finite)
+    rounding = max(FRACTION_OF_VALUE * size, 8 * _precision(trace) * size, FRACTION_OF_GAIN * gain)
+    share = share_explained(f, x, np.array(trace._gradients)[-len(x) :], ~is_pattern_move, rounding)
+    if share >= EXPLAINED_SHARE:
+        return None
+    return Finding(
+        "value and gradient",
+        np.arange(trace.n),
+        f"In {100 * (1 - share):.0f}% of the latest steps the value changed as the gradients at both ends do not "
+        "explain. The objective is noisy, or has ripples finer than the steps; or the gradient is not that of the "
+        "value: a term may be missing in one of them.",
+        "compare the gradient with differences, as scipy.optimize.check_grad does. If it is right, compute the "
+        "value from all the data, or with more digits; or do without what compares values: pattern moves "
+        "(pattern_every=None), ftol, patience and f_target.",
+    )
 
 
 def _let_it_run(trace: History) -> str:
@@ -556,6 +610,7 @@ _CHECKS: tuple[Callable[[History], Finding | None], ...] = (
     _check_etas,
     _check_not_finite,
     _check_noise,
+    _check_value_and_gradient,
     _check_valley,
     _check_lower_clamp,
     _check_upper_clamp,

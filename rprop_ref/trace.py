@@ -108,7 +108,7 @@ class Trace(History):
         limit: int = LIMIT,
     ) -> None:
         check_variant(variant)
-        if stride < 1 or stride != int(stride):
+        if isinstance(stride, bool) or stride < 1 or stride != int(stride):
             raise ValueError(f"stride must be a whole number, at least 1, but is {stride}")
         if limit < 1:
             raise ValueError(f"limit must be a positive number of bytes, but is {limit}")

@@ -56,8 +56,12 @@ def _tolerance(scalars: Array, sign: int) -> str:
             f"ftol = {scalars[record.FTOL]:g} times max(|f|, 1)."
         )
     if half_was_futile(scalars[record.NIT], scalars[record.LOWEST_NIT], scalars[record.XTOL]):
-        best = f"{scalars[record.LOWEST_NIT]:g}"
-        return f"No lower value since iteration {best}, and the steps are too small to give one."
+        unresolved = scalars[record.F_RESOLUTION] * abs(scalars[record.LOWEST_F])
+        return (
+            f"No lower value since iteration {scalars[record.LOWEST_NIT]:.0f} of {scalars[record.NIT]:.0f}, "
+            f"and the next step would change the value by at most {unresolved:.2g}, less than it resolves: "
+            f"xtol = {scalars[record.XTOL]:.2g} is met as closely as it can be."
+        )
     return f"Each step size is within xtol = {scalars[record.XTOL]:.2g} times |x|, or negligible beside the first."
 
 

@@ -161,7 +161,8 @@ def minimize(
         The run ends successfully when a value as low as this is reached (as high, if `maximize`).
     patience : int, optional
         The run ends, without success, when this many iterations have brought no lower value. No limit by default.
-        (If the run has begun again, see `gtol`, and its best point is still there, it ends with success.)
+        (If the run has begun again, see `gtol`, and its best point is still there, it ends with success.) A
+        tolerance that is met sooner ends the run with success, also under noise: `message` names it.
     samples : int or "auto", optional
         For an objective with noise that each call draws anew: evaluate it so many times at each point, and use the
         means of its values and gradients. With "auto" the number is adapted: it begins with 2; after every 10
@@ -197,7 +198,9 @@ def minimize(
         move also begins by lifting step sizes to a thousandth of the largest one, each relative to its variable
         (to its size at the start, if that was larger), since noise would shrink those of small components of the
         gradient to nothing. None is lifted above the largest of `step_sizes`, and one of 0 stays 0. The default
-        is 20. With None there are no pattern moves, and all steps are those of the rule.
+        is 20, the least is 2: a pattern move that succeeds clears the stored gradients, so that after every step
+        it would hide all sign changes, and step sizes would not shrink. With None there are no pattern moves, and
+        all steps are those of the rule.
     maximize : bool, optional
         Maximize `fun` instead. Read "high" for "low" in this description then.
     gradient : {"autograd", "2-point", "3-point", "cs"}, optional

@@ -47,6 +47,9 @@ _OTHER_NAMES = {
     "n_jobs": "workers",
 }
 
+#: Options of which SciPy's methods take True as 1. Of others, a user who gives True thinks that it is a switch.
+_FLAGS_ARE_NUMBERS = frozenset(("maxiter", "maxfev", "gtol", "xtol", "ftol", "f_target", "tol"))
+
 #: How precise the gradients of finite differences are, as a power of the dtype's precision; those of others: 1.
 _GRADIENT_PRECISION = {"3-point": 2 / 3, "2-point": 1 / 2}
 
@@ -156,10 +159,14 @@ def count(name: str, value: Any, minimum: int = 0, otherwise: str = "") -> int:
 
 
 def pattern_interval(pattern_every: Any) -> float:
-    """Iterations between pattern moves: infinity for None. Raises ValueError for what is no interval."""
+    """Iterations between pattern moves: infinity for None. Raises ValueError for what is no interval.
+
+    A pattern move that leads lower clears the rule's memory. After each step, it would leave no sign change to be
+    seen, and step sizes would neither shrink nor grow: even in a bowl, only `maxiter` would end the run.
+    """
     if pattern_every is None:
         return np.inf
-    return count("pattern_every", pattern_every, 1, ", or None for no pattern moves")
+    return count("pattern_every", pattern_every, 2, ", or None for no pattern moves")
 
 
 def samples(value: Any) -> int | str:
@@ -174,7 +181,7 @@ def number(name: str, value: Any, minimum: float = -np.inf, or_else: str = "") -
 
     `or_else` tells what else is allowed.
     """
-    as_number = _number_or_nan(value)
+    as_number = _number_or_nan(value, flags=name in _FLAGS_ARE_NUMBERS)
     if not as_number >= minimum:
         allowed = "a number" if minimum == -np.inf else f"a number, at least {minimum:g}"
         raise ValueError(f"{name} must be {allowed}{or_else}, but is {value!r}")
@@ -202,11 +209,14 @@ def relative_step(value: Any, shape: tuple[int, ...]) -> Array | None:
     return steps
 
 
-def _number_or_nan(value: Any) -> float:
-    """A single number, or an array of one (SciPy takes both), as float; NaN for anything else."""
+def _number_or_nan(value: Any, *, flags: bool = False) -> float:
+    """A single number, or an array of one (SciPy takes both), as float; NaN for anything else.
+
+    True and False are no numbers, unless `flags`.
+    """
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
-    if isinstance(value, (str, bytes)) or np.ndim(value):
+    if isinstance(value, (str, bytes)) or np.ndim(value) or (isinstance(value, (bool, np.bool_)) and not flags):
         return np.nan
     try:
         return float(value)

@@ -11,12 +11,22 @@ from scipy.optimize import OptimizeResult
 from .._common.display import array_text, html_table, pairs_text
 from .finite_differences import SCHEMES
 
+#: What a result of `minimize` has only if it is asked for, and by which option.
+ON_REQUEST = {"trace": "trace=True", "allvecs": "return_all=True"}
+
 
 class Result(OptimizeResult):  # type: ignore[misc]
     """`scipy.optimize.OptimizeResult`, with a summary when it is printed or shown in a notebook.
 
     Its ``repr`` is SciPy's and shows everything.
     """
+
+    def __getattr__(self, name: str) -> Any:
+        # SciPy's error is the name alone.
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            raise AttributeError(_without(self, name), name=name, obj=self) from None
 
     def __str__(self) -> str:
         name, title, pairs = _summary(self)
@@ -25,6 +35,15 @@ class Result(OptimizeResult):  # type: ignore[misc]
     def _repr_html_(self) -> str:
         name, title, pairs = _summary(self)
         return html_table((name, title), pairs, left=(0, 1))
+
+
+def _without(result: Any, name: str) -> str:
+    """What to do about an attribute that a result has not."""
+    if name not in ON_REQUEST:
+        return f"the result has no {name!r}, only {', '.join(map(str, result))}"
+    if "state" in result:  # of a single run
+        return f"the result has no {name!r}; give minimize the option {ON_REQUEST[name]}"
+    return f"minimize_many returns no {name!r}; call minimize with the start and {ON_REQUEST[name]}"
 
 
 def _summary(result: Any) -> tuple[str, str, list[tuple[str, str]]]:

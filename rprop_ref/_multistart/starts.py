@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from .._minimizer.bounds import check_plain_bounds
-from .._minimizer.options import count, number
+from .._minimizer.options import count, number, warn
 
 Array = np.ndarray[Any, Any]
 
@@ -110,6 +111,11 @@ def distinct_minima(
         runs that ended there; and ``index``, shape (k,), the row of `result` with the lowest value among these,
         from which ``x`` and ``fun`` are taken.
 
+    Warns
+    -----
+    scipy.optimize.OptimizeWarning
+        If there is no point to list, since no run ended with success, or none had a finite value.
+
     Notes
     -----
     Points are taken in the order of their values, and each absorbs all others near it. So the result does not
@@ -132,6 +138,8 @@ def distinct_minima(
     values = np.asarray(result.fun, float)
     usable = np.isfinite(values) if all_runs else np.isfinite(values) & np.asarray(result.success)
     rows = np.flatnonzero(usable)
+    if not rows.size:
+        warn(_why_none(result, bool(np.isfinite(values).any())))
     ascending = -values if result.get("maximize", False) else values
     rows = rows[np.argsort(ascending[rows], kind="stable")]
     points = np.asarray(result.x).reshape(len(values), -1)
@@ -149,3 +157,11 @@ def distinct_minima(
     return OptimizeResult(
         x=np.asarray(result.x)[chosen], fun=values[chosen], count=np.array(counts, np.intp), index=chosen
     )
+
+
+def _why_none(result: OptimizeResult, any_finite: bool) -> str:
+    """Why there are no minima of some runs, and what to do."""
+    why = "no run ended with success; all_runs=True lists where they ended" if any_finite else "no value is finite"
+    reasons = Counter(result.get("message", ())).most_common(1)
+    most = "".join(f" {times} of {len(result.fun)} runs: {reason}" for reason, times in reasons)
+    return f"distinct_minima lists nothing, since {why}.{most}"

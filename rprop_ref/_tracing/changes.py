@@ -5,6 +5,10 @@ the jump at a kink: the changes have a *floor*. At kinks the gradient jumps betw
 repeated to many digits; those by noise never are. And between kinks the gradient is a matter of the place: near
 points have like gradients. In a valley across the axes the gradient is smooth, signs keep changing, and step sizes
 do not become smaller, though the value falls ever more slowly.
+
+The value tells more. In a step, it changes by something between what the gradients at both ends say, if the
+objective is convex, with or without kinks, and nearly so if it is smooth and the steps are short for it. Noise of
+the value is no such change.
 """
 
 from __future__ import annotations
@@ -55,6 +59,14 @@ FLIPS = 0.15
 #: gains (with pattern moves, one step may gain more than all others), and all of it is at most this fraction of
 #: what the run has gained.
 MOVING, GAIN, SMALL_GAIN = 0.5, 0.01, 0.01
+
+#: The gradients at both ends of a step explain a change of the value that differs from their mean by no more than
+#: they do from each other, and this fraction of the larger one. Value and gradient do not fit if a smaller share
+#: of the latest steps is explained, of which there must be so many.
+INEXACT, EXPLAINED_SHARE, FEWEST = 0.1, 0.5, 20
+#: Changes below this fraction of the values, or this one of all that the run has gained, may be rounding errors,
+#: since objectives may compute in float32.
+FRACTION_OF_VALUE, FRACTION_OF_GAIN = 1e-5, 1e-6
 
 
 class Changes:
@@ -143,6 +155,36 @@ def _ranges(points: Array) -> Array:
 def _distances(points: Array, i: int, ranges: Array) -> Array:
     """The largest distance in any variable, relative to its range, of each of the points from the i-th."""
     return np.asarray(np.max(np.abs(points - points[i]) / ranges, axis=1, initial=0))
+
+
+def share_explained(f: Array, x: Array, gradients: Array, counts: Array, rounding: float) -> float:
+    """In which share of steps the gradients at both ends explain the change of the value; 1 if there are too few.
+
+    A gradient that is too large or too small by a factor explains as much, since only its signs are used.
+
+    Parameters
+    ----------
+    f : ndarray, shape (k,)
+        Values; NaN where they are not known.
+    x, gradients : ndarray, shape (k, n)
+    counts : ndarray of bool, shape (k,)
+        Whether the step that led to each point counts.
+    rounding : float
+        Changes up to this one may be rounding errors.
+    """
+    with np.errstate(all="ignore"):
+        moves, change = np.diff(x.astype(float), axis=0), np.diff(f)
+        slopes = gradients.astype(float)
+        before, after = np.sum(slopes[:-1] * moves, axis=1), np.sum(slopes[1:] * moves, axis=1)
+        mean, apart = (before + after) / 2, np.abs(after - before)
+        inexact = apart + INEXACT * np.maximum(np.abs(before), np.abs(after))
+        usable = counts[1:] & moves.any(axis=1) & np.isfinite(change) & np.isfinite(inexact)
+        if usable.sum() < FEWEST:
+            return 1.0
+        change, mean, inexact = change[usable], mean[usable], inexact[usable]
+        factors = [1.0, float(change @ mean / (mean @ mean))]
+        shares = [np.mean(np.abs(change - c * mean) <= abs(c) * inexact + rounding) for c in factors]
+    return float(max(shares))
 
 
 def are_downhill(gradients: Array) -> bool:

@@ -23,6 +23,7 @@ from ._diagnosis.evidence import Evidence
 from ._diagnosis.result import Diagnosis, Explanation, Learned
 from ._experiments.decompile import learn_rule
 from ._experiments.result import Decompiled
+from ._report.advice import with_advice
 from ._report.points import NEVER_MOVES, Cases, Point, points_of_explanation, points_of_rule
 from ._report.report import Report
 from ._report.tiers import tier_counts
@@ -296,7 +297,7 @@ def assert_conforms(factory: Factory, claim: str = rules.DEFAULT, *, ulps: float
         As for `check`.
     """
     __tracebackhide__ = True  # so that pytest shows the caller's line
-    if not isinstance(ulps, (int, float, np.number)) or not ulps >= 0:
+    if isinstance(ulps, bool) or not isinstance(ulps, (int, float, np.number)) or not ulps >= 0:
         raise ValueError(f"ulps={ulps!r} should be a number, 0 or larger")
     report = check(factory, claim, **options)
     if not report.agrees_within(ulps):
@@ -331,8 +332,9 @@ def closest_profiles(
     usable = [case for case in conformance_cases(names) if not case.needs & lacks]
     observed = list(observe_all(factory, usable, excluded))
     if not any(t.steps for t in observed):
-        reason = f"no case could be run: {observed[0].error}" if observed else "no case is left to run"
-        raise CouldNotRun(reason)
+        if not observed:
+            raise CouldNotRun("no case is left to run")
+        raise CouldNotRun(f"no case could be run: {with_advice(str(observed[0].error))}")
     base = COMPOSITIONS[rules.DEFAULT]
     evidence = Evidence(base, observed, set(), signs_only=False, quantities=("x",))
     changes = published_changes(base)

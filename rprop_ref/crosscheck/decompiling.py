@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .. import rules
-from ._comparison.observe import Factory
+from ._comparison.observe import CouldNotRun, Factory
 from ._experiments.decompile import learn_rule
 from ._experiments.result import Decompiled
+from ._report.advice import with_advice
 from ._requests import checked, missing_features
 
 
@@ -54,4 +55,7 @@ def decompile(factory: Factory, *, dtypes: Sequence[str] | None = None, without:
     True
     """
     excluded, names = checked(factory, rules.DEFAULT, dtypes, without)
-    return learn_rule(factory, names, excluded | missing_features(factory, names))
+    try:
+        return learn_rule(factory, names, excluded | missing_features(factory, names))
+    except CouldNotRun as failure:
+        raise CouldNotRun(with_advice(str(failure))) from None

@@ -486,6 +486,36 @@ def test_bad_arguments_of_check_are_refused(options, text):
         check(Branches, **options)
 
 
+class NoMaximize:
+    def __init__(self, x0, *, lr, etas, step_sizes):
+        self.x = x0
+
+
+class NoLoss:
+    def __init__(self, x0, *, lr, etas, step_sizes, maximize):
+        self.x = x0
+
+    def step(self, grad):
+        return self.x
+
+
+class NoAnswer(NoLoss):
+    def step(self, grad, loss=None):
+        pass
+
+
+@pytest.mark.parametrize("factory", [NoMaximize, NoLoss, NoAnswer])
+def test_what_cannot_be_run_gets_the_same_advice_everywhere(factory):
+    report = str(check(factory, "irprop-", random=0))
+    for function in (crosscheck.decompile, crosscheck.closest_profiles):
+        with pytest.raises(CouldNotRun) as raised:
+            function(factory)
+        text = str(raised.value).removeprefix("no case could be run: ")
+        error, begins, rest = re.split(r"\. (The factory is|A step is|If the implementation lacks) ", text)
+        assert f"This could not be run: {error}\n" in report
+        assert f"\n{begins} {rest}\n" in f"{report}\n"
+
+
 def test_bad_arguments_of_other_functions_are_refused(tmp_path):
     with pytest.raises(TypeError, match="factory should be callable, as factory"):
         check(None)
@@ -497,6 +527,8 @@ def test_bad_arguments_of_other_functions_are_refused(tmp_path):
         crosscheck.closest_profiles(lambda x0, **setting: 1 / 0, dtypes="float64")
     with pytest.raises(ValueError, match=r"ulps=-1 should be a number, 0 or larger"):
         crosscheck.assert_conforms(Branches, ulps=-1)
+    with pytest.raises(ValueError, match=r"ulps=True should be a number, 0 or larger"):
+        crosscheck.assert_conforms(Branches, ulps=True)
     with pytest.raises(ValueError, match="unknown claim 'irprop'; choose from irprop-, "):
         crosscheck.export(tmp_path / "new", "irprop")
     with pytest.raises(ValueError, match="unknown dtype 'float6'; choose from float64, "):

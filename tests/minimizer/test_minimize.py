@@ -632,6 +632,15 @@ class TestArguments:
             ({"maxfev": 0}, ValueError, "maxfev must be a number, at least 1, or None, but is 0"),
             ({"window": 1}, ValueError, "window must be a whole number, at least 2, but is 1"),
             ({"patience": 0.5}, ValueError, "patience must be a number, at least 1, or None, but is 0.5"),
+            ({"window": True}, ValueError, "window must be a whole number, at least 2, but is True"),
+            ({"patience": True}, ValueError, "patience must be a number, at least 1, or None, but is True"),
+            ({"maxtime": np.True_}, ValueError, "maxtime must be a number, at least 0, or None, but is np.True_"),
+            ({"etas": (0.5, True)}, ValueError, r"etas must be a pair of numbers, but is \(0.5, True\)"),
+            (
+                {"checkpoint_every": True},
+                ValueError,
+                "checkpoint_every must be a whole number, at least 1, but is T",
+            ),
             ({"checkpoint_every": 0}, ValueError, "checkpoint_every must be a whole number, at least 1, but is 0"),
             ({"f_target": np.nan}, ValueError, "f_target must be a number, or None, but is nan"),
             ({"ftol": "small"}, ValueError, "ftol must be a number, at least 0, or None, but is 'small'"),
@@ -655,6 +664,15 @@ class TestArguments:
     def test_bad_arguments_are_refused(self, bad, error, text):
         with pytest.raises(error, match=text):
             minimize(problems.sphere, [3.0, 2.0], **{"jac": problems.sphere_der, **bad})
+
+    @pytest.mark.parametrize("option", ["maxiter", "gtol"])
+    def test_where_scipy_takes_true_as_1_so_does_minimize(self, option):
+        arguments = {"x0": [3.0, 2.0], "jac": problems.sphere_der}
+        for of in (scipy.optimize.minimize, minimize):
+            options = [{option: value} for value in (True, 1)]
+            calls = [{**arguments, **(o if of is minimize else {"options": o})} for o in options]
+            true, one = (of(problems.sphere, **call) for call in calls)
+            assert (true.nit, true.fun) == (one.nit, one.fun)
 
     @pytest.mark.parametrize("value", [np.ones(2), None, "a", "1.5", 1j])
     def test_an_objective_must_return_a_number(self, value):

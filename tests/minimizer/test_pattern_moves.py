@@ -9,7 +9,9 @@ from curved_valley import in_python, rosenbrock
 from scipy.optimize._numdiff import approx_derivative
 
 from rprop_ref import minimize
+from rprop_ref._minimizer import options
 from rprop_ref.bits import same_bits
+from rprop_ref.rules import RULES
 
 X0 = np.array([-1.2, 1.0, 0.3])
 BOUNDS = [(-1.3, 0.2), (-np.inf, np.inf), (0.1, 3.0)]
@@ -97,7 +99,7 @@ def oracle(fun, x0, variant, every, evaluations, bounds):
 @pytest.mark.parametrize("fun", [in_python, barred, rough])
 def test_every_evaluation_is_the_oracles(fun, variant, bounds):
     between = {True: 0, False: 0}
-    for every, backend in ((1, "numpy"), (4, "numba"), (10, "numpy")):
+    for every, backend in ((2, "numpy"), (4, "numba"), (10, "numpy")):
         points = []
 
         def recorded(x):
@@ -237,10 +239,31 @@ def test_a_saved_trace_keeps_the_counts(tmp_path):
     assert (loaded.pattern_moves, loaded.pattern_moves_kept) == (trace.pattern_moves, trace.pattern_moves_kept)
 
 
-@pytest.mark.parametrize("value", [0, 1.5, -3, "10", np.nan])
+@pytest.mark.parametrize("value", [0, 1, 1.5, -3, "10", np.nan, True, False])
 def test_the_interval_is_a_whole_number(value):
-    with pytest.raises(ValueError, match="pattern_every must be a whole number, at least 1, or None"):
+    with pytest.raises(ValueError, match="pattern_every must be a whole number, at least 2, or None"):
         minimize(in_python, X0, jac=True, pattern_every=value)
+
+
+def bowl(x):
+    return float(np.sum((x - 1) ** 2)), 2 * (x - 1)
+
+
+@pytest.mark.parametrize("variant", RULES)
+def test_with_every_interval_that_is_allowed_a_bowl_is_minimized(variant):
+    for every in (2, 3, 4, 5):
+        for seed in range(5):
+            x0 = 3 * np.random.default_rng(seed).normal(size=3)
+            r = minimize(bowl, x0, jac=True, variant=variant, pattern_every=every)
+            assert r.success and r.nit < 1000
+
+
+def test_after_every_step_a_pattern_move_would_hide_all_sign_changes(monkeypatch):
+    # Why 1 is refused.
+    monkeypatch.setattr(options, "pattern_interval", lambda every: every)
+    r = minimize(bowl, [3.0, -2.0, 0.3], jac=True, pattern_every=1, maxiter=2000, trace=True)
+    assert r.status == 1 and r.fun > 1e-3
+    assert not r.trace.counts["shrank"].any() and r.trace.pattern_moves_kept > 1900
 
 
 @pytest.mark.parametrize("value", [4.0, np.int8(4), np.array([4])])

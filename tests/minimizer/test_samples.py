@@ -278,7 +278,7 @@ def test_evaluations_are_limited_where_their_number_grows():
     assert 10_000 <= result.nfev < 10_000 + result.samples
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, "many", None, np.nan, [3]])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "many", None, np.nan, [3], True])
 def test_other_values_are_refused(value):
     with pytest.raises(ValueError, match="samples must be a whole number, at least 1, or 'auto', but is"):
         minimize(bowl, X0, jac=True, samples=value)

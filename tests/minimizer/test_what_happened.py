@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+import copy
+import pickle
 import re
 import sys
 
@@ -100,6 +103,32 @@ class TestTheToleranceIsNamed:
         )
         assert minimize_many(bowl_in_machine_code, [[3.0, 3.0]], **options).message == [r.message]
 
+    def test_of_noise_too(self):
+        # The gradient's noise is relative and fades towards the minimum; that of the value does not, so that the
+        # lowest one is seen by chance, and long before the end.
+        counts = collections.Counter()
+        for seed in range(12):
+            rng = np.random.default_rng(seed)
+
+            def noisy(x, rng=rng):
+                g = x * np.array([1.0, 100.0])
+                return (1 + 0.5 * x @ g) * (1 + 0.1 * rng.normal()), g + 0.1 * np.abs(g).max() * rng.normal(size=2)
+
+            r = minimize(noisy, rng.uniform(-2, 2, 2), jac=True, patience=1000)
+            if r.success:
+                found = re.search("(gtol|xtol|ftol|f_target) = [^ ]+[0-9]", r.message)
+                assert found, r.message
+                counts[found[1]] += 1
+            if "xtol" in r.message:
+                words = (
+                    r"No lower value since iteration (\d+) of (\d+), and the next step would change the value by at "
+                    r"most (\S+), less than it resolves: xtol = 8.9e-16 is met as closely as it can be\."
+                )
+                since, nit, most = map(float, re.fullmatch(SUCCESS + words, r.message).groups())
+                assert r.nit == nit and nit - since >= 1000
+                assert most == pytest.approx(8 * np.finfo(float).eps * r.fun, rel=0.05)
+        assert counts["gtol"] and counts["xtol"]
+
     def test_messages_of_many_are_a_sequence(self):
         starts = np.linspace(-3, 3, 40)[:, None]
         result = minimize_many(bowl_in_machine_code, starts)
@@ -111,6 +140,42 @@ class TestTheToleranceIsNamed:
         with pytest.raises(IndexError):
             messages[40]
         assert len(repr(messages)) < 600
+
+
+class TestWhatAResultHasNot:
+    def results(self):
+        many = minimize_many(bowl, [[3.0], [2.0]], jac=True)
+        for method in (minimize, scipy.optimize.minimize):
+            options = {} if method is minimize else {"method": minimize}
+            yield method(bowl, [3.0], jac=True, **options), "give minimize the option "
+        for result in (many, many.best):
+            yield result, "call minimize with the start and "
+
+    def test_what_was_not_asked_for_is_missing_with_the_option_to_ask_by(self):
+        for result, words in self.results():
+            for name, option in (("trace", "trace=True"), ("allvecs", "return_all=True")):
+                assert not hasattr(result, name)
+                with pytest.raises(AttributeError, match=f"no '{name}'; {words}{option}$") as raised:
+                    getattr(result, name)
+                assert raised.value.name == name
+                assert name not in dir(result) and name not in result and result.get(name) is None
+        asked = minimize(bowl, [3.0], jac=True, trace=True, return_all=True)
+        assert len(asked.trace) == len(asked.allvecs)
+
+    def test_of_other_names_those_are_told_that_it_has(self):
+        result = minimize(bowl, [3.0], jac=True)
+        with pytest.raises(
+            AttributeError, match="the result has no 'hess_inv', only message, success, status, fun"
+        ):
+            result.hess_inv  # noqa: B018
+
+    def test_copies_and_pickles_are_results(self):
+        for result, _ in self.results():
+            for other in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+                assert type(other) is type(result) and isinstance(other, scipy.optimize.OptimizeResult)
+                assert repr(other.fun) == repr(result.fun) and dir(other) == dir(result)
+                with pytest.raises(AttributeError, match="trace=True"):
+                    other.trace  # noqa: B018
 
 
 class TestNotFinite:

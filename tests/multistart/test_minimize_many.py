@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing.dummy
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -318,7 +319,7 @@ class TestStarts:
         with pytest.raises(ValueError, match=message):
             starts(bounds, 4)
 
-    @pytest.mark.parametrize("m", [-1, 1.5])
+    @pytest.mark.parametrize("m", [-1, 1.5, True])
     def test_the_number_of_starts_must_be_a_whole_number(self, m):
         with pytest.raises(ValueError, match="m must be a whole number"):
             starts([(0, 1)], m)
@@ -387,12 +388,26 @@ class TestDistinctMinima:
             distinct_minima(many, tol=-1)
         with pytest.raises(ValueError, match="k must be a whole number, at least 0, but is 1.5"):
             distinct_minima(many, k=1.5)
+        with pytest.raises(ValueError, match="k must be a whole number, at least 0, but is True"):
+            distinct_minima(many, k=True)
 
     def test_there_may_be_none(self):
         result = OptimizeResult(x=np.zeros((2, 3)), fun=np.full(2, np.nan), success=np.zeros(2, bool))
-        minima = distinct_minima(result)
+        with pytest.warns(OptimizeWarning, match="lists nothing, since no value is finite"):
+            minima = distinct_minima(result, all_runs=True)
         assert minima.x.shape == (0, 3)
         assert minima.count.shape == (0,)
+
+    def test_a_warning_says_why_there_are_none(self):
+        result = minimize_many(himmelblau, [[1.0, 2.0], [3.0, -1.0]], jac=True, maxiter=3)
+        text = (
+            "distinct_minima lists nothing, since no run ended with success; all_runs=True lists where they ended. "
+            "2 of 2 runs: Maximum number of iterations has been exceeded."
+        )
+        with pytest.warns(OptimizeWarning, match=f"^{re.escape(text)}$") as warned:
+            assert distinct_minima(result).fun.shape == (0,)
+        assert warned[0].filename == __file__
+        assert distinct_minima(result, all_runs=True).fun.shape == (2,)
 
 
 def test_constraints_are_refused():

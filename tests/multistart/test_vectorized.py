@@ -146,7 +146,7 @@ def test_rows_equal_single_runs_for_every_rule_and_dtype(variant, dtype, blocks)
 OPTIONS_OF_ROWS: list[dict[str, Any]] = [
     {"pattern_every": 3},
     {"pattern_every": 3, "lr": [1e-9, 0.5], "maxiter": 100},  # pattern moves lift the small step sizes
-    {"pattern_every": 1, "maxfev": 60},
+    {"pattern_every": 2, "maxfev": 60},
     {"maximize": True, "maxiter": 5},
     {"bounds": [(-1, 0.5), (None, 2)]},
     {"ftol": 1e-3, "window": 7},

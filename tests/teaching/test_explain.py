@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import problems
 import pytest
@@ -209,6 +211,66 @@ class TestFaults:
         assert coordinates == {"no gradient": [1], "gradient not finite": [2]}
 
 
+def noisy_values(level, rng, offset=1.0):
+    """A bowl whose values have relative noise, and whose gradients have noise that fades towards the minimum."""
+
+    def fun(x):
+        f, g = offset + np.sum(np.arange(1, x.size + 1) * (x - 1) ** 2), 2 * np.arange(1, x.size + 1) * (x - 1)
+        return f * (1 + level * rng.normal()), g * (1 + level * rng.normal(size=x.size))
+
+    return fun
+
+
+class TestValueAndGradient:
+    @every_rule
+    @pytest.mark.parametrize("n", [2, 5, 10])
+    def test_noise_of_the_value_is_seen(self, variant, n, rng, tmp_path):
+        for maximize, pattern_every in ((False, 20), (True, None)):
+            noisy, sign = noisy_values(0.1, rng), -1 if maximize else 1
+            r = minimize(
+                lambda x: tuple(sign * v for v in noisy(x)),  # noqa: B023
+                rng.normal(size=n) * 3,
+                jac=True, variant=variant, maximize=maximize, pattern_every=pattern_every, maxiter=300, trace=True,
+            )  # fmt: skip
+            finding = r.trace.explain().findings[0]
+            assert finding.name == "value and gradient" and len(finding.coordinates) == n
+            assert "check_grad" in finding.advice
+            r.trace.save(tmp_path / "trace.npz")
+            assert str(Trace.load(tmp_path / "trace.npz").explain()) == str(r.trace.explain())
+
+    def test_a_term_that_is_missing_in_the_gradient_is_seen(self):
+        trace = stepped(lambda x: (np.sum(x**2) - 10 * np.sum(x), 2 * x), np.array([30.0, 20.0]), 60)
+        assert names(trace) == ["value and gradient"]
+
+    @pytest.mark.parametrize("factor", [0.5, -1e3, 1e-6])
+    def test_a_gradient_with_another_factor_is_none(self, factor):
+        # Rprop reads signs only, and people leave out the 2 of a square, or the number of points.
+        trace = stepped(
+            lambda x: (np.sum((x - 1) ** 2), factor * 2 * (x - 1)), np.array(START), 25, maximize=factor < 0
+        )
+        assert names(trace) == []
+
+    @pytest.mark.parametrize("variant", sampled(rules.RULES, ["irprop-", "rprop+"]))
+    def test_nor_are_nonconvex_objectives_constants_and_roundings(self, variant):
+        def waves(x):
+            return 10 * np.sum(1 - np.cos(6 * x)) + x @ x, 60 * np.sin(6 * x) + 2 * x
+
+        def single(x):
+            f, g = waves(x.astype(np.float32))
+            return float(np.float32(f)), g.astype(float)
+
+        def constant(x):
+            return 7.0, waves(x)[1]
+
+        for fun in (waves, single, constant):
+            for steps in (60, 300):
+                for trace in (
+                    minimize(fun, START, jac=True, variant=variant, maxiter=steps, trace=True).trace,
+                    stepped(fun, np.array(START), steps, variant=variant, step_sizes=(0, 50)),
+                ):
+                    assert "value and gradient" not in names(trace), fun
+
+
 def test_coordinates_are_numbered_through_all_parameters():
     a, b = Parameter(np.array(START)), Parameter(np.array(START, np.float32))
     optimizer = Rprop([{"params": [a]}, {"params": [b], "etas": (0.99999999, 1.2)}])
@@ -242,3 +304,37 @@ def test_findings_are_the_same_after_thinning():
                 optimizer.step()
         assert trace.stride > 1
         assert names(trace) == [name]
+
+
+def shares(trace):
+    """The percentages of steps with the same sign, another one, and neither, as the summary tells them."""
+    text = " ".join(trace.explain().summary)
+    kept, changed = map(int, re.search(r"kept its sign in (\d+)% .* changed it in (\d+)%", text).groups())
+    neutral = re.search(r"The other (\d+)% were neutral: ([^.]*)\.", text)
+    return kept, changed, *(neutral.groups() if neutral else (0, ""))
+
+
+@every_rule
+def test_the_shares_of_the_steps_add_up(variant):
+    trace = traced(sphere, START, 60, variant=variant)
+    kept, changed, neutral, why = shares(trace)
+    steps, first = trace.n * trace.steps, 100 / trace.steps
+    products = trace.counts["grew"].sum() + trace.counts["shrank"].sum()
+    assert int(neutral) == pytest.approx(100 * (1 - products / steps), abs=1)
+    assert kept + changed + int(neutral) == 100
+    cleared = rules.RULES[variant].memory == rules.CLEARED
+    assert (int(neutral) > 20) == cleared and (cleared or int(neutral) == pytest.approx(first, abs=1))
+    assert why == "the gradient or the stored one was 0" + (", as the latter is after a change" if cleared else "")
+
+
+def test_each_cause_of_neutral_steps_is_told():
+    zeros = traced(np.zeros_like, START, 30)
+    assert shares(zeros) == (0, 0, "100", "the gradient or the stored one was 0")
+    tiny = traced(lambda x: np.full_like(x, 1e-200), START, 30)
+    assert shares(tiny)[-1] == "the gradient or the stored one was 0, or their product underflowed"
+    with np.errstate(invalid="ignore"):
+        nan = traced(lambda x: np.full_like(x, np.nan), START, 30)
+    assert shares(nan)[-1] == "the gradient or the stored one was 0, or the gradient was not finite"
+    assert "kept its sign" not in str(
+        minimize(lambda x: (0.0, 0 * x), START, jac=True, trace=True).trace.explain()
+    )

@@ -350,6 +350,7 @@ class TestByHand:
         ("options", "text"),
         [
             ({"stride": 0}, "stride must be a whole number, at least 1, but is 0"),
+            ({"stride": True}, "stride must be a whole number, at least 1, but is True"),
             ({"limit": 0}, "limit must be a positive number of bytes, but is 0"),
             ({"variant": "x"}, "Invalid variant: 'x'"),
         ],

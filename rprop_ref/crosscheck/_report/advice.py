@@ -25,7 +25,15 @@ _ADVICE = (
     ),
 )
 
+#: What to try where an error is not a frequent one.
+LEAVE_OUT = "If the implementation lacks a feature or a dtype, leave it out with without= or dtypes=."
+
 
 def advice_on(error: str) -> str:
     """What an error means; empty if it is not a frequent one."""
     return next((text for pattern, text in _ADVICE if re.search(pattern, error)), "")
+
+
+def with_advice(error: str) -> str:
+    """An error of which nothing but this line is shown: with what it means, or else what to try."""
+    return f"{error.rstrip('.')}. {advice_on(error) or LEAVE_OUT}"

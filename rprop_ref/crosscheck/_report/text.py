@@ -10,7 +10,7 @@ from .._cases.tiers import ORDINARY
 from .._comparison.comparison import FAILED
 from .._diagnosis.result import Diagnosis
 from .._experiments.result import Decompiled
-from .advice import advice_on
+from .advice import LEAVE_OUT, advice_on
 from .outcome import Outcome, plural
 
 #: How many explanations are printed in full.
@@ -161,7 +161,7 @@ def _errors(report: Outcome) -> list[str]:
         need = report.failed_need
         lines.append(f"All errors are in cases that need {need!r}; without=[{need!r}] leaves these cases out.")
     elif report.refused and report.verdict == FAILED and not advice_on(report.only_error):
-        lines.append("If the implementation lacks a feature or a dtype, leave it out with without= or dtypes=.")
+        lines.append(LEAVE_OUT)
     return lines
 
 

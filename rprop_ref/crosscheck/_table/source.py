@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from .events import Event, all_events, choice, condition, grouped, row_and_sign
@@ -118,7 +119,7 @@ class _Writer:
         if by_factor:  # what counts as a sign change is not known before the factor
             factor = renamed(factor.replace("np.where(flip,", "np.where(q < 0,"), "flip", "(q < 0)")
         self.add(f"factor = {factor}")
-        if table["factor of 0"] == "is 1":
+        if table["factor of 0"] == "is 1" and factor != "1":
             self.add("factor = np.where(factor == 0, 1, factor)")
         if by_factor:
             self.add("flip = factor == down")
@@ -207,8 +208,7 @@ class _Writer:
         direction = _direction(directions) if is_known else choice(directions, "sign")
         length = choice(lengths, self.length)
         if "np.where" in direction:
-            # Of numbers only, it would be an array of integers, and the move one of float64.
-            self.add(f"sign = {direction}" + (".astype(x.dtype)" if "sign" not in direction else ""))
+            self.add(f"sign = {direction}" + (".astype(x.dtype)" if _forgets_the_dtype(direction) else ""))
             direction = "sign"
         self.add(f"move = -{direction} * {length}" if direction != "0" else f"move = 0 * {length}")
         if at_rest:
@@ -341,6 +341,15 @@ def _direction(directions: dict[str, list[Event]]) -> str:
                 others[text] = [*others.get(text, []), *events]
         ways.append(choice(others))
     return min(ways, key=len)
+
+
+def _forgets_the_dtype(direction: str) -> bool:
+    """Whether `np.where` makes another dtype of it than that of x.
+
+    Of two Python numbers it makes an array of integers, with which float32 becomes float64; and of bfloat16 and
+    NaN, which is a Python float, it makes float32.
+    """
+    return "np.nan" in direction or re.search(r", (0|-?1), (0|-?1)\)", direction) is not None
 
 
 def _clamped(name: str) -> str:
