@@ -304,9 +304,10 @@ def _check_noise(trace: History) -> Finding | None:
         + ("" if trace._contradictions else ", or the objective has very many kinks")
         + "; the step sizes only follow that.",
         "compute the gradient from all the data. Rprop needs full batches: it reads only signs, so noise does not "
-        f"average out. {_product_of_etas(trace, noisy[0])} With mini-batches use a method that averages, such as "
-        "Adam. If the gradient already comes from all the data, look for kinks (absolute values, maxima) of "
-        "several variables, and smooth them.",
+        f"average out. {_product_of_etas(trace, noisy[0])} If that cannot be had, average several evaluations at "
+        'each point, as minimize does with samples="auto", or use a method that averages, such as Adam. If the '
+        "gradient already comes from all the data, look for kinks (absolute values, maxima) of several variables, "
+        "and smooth them.",
     )
 
 
