@@ -274,7 +274,8 @@ class TestForms:
         @numba.njit
         def hill(x, g):
             f = -writing(x, g)
-            g[:] = -g
+            for i in range(g.size):  # compiles in a sixth of the time of g[:] = -g
+                g[i] = -g[i]
             return f
 
         for backend in ("numpy", None):
