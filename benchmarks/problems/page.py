@@ -103,7 +103,9 @@ def read_json(file: Path = JSON) -> tuple[dict[str, Any], list[Row]]:
     for line in content["runs"]:
         values = dict(zip(content["columns"], line, strict=False))
         costs = tuple((math.inf, math.inf) if c[0] is None else (c[0], c[1]) for c in values.pop("costs"))
-        values |= {key: math.nan for key in ("f0", "best", "returned") if values.get(key) is None}
+        values |= {key: math.nan for key in ("f0", "best") if values[key] is None}
+        if values.get("returned", 0) is None:
+            values["returned"] = math.inf
         found.append(Row(**values, costs=costs))
     return content, found
 

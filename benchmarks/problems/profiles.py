@@ -32,7 +32,8 @@ NEVER: Cost = (math.inf, math.inf)
 class Row:
     """One run in short: its cost for each tolerance.
 
-    `best` and `returned` are the true values at its best point, and at the one that it returned, if it did.
+    `best` and `returned` are the true values at its best point and at the one that it returned: infinity if that
+    has no value, and NaN if there is none, or if it is not known.
     """
 
     suite: str
@@ -102,10 +103,16 @@ def rows(records: Sequence[dict[str, Any]], undisturbed: dict[str, str], known: 
         names = {name: record[name] for name in ("suite", "problem", "mode", "seed", "method")}
         reached = record["curve"][-1][2] if record["curve"] else math.nan
         f0 = record.get("f0", math.nan)
-        returned = record.get("returned")
-        values = {"f0": f0, "best": reached, "returned": math.nan if returned is None else returned}
+        values = {"f0": f0, "best": reached, "returned": _returned(record.get("returned"))}
         short.append(Row(**names, n=record.get("n", 0), costs=costs, end=record["end"], **values))
     return short
+
+
+def _returned(value: float | None) -> float:
+    """The value at the point that was returned; infinity if it is none, NaN if there is no point."""
+    if value is None:
+        return math.nan
+    return value if math.isfinite(value) else math.inf
 
 
 def merged(short: Iterable[Row], best_of: dict[str, str]) -> list[Row]:

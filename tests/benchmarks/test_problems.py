@@ -461,6 +461,35 @@ def test_the_best_rate_counts():
     assert {row.problem: row.costs[0][0] for row in rows} == {"p": 10, "q": 30}
 
 
+def test_what_is_returned_counts_where_it_is_known(tmp_path):
+    """Not where the end of the budget ends a run, nor for older runs; a point without a value solves nothing."""
+    curve = [[1, 0.1, 1.0], [10, 0.2, 0.0]]
+    returned = {
+        "rprop": [1e-4, 0.5, np.nan],
+        "bfgs": [0.0, 0.0, 1e-9],
+        "lbfgsb": [0.0, None, 0.0],  # the second from before such values were kept
+        "adam-1": [0.5, 0.5, np.nan],
+        "adam-0.1": [0.5, 1e-7, 0.5],
+    }
+    records = [
+        {**record(problem, method, curve, mode="noise-1e-3"), "suite": "mgh", "end": "returned", "returned": f}
+        for method, values in returned.items()
+        for problem, f in zip(("wood", "helix", "box"), values, strict=True)
+    ]
+    records += [
+        {**record(problem, "cg", curve, mode="noise-1e-3"), "suite": "mgh"} for problem in ("wood", "helix", "box")
+    ]
+    page.write_json(page.rows_of(json.loads(json.dumps(records))), 100, tmp_path / "runs.json")
+    _, rows = page.read_json(tmp_path / "runs.json")
+    groups = page.groups_of(rows, "mgh", "noise-1e-3")
+    lowest = {("mgh", problem, "noise-1e-3"): 0.0 for problem in ("wood", "helix", "box")}
+    assert " ".join(page.of_returned_points(groups, lowest).split()) == (
+        "Of the points that are returned at the end, these solve their problem: BFGS, gtol=1e-10: 3 and 3; "
+        "Adam, best of 4 rates: 1 and 1; Rprop (minimize): 1 and 0."
+    )
+    assert page.of_returned_points({"cg": groups["cg"]}, lowest) == ""
+
+
 def test_the_page_is_made_of_the_json(tmp_path):
     records = [
         {**r, "suite": "mgh", "method": method, "mode": mode, "seed": seed}
