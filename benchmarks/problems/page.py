@@ -173,13 +173,8 @@ def under_the_same_noise(groups: dict[str, list[Row]]) -> str:
 
 
 def of_returned_points(groups: dict[str, list[Row]], lowest: dict[tuple[str, str, str], float]) -> str:
-    """What is solved by the points that methods return, where that is known."""
-    known = {
-        name: group
-        for name, group in groups.items()
-        if any(row.end == "returned" for row in group)
-        and not any(row.end == "returned" and math.isnan(row.returned) for row in group)
-    }
+    """What is solved by the points that methods return, if all their runs do, and they are known."""
+    known = {n: group for n, group in groups.items() if not any(math.isnan(row.returned) for row in group)}
     if not known:
         return ""
     counts = {name: [solved_beside(group, lowest, t, "returned") for t in (0, 1)] for name, group in known.items()}
