@@ -2,6 +2,8 @@
 
 The modules, from the bottom up:
 
+``_flags``, ``_parts``
+    How Numba compiles our functions more quickly.
 ``_cache``
     The stamp that ties compiled code on disk to its sources; kernels made for one rule.
 ``_collector``

@@ -11,6 +11,7 @@ from numba import carray, from_dtype, types  # type: ignore[attr-defined]
 
 from numba_kernels import flat
 from numba_kernels._cache import DIGEST, inner, kernel_of, made_once
+from numba_kernels._parts import NotInlinedCompiler, PartCompiler
 from numba_kernels.objective import pointer
 from rprop_ref import rules
 from rprop_ref._core import constants as constants_of_rules
@@ -18,23 +19,8 @@ from rprop_ref._core import loops, record
 
 Array = np.ndarray[Any, Any]
 
-# Functions that are called in one place, or are one expression. Numba puts their texts into those of their callers
-# and compiles them only there, which saves a tenth of the time.
-_PART_OF_CALLER = frozenset(
-    (
-        *("advance", "stop_or_step", "undoes", "claim", "begin_check", "check_point", "effect", "length"),
-        *("is_better", "is_stalled", "is_within_tolerance", "is_blocked", "is_stationary", "gradient_is_small"),
-        *("target_is_reached", "window_is_over", "value_is_flat", "iterations_are_used_up", "waited_long"),
-        *("evaluations_are_used_up", "patience_is_over", "half_was_futile", "step_gains_nothing"),
-        *("highest_equal_value", "pattern_is_due", "begin_pattern_move", "end_pattern_move"),
-        *("is_valley", "lowest_share", "value_is_nothing", "started_at_lowest"),
-        *("gtol_is_met", "is_small_beside_value", "no_more_is_asked", "gradient_is_negligible"),
-        *("larger", "smaller"),
-    )
-)
-
-# Functions that few runs or iterations call. All others are inlined by LLVM: passing five arrays costs more than
-# working on ten elements of each.
+# Functions that few runs or iterations call. Inlined, they would double the size of a kernel. All others are
+# inlined by LLVM: passing five arrays costs more than working on ten elements of each.
 _NOT_INLINED = frozenset(
     (
         *("copy", "clip", "halve_move", "move_within_bounds", "zero_blocked", "predicted_decrease", "retreat"),
@@ -47,12 +33,10 @@ _NOT_INLINED = frozenset(
 
 
 def _function(text: Callable[..., Any]) -> Any:
-    options: Any = {}
-    if text.__name__ in _PART_OF_CALLER:
-        options = {"inline": "always"}
-    elif text.__name__ not in _NOT_INLINED:
-        options = {"forceinline": True}
-    return inner(text, error_model="numpy", **options)
+    # Numba lets a function inherit `forceinline` from the one that it is compiled for, unless it is told.
+    is_inlined = text.__name__ not in _NOT_INLINED
+    made_by = PartCompiler if is_inlined else NotInlinedCompiler
+    return inner(text, error_model="numpy", forceinline=is_inlined, pipeline_class=made_by)
 
 
 @inner
