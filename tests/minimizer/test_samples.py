@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numba
 import numpy as np
 import pytest
@@ -74,6 +76,45 @@ def test_the_mean_of_equal_values_is_that_value(fun, options, samples):
     assert result.nfev == samples * alone.nfev or options["jac"] == "2-point"
     assert result.samples == samples
     assert "samples" not in alone
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_the_mean_of_zeros_has_their_sign(zero):
+    result = minimize(lambda x: (zero, np.full(3, zero)), X0, jac=True, samples=4)
+    assert same_bits(result.fun, zero)
+    assert same_bits(result.jac, np.full(3, zero))
+
+
+@pytest.mark.parametrize("unit", [1e-200, 2.0**600, 1e200])
+def test_the_number_is_adapted_in_any_unit(unit):
+    """Squares of such gradients overflow, or vanish."""
+
+    def run(unit):
+        fun = Noisy(0.0, absolute=10.0)
+        options = {"jac": True, "samples": "auto", "maxfev": 2000, "gtol": 0}
+        return minimize(lambda x: tuple(unit * v for v in fun(x)), X0, **options)
+
+    result = run(unit)
+    assert result.samples > 10
+    if unit == 2.0**600:  # which changes no digit
+        assert same_bits(result.x, run(1.0).x)
+
+
+@pytest.mark.parametrize("samples", [3, "auto"])
+def test_the_objective_may_write_each_gradient_into_the_same_array(samples):
+    results = []
+    for buffer in (None, np.empty(3)):
+        fun = Noisy(0.5)
+
+        def with_buffer(x, fun=fun, buffer=buffer):
+            f, g = fun(x)
+            if buffer is None:
+                return f, g
+            buffer[:] = g
+            return f, buffer
+
+        results.append(minimize(with_buffer, X0, jac=True, maxiter=30, samples=samples))
+    assert_same(*results)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -239,6 +280,21 @@ def test_what_is_not_finite_is_not_evaluated_again(bad):
     not_finite = sum(x[0] > 0 for x in calls[:before])
     assert not_finite > 0
     assert result.nfev == len(calls) - before == 5 * (before - not_finite) + not_finite
+
+
+def test_the_last_evaluation_at_a_point_stands_for_all_too_if_it_is_not_finite():
+    values = iter([1.0, 2.0, 4.0])
+    result = minimize(lambda x: (f := next(values), np.full(3, f if f < 4 else np.inf)), X0, jac=True, samples=3)
+    assert (result.fun, result.nfev) == (4, 3)
+    assert same_bits(result.jac, np.full(3, np.inf))
+
+
+def test_a_pickle_from_before_there_were_samples_is_continued():
+    whole = minimize(bowl, X0, jac=True, maxiter=30)
+    part = minimize(bowl, X0, jac=True, maxiter=10)
+    del part.state.samples  # pickled attributes are those that there were
+    part = pickle.loads(pickle.dumps(part))
+    assert_same(minimize(bowl, X0, jac=True, maxiter=20, warm_start=part, samples=2), whole, ("x", "fun", "jac"))
 
 
 def test_errors_of_floating_point_are_the_users():
