@@ -169,9 +169,10 @@ def minimize(
         points it grows, by a half at most, if the noise of the mean gradients was larger than the gradients, and
         is halved if the noise was less than half as large [3]_. (Both are squared, and components are weighted
         with the step sizes.) Where the number grows, only later points can be the best one: the lowest of noisy
-        values is that which had most luck. So `patience` and the `window` of `ftol` begin anew there, and mostly it
-        is `maxfev` or `maxtime` that ends a run with "auto", without success. An evaluation that is not finite stands for all those at its point. `nfev` counts
-        all evaluations. An objective in machine code is called from Python then. The default is 1.
+        values is that which had most luck. So `patience` and the `window` of `ftol` begin anew there, and mostly
+        it is `maxfev` or `maxtime` that ends a run with "auto", without success. An evaluation that is not finite
+        stands for all those at its point. `nfev` counts all evaluations. An objective in machine code is called
+        from Python then. The default is 1.
     tol : float, optional
         The `gtol` if that is not given; SciPy passes its own argument `tol` this way.
     lr : float, array_like of the shape of x0, or "auto", optional
