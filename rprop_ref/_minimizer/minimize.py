@@ -131,8 +131,8 @@ def minimize(
         Largest number of calls of `fun`: the run ends at the iteration that reaches it. No limit by default, but
         10,000 (or 200 n, if that is more) if `samples` is "auto".
     maxtime : float, optional
-        Seconds after which the run ends, to within a tenth of a second or one evaluation, whichever is longer.
-        No limit by default.
+        Seconds after which the run ends, to within a tenth of a second or one evaluation (with `samples`, or
+        finite differences, all those at a point), whichever is longer. No limit by default.
     gtol : float, optional
         The run ends successfully when no component of the gradient, at the best point, is larger than this.
         The default is 1e-10, and more is asked then, since the scale of the problem decides whether a gradient is
@@ -169,7 +169,9 @@ def minimize(
         points it grows, by a half at most, if the noise of the mean gradients was larger than the gradients, and
         is halved if the noise was less than half as large [3]_. (Both are squared, and components are weighted
         with the step sizes.) Where the number grows, only later points can be the best one: the lowest of noisy
-        values is that which had most luck. `nfev` counts all evaluations. An objective in machine code is called
+        values is that which had most luck. So `patience` and the `window` of `ftol` begin anew there, and mostly
+        it is `maxfev` or `maxtime` that ends a run with "auto", without success. An evaluation that is not finite
+        stands for all those at its point. `nfev` counts all evaluations. An objective in machine code is called
         from Python then. The default is 1.
     tol : float, optional
         The `gtol` if that is not given; SciPy passes its own argument `tol` this way.

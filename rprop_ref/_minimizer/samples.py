@@ -88,27 +88,32 @@ class AveragedObjective(Objective):
         number = int(samples[SAMPLES])
         if number == 1:
             return f, g
+        if not _is_finite(f, g):
+            return f, g
         sums = _Sums(f, g)
         for _ in range(number - 1):
-            if not (math.isfinite(f) and np.isfinite(g).all()):
-                return f, g
             f, g = self._evaluate_once(x)
             self.further_evaluations += 1
             self.further_gradients += 1
+            if not _is_finite(f, g):
+                return f, g
             sums.add(f, g)
         with np.errstate(all="ignore"):
-            mean_f, mean_g, variance = sums.means(number)
+            mean_f, mean_g = sums.means(number)
             if self._adapts and not is_probe:
-                self._measure(x, mean_g, variance / number)
+                self._measure(x, mean_g, *sums.squares(mean_g, number))
             return mean_f, mean_g.astype(g.dtype)
 
-    def _measure(self, x: Array, g: Array, variance: Array) -> None:
-        """Add the noise at a point to that of the window; `variance` is that of the mean gradient g."""
+    def _measure(self, x: Array, g: Array, variance: Array, square: Array) -> None:
+        """Add the noise at a point to that of the window.
+
+        `variance` is that of the mean gradient g, and `square` is its square, both in the same unit.
+        """
         state = self._state
         # Only the ratio of the sums matters; so the effects cannot overflow, nor vanish.
         largest = np.max(state.vectors[record.SIZE], initial=0)
         share = state.vectors[record.SIZE] / largest if 0 < largest < np.inf else 1.0
-        effects = np.stack([variance, g * g]) * (share * share)
+        effects = np.stack([variance, square]) * (share * share)
         if state.bounds is not None:
             lower, upper = state.bounds
             effects[:, is_blocked(x, g, lower, upper, 0)] = 0
@@ -121,25 +126,39 @@ class AveragedObjective(Objective):
         state.samples[POINTS] += 1
 
 
+def _is_finite(f: float, g: Array) -> bool:
+    return math.isfinite(f) and bool(np.isfinite(g).all())
+
+
 class _Sums:
     """Sums over the evaluations at a point, of differences from the first: 0 where there is no noise."""
 
     def __init__(self, f: float, g: Array) -> None:
         self._first_f, self._first_g = f, g.astype(float)
         self._f, self._g, self._squares = 0.0, np.zeros(g.size), np.zeros(g.size)
+        # Squares are of numbers near 1, so that they do not overflow, nor vanish. (A power of 2 changes no digit.)
+        exponent = math.frexp(float(np.max(np.abs(self._first_g), initial=0)))[1]
+        self._scale = 2.0 ** -min(max(exponent, -1000), 1000)
 
     def add(self, f: float, g: Array) -> None:
         """Add a further evaluation."""
         with np.errstate(all="ignore"):
-            difference = g - self._first_g
-            self._f += f - self._first_f
+            # What is subtracted from the first in the end: -0.0 - 0.0 is -0.0 still, but -0.0 + 0.0 is not.
+            self._f += self._first_f - f
+            difference = self._first_g - g
             self._g += difference
-            self._squares += difference * difference
+            difference *= self._scale
+            difference *= difference
+            self._squares += difference
 
-    def means(self, number: int) -> tuple[float, Array, Array]:
-        """The means of values and gradients, and the variance of single gradients."""
-        variance = (self._squares - self._g * self._g / number) / (number - 1)
-        return self._first_f + self._f / number, self._first_g + self._g / number, variance
+    def means(self, number: int) -> tuple[float, Array]:
+        """The means of values and gradients."""
+        return self._first_f - self._f / number, self._first_g - self._g / number
+
+    def squares(self, mean_g: Array, number: int) -> tuple[Array, Array]:
+        """The variance of the mean gradient, and its square, both in a unit that differs from point to point."""
+        total, mean = self._g * self._scale, mean_g * self._scale
+        return (self._squares - total * total / number) / (number - 1) / number, mean * mean
 
 
 def next_number(number: int, noise: float, signal: float) -> int:

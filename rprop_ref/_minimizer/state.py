@@ -39,6 +39,10 @@ SIGNAL = 3  # ... and the gradients without it, relative to both
 _SMALLEST_COUNTS = {record.NIT: -1, record.NFEV: 0, record.NJEV: 0}
 
 
+def _one_sample() -> Array:
+    return np.array([1.0, 0.0, 0.0, 0.0])
+
+
 @dataclass(eq=False)
 class RunState:
     """Everything that is needed to continue a run of `minimize`. A checkpoint file holds these attributes.
@@ -68,8 +72,12 @@ class RunState:
     variant: str
     maximize: bool
     shape: tuple[int, ...]
-    samples: Array = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
+    samples: Array = field(default_factory=_one_sample)
     counts: Sequence[int] = (0, 0, 0)
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        """Unpickle, also what was pickled before there was the attribute `samples`."""
+        self.__dict__.update({"samples": _one_sample(), **attributes})
 
     def __repr__(self) -> str:
         return f"<state of a run of minimize: {self.nit} iterations, x of shape {self.shape}>"

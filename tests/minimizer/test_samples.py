@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numba
 import numpy as np
 import pytest
 
 from rprop_ref import minimize, minimize_many, starts
 from rprop_ref._core import record
-from rprop_ref._minimizer.samples import next_number
+from rprop_ref._minimizer.samples import WINDOW, AveragedObjective, next_number, set_number
+from rprop_ref._minimizer.state import POINTS, SAMPLES
 from rprop_ref.bits import same_bits
 
 X0 = np.array([-1.2, 1.0, 0.3])
@@ -74,6 +77,62 @@ def test_the_mean_of_equal_values_is_that_value(fun, options, samples):
     assert result.nfev == samples * alone.nfev or options["jac"] == "2-point"
     assert result.samples == samples
     assert "samples" not in alone
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_the_mean_of_zeros_has_their_sign(zero):
+    result = minimize(lambda x: (zero, np.full(3, zero)), X0, jac=True, samples=4)
+    assert same_bits(result.fun, zero)
+    assert same_bits(result.jac, np.full(3, zero))
+
+
+@pytest.mark.parametrize("unit", [1e-200, 2.0**600, 1e200])
+def test_the_number_is_adapted_in_any_unit(unit):
+    """Squares of such gradients overflow, or vanish."""
+
+    def run(unit):
+        fun = Noisy(0.0, absolute=10.0)
+        options = {"jac": True, "samples": "auto", "maxfev": 2000, "gtol": 0}
+        return minimize(lambda x: tuple(unit * v for v in fun(x)), X0, **options)
+
+    result = run(unit)
+    assert result.samples > 10
+    if unit == 2.0**600:  # which changes no digit
+        assert same_bits(result.x, run(1.0).x)
+
+
+def test_the_units_of_the_variables_do_not_matter():
+    def run(units):
+        fun = Noisy(0.0, absolute=10.0)
+
+        def in_units(z):
+            f, g = fun(z / units)
+            return f, g / units
+
+        options = {"jac": True, "samples": "auto", "maxfev": 2000, "gtol": 0}
+        return minimize(in_units, X0 * units, **options)
+
+    units = 2.0 ** np.array([20, 0, -20])
+    result, expected = run(units), run(np.ones(3))
+    assert (result.samples, result.nfev) == (expected.samples, expected.nfev)
+    assert same_bits(result.x / units, expected.x)
+
+
+@pytest.mark.parametrize("samples", [3, "auto"])
+def test_the_objective_may_write_each_gradient_into_the_same_array(samples):
+    results = []
+    for buffer in (None, np.empty(3)):
+        fun = Noisy(0.5)
+
+        def with_buffer(x, fun=fun, buffer=buffer):
+            f, g = fun(x)
+            if buffer is None:
+                return f, g
+            buffer[:] = g
+            return f, buffer
+
+        results.append(minimize(with_buffer, X0, jac=True, maxiter=30, samples=samples))
+    assert_same(*results)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -223,6 +282,47 @@ def test_a_check_under_way_is_dropped_with_other_means():
     assert (going_on.status, going_on.message) == (whole.status, whole.message)
 
 
+def test_the_number_stays_while_a_minimum_is_checked():
+    """The probes of a check are compared with the best point."""
+
+    def kink(x):
+        return abs(x[0]) + abs(x[1] - 1), np.array([np.sign(x[0]), np.sign(x[1] - 1)])
+
+    whole = minimize(kink, [-3.0, 4.0], jac=True)
+    state = minimize(kink, [-3.0, 4.0], jac=True, maxfev=whole.nfev - 1).state
+    assert state.scalars[record.CHECK] != 0, "the run has ended within the check"
+    state.samples[:] = 4, WINDOW, 1, 0
+    mean = AveragedObjective(state, True, kink, True, (), (2,), np.dtype(float))
+    mean.evaluate(np.zeros(2))
+    assert list(state.samples) == [4, WINDOW, 1, 0]
+    state.drop_check()
+    mean.evaluate(np.zeros(2))
+    assert state.samples[SAMPLES] == 6
+    assert state.samples[POINTS] == 1
+
+
+def test_the_latest_point_becomes_the_best_one_as_a_whole():
+    state = minimize(Noisy(0.0, absolute=10.0), X0, jac=True, maxiter=30, gtol=0).state
+    best_before = state.scalars[record.BEST_F]
+    set_number(state, 2)
+    assert state.scalars[record.BEST_F] == state.scalars[record.LAST_F] > best_before
+    assert same_bits(state.vectors[record.BEST_X], state.vectors[record.LAST_X])
+    assert state.scalars[record.BEST_G_MAX] == abs(state.vectors[record.BEST_G]).max()
+    assert state.scalars[record.LOWEST_NIT] == state.scalars[record.WINDOW_NIT] == state.nit
+
+
+def test_a_component_that_leads_out_of_the_bounds_does_not_count():
+    """Else its gradient, which no step follows, would hide the noise of the others."""
+    rng = np.random.default_rng(0)
+
+    def fun(x):
+        noise = rng.standard_normal(2)
+        return 1e6 * x[0] + x[1] ** 2 + noise[0], np.array([1e6, 2 * x[1] + noise[1]])
+
+    result = minimize(fun, [0.0, 3.0], jac=True, bounds=[(0, 1), (None, None)], samples="auto", maxfev=2000)
+    assert result.samples > 10
+
+
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 def test_what_is_not_finite_is_not_evaluated_again(bad):
     calls = []
@@ -239,6 +339,21 @@ def test_what_is_not_finite_is_not_evaluated_again(bad):
     not_finite = sum(x[0] > 0 for x in calls[:before])
     assert not_finite > 0
     assert result.nfev == len(calls) - before == 5 * (before - not_finite) + not_finite
+
+
+def test_the_last_evaluation_at_a_point_stands_for_all_too_if_it_is_not_finite():
+    values = iter([1.0, 2.0, 4.0])
+    result = minimize(lambda x: (f := next(values), np.full(3, f if f < 4 else np.inf)), X0, jac=True, samples=3)
+    assert (result.fun, result.nfev) == (4, 3)
+    assert same_bits(result.jac, np.full(3, np.inf))
+
+
+def test_a_pickle_from_before_there_were_samples_is_continued():
+    whole = minimize(bowl, X0, jac=True, maxiter=30)
+    part = minimize(bowl, X0, jac=True, maxiter=10)
+    del part.state.samples  # pickled attributes are those that there were
+    part = pickle.loads(pickle.dumps(part))
+    assert_same(minimize(bowl, X0, jac=True, maxiter=20, warm_start=part, samples=2), whole, ("x", "fun", "jac"))
 
 
 def test_errors_of_floating_point_are_the_users():
