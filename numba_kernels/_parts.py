@@ -49,11 +49,11 @@ class _Part(codegen.JITCodeLibrary):
 class _PartNotInlined(_Part):
     """The same for functions that are not to be inlined."""
 
-    def _optimize_functions(self, ll_module: Any) -> None:
-        super()._optimize_functions(ll_module)  # type: ignore[no-untyped-call]
-        for function in ll_module.functions:
+    def add_ir_module(self, ir_module: Any) -> None:
+        for function in ir_module.functions:
             if not function.is_declaration:
-                function.add_function_attribute("noinline")
+                function.attributes.add("noinline")
+        super().add_ir_module(ir_module)  # type: ignore[no-untyped-call]
 
 
 class PartCompiler(compiler.Compiler):
