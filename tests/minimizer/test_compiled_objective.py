@@ -330,7 +330,7 @@ def runs(draw, rules_and_dtypes):
 
 
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(runs([("irprop-", "f8")]))
 def test_all_loops_have_the_same_bits(options):
     check_all_loops(options)
@@ -361,7 +361,7 @@ def check_all_loops(options):
 
 
 @pytest.mark.filterwarnings("ignore:Initial guess is not within the specified bounds")
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(runs([("irprop-", "f8")]), st.integers(0, 100))
 def test_a_run_may_go_over_to_machine_code_at_any_iteration(options, made):
     class Late(drivers.SwitchingDriver):
