@@ -123,9 +123,8 @@ def explain(trace: History) -> Explanation:
         return Explanation(["Nothing was recorded."], [])
     findings = [finding for check in _CHECKS if (finding := check(trace)) is not None]
     if any(finding.name == "noise" for finding in findings):
-        # Steps shrink to nothing under noise as well.
-        findings = [f for f in findings if f.name != "kink"]
-        findings = [f for f in findings if f.name != "value and gradient"]
+        # Steps shrink to nothing under noise as well, and values do not fit.
+        findings = [f for f in findings if f.name not in ("kink", "value and gradient")]
     if any(finding.name == "value and gradient" for finding in findings):
         # Across a kink, they fit.
         findings = [f for f in findings if f.name != "kink"]

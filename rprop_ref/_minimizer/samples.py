@@ -86,11 +86,10 @@ class AveragedObjective(Objective):
             set_number(self._state, next_number(int(samples[SAMPLES]), samples[NOISE], samples[SIGNAL]))
         f, g = self._evaluate_once(x)
         number = int(samples[SAMPLES])
-        if number == 1:
+        if number == 1 or not _is_finite(f, g):
             return f, g
-        if not _is_finite(f, g):
-            return f, g
-        sums = _Sums(f, g)
+        measures = self._adapts and not is_probe
+        sums = _Sums(f, g, measures)
         for _ in range(number - 1):
             f, g = self._evaluate_once(x)
             self.further_evaluations += 1
@@ -100,7 +99,7 @@ class AveragedObjective(Objective):
             sums.add(f, g)
         with np.errstate(all="ignore"):
             mean_f, mean_g = sums.means(number)
-            if self._adapts and not is_probe:
+            if measures:
                 self._measure(x, mean_g, *sums.squares(mean_g, number))
             return mean_f, mean_g.astype(g.dtype)
 
@@ -131,9 +130,13 @@ def _is_finite(f: float, g: Array) -> bool:
 
 
 class _Sums:
-    """Sums over the evaluations at a point, of differences from the first: 0 where there is no noise."""
+    """Sums over the evaluations at a point, of differences from the first: 0 where there is no noise.
 
-    def __init__(self, f: float, g: Array) -> None:
+    Those of squares are made only if the noise is measured.
+    """
+
+    def __init__(self, f: float, g: Array, measures: bool) -> None:
+        self._measures = measures
         self._first_f, self._first_g = f, g.astype(float)
         self._f, self._g, self._squares = 0.0, np.zeros(g.size), np.zeros(g.size)
         # Squares are of numbers near 1, so that they do not overflow, nor vanish. (A power of 2 changes no digit.)
@@ -147,9 +150,10 @@ class _Sums:
             self._f += self._first_f - f
             difference = self._first_g - g
             self._g += difference
-            difference *= self._scale
-            difference *= difference
-            self._squares += difference
+            if self._measures:
+                difference *= self._scale
+                difference *= difference
+                self._squares += difference
 
     def means(self, number: int) -> tuple[float, Array]:
         """The means of values and gradients."""
